@@ -1,0 +1,131 @@
+//! What a handler can ask for, as something that can be applied again.
+
+use std::fmt;
+
+use serde_bytes::ByteBuf;
+
+use super::View;
+use crate::{
+    DraftError, Handle, Timestamp, UserId, elevation::Elevation, store::Limits, store::Timing,
+};
+
+type Rewrite = Box<dyn FnMut(Option<&ByteBuf>) -> Result<ByteBuf, DraftError> + Send>;
+
+pub(super) enum Op {
+    Set(String, ByteBuf),
+    Update(String, Rewrite),
+    Remove(String),
+    Clear,
+    Bind {
+        user: UserId,
+        /// The name of the session, should it become another one.
+        handle: Handle,
+        at: Timestamp,
+        limits: Limits,
+    },
+    Grant {
+        scope: String,
+        ends_at: Timestamp,
+    },
+    DropElevations,
+    Regenerate,
+}
+
+impl Op {
+    /// Applies the operation, whole or not at all.
+    pub(super) fn apply(&mut self, view: &mut View, payload_limit: usize) -> Result<(), DraftError> {
+        match self {
+            Self::Set(name, value) => view.put(name, value.clone(), payload_limit)?,
+            Self::Update(name, rewrite) => {
+                let value = rewrite(view.record.data.get(name))?;
+                view.put(name, value, payload_limit)?;
+            }
+            Self::Remove(name) => {
+                view.record.data.remove(name);
+            }
+            Self::Clear => view.record.data.clear(),
+            Self::Bind {
+                user,
+                handle,
+                at,
+                limits,
+            } => view.bind(user, *handle, *at, *limits),
+            Self::Grant { scope, ends_at } => view.grant(scope, *ends_at),
+            Self::DropElevations | Self::Regenerate => view.record.elevations.clear(),
+        }
+        Ok(())
+    }
+
+    /// Whether the identifier must change with it.
+    pub(super) fn changes_identifier(&self) -> bool {
+        matches!(
+            self,
+            Self::Bind { .. } | Self::Grant { .. } | Self::DropElevations | Self::Regenerate
+        )
+    }
+
+    /// Whether it means nothing where there is no session.
+    pub(super) fn needs_a_session(&self) -> bool {
+        matches!(self, Self::DropElevations | Self::Regenerate)
+    }
+
+    /// The limits, if it is an authentication.
+    pub(super) fn restarts(&self) -> Option<Limits> {
+        match self {
+            Self::Bind { limits, .. } => Some(*limits),
+            _ => None,
+        }
+    }
+}
+
+impl View {
+    fn put(&mut self, name: &str, value: ByteBuf, limit: usize) -> Result<(), DraftError> {
+        let old = self.record.data.get(name).map_or(0, |old| name.len() + old.len());
+        let size = self.record.size() - old + name.len() + value.len();
+        if size > limit {
+            return Err(DraftError::TooLarge { size, limit });
+        }
+        self.record.data.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    fn bind(&mut self, user: &UserId, handle: Handle, at: Timestamp, limits: Limits) {
+        let age = match &self.record.user {
+            // The same person again: the session goes on under its name.
+            Some(current) if current == user => at.since(self.created_at()),
+            current => {
+                if current.is_some() {
+                    self.record.data.clear();
+                }
+                self.record.handle = handle;
+                std::time::Duration::ZERO
+            }
+        };
+        self.record.user = Some(user.clone());
+        self.record.elevations.clear();
+        self.record.restart(limits.absolute, age);
+        self.timing = Timing::starting(at, limits);
+    }
+
+    fn grant(&mut self, scope: &str, ends_at: Timestamp) {
+        let elevation = Elevation::new(scope.to_owned(), self.before_deadline(ends_at));
+        let elevations = &mut self.record.elevations;
+        elevations.retain(|other| other.scope != scope);
+        elevations.push(elevation);
+    }
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Set(..) => "Set",
+            Self::Update(..) => "Update",
+            Self::Remove(..) => "Remove",
+            Self::Clear => "Clear",
+            Self::Bind { .. } => "Bind",
+            Self::Grant { .. } => "Grant",
+            Self::DropElevations => "DropElevations",
+            Self::Regenerate => "Regenerate",
+        })
+    }
+}

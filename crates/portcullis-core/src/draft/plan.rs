@@ -1,0 +1,207 @@
+//! From wishes to one step of the store, and back.
+
+use bytes::Bytes;
+
+use super::{Draft, Op, Origin, Unusable};
+use crate::{
+    Bucket, DraftError, EndReason, SessionId, SessionKey, Timestamp, UserId,
+    store::{Activity, Deadline, Limits, Revision, Stored, Timing},
+};
+
+/// What a request asks of the store: perhaps to end a session, then one step.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// A session to end first. Its end is carried out whatever becomes of the step.
+    pub end: Option<(SessionKey, EndReason)>,
+    /// What to do then.
+    pub step: Step,
+}
+
+/// One operation of the store.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums, reason = "every caller must carry out each")]
+pub enum Step {
+    /// Nothing.
+    Nothing,
+    /// [`Store::touch`](crate::store::Store::touch).
+    Touch {
+        /// The session.
+        key: SessionKey,
+    },
+    /// [`Store::create`](crate::store::Store::create).
+    Create {
+        /// The new identifier.
+        id: SessionId,
+        /// What to store.
+        payload: Bytes,
+        /// The session's limits.
+        limits: Limits,
+    },
+    /// [`Store::commit`](crate::store::Store::commit).
+    Commit {
+        /// The session.
+        key: SessionKey,
+        /// The write it builds on.
+        expected: Revision,
+        /// What to store.
+        payload: Bytes,
+        /// Whether it counts as activity.
+        activity: Activity,
+    },
+    /// [`Store::replace`](crate::store::Store::replace).
+    Replace {
+        /// The session as it was.
+        old: SessionKey,
+        /// The new identifier.
+        id: SessionId,
+        /// The write it builds on.
+        expected: Revision,
+        /// What to store.
+        payload: Bytes,
+        /// What becomes of the deadlines.
+        deadline: Deadline,
+    },
+    /// Do nothing and refuse: the request came with an identifier that was replaced a moment ago, and what
+    /// it wants to write belongs to the session that goes on under the new one.
+    Refuse,
+}
+
+impl Draft {
+    /// What to ask of the store now.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::NoRandomness`], or [`DraftError::Encode`].
+    pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, DraftError> {
+        Ok(Plan {
+            end: self.ending.as_ref().map(|origin| (origin.key, EndReason::SignedOut)),
+            step: match &self.origin {
+                Some(origin) => self.step_from(origin, activity, now)?,
+                None => self.step_from_nothing()?,
+            },
+        })
+    }
+
+    fn step_from(
+        &self,
+        origin: &Origin,
+        activity: Activity,
+        now: Timestamp,
+    ) -> Result<Step, DraftError> {
+        let Some(view) = &self.view else {
+            return Ok(Step::Nothing);
+        };
+        if self.ops.iter().any(Op::changes_identifier) {
+            let bucket = match &view.record.user {
+                Some(user) => Bucket::of(user),
+                None => origin.key.bucket(),
+            };
+            return Ok(Step::Replace {
+                old: origin.key,
+                id: SessionId::generate(bucket)?,
+                expected: origin.revision,
+                payload: self.payload()?,
+                deadline: match self.ops.iter().rev().find_map(Op::restarts) {
+                    Some(limits) => Deadline::Restart(limits),
+                    None => Deadline::Keep(activity),
+                },
+            });
+        }
+        if view.record != origin.view.record {
+            return Ok(Step::Commit {
+                key: origin.key,
+                expected: origin.revision,
+                payload: self.payload()?,
+                activity,
+            });
+        }
+        if activity == Activity::Active && origin.view.timing.touch_is_due(now) {
+            return Ok(Step::Touch { key: origin.key });
+        }
+        Ok(Step::Nothing)
+    }
+
+    fn step_from_nothing(&self) -> Result<Step, DraftError> {
+        let Some(view) = &self.view else {
+            return Ok(Step::Nothing);
+        };
+        let bucket = match &view.record.user {
+            Some(user) => Bucket::of(user),
+            None if view.record.data.is_empty() => return Ok(Step::Nothing),
+            None if self.replaced => return Ok(Step::Refuse),
+            None => Bucket::random()?,
+        };
+        Ok(Step::Create {
+            id: SessionId::generate(bucket)?,
+            payload: self.payload()?,
+            limits: self.policy.limits(),
+        })
+    }
+
+    fn payload(&self) -> Result<Bytes, DraftError> {
+        let record = self.view.as_ref().map(|view| view.record.encode());
+        match record {
+            Some(Ok(bytes)) => Ok(bytes),
+            Some(Err(_)) | None => Err(DraftError::Unencodable),
+        }
+    }
+
+    /// The end that the plan asked for was carried out.
+    pub fn ended(&mut self) {
+        self.ending = None;
+        self.replaced = false;
+    }
+
+    /// The step was carried out: what the handler wished is stored under `key`.
+    pub fn written(&mut self, key: SessionKey, timing: Timing, revision: Revision) {
+        if let Some(view) = &mut self.view {
+            view.timing = timing;
+            self.origin = Some(Origin {
+                key,
+                revision,
+                view: view.clone(),
+            });
+        }
+        self.ops.clear();
+        self.replaced = false;
+    }
+
+    /// The session was touched.
+    pub fn touched(&mut self, timing: Timing) {
+        if let Some(view) = &mut self.view {
+            view.timing = timing;
+        }
+        if let Some(origin) = &mut self.origin {
+            origin.view.timing = timing;
+        }
+    }
+
+    /// Another request was faster: applies the wishes to what it stored.
+    ///
+    /// # Errors
+    ///
+    /// What an operation raises on the new state: [`DraftError::TooLarge`], [`DraftError::Decode`], or
+    /// [`DraftError::Unusable`].
+    pub fn rebase(&mut self, stored: &Stored) -> Result<(), DraftError> {
+        if let Some(origin) = &self.origin {
+            self.origin = Some(Origin::read(origin.key, stored).map_err(|unusable| match unusable {
+                Unusable::Newer(error) => DraftError::Unusable(Some(error)),
+                Unusable::Damaged => DraftError::Unusable(None),
+            })?);
+        }
+        self.apply_anew()
+    }
+
+    /// The session turned out to be gone: this request has none any more.
+    pub fn lost(&mut self) {
+        self.origin = None;
+        self.ops.clear();
+        self.view = None;
+    }
+
+    /// The user of the session the request came with, for the record of what was refused.
+    pub fn origin_user(&self) -> Option<&UserId> {
+        self.origin.as_ref().or(self.ending.as_ref())?.view.record.user.as_ref()
+    }
+}

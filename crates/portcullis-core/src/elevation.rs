@@ -1,0 +1,54 @@
+//! Elevation: a short time after re-authentication in which a session may do more.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What an elevation is good for. Implement it for a type of your own to name a scope.
+///
+/// An elevation for one scope says nothing about any other, and the one without a name
+/// ([`General`]) is a scope like the rest.
+///
+/// ```
+/// # use portcullis_core::Scope;
+/// #[derive(Debug)]
+/// struct Payments;
+/// impl Scope for Payments {
+///     const NAME: &'static str = "payments";
+/// }
+/// ```
+pub trait Scope: Send + Sync + 'static {
+    /// The name under which the elevation is stored and logged.
+    const NAME: &'static str;
+}
+
+/// The scope that is meant when none is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct General;
+
+impl Scope for General {
+    const NAME: &'static str = "general";
+}
+
+/// An elevation as it is stored. Its end is told relative to the absolute deadline, so that only the
+/// store's clock ever makes it a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Elevation {
+    pub(crate) scope: String,
+    /// It ends this many milliseconds before the absolute deadline.
+    ends_before_deadline: u64,
+}
+
+impl Elevation {
+    pub(crate) fn new(scope: String, ends_before_deadline: Duration) -> Self {
+        Self {
+            scope,
+            ends_before_deadline: crate::time::millis(ends_before_deadline),
+        }
+    }
+
+    pub(crate) fn ends_before_deadline(&self) -> Duration {
+        Duration::from_millis(self.ends_before_deadline)
+    }
+}

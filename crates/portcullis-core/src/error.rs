@@ -1,0 +1,72 @@
+//! What can be wrong with a setting.
+
+use std::borrow::Cow;
+
+use crate::{NoRandomness, store::StoreError};
+
+/// A setting that would weaken sessions or that a browser would refuse, found when it was made.
+///
+/// The message says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    message: Cow<'static, str>,
+}
+
+impl ConfigError {
+    /// An error with this message.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+/// Why a wish about a session cannot be granted, or not be written down.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DraftError {
+    /// The session would hold more than it may. Nothing was changed.
+    #[error(
+        "the session would hold {size} bytes and may hold {limit}; keep large data elsewhere and its key in the session, or raise the limit"
+    )]
+    TooLarge {
+        /// What it would hold.
+        size: usize,
+        /// What it may hold.
+        limit: usize,
+    },
+    /// The value cannot be written in MessagePack.
+    #[error("the value for session key {key:?} cannot be encoded")]
+    Encode {
+        /// The key.
+        key: String,
+        /// The encoder's reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is stored under the key is not of the type asked for. It stays as it is.
+    #[error(
+        "the value stored under session key {key:?} is not of the type asked for; use one type for one key, or a new key for a new type"
+    )]
+    Decode {
+        /// The key.
+        key: String,
+        /// The decoder's reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Only a session with a user can be elevated.
+    #[error("the session has no user; authenticate before elevating")]
+    NotAuthenticated,
+    /// Nobody's name is empty.
+    #[error("the user to authenticate is empty; pass the identifier of the user")]
+    EmptyUser,
+    /// No identifier could be made.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// What another request stored meanwhile cannot be read.
+    #[error("the session was changed meanwhile into something this server cannot read")]
+    Unusable(#[source] Option<StoreError>),
+    /// The record could not be written down.
+    #[error("the session record cannot be encoded; please report this as a bug")]
+    Unencodable,
+}

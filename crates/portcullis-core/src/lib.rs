@@ -1,0 +1,41 @@
+//! The rules of Portcullis sessions, free of IO.
+//!
+//! Applications use the crate `portcullis`, which re-exports what they need from here. This crate is for
+//! those who write a [`Store`](store::Store) or want to read the rules on their own.
+//!
+//! # The model
+//!
+//! * A [`SessionId`] is the secret in the cookie. A [`SessionKey`] is its hash, all that a store sees. A
+//!   [`Handle`] is the public name, the same for as long as the session lives.
+//! * A session has two deadlines ([`Timeouts`]): *idle* moves with activity, *absolute* does not.
+//! * It may be bound to a [`UserId`], and elevated for a [`Scope`] for a short, fixed time.
+//! * A [`Draft`](draft::Draft) is one request's view of it: it records what the handler wants and turns it
+//!   into one step of the store.
+//!
+//! Nothing here is async but the methods of a store, and nothing reads a clock but a store.
+
+pub mod draft;
+mod elevation;
+mod end;
+mod error;
+mod handle;
+mod id;
+mod key;
+mod record;
+pub mod store;
+mod time;
+mod timeouts;
+mod user;
+
+pub use self::{
+    draft::SessionInfo,
+    elevation::{General, Scope},
+    end::EndReason,
+    error::{ConfigError, DraftError},
+    handle::Handle,
+    id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionKey},
+    key::{AsKey, Key},
+    time::Timestamp,
+    timeouts::Timeouts,
+    user::UserId,
+};

@@ -1,0 +1,73 @@
+//! Why a store could not answer.
+
+use std::{borrow::Cow, error::Error, fmt};
+
+/// The store could not do what was asked, or it is not known whether it did.
+///
+/// The message says what happened and what to do. It never holds an identifier, a key or a payload.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: Cow<'static, str>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What to tell apart among store errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// It did not answer in time or cannot be reached.
+    Unavailable,
+    /// It answers but takes no writes: a replica, or a primary without enough replicas.
+    ReadOnly,
+    /// It has no room for another session.
+    Full,
+    /// The record was written by a newer version of Portcullis; this one leaves it alone.
+    NewerFormat,
+    /// It refused in a way that only a change of configuration can mend, such as missing rights.
+    Misconfigured,
+}
+
+impl StoreError {
+    /// An error of this kind. `message` says what happened and what to do.
+    pub fn new(kind: StoreErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The same with the error that caused it.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..self
+        }
+    }
+
+    /// What to tell apart.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn newer_format() -> Self {
+        Self::new(
+            StoreErrorKind::NewerFormat,
+            "the session was written by a newer version of Portcullis; finish the upgrade of this server",
+        )
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}

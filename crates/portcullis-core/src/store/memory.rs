@@ -1,0 +1,337 @@
+//! Sessions in the memory of one process.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+
+use super::{
+    Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Revision, Store, StoreError,
+    StoreErrorKind, Stored, Timing, Touched,
+};
+use crate::{EndReason, SessionKey, Timestamp};
+
+/// Sessions in the memory of one process, for development and tests. They end with the process.
+///
+/// It keeps at most [`capacity`](Self::with_capacity) sessions: the expired go as new ones come, and when
+/// all are live a new one is refused with [`StoreErrorKind::Full`] rather than a live one thrown out.
+///
+/// Clones share the sessions.
+///
+/// ```
+/// # use portcullis_core::store::{ManualClock, MemoryStore};
+/// let store = MemoryStore::new();
+/// // In a test, time passes when you say so:
+/// let clock = ManualClock::new();
+/// let store = MemoryStore::with_clock(&clock);
+/// clock.advance(std::time::Duration::from_secs(1800));
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore {
+    clock: Clock,
+    capacity: usize,
+    sessions: Arc<Mutex<Sessions>>,
+}
+
+const CAPACITY: usize = 100_000;
+
+impl MemoryStore {
+    /// An empty store for up to 100 000 sessions.
+    pub fn new() -> Self {
+        Self::on(Clock::System(Instant::now(), wall_clock()))
+    }
+
+    /// An empty store whose time is told by `clock`.
+    pub fn with_clock(clock: &ManualClock) -> Self {
+        Self::on(Clock::Manual(clock.clone()))
+    }
+
+    /// The same store with room for `capacity` sessions.
+    #[must_use]
+    pub fn with_capacity(self, capacity: usize) -> Self {
+        Self { capacity, ..self }
+    }
+
+    /// How many sessions are live.
+    pub fn live(&self) -> usize {
+        let mut sessions = self.lock();
+        sessions.forget_expired(self.now());
+        sessions.slots.values().filter(|slot| matches!(slot, Slot::Live(_))).count()
+    }
+
+    fn on(clock: Clock) -> Self {
+        Self {
+            clock,
+            capacity: CAPACITY,
+            sessions: Arc::default(),
+        }
+    }
+
+    // Nothing inside panics half-way through a change, so a poisoned lock guards sound data.
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store for MemoryStore {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+        let now = self.now();
+        Ok(match self.lock().slots.get(key) {
+            Some(Slot::Live(stored)) if stored.timing.is_live(now) => Loaded::Live(stored.clone()),
+            Some(Slot::Ended(reason, until)) if now < *until => Loaded::Ended(*reason),
+            _ => Loaded::Absent,
+        })
+    }
+
+    async fn create(
+        &self,
+        key: &SessionKey,
+        payload: Bytes,
+        limits: Limits,
+    ) -> Result<Created, StoreError> {
+        let now = self.now();
+        let mut sessions = self.lock();
+        sessions.forget_expired(now);
+        if sessions.slots.contains_key(key) {
+            return Ok(Created::Taken);
+        }
+        if sessions.slots.len() >= self.capacity {
+            sessions.forget_ended();
+        }
+        if sessions.slots.len() >= self.capacity {
+            return Err(StoreError::new(
+                StoreErrorKind::Full,
+                "the memory store is full of live sessions; raise its capacity or use Redis",
+            ));
+        }
+        let stored = sessions.stored(Timing::starting(now, limits), payload);
+        let created = Created::Done(stored.timing, stored.revision);
+        sessions.put(*key, Slot::Live(stored));
+        Ok(created)
+    }
+
+    async fn commit(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        activity: Activity,
+    ) -> Result<Committed, StoreError> {
+        let now = self.now();
+        let mut sessions = self.lock();
+        let current = match sessions.live(key, now) {
+            None => return Ok(Committed::Gone),
+            Some(stored) if stored.revision != expected => {
+                return Ok(Committed::Conflict(stored.clone()));
+            }
+            Some(stored) => stored.timing,
+        };
+        let stored = sessions.stored(current.after(activity, now), payload);
+        let committed = Committed::Done(stored.timing, stored.revision);
+        sessions.put(*key, Slot::Live(stored));
+        Ok(committed)
+    }
+
+    async fn replace(
+        &self,
+        old: &SessionKey,
+        new: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        deadline: Deadline,
+    ) -> Result<Committed, StoreError> {
+        let now = self.now();
+        let mut sessions = self.lock();
+        let current = match sessions.live(old, now) {
+            None => return Ok(Committed::Gone),
+            Some(stored) if stored.revision != expected => {
+                return Ok(Committed::Conflict(stored.clone()));
+            }
+            Some(stored) => stored.timing,
+        };
+        let timing = match deadline {
+            Deadline::Keep(activity) => current.after(activity, now),
+            Deadline::Restart(limits) => Timing::starting(now, limits),
+        };
+        let stored = sessions.stored(timing, payload);
+        let committed = Committed::Done(stored.timing, stored.revision);
+        sessions.end(old, EndReason::Replaced, now);
+        sessions.put(*new, Slot::Live(stored));
+        Ok(committed)
+    }
+
+    async fn touch(&self, key: &SessionKey) -> Result<Touched, StoreError> {
+        let now = self.now();
+        let mut sessions = self.lock();
+        let Some(mut stored) = sessions.live(key, now).cloned() else {
+            return Ok(Touched::Gone);
+        };
+        stored.timing = stored.timing.active(now);
+        let touched = Touched::Done(stored.timing);
+        sessions.put(*key, Slot::Live(stored));
+        Ok(touched)
+    }
+
+    async fn end(&self, key: &SessionKey, reason: EndReason) -> Result<Ended, StoreError> {
+        let now = self.now();
+        let mut sessions = self.lock();
+        if sessions.live(key, now).is_none() {
+            return Ok(Ended::AlreadyGone);
+        }
+        sessions.end(key, reason, now);
+        Ok(Ended::Done)
+    }
+}
+
+impl Timing {
+    fn after(self, activity: Activity, now: Timestamp) -> Self {
+        match activity {
+            Activity::Active => self.active(now),
+            Activity::Passive => self,
+        }
+    }
+}
+
+/// What a key leads to.
+enum Slot {
+    Live(Stored),
+    Ended(EndReason, Timestamp),
+}
+
+impl Slot {
+    fn deadline(&self) -> Timestamp {
+        match self {
+            Self::Live(stored) => stored.timing.idle_deadline(),
+            Self::Ended(_, until) => *until,
+        }
+    }
+}
+
+/// The slots, and which of them expires first.
+#[derive(Default)]
+struct Sessions {
+    slots: HashMap<SessionKey, Slot>,
+    by_deadline: BTreeSet<(Timestamp, SessionKey)>,
+    writes: u32,
+}
+
+impl Sessions {
+    fn live(&self, key: &SessionKey, now: Timestamp) -> Option<&Stored> {
+        match self.slots.get(key) {
+            Some(Slot::Live(stored)) if stored.timing.is_live(now) => Some(stored),
+            _ => None,
+        }
+    }
+
+    fn stored(&mut self, timing: Timing, payload: Bytes) -> Stored {
+        self.writes = self.writes.wrapping_add(1);
+        Stored {
+            timing,
+            revision: Revision(self.writes),
+            payload,
+        }
+    }
+
+    fn put(&mut self, key: SessionKey, slot: Slot) {
+        self.by_deadline.insert((slot.deadline(), key));
+        if let Some(previous) = self.slots.insert(key, slot) {
+            let deadline = previous.deadline();
+            if self.slots.get(&key).is_some_and(|slot| slot.deadline() != deadline) {
+                self.by_deadline.remove(&(deadline, key));
+            }
+        }
+    }
+
+    fn end(&mut self, key: &SessionKey, reason: EndReason, now: Timestamp) {
+        self.put(*key, Slot::Ended(reason, now.after(reason.remembered_for())));
+    }
+
+    fn forget_expired(&mut self, now: Timestamp) {
+        while let Some((deadline, key)) = self.by_deadline.first().copied() {
+            if now < deadline {
+                break;
+            }
+            self.by_deadline.pop_first();
+            self.slots.remove(&key);
+        }
+    }
+
+    /// Gives up the reasons of ended sessions to make room.
+    fn forget_ended(&mut self) {
+        self.slots.retain(|_, slot| matches!(slot, Slot::Live(_)));
+        self.by_deadline.retain(|(_, key)| self.slots.contains_key(key));
+    }
+}
+
+#[derive(Clone)]
+enum Clock {
+    /// The wall clock as it was at the start, moved on by a clock that cannot be set back.
+    System(Instant, Timestamp),
+    Manual(ManualClock),
+}
+
+impl Clock {
+    fn now(&self) -> Timestamp {
+        match self {
+            Self::System(started, at) => at.after(started.elapsed()),
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+}
+
+fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(crate::time::millis(since_epoch))
+}
+
+/// A clock that stands still until it is told to move. Clones are the same clock.
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that shows the present.
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(wall_clock().as_millis())))
+    }
+
+    /// What the clock shows.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Lets `length` pass.
+    pub fn advance(&self, length: Duration) {
+        self.0.fetch_add(crate::time::millis(length), Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,250 @@
+//! What a store of sessions must do.
+
+mod error;
+mod memory;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+use std::{future::Future, time::Duration};
+
+use bytes::Bytes;
+
+pub use self::{
+    error::{StoreError, StoreErrorKind},
+    memory::{ManualClock, MemoryStore},
+};
+use crate::{EndReason, SessionKey, Timestamp};
+
+/// Keeps sessions.
+///
+/// # The contract
+///
+/// * **Only [`create`](Self::create) and a [`replace`](Self::replace) of a live session bring a session
+///   into being.** Every other operation on a session that is not live changes nothing and says so with
+///   [`Gone`](Committed::Gone). There is no upsert.
+/// * **Every operation is one atomic step** as seen by every other, on every server that shares the store.
+///   In particular, after `replace` or `end` has answered, the old key is dead for everyone.
+/// * **The store decides time.** A session is live while its clock is before both
+///   `last activity + idle timeout` and the absolute deadline; at that very millisecond it is not live any
+///   more. The application's clock never plays a part.
+/// * **Last activity moves forward only**, and [`Activity::Passive`] does not move it.
+/// * **The absolute deadline is written once**; only [`Deadline::Restart`] sets another.
+/// * **Nothing outlives its deadline**, not even in storage, by more than the store's own clean-up takes.
+/// * **An error means "not known", never "not there".** A store that cannot answer returns [`StoreError`]
+///   within a bounded time. A session that is not there, or has ended, is an ordinary answer.
+/// * The payload is opaque bytes and comes back as it went in.
+///
+/// Which way may a store be wrong? Calling a live session gone signs somebody out; calling a dead one live
+/// keeps a thief signed in. A store in doubt must do the former.
+///
+/// The suite in [`conformance`] (feature `conformance`) checks all of this for any store.
+pub trait Store: Send + Sync + 'static {
+    /// The store's clock, as well as it is known without asking. It may run ahead of the store by
+    /// the length of a round trip, never behind by more.
+    fn now(&self) -> Timestamp;
+
+    /// Reads a session. Does not count as activity.
+    fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
+
+    /// Brings a session into being under a key that nothing is stored under.
+    fn create(
+        &self,
+        key: &SessionKey,
+        payload: Bytes,
+        limits: Limits,
+    ) -> impl Future<Output = Result<Created, StoreError>> + Send;
+
+    /// Writes the payload of a live session if nobody else did since `expected`.
+    fn commit(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        activity: Activity,
+    ) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+
+    /// Moves a live session from `old` to `new` and writes its payload, if nobody else did since
+    /// `expected`. Afterwards `old` is [`Ended`](Loaded::Ended) with [`EndReason::Replaced`].
+    fn replace(
+        &self,
+        old: &SessionKey,
+        new: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+
+    /// Moves the last activity of a live session to now.
+    fn touch(&self, key: &SessionKey) -> impl Future<Output = Result<Touched, StoreError>> + Send;
+
+    /// Ends a session, whatever its revision. The reason can be read with [`load`](Self::load) for as long
+    /// as the store remembers it.
+    fn end(
+        &self,
+        key: &SessionKey,
+        reason: EndReason,
+    ) -> impl Future<Output = Result<Ended, StoreError>> + Send;
+}
+
+/// The two limits of a session, counted from the moment a store writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// See [`Timeouts::idle`](crate::Timeouts::idle). Whole milliseconds, at most 49 days.
+    pub idle: Duration,
+    /// See [`Timeouts::absolute`](crate::Timeouts::absolute). Whole milliseconds.
+    pub absolute: Duration,
+}
+
+/// The moments of a live session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// When the session ends whatever happens.
+    pub absolute_deadline: Timestamp,
+    /// How long it lives without activity.
+    pub idle_timeout: Duration,
+    /// When there last was activity.
+    pub last_active_at: Timestamp,
+}
+
+impl Timing {
+    /// The timing of a session that starts `now`.
+    pub fn starting(now: Timestamp, limits: Limits) -> Self {
+        Self {
+            absolute_deadline: now.after(limits.absolute),
+            idle_timeout: limits.idle,
+            last_active_at: now,
+        }
+    }
+
+    /// When the session ends without further activity. Never after the absolute deadline.
+    pub fn idle_deadline(&self) -> Timestamp {
+        self.last_active_at.after(self.idle_timeout).min(self.absolute_deadline)
+    }
+
+    /// Whether the session is live at `now`. At its deadline it is not.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.idle_deadline()
+    }
+
+    /// Whether activity at `now` is worth writing down: the last one is a step of granularity ago.
+    ///
+    /// The step is a thirtieth of the idle timeout, at least a second and at most a minute, and never more
+    /// than a tenth of the idle timeout. A session may end up to that much early, never late.
+    pub fn touch_is_due(&self, now: Timestamp) -> bool {
+        let step = (self.idle_timeout / 30)
+            .clamp(Duration::from_secs(1), Duration::from_secs(60))
+            .min(self.idle_timeout / 10);
+        now.since(self.last_active_at) >= step
+    }
+
+    /// The same with activity at `now`, unless there was later activity already.
+    #[must_use]
+    pub fn active(self, now: Timestamp) -> Self {
+        Self {
+            last_active_at: self.last_active_at.max(now),
+            ..self
+        }
+    }
+}
+
+/// Which write of a session a reader saw. Never the same for two writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revision(pub u32);
+
+/// A live session as a store keeps it.
+#[derive(Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "stores make it")]
+pub struct Stored {
+    /// Its moments.
+    pub timing: Timing,
+    /// The write that was read.
+    pub revision: Revision,
+    /// What was written.
+    pub payload: Bytes,
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stored")
+            .field("timing", &self.timing)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether an operation counts as activity of the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a closed choice")]
+pub enum Activity {
+    /// It does: last activity becomes now.
+    Active,
+    /// It does not.
+    Passive,
+}
+
+/// What becomes of the deadlines when a session is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a closed choice")]
+pub enum Deadline {
+    /// The absolute deadline and the idle timeout stay; the move counts as activity or not.
+    Keep(Activity),
+    /// Both are set anew. Only a full authentication does this (NIST SP 800-63B-4, 5.2).
+    Restart(Limits),
+}
+
+/// What [`Store::load`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
+pub enum Loaded {
+    /// A live session.
+    Live(Stored),
+    /// No session any more, and why not.
+    Ended(EndReason),
+    /// Nothing: never issued, expired, or ended long ago.
+    Absent,
+    /// Something that is not a session record. It grants nothing.
+    Damaged,
+}
+
+/// What [`Store::create`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
+pub enum Created {
+    /// The session is live.
+    Done(Timing, Revision),
+    /// Something is stored under this key already, and stays as it was.
+    Taken,
+}
+
+/// What [`Store::commit`] or [`Store::replace`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
+pub enum Committed {
+    /// It was written.
+    Done(Timing, Revision),
+    /// Somebody else wrote first; this is what is stored now. Nothing was changed.
+    Conflict(Stored),
+    /// The session is not live. Nothing was changed and nothing was created.
+    Gone,
+}
+
+/// What [`Store::touch`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
+pub enum Touched {
+    /// The session's moments now.
+    Done(Timing),
+    /// The session is not live. Nothing was changed.
+    Gone,
+}
+
+/// What [`Store::end`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
+pub enum Ended {
+    /// This call ended the session.
+    Done,
+    /// It was not live before.
+    AlreadyGone,
+}

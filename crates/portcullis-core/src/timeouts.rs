@@ -1,0 +1,139 @@
+//! How long sessions and elevations last.
+
+use std::time::Duration;
+
+use crate::ConfigError;
+
+/// The limits of a session. Both always exist; there is no value that means "unlimited".
+///
+/// | limit | default | bounds |
+/// |---|---|---|
+/// | idle | 30 min | 1 s to 24 h, and not above absolute |
+/// | absolute | 24 h | 1 s to 400 days |
+/// | elevation | 15 min | 1 s to 1 h, and not above absolute |
+///
+/// Sources: OWASP ASVS 5.0, 7.3.1 and 7.3.2; NIST SP 800-63B-4, 2.2.3 (overall timeout at most 24 h at
+/// AAL2) and 5.2; RFC 6265bis, 5.5 (no cookie lives longer than 400 days).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    idle: Duration,
+    absolute: Duration,
+    elevation: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST_IDLE: Duration = DAY;
+const LONGEST_ABSOLUTE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+const LONGEST_ELEVATION: Duration = Duration::from_secs(60 * 60);
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(30 * 60),
+            absolute: DAY,
+            elevation: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+impl Timeouts {
+    /// The limits after which a session ends: `idle` without activity, `absolute` whatever happens.
+    /// Parts of a millisecond are dropped. The elevation timeout is 15 minutes, or `absolute` if that is
+    /// shorter.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a limit is out of its bounds or idle exceeds absolute.
+    pub fn new(idle: Duration, absolute: Duration) -> Result<Self, ConfigError> {
+        within("idle timeout", idle, LONGEST_IDLE)?;
+        within("absolute timeout", absolute, LONGEST_ABSOLUTE)?;
+        if idle > absolute {
+            return Err(ConfigError::new(format!(
+                "the idle timeout ({idle:?}) exceeds the absolute timeout ({absolute:?}) and would never strike; shorten it"
+            )));
+        }
+        Ok(Self {
+            idle: whole_millis(idle),
+            absolute: whole_millis(absolute),
+            elevation: Self::default().elevation.min(whole_millis(absolute)),
+        })
+    }
+
+    /// The same limits with elevations that end `elevation` after they were granted.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is out of its bounds or exceeds the absolute timeout.
+    pub fn with_elevation(self, elevation: Duration) -> Result<Self, ConfigError> {
+        within("elevation timeout", elevation, LONGEST_ELEVATION.min(self.absolute))?;
+        Ok(Self {
+            elevation: whole_millis(elevation),
+            ..self
+        })
+    }
+
+    /// Without activity for this long, the session ends.
+    pub fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// This long after authentication (or creation), the session ends, whatever its activity.
+    pub fn absolute(&self) -> Duration {
+        self.absolute
+    }
+
+    /// This long after it was granted, an elevation ends. It does not slide.
+    pub fn elevation(&self) -> Duration {
+        self.elevation
+    }
+}
+
+fn within(name: &str, value: Duration, longest: Duration) -> Result<(), ConfigError> {
+    if (SHORTEST..=longest).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(format!(
+        "the {name} is {value:?}; it must be between {SHORTEST:?} and {longest:?}"
+    )))
+}
+
+fn whole_millis(length: Duration) -> Duration {
+    Duration::from_millis(crate::time::millis(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn the_defaults_are_30_minutes_24_hours_and_15_minutes() {
+        let defaults = Timeouts::default();
+        assert_eq!(defaults, Timeouts::new(secs(1800), secs(86_400)).unwrap());
+        assert_eq!(defaults.elevation(), secs(900));
+    }
+
+    #[test]
+    fn s038_no_configuration_means_unlimited() {
+        assert!(Timeouts::new(Duration::MAX, Duration::MAX).is_err());
+        assert!(Timeouts::new(Duration::ZERO, DAY).is_err());
+        assert!(Timeouts::new(secs(60), LONGEST_ABSOLUTE + secs(1)).is_err());
+        assert!(Timeouts::new(LONGEST_IDLE + secs(1), LONGEST_ABSOLUTE).is_err());
+        assert!(Timeouts::default().with_elevation(Duration::MAX).is_err());
+    }
+
+    #[test]
+    fn t62_zero_is_refused_and_never_means_off() {
+        assert!(Timeouts::default().with_elevation(Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn an_idle_timeout_that_could_never_strike_is_refused() {
+        let error = Timeouts::new(secs(61), secs(60)).unwrap_err();
+        assert!(error.to_string().contains("never strike"));
+    }
+}

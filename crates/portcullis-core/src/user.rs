@@ -1,0 +1,113 @@
+//! Who a session belongs to.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The user a session is bound to: whatever bytes the application names its users by.
+///
+/// It is compared byte for byte; nothing is trimmed, folded or normalised. Use an identifier that never
+/// changes (a primary key) rather than a name or an address that may be given to somebody else later.
+///
+/// ```
+/// # use portcullis_core::UserId;
+/// assert_eq!(UserId::from(42), UserId::from("42"));
+/// assert_eq!(UserId::from("alice").as_str(), Some("alice"));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UserId(#[serde(with = "serde_bytes")] Box<[u8]>);
+
+impl UserId {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text, if the bytes are UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Bytes that are not UTF-8 or would break a line of a log are escaped.
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for letter in chunk.valid().chars() {
+                match letter {
+                    '\\' => f.write_str("\\\\")?,
+                    letter if letter.is_control() => write!(f, "{}", letter.escape_default())?,
+                    letter => fmt::Write::write_char(f, letter)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserId({self})")
+    }
+}
+
+impl From<&[u8]> for UserId {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<Vec<u8>> for UserId {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<&str> for UserId {
+    fn from(text: &str) -> Self {
+        Self::from(text.as_bytes())
+    }
+}
+
+impl From<String> for UserId {
+    fn from(text: String) -> Self {
+        Self::from(text.into_bytes())
+    }
+}
+
+impl From<&String> for UserId {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_bytes())
+    }
+}
+
+macro_rules! from_numbers {
+    ($($number:ty),*) => {$(
+        /// As decimal digits.
+        impl From<$number> for UserId {
+            fn from(number: $number) -> Self {
+                Self::from(number.to_string())
+            }
+        }
+    )*};
+}
+
+from_numbers!(i32, i64, i128, u32, u64, u128);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s101_a_user_name_cannot_break_a_line_of_a_log() {
+        let user = UserId::from(b"eve\r\n\x1b[31m\\\xff\xc2\x85".as_slice());
+        assert_eq!(user.to_string(), r"eve\r\n\u{1b}[31m\\\xff\u{85}");
+    }
+}

@@ -1,0 +1,1 @@
+//! Keeps Portcullis sessions in Redis.

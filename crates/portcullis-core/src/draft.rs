@@ -8,17 +8,17 @@
 mod op;
 mod plan;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
 use self::op::Op;
-pub use self::plan::{Plan, Step};
+pub use self::plan::{Change, Plan, Step};
 use crate::{
     AsKey, DraftError, EndReason, Handle, SessionKey, Timeouts, Timestamp, UserId,
     record::{Record, Unreadable},
-    store::{Limits, Revision, Stored, StoreError, Timing},
+    store::{Limits, Revision, StoreError, Stored, Timing},
 };
 
 /// The settings a draft needs.
@@ -53,7 +53,7 @@ pub struct Draft {
     /// What the handler asked for, in order.
     ops: Vec<Op>,
     /// `origin` with `ops` applied: what the handler sees.
-    view: Option<View>,
+    view: SessionView,
 }
 
 /// A live session as it was read or last written.
@@ -61,7 +61,7 @@ pub struct Draft {
 struct Origin {
     key: SessionKey,
     revision: Revision,
-    view: View,
+    view: Arc<View>,
 }
 
 /// A session in memory.
@@ -70,6 +70,11 @@ struct View {
     timing: Timing,
     record: Record,
 }
+
+/// A session as a request sees it at one moment, if it has one. Cheap to clone; later changes of the draft
+/// do not show in it.
+#[derive(Debug, Clone, Default)]
+pub struct SessionView(Option<Arc<View>>);
 
 /// What a page may want to tell about the session. All moments are on the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +103,7 @@ impl Draft {
             replaced: ended == Some(EndReason::Replaced),
             ending: None,
             ops: Vec::new(),
-            view: None,
+            view: SessionView(None),
         }
     }
 
@@ -115,7 +120,7 @@ impl Draft {
         let origin = Origin::read(key, stored)?;
         Ok(Self {
             policy,
-            view: Some(origin.view.clone()),
+            view: SessionView(Some(Arc::clone(&origin.view))),
             origin: Some(origin),
             replaced: false,
             ending: None,
@@ -123,14 +128,9 @@ impl Draft {
         })
     }
 
-    /// The value under `key`, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`DraftError::Decode`] when what is stored is not a `T`.
-    pub fn get<T: DeserializeOwned>(&self, key: &impl AsKey<T>) -> Result<Option<T>, DraftError> {
-        let stored = self.view.as_ref().and_then(|view| view.record.data.get(key.name()));
-        stored.map(|bytes| decode(key.name(), bytes)).transpose()
+    /// What the handler sees now.
+    pub fn view(&self) -> &SessionView {
+        &self.view
     }
 
     /// Puts `value` under `key`.
@@ -182,10 +182,7 @@ impl Draft {
     ///
     /// [`DraftError::NoRandomness`].
     pub fn remove(&mut self, name: &str, now: Timestamp) -> Result<bool, DraftError> {
-        let existed = self
-            .view
-            .as_ref()
-            .is_some_and(|view| view.record.data.contains_key(name));
+        let existed = self.view.contains(name);
         if existed {
             self.record(Op::Remove(name.to_owned()), now)?;
         }
@@ -198,7 +195,7 @@ impl Draft {
     ///
     /// [`DraftError::NoRandomness`].
     pub fn clear(&mut self, now: Timestamp) -> Result<(), DraftError> {
-        if self.view.is_some() {
+        if self.view.exists() {
             self.record(Op::Clear, now)?;
         }
         Ok(())
@@ -229,7 +226,7 @@ impl Draft {
     ///
     /// [`DraftError::NoRandomness`].
     pub fn regenerate(&mut self, now: Timestamp) -> Result<(), DraftError> {
-        if self.view.is_some() {
+        if self.view.exists() {
             self.record(Op::Regenerate, now)?;
         }
         Ok(())
@@ -241,7 +238,7 @@ impl Draft {
     ///
     /// [`DraftError::NotAuthenticated`] when the session has no user.
     pub fn elevate(&mut self, scope: &str, now: Timestamp) -> Result<(), DraftError> {
-        if self.user().is_none() {
+        if self.view.user().is_none() {
             return Err(DraftError::NotAuthenticated);
         }
         let grant = Op::Grant {
@@ -257,7 +254,11 @@ impl Draft {
     ///
     /// [`DraftError::NoRandomness`].
     pub fn drop_elevation(&mut self, now: Timestamp) -> Result<bool, DraftError> {
-        let elevated = self.view.as_ref().is_some_and(|view| view.is_elevated(now));
+        let elevated = self
+            .view
+            .0
+            .as_ref()
+            .is_some_and(|view| view.is_elevated(now));
         if elevated {
             self.record(Op::DropElevations, now)?;
         }
@@ -268,7 +269,7 @@ impl Draft {
     pub fn terminate(&mut self) {
         self.ending = self.origin.take().or(self.ending.take());
         self.ops.clear();
-        self.view = None;
+        self.view = SessionView(None);
     }
 
     /// Drops what must not take effect when the handler failed: data, sign-in and elevations. An end of the
@@ -278,32 +279,9 @@ impl Draft {
     ///
     /// None that an operation which remains could raise; the type is that of [`rebase`](Self::rebase).
     pub fn drop_grants(&mut self) -> Result<(), DraftError> {
-        self.ops.retain(|op| matches!(op, Op::Regenerate | Op::DropElevations));
+        self.ops
+            .retain(|op| matches!(op, Op::Regenerate | Op::DropElevations));
         self.apply_anew()
-    }
-
-    /// The user the session is bound to.
-    pub fn user(&self) -> Option<&UserId> {
-        self.view.as_ref()?.record.user.as_ref()
-    }
-
-    /// Until when the session is elevated for `scope`, if it is.
-    pub fn elevated_until(&self, scope: &str, now: Timestamp) -> Option<Timestamp> {
-        self.view.as_ref()?.elevated_until(scope).filter(|until| now < *until)
-    }
-
-    /// The session's public name and moments, if there is a session.
-    pub fn info(&self) -> Option<SessionInfo> {
-        let View { timing, record } = self.view.as_ref()?;
-        let deadline = timing.absolute_deadline;
-        Some(SessionInfo {
-            handle: record.handle,
-            created_at: deadline.before(record.lifetime_since_creation()),
-            authenticated_at: record.user.as_ref().map(|_| deadline.before(record.lifetime())),
-            last_active_at: timing.last_active_at,
-            idle_deadline: timing.idle_deadline(),
-            absolute_deadline: deadline,
-        })
     }
 
     /// Whether there are wishes that no plan has carried out yet.
@@ -312,31 +290,31 @@ impl Draft {
     }
 
     fn record(&mut self, mut op: Op, now: Timestamp) -> Result<(), DraftError> {
-        let mut view = match &self.view {
-            Some(view) => view.clone(),
+        let mut view = match &self.view.0 {
+            Some(view) => View::clone(view),
             None => View::fresh(&self.policy, now)?,
         };
         op.apply(&mut view, self.policy.payload_limit)?;
-        self.view = Some(view);
+        self.view = SessionView(Some(Arc::new(view)));
         self.ops.push(op);
         Ok(())
     }
 
     /// Makes the view from the origin and the operations.
     fn apply_anew(&mut self) -> Result<(), DraftError> {
-        let mut view = match (&self.origin, &self.view) {
-            (Some(origin), _) => origin.view.clone(),
-            (None, _) if self.ops.iter().all(Op::needs_a_session) => {
-                self.ops.clear();
-                self.view = None;
-                return Ok(());
+        let Some(origin) = &self.origin else {
+            // Without a session there is nothing to build on, and what is left needs one.
+            self.ops.retain(|op| !op.needs_a_session());
+            if self.ops.is_empty() {
+                self.view = SessionView(None);
             }
-            (None, _) => return Ok(()),
+            return Ok(());
         };
+        let mut view = View::clone(&origin.view);
         for op in &mut self.ops {
             op.apply(&mut view, self.policy.payload_limit)?;
         }
-        self.view = Some(view);
+        self.view = SessionView(Some(Arc::new(view)));
         Ok(())
     }
 }
@@ -350,10 +328,67 @@ impl Origin {
         Ok(Self {
             key,
             revision: stored.revision,
-            view: View {
+            view: Arc::new(View {
                 timing: stored.timing,
                 record,
-            },
+            }),
+        })
+    }
+}
+
+impl SessionView {
+    /// Whether there is a session.
+    pub fn exists(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The value under `key`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::Decode`] when what is stored is not a `T`.
+    pub fn get<T: DeserializeOwned>(&self, key: &impl AsKey<T>) -> Result<Option<T>, DraftError> {
+        let stored = self
+            .0
+            .as_ref()
+            .and_then(|view| view.record.data.get(key.name()));
+        stored.map(|bytes| decode(key.name(), bytes)).transpose()
+    }
+
+    /// Whether there is a value under `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|view| view.record.data.contains_key(name))
+    }
+
+    /// The user the session is bound to.
+    pub fn user(&self) -> Option<&UserId> {
+        self.0.as_ref()?.record.user.as_ref()
+    }
+
+    /// Until when the session is elevated for `scope`, if it is.
+    pub fn elevated_until(&self, scope: &str, now: Timestamp) -> Option<Timestamp> {
+        self.0
+            .as_ref()?
+            .elevated_until(scope)
+            .filter(|until| now < *until)
+    }
+
+    /// The session's public name and moments, if there is a session.
+    pub fn info(&self) -> Option<SessionInfo> {
+        let View { timing, record } = self.0.as_deref()?;
+        let deadline = timing.absolute_deadline;
+        Some(SessionInfo {
+            handle: record.handle,
+            created_at: deadline.before(record.lifetime_since_creation()),
+            authenticated_at: record
+                .user
+                .as_ref()
+                .map(|_| deadline.before(record.lifetime())),
+            last_active_at: timing.last_active_at,
+            idle_deadline: timing.idle_deadline(),
+            absolute_deadline: deadline,
         })
     }
 }
@@ -367,19 +402,28 @@ impl View {
     }
 
     fn created_at(&self) -> Timestamp {
-        self.timing.absolute_deadline.before(self.record.lifetime_since_creation())
+        self.timing
+            .absolute_deadline
+            .before(self.record.lifetime_since_creation())
     }
 
     fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
         let mut elevations = self.record.elevations.iter();
         let elevation = elevations.find(|elevation| elevation.scope == scope)?;
-        Some(self.timing.absolute_deadline.before(elevation.ends_before_deadline()))
+        Some(
+            self.timing
+                .absolute_deadline
+                .before(elevation.ends_before_deadline()),
+        )
     }
 
     fn is_elevated(&self, now: Timestamp) -> bool {
         let mut elevations = self.record.elevations.iter();
         elevations.any(|elevation| {
-            now < self.timing.absolute_deadline.before(elevation.ends_before_deadline())
+            now < self
+                .timing
+                .absolute_deadline
+                .before(elevation.ends_before_deadline())
         })
     }
 
@@ -401,10 +445,12 @@ pub enum Unusable {
 
 fn encode<T: Serialize>(name: &str, value: &T) -> Result<ByteBuf, DraftError> {
     // Names of fields are kept, so that a type may gain a field without losing what is stored.
-    rmp_serde::to_vec_named(value).map(ByteBuf::from).map_err(|source| DraftError::Encode {
-        key: name.to_owned(),
-        source: Box::new(source),
-    })
+    rmp_serde::to_vec_named(value)
+        .map(ByteBuf::from)
+        .map_err(|source| DraftError::Encode {
+            key: name.to_owned(),
+            source: Box::new(source),
+        })
 }
 
 fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, DraftError> {

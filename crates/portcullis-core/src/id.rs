@@ -51,9 +51,8 @@ impl SessionId {
         random.zeroize();
         let mut id = Self(bytes);
         let [high, low] = (bucket.0 ^ id.mask()).to_be_bytes();
-        if let [first, second, ..] = &mut id.0 {
-            (*first, *second) = (high, low);
-        }
+        let [first, second, ..] = &mut id.0;
+        (*first, *second) = (high, low);
         Ok(id)
     }
 
@@ -157,7 +156,10 @@ impl Bucket {
         let hash = Sha256::new_with_prefix(b"portcullis user bucket\0")
             .chain_update(user.as_bytes())
             .finalize();
-        let number = hash.iter().take(2).fold(0, |n, byte| n << 8 | u16::from(*byte));
+        let number = hash
+            .iter()
+            .take(2)
+            .fold(0, |n, byte| n << 8 | u16::from(*byte));
         Self(number % BUCKETS)
     }
 
@@ -186,7 +188,9 @@ impl fmt::Display for Bucket {
 
 /// The operating system could not provide random bytes, so no identifier was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the operating system's random generator failed, so no session can be started; check that getrandom or /dev/urandom is available")]
+#[error(
+    "the operating system's random generator failed, so no session can be started; check that getrandom or /dev/urandom is available"
+)]
 #[non_exhaustive]
 pub struct NoRandomness;
 
@@ -233,7 +237,11 @@ mod tests {
             }
         }
         // The last character holds four bits, every other one six.
-        assert!(seen.iter().take(ID_CHARS - 1).all(|letters| letters.len() > 55));
+        assert!(
+            seen.iter()
+                .take(ID_CHARS - 1)
+                .all(|letters| letters.len() > 55)
+        );
         assert_eq!(seen[ID_CHARS - 1].len(), 16);
     }
 
@@ -257,8 +265,8 @@ mod tests {
         let text = id().expose();
         let mut last = text.clone().into_bytes();
         // The two spare bits of the last character must be zero.
-        last[ID_CHARS - 1] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-            [1 + 4 * 7];
+        last[ID_CHARS - 1] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[1 + 4 * 7];
         for hostile in [
             &text.as_bytes()[..42],
             format!("{text}A").as_bytes(),
@@ -280,7 +288,10 @@ mod tests {
     fn s023_debug_output_shows_nothing_of_the_secret() {
         let id = id();
         assert_eq!(format!("{id:?}"), "SessionId(secret)");
-        assert_eq!(format!("{:?}", id.key()), format!("SessionKey(bucket {})", id.key().bucket));
+        assert_eq!(
+            format!("{:?}", id.key()),
+            format!("SessionKey(bucket {})", id.key().bucket)
+        );
     }
 
     #[test]

@@ -61,7 +61,10 @@ impl Record {
 
     /// The bytes the application put in: names and encoded values.
     pub(crate) fn size(&self) -> usize {
-        self.data.iter().map(|(name, value)| name.len() + value.len()).sum()
+        self.data
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
     }
 
     pub(crate) fn encode(&self) -> Result<Bytes, Unencodable> {
@@ -82,7 +85,9 @@ impl Record {
 
 impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Record").field("handle", &self.handle).finish_non_exhaustive()
+        f.debug_struct("Record")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,8 +114,12 @@ mod tests {
         let mut record = Record::new(Handle::generate().unwrap(), Duration::from_secs(86_400));
         record.user = Some(UserId::from("alice"));
         record.restart(Duration::from_secs(86_400), Duration::from_secs(7));
-        record.elevations.push(Elevation::new("payments".into(), Duration::from_secs(60)));
-        record.data.insert("cart".into(), ByteBuf::from(vec![0xc0; 300]));
+        record
+            .elevations
+            .push(Elevation::new("payments".into(), Duration::from_secs(60)));
+        record
+            .data
+            .insert("cart".into(), ByteBuf::from(vec![0xc0; 300]));
         record
     }
 

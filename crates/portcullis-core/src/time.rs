@@ -66,7 +66,10 @@ mod tests {
     fn arithmetic_saturates_instead_of_wrapping() {
         let end = Timestamp::from_millis(u64::MAX);
         assert_eq!(end.after(Duration::MAX), end);
-        assert_eq!(Timestamp::from_millis(5).before(Duration::MAX), Timestamp::from_millis(0));
+        assert_eq!(
+            Timestamp::from_millis(5).before(Duration::MAX),
+            Timestamp::from_millis(0)
+        );
         assert_eq!(Timestamp::from_millis(5).since(end), Duration::ZERO);
         assert_eq!(OffsetDateTime::from(end).year(), 9999);
     }

@@ -66,7 +66,11 @@ impl Timeouts {
     ///
     /// [`ConfigError`] when it is out of its bounds or exceeds the absolute timeout.
     pub fn with_elevation(self, elevation: Duration) -> Result<Self, ConfigError> {
-        within("elevation timeout", elevation, LONGEST_ELEVATION.min(self.absolute))?;
+        within(
+            "elevation timeout",
+            elevation,
+            LONGEST_ELEVATION.min(self.absolute),
+        )?;
         Ok(Self {
             elevation: whole_millis(elevation),
             ..self

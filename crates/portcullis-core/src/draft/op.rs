@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_bytes::ByteBuf;
 
-use super::View;
+use super::{Change, View};
 use crate::{
     DraftError, Handle, Timestamp, UserId, elevation::Elevation, store::Limits, store::Timing,
 };
@@ -33,7 +33,11 @@ pub(super) enum Op {
 
 impl Op {
     /// Applies the operation, whole or not at all.
-    pub(super) fn apply(&mut self, view: &mut View, payload_limit: usize) -> Result<(), DraftError> {
+    pub(super) fn apply(
+        &mut self,
+        view: &mut View,
+        payload_limit: usize,
+    ) -> Result<(), DraftError> {
         match self {
             Self::Set(name, value) => view.put(name, value.clone(), payload_limit)?,
             Self::Update(name, rewrite) => {
@@ -64,6 +68,20 @@ impl Op {
         )
     }
 
+    /// What it means for the session's life.
+    pub(super) fn change(&self) -> Option<Change> {
+        match self {
+            Self::Bind { .. } => Some(Change::Authenticated),
+            Self::Grant { scope, ends_at } => Some(Change::Elevated {
+                scope: scope.clone(),
+                until: *ends_at,
+            }),
+            Self::DropElevations => Some(Change::ElevationDropped),
+            Self::Regenerate => Some(Change::Regenerated),
+            Self::Set(..) | Self::Update(..) | Self::Remove(..) | Self::Clear => None,
+        }
+    }
+
     /// Whether it means nothing where there is no session.
     pub(super) fn needs_a_session(&self) -> bool {
         matches!(self, Self::DropElevations | Self::Regenerate)
@@ -80,7 +98,11 @@ impl Op {
 
 impl View {
     fn put(&mut self, name: &str, value: ByteBuf, limit: usize) -> Result<(), DraftError> {
-        let old = self.record.data.get(name).map_or(0, |old| name.len() + old.len());
+        let old = self
+            .record
+            .data
+            .get(name)
+            .map_or(0, |old| name.len() + old.len());
         let size = self.record.size() - old + name.len() + value.len();
         if size > limit {
             return Err(DraftError::TooLarge { size, limit });

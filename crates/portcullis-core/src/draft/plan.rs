@@ -1,10 +1,12 @@
 //! From wishes to one step of the store, and back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::{Draft, Op, Origin, Unusable};
+use super::{Draft, Op, Origin, SessionView, Unusable};
 use crate::{
-    Bucket, DraftError, EndReason, SessionId, SessionKey, Timestamp, UserId,
+    Bucket, DraftError, EndReason, Handle, SessionId, SessionKey, Timestamp, UserId,
     store::{Activity, Deadline, Limits, Revision, Stored, Timing},
 };
 
@@ -67,6 +69,27 @@ pub enum Step {
     Refuse,
 }
 
+/// A change in the life of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A session without a user began.
+    Created,
+    /// A user authenticated.
+    Authenticated,
+    /// It was elevated.
+    Elevated {
+        /// For this scope.
+        scope: String,
+        /// Until then.
+        until: Timestamp,
+    },
+    /// Its elevations were dropped.
+    ElevationDropped,
+    /// It got a new identifier.
+    Regenerated,
+}
+
 impl Draft {
     /// What to ask of the store now.
     ///
@@ -75,7 +98,10 @@ impl Draft {
     /// [`DraftError::NoRandomness`], or [`DraftError::Encode`].
     pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, DraftError> {
         Ok(Plan {
-            end: self.ending.as_ref().map(|origin| (origin.key, EndReason::SignedOut)),
+            end: self
+                .ending
+                .as_ref()
+                .map(|origin| (origin.key, EndReason::SignedOut)),
             step: match &self.origin {
                 Some(origin) => self.step_from(origin, activity, now)?,
                 None => self.step_from_nothing()?,
@@ -89,7 +115,7 @@ impl Draft {
         activity: Activity,
         now: Timestamp,
     ) -> Result<Step, DraftError> {
-        let Some(view) = &self.view else {
+        let Some(view) = &self.view.0 else {
             return Ok(Step::Nothing);
         };
         if self.ops.iter().any(Op::changes_identifier) {
@@ -108,7 +134,7 @@ impl Draft {
                 },
             });
         }
-        if view.record != origin.view.record {
+        if !Arc::ptr_eq(view, &origin.view) && view.record != origin.view.record {
             return Ok(Step::Commit {
                 key: origin.key,
                 expected: origin.revision,
@@ -123,7 +149,7 @@ impl Draft {
     }
 
     fn step_from_nothing(&self) -> Result<Step, DraftError> {
-        let Some(view) = &self.view else {
+        let Some(view) = &self.view.0 else {
             return Ok(Step::Nothing);
         };
         let bucket = match &view.record.user {
@@ -140,11 +166,20 @@ impl Draft {
     }
 
     fn payload(&self) -> Result<Bytes, DraftError> {
-        let record = self.view.as_ref().map(|view| view.record.encode());
+        let record = self.view.0.as_ref().map(|view| view.record.encode());
         match record {
             Some(Ok(bytes)) => Ok(bytes),
             Some(Err(_)) | None => Err(DraftError::Unencodable),
         }
+    }
+
+    /// What would change in the session's life with the next step. Writes of data alone are not in it.
+    pub fn changes(&self) -> Vec<Change> {
+        let mut changes: Vec<_> = self.ops.iter().filter_map(Op::change).collect();
+        if self.origin.is_none() && self.view.user().is_none() && self.view.exists() {
+            changes.insert(0, Change::Created);
+        }
+        changes
     }
 
     /// The end that the plan asked for was carried out.
@@ -155,12 +190,12 @@ impl Draft {
 
     /// The step was carried out: what the handler wished is stored under `key`.
     pub fn written(&mut self, key: SessionKey, timing: Timing, revision: Revision) {
-        if let Some(view) = &mut self.view {
-            view.timing = timing;
+        if let Some(view) = &mut self.view.0 {
+            Arc::make_mut(view).timing = timing;
             self.origin = Some(Origin {
                 key,
                 revision,
-                view: view.clone(),
+                view: Arc::clone(view),
             });
         }
         self.ops.clear();
@@ -169,11 +204,13 @@ impl Draft {
 
     /// The session was touched.
     pub fn touched(&mut self, timing: Timing) {
-        if let Some(view) = &mut self.view {
-            view.timing = timing;
-        }
-        if let Some(origin) = &mut self.origin {
-            origin.view.timing = timing;
+        for view in self
+            .view
+            .0
+            .iter_mut()
+            .chain(self.origin.iter_mut().map(|origin| &mut origin.view))
+        {
+            Arc::make_mut(view).timing = timing;
         }
     }
 
@@ -185,10 +222,12 @@ impl Draft {
     /// [`DraftError::Unusable`].
     pub fn rebase(&mut self, stored: &Stored) -> Result<(), DraftError> {
         if let Some(origin) = &self.origin {
-            self.origin = Some(Origin::read(origin.key, stored).map_err(|unusable| match unusable {
-                Unusable::Newer(error) => DraftError::Unusable(Some(error)),
-                Unusable::Damaged => DraftError::Unusable(None),
-            })?);
+            self.origin = Some(Origin::read(origin.key, stored).map_err(
+                |unusable| match unusable {
+                    Unusable::Newer(error) => DraftError::Unusable(Some(error)),
+                    Unusable::Damaged => DraftError::Unusable(None),
+                },
+            )?);
         }
         self.apply_anew()
     }
@@ -197,11 +236,24 @@ impl Draft {
     pub fn lost(&mut self) {
         self.origin = None;
         self.ops.clear();
-        self.view = None;
+        self.view = SessionView(None);
     }
 
-    /// The user of the session the request came with, for the record of what was refused.
-    pub fn origin_user(&self) -> Option<&UserId> {
-        self.origin.as_ref().or(self.ending.as_ref())?.view.record.user.as_ref()
+    /// Gives up every wish but the end of the session: for a request whose answer cannot carry a cookie.
+    pub fn keep_only_the_end(&mut self) {
+        self.ops.clear();
+        self.view = SessionView(self.origin.as_ref().map(|origin| Arc::clone(&origin.view)));
+    }
+
+    /// Whether the handler ended the session the request came with.
+    pub fn has_ended_a_session(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Name and user of the session that is to be ended, or else of the one the next step builds on, as
+    /// they are stored.
+    pub fn subject(&self) -> Option<(Handle, Option<&UserId>)> {
+        let record = &self.ending.as_ref().or(self.origin.as_ref())?.view.record;
+        Some((record.handle, record.user.as_ref()))
     }
 }

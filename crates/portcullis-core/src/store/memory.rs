@@ -63,7 +63,11 @@ impl MemoryStore {
     pub fn live(&self) -> usize {
         let mut sessions = self.lock();
         sessions.forget_expired(self.now());
-        sessions.slots.values().filter(|slot| matches!(slot, Slot::Live(_))).count()
+        sessions
+            .slots
+            .values()
+            .filter(|slot| matches!(slot, Slot::Live(_)))
+            .count()
     }
 
     fn on(clock: Clock) -> Self {
@@ -261,14 +265,21 @@ impl Sessions {
         self.by_deadline.insert((slot.deadline(), key));
         if let Some(previous) = self.slots.insert(key, slot) {
             let deadline = previous.deadline();
-            if self.slots.get(&key).is_some_and(|slot| slot.deadline() != deadline) {
+            if self
+                .slots
+                .get(&key)
+                .is_some_and(|slot| slot.deadline() != deadline)
+            {
                 self.by_deadline.remove(&(deadline, key));
             }
         }
     }
 
     fn end(&mut self, key: &SessionKey, reason: EndReason, now: Timestamp) {
-        self.put(*key, Slot::Ended(reason, now.after(reason.remembered_for())));
+        self.put(
+            *key,
+            Slot::Ended(reason, now.after(reason.remembered_for())),
+        );
     }
 
     fn forget_expired(&mut self, now: Timestamp) {
@@ -284,7 +295,8 @@ impl Sessions {
     /// Gives up the reasons of ended sessions to make room.
     fn forget_ended(&mut self) {
         self.slots.retain(|_, slot| matches!(slot, Slot::Live(_)));
-        self.by_deadline.retain(|(_, key)| self.slots.contains_key(key));
+        self.by_deadline
+            .retain(|(_, key)| self.slots.contains_key(key));
     }
 }
 
@@ -305,7 +317,9 @@ impl Clock {
 }
 
 fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(crate::time::millis(since_epoch))
 }
 
@@ -326,7 +340,8 @@ impl ManualClock {
 
     /// Lets `length` pass.
     pub fn advance(&self, length: Duration) {
-        self.0.fetch_add(crate::time::millis(length), Ordering::SeqCst);
+        self.0
+            .fetch_add(crate::time::millis(length), Ordering::SeqCst);
     }
 }
 

@@ -1,4 +1,9 @@
 //! What a store of sessions must do.
+#![allow(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    reason = "stores make these and callers must look at every case"
+)]
 
 mod error;
 mod memory;
@@ -119,7 +124,9 @@ impl Timing {
 
     /// When the session ends without further activity. Never after the absolute deadline.
     pub fn idle_deadline(&self) -> Timestamp {
-        self.last_active_at.after(self.idle_timeout).min(self.absolute_deadline)
+        self.last_active_at
+            .after(self.idle_timeout)
+            .min(self.absolute_deadline)
     }
 
     /// Whether the session is live at `now`. At its deadline it is not.
@@ -154,7 +161,6 @@ pub struct Revision(pub u32);
 
 /// A live session as a store keeps it.
 #[derive(Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "stores make it")]
 pub struct Stored {
     /// Its moments.
     pub timing: Timing,
@@ -175,7 +181,6 @@ impl std::fmt::Debug for Stored {
 
 /// Whether an operation counts as activity of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "a closed choice")]
 pub enum Activity {
     /// It does: last activity becomes now.
     Active,
@@ -185,7 +190,6 @@ pub enum Activity {
 
 /// What becomes of the deadlines when a session is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "a closed choice")]
 pub enum Deadline {
     /// The absolute deadline and the idle timeout stay; the move counts as activity or not.
     Keep(Activity),
@@ -195,7 +199,6 @@ pub enum Deadline {
 
 /// What [`Store::load`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
 pub enum Loaded {
     /// A live session.
     Live(Stored),
@@ -209,7 +212,6 @@ pub enum Loaded {
 
 /// What [`Store::create`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
 pub enum Created {
     /// The session is live.
     Done(Timing, Revision),
@@ -219,7 +221,6 @@ pub enum Created {
 
 /// What [`Store::commit`] or [`Store::replace`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
 pub enum Committed {
     /// It was written.
     Done(Timing, Revision),
@@ -231,7 +232,6 @@ pub enum Committed {
 
 /// What [`Store::touch`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
 pub enum Touched {
     /// The session's moments now.
     Done(Timing),
@@ -241,7 +241,6 @@ pub enum Touched {
 
 /// What [`Store::end`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
 pub enum Ended {
     /// This call ended the session.
     Done,

@@ -1,0 +1,162 @@
+//! A session moves whole: one key dies in the step in which the other comes to life.
+
+use super::{
+    Harness, LONG, assert_close, key, key_in, moves, short, steps,
+    subject::{join, join_all, subject, subjects},
+};
+use crate::{
+    EndReason,
+    store::{Activity, Committed, Deadline, Ended, Loaded},
+};
+
+/// T23, T24, S-026, S-031: inside a bucket and between two.
+pub async fn a_replaced_session_lives_on_under_the_new_key_alone<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    for (old, new) in moves() {
+        for (deadline, activity) in [
+            (Deadline::Keep(Activity::Active), Activity::Active),
+            (Deadline::Keep(Activity::Passive), Activity::Passive),
+            (Deadline::Restart(short::<H>()), Activity::Active),
+        ] {
+            let (old, new) = (key_in(old.bucket()), key_in(new.bucket()));
+            let before = store.create(old, "before", LONG).await;
+            harness.advance(steps::<H>(1)).await;
+            let moved = store
+                .replace((old, new), before.revision, "after", deadline)
+                .await;
+
+            assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+            assert_eq!(store.live(new).await, moved);
+            assert_eq!(moved.payload, "after");
+            match activity {
+                Activity::Active => {
+                    let now = before.timing.last_active_at.after(steps::<H>(1));
+                    assert_close::<H>("last activity", moved.timing.last_active_at, now);
+                }
+                Activity::Passive => {
+                    assert_eq!(moved.timing.last_active_at, before.timing.last_active_at);
+                }
+            }
+        }
+    }
+}
+
+/// Every key but the last one is dead, however many there were.
+pub async fn a_session_can_be_replaced_again_and_again<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let mut current = key();
+    let mut stored = store.create(current, "carried along", LONG).await;
+    let mut dead = Vec::new();
+    for (elsewhere, _) in [moves(), moves(), moves()].into_iter().flatten() {
+        for new in [elsewhere, key_in(elsewhere.bucket())] {
+            let keep = Deadline::Keep(Activity::Active);
+            stored = store
+                .replace((current, new), stored.revision, stored.payload, keep)
+                .await;
+            dead.push(std::mem::replace(&mut current, new));
+        }
+    }
+    assert_eq!(store.live(current).await, stored);
+    assert_eq!(stored.payload, "carried along");
+    for key in dead {
+        assert_eq!(store.load(key).await, Loaded::Ended(EndReason::Replaced));
+    }
+}
+
+/// The move of who did not see the last write would undo it: it does not take place, not even in part.
+pub async fn replacing_on_an_outdated_revision_conflicts_and_changes_nothing<H: Harness>(
+    harness: &H,
+) {
+    let (store, other) = (subject(harness), subject(harness));
+    for (old, new) in moves() {
+        let read = store.create(old, "first", LONG).await;
+        let current = other
+            .commit(old, read.revision, "second", Activity::Passive)
+            .await;
+        harness.advance(steps::<H>(1)).await;
+        for deadline in [
+            Deadline::Keep(Activity::Active),
+            Deadline::Keep(Activity::Passive),
+            Deadline::Restart(short::<H>()),
+        ] {
+            let answer = store
+                .try_replace((old, new), read.revision, "third", deadline)
+                .await;
+            assert_eq!(answer, Committed::Conflict(current.clone()));
+            assert_eq!(
+                store.live(old).await,
+                current,
+                "a conflict changed something"
+            );
+            assert_eq!(
+                store.load(new).await,
+                Loaded::Absent,
+                "a conflict created something"
+            );
+        }
+    }
+}
+
+/// T26, S-031: a session never becomes two.
+pub async fn of_many_who_replace_one_session_exactly_one_does<H: Harness>(harness: &H) {
+    let stores = subjects(harness, 8);
+    for (old, new) in moves() {
+        let read = subject(harness).create(old, "first", LONG).await.revision;
+        let replacements = stores.iter().map(|store| async move {
+            let new = key_in(new.bucket());
+            let keep = Deadline::Keep(Activity::Active);
+            match store.try_replace((old, new), read, "moved", keep).await {
+                Committed::Done(..) => (new, true),
+                Committed::Gone => (new, false),
+                Committed::Conflict(_) => panic!("a conflict where nobody wrote under the old key"),
+            }
+        });
+        let answers = join_all(replacements).await;
+        let winners = answers.iter().filter(|(_, done)| *done).count();
+        assert_eq!(
+            winners, 1,
+            "of those who replaced one session, this many did"
+        );
+
+        let store = subject(harness);
+        assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+        for (new, done) in answers {
+            match done {
+                true => assert_eq!(store.live(new).await.payload, "moved"),
+                false => assert_eq!(store.load(new).await, Loaded::Absent),
+            }
+        }
+    }
+}
+
+/// T01: a sign-out that meets a move either comes first, and nothing lives on, or is told that it came
+/// too late.
+pub async fn a_session_is_either_replaced_or_ended_and_never_both<H: Harness>(harness: &H) {
+    let (mover, ender) = (subject(harness), subject(harness));
+    for end_first in [false, true, false, true] {
+        for (old, new) in moves() {
+            let read = mover.create(old, "first", LONG).await.revision;
+            let keep = Deadline::Keep(Activity::Active);
+            let replace = mover.try_replace((old, new), read, "moved", keep);
+            let end = ender.end(old, EndReason::SignedOut);
+            let (replaced, ended) = match end_first {
+                false => join(replace, end).await,
+                true => {
+                    let (ended, replaced) = join(end, replace).await;
+                    (replaced, ended)
+                }
+            };
+            match (replaced, ended) {
+                (Committed::Done(..), Ended::AlreadyGone) => {
+                    assert_eq!(ender.load(old).await, Loaded::Ended(EndReason::Replaced));
+                    assert_eq!(ender.live(new).await.payload, "moved");
+                }
+                (Committed::Gone, Ended::Done) => {
+                    assert_eq!(mover.load(old).await, Loaded::Ended(EndReason::SignedOut));
+                    assert_eq!(mover.load(new).await, Loaded::Absent);
+                }
+                answers => panic!("one should come first, and they got {answers:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The store under test with what is never expected taken out, and what concurrency needs.
+
+use std::{
+    fmt::Debug,
+    future::{Future, poll_fn},
+    panic::Location,
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+use bytes::Bytes;
+
+use super::{Harness, moves};
+use crate::{
+    EndReason, SessionKey,
+    store::{
+        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Revision, Store, StoreError,
+        Stored, Timing, Touched,
+    },
+};
+
+/// A handle to the store under test. Its methods panic with the place they were called from.
+pub(super) struct Subject<S>(pub(super) S);
+
+pub(super) fn subject<H: Harness>(harness: &H) -> Subject<H::Store> {
+    Subject(harness.store())
+}
+
+/// As many handles as asked for.
+pub(super) fn subjects<H: Harness>(harness: &H, count: usize) -> Vec<Subject<H::Store>> {
+    (0..count).map(|_| subject(harness)).collect()
+}
+
+type Place = &'static Location<'static>;
+
+fn answered<T>(result: Result<T, StoreError>, operation: &str, place: Place) -> T {
+    match result {
+        Ok(answer) => answer,
+        Err(error) => panic!("{operation} failed ({place}): {error:?}"),
+    }
+}
+
+fn unexpected(answer: &impl Debug, operation: &str, place: Place) -> ! {
+    panic!("{operation} answered {answer:?} ({place})")
+}
+
+impl<S: Store> Subject<S> {
+    #[track_caller]
+    pub(super) fn load(&self, key: SessionKey) -> impl Future<Output = Loaded> + '_ {
+        let place = Location::caller();
+        async move { answered(self.0.load(&key).await, "load", place) }
+    }
+
+    /// Loads a session that must be live.
+    #[track_caller]
+    pub(super) fn live(&self, key: SessionKey) -> impl Future<Output = Stored> + '_ {
+        let place = Location::caller();
+        async move {
+            match answered(self.0.load(&key).await, "load", place) {
+                Loaded::Live(stored) => stored,
+                other => unexpected(&other, "load of a session that should be live", place),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn try_create(
+        &self,
+        key: SessionKey,
+        payload: Bytes,
+        limits: Limits,
+    ) -> impl Future<Output = Created> + '_ {
+        let place = Location::caller();
+        async move { answered(self.0.create(&key, payload, limits).await, "create", place) }
+    }
+
+    /// Creates under a key that must be free.
+    #[track_caller]
+    pub(super) fn create(
+        &self,
+        key: SessionKey,
+        payload: impl Into<Bytes>,
+        limits: Limits,
+    ) -> impl Future<Output = Stored> + '_ {
+        let place = Location::caller();
+        let payload = payload.into();
+        async move {
+            match answered(
+                self.0.create(&key, payload.clone(), limits).await,
+                "create",
+                place,
+            ) {
+                Created::Done(timing, revision) => Stored {
+                    timing,
+                    revision,
+                    payload,
+                },
+                other @ Created::Taken => unexpected(&other, "create under a new key", place),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn try_commit(
+        &self,
+        key: SessionKey,
+        expected: Revision,
+        payload: impl Into<Bytes>,
+        activity: Activity,
+    ) -> impl Future<Output = Committed> + '_ {
+        let place = Location::caller();
+        let payload = payload.into();
+        async move {
+            answered(
+                self.0.commit(&key, expected, payload, activity).await,
+                "commit",
+                place,
+            )
+        }
+    }
+
+    /// Commits to a live session on its current revision.
+    #[track_caller]
+    pub(super) fn commit(
+        &self,
+        key: SessionKey,
+        expected: Revision,
+        payload: impl Into<Bytes>,
+        activity: Activity,
+    ) -> impl Future<Output = Stored> + '_ {
+        let place = Location::caller();
+        let payload = payload.into();
+        async move {
+            let answer = self
+                .0
+                .commit(&key, expected, payload.clone(), activity)
+                .await;
+            done(
+                answered(answer, "commit", place),
+                payload,
+                "commit on the current revision",
+                place,
+            )
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn try_replace(
+        &self,
+        (old, new): (SessionKey, SessionKey),
+        expected: Revision,
+        payload: impl Into<Bytes>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Committed> + '_ {
+        let place = Location::caller();
+        let payload = payload.into();
+        async move {
+            let answer = self
+                .0
+                .replace(&old, &new, expected, payload, deadline)
+                .await;
+            answered(answer, "replace", place)
+        }
+    }
+
+    /// Replaces a live session on its current revision.
+    #[track_caller]
+    pub(super) fn replace(
+        &self,
+        (old, new): (SessionKey, SessionKey),
+        expected: Revision,
+        payload: impl Into<Bytes>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Stored> + '_ {
+        let place = Location::caller();
+        let payload = payload.into();
+        async move {
+            let answer = self
+                .0
+                .replace(&old, &new, expected, payload.clone(), deadline)
+                .await;
+            done(
+                answered(answer, "replace", place),
+                payload,
+                "replace on the current revision",
+                place,
+            )
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn try_touch(&self, key: SessionKey) -> impl Future<Output = Touched> + '_ {
+        let place = Location::caller();
+        async move { answered(self.0.touch(&key).await, "touch", place) }
+    }
+
+    /// Touches a session that must be live.
+    #[track_caller]
+    pub(super) fn touch(&self, key: SessionKey) -> impl Future<Output = Timing> + '_ {
+        let place = Location::caller();
+        async move {
+            match answered(self.0.touch(&key).await, "touch", place) {
+                Touched::Done(timing) => timing,
+                other @ Touched::Gone => {
+                    unexpected(&other, "touch of a session that should be live", place)
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn end(
+        &self,
+        key: SessionKey,
+        reason: EndReason,
+    ) -> impl Future<Output = Ended> + '_ {
+        let place = Location::caller();
+        async move { answered(self.0.end(&key, reason).await, "end", place) }
+    }
+
+    /// Tries everything on a session that is not live and expects that nothing comes of it.
+    #[track_caller]
+    pub(super) fn assert_dead<'a>(
+        &'a self,
+        key: SessionKey,
+        last: Revision,
+        as_what: &'a Loaded,
+    ) -> impl Future<Output = ()> + 'a {
+        let place = Location::caller();
+        async move {
+            let check = |operation: &str, done: bool| {
+                assert!(
+                    !done,
+                    "{operation} did something to a dead session ({place})"
+                );
+            };
+            assert_eq!(&self.load(key).await, as_what, "({place})");
+            check("touch", self.try_touch(key).await != Touched::Gone);
+            for activity in [Activity::Active, Activity::Passive] {
+                let answer = self
+                    .try_commit(key, last, "written after the end", activity)
+                    .await;
+                check("commit", answer != Committed::Gone);
+            }
+            let [(_, inside), (_, elsewhere)] = moves();
+            for new in [inside, elsewhere, super::key_in(key.bucket())] {
+                for deadline in [
+                    Deadline::Keep(Activity::Active),
+                    Deadline::Keep(Activity::Passive),
+                    Deadline::Restart(super::LONG),
+                ] {
+                    let answer = self.try_replace((key, new), last, "moved", deadline).await;
+                    check("replace", answer != Committed::Gone);
+                    assert_eq!(
+                        self.load(new).await,
+                        Loaded::Absent,
+                        "replace of a dead session left something under the new key ({place})"
+                    );
+                }
+            }
+            for reason in [EndReason::SignedOut, EndReason::Replaced] {
+                check("end", self.end(key, reason).await != Ended::AlreadyGone);
+            }
+            assert_eq!(
+                &self.load(key).await,
+                as_what,
+                "an operation changed what a dead session is ({place})"
+            );
+        }
+    }
+}
+
+fn done(answer: Committed, payload: Bytes, operation: &str, place: Place) -> Stored {
+    match answer {
+        Committed::Done(timing, revision) => Stored {
+            timing,
+            revision,
+            payload,
+        },
+        other => unexpected(&other, operation, place),
+    }
+}
+
+/// Awaits all at once, in one task.
+pub(super) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    enum Slot<F: Future> {
+        Pending(Pin<Box<F>>),
+        Ready(F::Output),
+    }
+    // What `poll_fn` captures is not pinned by it, and need not be: each future has a pin of its own.
+    impl<F: Future> Unpin for Slot<F> {}
+
+    let mut slots: Vec<_> = futures
+        .into_iter()
+        .map(|future| Slot::Pending(Box::pin(future)))
+        .collect();
+    poll_fn(|context| {
+        for slot in &mut slots {
+            if let Slot::Pending(future) = slot
+                && let Poll::Ready(output) = future.as_mut().poll(context)
+            {
+                *slot = Slot::Ready(output);
+            }
+        }
+        match slots.iter().any(|slot| matches!(slot, Slot::Pending(_))) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    })
+    .await;
+    slots
+        .into_iter()
+        .filter_map(|slot| match slot {
+            Slot::Ready(output) => Some(output),
+            Slot::Pending(_) => None,
+        })
+        .collect()
+}
+
+/// Awaits two at once, in one task.
+pub(super) async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut ready_a, mut ready_b) = (None, None);
+    poll_fn(|context| {
+        if ready_a.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(context)
+        {
+            ready_a = Some(output);
+        }
+        if ready_b.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(context)
+        {
+            ready_b = Some(output);
+        }
+        match (ready_a.take(), ready_b.take()) {
+            (Some(a), Some(b)) => Poll::Ready((a, b)),
+            (a, b) => {
+                (ready_a, ready_b) = (a, b);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// Lets the others go on: a store that never waits would leave no room for a race.
+pub(super) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

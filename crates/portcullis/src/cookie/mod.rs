@@ -1,0 +1,288 @@
+//! The session cookie: its configuration, and the only code that knows header syntax.
+//!
+//! | attribute | value | source |
+//! |---|---|---|
+//! | name | `__Host-Http-id` | RFC 10017 (cookies of a backend for browser-based applications); RFC 6265bis, 4.1.3 |
+//! | `Secure`, `HttpOnly` | always | OWASP ASVS 5.0, 3.3.1 and 3.3.4 |
+//! | `Path` | `/` | required by the name's prefix |
+//! | `Domain` | none | required by the name's prefix |
+//! | `SameSite` | `Lax` | OWASP ASVS 5.0, 3.3.2 |
+//! | `Max-Age` | none: gone with the browser | NIST SP 800-63B-4, 5.1 |
+
+mod read;
+
+use std::{borrow::Cow, time::Duration};
+
+use cookie::Cookie;
+use http::HeaderValue;
+use portcullis_core::{ConfigError, ID_CHARS, SessionId};
+
+pub(crate) use self::read::{Presented, read};
+
+/// Which requests from other sites carry the cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// None. A person who follows a link to the site from elsewhere arrives signed out.
+    Strict,
+    /// Those with which a person navigates to the site. The default.
+    Lax,
+}
+
+/// The attributes of the session cookie. The default needs no change:
+/// `__Host-Http-id=…; HttpOnly; SameSite=Lax; Secure; Path=/`.
+///
+/// ```
+/// # use portcullis::{CookieConfig, SameSite};
+/// let cookie = CookieConfig::builder()
+///     .name("__Host-Http-session")
+///     .same_site(SameSite::Strict)
+///     .build()?;
+///
+/// // A browser would drop this cookie, so it cannot be built:
+/// assert!(CookieConfig::builder().domain("example.com").build().is_err());
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieConfig {
+    name: Cow<'static, str>,
+    path: Cow<'static, str>,
+    domain: Option<Cow<'static, str>>,
+    same_site: cookie::SameSite,
+    secure: bool,
+    partitioned: bool,
+    persistent: bool,
+}
+
+impl Default for CookieConfig {
+    fn default() -> Self {
+        CookieBuilder::new().config
+    }
+}
+
+impl CookieConfig {
+    /// Starts from the defaults.
+    pub fn builder() -> CookieBuilder {
+        CookieBuilder::new()
+    }
+
+    /// A cookie named `id` without `Secure`, for browsers that refuse `Secure` cookies over plain http on
+    /// localhost (Safari does; Chromium and Firefox do not, and need none of this).
+    ///
+    /// It works for requests to `localhost`, `127.0.0.1` and `[::1]` only: sessions asked for under any other
+    /// host are refused with an error.
+    pub fn insecure_for_local_development() -> Self {
+        Self {
+            name: Cow::Borrowed("id"),
+            secure: false,
+            ..Self::default()
+        }
+    }
+
+    /// The cookie's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The `Set-Cookie` that hands out `id`. `remaining` is what is left of the absolute lifetime.
+    pub(crate) fn set(&self, id: &SessionId, remaining: Duration) -> Option<HeaderValue> {
+        let mut cookie = self.cookie(id.expose());
+        if self.persistent {
+            let seconds = i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX);
+            cookie.set_max_age(time::Duration::seconds(seconds));
+        }
+        header(&cookie)
+    }
+
+    /// The `Set-Cookie` that removes the cookie: the same attributes, so that the browser takes it for
+    /// the same cookie (RFC 6265bis, 5.7).
+    pub(crate) fn remove(&self) -> Option<HeaderValue> {
+        let mut cookie = self.cookie(String::new());
+        cookie.set_max_age(time::Duration::ZERO);
+        cookie.set_expires(time::OffsetDateTime::UNIX_EPOCH);
+        header(&cookie)
+    }
+
+    fn cookie(&self, value: String) -> Cookie<'_> {
+        let mut cookie = Cookie::new(self.name.as_ref(), value);
+        cookie.set_http_only(true);
+        cookie.set_same_site(self.same_site);
+        cookie.set_secure(self.secure);
+        cookie.set_partitioned(self.partitioned);
+        cookie.set_path(self.path.as_ref());
+        if let Some(domain) = &self.domain {
+            cookie.set_domain(domain.as_ref());
+        }
+        cookie
+    }
+}
+
+/// The name and value are ASCII by construction, so a header can always be made.
+fn header(cookie: &Cookie<'_>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&cookie.to_string()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Makes a [`CookieConfig`]. Obtained from [`CookieConfig::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "call `build` to obtain the configuration"]
+pub struct CookieBuilder {
+    config: CookieConfig,
+}
+
+/// Names and values stay under this many bytes together (ASVS 5.0, 3.3.5, allows 4096).
+const LONGEST_NAME: usize = 128 - ID_CHARS;
+
+impl CookieBuilder {
+    fn new() -> Self {
+        Self {
+            config: CookieConfig {
+                name: Cow::Borrowed("__Host-Http-id"),
+                path: Cow::Borrowed("/"),
+                domain: None,
+                same_site: cookie::SameSite::Lax,
+                secure: true,
+                partitioned: false,
+                persistent: false,
+            },
+        }
+    }
+
+    /// Another name. Two applications on one host need two names. Keep the prefix `__Host-Http-` where you
+    /// can: browsers then let nobody but this host set the cookie.
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.config.name = name.into();
+        self
+    }
+
+    /// `Strict` or `Lax`.
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.config.same_site = match same_site {
+            SameSite::Strict => cookie::SameSite::Strict,
+            SameSite::Lax => cookie::SameSite::Lax,
+        };
+        self
+    }
+
+    /// Sends the cookie with every request from every site (`SameSite=None`), as a page embedded elsewhere
+    /// needs. The application must then refuse forged cross-site requests itself. `reason` is logged.
+    pub fn dangerous_same_site_none(mut self, reason: &str) -> Self {
+        tracing::warn!(
+            reason,
+            "the session cookie is sent with cross-site requests (SameSite=None)"
+        );
+        self.config.same_site = cookie::SameSite::None;
+        self
+    }
+
+    /// One cookie per top-level site for a page embedded elsewhere (`Partitioned`, CHIPS). Needs
+    /// [`dangerous_same_site_none`](Self::dangerous_same_site_none) and a `__Host-` name.
+    pub fn partitioned(mut self) -> Self {
+        self.config.partitioned = true;
+        self
+    }
+
+    /// Shares the cookie with every host below `domain`, each of which can then read and overwrite it. Needs a
+    /// name without `__Host-`.
+    pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
+        self.config.domain = Some(domain.into());
+        self
+    }
+
+    /// Sends the cookie below `path` only. Needs a name without `__Host-`. This is no protection from other
+    /// applications on the host (RFC 6265bis, 8.6).
+    pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.config.path = path.into();
+        self
+    }
+
+    /// Keeps the cookie when the browser closes, for what is left of the absolute timeout (`Max-Age`). The
+    /// server's deadlines hold all the same.
+    pub fn persistent(mut self) -> Self {
+        self.config.persistent = true;
+        self
+    }
+
+    /// Checks the attributes against each other.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for what a browser would drop or weaken in silence: a prefix without what it
+    /// promises, `Partitioned` without what it needs, characters a cookie cannot hold.
+    pub fn build(self) -> Result<CookieConfig, ConfigError> {
+        let config = self.config;
+        check_name(&config.name)?;
+        check_path(&config.path)?;
+        if let Some(domain) = &config.domain {
+            check_domain(domain)?;
+        }
+        // Browsers compare prefixes without regard to case (RFC 6265bis, 5.7).
+        let host_only = config.name.to_ascii_lowercase().starts_with("__host-");
+        if host_only && config.domain.is_some() {
+            return Err(ConfigError::new(
+                "a cookie named `__Host-…` has no Domain; browsers would drop it. Rename it (`__Secure-…`) or leave the domain out",
+            ));
+        }
+        if host_only && config.path != "/" {
+            return Err(ConfigError::new(
+                "a cookie named `__Host-…` has the path `/`; browsers would drop it. Rename it (`__Secure-…`) or leave the path out",
+            ));
+        }
+        if config.partitioned && (config.same_site != cookie::SameSite::None || !host_only) {
+            return Err(ConfigError::new(
+                "a partitioned cookie needs SameSite=None and a name that starts with `__Host-`",
+            ));
+        }
+        Ok(config)
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(ConfigError::new(format!(
+            "the cookie name {name:?} is not a token; use letters, digits, `-` and `_`"
+        )));
+    }
+    if name.len() > LONGEST_NAME {
+        return Err(ConfigError::new(format!(
+            "the cookie name has {} characters; at most {LONGEST_NAME} are allowed",
+            name.len()
+        )));
+    }
+    Ok(())
+}
+
+fn check_path(path: &str) -> Result<(), ConfigError> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b';';
+    if path.starts_with('/') && path.bytes().all(fits) && path.len() <= 1024 {
+        return Ok(());
+    }
+    Err(ConfigError::new(format!(
+        "the cookie path {path:?} must start with `/` and hold no space, control character or `;`"
+    )))
+}
+
+fn check_domain(domain: &str) -> Result<(), ConfigError> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if domain.len() <= 253 && domain.contains('.') && domain.split('.').all(label) {
+        return Ok(());
+    }
+    Err(ConfigError::new(format!(
+        "the cookie domain {domain:?} is not a host name such as `example.com`, without a dot in front"
+    )))
+}
+
+#[cfg(test)]
+mod tests;

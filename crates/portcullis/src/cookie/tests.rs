@@ -1,0 +1,192 @@
+use http::{HeaderMap, header::COOKIE};
+use portcullis_core::Bucket;
+
+use super::*;
+
+const NAME: &str = "__Host-Http-id";
+
+fn id() -> SessionId {
+    SessionId::generate(Bucket::random().unwrap()).unwrap()
+}
+
+fn headers<V: AsRef<[u8]>>(fields: &[V]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for field in fields {
+        headers.append(COOKIE, HeaderValue::from_bytes(field.as_ref()).unwrap());
+    }
+    headers
+}
+
+fn attributes(header: &HeaderValue) -> Vec<String> {
+    let text = header.to_str().unwrap();
+    let mut attributes: Vec<_> = text.split("; ").skip(1).map(str::to_owned).collect();
+    attributes.sort();
+    attributes
+}
+
+#[test]
+fn s001_the_default_cookie_has_exactly_these_attributes() {
+    let id = id();
+    let header = CookieConfig::default()
+        .set(&id, Duration::from_secs(86_400))
+        .unwrap();
+    let expected = format!(
+        "{NAME}={}; HttpOnly; SameSite=Lax; Secure; Path=/",
+        id.expose()
+    );
+    assert_eq!(header.to_str().unwrap(), expected);
+    assert!(header.is_sensitive());
+}
+
+#[test]
+fn s013_t32_the_removal_repeats_the_attributes_of_the_cookie() {
+    let configs = [
+        CookieConfig::default(),
+        CookieConfig::builder()
+            .name("__Secure-id")
+            .domain("example.com")
+            .path("/app")
+            .build()
+            .unwrap(),
+        CookieConfig::builder()
+            .dangerous_same_site_none("test")
+            .partitioned()
+            .build()
+            .unwrap(),
+        CookieConfig::insecure_for_local_development(),
+    ];
+    for config in configs {
+        let mut removal = attributes(&config.remove().unwrap());
+        removal.retain(|attribute| {
+            !attribute.starts_with("Max-Age=0")
+                && attribute != "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        });
+        assert_eq!(
+            removal,
+            attributes(&config.set(&id(), Duration::ZERO).unwrap())
+        );
+    }
+}
+
+#[test]
+fn s006_a_persistent_cookie_lives_for_what_is_left_of_the_absolute_timeout() {
+    let config = CookieConfig::builder().persistent().build().unwrap();
+    let header = config
+        .set(&id(), Duration::from_millis(86_399_999))
+        .unwrap();
+    assert!(attributes(&header).contains(&"Max-Age=86399".to_owned()));
+}
+
+#[test]
+fn s003_t30_what_a_browser_would_drop_cannot_be_built() {
+    let refused = [
+        CookieConfig::builder().domain("example.com"),
+        CookieConfig::builder().path("/app"),
+        CookieConfig::builder()
+            .name("__HOST-id")
+            .domain("example.com"),
+        CookieConfig::builder().name("__Host-id").path("/app"),
+        CookieConfig::builder().partitioned(),
+        CookieConfig::builder()
+            .name("id")
+            .dangerous_same_site_none("test")
+            .partitioned(),
+        CookieConfig::builder().name(""),
+        CookieConfig::builder().name("a b"),
+        CookieConfig::builder().name("a;b"),
+        CookieConfig::builder().name("a".repeat(LONGEST_NAME + 1)),
+        CookieConfig::builder().name("id").domain(".example.com"),
+        CookieConfig::builder().name("id").domain("com"),
+        CookieConfig::builder().name("id").domain("exa mple.com"),
+        CookieConfig::builder().name("id").path("app"),
+        CookieConfig::builder()
+            .name("id")
+            .path("/a; Domain=evil.com"),
+    ];
+    for builder in refused {
+        assert!(builder.clone().build().is_err(), "{builder:?}");
+    }
+}
+
+#[test]
+fn an_identifier_is_found_among_other_cookies() {
+    let id = id();
+    let pair = format!("{NAME}={}", id.expose());
+    for fields in [
+        vec![pair.clone()],
+        vec![format!("a=b; {pair}; c=d")],
+        vec![format!("a=b;{pair}")],
+        vec!["a=b".to_owned(), format!("c=d; {pair}")],
+        vec![format!("x{pair}; {pair}; {NAME}x=1")],
+        vec![format!("{pair}; {pair}")],
+    ] {
+        let Presented::Id(found) = read(&headers(&fields), NAME) else {
+            panic!("{} cookie fields", fields.len());
+        };
+        assert_eq!(found.key(), id.key());
+    }
+}
+
+#[test]
+fn s009_t29_two_different_values_are_ambiguous_in_either_order_and_across_fields() {
+    let one = format!("{NAME}={}", id().expose());
+    let other = format!("{NAME}={}", id().expose());
+    let bogus = format!("{NAME}=bogus");
+    for fields in [
+        vec![format!("{one}; {other}")],
+        vec![one.clone(), other],
+        vec![format!("{bogus}; {one}")],
+        vec![format!("{one}; {bogus}")],
+        vec![format!("{one}; {NAME}=")],
+    ] {
+        assert!(matches!(
+            read(&headers(&fields), NAME),
+            Presented::Ambiguous
+        ));
+    }
+}
+
+#[test]
+fn s011_a_hostile_value_is_malformed() {
+    let good = id().expose();
+    for value in [
+        String::new(),
+        format!("\"{good}\""),
+        format!("{good} "),
+        format!(" {good}"),
+        format!("%41{}", &good[1..]),
+        good[1..].to_owned(),
+        format!("{good}A"),
+        "A".repeat(8192),
+        "=".repeat(43),
+    ] {
+        let field = format!("{NAME}={value}");
+        assert!(
+            matches!(read(&headers(&[field]), NAME), Presented::Malformed),
+            "{value}"
+        );
+    }
+    let bytes = [NAME.as_bytes(), b"=\xff\xfe\x80"].concat();
+    assert!(matches!(
+        read(&headers(&[bytes]), NAME),
+        Presented::Malformed
+    ));
+}
+
+#[test]
+fn s011_the_name_is_compared_whole_and_with_case() {
+    let value = id().expose();
+    for name in [
+        "__host-http-id",
+        "__Host-Http-id2",
+        "id",
+        "__Host-Http-id ",
+        "x__Host-Http-id",
+    ] {
+        let field = format!("{name}={value}");
+        assert!(
+            matches!(read(&headers(&[field]), NAME), Presented::Nothing),
+            "{name}"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! What can go wrong with a session, and what the client is told.
+
+use http::StatusCode;
+use portcullis_core::{
+    DraftError,
+    store::{StoreError, StoreErrorKind},
+};
+
+/// Why something about a session could not be done.
+///
+/// As a response (feature `axum`) it is a problem document (RFC 9457) with the status of
+/// [`status`](Self::status) that tells the client what to do and shows nothing of the server. Its own
+/// message is for logs; it holds no identifier and no value either.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store cannot answer or cannot write. The session is as it was; the cookie is kept.
+    #[error("the session store cannot be used")]
+    Store(#[from] StoreError),
+    /// The session ended while the request was under way, or goes on under another identifier. Nothing of
+    /// what the request wanted to write was written.
+    #[error("the session ended while the request was under way; nothing was written")]
+    Ended,
+    /// What was asked for cannot be granted or written down. Nothing was changed.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// Other requests changed the session again and again before this one could. Nothing was written.
+    #[error("too many requests change this session at once; try again")]
+    Contended,
+    /// The session is being committed by another task of the same request.
+    #[error("the session is being committed; await `commit` before changing it again")]
+    Committing,
+    /// A function given to `update` tried to change the session it is part of changing.
+    #[error(
+        "a function given to `update` cannot change the session itself; change the value it is given"
+    )]
+    InsideUpdate,
+    /// The head of the response has left, so that nothing can be written to the session any more.
+    #[error("the response was sent already; change the session before the handler returns")]
+    ResponseSent,
+    /// The route is not below a `SessionLayer`.
+    #[error("there is no session layer around this route; add `SessionLayer` outside of it")]
+    MissingLayer,
+    /// The cookie for local development was asked for under another host.
+    #[error(
+        "the insecure cookie for local development is configured but the request is not for localhost; use `CookieConfig::default()`"
+    )]
+    InsecureCookie,
+}
+
+impl SessionError {
+    /// The status of the response that tells of it.
+    pub fn status(&self) -> StatusCode {
+        self.telling().0
+    }
+
+    /// After how many seconds it is worth trying again, if it is.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Store(error) => match error.kind() {
+                StoreErrorKind::Unavailable => Some(1),
+                _ => Some(5),
+            },
+            Self::Draft(DraftError::NoRandomness(_) | DraftError::Unusable(Some(_))) => Some(5),
+            Self::Contended => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Status, code and text for the client.
+    pub(crate) fn telling(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Store(_)
+            | Self::Contended
+            | Self::Draft(DraftError::NoRandomness(_) | DraftError::Unusable(Some(_))) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "session-unavailable",
+                "Sessions cannot be used at the moment. You are still signed in; try again shortly.",
+            ),
+            Self::Ended | Self::Draft(DraftError::Unusable(None)) => (
+                StatusCode::UNAUTHORIZED,
+                "session-ended",
+                "Your session ended while the request was under way. Nothing was changed.",
+            ),
+            Self::Draft(DraftError::TooLarge { .. }) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "session-too-large",
+                "This is more than a session can hold. Nothing was changed.",
+            ),
+            Self::Draft(DraftError::NotAuthenticated) => (
+                StatusCode::UNAUTHORIZED,
+                "authentication-required",
+                "Sign in to do this.",
+            ),
+            Self::Draft(_)
+            | Self::Committing
+            | Self::InsideUpdate
+            | Self::ResponseSent
+            | Self::MissingLayer
+            | Self::InsecureCookie => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "session-error",
+                "The server could not use the session.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_the_status_that_says_what_to_do() {
+        let store = |kind| SessionError::Store(StoreError::new(kind, "message"));
+        let cases = [
+            (store(StoreErrorKind::Unavailable), 503, Some(1)),
+            (store(StoreErrorKind::ReadOnly), 503, Some(5)),
+            (store(StoreErrorKind::Full), 503, Some(5)),
+            (store(StoreErrorKind::NewerFormat), 503, Some(5)),
+            (SessionError::Contended, 503, Some(1)),
+            (SessionError::Ended, 401, None),
+            (DraftError::TooLarge { size: 2, limit: 1 }.into(), 413, None),
+            (DraftError::NotAuthenticated.into(), 401, None),
+            (DraftError::Unusable(None).into(), 401, None),
+            (DraftError::EmptyUser.into(), 500, None),
+            (SessionError::MissingLayer, 500, None),
+        ];
+        for (error, status, retry_after) in cases {
+            assert_eq!(
+                (error.status().as_u16(), error.retry_after()),
+                (status, retry_after),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Guards: what a route needs, as values that only a check can make, and as layers for groups of routes.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use portcullis_core::{General, Scope, Timestamp, UserId};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    Refusal, Session, SessionBody, SessionError,
+    refusal::{self, fail, refuse},
+    state::State,
+};
+
+/// Somebody is signed in. As an extractor it refuses everybody else.
+///
+/// ```
+/// # use portcullis::Authenticated;
+/// async fn account(signed_in: Authenticated) -> String {
+///     format!("Hello, {}", signed_in.user())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    session: Session,
+    user: UserId,
+}
+
+impl Authenticated {
+    /// Who.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// Their session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// Somebody is signed in and has recently proved again who they are, for the scope `S`. As an extractor
+/// it refuses everybody else.
+///
+/// ```
+/// # use portcullis::{Elevated, Scope, Session, SessionError};
+/// struct Payments;
+/// impl Scope for Payments {
+///     const NAME: &'static str = "payments";
+/// }
+///
+/// async fn change_password(elevated: Elevated) -> Result<(), SessionError> {
+///     elevated.session().regenerate()
+/// }
+/// async fn pay(elevated: Elevated<Payments>) {}
+/// ```
+#[derive(Clone)]
+pub struct Elevated<S = General> {
+    authenticated: Authenticated,
+    until: Timestamp,
+    scope: PhantomData<fn() -> S>,
+}
+
+impl<S> Elevated<S> {
+    /// Who.
+    pub fn user(&self) -> &UserId {
+        &self.authenticated.user
+    }
+
+    /// Their session.
+    pub fn session(&self) -> &Session {
+        &self.authenticated.session
+    }
+
+    /// When the elevation ends.
+    pub fn until(&self) -> Timestamp {
+        self.until
+    }
+}
+
+impl<S> fmt::Debug for Elevated<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Elevated")
+            .field("authenticated", &self.authenticated)
+            .field("until", &self.until)
+            .finish()
+    }
+}
+
+/// Why a guard does not let a request through, and to whom it says so.
+pub struct Rejection {
+    why: Why,
+    state: Option<Arc<State>>,
+}
+
+enum Why {
+    Error(SessionError),
+    Refused(Refusal),
+}
+
+impl Rejection {
+    pub(crate) fn error(error: SessionError, state: Option<&Arc<State>>) -> Self {
+        Self {
+            why: Why::Error(error),
+            state: state.cloned(),
+        }
+    }
+
+    fn refused(refusal: Refusal, state: &Arc<State>) -> Self {
+        Self {
+            why: Why::Refused(refusal),
+            state: Some(Arc::clone(state)),
+        }
+    }
+
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.why, Why::Refused(_))
+    }
+
+    pub(crate) fn into_answer(self) -> Response<Bytes> {
+        match (self.why, self.state) {
+            (Why::Error(error), Some(state)) => fail(&error, &state.audience, &state.config.pages),
+            (Why::Refused(refusal), Some(state)) => {
+                refuse(refusal, &state.audience, &state.config.pages)
+            }
+            (Why::Error(error), None) => {
+                tracing::error!(error = %error, "a session could not be used");
+                refusal::of_error(&error)
+            }
+            (Why::Refused(_), None) => refusal::of_error(&SessionError::MissingLayer),
+        }
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            Why::Error(error) => f.debug_tuple("Rejection").field(error).finish(),
+            Why::Refused(refusal) => f.debug_tuple("Rejection").field(refusal).finish(),
+        }
+    }
+}
+
+pub(crate) async fn session(state: Option<&Arc<State>>) -> Result<Session, Rejection> {
+    let missing = || Rejection::error(SessionError::MissingLayer, None);
+    let state = state.ok_or_else(missing)?;
+    Session::of_state(state)
+        .await
+        .map_err(|error| Rejection::error(error, Some(state)))
+}
+
+pub(crate) async fn authenticated(state: Option<&Arc<State>>) -> Result<Authenticated, Rejection> {
+    let session = session(state).await?;
+    match session.user() {
+        Some(user) => Ok(Authenticated { session, user }),
+        None => Err(Rejection::refused(Refusal::SignInRequired, session.state())),
+    }
+}
+
+pub(crate) async fn elevated<S: Scope>(
+    state: Option<&Arc<State>>,
+) -> Result<Elevated<S>, Rejection> {
+    let authenticated = authenticated(state).await?;
+    let state = authenticated.session.state();
+    let Some(until) = authenticated.session.elevated_until_for::<S>() else {
+        let refusal = Refusal::ElevationRequired {
+            scope: S::NAME,
+            max_age: state.config.policy.timeouts.elevation(),
+        };
+        return Err(Rejection::refused(refusal, state));
+    };
+    Ok(Elevated {
+        authenticated,
+        until,
+        scope: PhantomData,
+    })
+}
+
+/// What a [`GuardLayer`] asks for.
+type Check =
+    for<'a> fn(&'a Arc<State>) -> Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send + 'a>>;
+
+/// Lets through what fulfils a condition. Belongs inside of [`SessionLayer`](crate::SessionLayer).
+///
+/// ```
+/// # use axum::{Router, routing::{get, post}};
+/// # use portcullis::{GuardLayer, MemoryStore, SessionLayer};
+/// # async fn handler() {}
+/// let account = Router::new()
+///     .route("/account", get(handler))
+///     .route_layer(GuardLayer::authenticated());
+/// let danger = Router::new()
+///     .route("/account/delete", post(handler))
+///     .route_layer(GuardLayer::elevated());
+/// let app: Router = Router::new()
+///     .merge(account)
+///     .merge(danger)
+///     .layer(SessionLayer::new(MemoryStore::new()));
+/// ```
+#[derive(Clone, Copy)]
+pub struct GuardLayer {
+    check: Check,
+}
+
+impl GuardLayer {
+    /// Only for those who are signed in.
+    pub fn authenticated() -> Self {
+        Self {
+            check: |state| Box::pin(async { authenticated(Some(state)).await.map(drop) }),
+        }
+    }
+
+    /// Only for those who have recently proved again who they are.
+    pub fn elevated() -> Self {
+        Self::elevated_for::<General>()
+    }
+
+    /// The same for one scope.
+    pub fn elevated_for<S: Scope>() -> Self {
+        Self {
+            check: |state| Box::pin(async { elevated::<S>(Some(state)).await.map(drop) }),
+        }
+    }
+}
+
+impl fmt::Debug for GuardLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guard<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Guard {
+            inner,
+            check: self.check,
+        }
+    }
+}
+
+/// The service of [`GuardLayer`].
+#[derive(Clone)]
+pub struct Guard<S> {
+    inner: S,
+    check: Check,
+}
+
+impl<S> fmt::Debug for Guard<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Guard<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    ReqBody: Send + 'static,
+{
+    type Response = Response<SessionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        // The ready service goes along; the clone, which may not be ready, stays.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        let check = self.check;
+        Box::pin(async move {
+            let verdict = match State::of(request.extensions()) {
+                Some(state) => check(state).await,
+                None => Err(Rejection::error(SessionError::MissingLayer, None)),
+            };
+            match verdict {
+                Ok(()) => Ok(inner.call(request).await?.map(SessionBody::application)),
+                Err(rejection) => Ok(rejection.into_answer().map(SessionBody::own)),
+            }
+        })
+    }
+}

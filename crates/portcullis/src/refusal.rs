@@ -1,0 +1,296 @@
+//! What a refused request is answered.
+//!
+//! Programs get a problem document (RFC 9457) with the fitting status. Somebody who navigates in a browser is
+//! sent to the page the application named for the purpose, if it did; see
+//! [`SessionLayer::sign_in_page`](crate::SessionLayer::sign_in_page).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri,
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+use crate::{ReturnTo, SessionError};
+
+/// Why a request was refused. It is among the extensions of the response, so that a middleware around
+/// the layer can answer in the application's own words.
+///
+/// ```
+/// # use axum::{response::{IntoResponse, Response}};
+/// # use portcullis::Refusal;
+/// async fn in_our_words(response: Response) -> Response {
+///     match response.extensions().get::<Refusal>() {
+///         Some(Refusal::SessionEnded) => "Somebody signed you out.".into_response(),
+///         _ => response,
+///     }
+/// }
+/// # let _: axum::Router = axum::Router::new().layer(axum::middleware::map_response(in_our_words));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The route needs somebody who is signed in.
+    SignInRequired,
+    /// The route needs a recent proof of who it is.
+    ElevationRequired {
+        /// The scope to elevate for.
+        scope: &'static str,
+        /// How old the proof may be at most.
+        max_age: Duration,
+    },
+    /// The session ended while the request was under way; nothing was written.
+    SessionEnded,
+    /// Sessions cannot be used now.
+    Unavailable {
+        /// After how long it is worth trying again.
+        retry_after: Duration,
+    },
+    /// Something else; see the log.
+    Failed,
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub(crate) enum Audience {
+    Program,
+    /// Somebody who navigates, and where to, if they can be sent there again.
+    Person(Option<Uri>),
+}
+
+impl Audience {
+    pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+        let navigates = match headers.get("sec-fetch-mode") {
+            Some(mode) => mode == "navigate",
+            None => *method == Method::GET && accepts_html(headers),
+        };
+        if navigates {
+            Self::Person((*method == Method::GET).then(|| uri.clone()))
+        } else {
+            Self::Program
+        }
+    }
+
+    fn return_to(&self) -> Option<ReturnTo> {
+        match self {
+            Self::Person(Some(uri)) => ReturnTo::parse(uri.path_and_query()?.as_str()),
+            _ => None,
+        }
+    }
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let mut accepted = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("text/html"))
+}
+
+/// The application's pages for somebody who is refused.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pages {
+    pub(crate) sign_in: Option<ReturnTo>,
+    pub(crate) reauthentication: Option<ReturnTo>,
+}
+
+/// The answer to a guard's refusal.
+pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Response<Bytes> {
+    let page = match refusal {
+        Refusal::ElevationRequired { .. } => &pages.reauthentication,
+        Refusal::SignInRequired | Refusal::SessionEnded => &pages.sign_in,
+        Refusal::Unavailable { .. } | Refusal::Failed => &None,
+    };
+    let response = match (page, audience) {
+        (Some(page), Audience::Person(_)) => redirect(page, audience.return_to().as_ref()),
+        _ => match &refusal {
+            Refusal::ElevationRequired { scope, max_age } => step_up(scope, *max_age),
+            Refusal::SessionEnded => of_error(&SessionError::Ended),
+            _ => problem(
+                StatusCode::UNAUTHORIZED,
+                "authentication-required",
+                "Sign in to do this.",
+            ),
+        },
+    };
+    with(response, refusal)
+}
+
+/// The answer to an error.
+pub(crate) fn fail(error: &SessionError, audience: &Audience, pages: &Pages) -> Response<Bytes> {
+    let refusal = match (error, error.status(), error.retry_after()) {
+        (SessionError::Ended, ..) => Refusal::SessionEnded,
+        (_, StatusCode::UNAUTHORIZED, _) => Refusal::SignInRequired,
+        (_, _, Some(seconds)) => Refusal::Unavailable {
+            retry_after: Duration::from_secs(seconds),
+        },
+        _ => Refusal::Failed,
+    };
+    match refusal {
+        Refusal::SessionEnded | Refusal::SignInRequired => refuse(refusal, audience, pages),
+        _ => with(of_error(error), refusal),
+    }
+}
+
+/// The answer to an error, for everybody alike.
+pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
+    let (status, code, detail) = error.telling();
+    let mut response = problem(status, code, detail);
+    if let Some(seconds) = error.retry_after() {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The challenge of RFC 9470, in a scheme of our own: the credential is a cookie.
+fn step_up(scope: &str, max_age: Duration) -> Response<Bytes> {
+    let mut response = problem(
+        StatusCode::UNAUTHORIZED,
+        "elevation-required",
+        "Prove again who you are to do this.",
+    );
+    let challenge = format!(
+        "Session error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", scope=\"{}\", max_age=\"{}\"",
+        quotable(scope),
+        max_age.as_secs(),
+    );
+    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// A scope as it can stand between quotes. Scopes are constants of the application.
+fn quotable(scope: &str) -> String {
+    let fits = |letter: &char| letter.is_ascii_graphic() && !matches!(letter, '"' | '\\');
+    scope.chars().filter(fits).collect()
+}
+
+fn redirect(page: &ReturnTo, target: Option<&ReturnTo>) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(location) = HeaderValue::from_str(&page.carrying(target)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    insert(response.headers_mut(), CACHE_CONTROL, "no-store");
+    response
+}
+
+fn problem(status: StatusCode, code: &str, detail: &str) -> Response<Bytes> {
+    let document = serde_json::json!({
+        "type": format!("urn:portcullis:problem:{code}"),
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    let mut response = Response::new(Bytes::from(document.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    insert(headers, CONTENT_TYPE, "application/problem+json");
+    insert(headers, CACHE_CONTROL, "no-store");
+    if status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, 15.5.2, asks for a challenge with every 401.
+        insert(headers, WWW_AUTHENTICATE, "Session");
+    }
+    response
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.insert(name, HeaderValue::from_static(value));
+}
+
+fn with(mut response: Response<Bytes>, refusal: Refusal) -> Response<Bytes> {
+    response.extensions_mut().insert(refusal);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn audience(method: Method, fields: &[(&'static str, &'static str)]) -> Audience {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            insert(&mut headers, HeaderName::from_static(name), value);
+        }
+        Audience::of(&method, &Uri::from_static("/cart?a=b"), &headers)
+    }
+
+    fn pages() -> Pages {
+        Pages {
+            sign_in: ReturnTo::parse("/sign-in"),
+            reauthentication: ReturnTo::parse("/confirm"),
+        }
+    }
+
+    const ELEVATION: Refusal = Refusal::ElevationRequired {
+        scope: "payments",
+        max_age: Duration::from_secs(900),
+    };
+
+    #[test]
+    fn s052_a_program_is_challenged_for_a_recent_authentication() {
+        let program = audience(Method::GET, &[("accept", "application/json")]);
+        let response = refuse(ELEVATION, &program, &pages());
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(
+            response.headers()[WWW_AUTHENTICATE],
+            "Session error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", scope=\"payments\", max_age=\"900\""
+        );
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        assert_eq!(response.extensions().get(), Some(&ELEVATION));
+    }
+
+    #[test]
+    fn s052_a_person_is_sent_to_the_page_with_a_way_back() {
+        let person = audience(Method::GET, &[("sec-fetch-mode", "navigate")]);
+        for (refusal, location) in [
+            (ELEVATION, "/confirm?return_to=/cart%3Fa%3Db"),
+            (Refusal::SignInRequired, "/sign-in?return_to=/cart%3Fa%3Db"),
+        ] {
+            let response = refuse(refusal, &person, &pages());
+            assert_eq!(response.status(), StatusCode::SEE_OTHER);
+            assert_eq!(response.headers()[LOCATION], location);
+        }
+    }
+
+    #[test]
+    fn the_target_of_a_submitted_form_is_not_a_way_back() {
+        let person = audience(Method::POST, &[("sec-fetch-mode", "navigate")]);
+        let response = refuse(Refusal::SignInRequired, &person, &pages());
+        assert_eq!(response.headers()[LOCATION], "/sign-in");
+    }
+
+    #[test]
+    fn without_fetch_metadata_a_get_that_accepts_html_is_a_person() {
+        assert!(matches!(
+            audience(Method::GET, &[("accept", "text/html,*/*")]),
+            Audience::Person(_)
+        ));
+        assert!(matches!(
+            audience(Method::POST, &[("accept", "text/html")]),
+            Audience::Program
+        ));
+        assert!(matches!(
+            audience(Method::GET, &[("accept", "*/*")]),
+            Audience::Program
+        ));
+        assert!(matches!(
+            audience(
+                Method::GET,
+                &[("accept", "text/html"), ("sec-fetch-mode", "cors")]
+            ),
+            Audience::Program
+        ));
+    }
+
+    #[test]
+    fn a_person_without_a_page_to_go_to_gets_the_status() {
+        let person = audience(Method::GET, &[("sec-fetch-mode", "navigate")]);
+        let response = refuse(Refusal::SignInRequired, &person, &Pages::default());
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    }
+}

@@ -1,0 +1,228 @@
+//! The service: from the request to the response head, through the handler.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderMap, Request, Response, StatusCode, header::SET_COOKIE};
+use pin_project_lite::pin_project;
+use portcullis_core::store::Activity;
+use tokio::runtime::Handle as Runtime;
+use tower_service::Service;
+
+use crate::{
+    SessionBody, SessionError, activity, cache,
+    commit::{self, Work},
+    layer::Config,
+    refusal,
+    state::{CookieAction, Phase, State},
+};
+
+/// The service of [`SessionLayer`](crate::SessionLayer).
+#[derive(Debug, Clone)]
+pub struct SessionService<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> SessionService<S> {
+    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S::Error: Send + 'static,
+    ResBody: Send + 'static,
+{
+    type Response = Response<SessionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let state = Arc::new(State::new(&self.config, &request));
+        state.put_into(request.extensions_mut());
+        ResponseFuture::handling(self.inner.call(request), state)
+    }
+}
+
+type Finishing<T, E> = Pin<Box<dyn Future<Output = Result<Response<SessionBody<T>>, E>> + Send>>;
+
+pin_project! {
+    /// The future of [`SessionService`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F, B, E> {
+        #[pin]
+        kind: Kind<F, B, E>,
+    }
+}
+
+pin_project! {
+    #[project = Projected]
+    enum Kind<F, B, E> {
+        Handling {
+            #[pin]
+            handler: F,
+            request: Unfinished,
+        },
+        Finishing {
+            future: Finishing<B, E>,
+        },
+    }
+}
+
+impl<F, B, E> ResponseFuture<F, B, E> {
+    fn handling(handler: F, state: Arc<State>) -> Self {
+        Self {
+            kind: Kind::Handling {
+                handler,
+                request: Unfinished(Some(state)),
+            },
+        }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Send + 'static,
+    E: Send + 'static,
+{
+    type Output = Result<Response<SessionBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let future = match this.kind.as_mut().project() {
+                Projected::Finishing { future } => return future.as_mut().poll(cx),
+                Projected::Handling { handler, request } => {
+                    let answer = ready!(handler.poll(cx));
+                    let Some(state) = request.0.take() else {
+                        return Poll::Ready(
+                            answer.map(|answer| answer.map(SessionBody::application)),
+                        );
+                    };
+                    match prepare(&state, answer.as_ref().ok().map(Response::status)) {
+                        // Most requests change nothing, and are answered without another allocation.
+                        Ok(None) => return Poll::Ready(finish(&state, answer, Ok(()))),
+                        Err(error) => return Poll::Ready(finish(&state, answer, Err(error))),
+                        Ok(Some(work)) => Box::pin(async move {
+                            let result = work.carry_out().await;
+                            finish(&state, answer, result)
+                        }),
+                    }
+                }
+            };
+            this.kind.set(Kind::Finishing { future });
+        }
+    }
+}
+
+impl<F, B, E> std::fmt::Debug for ResponseFuture<F, B, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// What is left to do after the handler answered with `status`, or failed (`None`).
+fn prepare(state: &Arc<State>, status: Option<StatusCode>) -> Result<Option<Work>, SessionError> {
+    if let Some(mut used) = state.used() {
+        match status {
+            // The answer is not ours to give, so it cannot carry a new identifier either.
+            None => used.draft.keep_only_the_end(),
+            Some(status) if status.is_server_error() => used.draft.drop_grants()?,
+            Some(_) => {}
+        }
+    }
+    let activity = match status.map(activity::of_response) {
+        Some(Activity::Active) => state.activity(),
+        _ => Activity::Passive,
+    };
+    commit::prepare(state, activity, Phase::Sealed)
+}
+
+/// The response, with what became of the session.
+fn finish<B, E>(
+    state: &State,
+    answer: Result<Response<B>, E>,
+    result: Result<(), SessionError>,
+) -> Result<Response<SessionBody<B>>, E> {
+    let answer = answer?;
+    let Some(used) = state.used() else {
+        return Ok(answer.map(SessionBody::application));
+    };
+    let (cookie, refused) = (used.cookie.clone(), used.refused);
+    drop(used);
+    let result = if refused {
+        Err(SessionError::Ended)
+    } else {
+        result
+    };
+    let mut response = match result {
+        Ok(()) => answer.map(SessionBody::application),
+        // The handler says already that it failed, or that what it wanted could not be done.
+        Err(_) if answer.status().is_server_error() => answer.map(SessionBody::application),
+        Err(SessionError::Ended) if answer.status().is_client_error() => {
+            answer.map(SessionBody::application)
+        }
+        Err(error) => {
+            refusal::fail(&error, &state.audience, &state.config.pages).map(SessionBody::own)
+        }
+    };
+    hand_out(state, &cookie, response.headers_mut());
+    Ok(response)
+}
+
+fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
+    let field = match cookie {
+        CookieAction::Keep => None,
+        CookieAction::Set(id) => {
+            let deadline = state.view().info().map(|info| info.absolute_deadline);
+            let remaining = deadline.map(|deadline| deadline.since(state.now()));
+            state.config.cookie.set(id, remaining.unwrap_or_default())
+        }
+        CookieAction::Remove => state.config.cookie.remove(),
+    };
+    match field {
+        Some(field) => {
+            headers.append(SET_COOKIE, field);
+            cache::guard_cookie(headers);
+        }
+        None => cache::guard_read(headers),
+    }
+}
+
+/// A request whose handler has not answered yet. When it never does, because the client went away or the
+/// handler panicked, a session that the handler had already ended is ended all the same.
+struct Unfinished(Option<Arc<State>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(state) = self.0.take() else {
+            return;
+        };
+        let ended = state.used().is_some_and(|mut used| {
+            let ended = used.draft.has_ended_a_session();
+            if ended {
+                used.draft.keep_only_the_end();
+            }
+            ended
+        });
+        if !ended {
+            return;
+        }
+        let work = commit::prepare(&state, Activity::Passive, Phase::Sealed);
+        if let (Ok(Some(work)), Ok(runtime)) = (work, Runtime::try_current()) {
+            runtime.spawn(work.carry_out());
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The session in a handler's hands.
+
+use std::{cell::Cell, fmt, sync::Arc};
+
+use http::Extensions;
+use portcullis_core::{
+    AsKey, DraftError, EndReason, General, Scope, SessionInfo, Timestamp, UserId, draft::Draft,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    SessionError, commit,
+    state::{Phase, State},
+};
+
+/// The session of one request.
+///
+/// It is loaded when it is extracted, in one round trip; reading and changing it needs no `.await`. What is
+/// changed is written in one step when the handler has answered and before the head of the response leaves.
+/// Nothing is stored and no cookie is set until something is written.
+///
+/// Clones are the same session.
+///
+/// # What happens at the end of a request
+///
+/// * Changes of different values by concurrent requests all survive. [`update`](Self::update) is applied
+///   again when another request was faster.
+/// * If the session ended meanwhile, nothing is written and the response becomes a 401.
+/// * If the handler answered with a status of 500 or above, changes of data, sign-ins and elevations are
+///   dropped; [`terminate`](Self::terminate), [`regenerate`](Self::regenerate) and
+///   [`drop_elevation`](Self::drop_elevation) are carried out all the same.
+/// * If the store cannot write, the response becomes a 503 and the cookie is kept.
+///
+/// ```
+/// use axum::{Json, http::StatusCode};
+/// use portcullis::{Key, Session, SessionError};
+///
+/// const CART: Key<Vec<u64>> = Key::new("cart");
+///
+/// async fn add_to_cart(session: Session, Json(item): Json<u64>) -> Result<StatusCode, SessionError> {
+///     session.update(CART, move |cart| cart.push(item))?;
+///     Ok(StatusCode::NO_CONTENT)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    state: Arc<State>,
+}
+
+thread_local! {
+    /// A function given to `update` is running on this thread, under the session's lock.
+    static UPDATING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Session {
+    /// The session of the request with these extensions, for services without extractors.
+    ///
+    /// ```
+    /// # use http::Request;
+    /// # use portcullis::{Session, SessionError};
+    /// async fn visits<B>(request: Request<B>) -> Result<u32, SessionError> {
+    ///     let session = Session::load(request.extensions()).await?;
+    ///     session.update("visits", |visits: &mut u32| *visits += 1)?;
+    ///     Ok(session.get("visits")?.unwrap_or_default())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::MissingLayer`] without a [`SessionLayer`](crate::SessionLayer) around the service,
+    /// [`SessionError::Store`] when the store cannot answer.
+    pub async fn load(extensions: &Extensions) -> Result<Self, SessionError> {
+        let state = State::of(extensions).ok_or(SessionError::MissingLayer)?;
+        Self::of_state(state).await
+    }
+
+    pub(crate) async fn of_state(state: &Arc<State>) -> Result<Self, SessionError> {
+        state.load().await?;
+        Ok(Self {
+            state: Arc::clone(state),
+        })
+    }
+
+    /// The value under `key`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::Decode`] when what is stored is not a `T`.
+    pub fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, SessionError> {
+        Ok(self.state.view().get(&key)?)
+    }
+
+    /// Whether there is a value under `name`.
+    pub fn contains(&self, name: impl AsRef<str>) -> bool {
+        self.state.view().contains(name.as_ref())
+    }
+
+    /// Puts `value` under `key`, whatever was there.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::TooLarge`] when the session would exceed its limit, [`DraftError::Encode`] when the value
+    /// cannot be written down. Nothing is changed then.
+    pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: T) -> Result<(), SessionError> {
+        self.change(|draft, now| draft.insert(&key, &value, now))
+    }
+
+    /// Changes the value under `key`, starting from the default if there is none. No concurrent change is
+    /// lost: `change` is called again, on the newer value, if another request was faster. It must therefore
+    /// do nothing but change the value, and it cannot change the session itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get) and [`insert`](Self::insert). Nothing is changed then.
+    pub fn update<T>(
+        &self,
+        key: impl AsKey<T>,
+        mut change: impl FnMut(&mut T) + Send + 'static,
+    ) -> Result<(), SessionError>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        let change = move |value: &mut T| {
+            let _updating = Updating::begin();
+            change(value);
+        };
+        self.change(|draft, now| draft.update(&key, change, now))
+    }
+
+    /// Removes the value under `name` and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    pub fn remove(&self, name: impl AsRef<str>) -> Result<bool, SessionError> {
+        self.change(|draft, now| draft.remove(name.as_ref(), now))
+    }
+
+    /// Removes every value. The user, the deadlines and the identifier stay.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    pub fn clear(&self) -> Result<(), SessionError> {
+        self.change(Draft::clear)
+    }
+
+    /// The user the session is bound to.
+    pub fn user(&self) -> Option<UserId> {
+        self.state.view().user().cloned()
+    }
+
+    /// Binds the session to `user`, who has just proved who they are: the only way to bind a user.
+    ///
+    /// The session gets a new identifier and the old one is dead in the same step; both timeouts start anew
+    /// (NIST SP 800-63B-4, 5.2); elevations end. Data moves along, unless the session belonged to somebody
+    /// else: then nothing does. Call [`clear`](Self::clear) first to carry nothing over from an anonymous
+    /// visitor either.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::EmptyUser`], [`DraftError::NoRandomness`].
+    pub fn authenticate(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
+        let user = user.into();
+        self.change(|draft, now| draft.authenticate(user, now))
+    }
+
+    /// Gives the session a new identifier; the old one is dead in the same step. Call it whenever what the
+    /// session may do changes (OWASP Session Management, "Renew the Session ID After Any Privilege Level
+    /// Change"). Data and deadlines move along, elevations end. Without a session it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    #[doc(alias = "cycle_id")]
+    #[doc(alias = "renew")]
+    pub fn regenerate(&self) -> Result<(), SessionError> {
+        self.change(Draft::regenerate)
+    }
+
+    /// Elevates the session after its user has just proved again who they are: for the elevation timeout
+    /// (15 minutes by default) from now, whatever the activity. New identifier, as with
+    /// [`regenerate`](Self::regenerate).
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::NotAuthenticated`] when the session has no user.
+    #[doc(alias = "sudo")]
+    #[doc(alias = "step_up")]
+    pub fn elevate(&self) -> Result<(), SessionError> {
+        self.elevate_for::<General>()
+    }
+
+    /// The same for one scope. Elevations for other scopes stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::NotAuthenticated`] when the session has no user.
+    pub fn elevate_for<S: Scope>(&self) -> Result<(), SessionError> {
+        self.change(|draft, now| draft.elevate(S::NAME, now))
+    }
+
+    /// Until when the session is elevated, if it is.
+    pub fn elevated_until(&self) -> Option<Timestamp> {
+        self.elevated_until_for::<General>()
+    }
+
+    /// The same for one scope.
+    pub fn elevated_until_for<S: Scope>(&self) -> Option<Timestamp> {
+        self.state.view().elevated_until(S::NAME, self.state.now())
+    }
+
+    /// Ends every elevation before its time and says whether there was one. New identifier, as with
+    /// [`regenerate`](Self::regenerate).
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    pub fn drop_elevation(&self) -> Result<bool, SessionError> {
+        self.change(Draft::drop_elevation)
+    }
+
+    /// Ends the session: its identifier is dead for everybody and the browser is told to forget it. What is
+    /// written after this in the same request starts a new session.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    #[doc(alias = "logout")]
+    #[doc(alias = "sign_out")]
+    #[doc(alias = "destroy")]
+    pub fn terminate(&self) -> Result<(), SessionError> {
+        self.change(|draft, _| {
+            draft.terminate();
+            Ok(())
+        })
+    }
+
+    /// Writes now what was changed so far, for who must know before going on: before a body is streamed, or
+    /// before something happens that cannot be undone. Otherwise there is no need to call it.
+    ///
+    /// What it has written stays written whatever the response becomes.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Ended`] when the session ended meanwhile; nothing was written then, and unless the
+    /// handler answers with an error of its own, the response becomes a 401. [`SessionError::Store`] when the
+    /// store could not write.
+    pub async fn commit(&self) -> Result<(), SessionError> {
+        match commit::prepare(&self.state, self.state.activity(), Phase::Open)? {
+            Some(work) => work.carry_out().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The session's public name and moments, if there is a session.
+    pub fn info(&self) -> Option<SessionInfo> {
+        self.state.view().info()
+    }
+
+    /// Why the session that this request came with is none any more, if the store remembers.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.state.ended()
+    }
+
+    /// The present, on the store's clock: what to compare the moments of [`info`](Self::info) with.
+    pub fn now(&self) -> Timestamp {
+        self.state.now()
+    }
+
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Draft, Timestamp) -> Result<T, DraftError>,
+    ) -> Result<T, SessionError> {
+        // Before the lock: the function that runs holds it.
+        if UPDATING.get() {
+            return Err(SessionError::InsideUpdate);
+        }
+        let now = self.state.now();
+        let mut used = self.state.used().ok_or(SessionError::MissingLayer)?;
+        match used.phase {
+            Phase::Open => Ok(change(&mut used.draft, now)?),
+            Phase::Committing => Err(SessionError::Committing),
+            Phase::Sealed => Err(SessionError::ResponseSent),
+        }
+    }
+}
+
+/// Shows nothing of the session.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+struct Updating(bool);
+
+impl Updating {
+    fn begin() -> Self {
+        Self(UPDATING.replace(true))
+    }
+}
+
+impl Drop for Updating {
+    fn drop(&mut self) {
+        UPDATING.set(self.0);
+    }
+}

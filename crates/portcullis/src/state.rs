@@ -1,0 +1,262 @@
+//! What the layer knows of one request's session.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::{Extensions, Request, Uri, header::HOST};
+use portcullis_core::{
+    EndReason, Handle, SessionId, Timestamp, UserId,
+    draft::{Draft, SessionView, Unusable},
+    store::{Activity, Loaded},
+};
+use tokio::sync::OnceCell;
+
+use crate::{
+    Event, EventKind, SessionError, activity,
+    cookie::{self, Presented},
+    layer::Config,
+    refusal::Audience,
+};
+
+/// Shared by the layer, the guards and every clone of the request's `Session`.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: Arc<Config>,
+    pub(crate) audience: Audience,
+    presented: Presented,
+    activity: Activity,
+    passive: AtomicBool,
+    /// The cookie may not be used for this request at all.
+    barred: bool,
+    used: OnceCell<Shared>,
+    ended: OnceLock<EndReason>,
+}
+
+/// Readers have a lock of their own, so that a function that changes a value may look at the session.
+#[derive(Debug)]
+struct Shared {
+    used: Mutex<Used>,
+    view: Mutex<SessionView>,
+}
+
+/// Access to what the request did. Shows the result to readers when it is dropped.
+pub(crate) struct UsedGuard<'a> {
+    used: MutexGuard<'a, Used>,
+    view: &'a Mutex<SessionView>,
+}
+
+impl Deref for UsedGuard<'_> {
+    type Target = Used;
+
+    fn deref(&self) -> &Used {
+        &self.used
+    }
+}
+
+impl DerefMut for UsedGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Used {
+        &mut self.used
+    }
+}
+
+impl Drop for UsedGuard<'_> {
+    fn drop(&mut self) {
+        *lock(self.view) = self.used.draft.view().clone();
+    }
+}
+
+// A panic inside leaves a draft as it was before or after an operation, never half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A session that the request has looked at.
+#[derive(Debug)]
+pub(crate) struct Used {
+    pub(crate) draft: Draft,
+    /// What the response must tell the browser, so far.
+    pub(crate) cookie: CookieAction,
+    pub(crate) phase: Phase,
+    /// A write was refused because the session had ended.
+    pub(crate) refused: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) enum CookieAction {
+    #[default]
+    Keep,
+    Set(SessionId),
+    Remove,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The handler may change the session.
+    Open,
+    /// Its changes are being carried out.
+    Committing,
+    /// The response is decided.
+    Sealed,
+}
+
+/// How the state travels with the request.
+#[derive(Clone)]
+struct InRequest(Arc<State>);
+
+impl State {
+    pub(crate) fn new<B>(config: &Arc<Config>, request: &Request<B>) -> Self {
+        let headers = request.headers();
+        Self {
+            config: Arc::clone(config),
+            audience: Audience::of(request.method(), request.uri(), headers),
+            presented: cookie::read(headers, config.cookie.name()),
+            activity: activity::of_request(request.method(), headers),
+            passive: AtomicBool::new(false),
+            barred: !config.cookie.is_secure() && !is_for_localhost(request),
+            used: OnceCell::new(),
+            ended: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
+        extensions.get::<InRequest>().map(|InRequest(state)| state)
+    }
+
+    pub(crate) fn put_into(self: &Arc<Self>, extensions: &mut Extensions) {
+        extensions.insert(InRequest(Arc::clone(self)));
+    }
+
+    pub(crate) fn mark_passive(&self) {
+        self.passive.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn activity(&self) -> Activity {
+        if self.passive.load(Ordering::Relaxed) {
+            return Activity::Passive;
+        }
+        self.activity
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.config.store.now()
+    }
+
+    /// Why the session that the request came with had ended before, if that is known.
+    pub(crate) fn ended(&self) -> Option<EndReason> {
+        self.ended.get().copied()
+    }
+
+    /// Loads the session unless that was done before.
+    pub(crate) async fn load(&self) -> Result<(), SessionError> {
+        self.used.get_or_try_init(|| self.first_look()).await?;
+        Ok(())
+    }
+
+    async fn first_look(&self) -> Result<Shared, SessionError> {
+        if self.barred {
+            return Err(SessionError::InsecureCookie);
+        }
+        let draft = match &self.presented {
+            Presented::Id(id) => self.look_up(id).await?,
+            Presented::Nothing => self.without_session(None),
+            Presented::Malformed => {
+                self.note(EventKind::MalformedIdentifier, None);
+                self.without_session(None)
+            }
+            Presented::Ambiguous => {
+                self.note(EventKind::AmbiguousIdentifier, None);
+                self.without_session(None)
+            }
+        };
+        Ok(Shared {
+            view: Mutex::new(draft.view().clone()),
+            used: Mutex::new(Used {
+                draft,
+                cookie: CookieAction::Keep,
+                phase: Phase::Open,
+                refused: false,
+            }),
+        })
+    }
+
+    async fn look_up(&self, id: &SessionId) -> Result<Draft, SessionError> {
+        let key = id.key();
+        let loaded = self.config.store.load(&key).await.inspect_err(|error| {
+            tracing::error!(error = %error, "a session could not be read");
+            self.note(EventKind::StoreFailed, None);
+        })?;
+        let damaged = match loaded {
+            Loaded::Live(stored) => match Draft::of_session(self.config.policy, key, &stored) {
+                Ok(draft) => return Ok(draft),
+                Err(Unusable::Newer(error)) => return Err(error.into()),
+                Err(Unusable::Damaged) => true,
+            },
+            Loaded::Ended(reason) => {
+                self.note(EventKind::UsedAfterEnd(reason), None);
+                let _ = self.ended.set(reason);
+                return Ok(self.without_session(Some(reason)));
+            }
+            Loaded::Damaged => true,
+            Loaded::Absent => false,
+        };
+        let kind = if damaged {
+            EventKind::RecordDamaged
+        } else {
+            EventKind::UnknownIdentifier
+        };
+        self.note(kind, None);
+        Ok(self.without_session(None))
+    }
+
+    fn without_session(&self, ended: Option<EndReason>) -> Draft {
+        Draft::without_session(self.config.policy, ended)
+    }
+
+    /// What the request did with its session, if it has looked at it.
+    pub(crate) fn used(&self) -> Option<UsedGuard<'_>> {
+        let shared = self.used.get()?;
+        Some(UsedGuard {
+            used: lock(&shared.used),
+            view: &shared.view,
+        })
+    }
+
+    /// What the handler sees of the session now.
+    pub(crate) fn view(&self) -> SessionView {
+        self.used
+            .get()
+            .map(|shared| lock(&shared.view).clone())
+            .unwrap_or_default()
+    }
+
+    /// Tells the audit. `of` names the session and its user.
+    pub(crate) fn note(&self, kind: EventKind, of: Option<(Handle, Option<&UserId>)>) {
+        self.config.audit.record(&Event {
+            kind,
+            at: self.now(),
+            session: of.map(|(handle, _)| handle),
+            user: of.and_then(|(_, user)| user.cloned()),
+        });
+    }
+}
+
+fn is_for_localhost<B>(request: &Request<B>) -> bool {
+    let from_uri = request.uri().host();
+    let from_header = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok()?.parse::<Uri>().ok());
+    let host = from_uri.or_else(|| from_header.as_ref().and_then(Uri::host));
+    matches!(host, Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,1 @@
+//! Empty: the examples beside it are the content.

@@ -154,7 +154,7 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get) and [`insert`](Self::insert). Nothing is changed then.
+    /// As [`SessionView::get`] and [`insert`](Self::insert). Nothing is changed then.
     pub fn update<T>(
         &mut self,
         key: &impl AsKey<T>,

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 /// A moment on the store's clock, in milliseconds since the Unix epoch.
 ///
-/// Only a [`Store`](crate::Store) makes them: no other clock decides about a session. Arithmetic saturates.
+/// Only a [`Store`](crate::store::Store) makes them: no other clock decides about a session. Arithmetic saturates.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use portcullis_core::{
-    EndReason, SessionId, SessionKey,
-    draft::{Change, Plan, SessionView, Step},
+    EndReason, Handle, SessionId, SessionKey, UserId,
+    draft::{Change, Plan, Step},
     store::{
         Activity, Committed, Created, Ended, Revision, StoreError, StoreErrorKind, Timing, Touched,
     },
@@ -203,19 +203,33 @@ fn written(
         return Ok(Progress::Done);
     };
     let changes = used.draft.changes();
+    let before = used
+        .draft
+        .subject()
+        .and_then(|(handle, user)| Some((handle, user?.clone())));
     used.draft.written(key, timing, revision);
     if let Some(id) = id {
         used.cookie = CookieAction::Set(id);
     }
     let view = used.draft.view().clone();
     drop(used);
+    let session = view.info().map(|info| (info.handle, view.user()));
+    if let Some((handle, user)) = &before
+        && session.is_some_and(|(now, _)| now != *handle)
+    {
+        // Somebody else signed in over a session that had a user: that one is over.
+        state.note(
+            EventKind::Ended(EndReason::Replaced),
+            Some((*handle, Some(user))),
+        );
+    }
     for change in changes {
-        tell(state, change, &view);
+        tell(state, change, session);
     }
     Ok(Progress::Done)
 }
 
-fn tell(state: &State, change: Change, view: &SessionView) {
+fn tell(state: &State, change: Change, session: Option<(Handle, Option<&UserId>)>) {
     let kind = match change {
         Change::Created => EventKind::Created,
         Change::Authenticated => EventKind::Authenticated,
@@ -224,7 +238,6 @@ fn tell(state: &State, change: Change, view: &SessionView) {
         Change::Regenerated => EventKind::Regenerated,
         _ => return,
     };
-    let session = view.info().map(|info| (info.handle, view.user()));
     state.note(kind, session);
 }
 

@@ -1,4 +1,87 @@
-//! Session security for Axum and Tower.
+//! Session security for Axum and Tower: logout, expiry and rotation that hold under concurrency and outage, with
+//! session data.
+//!
+//! One [`SessionLayer`] in front of a router, one [`Session`] extractor in the handlers, and the state in Redis or in
+//! memory. `SessionLayer::new(store)` is secure; no key, secret or other setting is needed.
+//!
+//! ```
+//! use axum::{Router, response::Redirect, routing::{get, post}};
+//! use portcullis::{Authenticated, Elevated, Key, MemoryStore, Session, SessionError, SessionLayer};
+//!
+//! const CART: Key<Vec<String>> = Key::new("cart");
+//!
+//! async fn home() -> &'static str {
+//!     "Costs no store command." // the session is not looked at
+//! }
+//!
+//! async fn add_to_cart(session: Session, item: String) -> Result<(), SessionError> {
+//!     session.update(CART, move |cart| cart.push(item.clone()))
+//! }
+//!
+//! async fn sign_in(session: Session) -> Result<Redirect, SessionError> {
+//!     // … after the password was verified:
+//!     session.authenticate("alice")?; // new identifier, the old one is dead; the cart moves along
+//!     Ok(Redirect::to("/account"))
+//! }
+//!
+//! async fn account(signed_in: Authenticated) -> String {
+//!     format!("Hello, {}", signed_in.user())
+//! }
+//!
+//! async fn confirm(signed_in: Authenticated) -> Result<(), SessionError> {
+//!     // … after the password of `signed_in.user()` was verified again:
+//!     signed_in.session().elevate() // for 15 minutes
+//! }
+//!
+//! async fn change_password(elevated: Elevated) -> Result<(), SessionError> {
+//!     // … cannot be reached without a recent proof
+//!     elevated.session().regenerate()
+//! }
+//!
+//! async fn sign_out(session: Session) -> Result<Redirect, SessionError> {
+//!     session.terminate()?;
+//!     Ok(Redirect::to("/"))
+//! }
+//!
+//! let app: Router = Router::new()
+//!     .route("/", get(home))
+//!     .route("/cart", post(add_to_cart))
+//!     .route("/sign-in", post(sign_in))
+//!     .route("/account", get(account))
+//!     .route("/confirm", post(confirm))
+//!     .route("/password", post(change_password))
+//!     .route("/sign-out", post(sign_out))
+//!     .layer(SessionLayer::new(MemoryStore::new()));
+//! ```
+//!
+//! # What holds
+//!
+//! 1. **Ended means ended.** A write to a session that was logged out, expired or replaced changes nothing and
+//!    creates nothing; the request that wanted it is answered with 401 and carries no cookie.
+//! 2. **A new identifier at every change of privilege**, and the old one dead in the same step:
+//!    [`authenticate`](Session::authenticate), [`elevate`](Session::elevate), [`regenerate`](Session::regenerate),
+//!    [`drop_elevation`](Session::drop_elevation).
+//! 3. **Two deadlines, always.** Idle moves with activity, absolute does not; the store's clock decides; rounding errs short.
+//! 4. **No write is lost.** Changes of different values by parallel requests all survive; [`update`](Session::update)
+//!    is applied again if another request was faster.
+//! 5. **An outage signs nobody out.** The store is given 250 ms; then it is a 503 with `Retry-After`, the cookie is kept, and it heals by itself.
+//!    Requests that do not use the session are served as if nothing had happened.
+//! 6. **The identifier lives in the cookie and nowhere else.** The store holds a hash, logs hold a [`Handle`], `Debug` shows nothing.
+//! 7. **A failed request grants nothing.** With a 5xx, data, sign-ins and elevations are dropped; ends and new identifiers are not.
+//!
+//! # Where to look
+//!
+//! * Settings: [`SessionLayer`], [`Timeouts`], [`CookieConfig`].
+//! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`].
+//! * What refused requests are answered: [`Refusal`]. What happened: [`Audit`], [`Event`].
+//! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`].
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `axum` | yes | the extractors; without it, [`Session::load`] |
+//! | `redis` | no | `RedisStore`, with TLS |
 
 mod activity;
 mod audit;

@@ -119,17 +119,11 @@ pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Re
 
 /// The answer to an error.
 pub(crate) fn fail(error: &SessionError, audience: &Audience, pages: &Pages) -> Response<Bytes> {
-    let refusal = match (error, error.status(), error.retry_after()) {
-        (SessionError::Ended, ..) => Refusal::SessionEnded,
-        (_, StatusCode::UNAUTHORIZED, _) => Refusal::SignInRequired,
-        (_, _, Some(seconds)) => Refusal::Unavailable {
-            retry_after: Duration::from_secs(seconds),
-        },
-        _ => Refusal::Failed,
-    };
-    match refusal {
-        Refusal::SessionEnded | Refusal::SignInRequired => refuse(refusal, audience, pages),
-        _ => with(of_error(error), refusal),
+    match Refusal::of(error) {
+        refusal @ (Refusal::SessionEnded | Refusal::SignInRequired) => {
+            refuse(refusal, audience, pages)
+        }
+        _ => of_error(error),
     }
 }
 
@@ -142,7 +136,20 @@ pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response
+    with(response, Refusal::of(error))
+}
+
+impl Refusal {
+    fn of(error: &SessionError) -> Self {
+        match (error, error.status(), error.retry_after()) {
+            (SessionError::Ended, ..) => Self::SessionEnded,
+            (_, StatusCode::UNAUTHORIZED, _) => Self::SignInRequired,
+            (_, _, Some(seconds)) => Self::Unavailable {
+                retry_after: Duration::from_secs(seconds),
+            },
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// The challenge of RFC 9470, in a scheme of our own: the credential is a cookie.

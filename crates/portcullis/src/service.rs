@@ -14,7 +14,7 @@ use tokio::runtime::Handle as Runtime;
 use tower_service::Service;
 
 use crate::{
-    SessionBody, SessionError, activity, cache,
+    Refusal, SessionBody, SessionError, activity, cache,
     commit::{self, Work},
     layer::Config,
     refusal,
@@ -168,18 +168,21 @@ fn finish<B, E>(
         result
     };
     let mut response = match result {
-        Ok(()) => answer.map(SessionBody::application),
-        // The handler says already that it failed, or that what it wanted could not be done.
-        Err(_) if answer.status().is_server_error() => answer.map(SessionBody::application),
-        Err(SessionError::Ended) if answer.status().is_client_error() => {
-            answer.map(SessionBody::application)
-        }
-        Err(error) => {
+        Err(error) if !speaks_for_itself(&answer, &error) => {
             refusal::fail(&error, &state.audience, &state.config.pages).map(SessionBody::own)
         }
+        _ => answer.map(SessionBody::application),
     };
     hand_out(state, &cookie, response.headers_mut());
     Ok(response)
+}
+
+/// Whether the handler's answer says already that it failed, or that what it wanted could not be done. One
+/// that merely passes our error on does not: who asks decides what they are told.
+fn speaks_for_itself<B>(answer: &Response<B>, error: &SessionError) -> bool {
+    let passed_on = answer.extensions().get::<Refusal>().is_some();
+    let ended = matches!(error, SessionError::Ended);
+    answer.status().is_server_error() || (ended && answer.status().is_client_error() && !passed_on)
 }
 
 fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {

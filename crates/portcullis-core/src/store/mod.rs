@@ -43,7 +43,7 @@ use crate::{EndReason, SessionKey, Timestamp};
 /// Which way may a store be wrong? Calling a live session gone signs somebody out; calling a dead one live
 /// keeps a thief signed in. A store in doubt must do the former.
 ///
-/// The suite in [`conformance`] (feature `conformance`) checks all of this for any store.
+/// The suite in `conformance` (a feature of the same name) checks all of this for any store.
 pub trait Store: Send + Sync + 'static {
     /// The store's clock, as well as it is known without asking. It may run ahead of the store by
     /// the length of a round trip, never behind by more.

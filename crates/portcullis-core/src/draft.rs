@@ -46,7 +46,8 @@ pub struct Draft {
     policy: DraftPolicy,
     /// The live session that the next write builds on.
     origin: Option<Origin>,
-    /// The identifier that came with the request was replaced a moment ago.
+    /// The identifier that came with the request was replaced a moment ago, or its session ended while the
+    /// request was under way.
     replaced: bool,
     /// A session that this request ended; to be carried out.
     ending: Option<Origin>,
@@ -241,9 +242,15 @@ impl Draft {
         if self.view.user().is_none() {
             return Err(DraftError::NotAuthenticated);
         }
+        // A sign-in of this request takes effect with the write, and so does what was granted after it: it
+        // is told from the sign-in, so as not to outlast the write by more than the elevation timeout.
+        let from = match self.ops.iter().rev().find_map(Op::restarts) {
+            Some((signed_in_at, _)) => signed_in_at,
+            None => now,
+        };
         let grant = Op::Grant {
             scope: scope.to_owned(),
-            ends_at: now.after(self.policy.timeouts.elevation()),
+            ends_at: from.after(self.policy.timeouts.elevation()),
         };
         self.record(grant, now)
     }
@@ -281,7 +288,15 @@ impl Draft {
     pub fn drop_grants(&mut self) -> Result<(), DraftError> {
         self.ops
             .retain(|op| matches!(op, Op::Regenerate | Op::DropElevations));
-        self.apply_anew()
+        match self.origin.clone() {
+            Some(origin) => self.build_on(origin),
+            None => {
+                // Without a session there is nothing to build on, and what is left needs one.
+                self.ops.clear();
+                self.view = SessionView(None);
+                Ok(())
+            }
+        }
     }
 
     /// Whether there are wishes that no plan has carried out yet.
@@ -300,21 +315,14 @@ impl Draft {
         Ok(())
     }
 
-    /// Makes the view from the origin and the operations.
-    fn apply_anew(&mut self) -> Result<(), DraftError> {
-        let Some(origin) = &self.origin else {
-            // Without a session there is nothing to build on, and what is left needs one.
-            self.ops.retain(|op| !op.needs_a_session());
-            if self.ops.is_empty() {
-                self.view = SessionView(None);
-            }
-            return Ok(());
-        };
+    /// Takes `origin` for what is stored and applies the operations to it, or changes nothing.
+    fn build_on(&mut self, origin: Origin) -> Result<(), DraftError> {
         let mut view = View::clone(&origin.view);
         for op in &mut self.ops {
             op.apply(&mut view, self.policy.payload_limit)?;
         }
         self.view = SessionView(Some(Arc::new(view)));
+        self.origin = Some(origin);
         Ok(())
     }
 }
@@ -378,18 +386,28 @@ impl SessionView {
     /// The session's public name and moments, if there is a session.
     pub fn info(&self) -> Option<SessionInfo> {
         let View { timing, record } = self.0.as_deref()?;
+        Some(record.info(*timing))
+    }
+
+    /// The same as it will be once a request at `now` has counted as activity.
+    pub fn info_after_activity(&self, now: Timestamp) -> Option<SessionInfo> {
+        let View { timing, record } = self.0.as_deref()?;
+        let due = timing.touch_is_due(now);
+        Some(record.info(if due { timing.active(now) } else { *timing }))
+    }
+}
+
+impl Record {
+    fn info(&self, timing: Timing) -> SessionInfo {
         let deadline = timing.absolute_deadline;
-        Some(SessionInfo {
-            handle: record.handle,
-            created_at: deadline.before(record.lifetime_since_creation()),
-            authenticated_at: record
-                .user
-                .as_ref()
-                .map(|_| deadline.before(record.lifetime())),
+        SessionInfo {
+            handle: self.handle,
+            created_at: deadline.before(self.lifetime_since_creation()),
+            authenticated_at: self.user.as_ref().map(|_| deadline.before(self.lifetime())),
             last_active_at: timing.last_active_at,
             idle_deadline: timing.idle_deadline(),
             absolute_deadline: deadline,
-        })
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{cell::Cell, fmt, sync::Arc};
 use http::Extensions;
 use portcullis_core::{
     AsKey, DraftError, EndReason, General, Scope, SessionInfo, Timestamp, UserId, draft::Draft,
+    store::Activity,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -253,9 +254,13 @@ impl Session {
         }
     }
 
-    /// The session's public name and moments, if there is a session.
+    /// The session's public name and moments, if there is a session: as they will be when this request has
+    /// been answered, if it counts as activity.
     pub fn info(&self) -> Option<SessionInfo> {
-        self.state.view().info()
+        match self.state.activity() {
+            Activity::Active => self.state.view().info_after_activity(self.state.now()),
+            Activity::Passive => self.state.view().info(),
+        }
     }
 
     /// Why the session that this request came with is none any more, if the store remembers.

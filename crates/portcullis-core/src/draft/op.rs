@@ -82,15 +82,10 @@ impl Op {
         }
     }
 
-    /// Whether it means nothing where there is no session.
-    pub(super) fn needs_a_session(&self) -> bool {
-        matches!(self, Self::DropElevations | Self::Regenerate)
-    }
-
-    /// The limits, if it is an authentication.
-    pub(super) fn restarts(&self) -> Option<Limits> {
+    /// When it was asked for and the limits, if it is an authentication.
+    pub(super) fn restarts(&self) -> Option<(Timestamp, Limits)> {
         match self {
-            Self::Bind { limits, .. } => Some(*limits),
+            Self::Bind { at, limits, .. } => Some((*at, *limits)),
             _ => None,
         }
     }

@@ -129,7 +129,7 @@ impl Draft {
                 expected: origin.revision,
                 payload: self.payload()?,
                 deadline: match self.ops.iter().rev().find_map(Op::restarts) {
-                    Some(limits) => Deadline::Restart(limits),
+                    Some((_, limits)) => Deadline::Restart(limits),
                     None => Deadline::Keep(activity),
                 },
             });
@@ -219,21 +219,23 @@ impl Draft {
     /// # Errors
     ///
     /// What an operation raises on the new state: [`DraftError::TooLarge`], [`DraftError::Decode`], or
-    /// [`DraftError::Unusable`].
+    /// [`DraftError::Unusable`]. Nothing is changed then: the next step conflicts again, rather than
+    /// undo what the other request wrote.
     pub fn rebase(&mut self, stored: &Stored) -> Result<(), DraftError> {
-        if let Some(origin) = &self.origin {
-            self.origin = Some(Origin::read(origin.key, stored).map_err(
-                |unusable| match unusable {
-                    Unusable::Newer(error) => DraftError::Unusable(Some(error)),
-                    Unusable::Damaged => DraftError::Unusable(None),
-                },
-            )?);
-        }
-        self.apply_anew()
+        let Some(origin) = &self.origin else {
+            return Ok(());
+        };
+        let newer = Origin::read(origin.key, stored).map_err(|unusable| match unusable {
+            Unusable::Newer(error) => DraftError::Unusable(Some(error)),
+            Unusable::Damaged => DraftError::Unusable(None),
+        })?;
+        self.build_on(newer)
     }
 
-    /// The session turned out to be gone: this request has none any more.
+    /// The session turned out to be gone: this request has none any more. What it wrote was meant for that
+    /// one, so only a sign-in starts another.
     pub fn lost(&mut self) {
+        self.replaced = true;
         self.origin = None;
         self.ops.clear();
         self.view = SessionView(None);

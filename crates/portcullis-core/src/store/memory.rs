@@ -276,10 +276,9 @@ impl Sessions {
     }
 
     fn end(&mut self, key: &SessionKey, reason: EndReason, now: Timestamp) {
-        self.put(
-            *key,
-            Slot::Ended(reason, now.after(reason.remembered_for())),
-        );
+        self.forget_expired(now);
+        let until = now.after(reason.remembered_for());
+        self.put(*key, Slot::Ended(reason, until));
     }
 
     fn forget_expired(&mut self, now: Timestamp) {
@@ -348,5 +347,45 @@ impl ManualClock {
 impl Default for ManualClock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bucket, SessionId};
+
+    #[tokio::test]
+    async fn replaced_identifiers_do_not_pile_up_where_no_session_is_created() {
+        let clock = ManualClock::new();
+        let store = MemoryStore::with_clock(&clock);
+        let key = || {
+            SessionId::generate(Bucket::random().unwrap())
+                .unwrap()
+                .key()
+        };
+        let limits = Limits {
+            idle: Duration::from_secs(1800),
+            absolute: Duration::from_secs(86_400),
+        };
+        let mut old = key();
+        let Ok(Created::Done(_, mut revision)) = store.create(&old, Bytes::new(), limits).await
+        else {
+            panic!("the store is empty");
+        };
+        for _ in 0..100 {
+            clock.advance(Duration::from_secs(10));
+            let (new, keep) = (key(), Deadline::Keep(Activity::Active));
+            let moved = store
+                .replace(&old, &new, revision, Bytes::new(), keep)
+                .await;
+            let Ok(Committed::Done(_, next)) = moved else {
+                panic!("the session is live");
+            };
+            (old, revision) = (new, next);
+        }
+        let sessions = store.lock();
+        assert!(sessions.slots.len() <= 7, "{} slots", sessions.slots.len());
+        assert_eq!(sessions.slots.len(), sessions.by_deadline.len());
     }
 }

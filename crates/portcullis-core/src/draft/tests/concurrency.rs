@@ -113,7 +113,11 @@ fn a_new_identifier_carries_along_what_the_faster_request_wrote() {
     let new = slow.save().key();
     let visit = world.visit(new);
     assert_eq!((visit.user(), visit.get("cart")), (Some("alice"), Some(5)));
-    assert_eq!(visit.info().handle, handle, "the handler was told this name");
+    assert_eq!(
+        visit.info().handle,
+        handle,
+        "the handler was told this name"
+    );
 }
 
 #[test]
@@ -126,9 +130,16 @@ fn t63_an_elevation_granted_meanwhile_survives_a_write_of_data() {
     // No operation grants one without a new identifier; the write must keep it all the same.
     let stored = world.stored(key).unwrap();
     let mut record = Record::decode(&stored.payload).unwrap();
-    record.elevations.push(Elevation::new("general".into(), HOUR));
+    record
+        .elevations
+        .push(Elevation::new("general".into(), HOUR));
     let payload = record.encode().unwrap();
-    ready(world.store.commit(&key, stored.revision, payload, Activity::Active)).unwrap();
+    ready(
+        world
+            .store
+            .commit(&key, stored.revision, payload, Activity::Active),
+    )
+    .unwrap();
 
     slow.save().key();
     let visit = world.visit(key);
@@ -178,7 +189,10 @@ fn what_does_not_fit_any_more_is_refused_and_changes_nothing() {
     fast.set_text("fast", &"f".repeat(600)).unwrap();
     fast.save().key();
     let stored = world.stored(key);
-    assert!(matches!(slow.save(), Saved::Failed(DraftError::TooLarge { limit: 1000, .. })));
+    assert!(matches!(
+        slow.save(),
+        Saved::Failed(DraftError::TooLarge { limit: 1000, .. })
+    ));
     assert_eq!(world.stored(key), stored);
 }
 
@@ -196,7 +210,11 @@ fn t80_after_a_refusal_the_faster_request_is_not_overwritten_either() {
     slow.set("cart", 2);
     slow.save();
     let text: Option<String> = world.visit(key).draft.view().get(&"fast").unwrap();
-    assert_eq!(text.map(|text| text.len()), Some(600), "the other request's value is lost");
+    assert_eq!(
+        text.map(|text| text.len()),
+        Some(600),
+        "the other request's value is lost"
+    );
 }
 
 #[test]

@@ -140,14 +140,22 @@ fn s140_a_session_holds_as_much_as_its_limit_and_not_a_byte_more() {
     visit.set_text("a", &"x".repeat(996)).unwrap();
     assert!(matches!(
         visit.set_text("b", ""),
-        Err(DraftError::TooLarge { size: 1002, limit: 1000 })
+        Err(DraftError::TooLarge {
+            size: 1002,
+            limit: 1000
+        })
     ));
     assert!(matches!(
         visit.set_text("a", &"x".repeat(997)),
-        Err(DraftError::TooLarge { size: 1001, limit: 1000 })
+        Err(DraftError::TooLarge {
+            size: 1001,
+            limit: 1000
+        })
     ));
     let now = world.now();
-    let grow = visit.draft.update(&"a", |text: &mut String| text.push('x'), now);
+    let grow = visit
+        .draft
+        .update(&"a", |text: &mut String| text.push('x'), now);
     assert!(matches!(grow, Err(DraftError::TooLarge { .. })));
 
     let text: Option<String> = visit.draft.view().get(&"a").unwrap();

@@ -21,7 +21,13 @@ fn t24_an_elevation_comes_with_a_new_identifier_and_the_old_one_has_none() {
     let old = world.session_of("alice");
     let mut visit = world.visit(old);
     visit.elevate("general");
-    assert!(matches!(visit.step(), Step::Replace { deadline: Deadline::Keep(_), .. }));
+    assert!(matches!(
+        visit.step(),
+        Step::Replace {
+            deadline: Deadline::Keep(_),
+            ..
+        }
+    ));
     let new = visit.save().key();
     assert!(world.visit(new).is_elevated("general"));
     assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
@@ -69,7 +75,11 @@ fn t60_an_elevation_ends_with_its_session() {
     let mut visit = world.visit(key);
     visit.elevate("general");
     let deadline = visit.info().absolute_deadline;
-    assert_eq!(visit.elevated_until("general"), Some(deadline), "capped to what is left");
+    assert_eq!(
+        visit.elevated_until("general"),
+        Some(deadline),
+        "capped to what is left"
+    );
     let key = visit.save().key();
     world.pass(4 * MINUTE - MILLI);
     assert!(world.visit(key).is_elevated("general"));
@@ -102,8 +112,14 @@ fn elevating_again_renews_that_scope_and_leaves_the_others() {
     let key = visit.save().key();
     let visit = world.visit(key);
     assert_eq!(visit.elevated_until("payments"), Some(payments_until));
-    assert_eq!(visit.elevated_until("admin"), Some(world.now().after(15 * MINUTE)));
-    assert_eq!(visit.draft.view.0.as_ref().unwrap().record.elevations.len(), 2);
+    assert_eq!(
+        visit.elevated_until("admin"),
+        Some(world.now().after(15 * MINUTE))
+    );
+    assert_eq!(
+        visit.draft.view.0.as_ref().unwrap().record.elevations.len(),
+        2
+    );
 }
 
 #[test]
@@ -115,6 +131,22 @@ fn an_elevation_right_after_a_sign_in_lasts_as_long_as_any() {
     let key = visit.save().key();
     let until = world.now().after(15 * MINUTE);
     assert_eq!(world.visit(key).elevated_until("general"), Some(until));
+}
+
+#[test]
+fn t59_a_slow_sign_in_does_not_stretch_the_elevation_that_comes_with_it() {
+    let world = World::new();
+    let anonymous = world.anonymous();
+    for mut visit in [world.stranger(), world.visit(anonymous)] {
+        visit.authenticate("alice");
+        world.pass(3 * MINUTE);
+        visit.elevate("general");
+        world.pass(2 * MINUTE);
+        let key = visit.save().key();
+        let until = world.now().after(15 * MINUTE);
+        assert_eq!(world.visit(key).elevated_until("general"), Some(until));
+        assert_eq!(visit.elevated_until("general"), Some(until));
+    }
 }
 
 #[test]

@@ -12,7 +12,10 @@ fn s059_ending_asks_for_the_end_and_for_nothing_else() {
     visit.draft.terminate();
     let plan = visit.plan();
     assert_eq!(plan.end, Some((key, EndReason::SignedOut)));
-    assert!(matches!(plan.step, Step::Nothing), "what was asked for before is dropped");
+    assert!(
+        matches!(plan.step, Step::Nothing),
+        "what was asked for before is dropped"
+    );
     assert!(matches!(visit.save(), Saved::Nothing));
     assert_eq!(world.loaded(key), Loaded::Ended(EndReason::SignedOut));
     assert_eq!(world.store.live(), 0);
@@ -99,8 +102,10 @@ fn a_session_started_after_an_end_can_be_ended_too() {
     assert_eq!(world.store.live(), 0);
 }
 
+type Wish = fn(&mut Visit<'_>);
+
 /// Everything a handler can ask for.
-const WISHES: [(&str, fn(&mut Visit<'_>)); 8] = [
+const WISHES: [(&str, Wish); 8] = [
     ("a write", |visit| visit.set("cart", 2)),
     ("an update", |visit| visit.count_up("cart").unwrap()),
     ("a removal", |visit| assert!(visit.remove("cart"))),
@@ -124,7 +129,11 @@ fn t01_no_wish_of_a_slow_request_outlives_a_sign_out() {
 
         let saved = slow.save();
         assert!(matches!(saved, Saved::Lost), "{what}: {saved:?}");
-        assert_eq!(world.loaded(key), Loaded::Ended(EndReason::SignedOut), "{what}");
+        assert_eq!(
+            world.loaded(key),
+            Loaded::Ended(EndReason::SignedOut),
+            "{what}"
+        );
         assert_eq!(world.store.live(), 0, "{what}");
         assert_eq!(slow.user(), None, "{what}");
     }
@@ -159,7 +168,11 @@ fn t22_no_wish_of_a_slow_request_reaches_a_replaced_identifier() {
 
         let saved = slow.save();
         assert!(matches!(saved, Saved::Lost), "{what}: {saved:?}");
-        assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced), "{what}");
+        assert_eq!(
+            world.loaded(old),
+            Loaded::Ended(EndReason::Replaced),
+            "{what}"
+        );
         assert_eq!(world.stored(new), stored, "{what}");
         assert_eq!(world.store.live(), 1, "{what}");
     }
@@ -191,4 +204,26 @@ fn an_end_wins_over_writes_it_did_not_see() {
     writing.save().key();
     leaving.save();
     assert_eq!(world.loaded(key), Loaded::Ended(EndReason::SignedOut));
+}
+
+#[test]
+fn t26_a_request_that_lost_its_session_starts_none_but_by_a_sign_in() {
+    let world = World::new();
+    for reason in [EndReason::SignedOut, EndReason::Replaced] {
+        let key = world.session_of("alice");
+        let mut slow = world.visit(key);
+        slow.set("cart", 2);
+        let mut faster = world.visit(key);
+        match reason {
+            EndReason::Replaced => faster.regenerate(),
+            _ => faster.draft.terminate(),
+        }
+        faster.save();
+        assert!(matches!(slow.save(), Saved::Lost));
+
+        slow.set("cart", 3);
+        assert!(matches!(slow.save(), Saved::Refused));
+        slow.authenticate("alice");
+        assert!(matches!(slow.step(), Step::Create { .. }));
+    }
 }

@@ -78,7 +78,13 @@ fn a_new_identifier_is_given_all_the_same() {
     visit.regenerate();
     visit.elevate("general");
     visit.fail();
-    assert!(matches!(visit.step(), Step::Replace { deadline: Deadline::Keep(_), .. }));
+    assert!(matches!(
+        visit.step(),
+        Step::Replace {
+            deadline: Deadline::Keep(_),
+            ..
+        }
+    ));
     let new = visit.save().key();
     assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
     let visit = world.visit(new);
@@ -129,4 +135,24 @@ fn what_was_written_before_the_failure_stays() {
     assert!(matches!(visit.save(), Saved::Nothing));
     assert_eq!(visit.get("cart"), Some(2));
     assert_eq!(world.visit(key).get("cart"), Some(2));
+}
+
+#[test]
+fn a_request_whose_answer_carries_no_cookie_keeps_its_end_alone() {
+    let world = World::new();
+    let key = world.session_of("alice");
+    let mut visit = world.visit(key);
+    visit.set("cart", 2);
+    visit.regenerate();
+    visit.draft.keep_only_the_end();
+    assert!(matches!(visit.step(), Step::Nothing));
+    assert_eq!(visit.get("cart"), Some(1));
+
+    let mut visit = world.visit(key);
+    visit.draft.terminate();
+    visit.authenticate("bob");
+    visit.draft.keep_only_the_end();
+    assert_eq!(visit.plan().end, Some((key, EndReason::SignedOut)));
+    assert!(matches!(visit.step(), Step::Nothing));
+    assert_eq!(visit.user(), None);
 }

@@ -1,7 +1,10 @@
 //! Who a session belongs to, under which identifier, and until when.
 
 use super::*;
-use crate::{Bucket, store::{Deadline, Limits}};
+use crate::{
+    Bucket,
+    store::{Deadline, Limits},
+};
 
 const LIMITS: Limits = Limits {
     idle: Duration::from_secs(30 * 60),
@@ -28,7 +31,10 @@ fn the_moments_of_a_session_are_told() {
     let unsaved = visit.info();
     let signed_in = visit.save().key();
     let info = world.visit(signed_in).info();
-    assert_eq!(info, unsaved, "a handler sees before the write what is stored by it");
+    assert_eq!(
+        info, unsaved,
+        "a handler sees before the write what is stored by it"
+    );
     assert_eq!(info.created_at, began.after(3 * MINUTE));
     assert_eq!(info.authenticated_at, Some(began.after(3 * MINUTE)));
 }
@@ -36,7 +42,9 @@ fn the_moments_of_a_session_are_told() {
 #[test]
 fn t20_an_unknown_identifier_is_not_adopted() {
     let world = World::new();
-    let planted = SessionId::generate(Bucket::random().unwrap()).unwrap().key();
+    let planted = SessionId::generate(Bucket::random().unwrap())
+        .unwrap()
+        .key();
     for sign_in in [false, true] {
         let mut visit = world.visit(planted);
         visit.set("cart", 1);
@@ -103,7 +111,10 @@ fn s039_the_same_user_again_restarts_the_deadlines_and_keeps_the_session() {
     assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
     let visit = world.visit(new);
     let info = visit.info();
-    assert_eq!((info.handle, info.created_at), (before.handle, before.created_at));
+    assert_eq!(
+        (info.handle, info.created_at),
+        (before.handle, before.created_at)
+    );
     assert_eq!(visit.get("cart"), Some(1));
     assert_eq!(info.authenticated_at, Some(world.now()));
     assert_eq!(info.absolute_deadline, world.now().after(24 * HOUR));
@@ -143,7 +154,11 @@ fn t25_signing_in_as_somebody_else_carries_nothing_over() {
     let visit = world.visit(new);
     assert_eq!(visit.user(), Some("bob"));
     assert_eq!((visit.get("cart"), visit.get("secret")), (None, None));
-    assert_eq!(visit.get("greeting"), Some(1), "what was written for the new user is his");
+    assert_eq!(
+        visit.get("greeting"),
+        Some(1),
+        "what was written for the new user is his"
+    );
     assert!(!visit.is_elevated("payments"));
     assert_ne!(visit.info().handle, before.handle);
     assert_eq!(visit.info().created_at, world.now());
@@ -192,11 +207,18 @@ fn t23_regenerating_changes_the_identifier_and_nothing_else() {
         visit.regenerate();
         assert!(matches!(
             visit.step(),
-            Step::Replace { deadline: Deadline::Keep(Activity::Active), .. }
+            Step::Replace {
+                deadline: Deadline::Keep(Activity::Active),
+                ..
+            }
         ));
         let new = visit.save().key();
         assert_ne!(new, old);
-        assert_eq!(new.bucket(), old.bucket(), "it stays where its user's sessions are");
+        assert_eq!(
+            new.bucket(),
+            old.bucket(),
+            "it stays where its user's sessions are"
+        );
         assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
         let visit = world.visit(new);
         assert_eq!(visit.info(), before.info());
@@ -239,7 +261,10 @@ fn data_and_a_new_identifier_are_written_in_one_step() {
     visit.set("after", 2);
     let key = visit.save().key();
     let visit = world.visit(key);
-    assert_eq!((visit.get("before"), visit.get("after")), (Some(1), Some(2)));
+    assert_eq!(
+        (visit.get("before"), visit.get("after")),
+        (Some(1), Some(2))
+    );
 }
 
 #[test]
@@ -299,7 +324,11 @@ fn a_sign_in_under_a_replaced_identifier_starts_a_session() {
     assert!(matches!(late.step(), Step::Create { .. }));
     let key = late.save().key();
     late.set("cart", 3);
-    assert_eq!(late.save().key(), key, "now it has a session like any other");
+    assert_eq!(
+        late.save().key(),
+        key,
+        "now it has a session like any other"
+    );
 }
 
 #[test]
@@ -314,4 +343,59 @@ fn after_a_sign_out_anonymous_writes_start_a_session() {
     assert_eq!(visit.user(), None);
     visit.set("cart", 5);
     assert_ne!(visit.save().key(), key);
+}
+
+#[test]
+fn s097_the_changes_of_a_life_are_told_in_order_and_writes_of_data_are_none() {
+    let world = World::new();
+    let mut visit = world.stranger();
+    visit.set("cart", 1);
+    assert_eq!(visit.draft.changes(), [Change::Created]);
+    let key = visit.save().key();
+    assert_eq!(visit.draft.changes(), []);
+
+    let mut visit = world.visit(key);
+    visit.set("cart", 2);
+    assert_eq!(visit.draft.changes(), []);
+    visit.authenticate("alice");
+    visit.elevate("payments");
+    assert!(visit.drop_elevation());
+    visit.regenerate();
+    let until = world.now().after(15 * MINUTE);
+    let scope = "payments".to_owned();
+    let expected = [
+        Change::Authenticated,
+        Change::Elevated { scope, until },
+        Change::ElevationDropped,
+        Change::Regenerated,
+    ];
+    assert_eq!(visit.draft.changes(), expected);
+}
+
+#[test]
+fn the_subject_is_what_is_stored_and_not_what_is_wished() {
+    let world = World::new();
+    assert!(world.stranger().draft.subject().is_none());
+    let mut visit = world.visit(world.session_of("alice"));
+    let handle = visit.info().handle;
+    let alice = UserId::from("alice");
+    visit.authenticate("bob");
+    assert_eq!(visit.draft.subject(), Some((handle, Some(&alice))));
+    assert!(!visit.draft.has_ended_a_session());
+    visit.draft.terminate();
+    visit.authenticate("carol");
+    assert_eq!(visit.draft.subject(), Some((handle, Some(&alice))));
+    assert!(visit.draft.has_ended_a_session());
+}
+
+#[test]
+fn a_view_that_was_taken_does_not_change_any_more() {
+    let world = World::new();
+    let mut visit = world.visit(world.session_of("alice"));
+    let taken = visit.draft.view().clone();
+    visit.set("cart", 2);
+    visit.draft.terminate();
+    assert_eq!(taken.get::<u32>(&"cart").unwrap(), Some(1));
+    assert!(taken.exists() && taken.contains("cart"));
+    assert!(!visit.draft.view().exists());
 }

@@ -195,6 +195,16 @@ async fn advance_to_the_deadline<H: Harness>(harness: &H) {
     harness.advance(MILLI + H::TOLERANCE * 2).await;
 }
 
+/// Checks that `moment`, which the store has just told, is the present, and not before `earliest`.
+#[track_caller]
+fn assert_is_now<H: Harness>(what: &str, moment: Timestamp, store: &H::Store, earliest: Timestamp) {
+    assert_close::<H>(what, moment, store.now());
+    assert!(
+        earliest.before(H::TOLERANCE) <= moment,
+        "{what} is {moment:?}, before {earliest:?}"
+    );
+}
+
 #[track_caller]
 fn assert_close<H: Harness>(what: &str, moment: Timestamp, expected: Timestamp) {
     let off = moment.since(expected).max(expected.since(moment));

@@ -1,0 +1,298 @@
+//! The memory store keeps the contract of every store, and what it promises besides.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the exemption for tests does not reach the helpers of an integration test"
+)]
+
+use std::{thread, time::Duration};
+
+use bytes::Bytes;
+use portcullis_core::{
+    Bucket, EndReason, SessionId, SessionKey,
+    store::{
+        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, ManualClock, MemoryStore,
+        Revision, Store, StoreError, StoreErrorKind, Touched, conformance::Harness,
+    },
+};
+
+struct InMemory {
+    clock: ManualClock,
+    store: MemoryStore,
+}
+
+impl InMemory {
+    async fn start() -> Self {
+        let clock = ManualClock::new();
+        let store = MemoryStore::with_clock(&clock);
+        Self { clock, store }
+    }
+}
+
+impl Harness for InMemory {
+    type Store = MemoryStore;
+
+    fn store(&self) -> MemoryStore {
+        self.store.clone()
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+}
+
+mod conformance {
+    portcullis_core::store_conformance!(super::InMemory::start());
+
+    #[test]
+    fn every_rule_of_the_suite_is_in_the_macro() {
+        let suite = include_str!("../src/store/conformance/mod.rs");
+        let (_, listed) = suite.split_once("@rules $harness;\n").unwrap();
+        let (listed, _) = listed.split_once('}').unwrap();
+        let mut listed: Vec<_> = listed.split_whitespace().collect();
+
+        let mut written: Vec<_> = [
+            include_str!("../src/store/conformance/creating.rs"),
+            include_str!("../src/store/conformance/ending.rs"),
+            include_str!("../src/store/conformance/expiring.rs"),
+            include_str!("../src/store/conformance/keeping.rs"),
+            include_str!("../src/store/conformance/racing.rs"),
+            include_str!("../src/store/conformance/replacing.rs"),
+        ]
+        .into_iter()
+        .flat_map(|file| file.split("\npub async fn ").skip(1))
+        .map(|rule| rule.split_once('<').unwrap().0)
+        .collect();
+
+        listed.sort_unstable();
+        written.sort_unstable();
+        assert_eq!(listed, written);
+    }
+}
+
+const LIMITS: Limits = lasting(Duration::from_secs(1800));
+
+const fn lasting(idle: Duration) -> Limits {
+    Limits {
+        idle,
+        absolute: Duration::from_secs(86_400),
+    }
+}
+
+const KEEP: Deadline = Deadline::Keep(Activity::Active);
+
+fn key() -> SessionKey {
+    SessionId::generate(Bucket::random().unwrap())
+        .unwrap()
+        .key()
+}
+
+async fn create(store: &MemoryStore, limits: Limits) -> (SessionKey, Revision) {
+    let key = key();
+    match store.create(&key, "0".into(), limits).await {
+        Ok(Created::Done(_, revision)) => (key, revision),
+        other => panic!("create answered {other:?}"),
+    }
+}
+
+async fn create_error(store: &MemoryStore) -> StoreError {
+    store
+        .create(&key(), Bytes::new(), LIMITS)
+        .await
+        .unwrap_err()
+}
+
+#[tokio::test]
+async fn s140_a_full_store_refuses_a_new_session_rather_than_end_a_live_one() {
+    let store = MemoryStore::new().with_capacity(3);
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(create(&store, LIMITS).await);
+    }
+    let error = create_error(&store).await;
+    assert_eq!(error.kind(), StoreErrorKind::Full);
+    assert!(error.to_string().contains("raise its capacity"), "{error}");
+    assert_eq!(store.live(), 3);
+    for (key, _) in sessions {
+        assert!(matches!(store.load(&key).await, Ok(Loaded::Live(_))));
+    }
+}
+
+#[tokio::test]
+async fn s026_a_full_store_still_signs_people_in_and_out() {
+    let store = MemoryStore::new().with_capacity(1);
+    let (old, revision) = create(&store, LIMITS).await;
+    let new = key();
+    let moved = store.replace(&old, &new, revision, "1".into(), KEEP).await;
+    let Ok(Committed::Done(_, revision)) = moved else {
+        panic!("replace answered {moved:?}");
+    };
+    let committed = store
+        .commit(&new, revision, "2".into(), Activity::Active)
+        .await;
+    assert!(matches!(committed, Ok(Committed::Done(..))));
+    assert!(matches!(store.touch(&new).await, Ok(Touched::Done(_))));
+    assert_eq!(
+        store.end(&new, EndReason::SignedOut).await.unwrap(),
+        Ended::Done
+    );
+    create(&store, LIMITS).await;
+}
+
+#[tokio::test]
+async fn expired_sessions_make_room_and_live_ones_stay() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock).with_capacity(3);
+    create(&store, lasting(Duration::from_secs(10))).await;
+    let (staying, _) = create(&store, LIMITS).await;
+    create(&store, lasting(Duration::from_secs(10))).await;
+
+    clock.advance(Duration::from_millis(9_999));
+    assert_eq!(create_error(&store).await.kind(), StoreErrorKind::Full);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(store.live(), 1);
+    create(&store, LIMITS).await;
+    create(&store, LIMITS).await;
+    assert_eq!(create_error(&store).await.kind(), StoreErrorKind::Full);
+    assert!(matches!(store.load(&staying).await, Ok(Loaded::Live(_))));
+}
+
+#[tokio::test]
+async fn a_session_that_was_touched_is_not_taken_for_an_expired_one() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock).with_capacity(1);
+    let (key, _) = create(&store, lasting(Duration::from_secs(10))).await;
+    clock.advance(Duration::from_secs(9));
+    assert!(matches!(store.touch(&key).await, Ok(Touched::Done(_))));
+    clock.advance(Duration::from_secs(9));
+    assert_eq!(create_error(&store).await.kind(), StoreErrorKind::Full);
+    assert!(matches!(store.load(&key).await, Ok(Loaded::Live(_))));
+}
+
+#[tokio::test]
+async fn the_reasons_of_ended_sessions_are_kept_until_their_room_is_needed() {
+    let store = MemoryStore::new().with_capacity(2);
+    let (ended, _) = create(&store, LIMITS).await;
+    assert_eq!(
+        store.end(&ended, EndReason::SignedOut).await.unwrap(),
+        Ended::Done
+    );
+
+    let (staying, _) = create(&store, LIMITS).await;
+    assert_eq!(
+        store.load(&ended).await.unwrap(),
+        Loaded::Ended(EndReason::SignedOut)
+    );
+    create(&store, LIMITS).await;
+    assert_eq!(store.load(&ended).await.unwrap(), Loaded::Absent);
+    assert!(matches!(store.load(&staying).await, Ok(Loaded::Live(_))));
+}
+
+#[tokio::test]
+async fn s099_debug_output_shows_no_session() {
+    let store = MemoryStore::new();
+    let (key, _) = create(&store, LIMITS).await;
+    store
+        .create(&self::key(), "hunter2".into(), LIMITS)
+        .await
+        .unwrap();
+    assert_eq!(format!("{store:?}"), "MemoryStore { capacity: 100000, .. }");
+    let loaded = format!("{:?}", store.load(&key).await);
+    assert!(
+        !loaded.contains("payload") && !loaded.contains("hunter2"),
+        "{loaded}"
+    );
+}
+
+#[tokio::test]
+async fn on_the_system_clock_sessions_end_by_themselves() {
+    let store = MemoryStore::new();
+    let (staying, _) = create(&store, LIMITS).await;
+    let (ending, _) = create(&store, lasting(Duration::from_millis(20))).await;
+    thread::sleep(Duration::from_millis(21));
+    assert_eq!(store.load(&ending).await.unwrap(), Loaded::Absent);
+    assert!(matches!(store.load(&staying).await, Ok(Loaded::Live(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn t80_threads_that_count_up_one_number_lose_nothing() {
+    const TIMES: u32 = 500;
+    let store = MemoryStore::new();
+    let (key, _) = create(&store, LIMITS).await;
+    let writers: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(count_up(store.clone(), key, TIMES)))
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(number(&store, &key).await.0, 4 * TIMES);
+}
+
+async fn count_up(store: MemoryStore, key: SessionKey, times: u32) {
+    let mut done = 0;
+    while done < times {
+        let (current, revision) = number(&store, &key).await;
+        let next = (current + 1).to_string();
+        match store
+            .commit(&key, revision, next.into(), Activity::Active)
+            .await
+            .unwrap()
+        {
+            Committed::Done(..) => done += 1,
+            Committed::Conflict(_) => {}
+            Committed::Gone => panic!("a live session was gone for a commit"),
+        }
+    }
+}
+
+async fn number(store: &MemoryStore, key: &SessionKey) -> (u32, Revision) {
+    match store.load(key).await {
+        Ok(Loaded::Live(stored)) => (
+            std::str::from_utf8(&stored.payload)
+                .unwrap()
+                .parse()
+                .unwrap(),
+            stored.revision,
+        ),
+        other => panic!("load answered {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn t01_no_thread_brings_back_what_another_ended() {
+    for _ in 0..100 {
+        let store = MemoryStore::new();
+        let (key, revision) = create(&store, LIMITS).await;
+        let writers: Vec<_> = (0..3)
+            .map(|_| tokio::spawn(write_until_gone(store.clone(), key, revision)))
+            .collect();
+        tokio::task::yield_now().await;
+        assert_eq!(
+            store.end(&key, EndReason::SignedOut).await.unwrap(),
+            Ended::Done
+        );
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        assert_eq!(
+            store.load(&key).await.unwrap(),
+            Loaded::Ended(EndReason::SignedOut)
+        );
+        assert_eq!(store.live(), 0);
+    }
+}
+
+async fn write_until_gone(store: MemoryStore, key: SessionKey, mut revision: Revision) {
+    loop {
+        store.touch(&key).await.unwrap();
+        match store
+            .commit(&key, revision, "late".into(), Activity::Active)
+            .await
+            .unwrap()
+        {
+            Committed::Done(_, next) => revision = next,
+            Committed::Conflict(stored) => revision = stored.revision,
+            Committed::Gone => break,
+        }
+    }
+}

@@ -1,1 +1,32 @@
 //! Keeps Portcullis sessions in Redis.
+//!
+//! ```no_run
+//! use portcullis_redis::{ConnectError, RedisStore};
+//!
+//! # async fn connect() -> Result<(), ConnectError> {
+//! let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A session is read with one `GET` and changed with one script, which is atomic. Expiry is the key's own
+//! TTL and is checked again against the record, always by the server's clock. When the server does not
+//! answer, every operation fails within [a bounded wait](RedisStoreBuilder::wait), after about a second at
+//! once, and the connection heals by itself.
+//!
+//! Redis 6.2 or later, or a server compatible with it; one primary. Settings of the server and the rights
+//! it must grant are in the [README](https://crates.io/crates/portcullis-redis).
+
+mod address;
+mod builder;
+mod clock;
+mod connect_error;
+mod driver;
+mod keys;
+mod record;
+mod relocation;
+mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use self::{builder::RedisStoreBuilder, connect_error::ConnectError, store::RedisStore};

@@ -16,7 +16,9 @@ fn s059_ending_asks_for_the_end_and_for_nothing_else() {
         matches!(plan.step, Step::Nothing),
         "what was asked for before is dropped"
     );
+    assert!(visit.draft.changes().is_empty());
     assert!(matches!(visit.save(), Saved::Nothing));
+    assert!(!visit.draft.is_dirty());
     assert_eq!(world.loaded(key), Loaded::Ended(EndReason::SignedOut));
     assert_eq!(world.store.live(), 0);
 }

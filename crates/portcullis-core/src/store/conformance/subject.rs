@@ -287,8 +287,6 @@ pub(super) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) ->
         Pending(Pin<Box<F>>),
         Ready(F::Output),
     }
-    // What `poll_fn` captures is not pinned by it, and need not be: each future has a pin of its own.
-    impl<F: Future> Unpin for Slot<F> {}
 
     let mut slots: Vec<_> = futures
         .into_iter()

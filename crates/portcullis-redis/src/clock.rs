@@ -1,0 +1,121 @@
+//! The server's clock, as well as it is known without asking.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Instant,
+};
+
+use portcullis_core::Timestamp;
+
+use crate::record::millis;
+
+/// Follows the server's clock through what its replies say.
+///
+/// A reply proves that the server's clock showed some time between the sending and the receiving. The
+/// estimate is moved into that span and no further, so a slow reply spoils nothing that a fast one has told.
+/// Between replies it runs on with a clock that nobody can set: a jump of this machine's wall clock changes
+/// nothing.
+pub(crate) struct ServerClock {
+    started: Instant,
+    /// The server's time when `started` was, in ms.
+    offset: AtomicI64,
+}
+
+impl ServerClock {
+    /// A clock for a server whose answer to a question `sent` then was `server_ms`.
+    pub(crate) fn starting(sent: Instant, server_ms: u64) -> Self {
+        Self {
+            started: sent,
+            offset: AtomicI64::new(signed(server_ms)),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.at(Instant::now())
+    }
+
+    /// Learns from a reply that was received just now.
+    pub(crate) fn learn(&self, sent: Instant, server_ms: u64) {
+        self.learn_at(sent, server_ms, Instant::now());
+    }
+
+    fn at(&self, moment: Instant) -> Timestamp {
+        let now = self
+            .offset
+            .load(Ordering::Relaxed)
+            .saturating_add(self.since_start(moment));
+        Timestamp::from_millis(u64::try_from(now).unwrap_or(0))
+    }
+
+    fn learn_at(&self, sent: Instant, server_ms: u64, received: Instant) {
+        let server = signed(server_ms);
+        let least = server.saturating_sub(self.since_start(received));
+        // Parts of a millisecond were cut off.
+        let most = server
+            .saturating_add(1)
+            .saturating_sub(self.since_start(sent))
+            .max(least);
+        // Of two replies that are learned at once either may win: both are true.
+        let offset = self.offset.load(Ordering::Relaxed).clamp(least, most);
+        self.offset.store(offset, Ordering::Relaxed);
+    }
+
+    fn since_start(&self, moment: Instant) -> i64 {
+        signed(millis(moment.saturating_duration_since(self.started)))
+    }
+}
+
+impl fmt::Debug for ServerClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.now().fmt(f)
+    }
+}
+
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SERVER: u64 = 1_800_000_000_000;
+
+    fn ms(length: u64) -> Duration {
+        Duration::from_millis(length)
+    }
+
+    #[test]
+    fn the_clock_runs_on_between_replies() {
+        let start = Instant::now();
+        let clock = ServerClock::starting(start, SERVER);
+        assert_eq!(clock.at(start + ms(700)).as_millis(), SERVER + 700);
+    }
+
+    #[test]
+    fn it_is_never_behind_the_server_and_ahead_by_a_round_trip_at_most() {
+        let start = Instant::now();
+        // The server looked at its clock 40 ms after the question was sent.
+        let clock = ServerClock::starting(start, SERVER);
+        let truth = |moment: u64| SERVER + moment - 40;
+        assert_eq!(clock.at(start + ms(50)).as_millis(), truth(50) + 40);
+        // A fast reply makes it exact, a slow one afterwards spoils nothing.
+        clock.learn_at(start + ms(100), truth(101), start + ms(102));
+        assert!(clock.at(start + ms(200)).as_millis().abs_diff(truth(200)) <= 2);
+        clock.learn_at(start + ms(300), truth(590), start + ms(600));
+        assert!(clock.at(start + ms(700)).as_millis().abs_diff(truth(700)) <= 2);
+    }
+
+    #[test]
+    fn it_follows_a_server_whose_clock_was_set() {
+        let start = Instant::now();
+        let clock = ServerClock::starting(start, SERVER);
+        for server in [SERVER + 3_600_000, SERVER - 3_600_000] {
+            clock.learn_at(start + ms(10), server, start + ms(12));
+            assert!(clock.at(start + ms(12)).as_millis().abs_diff(server) <= 3);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a store could not be made.
+
+/// Why [`RedisStore::connect`](crate::RedisStore::connect) failed.
+///
+/// The message says what happened and what to do. It never holds a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address begins with a scheme other than `redis://` and `rediss://`.
+    #[error(
+        "the Redis address begins with {scheme:?}; only redis:// and, for TLS, rediss:// are understood"
+    )]
+    #[non_exhaustive]
+    Scheme {
+        /// What stands before `://`, or nothing.
+        scheme: String,
+    },
+    /// The address cannot be read. It is not repeated here because it may hold a password.
+    #[error(
+        "the Redis address is not valid: {0}; write redis://[user:password@]host[:port][/database] and percent-encode special characters in the password"
+    )]
+    Address(&'static str),
+    /// The address asks for TLS, but this crate was built without it.
+    #[error(
+        "the Redis address begins with rediss://, but portcullis-redis was built without its feature \"tls\"; enable it"
+    )]
+    TlsNotBuilt,
+    /// The certificate authorities to trust cannot be used.
+    #[error("TLS to Redis cannot be set up: {0}")]
+    Tls(String),
+    /// A setting of the builder is out of range.
+    #[error("{0}")]
+    Setting(&'static str),
+    /// The server does not answer at this address.
+    #[error(
+        "Redis at {address} cannot be reached ({reason}); check that it runs, that the address is right and that no firewall is in between"
+    )]
+    #[non_exhaustive]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the attempt ended with.
+        reason: String,
+    },
+    /// The server refuses the user, the password, or the right to a command this crate needs.
+    #[error(
+        "Redis at {address} refuses the connection ({reason}); check user and password in the address, and the user's rights against the list in this crate's README"
+    )]
+    #[non_exhaustive]
+    Refused {
+        /// Host and port.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The server is older than 6.2.
+    #[error(
+        "Redis at {address} has version {version}, but 6.2 is the oldest that will do; upgrade it"
+    )]
+    #[non_exhaustive]
+    TooOld {
+        /// Host and port.
+        address: String,
+        /// The version it gave.
+        version: String,
+    },
+    /// When memory is short, the server throws keys away whatever they are.
+    #[error(
+        "Redis at {address} has maxmemory-policy {policy}, under which ends of sessions can be forgotten and live ones lost; set it to noeviction (or to one of volatile-*), give sessions a server of their own, or accept the loss with allow_unsafe_eviction()"
+    )]
+    #[non_exhaustive]
+    UnsafeEviction {
+        /// Host and port.
+        address: String,
+        /// The policy it gave.
+        policy: String,
+    },
+}

@@ -1,0 +1,179 @@
+//! From errors of Redis and of the connection to errors of a store.
+
+use std::fmt;
+
+use fred::prelude::{Error, ErrorKind};
+use portcullis_core::store::{StoreError, StoreErrorKind as Kind};
+
+use super::codes::{CODES, Code};
+
+/// The code of the server's error; nothing if it is not the server that raised it.
+///
+/// Older servers wrap what a script raised: the code then stands inside the text.
+fn code(error: &Error) -> Option<&'static Code> {
+    let text = error.details();
+    let first = text.split_whitespace().next()?;
+    let exact = CODES.iter().find(|code| code.word == first)?;
+    let in_a_script =
+        exact.word == "ERR" && (text.contains("user_script") || text.contains("running script"));
+    if in_a_script && (text.contains("user executing the script") || text.contains("ACL failure")) {
+        return CODES.iter().find(|code| code.word == "NOPERM");
+    }
+    CODES
+        .iter()
+        .filter(|code| in_a_script && code.word != "ERR")
+        .find(|code| {
+            text.split(|c: char| !c.is_ascii_uppercase())
+                .any(|word| word == code.word)
+        })
+        .or(Some(exact))
+}
+
+/// Whether the server raised an error with this code.
+pub(super) fn is(error: &Error, expected: &str) -> bool {
+    code(error).is_some_and(|code| code.word == expected)
+}
+
+/// Whether it is the connection that failed: the server gave no answer.
+pub(super) fn is_outage(error: &Error) -> bool {
+    code(error).is_none()
+}
+
+/// Whether user, password or rights were refused.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Auth)
+        || ["NOAUTH", "WRONGPASS", "NOPERM"]
+            .iter()
+            .any(|code| is(error, code))
+}
+
+/// What to show of an error. Texts that might repeat an argument are left out.
+pub(super) fn shown(error: &Error) -> String {
+    match code(error) {
+        Some(Code {
+            word: "ERR" | "WRONGTYPE",
+            ..
+        }) => "Redis answered with an error".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+pub(super) fn store_error(error: &Error) -> StoreError {
+    let (kind, message) = match code(error) {
+        Some(code) => (code.kind, code.message),
+        None => (
+            Kind::Unavailable,
+            match error.kind() {
+                ErrorKind::Timeout => {
+                    "Redis did not answer in time; check the server and the network"
+                }
+                ErrorKind::Backpressure => {
+                    "too many operations wait for Redis; check whether it is overloaded"
+                }
+                _ => {
+                    "the connection to Redis broke; it is restored without further action once Redis is there"
+                }
+            },
+        ),
+    };
+    StoreError::new(kind, message).with_source(Cause(shown(error)))
+}
+
+/// Without asking: it is known that the server does not answer.
+pub(super) fn known_down() -> StoreError {
+    StoreError::new(
+        Kind::Unavailable,
+        "Redis does not answer; the connection is restored without further action once it does",
+    )
+}
+
+pub(super) fn unexpected_reply() -> StoreError {
+    StoreError::new(
+        Kind::Misconfigured,
+        "a script of portcullis-redis got an answer it cannot read; check that the server is compatible with \
+         Redis 6.2 and that no proxy changes its answers",
+    )
+}
+
+#[derive(Debug)]
+struct Cause(String);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    fn server(text: &'static str) -> Error {
+        Error::new(ErrorKind::Unknown, text)
+    }
+
+    #[test]
+    fn errors_that_scripts_raise_are_told_apart_on_old_and_new_servers() {
+        for (text, kind) in [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:9.",
+                Kind::Full,
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:9: @user_script: 9: -OOM command not allowed",
+                Kind::Full,
+            ),
+            (
+                "READONLY You can't write against a read only replica. script: 1f",
+                Kind::ReadOnly,
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:9: -READONLY You can't write",
+                Kind::ReadOnly,
+            ),
+            (
+                "NOREPLICAS Not enough good replicas to write.",
+                Kind::ReadOnly,
+            ),
+            (
+                "ERR user_script:9: NOPERM User app has no permissions",
+                Kind::Misconfigured,
+            ),
+            ("ERR unknown command 'EVALSHA'", Kind::Misconfigured),
+            (
+                "LOADING Redis is loading the dataset in memory",
+                Kind::Unavailable,
+            ),
+        ] {
+            assert_eq!(store_error(&server(text)).kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_an_outage_whatever_the_library_calls_it() {
+        for kind in [
+            ErrorKind::IO,
+            ErrorKind::Timeout,
+            ErrorKind::Canceled,
+            ErrorKind::Backpressure,
+            ErrorKind::Unknown,
+        ] {
+            let error = Error::new(kind, "Too many failed attempts.");
+            assert!(is_outage(&error));
+            assert_eq!(store_error(&error).kind(), Kind::Unavailable);
+        }
+    }
+
+    #[test]
+    fn an_error_that_repeats_its_arguments_is_not_passed_on() {
+        let error = store_error(&server(
+            "ERR unknown command 'GET', with args beginning with: 'pc:{1}:s:secret'",
+        ));
+        let source = error.source().map(ToString::to_string).unwrap_or_default();
+        assert!(!format!("{error} {error:?} {source}").contains("secret"));
+    }
+}

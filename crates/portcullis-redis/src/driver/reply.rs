@@ -1,0 +1,103 @@
+//! What scripts answer. `lua/prelude.lua` is the other side of this file.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::prelude::Value;
+use portcullis_core::{Timestamp, store::Timing};
+
+/// What came of a script.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Gone,
+    Done(Timing),
+    /// With the record as it is stored now.
+    Conflict(Bytes),
+    Taken,
+    Newer,
+}
+
+impl Reply {
+    /// The reply, and the server's time in ms.
+    pub(super) fn read(value: Value) -> Option<(Self, u64)> {
+        let Value::Array(items) = value else {
+            return None;
+        };
+        let mut items = items.into_iter();
+        let (code, now) = (items.next()?.as_u64()?, items.next()?.as_u64()?);
+        let reply = match code {
+            0 => Self::Gone,
+            1 => {
+                let mut millis = || items.next()?.as_u64();
+                Self::Done(Timing {
+                    absolute_deadline: Timestamp::from_millis(millis()?),
+                    idle_timeout: Duration::from_millis(millis()?),
+                    last_active_at: Timestamp::from_millis(millis()?),
+                })
+            }
+            2 => Self::Conflict(match items.next()? {
+                Value::Bytes(bytes) => bytes,
+                Value::String(text) => text.into_inner(),
+                _ => return None,
+            }),
+            3 => Self::Taken,
+            4 => Self::Newer,
+            _ => return None,
+        };
+        Some((reply, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(items: &[i64]) -> Option<(Reply, u64)> {
+        Reply::read(Value::Array(
+            items.iter().copied().map(Value::Integer).collect(),
+        ))
+    }
+
+    #[test]
+    fn a_reply_that_is_not_understood_is_no_reply() {
+        for hostile in [
+            &[][..],
+            &[1],
+            &[1, 5],
+            &[1, 5, 6, 7],
+            &[9, 5],
+            &[-1, 5],
+            &[1, -5, 1, 1, 1],
+            &[2, 5],
+        ] {
+            assert_eq!(read(hostile), None, "{hostile:?}");
+        }
+        assert_eq!(Reply::read(Value::Null), None);
+        assert_eq!(
+            Reply::read(Value::Array(vec![Value::Null, Value::Null])),
+            None
+        );
+    }
+
+    #[test]
+    fn every_code_of_the_scripts_is_understood() {
+        assert_eq!(read(&[0, 5]), Some((Reply::Gone, 5)));
+        assert_eq!(read(&[3, 5]), Some((Reply::Taken, 5)));
+        assert_eq!(read(&[4, 5]), Some((Reply::Newer, 5)));
+        let timing = Timing {
+            absolute_deadline: Timestamp::from_millis(9),
+            idle_timeout: Duration::from_millis(3),
+            last_active_at: Timestamp::from_millis(4),
+        };
+        assert_eq!(read(&[1, 5, 9, 3, 4]), Some((Reply::Done(timing), 5)));
+        let conflict = Value::Array(vec![
+            Value::Integer(2),
+            Value::Integer(5),
+            Value::String("1".into()),
+        ]);
+        assert_eq!(
+            Reply::read(conflict),
+            Some((Reply::Conflict("1".into()), 5))
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! The scripts, embedded.
+
+use std::sync::LazyLock;
+
+use fred::util::sha1_hash;
+
+/// A script and what the server calls it by.
+pub(crate) struct Script {
+    source: &'static str,
+    hash: LazyLock<String>,
+}
+
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        #[doc = concat!("`lua/", $file, "`")]
+        pub(crate) static $name: Script = Script {
+            source: concat!(
+                include_str!("../../lua/prelude.lua"),
+                include_str!(concat!("../../lua/", $file))
+            ),
+            hash: LazyLock::new(|| sha1_hash($name.source)),
+        };
+    };
+}
+
+script!(CREATE, "create.lua");
+script!(COMMIT, "commit.lua");
+script!(REPLACE, "replace.lua");
+script!(SUPERSEDE, "supersede.lua");
+script!(TOUCH, "touch.lua");
+script!(END, "end.lua");
+
+impl Script {
+    pub(super) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+}

@@ -1,0 +1,192 @@
+//! What is stored under a session's key.
+//!
+//! A live session is a header of 39 ASCII bytes and then the payload, opaque:
+//!
+//! ```text
+//! 1  aaaaaaaaaaa  iiiiiiii  lllllllllll  rrrrrrrr
+//! │  │            │         │            └ revision, drawn anew for every write
+//! │  │            │         └ last activity, ms since the epoch by the server's clock
+//! │  │            └ idle timeout, ms
+//! │  └ absolute deadline, ms since the epoch by the server's clock
+//! └ version of the format
+//! ```
+//!
+//! All numbers are lower-case hexadecimal. An ended session is `-` and the letter of its reason.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use portcullis_core::{
+    EndReason, Timestamp,
+    store::{Limits, Revision, Stored, Timing},
+};
+
+const HEADER: usize = 39;
+
+/// What a stored value turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// A session, live or past its deadlines.
+    Session(Stored),
+    /// A session that was ended. `None`: for a reason this version does not know.
+    Ended(Option<EndReason>),
+    /// Written by a later version of Portcullis.
+    Newer,
+    /// Not a record.
+    Damaged,
+}
+
+impl Record {
+    pub(crate) fn parse(value: &Bytes) -> Self {
+        match **value {
+            [b'-', code] if code.is_ascii_lowercase() => {
+                Self::Ended(EndReason::from_code(char::from(code)))
+            }
+            [b'2'..=b'9', ..] => Self::Newer,
+            [b'1', ref rest @ ..] => match header(rest) {
+                Some((timing, revision)) => Self::Session(Stored {
+                    timing,
+                    revision,
+                    payload: value.slice(HEADER..),
+                }),
+                None => Self::Damaged,
+            },
+            _ => Self::Damaged,
+        }
+    }
+}
+
+fn header(bytes: &[u8]) -> Option<(Timing, Revision)> {
+    let (absolute, bytes) = hex(bytes, 11)?;
+    let (idle, bytes) = hex(bytes, 8)?;
+    let (last, bytes) = hex(bytes, 11)?;
+    let (revision, _) = hex(bytes, 8)?;
+    let timing = Timing {
+        absolute_deadline: Timestamp::from_millis(absolute),
+        idle_timeout: Duration::from_millis(idle),
+        last_active_at: Timestamp::from_millis(last),
+    };
+    Some((timing, Revision(u32::try_from(revision).ok()?)))
+}
+
+fn hex(bytes: &[u8], digits: usize) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_at_checked(digits)?;
+    let number = number.iter().try_fold(0_u64, |number, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(digit))
+    })?;
+    Some((number, rest))
+}
+
+/// A revision as the header spells it.
+pub(crate) fn revision(revision: Revision) -> String {
+    format!("{:08x}", revision.0)
+}
+
+/// Idle and absolute timeout in whole milliseconds, cut to what the header has room for.
+pub(crate) fn limits(limits: Limits) -> (u64, u64) {
+    // Added to the present, the longest absolute timeout still fits into eleven digits (the year 2527).
+    const LONGEST: u64 = 1 << 43;
+    (
+        millis(limits.idle).min(u64::from(u32::MAX)),
+        millis(limits.absolute).min(LONGEST),
+    )
+}
+
+pub(crate) fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing, clippy::panic)]
+
+    use super::*;
+
+    const SAMPLE: &[u8] = b"1019a0000000001b7740019a0000abc0000002apayload\xff\0";
+
+    fn parse(value: &[u8]) -> Record {
+        Record::parse(&Bytes::copy_from_slice(value))
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_is_documented() {
+        let Record::Session(stored) = parse(SAMPLE) else {
+            panic!("not a session")
+        };
+        assert_eq!(
+            stored.timing.absolute_deadline.as_millis(),
+            0x0019_a000_0000
+        );
+        assert_eq!(stored.timing.idle_timeout, Duration::from_secs(30 * 60));
+        assert_eq!(stored.timing.last_active_at.as_millis(), 0x0019_a000_0abc);
+        assert_eq!(stored.revision, Revision(42));
+        assert_eq!(&stored.payload[..], b"payload\xff\0");
+    }
+
+    #[test]
+    fn a_header_cut_short_is_damaged_at_every_length() {
+        assert!(matches!(parse(&SAMPLE[..HEADER]), Record::Session(_)));
+        for length in 0..HEADER {
+            assert_eq!(parse(&SAMPLE[..length]), Record::Damaged, "{length}");
+        }
+    }
+
+    #[test]
+    fn every_byte_that_is_no_digit_damages_every_place_of_the_header() {
+        for place in 1..HEADER {
+            for byte in 0..=u8::MAX {
+                let mut value = SAMPLE.to_vec();
+                value[place] = byte;
+                let digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                assert_eq!(
+                    matches!(parse(&value), Record::Session(_)),
+                    digit,
+                    "{place}: {byte}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_byte_tells_formats_apart() {
+        for first in 0..=u8::MAX {
+            let mut value = SAMPLE.to_vec();
+            value[0] = first;
+            match parse(&value) {
+                Record::Session(_) => assert_eq!(first, b'1'),
+                Record::Newer => assert!(first > b'1' && first.is_ascii_digit()),
+                Record::Damaged => assert!(!(b'1'..=b'9').contains(&first)),
+                Record::Ended(_) => panic!("{first}"),
+            }
+        }
+        assert_eq!(parse(b"2"), Record::Newer);
+    }
+
+    #[test]
+    fn the_reason_of_an_end_is_read_back() {
+        for reason in [EndReason::SignedOut, EndReason::Replaced] {
+            let value = format!("-{}", reason.code());
+            assert_eq!(parse(value.as_bytes()), Record::Ended(Some(reason)));
+        }
+        assert_eq!(parse(b"-z"), Record::Ended(None));
+        for hostile in [&b"-"[..], b"-O", b"-oo", b"--", b"-\xff"] {
+            assert_eq!(parse(hostile), Record::Damaged);
+        }
+    }
+
+    #[test]
+    fn limits_that_do_not_fit_are_cut_short() {
+        let (idle, absolute) = limits(Limits {
+            idle: Duration::MAX,
+            absolute: Duration::MAX,
+        });
+        assert_eq!(format!("{idle:08x}").len(), 8);
+        let year_2100 = 4_102_444_800_000;
+        assert_eq!(format!("{:011x}", year_2100 + absolute).len(), 11);
+    }
+}

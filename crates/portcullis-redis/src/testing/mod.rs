@@ -1,0 +1,28 @@
+//! For tests of applications and of this crate: a Redis of one's own, and a way to let time pass in it.
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use portcullis_redis::{RedisStore, testing::TestServer};
+//! # async fn test() -> Result<(), portcullis_redis::ConnectError> {
+//! let server = TestServer::start();
+//! let store = RedisStore::connect(server.url()).await?;
+//! // … sign somebody in …
+//! server.age_sessions(Duration::from_secs(31 * 60));
+//! // … and they are signed out.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything here panics when something does not work, as tests do.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "only tests use it"
+)]
+
+mod resp;
+mod server;
+
+pub use self::{resp::Answer, server::TestServer};

@@ -1,0 +1,208 @@
+//! A Redis of one's own.
+
+use std::{
+    env, fs, io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio, id},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Answer, resp::ask};
+
+const AGE: &str = include_str!("../../lua/testing/age.lua");
+
+/// A Redis (or Valkey) server on a free port of this machine, in a directory of its own, empty and without
+/// persistence. It ends when this is dropped.
+///
+/// All methods block the thread for a moment.
+#[derive(Debug)]
+pub struct TestServer {
+    port: u16,
+    directory: PathBuf,
+    options: Vec<String>,
+    process: Option<Child>,
+}
+
+impl TestServer {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// When neither `redis-server` nor `valkey-server` is installed.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further options of `redis-server`, such as `["--maxmemory", "10mb"]`.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
+    pub fn start_with(options: &[&str]) -> Self {
+        static SERVERS: AtomicU32 = AtomicU32::new(0);
+        let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+        let directory = env::temp_dir().join(format!("portcullis-redis-{}-{number}", id()));
+        fs::create_dir_all(&directory).expect("a directory for the server");
+        let mut server = Self {
+            port: 0,
+            directory,
+            options: options.iter().map(ToString::to_string).collect(),
+            process: None,
+        };
+        // Between finding a free port and using it another program may be faster.
+        for _ in 0..5 {
+            server.port = free_port();
+            if server.try_start() {
+                return server;
+            }
+        }
+        panic!(
+            "the Redis server does not start with {options:?}; its log is in {}",
+            server.directory.display()
+        );
+    }
+
+    /// The address for [`RedisStore::connect`](crate::RedisStore::connect).
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's directory. It is removed with the server.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Sends a command, as `redis-cli` would.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    pub fn cli(&self, command: &[&str]) -> Answer {
+        let bytes: Vec<_> = command.iter().map(|part| part.as_bytes()).collect();
+        self.cli_bytes(&bytes)
+    }
+
+    /// The same for arguments that are not text.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    pub fn cli_bytes(&self, command: &[&[u8]]) -> Answer {
+        ask(self.port, command).expect("an answer of the server")
+    }
+
+    /// Kills the server as a crash would. Everything in it is lost.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("kill the server");
+            process.wait().expect("the end of the server");
+        }
+    }
+
+    /// Starts the server again on its port, empty.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.kill();
+        assert!(
+            self.try_start(),
+            "the server does not start again on port {}",
+            self.port
+        );
+    }
+
+    /// Makes the server hang: connections stay open and are accepted, but nothing is answered.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a server that hangs go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Lets time pass for every session in the server: afterwards all is as if each had last been used, and
+    /// created, this much earlier. Ended ones are forgotten this much earlier.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    pub fn age_sessions(&self, by: Duration) {
+        let answer = self.cli(&["EVAL", AGE, "0", &by.as_millis().to_string()]);
+        assert!(matches!(answer, Answer::Integer(_)), "{answer:?}");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("a server that runs");
+        let status = Command::new("kill")
+            .args([signal, &process.id().to_string()])
+            .status();
+        assert!(status.expect("the program kill").success());
+    }
+
+    fn try_start(&mut self) -> bool {
+        let log = fs::File::create(self.directory.join("log")).expect("a log for the server");
+        let spawn = |program| {
+            Command::new(program)
+                .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+                .args(["--save", "", "--appendonly", "no", "--dir"])
+                .arg(&self.directory)
+                .args(&self.options)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().expect("the log once more"))
+                .stderr(Stdio::null())
+                .spawn()
+        };
+        let process = match spawn("redis-server") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => spawn("valkey-server"),
+            other => other,
+        };
+        let mut process = process.expect(
+            "these tests need the program redis-server or valkey-server; install the package redis-server or valkey",
+        );
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(10) {
+            if process
+                .try_wait()
+                .expect("the state of the server")
+                .is_some()
+            {
+                return false;
+            }
+            // An error is an answer too: it may ask for a password.
+            if ask(self.port, &[b"PING"]).is_ok() {
+                self.process = Some(process);
+                return true;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        process.kill().expect("kill the server");
+        process.wait().expect("the end of the server");
+        false
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

@@ -1,0 +1,178 @@
+//! What happens while Redis is away, and after.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use portcullis_core::{
+    EndReason,
+    store::{Activity, Loaded, Store, StoreErrorKind},
+};
+use portcullis_redis::testing::TestServer;
+use support::{
+    LIMITS, WAIT, connect, create, healed, key, kind, known_down, live, payload, server_and_store,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_is_an_error_in_bounded_time_then_at_once_and_the_store_heals_by_itself() {
+    let (mut server, store) = server_and_store().await;
+    server.kill();
+    let down = known_down(&store).await;
+    println!("known to be down after {down:?}");
+    assert!(down < Duration::from_millis(1500), "{down:?}");
+    for _ in 0..3 {
+        let asked = Instant::now();
+        assert_eq!(
+            kind(store.create(&key(), payload(), LIMITS).await),
+            StoreErrorKind::Unavailable
+        );
+        assert_eq!(kind(store.touch(&key()).await), StoreErrorKind::Unavailable);
+        assert_eq!(
+            kind(store.end(&key(), EndReason::SignedOut).await),
+            StoreErrorKind::Unavailable
+        );
+        assert!(
+            asked.elapsed() < Duration::from_millis(50),
+            "{:?}",
+            asked.elapsed()
+        );
+    }
+    server.restart();
+    let up = healed(&store).await;
+    println!("healed after {up:?}");
+    assert!(up < Duration::from_secs(3), "{up:?}");
+    let key = key();
+    create(&store, &key).await;
+    live(&store, &key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hung_server_is_noticed_under_traffic_and_the_store_heals_when_it_goes_on() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    create(&store, &key).await;
+    server.pause();
+    let asked = Instant::now();
+    assert_eq!(kind(store.touch(&key).await), StoreErrorKind::Unavailable);
+    assert!(asked.elapsed() < 2 * WAIT, "{:?}", asked.elapsed());
+    println!("known to be down after {:?}", known_down(&store).await);
+    // It stays down, whatever comes in, and fails at once.
+    let asked = Instant::now();
+    for _ in 0..1000 {
+        assert_eq!(kind(store.load(&key).await), StoreErrorKind::Unavailable);
+    }
+    assert!(asked.elapsed() < WAIT, "{:?}", asked.elapsed());
+    server.resume();
+    println!("healed after {:?}", healed(&store).await);
+    live(&store, &key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_over_from_a_hung_one_is_found() {
+    let (mut server, store) = server_and_store().await;
+    server.pause();
+    known_down(&store).await;
+    server.restart();
+    healed(&store).await;
+    let key = key();
+    create(&store, &key).await;
+    live(&store, &key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_is_restored_within_the_wait_of_the_next_call_or_two() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    create(&store, &key).await;
+    for _ in 0..3 {
+        server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let up = healed(&store).await;
+        assert!(up < 2 * WAIT, "{up:?}");
+        live(&store, &key).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_that_passed_while_the_server_was_away_has_passed() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    support::create_with(&store, &key, support::limits(400, 60_000)).await;
+    server.pause();
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    server.resume();
+    healed(&store).await;
+    assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_running_after_the_last_clone_is_dropped() {
+    let server = TestServer::start();
+    let clients = || {
+        let list = server.cli(&["CLIENT", "LIST"]).text();
+        // The one that asks is one of them.
+        list.lines().count() - 1
+    };
+    let alive = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = alive();
+    let store = connect(&server).await;
+    let clone = store.clone();
+    drop(store);
+    assert!(matches!(clone.load(&key()).await, Ok(Loaded::Absent)));
+    assert_eq!(clients(), 1);
+    drop(clone);
+    let since = Instant::now();
+    while clients() > 0 || alive() > before {
+        assert!(
+            since.elapsed() < Duration::from_secs(2),
+            "{} tasks left",
+            alive()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_connections_do_not_pile_up_over_outages() {
+    let (server, store) = server_and_store().await;
+    for _ in 0..3 {
+        server.pause();
+        known_down(&store).await;
+        server.resume();
+        healed(&store).await;
+    }
+    let since = Instant::now();
+    loop {
+        let clients = server.cli(&["CLIENT", "LIST"]).text().lines().count() - 1;
+        if clients == 1 {
+            break;
+        }
+        assert!(
+            since.elapsed() < Duration::from_secs(3),
+            "{clients} connections"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_not_answered_is_not_sent_a_second_time() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    let (_, revision) = create(&store, &key).await;
+    server.pause();
+    let refused = store
+        .commit(&key, revision, payload(), Activity::Passive)
+        .await;
+    assert_eq!(kind(refused), StoreErrorKind::Unavailable);
+    server.resume();
+    healed(&store).await;
+    live(&store, &key).await;
+    // One for `create`, one for the commit.
+    let calls = support::calls(&server, "evalsha");
+    assert!(calls <= 2, "{calls}");
+}

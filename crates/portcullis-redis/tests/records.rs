@@ -1,0 +1,323 @@
+//! What stands in Redis, and what becomes of a record that is not as it should be.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use portcullis_core::{
+    Bucket, EndReason, SessionId, UserId,
+    store::{
+        Activity, Committed, Created, Deadline, Ended, Loaded, Revision, Store, StoreErrorKind,
+        Touched,
+    },
+};
+use support::{
+    LIMITS, assert_every_key_expires, create, create_with, key, key_of, kind, limits, live,
+    payload, server_and_store, spelled,
+};
+
+#[tokio::test]
+async fn a_record_is_stored_as_documented_with_the_deadline_as_its_ttl() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    let (timing, revision) = create(&store, &key).await;
+    let header = format!(
+        "1{:011x}{:08x}{:011x}{:08x}",
+        timing.absolute_deadline.as_millis(),
+        timing.idle_timeout.as_millis(),
+        timing.last_active_at.as_millis(),
+        revision.0
+    );
+    let portcullis_redis::testing::Answer::Bytes(value) = server.cli(&["GET", &spelled(&key)])
+    else {
+        panic!("nothing under the documented key")
+    };
+    assert_eq!(value, [header.as_bytes(), &payload()].concat());
+    let expires = server.cli(&["PEXPIRETIME", &spelled(&key)]).integer();
+    assert_eq!(
+        u64::try_from(expires).unwrap(),
+        timing.idle_deadline().as_millis()
+    );
+}
+
+#[tokio::test]
+async fn keys_show_neither_the_identifier_nor_the_user() {
+    let (server, store) = server_and_store().await;
+    let user = UserId::from("alice@example.com");
+    let id = SessionId::generate(Bucket::of(&user)).unwrap();
+    create(&store, &id.key()).await;
+    store.end(&id.key(), EndReason::SignedOut).await.unwrap();
+    let secret = id.expose();
+    for key in server.cli(&["KEYS", "*"]).texts() {
+        assert!(!key.contains("alice"));
+        assert!(
+            (0..secret.len() - 6).all(|at| !key.contains(&secret[at..at + 6])),
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_key_expires_after_every_operation() {
+    let (server, store) = server_and_store().await;
+    let (first, second, elsewhere) = (key(), key(), key_of("bob"));
+    let (_, revision) = create(&store, &first).await;
+    assert_every_key_expires(&server);
+    let Committed::Done(_, revision) = store
+        .commit(&first, revision, payload(), Activity::Passive)
+        .await
+        .unwrap()
+    else {
+        panic!("not committed")
+    };
+    assert_every_key_expires(&server);
+    store.touch(&first).await.unwrap();
+    assert_every_key_expires(&server);
+    let keep = Deadline::Keep(Activity::Active);
+    let Committed::Done(_, revision) = store
+        .replace(&first, &second, revision, payload(), keep)
+        .await
+        .unwrap()
+    else {
+        panic!("not replaced")
+    };
+    assert_every_key_expires(&server);
+    let restart = Deadline::Restart(LIMITS);
+    store
+        .replace(&second, &elsewhere, revision, payload(), restart)
+        .await
+        .unwrap();
+    assert_every_key_expires(&server);
+    store.end(&elsewhere, EndReason::SignedOut).await.unwrap();
+    assert_every_key_expires(&server);
+    assert_eq!(server.cli(&["DBSIZE"]).integer(), 3);
+}
+
+#[tokio::test]
+async fn a_session_that_lost_its_ttl_still_ends_in_time_for_every_operation() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    let (_, revision) = create_with(&store, &key, limits(300, 60_000)).await;
+    assert_eq!(server.cli(&["PERSIST", &spelled(&key)]).integer(), 1);
+    live(&store, &key).await;
+    tokio::time::sleep(Duration::from_millis(310)).await;
+    assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
+    assert_eq!(store.touch(&key).await.unwrap(), Touched::Gone);
+    let committed = store
+        .commit(&key, revision, payload(), Activity::Active)
+        .await;
+    assert_eq!(committed.unwrap(), Committed::Gone);
+    for to in [support::key(), key_of("bob")] {
+        for deadline in [Deadline::Restart(LIMITS), Deadline::Keep(Activity::Active)] {
+            let replaced = store
+                .replace(&key, &to, revision, payload(), deadline)
+                .await;
+            assert_eq!(replaced.unwrap(), Committed::Gone);
+            assert_eq!(store.load(&to).await.unwrap(), Loaded::Absent);
+        }
+    }
+    assert_eq!(
+        store.end(&key, EndReason::SignedOut).await.unwrap(),
+        Ended::AlreadyGone
+    );
+    assert_eq!(
+        store.create(&key, payload(), LIMITS).await.unwrap(),
+        Created::Taken
+    );
+}
+
+#[tokio::test]
+async fn a_commit_or_a_touch_gives_a_lost_ttl_back() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    let (_, revision) = create(&store, &key).await;
+    server.cli(&["PERSIST", &spelled(&key)]);
+    store
+        .commit(&key, revision, payload(), Activity::Passive)
+        .await
+        .unwrap();
+    assert_every_key_expires(&server);
+    server.cli(&["PERSIST", &spelled(&key)]);
+    store.touch(&key).await.unwrap();
+    assert_every_key_expires(&server);
+}
+
+#[tokio::test]
+async fn what_is_not_a_record_grants_nothing_and_is_left_alone() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    create(&store, &key).await;
+    let good = server.cli(&["GETRANGE", &spelled(&key), "0", "38"]).text();
+    let mut hostile: Vec<String> = (0..39).map(|length| good[..length].to_owned()).collect();
+    hostile.extend([
+        good.replace('1', "g"),
+        good.to_uppercase().replace('1', "A"),
+        "-".into(),
+        "-oo".into(),
+        "0".into(),
+    ]);
+    for value in hostile.iter().filter(|value| !value.is_empty()) {
+        server.cli(&["SET", &spelled(&key), value, "PX", "60000"]);
+        assert_eq!(store.load(&key).await.unwrap(), Loaded::Damaged, "{value}");
+        assert_nothing_works(&store, &key).await;
+        assert_eq!(server.cli(&["GET", &spelled(&key)]).text(), *value);
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_grants_nothing_and_is_left_alone() {
+    let (server, store) = server_and_store().await;
+    let key = key();
+    server.cli(&["HSET", &spelled(&key), "a", "b"]);
+    assert_eq!(store.load(&key).await.unwrap(), Loaded::Damaged);
+    assert_nothing_works(&store, &key).await;
+    assert_eq!(server.cli(&["HGET", &spelled(&key), "a"]).text(), "b");
+}
+
+async fn assert_nothing_works(
+    store: &portcullis_redis::RedisStore,
+    key: &portcullis_core::SessionKey,
+) {
+    let revision = Revision(0);
+    assert_eq!(store.touch(key).await.unwrap(), Touched::Gone);
+    assert_eq!(
+        store
+            .commit(key, revision, payload(), Activity::Active)
+            .await
+            .unwrap(),
+        Committed::Gone
+    );
+    for to in [support::key(), key_of("bob")] {
+        let replaced = store
+            .replace(key, &to, revision, payload(), Deadline::Restart(LIMITS))
+            .await;
+        assert_eq!(replaced.unwrap(), Committed::Gone);
+        assert_eq!(store.load(&to).await.unwrap(), Loaded::Absent);
+    }
+    assert_eq!(
+        store.end(key, EndReason::SignedOut).await.unwrap(),
+        Ended::AlreadyGone
+    );
+    assert_eq!(
+        store.create(key, payload(), LIMITS).await.unwrap(),
+        Created::Taken
+    );
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_an_error_and_is_left_alone() {
+    let (server, store) = server_and_store().await;
+    let (key, to, elsewhere) = (key(), key(), key_of("bob"));
+    server.cli(&["SET", &spelled(&key), "2 whatever comes", "PX", "60000"]);
+    let newer = StoreErrorKind::NewerFormat;
+    let restart = Deadline::Restart(LIMITS);
+    assert_eq!(kind(store.load(&key).await), newer);
+    assert_eq!(kind(store.touch(&key).await), newer);
+    assert_eq!(
+        kind(
+            store
+                .commit(&key, Revision(0), payload(), Activity::Active)
+                .await
+        ),
+        newer
+    );
+    assert_eq!(
+        kind(
+            store
+                .replace(&key, &to, Revision(0), payload(), restart)
+                .await
+        ),
+        newer
+    );
+    assert_eq!(
+        kind(
+            store
+                .replace(&key, &elsewhere, Revision(0), payload(), restart)
+                .await
+        ),
+        newer
+    );
+    assert_eq!(kind(store.end(&key, EndReason::SignedOut).await), newer);
+    assert_eq!(
+        store.create(&key, payload(), LIMITS).await.unwrap(),
+        Created::Taken
+    );
+    assert_eq!(
+        server.cli(&["GET", &spelled(&key)]).text(),
+        "2 whatever comes"
+    );
+    assert_eq!(server.cli(&["DBSIZE"]).integer(), 1);
+}
+
+#[tokio::test]
+async fn payloads_of_any_bytes_and_size_come_back_as_they_were() {
+    let (_server, store) = server_and_store().await;
+    let all: Vec<u8> = (0..=u8::MAX).collect();
+    for payload in [
+        Bytes::new(),
+        all.repeat(256).into(),
+        Bytes::from_static(b"\r\n$5\r\n"),
+    ] {
+        let key = key();
+        store.create(&key, payload.clone(), LIMITS).await.unwrap();
+        let stored = live(&store, &key).await;
+        assert_eq!(stored.payload, payload);
+        let Committed::Conflict(current) = store
+            .commit(
+                &key,
+                Revision(stored.revision.0 ^ 1),
+                payload.clone(),
+                Activity::Active,
+            )
+            .await
+            .unwrap()
+        else {
+            panic!("no conflict")
+        };
+        assert_eq!(current, stored);
+    }
+}
+
+#[tokio::test]
+async fn limits_out_of_all_bounds_are_cut_short_and_limits_of_nothing_last_no_time() {
+    let (server, store) = server_and_store().await;
+    let endless = portcullis_core::store::Limits {
+        idle: Duration::MAX,
+        absolute: Duration::MAX,
+    };
+    let long = key();
+    create_with(&store, &long, endless).await;
+    live(&store, &long).await;
+    assert_every_key_expires(&server);
+    for none in [limits(0, 1000), limits(1000, 0)] {
+        let key = key();
+        store.create(&key, payload(), none).await.unwrap();
+        assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
+    }
+}
+
+#[tokio::test]
+async fn time_can_be_made_to_pass_for_tests() {
+    let (server, store) = server_and_store().await;
+    let (idle, kept, ended) = (key(), key(), key());
+    create_with(&store, &idle, limits(60_000, 600_000)).await;
+    let (before, _) = create_with(&store, &kept, limits(600_000, 900_000)).await;
+    create(&store, &ended).await;
+    store.end(&ended, EndReason::Replaced).await.unwrap();
+    server.age_sessions(Duration::from_secs(59));
+    live(&store, &idle).await;
+    assert_eq!(
+        store.load(&ended).await.unwrap(),
+        Loaded::Ended(EndReason::Replaced)
+    );
+    server.age_sessions(Duration::from_secs(2));
+    assert_eq!(store.load(&idle).await.unwrap(), Loaded::Absent);
+    assert_eq!(store.load(&ended).await.unwrap(), Loaded::Absent);
+    let after = live(&store, &kept).await.timing;
+    let by = Duration::from_secs(61);
+    assert_eq!(after.last_active_at, before.last_active_at.before(by));
+    assert_eq!(after.absolute_deadline, before.absolute_deadline.before(by));
+    assert_every_key_expires(&server);
+}

@@ -1,0 +1,205 @@
+//! `rediss://`, with a certificate authority of one's own.
+#![cfg(feature = "tls")]
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use portcullis_redis::{ConnectError, RedisStore, testing::TestServer};
+use support::{create, healed, key, live};
+
+/// A certificate authority and a certificate of it for `localhost`, in a directory of its own.
+struct Authority(PathBuf);
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let directory =
+            std::env::temp_dir().join(format!("portcullis-tls-{}-{name}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let authority = Self(directory);
+        fs::write(
+            authority.0.join("names"),
+            "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n",
+        )
+        .unwrap();
+        let key = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ];
+        authority.openssl(
+            &[
+                &[
+                    "req",
+                    "-x509",
+                    "-subj",
+                    "/CN=test CA",
+                    "-days",
+                    "2",
+                    "-keyout",
+                    "ca.key",
+                    "-out",
+                    "ca.pem",
+                ],
+                &key[..],
+            ]
+            .concat(),
+        );
+        authority.openssl(
+            &[
+                &[
+                    "req",
+                    "-subj",
+                    "/CN=localhost",
+                    "-keyout",
+                    "server.key",
+                    "-out",
+                    "server.csr",
+                ],
+                &key[..],
+            ]
+            .concat(),
+        );
+        authority.openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            "server.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "names",
+            "-out",
+            "server.pem",
+        ]);
+        authority
+    }
+
+    fn openssl(&self, arguments: &[&str]) {
+        let output = Command::new("openssl")
+            .args(arguments)
+            .current_dir(&self.0)
+            .output();
+        let output = output.expect("this test needs the program openssl");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn file(&self, name: &str) -> String {
+        Path::new(&self.0).join(name).to_str().unwrap().to_owned()
+    }
+
+    fn pem(&self) -> Vec<u8> {
+        fs::read(self.0.join("ca.pem")).unwrap()
+    }
+
+    /// A server that speaks TLS on a second port, and the address of that.
+    fn server(&self) -> (TestServer, String) {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let server = TestServer::start_with(&[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &self.file("server.pem"),
+            "--tls-key-file",
+            &self.file("server.key"),
+            "--tls-ca-cert-file",
+            &self.file("ca.pem"),
+            "--tls-auth-clients",
+            "no",
+        ]);
+        (server, format!("rediss://localhost:{port}"))
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_kept_over_tls_and_the_connection_heals() {
+    let authority = Authority::new("good");
+    let (mut server, url) = authority.server();
+    let store = RedisStore::builder(url)
+        .ca_certificate_pem(authority.pem())
+        .connect()
+        .await
+        .unwrap();
+    let key = key();
+    create(&store, &key).await;
+    live(&store, &key).await;
+    server.kill();
+    support::known_down(&store).await;
+    server.restart();
+    healed(&store).await;
+    create(&store, &key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_no_trusted_authority_vouches_for_is_refused() {
+    let (good, other) = (Authority::new("mine"), Authority::new("other"));
+    let (_server, url) = good.server();
+    let stranger = RedisStore::builder(&url)
+        .ca_certificate_pem(other.pem())
+        .connect()
+        .await;
+    assert!(
+        matches!(stranger, Err(ConnectError::Unreachable { .. })),
+        "{stranger:?}"
+    );
+    let by_another_name = url.replace("localhost", "127.0.0.1");
+    let misnamed = RedisStore::builder(by_another_name)
+        .ca_certificate_pem(good.pem())
+        .connect()
+        .await;
+    assert!(
+        matches!(misnamed, Err(ConnectError::Unreachable { .. })),
+        "{misnamed:?}"
+    );
+    let plain = RedisStore::builder(url.replace("rediss", "redis"))
+        .connect()
+        .await;
+    assert!(
+        matches!(plain, Err(ConnectError::Unreachable { .. })),
+        "{plain:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_none_is_refused() {
+    for pem in [
+        "",
+        "not a certificate",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        let error = RedisStore::builder("rediss://localhost")
+            .ca_certificate_pem(pem)
+            .connect()
+            .await;
+        assert!(
+            matches!(error, Err(ConnectError::Tls(_))),
+            "{pem}: {error:?}"
+        );
+    }
+}

@@ -59,6 +59,7 @@ pub(crate) fn prepare(
     }
     let plan = used.draft.plan(activity, state.now())?;
     if plan.end.is_none() && matches!(plan.step, Step::Nothing) {
+        used.draft.settled();
         used.phase = then;
         return Ok(None);
     }
@@ -134,7 +135,12 @@ enum Progress {
 async fn attempt(state: &Arc<State>, step: Step) -> Result<Progress, SessionError> {
     let store = &state.config.store;
     match step {
-        Step::Nothing => Ok(Progress::Done),
+        Step::Nothing => {
+            if let Some(mut used) = state.used() {
+                used.draft.settled();
+            }
+            Ok(Progress::Done)
+        }
         Step::Refuse => refused(state),
         Step::Touch { key } => {
             touch(state, &key).await;
@@ -271,6 +277,9 @@ async fn end(state: &State, key: &SessionKey, reason: EndReason) -> Result<(), S
 
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
 async fn touch(state: &State, key: &SessionKey) {
+    if let Some(mut used) = state.used() {
+        used.draft.settled();
+    }
     match state.config.store.touch(key).await {
         Ok(Touched::Done(timing)) => {
             if let Some(mut used) = state.used() {

@@ -288,6 +288,8 @@ impl Session {
         let now = self.state.now();
         let mut used = self.state.used().ok_or(SessionError::MissingLayer)?;
         match used.phase {
+            // The answer is a 401 already and carries no cookie, so nothing can be granted any more.
+            _ if used.refused => Err(SessionError::Ended),
             Phase::Open => Ok(change(&mut used.draft, now)?),
             Phase::Committing => Err(SessionError::Committing),
             Phase::Sealed => Err(SessionError::ResponseSent),

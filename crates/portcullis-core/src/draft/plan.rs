@@ -90,6 +90,19 @@ pub enum Change {
     Regenerated,
 }
 
+impl Change {
+    fn is_undone_by(&self, later: &Self) -> bool {
+        match self {
+            Self::Created | Self::Regenerated | Self::ElevationDropped => false,
+            Self::Authenticated => *later == Self::Authenticated,
+            Self::Elevated { scope, .. } => match later {
+                Self::Elevated { scope: again, .. } => scope == again,
+                _ => true,
+            },
+        }
+    }
+}
+
 impl Draft {
     /// What to ask of the store now.
     ///
@@ -173,13 +186,26 @@ impl Draft {
         }
     }
 
-    /// What would change in the session's life with the next step. Writes of data alone are not in it.
+    /// What would change in the session's life with the next step, in order. Writes of data alone are not in
+    /// it, and neither is what the request itself undid again.
     pub fn changes(&self) -> Vec<Change> {
-        let mut changes: Vec<_> = self.ops.iter().filter_map(Op::change).collect();
+        let mut changes = Vec::new();
         if self.origin.is_none() && self.view.user().is_none() && self.view.exists() {
-            changes.insert(0, Change::Created);
+            changes.push(Change::Created);
+        }
+        for change in self.ops.iter().filter_map(Op::change) {
+            changes.retain(|earlier| !earlier.is_undone_by(&change));
+            changes.push(change);
         }
         changes
+    }
+
+    /// There was nothing to write: what the handler wished is what is stored.
+    pub fn settled(&mut self) {
+        self.ops.clear();
+        if self.origin.is_none() {
+            self.view = SessionView(None);
+        }
     }
 
     /// The end that the plan asked for was carried out.

@@ -178,6 +178,13 @@ impl Store for MemoryStore {
             }
             Some(stored) => stored.timing,
         };
+        sessions.forget_expired(now);
+        if sessions.slots.contains_key(new) {
+            return Err(StoreError::new(
+                StoreErrorKind::Misconfigured,
+                "something is stored under the key of a new session; check the random generator of this system",
+            ));
+        }
         let timing = match deadline {
             Deadline::Keep(activity) => current.after(activity, now),
             Deadline::Restart(limits) => Timing::starting(now, limits),

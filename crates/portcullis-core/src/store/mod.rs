@@ -71,6 +71,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Moves a live session from `old` to `new` and writes its payload, if nobody else did since
     /// `expected`. Afterwards `old` is [`Ended`](Loaded::Ended) with [`EndReason::Replaced`].
+    ///
+    /// Nothing may be stored under `new`, which a fresh identifier ensures; otherwise it is an error and
+    /// nothing is changed.
     fn replace(
         &self,
         old: &SessionKey,

@@ -358,18 +358,43 @@ fn s097_the_changes_of_a_life_are_told_in_order_and_writes_of_data_are_none() {
     visit.set("cart", 2);
     assert_eq!(visit.draft.changes(), []);
     visit.authenticate("alice");
-    visit.elevate("payments");
-    assert!(visit.drop_elevation());
     visit.regenerate();
+    visit.elevate("payments");
     let until = world.now().after(15 * MINUTE);
     let scope = "payments".to_owned();
     let expected = [
         Change::Authenticated,
-        Change::Elevated { scope, until },
-        Change::ElevationDropped,
         Change::Regenerated,
+        Change::Elevated { scope, until },
     ];
     assert_eq!(visit.draft.changes(), expected);
+}
+
+#[test]
+fn what_a_request_undid_itself_is_not_told() {
+    let world = World::new();
+    let mut visit = world.stranger();
+    visit.authenticate("alice");
+    visit.elevate("payments");
+    visit.regenerate();
+    visit.authenticate("bob");
+    let expected = [Change::Regenerated, Change::Authenticated];
+    assert_eq!(visit.draft.changes(), expected);
+}
+
+#[test]
+fn wishes_that_needed_no_write_are_not_carried_into_the_next_one() {
+    let world = World::new();
+    let key = world.session_of("alice");
+    let mut visit = world.visit(key);
+    visit.set("cart", 1);
+    visit.draft.settled();
+    let mut faster = world.visit(key);
+    faster.set("cart", 2);
+    faster.save();
+    visit.set("other", 3);
+    visit.save();
+    assert_eq!(world.visit(key).get("cart"), Some(2));
 }
 
 #[test]

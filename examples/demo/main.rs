@@ -1,2 +1,151 @@
-//! Demo
-fn main() {}
+//! A small shop, with Portcullis at its door: `cargo run --example demo`
+//!
+//! | variable | what it does |
+//! |---|---|
+//! | `REDIS_URL` | keeps the sessions in Redis instead of memory: `redis://127.0.0.1:6379` |
+//! | `PORT` | another port than 3000 |
+//! | `ADDR` | another address than 127.0.0.1:3000, such as `0.0.0.0:3000` |
+//! | `DEMO_SHORT_TIMEOUTS=1` | idle 2 minutes, absolute 10, elevation 1, to watch them strike |
+//! | `DEMO_INSECURE_COOKIE=1` | for Safari, which refuses `Secure` cookies on http://localhost |
+//! | `RUST_LOG` | what is logged; what happens to sessions is, unless this says otherwise |
+
+mod account;
+mod app;
+mod cart;
+mod catalogue;
+mod confirm;
+mod error;
+mod page;
+mod panel;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::{
+    env,
+    error::Error,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
+
+use axum::Router;
+use portcullis::{ConfigError, CookieConfig, MemoryStore, RedisStore, SessionLayer, Timeouts};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::{app::app, users::Users};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let address = address()?;
+    let sessions = match env::var("REDIS_URL") {
+        Ok(url) => SessionLayer::new(RedisStore::connect(&url).await?),
+        Err(_) => SessionLayer::new(MemoryStore::new()),
+    };
+    let app = app(configured(sessions)?, Users::new()?)?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| sentence(address, &error))?;
+    serve(listener, app).await?;
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "a program tells where to find it")]
+async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    // Browsers treat `localhost` as secure, so that `Secure` cookies work there without TLS.
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        println!("Listening on http://localhost:{}", address.port());
+    } else {
+        println!("Listening on http://{address}");
+    }
+    axum::serve(listener, app)
+        .with_graceful_shutdown(asked_to_stop())
+        .await
+}
+
+fn address() -> Result<SocketAddr, String> {
+    if let Ok(address) = env::var("ADDR") {
+        return address.parse().map_err(|_| {
+            format!("ADDR is {address:?}; it must be an address and a port, such as 0.0.0.0:3000.")
+        });
+    }
+    let port = match env::var("PORT") {
+        Ok(port) => port.parse().map_err(|_| {
+            format!("PORT is {port:?}; it must be a number from 1 to 65535, such as 3001.")
+        })?,
+        Err(_) => 3000,
+    };
+    Ok((Ipv4Addr::LOCALHOST, port).into())
+}
+
+fn sentence(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "Port {} is taken by another program; stop that one, or choose another port with PORT=3001.",
+            address.port()
+        ),
+        _ => format!("The address {address} cannot be used: {error}."),
+    }
+}
+
+fn configured(mut sessions: SessionLayer) -> Result<SessionLayer, ConfigError> {
+    if is_on("DEMO_SHORT_TIMEOUTS") {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let timeouts = Timeouts::new(minutes(2), minutes(10))?.with_elevation(minutes(1))?;
+        sessions = sessions.timeouts(timeouts);
+    }
+    if is_on("DEMO_INSECURE_COOKIE") {
+        sessions = sessions.cookie(CookieConfig::insecure_for_local_development());
+    }
+    Ok(sessions)
+}
+
+fn is_on(name: &str) -> bool {
+    env::var(name).is_ok_and(|value| value == "1")
+}
+
+/// Ends with Ctrl-C, or with the signal that containers are stopped with.
+async fn asked_to_stop() {
+    let interrupt = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::warn!(%error, "Ctrl-C is not noticed");
+            std::future::pending().await
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM is not noticed");
+                std::future::pending().await
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        _ = terminate => {}
+    }
+}

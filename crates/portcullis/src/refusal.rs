@@ -47,6 +47,8 @@ pub enum Refusal {
         /// After how long it is worth trying again.
         retry_after: Duration,
     },
+    /// This is more than a session can hold.
+    TooLarge,
     /// Something else; see the log.
     Failed,
 }
@@ -99,8 +101,10 @@ pub(crate) struct Pages {
 pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Response<Bytes> {
     let page = match refusal {
         Refusal::ElevationRequired { .. } => &pages.reauthentication,
-        Refusal::SignInRequired | Refusal::SessionEnded => &pages.sign_in,
-        Refusal::Unavailable { .. } | Refusal::Failed => &None,
+        Refusal::SignInRequired => &pages.sign_in,
+        // Sent on without a word, a person would take their change for done.
+        Refusal::SessionEnded => &None,
+        Refusal::Unavailable { .. } | Refusal::TooLarge | Refusal::Failed => &None,
     };
     let response = match (page, audience) {
         (Some(page), Audience::Person(_)) => redirect(page, audience.return_to().as_ref()),
@@ -144,6 +148,7 @@ impl Refusal {
         match (error, error.status(), error.retry_after()) {
             (SessionError::Ended, ..) => Self::SessionEnded,
             (_, StatusCode::UNAUTHORIZED, _) => Self::SignInRequired,
+            (_, StatusCode::PAYLOAD_TOO_LARGE, _) => Self::TooLarge,
             (_, _, Some(seconds)) => Self::Unavailable {
                 retry_after: Duration::from_secs(seconds),
             },
@@ -262,6 +267,13 @@ mod tests {
             assert_eq!(response.status(), StatusCode::SEE_OTHER);
             assert_eq!(response.headers()[LOCATION], location);
         }
+    }
+
+    #[test]
+    fn a_person_whose_session_ended_under_their_hands_is_told_and_not_sent_on() {
+        let person = audience(Method::POST, &[("sec-fetch-mode", "navigate")]);
+        let response = refuse(Refusal::SessionEnded, &person, &pages());
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     }
 
     #[test]

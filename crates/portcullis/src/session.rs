@@ -137,6 +137,19 @@ impl Session {
         self.change(|draft, now| draft.remove(name.as_ref(), now))
     }
 
+    /// Removes the value under `key` and returns it: for messages that are shown once.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get) and [`remove`](Self::remove). A value that is not a `T` stays.
+    pub fn take<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, SessionError> {
+        let value = self.state.view().get(&key)?;
+        if value.is_some() {
+            self.remove(key.name())?;
+        }
+        Ok(value)
+    }
+
     /// Removes every value. The user, the deadlines and the identifier stay.
     ///
     /// # Errors

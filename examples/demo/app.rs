@@ -1,0 +1,63 @@
+//! The routes, and what stands around them.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, header},
+    middleware, routing,
+};
+use portcullis::{ConfigError, SessionLayer};
+use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
+
+use crate::{account, cart, catalogue, confirm, error, page, sign_in, users::Users};
+
+/// Of what a form here can hold, many times over.
+const LARGEST_FORM: usize = 16 * 1024;
+
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The shop. A layer stands around everything that is added before it.
+pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, ConfigError> {
+    let sessions = sessions
+        .sign_in_page("/sign-in")?
+        .reauthentication_page("/confirm")?;
+    Ok(Router::new()
+        .route("/", routing::get(catalogue::show))
+        .route("/cart", routing::get(cart::show).post(cart::add))
+        .route("/cart/quantity", routing::post(cart::set_quantity))
+        .route(
+            "/sign-in",
+            routing::get(sign_in::form).post(sign_in::submit),
+        )
+        .route("/sign-out", routing::post(sign_in::sign_out))
+        .route("/signed-out", routing::get(sign_in::signed_out))
+        .route("/account", routing::get(account::show))
+        .route(
+            "/account/password",
+            routing::get(account::password_form).post(account::change_password),
+        )
+        .route(
+            "/confirm",
+            routing::get(confirm::form).post(confirm::submit),
+        )
+        .route("/confirm/end", routing::post(confirm::leave))
+        .route("/style.css", routing::get(page::style))
+        .route("/icon.svg", routing::get(page::icon))
+        .with_state(users)
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .layer(sessions)
+        // `SameSite=Lax` keeps forged POSTs from carrying the cookie; this refuses them as well.
+        .layer(CsrfLayer::new())
+        .layer(middleware::from_fn(error::pages_for_people))
+        .layer(with(
+            header::CONTENT_SECURITY_POLICY,
+            CONTENT_SECURITY_POLICY,
+        ))
+        .layer(with(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(with(header::REFERRER_POLICY, "same-origin")))
+}
+
+fn with(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+}

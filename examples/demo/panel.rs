@@ -1,0 +1,156 @@
+//! What the session knows, shown beside each page that uses it.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+use portcullis::{EndReason, Key, Session, SessionInfo, Timestamp};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{error::Error, users::Users};
+
+/// What the next page is to say, once.
+const NOTICE: Key<Notice> = Key::new("notice");
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    Added,
+    QuantitySet,
+    Removed,
+    SignedIn,
+    Confirmed,
+    ElevationLeft,
+    PasswordChanged,
+}
+
+impl Notice {
+    pub(crate) fn leave(self, session: &Session) -> Result<(), Error> {
+        Ok(session.insert(NOTICE, self)?)
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Added => "Added to your cart.",
+            Self::QuantitySet => "The quantity is changed.",
+            Self::Removed => "Removed from your cart.",
+            Self::SignedIn => {
+                "You are signed in. Your session has a new identifier, and what was in your cart came along."
+            }
+            Self::Confirmed => {
+                "Confirmed. For a short time you can do what needs a recent proof of who you are."
+            }
+            Self::ElevationLeft => "You have left elevated mode. The session has a new identifier.",
+            Self::PasswordChanged => {
+                "Your password is changed. The session has a new identifier, and is not elevated any more."
+            }
+        }
+    }
+}
+
+/// The notice that the last request left, if it did.
+pub(crate) fn notice(session: &Session) -> Result<Markup, Error> {
+    let notice = session.get(NOTICE)?;
+    if notice.is_some() {
+        session.remove(NOTICE)?;
+    }
+    Ok(html! {
+        @if let Some(notice) = notice { p.notice role="status" { (notice.text()) } }
+    })
+}
+
+pub(crate) fn panel(session: &Session, users: &Users) -> Markup {
+    let person = session.user().and_then(|user| users.get(&user));
+    html! {
+        aside.panel aria-labelledby="panel-title" {
+            h2 #panel-title { "What your session knows" }
+            @if let Some(reason) = session.ended() { (ended(reason)) }
+            @match session.info() {
+                None => p {
+                    "You have no session. Nothing is stored and no cookie is set until there is something to remember."
+                },
+                Some(info) => {
+                    dl {
+                        dt { "Signed in" }
+                        dd { @match person { Some(person) => (person.name), None => "no" } }
+                        (moments(session, &info))
+                    }
+                    @if session.elevated_until().is_some() {
+                        form method="post" action="/confirm/end" {
+                            button.quiet { "Leave elevated mode" }
+                        }
+                    }
+                    @if person.is_some() {
+                        form method="post" action="/sign-out" { button.quiet { "Sign out" } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn moments(session: &Session, info: &SessionInfo) -> Markup {
+    let now = session.now();
+    html! {
+        dt { "Public handle" }
+        dd { code { (info.handle) } }
+        dt { "Created" }
+        dd { (past(info.created_at, now)) }
+        dt { "Last active" }
+        dd { (past(info.last_active_at, now)) }
+        dt { "Ends if idle" }
+        dd { (future(info.idle_deadline, now)) }
+        dt { "Ends in any case" }
+        dd { (future(info.absolute_deadline, now)) }
+        dt { "Elevated" }
+        dd {
+            @match session.elevated_until() {
+                Some(until) => { "ends " (future(until, now)) },
+                None => "no",
+            }
+        }
+    }
+}
+
+fn ended(reason: EndReason) -> Markup {
+    let text = match reason {
+        EndReason::SignedOut => "The session your browser came with was ended by signing out.",
+        EndReason::Replaced => {
+            "The session your browser came with goes on under a new identifier; this one is dead."
+        }
+        _ => "The session your browser came with has ended.",
+    };
+    html! { p.warning role="status" { (text) } }
+}
+
+fn past(moment: Timestamp, now: Timestamp) -> Markup {
+    match now.since(moment) {
+        passed if passed < Duration::from_secs(1) => dated("just now", moment),
+        passed => dated(&format!("{} ago", length(passed)), moment),
+    }
+}
+
+fn future(moment: Timestamp, now: Timestamp) -> Markup {
+    dated(&format!("in {}", length(moment.since(now))), moment)
+}
+
+/// The two largest units; what is smaller is dropped, so that no deadline looks later than it is.
+fn length(length: Duration) -> String {
+    let seconds = length.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+fn dated(words: &str, moment: Timestamp) -> Markup {
+    let at = OffsetDateTime::from(moment);
+    let (hour, minute, second) = at.time().as_hms();
+    let clock = format!("{hour:02}:{minute:02}:{second:02}");
+    html! {
+        time datetime={ (at.date()) "T" (clock) "Z" } {
+            (words) " "
+            span.exact { (at.day()) " " (at.month()) ", " (clock) " UTC" }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Signing in and out.
+
+use axum::{
+    Form,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use maud::{Markup, html};
+use portcullis::{ReturnTo, Session};
+use serde::Deserialize;
+
+use crate::{
+    error::Error,
+    page::{Here, field_error, page},
+    panel::{Notice, notice, panel},
+    users::{DEMO_USERS, LONGEST_PASSWORD, Users},
+};
+
+/// The page somebody wanted before they were sent elsewhere.
+#[derive(Deserialize)]
+pub(crate) struct Wanted {
+    return_to: Option<String>,
+}
+
+impl Wanted {
+    /// That page, if it is one of this site, or else the account.
+    pub(crate) fn page(&self) -> Option<ReturnTo> {
+        let wanted = self.return_to.as_deref().and_then(ReturnTo::parse);
+        wanted.or_else(|| ReturnTo::parse("/account"))
+    }
+
+    pub(crate) fn redirect(&self) -> Redirect {
+        Redirect::to(self.page().unwrap_or_default().as_str())
+    }
+
+    /// For the form that leads there.
+    pub(crate) fn field(&self) -> Markup {
+        html! {
+            @if let Some(page) = self.page() { input type="hidden" name="return_to" value=(page); }
+        }
+    }
+}
+
+pub(crate) async fn form(
+    session: Session,
+    State(users): State<Users>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Error> {
+    if session.user().is_some() {
+        return Ok(Redirect::to("/account").into_response());
+    }
+    Ok(sign_in_page(&session, &users, &wanted, None)?.into_response())
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SignIn {
+    name: String,
+    password: String,
+    #[serde(flatten)]
+    wanted: Wanted,
+}
+
+pub(crate) async fn submit(
+    session: Session,
+    State(users): State<Users>,
+    Form(form): Form<SignIn>,
+) -> Result<Response, Error> {
+    // Whoever wants to be somebody else signs out first.
+    if session.user().is_some() {
+        return Ok(Redirect::to("/account").into_response());
+    }
+    let name = form.name.trim().to_lowercase();
+    let Some(person) = users.sign_in(&name, form.password).await? else {
+        let page = sign_in_page(&session, &users, &form.wanted, Some(&form.name))?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    };
+    // A new identifier: whoever knew the old one, or planted it, is left with nothing.
+    session.authenticate(person.id)?;
+    Notice::SignedIn.leave(&session)?;
+    Ok(form.wanted.redirect().into_response())
+}
+
+pub(crate) async fn sign_out(session: Session) -> Result<Redirect, Error> {
+    session.terminate()?;
+    Ok(Redirect::to("/signed-out"))
+}
+
+/// The same for everybody, like the catalogue.
+pub(crate) async fn signed_out() -> Markup {
+    let main = html! {
+        h1 { "You are signed out" }
+        p.lead { "Your session has ended, everywhere and at once. A copy of its cookie would open nothing." }
+        p { a.button href="/sign-in" { "Sign in again" } }
+    };
+    page("Signed out", Here::Elsewhere, main, None)
+}
+
+/// The form, with what is wrong about the last attempt, made under the name `failed`.
+fn sign_in_page(
+    session: &Session,
+    users: &Users,
+    wanted: &Wanted,
+    failed: Option<&str>,
+) -> Result<Markup, Error> {
+    // It does not tell which of the two is wrong.
+    let error = failed.map(|_| "The name or the password is not right.");
+    let invalid = error.map(|_| "true");
+    let main = html! {
+        h1 { "Sign in" }
+        (notice(session)?)
+        div role="alert" { (field_error("sign-in-error", error)) }
+        form.fields method="post" action="/sign-in" {
+            (wanted.field())
+            label for="name" { "Name" }
+            input #name name="name" required autocomplete="username" autocapitalize="none" spellcheck="false"
+                value=[failed] aria-invalid=[invalid] aria-describedby=[error.map(|_| "sign-in-error")];
+            label for="password" { "Password" }
+            input #password name="password" type="password" required autocomplete="current-password"
+                maxlength=(LONGEST_PASSWORD) autofocus[error.is_some()]
+                aria-invalid=[invalid] aria-describedby=[error.map(|_| "sign-in-error")];
+            button { "Sign in" }
+        }
+        section.hint aria-labelledby="hint-title" {
+            h2 #hint-title { "Two people have an account here" }
+            table {
+                thead { tr { th scope="col" { "Name" } th scope="col" { "Password" } } }
+                tbody {
+                    @for (name, password) in DEMO_USERS {
+                        tr { td { code { (name) } } td { code { (password) } } }
+                    }
+                }
+            }
+        }
+    };
+    Ok(page(
+        "Sign in",
+        Here::Account,
+        main,
+        Some(panel(session, users)),
+    ))
+}

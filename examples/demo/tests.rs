@@ -1,0 +1,298 @@
+//! The shop, used as a browser would use it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, Response, StatusCode, header},
+};
+use http_body_util::BodyExt;
+use portcullis::{ManualClock, MemoryStore, SessionLayer};
+use tower::ServiceExt;
+
+use crate::{app::app, users::Users};
+
+/// Remembers the cookie, and what the last page said.
+#[derive(Clone)]
+struct Browser {
+    shop: Router,
+    cookie: Option<String>,
+    page: String,
+}
+
+impl Browser {
+    fn new(store: MemoryStore) -> Self {
+        Self {
+            shop: app(SessionLayer::new(store), Users::new().unwrap()).unwrap(),
+            cookie: None,
+            page: String::new(),
+        }
+    }
+
+    async fn get(&mut self, path: &str) -> (StatusCode, String) {
+        self.ask(Method::GET, path, "", "same-origin").await
+    }
+
+    async fn post(&mut self, path: &str, form: &str) -> (StatusCode, String) {
+        self.ask(Method::POST, path, form, "same-origin").await
+    }
+
+    /// The status, and where the response sends on to.
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        form: &str,
+        site: &str,
+    ) -> (StatusCode, String) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-site", site)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        let request = request.body(Body::from(form.to_owned())).unwrap();
+        let response = self.shop.clone().oneshot(request).await.unwrap();
+        let said = |name| text(&response, name);
+        if let Some(cookie) = said(header::SET_COOKIE) {
+            let removed = cookie.contains("Max-Age=0");
+            let pair = cookie.split(';').next().map(str::to_owned);
+            self.cookie = pair.filter(|_| !removed);
+        }
+        let answer = (
+            response.status(),
+            said(header::LOCATION).unwrap_or_default(),
+        );
+        assert!(said(header::CONTENT_SECURITY_POLICY).is_some());
+        assert_eq!(
+            said(header::RETRY_AFTER).is_some(),
+            response.status() == StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(
+            said(header::WWW_AUTHENTICATE).is_some(),
+            response.status() == StatusCode::UNAUTHORIZED
+        );
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        self.page = String::from_utf8(body.into()).unwrap();
+        answer
+    }
+
+    async fn sign_in(&mut self) {
+        let answer = self
+            .post("/sign-in", "name=ada&password=analytical+engine")
+            .await;
+        assert_eq!(answer, to("/account"));
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.page.contains(text)
+    }
+}
+
+fn text(response: &Response<Body>, name: header::HeaderName) -> Option<String> {
+    Some(response.headers().get(name)?.to_str().unwrap().to_owned())
+}
+
+fn to(place: &str) -> (StatusCode, String) {
+    (StatusCode::SEE_OTHER, place.to_owned())
+}
+
+fn page(status: StatusCode) -> (StatusCode, String) {
+    (status, String::new())
+}
+
+#[tokio::test]
+async fn looking_around_leaves_nothing_behind() {
+    let store = MemoryStore::new();
+    let mut browser = Browser::new(store.clone());
+    for path in [
+        "/",
+        "/cart",
+        "/sign-in",
+        "/signed-out",
+        "/style.css",
+        "/icon.svg",
+    ] {
+        assert_eq!(browser.get(path).await, page(StatusCode::OK), "{path}");
+        assert_eq!(browser.cookie, None, "{path}");
+    }
+    assert_eq!(store.live(), 0);
+}
+
+#[tokio::test]
+async fn a_cart_survives_signing_in_under_a_new_identifier() {
+    let mut browser = Browser::new(MemoryStore::new());
+    assert_eq!(browser.post("/cart", "product=2").await, to("/cart"));
+    let mut stranger = browser.clone();
+    browser.sign_in().await;
+    assert_ne!(browser.cookie, stranger.cookie);
+    browser.get("/cart").await;
+    assert!(browser.says("Gatehouse lantern"));
+    // Who knew the old identifier has nothing.
+    stranger.get("/cart").await;
+    assert!(stranger.says("There is nothing in it yet"));
+    assert_eq!(
+        stranger.post("/cart", "product=2").await,
+        page(StatusCode::UNAUTHORIZED)
+    );
+    assert!(stranger.says("That session has ended"));
+}
+
+#[tokio::test]
+async fn a_password_is_changed_in_elevated_mode_only() {
+    let clock = ManualClock::new();
+    let mut browser = Browser::new(MemoryStore::with_clock(&clock));
+    let new = "password=a+whole+new+password&again=a+whole+new+password";
+    assert_eq!(
+        browser.get("/account/password").await,
+        to("/sign-in?return_to=/account/password")
+    );
+    browser.sign_in().await;
+    assert_eq!(
+        browser.post("/account/password", new).await.0,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(
+        browser.get("/account/password").await,
+        to("/confirm?return_to=/account/password")
+    );
+    let wrong = browser.post("/confirm", "password=wrong").await;
+    assert_eq!(wrong, page(StatusCode::UNPROCESSABLE_ENTITY));
+
+    // It ends at a fixed time.
+    let right = "password=analytical+engine&return_to=/account/password";
+    assert_eq!(
+        browser.post("/confirm", right).await,
+        to("/account/password")
+    );
+    for _ in 0..14 {
+        clock.advance(Duration::from_secs(60));
+        let answer = browser.get("/account/password").await;
+        assert_eq!(answer, page(StatusCode::OK));
+    }
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(
+        browser.get("/account/password").await.0,
+        StatusCode::SEE_OTHER
+    );
+
+    browser.post("/confirm", right).await;
+    let elevated = browser.cookie.clone();
+    assert_eq!(browser.post("/account/password", new).await, to("/account"));
+    assert_ne!(browser.cookie, elevated);
+    assert_eq!(
+        browser.get("/account/password").await.0,
+        StatusCode::SEE_OTHER
+    );
+
+    assert_eq!(browser.post("/sign-out", "").await, to("/signed-out"));
+    let old = browser
+        .post("/sign-in", "name=ada&password=analytical+engine")
+        .await;
+    assert_eq!(old, page(StatusCode::UNPROCESSABLE_ENTITY));
+    let new = browser
+        .post("/sign-in", "name=ada&password=a+whole+new+password")
+        .await;
+    assert_eq!(new, to("/account"));
+}
+
+#[tokio::test]
+async fn t61_nobody_confirms_for_another() {
+    let mut browser = Browser::new(MemoryStore::new());
+    browser.sign_in().await;
+    let other = "name=grace&username=grace&password=nanoseconds+of+wire";
+    let answer = browser.post("/confirm", other).await;
+    assert_eq!(answer, page(StatusCode::UNPROCESSABLE_ENTITY));
+    assert_eq!(browser.post("/sign-in", other).await, to("/account"));
+    browser.get("/account").await;
+    assert!(browser.says("Hello, ada"));
+}
+
+#[tokio::test]
+async fn a_copy_of_the_cookie_is_dead_after_signing_out() {
+    let mut browser = Browser::new(MemoryStore::new());
+    browser.sign_in().await;
+    let mut thief = browser.clone();
+    assert_eq!(browser.post("/sign-out", "").await, to("/signed-out"));
+    assert_eq!(browser.cookie, None);
+    assert_eq!(
+        thief.get("/account").await,
+        to("/sign-in?return_to=/account")
+    );
+    thief.get("/sign-in").await;
+    assert!(thief.says("was ended by signing out"));
+}
+
+#[tokio::test]
+async fn what_is_typed_is_checked_kept_and_escaped() {
+    let mut browser = Browser::new(MemoryStore::new());
+    browser.post("/cart", "product=1").await;
+    for quantity in ["11", "-1", "1.5", "", "%22%3E%3Cscript%3E"] {
+        let form = format!("product=1&quantity={quantity}");
+        let answer = browser.post("/cart/quantity", &form).await;
+        assert_eq!(answer, page(StatusCode::UNPROCESSABLE_ENTITY));
+        assert!(browser.says("quantity-1-error") && !browser.says("<script"));
+    }
+    let unknown = browser.post("/cart", "product=99").await;
+    assert_eq!(unknown, page(StatusCode::NOT_FOUND));
+    let no_number = browser.post("/cart", "product=x").await;
+    assert_eq!(no_number, page(StatusCode::UNPROCESSABLE_ENTITY));
+    assert!(browser.says("<h1>That could not be read</h1>"));
+    let name = "name=%22%3E%3Cscript%3E&password=x";
+    browser.post("/sign-in", name).await;
+    assert!(browser.says("&quot;&gt;&lt;script&gt;"));
+    for _ in 0..12 {
+        browser.post("/cart", "product=1").await;
+    }
+    browser.get("/cart").await;
+    assert!(browser.says(r#"value="10""#));
+}
+
+#[tokio::test]
+async fn signing_in_leads_to_this_site_only() {
+    for hostile in ["https://evil.example", "//evil.example", "/%5Cevil.example"] {
+        let mut browser = Browser::new(MemoryStore::new());
+        let form = format!("name=ada&password=analytical+engine&return_to={hostile}");
+        assert_eq!(browser.post("/sign-in", &form).await, to("/account"));
+    }
+}
+
+#[tokio::test]
+async fn a_form_from_another_site_does_nothing() {
+    let mut browser = Browser::new(MemoryStore::new());
+    browser.sign_in().await;
+    let forged = browser
+        .ask(Method::POST, "/sign-out", "", "cross-site")
+        .await;
+    assert_eq!(forged, page(StatusCode::FORBIDDEN));
+    assert!(browser.says("Sent from another site"));
+    assert_eq!(browser.get("/account").await, page(StatusCode::OK));
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_write_is_told_in_words() {
+    let mut browser = Browser::new(MemoryStore::new().with_capacity(0));
+    let answer = browser.post("/cart", "product=1").await;
+    assert_eq!(answer, page(StatusCode::SERVICE_UNAVAILABLE));
+    assert!(browser.says("Sessions are resting"));
+    assert_eq!(browser.get("/").await, page(StatusCode::OK));
+}
+
+#[tokio::test]
+async fn a_program_gets_the_problem_document() {
+    let shop = Browser::new(MemoryStore::new()).shop;
+    let request = Request::get("/account").header(header::ACCEPT, "application/json");
+    let response = shop
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let kind = text(&response, header::CONTENT_TYPE);
+    assert_eq!(kind.as_deref(), Some("application/problem+json"));
+}

@@ -49,10 +49,7 @@ impl Notice {
 
 /// The notice that the last request left, if it did.
 pub(crate) fn notice(session: &Session) -> Result<Markup, Error> {
-    let notice = session.get(NOTICE)?;
-    if notice.is_some() {
-        session.remove(NOTICE)?;
-    }
+    let notice = session.take(NOTICE)?;
     Ok(html! {
         @if let Some(notice) = notice { p.notice role="status" { (notice.text()) } }
     })

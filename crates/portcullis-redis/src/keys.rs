@@ -21,17 +21,30 @@ impl Prefix {
         Ok(Self(prefix))
     }
 
-    /// The key of a session: `pc:{512}:s:` and 22 characters. What stands in braces decides the slot of a
-    /// Redis Cluster, so all sessions of a bucket share one.
+    /// The key of a session: `pc:{1ff}` and 22 characters. What stands in braces, the bucket in hex, decides
+    /// the slot of a Redis Cluster, so all sessions of a bucket share one. With the default prefix a key
+    /// just fits the allocator's class of 32 bytes; keys of other kinds go on with a colon, which no
+    /// session's does.
     pub(crate) fn session(&self, key: &SessionKey) -> String {
-        format!(
-            "{}:{{{}}}:s:{}",
-            self.0,
-            key.bucket(),
-            BASE64_URL_SAFE_NO_PAD.encode(key.digest())
-        )
+        let mut spelled = String::with_capacity(self.0.len() + ":{3ff}".len() + DIGEST_CHARS);
+        spelled.push_str(&self.0);
+        spelled.push_str(":{");
+        let bucket = u32::from(key.bucket().number());
+        let mut significant = false;
+        for shift in [8, 4, 0] {
+            let digit = bucket >> shift & 0xf;
+            significant |= digit != 0 || shift == 0;
+            if significant {
+                spelled.extend(char::from_digit(digit, 16));
+            }
+        }
+        spelled.push('}');
+        BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
+        spelled
     }
 }
+
+const DIGEST_CHARS: usize = 22;
 
 #[cfg(test)]
 mod tests {
@@ -46,16 +59,26 @@ mod tests {
         let user = UserId::from("alice");
         let id = SessionId::generate(Bucket::of(&user)).unwrap();
         let key = Prefix::new("pc".into()).unwrap().session(&id.key());
-        let (bucket, hash) = key
-            .strip_prefix("pc:{")
-            .unwrap()
-            .split_once("}:s:")
-            .unwrap();
-        assert_eq!(bucket, Bucket::of(&user).to_string());
-        assert_eq!(hash.len(), 22);
+        let (bucket, hash) = key.strip_prefix("pc:{").unwrap().split_once('}').unwrap();
+        assert_eq!(bucket, format!("{:x}", Bucket::of(&user).number()));
+        assert_eq!(hash.len(), DIGEST_CHARS);
         let secret = id.expose();
         assert!((0..secret.len() - 5).all(|at| !key.contains(&secret[at..at + 5])));
         assert!(!key.contains("alice"));
+    }
+
+    #[test]
+    fn every_bucket_is_spelled_in_hex_without_leading_zeros() {
+        let prefix = Prefix::new("pc".into()).unwrap();
+        let mut seen = std::collections::HashSet::new();
+        while seen.len() < usize::from(portcullis_core::BUCKETS) {
+            let bucket = Bucket::random().unwrap();
+            let key = SessionId::generate(bucket).unwrap().key();
+            let expected = format!("pc:{{{:x}}}", bucket.number());
+            assert!(prefix.session(&key).starts_with(&expected));
+            assert_eq!(prefix.session(&key).len(), expected.len() + DIGEST_CHARS);
+            seen.insert(bucket);
+        }
     }
 
     #[test]

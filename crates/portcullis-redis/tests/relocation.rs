@@ -166,7 +166,7 @@ async fn an_error_in_the_second_step_is_an_error_and_takes_the_new_session_back(
     let (_, revision) = create(&store, &old).await;
     let before = live(&store, &old).await;
     // This user may see the new bucket alone.
-    let bucket = format!("~pc:{{{}}}:*", new.bucket());
+    let bucket = format!("~pc:{{{:x}}}*", new.bucket().number());
     let rule = ["ACL", "SETUSER", "app", "on", "nopass", "+@all", &bucket];
     assert_eq!(server.cli(&rule).text(), "OK");
     let url = format!("redis://app@127.0.0.1:{}", server.port());

@@ -3,8 +3,8 @@
 
 use portcullis_redis::testing::{Answer, TestServer};
 
-const KEY: &str = "pc:{1}:s:one";
-const NEW: &str = "pc:{1}:s:two";
+const KEY: &str = "pc:{1}one";
+const NEW: &str = "pc:{1}two";
 const HOUR: &str = "3600000";
 
 macro_rules! script {

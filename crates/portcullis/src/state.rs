@@ -48,6 +48,7 @@ struct Shared {
 pub(crate) struct UsedGuard<'a> {
     used: MutexGuard<'a, Used>,
     view: &'a Mutex<SessionView>,
+    changed: bool,
 }
 
 impl Deref for UsedGuard<'_> {
@@ -60,13 +61,16 @@ impl Deref for UsedGuard<'_> {
 
 impl DerefMut for UsedGuard<'_> {
     fn deref_mut(&mut self) -> &mut Used {
+        self.changed = true;
         &mut self.used
     }
 }
 
 impl Drop for UsedGuard<'_> {
     fn drop(&mut self) {
-        *lock(self.view) = self.used.draft.view().clone();
+        if self.changed {
+            *lock(self.view) = self.used.draft.view().clone();
+        }
     }
 }
 
@@ -223,6 +227,7 @@ impl State {
         Some(UsedGuard {
             used: lock(&shared.used),
             view: &shared.view,
+            changed: false,
         })
     }
 

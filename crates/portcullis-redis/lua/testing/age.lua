@@ -7,7 +7,7 @@ local by = tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local found = 0
-for _, key in ipairs(redis.call('KEYS', '*:s:*')) do
+for _, key in ipairs(redis.call('KEYS', '*:{*}*')) do
   local header = redis.pcall('GETRANGE', key, 0, 38)
   if type(header) == 'string' and string.find(header, '^1[0-9a-f]+$') and #header == 39 then
     local absolute = math.max(tonumber(string.sub(header, 2, 12), 16) - by, 0)

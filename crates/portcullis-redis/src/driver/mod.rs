@@ -21,7 +21,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fred::prelude::{Error, ErrorKind, KeysInterface, LuaInterface, Value};
+use fred::prelude::{Error, ErrorKind, Key, KeysInterface, LuaInterface, Value};
 use portcullis_core::{Timestamp, store::StoreError};
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -91,13 +91,11 @@ impl Driver {
         self.shared.clock.now()
     }
 
-    /// One `GET`.
+    /// One `GET`. A single command is bounded by the client library's own timeout; a second timer would
+    /// only cost, on the path that everybody takes.
     pub(crate) async fn get(&self, key: String) -> Result<Fetched, StoreError> {
         let connection = self.shared.live_connection()?;
-        let value = self
-            .shared
-            .bounded(connection.client().get::<Option<Bytes>, _>(key));
-        match value.await {
+        match connection.client().get::<Option<Bytes>, _>(key).await {
             Ok(Some(value)) => Ok(Fetched::Value(value)),
             Ok(None) => Ok(Fetched::Nothing),
             Err(error) if failure::is(&error, "WRONGTYPE") => Ok(Fetched::OtherType),
@@ -125,14 +123,14 @@ impl Driver {
         let connection = self.shared.live_connection()?;
         let client = connection.client();
         let sent = Instant::now();
+        let keys: Vec<Key> = keys.into_iter().map(Key::from).collect();
         let value = self.shared.bounded(async {
-            let (hash, again) = (script.hash().to_owned(), (keys.clone(), arguments.clone()));
-            match client
-                .evalsha::<Value, _, _, _>(hash, keys, arguments)
-                .await
-            {
+            let known =
+                client.evalsha::<Value, _, _, _>(script.hash(), keys.clone(), arguments.clone());
+            match known.await {
+                // Boxed, so that what hardly ever happens takes no room in the future of what always does.
                 Err(error) if failure::is(&error, "NOSCRIPT") => {
-                    client.eval(script.source(), again.0, again.1).await
+                    Box::pin(client.eval(script.source(), keys, arguments)).await
                 }
                 result => result,
             }

@@ -45,7 +45,7 @@ pub fn key() -> SessionKey {
 pub fn spelled(key: &SessionKey) -> String {
     use base64::Engine;
     let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(key.digest());
-    format!("pc:{{{}}}:s:{digest}", key.bucket())
+    format!("pc:{{{:x}}}{digest}", key.bucket().number())
 }
 
 pub async fn connect(server: &TestServer) -> RedisStore {

@@ -1,0 +1,126 @@
+//! Measures everything once per round, so that what disturbs the machine for a while disturbs every system.
+
+use std::{collections::HashMap, io::Write};
+
+use crate::{
+    Result,
+    args::Args,
+    case::Case,
+    load::Load,
+    process::Cores,
+    redis,
+    servers::{self, System},
+};
+
+pub(crate) const CONNECTIONS: [usize; 2] = [1, 64];
+
+const WARM_UP: usize = 400;
+
+/// One system in one case with one number of connections, in one round.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured {
+    pub(crate) system: System,
+    pub(crate) case: Case,
+    pub(crate) connections: usize,
+    pub(crate) round: usize,
+    pub(crate) requests: usize,
+    pub(crate) per_second: f64,
+    /// Microseconds, as all below.
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    /// Of the server process, per request. `None` where the system does not tell.
+    pub(crate) cpu: Option<f64>,
+    /// Commands that Redis executed per request, also from inside scripts.
+    pub(crate) commands: f64,
+    pub(crate) redis_cpu: f64,
+}
+
+pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<Vec<Measured>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut measured = Vec::new();
+    // How many requests make a measurement is found out in the first round, and then stays.
+    let mut requests = HashMap::new();
+    for round in 0..args.rounds {
+        write!(
+            std::io::stderr(),
+            "\rround {} of {} ",
+            round + 1,
+            args.rounds
+        )?;
+        for connections in CONNECTIONS {
+            for (case, system) in args.pairs() {
+                let known = requests.entry((case.name(), system.name(), connections));
+                let work = one(
+                    args,
+                    redis,
+                    cores,
+                    (case, system, connections),
+                    known.or_default(),
+                );
+                let result = runtime.block_on(work);
+                let result = result
+                    .map_err(|error| format!("{}, {}: {error}", system.title(), case.name()))?;
+                measured.push(Measured { round, ..result });
+            }
+        }
+    }
+    writeln!(std::io::stderr())?;
+    Ok(measured)
+}
+
+async fn one(
+    args: &Args,
+    redis: &redis::Server,
+    cores: &Cores,
+    (case, system, connections): (Case, System, usize),
+    requests: &mut usize,
+) -> Result<Measured> {
+    let mut client = redis.client()?;
+    client.flush()?;
+    let served = servers::spawn(system, case.idle(), redis, cores)?;
+    let mut load = Load::prepare(served.address, system, case, connections).await?;
+    load.stock(WARM_UP).await?;
+    let warm_up = load.run(WARM_UP).await?;
+    if *requests == 0 {
+        *requests = calibrated(args, warm_up.elapsed.as_secs_f64());
+    }
+    load.stock(*requests).await?;
+
+    let (cpu, counters) = (served.process.cpu(), client.counters()?);
+    let run = load.run(*requests).await?;
+    let (cpu_after, counters_after) = (served.process.cpu(), client.counters()?);
+    load.verify().await?;
+
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let (count, calls) = (
+        *requests as f64,
+        counters_after.calls_since(&counters) as f64,
+    );
+    let cpu = cpu.zip(cpu_after).map(|(before, after)| after - before);
+    Ok(Measured {
+        system,
+        case,
+        connections,
+        round: 0,
+        requests: *requests,
+        per_second: count / run.elapsed.as_secs_f64(),
+        p50: run.p50.as_secs_f64() * 1e6,
+        p99: run.p99.as_secs_f64() * 1e6,
+        cpu: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / count),
+        commands: calls / count,
+        redis_cpu: (counters_after.cpu - counters.cpu) * 1e6 / count,
+    })
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "an estimate"
+)]
+fn calibrated(args: &Args, warm_up: f64) -> usize {
+    let rate = WARM_UP as f64 / warm_up;
+    ((rate * args.length.as_secs_f64()) as usize).max(WARM_UP)
+}

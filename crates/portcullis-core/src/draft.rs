@@ -49,6 +49,8 @@ pub struct Draft {
     /// The identifier that came with the request was replaced a moment ago, or its session ended while the
     /// request was under way.
     replaced: bool,
+    /// It asked to end a session that goes on under another identifier.
+    end_refused: bool,
     /// A session that this request ended; to be carried out.
     ending: Option<Origin>,
     /// What the handler asked for, in order.
@@ -103,6 +105,7 @@ impl Draft {
             origin: None,
             replaced: ended == Some(EndReason::Replaced),
             ending: None,
+            end_refused: false,
             ops: Vec::new(),
             view: SessionView(None),
         }
@@ -125,6 +128,7 @@ impl Draft {
             origin: Some(origin),
             replaced: false,
             ending: None,
+            end_refused: false,
             ops: Vec::new(),
         })
     }
@@ -275,6 +279,7 @@ impl Draft {
     /// Ends the session. What is written afterwards in this request starts a new one.
     pub fn terminate(&mut self) {
         self.ending = self.origin.take().or(self.ending.take());
+        self.end_refused = self.replaced && self.ending.is_none();
         self.ops.clear();
         self.view = SessionView(None);
     }

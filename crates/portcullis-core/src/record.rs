@@ -4,7 +4,7 @@
 //! the three numbers it needs itself ([`Timing`](crate::store::Timing)). All moments are told relative
 //! to the absolute deadline, which the store alone knows.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,9 @@ use crate::{Handle, UserId, elevation::Elevation};
 
 /// The format written today. A reader refuses what it does not know.
 const FORMAT: u8 = 1;
+
+/// Formats to come. Any other first byte is none of ours.
+const NEWER: RangeInclusive<u8> = FORMAT + 1..=15;
 
 /// Values by name, each in MessagePack.
 pub(crate) type Data = BTreeMap<String, ByteBuf>;
@@ -77,7 +80,7 @@ impl Record {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         match bytes.split_first() {
             Some((&FORMAT, rest)) => rmp_serde::from_slice(rest).map_err(|_| Unreadable::Damaged),
-            Some((format, _)) if *format > FORMAT => Err(Unreadable::Newer),
+            Some((format, _)) if NEWER.contains(format) => Err(Unreadable::Newer),
             _ => Err(Unreadable::Damaged),
         }
     }
@@ -142,8 +145,10 @@ mod tests {
         let mut bytes = record().encode().unwrap().to_vec();
         bytes[0] = FORMAT + 1;
         assert_eq!(Record::decode(&bytes), Err(Unreadable::Newer));
-        bytes[0] = 0;
-        assert_eq!(Record::decode(&bytes), Err(Unreadable::Damaged));
+        for first in [0, b'1', b'{', 0xff] {
+            bytes[0] = first;
+            assert_eq!(Record::decode(&bytes), Err(Unreadable::Damaged));
+        }
     }
 
     #[test]

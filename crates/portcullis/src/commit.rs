@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use portcullis_core::{
-    EndReason, Handle, SessionId, SessionKey, UserId,
+    DraftError, EndReason, Handle, SessionId, SessionKey, UserId,
     draft::{Change, Plan, Step},
     store::{
-        Activity, Committed, Created, Ended, Revision, StoreError, StoreErrorKind, Timing, Touched,
+        Activity, Committed, Created, Ended, Loaded, Revision, StoreError, StoreErrorKind, Timing,
+        Touched,
     },
 };
 use tokio::runtime::Handle as Runtime;
@@ -190,7 +191,15 @@ fn settle(
         Committed::Gone => refused(state),
         Committed::Conflict(stored) => {
             if let Some(mut used) = state.used() {
-                used.draft.rebase(&stored)?;
+                match used.draft.rebase(&stored) {
+                    Err(DraftError::Unusable(None)) => {
+                        let subject = used.draft.subject();
+                        state.note(EventKind::RecordDamaged, subject);
+                        drop(used);
+                        return refused(state);
+                    }
+                    other => other?,
+                }
             }
             Ok(Progress::Again)
         }
@@ -259,7 +268,12 @@ fn refused(state: &State) -> Result<Progress, SessionError> {
 }
 
 async fn end(state: &State, key: &SessionKey, reason: EndReason) -> Result<(), SessionError> {
-    let ended = state.config.store.end(key, reason).await?;
+    let store = &state.config.store;
+    let ended = store.end(key, reason).await?;
+    if ended == Ended::AlreadyGone && store.load(key).await? == Loaded::Ended(EndReason::Replaced) {
+        // It lives on under an identifier that this request does not know: nobody was signed out.
+        return refused(state).map(drop);
+    }
     let Some(mut used) = state.used() else {
         return Ok(());
     };

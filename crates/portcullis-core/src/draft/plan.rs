@@ -162,6 +162,9 @@ impl Draft {
     }
 
     fn step_from_nothing(&self) -> Result<Step, DraftError> {
+        if self.end_refused {
+            return Ok(Step::Refuse);
+        }
         let Some(view) = &self.view.0 else {
             return Ok(Step::Nothing);
         };

@@ -1,0 +1,481 @@
+//! The application under test: one small route for everything an application does with a session.
+//!
+//! What a handler does and how it ends are chosen apart: every route can be held before it answers, answer
+//! with any status and field, or panic. See [`Call`](crate::Call).
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    Extension, Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, Query, Request, State},
+    http::{HeaderName, StatusCode},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use hyper::body::Frame;
+use portcullis::{
+    Authenticated, Elevated, GuardLayer, Key, PassiveLayer, Scope, Session, SessionError, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Gates;
+
+/// A scope beside the general one.
+#[derive(Debug)]
+pub struct Payments;
+
+impl Scope for Payments {
+    const NAME: &'static str = "payments";
+}
+
+const CART: Key<Vec<u32>> = Key::new("cart");
+
+type Done = Result<StatusCode, SessionError>;
+const DONE: Done = Ok(StatusCode::NO_CONTENT);
+
+/// The routes, without a session layer around them.
+pub fn routes(gates: Gates) -> Router {
+    let passive = Router::new()
+        .route("/passive/session", get(look))
+        .route("/passive/put/{key}/{value}", post(put))
+        .route_layer(PassiveLayer::new());
+    let account = Router::new()
+        .route("/account", get(|| async { "account" }))
+        .route_layer(GuardLayer::authenticated());
+    let danger = Router::new()
+        .route(
+            "/danger",
+            get(|| async { "danger" }).post(|| async { "danger" }),
+        )
+        .route_layer(GuardLayer::elevated());
+    let payments = Router::new()
+        .route("/danger/payments", get(|| async { "payments" }))
+        .route_layer(GuardLayer::elevated_for::<Payments>());
+    Router::new()
+        .route(
+            "/public",
+            get(|| async { "public" }).post(|| async { "public" }),
+        )
+        .route("/session", get(look))
+        .route("/me", get(me).options(me))
+        .route("/maybe", get(maybe))
+        .route("/debug", get(debug))
+        .route("/cart", get(cart).post(add_to_cart))
+        .route("/put/{key}/{value}", post(put))
+        .route("/get/{key}", get(read))
+        .route("/key/{key}", delete(remove))
+        .route("/clear", post(clear))
+        .route("/number/{key}", get(number).post(count))
+        .route("/big/{key}/{bytes}", post(big))
+        .route("/login", post(login))
+        .route("/logout", post(logout))
+        .route("/regenerate", post(regenerate))
+        .route("/elevate", post(elevate))
+        .route("/elevate/payments", post(elevate_for_payments))
+        .route("/drop", post(drop_elevation))
+        .route("/transfer", post(transfer))
+        .route("/pay", post(pay))
+        .route("/everything", post(everything))
+        .route("/logout-and-put", post(logout_and_put))
+        .route("/clear-and-login", post(clear_and_login))
+        .route("/commit-between", post(commit_between))
+        .route("/commit-then-fail", post(commit_then_fail))
+        .route("/commit-ignored", post(commit_ignored))
+        .route("/commit-only", post(commit_only))
+        .route("/commit-only/ignored", post(commit_only_ignored))
+        .route("/commit-beside/{gate}", post(commit_beside))
+        .route("/own-changes", post(own_changes))
+        .route("/nested/read", post(nested_read))
+        .route("/nested/write", post(nested_write))
+        .route("/nested/panic", post(nested_panic))
+        .route("/late", get(late))
+        .route("/late/commit", get(late_commit))
+        .merge(passive)
+        .merge(account)
+        .merge(danger)
+        .merge(payments)
+        .layer(Extension(gates.clone()))
+        .layer(from_fn_with_state(gates, ending))
+}
+
+/// How a handler ends, as the test wants it.
+async fn ending(State(gates): State<Gates>, request: Request, next: Next) -> Response {
+    let wishes = request.headers().clone();
+    let wish = |name: &str| Some(wishes.get(name)?.to_str().expect("text"));
+    let (gate, status, panics) = (wish("test-gate"), wish("test-status"), wish("test-panic"));
+    let field = wish("test-field");
+    let mut response = next.run(request).await;
+    if let Some(name) = gate {
+        gates.named(name).pass().await;
+    }
+    if let Some(status) = status {
+        *response.status_mut() = status.parse().expect("a status");
+    }
+    if let Some((name, value)) = field.and_then(|field| field.split_once(": ")) {
+        let name: HeaderName = name.parse().expect("a name");
+        response
+            .headers_mut()
+            .append(name, value.parse().expect("a value"));
+    }
+    assert!(panics.is_none(), "the handler panics, as the test wants");
+    response
+}
+
+/// The session as the application sees it. All times in milliseconds before or after the present.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// The session's public name, if there is a session.
+    pub handle: Option<String>,
+    /// Its user.
+    pub user: Option<String>,
+    /// Why the session of the cookie ended.
+    pub ended: Option<String>,
+    /// The value `cart`.
+    pub cart: Vec<u32>,
+    /// Since the session began.
+    pub age: u64,
+    /// Since its user signed in.
+    pub authenticated: Option<u64>,
+    /// Since the last activity.
+    pub inactive: u64,
+    /// Until it ends without activity.
+    pub idle_left: u64,
+    /// Until it ends whatever happens.
+    pub absolute_left: u64,
+    /// Until the elevation ends.
+    pub elevated_left: Option<u64>,
+    /// Until the elevation for payments ends.
+    pub payments_left: Option<u64>,
+}
+
+async fn look(session: Session) -> Result<Json<Look>, SessionError> {
+    let now = session.now();
+    let since = |moment: Timestamp| millis(now.since(moment));
+    let until = |moment: Timestamp| millis(moment.since(now));
+    let mut look = Look {
+        user: session.user().map(|user| user.to_string()),
+        ended: session.ended().map(|reason| reason.as_str().to_owned()),
+        cart: session.get(CART)?.unwrap_or_default(),
+        elevated_left: session.elevated_until().map(until),
+        payments_left: session.elevated_until_for::<Payments>().map(until),
+        ..Look::default()
+    };
+    if let Some(info) = session.info() {
+        look.handle = Some(info.handle.to_string());
+        look.age = since(info.created_at);
+        look.authenticated = info.authenticated_at.map(since);
+        look.inactive = since(info.last_active_at);
+        look.idle_left = until(info.idle_deadline);
+        look.absolute_left = until(info.absolute_deadline);
+    }
+    Ok(Json(look))
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).expect("a short time")
+}
+
+async fn me(signed_in: Authenticated) -> String {
+    signed_in.user().to_string()
+}
+
+async fn maybe(
+    session: Option<Session>,
+    signed_in: Option<Authenticated>,
+    elevated: Option<Elevated>,
+) -> String {
+    let (session, signed_in, elevated) =
+        (session.is_some(), signed_in.is_some(), elevated.is_some());
+    format!("session {session}, signed in {signed_in}, elevated {elevated}")
+}
+
+async fn debug(
+    session: Session,
+    signed_in: Option<Authenticated>,
+    elevated: Option<Elevated>,
+    request: Request,
+) -> String {
+    let late = session.insert("", 0);
+    format!(
+        "{session:?} {signed_in:?} {elevated:?} {:?} {:?} {late:?} {:?} {:#?}",
+        session.info(),
+        session.user(),
+        session.ended(),
+        request.extensions()
+    )
+}
+
+async fn cart(session: Session) -> Result<Json<Vec<u32>>, SessionError> {
+    Ok(Json(session.get(CART)?.unwrap_or_default()))
+}
+
+#[derive(Deserialize)]
+struct Item {
+    item: u32,
+}
+
+async fn add_to_cart(session: Session, Query(Item { item }): Query<Item>) -> Done {
+    session.update(CART, move |cart| cart.push(item))?;
+    DONE
+}
+
+async fn put(session: Session, Path((key, value)): Path<(String, String)>) -> Done {
+    session.insert(key, value)?;
+    DONE
+}
+
+async fn read(session: Session, Path(key): Path<String>) -> Result<Response, SessionError> {
+    let value: Option<String> = session.get(key)?;
+    Ok(value.ok_or(StatusCode::NOT_FOUND).into_response())
+}
+
+async fn remove(session: Session, Path(key): Path<String>) -> Result<String, SessionError> {
+    Ok(session.remove(key)?.to_string())
+}
+
+async fn clear(session: Session) -> Done {
+    session.clear()?;
+    DONE
+}
+
+async fn number(session: Session, Path(key): Path<String>) -> Result<String, SessionError> {
+    let number: Option<u64> = session.get(key)?;
+    Ok(format!("{number:?}"))
+}
+
+async fn count(session: Session, Path(key): Path<String>) -> Done {
+    session.update(key, |number: &mut u64| *number += 1)?;
+    DONE
+}
+
+async fn big(session: Session, Path((key, bytes)): Path<(String, usize)>) -> Done {
+    session.insert(key, "x".repeat(bytes))?;
+    DONE
+}
+
+#[derive(Deserialize)]
+struct Who {
+    user: String,
+}
+
+async fn login(session: Session, Query(Who { user }): Query<Who>) -> Done {
+    session.authenticate(user)?;
+    DONE
+}
+
+async fn clear_and_login(session: Session, Query(Who { user }): Query<Who>) -> Done {
+    session.clear()?;
+    session.authenticate(user)?;
+    DONE
+}
+
+async fn logout(session: Session) -> Done {
+    session.terminate()?;
+    DONE
+}
+
+async fn regenerate(session: Session) -> Done {
+    session.regenerate()?;
+    DONE
+}
+
+async fn elevate(session: Session) -> Done {
+    session.elevate()?;
+    DONE
+}
+
+async fn elevate_for_payments(session: Session) -> Done {
+    session.elevate_for::<Payments>()?;
+    DONE
+}
+
+async fn drop_elevation(session: Session) -> Result<String, SessionError> {
+    Ok(session.drop_elevation()?.to_string())
+}
+
+async fn transfer(elevated: Elevated) -> String {
+    elevated.user().to_string()
+}
+
+async fn pay(elevated: Elevated<Payments>) -> String {
+    elevated.user().to_string()
+}
+
+/// Changes the identifier in every way there is, more than once; then signs out if the query says so.
+async fn everything(session: Session, Query(query): Query<BTreeMap<String, String>>) -> Done {
+    for _ in 0..3 {
+        session.regenerate()?;
+    }
+    session.authenticate("alice")?;
+    session.elevate()?;
+    session.drop_elevation()?;
+    session.insert("a", "b")?;
+    if query.contains_key("logout") {
+        session.terminate()?;
+    }
+    DONE
+}
+
+async fn logout_and_put(session: Session) -> Done {
+    session.terminate()?;
+    session.insert("flash", "signed out")?;
+    DONE
+}
+
+async fn commit_between(session: Session) -> Done {
+    session.regenerate()?;
+    session.insert("before", "1")?;
+    session.commit().await?;
+    session.insert("after", "2")?;
+    DONE
+}
+
+async fn commit_then_fail(session: Session) -> Result<StatusCode, SessionError> {
+    session.insert("before", "1")?;
+    session.commit().await?;
+    session.insert("after", "2")?;
+    Ok(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+async fn commit_ignored(session: Session) -> Done {
+    session.insert("before", "1")?;
+    // What becomes of it is left to the layer.
+    let _ = session.commit().await;
+    session.insert("after", "2")?;
+    DONE
+}
+
+async fn commit_only(session: Session) -> Done {
+    session.insert("before", "1")?;
+    session.commit().await?;
+    DONE
+}
+
+async fn commit_only_ignored(session: Session) -> Done {
+    session.insert("before", "1")?;
+    let _ = session.commit().await;
+    DONE
+}
+
+/// Changes the session while another task of the same request commits it.
+async fn commit_beside(
+    session: Session,
+    Extension(gates): Extension<Gates>,
+    Path(gate): Path<String>,
+) -> Result<String, SessionError> {
+    session.insert("before", "1")?;
+    let mut commit = pin!(session.commit());
+    let begun = poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx))).await;
+    let beside = session.insert("beside", "2");
+    gates.named(&gate).pass().await;
+    if begun.is_pending() {
+        commit.await?;
+    }
+    Ok(format!("{beside:?}"))
+}
+
+async fn own_changes(session: Session) -> Result<String, SessionError> {
+    session.insert("a", "1")?;
+    let inserted: Option<String> = session.get("a")?;
+    let removed = session.remove("a")?;
+    let gone: Option<String> = session.get("a")?;
+    session.authenticate("alice")?;
+    let user = session.user();
+    session.elevate()?;
+    let elevated = session.elevated_until().is_some();
+    session.terminate()?;
+    let (nobody, info) = (session.user(), session.info().is_some());
+    Ok(format!(
+        "{inserted:?} {removed} {gone:?} {user:?} {elevated} {nobody:?} {info}"
+    ))
+}
+
+async fn nested_read(session: Session) -> Result<String, SessionError> {
+    let (inner, (told, hear)) = (session.clone(), std::sync::mpsc::channel());
+    session.update(CART, move |cart| {
+        let seen = (inner.get(CART).ok(), inner.user(), inner.contains("cart"));
+        cart.push(9);
+        // The receiver is gone when the change is applied once more.
+        let _ = told.send(format!("{seen:?}"));
+    })?;
+    Ok(hear.try_recv().expect("the function ran"))
+}
+
+async fn nested_write(session: Session) -> Result<String, SessionError> {
+    let (inner, (told, hear)) = (session.clone(), std::sync::mpsc::channel());
+    session.update(CART, move |cart| {
+        cart.push(9);
+        let refused = [
+            inner.insert("inner", 1),
+            inner.update("inner", |n: &mut u32| *n += 1),
+            inner.remove("inner").map(drop),
+            inner.authenticate("mallory"),
+            inner.terminate(),
+        ];
+        let all = refused
+            .iter()
+            .all(|result| matches!(result, Err(SessionError::InsideUpdate)));
+        let _ = told.send(all);
+    })?;
+    Ok(format!(
+        "all refused: {}",
+        hear.try_recv().expect("the function ran")
+    ))
+}
+
+async fn nested_panic(session: Session) -> Done {
+    session.insert("a", "b")?;
+    session.update(CART, |_| panic!("the function panics, as the test wants"))?;
+    DONE
+}
+
+/// The session is changed when the head of the response has left.
+async fn late(session: Session) -> Response {
+    body_of(async move {
+        let results = [
+            session.insert("late", "x"),
+            session.authenticate("mallory"),
+            session.regenerate(),
+            session.terminate(),
+        ];
+        format!("{results:?}")
+    })
+}
+
+/// The session is committed when the head of the response has left.
+async fn late_commit(session: Session) -> Response {
+    body_of(async move { format!("{:?}", session.commit().await) })
+}
+
+/// A body that is made when it is asked for.
+fn body_of(text: impl Future<Output = String> + Send + 'static) -> Response {
+    Body::new(LateBody(Some(Box::pin(text)))).into_response()
+}
+
+struct LateBody(Option<Pin<Box<dyn Future<Output = String> + Send>>>);
+
+impl hyper::body::Body for LateBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(text) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let text = ready!(text.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(Some(Ok(Frame::data(text.into()))))
+    }
+}

@@ -1,0 +1,57 @@
+//! An audit that remembers.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use portcullis::{Audit, Event, EventKind};
+use tokio::{sync::Notify, time::timeout};
+
+/// Remembers every event. Clones share them.
+#[derive(Clone, Default)]
+pub struct CapturedAudit {
+    events: Arc<Mutex<Vec<Event>>>,
+    arrived: Arc<Notify>,
+}
+
+impl CapturedAudit {
+    /// The events since the last time somebody took them.
+    pub fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut self.events.lock().expect("events"))
+    }
+
+    /// What happened since the last time somebody took the events.
+    pub fn take_kinds(&self) -> Vec<EventKind> {
+        self.take().into_iter().map(|event| event.kind).collect()
+    }
+
+    /// Whether there is an event of this kind among those not taken.
+    pub fn has(&self, kind: &EventKind) -> bool {
+        let events = self.events.lock().expect("events");
+        events.iter().any(|event| event.kind == *kind)
+    }
+
+    /// Returns when there is an event of this kind: what happens after the response.
+    pub async fn until(&self, kind: EventKind) {
+        let wait = async {
+            loop {
+                let arrived = self.arrived.notified();
+                if self.has(&kind) {
+                    return;
+                }
+                arrived.await;
+            }
+        };
+        let found = timeout(Duration::from_secs(10), wait).await;
+        assert!(found.is_ok(), "no event {kind:?} but {:?}", self.take());
+    }
+}
+
+impl Audit for CapturedAudit {
+    fn record(&self, event: &Event) {
+        self.events.lock().expect("events").push(event.clone());
+        // One test waits at a time, and it may not have begun to.
+        self.arrived.notify_one();
+    }
+}

@@ -1,0 +1,183 @@
+//! The stores the suites run on, each with a way to let time pass.
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use portcullis::{ManualClock, MemoryStore, RedisStore, Store};
+use portcullis_redis::testing::TestServer;
+
+/// A store of one's own for one test.
+pub trait Backend: Sized + Send + Sync + 'static {
+    /// The store's type.
+    type Store: Store + Clone + Debug;
+
+    /// An empty one.
+    fn start() -> impl Future<Output = Self> + Send;
+
+    /// The store. Clones of it hold the same sessions.
+    fn store(&self) -> Self::Store;
+
+    /// A store as another server of the same site would open it.
+    fn other_store(&self) -> impl Future<Output = Self::Store> + Send;
+
+    /// Lets `by` pass, as far as sessions are concerned.
+    fn advance(&self, by: Duration);
+
+    /// How many sessions are live.
+    fn live(&self) -> usize;
+
+    /// All that the store holds, as far as one can look inside.
+    fn contents(&self) -> Vec<u8>;
+}
+
+/// [`MemoryStore`], with a clock that stands still until it is told to move.
+pub struct Memory {
+    clock: ManualClock,
+    store: MemoryStore,
+}
+
+impl Memory {
+    /// With room for so many sessions.
+    pub fn with_capacity(capacity: usize) -> Self {
+        let clock = ManualClock::new();
+        let store = MemoryStore::with_clock(&clock).with_capacity(capacity);
+        Self { clock, store }
+    }
+}
+
+impl Backend for Memory {
+    type Store = MemoryStore;
+
+    async fn start() -> Self {
+        Self::with_capacity(100_000)
+    }
+
+    fn store(&self) -> MemoryStore {
+        self.store.clone()
+    }
+
+    async fn other_store(&self) -> MemoryStore {
+        self.store.clone()
+    }
+
+    fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    fn live(&self) -> usize {
+        self.store.live()
+    }
+
+    fn contents(&self) -> Vec<u8> {
+        format!("{:?}", self.store).into_bytes()
+    }
+}
+
+/// [`RedisStore`] on a server of its own.
+pub struct Redis {
+    server: TestServer,
+    store: RedisStore,
+}
+
+/// As long as it can be, so that a machine under load is no outage.
+const PATIENT: Duration = Duration::from_secs(10);
+
+impl Redis {
+    /// With further options of the server.
+    pub async fn with_options(options: &[&str]) -> Self {
+        Self::on(TestServer::start_with(options), PATIENT).await
+    }
+
+    /// With the store's own bound on every wait.
+    pub async fn with_default_wait(options: &[&str]) -> Self {
+        let server = TestServer::start_with(options);
+        let store = RedisStore::connect(server.url()).await.expect("Redis");
+        Self { server, store }
+    }
+
+    async fn on(server: TestServer, wait: Duration) -> Self {
+        let store = Self::open(&server, wait).await;
+        Self { server, store }
+    }
+
+    async fn open(server: &TestServer, wait: Duration) -> RedisStore {
+        let builder = RedisStore::builder(server.url()).wait(wait);
+        builder.connect().await.expect("Redis")
+    }
+
+    /// The server.
+    pub fn server(&self) -> &TestServer {
+        &self.server
+    }
+
+    /// The server, to be killed.
+    pub fn server_mut(&mut self) -> &mut TestServer {
+        &mut self.server
+    }
+
+    /// Changes a setting of the server.
+    pub fn configure(&self, setting: &str, value: &str) {
+        let answer = self.server.cli(&["CONFIG", "SET", setting, value]);
+        assert_eq!(answer.text(), "OK");
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> Vec<String> {
+        self.server.cli(&["KEYS", "*"]).texts()
+    }
+
+    /// How often sessions were read and scripts run since the last time somebody asked.
+    pub fn take_commands(&self) -> Vec<(String, u64)> {
+        let text = self.server.cli(&["INFO", "commandstats"]).text();
+        self.server.cli(&["CONFIG", "RESETSTAT"]);
+        let mut commands: Vec<_> = text
+            .lines()
+            .filter_map(|line| {
+                let (name, numbers) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+                let calls = numbers.split(',').next()?.parse().ok()?;
+                Some((name.to_owned(), calls))
+            })
+            .filter(|(name, _)| ["get", "eval", "evalsha"].contains(&name.as_str()))
+            .collect();
+        commands.sort();
+        commands
+    }
+}
+
+impl Backend for Redis {
+    type Store = RedisStore;
+
+    async fn start() -> Self {
+        Self::with_options(&[]).await
+    }
+
+    fn store(&self) -> RedisStore {
+        self.store.clone()
+    }
+
+    async fn other_store(&self) -> RedisStore {
+        Self::open(&self.server, PATIENT).await
+    }
+
+    fn advance(&self, by: Duration) {
+        self.server.age_sessions(by);
+    }
+
+    fn live(&self) -> usize {
+        let is_live = |key: &&String| self.server.cli(&["GETRANGE", key, "0", "0"]).text() == "1";
+        self.keys().iter().filter(is_live).count()
+    }
+
+    fn contents(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for key in self.keys() {
+            all.extend_from_slice(key.as_bytes());
+            all.push(b'\n');
+            if let portcullis_redis::testing::Answer::Bytes(value) = self.server.cli(&["GET", &key])
+            {
+                all.extend_from_slice(&value);
+            }
+            all.push(b'\n');
+        }
+        all
+    }
+}

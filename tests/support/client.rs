@@ -1,0 +1,269 @@
+//! A browser, as far as sessions are concerned.
+
+use std::{
+    collections::BTreeMap,
+    future::{Future, IntoFuture},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::{HeaderName, HeaderValue, Method, Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpStream,
+    task::{JoinError, JoinHandle},
+    time::timeout,
+};
+
+use crate::{COOKIE, Gate, Gates, Look, Reply};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A browser with its cookies. Clones are tabs of it; a [`fork`](Self::fork) has cookies of its own.
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    gates: Gates,
+    jar: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+impl Client {
+    /// A browser without cookies that visits the server at `address`.
+    pub fn new(address: SocketAddr, gates: Gates) -> Self {
+        Self {
+            address,
+            gates,
+            jar: Arc::default(),
+        }
+    }
+
+    /// `GET`.
+    pub fn get(&self, target: &str) -> Call {
+        self.call(Method::GET, target)
+    }
+
+    /// `POST`.
+    pub fn post(&self, target: &str) -> Call {
+        self.call(Method::POST, target)
+    }
+
+    /// Any method.
+    pub fn call(&self, method: Method, target: &str) -> Call {
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = method;
+        *request.uri_mut() = target.parse().expect("a target");
+        Call {
+            client: self.clone(),
+            request,
+            takes_cookies: true,
+        }
+    }
+
+    /// The session as the application sees it. Is no activity.
+    pub async fn look(&self) -> Look {
+        self.get("/passive/session").await.is(200).json()
+    }
+
+    /// The value of the session cookie.
+    #[track_caller]
+    pub fn id(&self) -> String {
+        let jar = self.jar.lock().expect("the jar");
+        jar.get(COOKIE).expect("a session cookie").clone()
+    }
+
+    /// Whether there is a session cookie.
+    pub fn has_cookie(&self) -> bool {
+        self.jar.lock().expect("the jar").contains_key(COOKIE)
+    }
+
+    /// Takes this identifier for the session cookie: one that was planted, copied or kept.
+    #[must_use]
+    pub fn with_id(self, id: &str) -> Self {
+        let mut jar = self.jar.lock().expect("the jar");
+        jar.insert(COOKIE.to_owned(), id.to_owned());
+        drop(jar);
+        self
+    }
+
+    /// Another browser with the cookies that this one has now.
+    pub fn fork(&self) -> Self {
+        let jar = self.jar.lock().expect("the jar").clone();
+        Self {
+            jar: Arc::new(Mutex::new(jar)),
+            ..self.clone()
+        }
+    }
+
+    /// The same browser at another server of the same site.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self {
+            address,
+            ..self.clone()
+        }
+    }
+
+    fn cookies(&self) -> Option<HeaderValue> {
+        let jar = self.jar.lock().expect("the jar");
+        let pairs: Vec<_> = jar
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let line = Some(pairs.join("; ")).filter(|line| !line.is_empty())?;
+        Some(line.parse().expect("cookies"))
+    }
+
+    fn take(&self, reply: &Reply) {
+        let mut jar = self.jar.lock().expect("the jar");
+        for cookie in reply.set_cookies() {
+            if cookie.removes() {
+                jar.remove(&cookie.name);
+            } else {
+                jar.insert(cookie.name, cookie.value);
+            }
+        }
+    }
+}
+
+/// A request that is about to be sent. Awaiting it sends it.
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Call {
+    client: Client,
+    request: Request<Full<bytes::Bytes>>,
+    takes_cookies: bool,
+}
+
+impl Call {
+    /// With this field, besides others of its name.
+    pub fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+        let value = HeaderValue::from_bytes(value.as_ref()).expect("a field");
+        self.request
+            .headers_mut()
+            .append(HeaderName::from_static(name), value);
+        self
+    }
+
+    /// With this body.
+    pub fn body(mut self, body: impl Into<bytes::Bytes>) -> Self {
+        *self.request.body_mut() = Full::new(body.into());
+        self
+    }
+
+    /// With this `Cookie` field instead of the browser's cookies. May be called more than once.
+    pub fn raw_cookie(mut self, field: impl AsRef<[u8]>) -> Self {
+        self.takes_cookies = false;
+        self.header("cookie", field)
+    }
+
+    /// The handler has done its work and waits at `gate` before it answers.
+    pub fn held_at(self, gate: &Gate) -> Self {
+        let name = self.client.gates.put(gate);
+        self.header("test-gate", name)
+    }
+
+    /// The handler does its work and then answers with this status.
+    pub fn answered(self, status: u16) -> Self {
+        self.header("test-status", status.to_string())
+    }
+
+    /// The handler does its work and then panics.
+    pub fn panicking(self) -> Self {
+        self.header("test-panic", "1")
+    }
+
+    /// The response has this field, set by the handler.
+    pub fn with_response_field(self, field: &str) -> Self {
+        self.header("test-field", field)
+    }
+
+    /// Sends it now; the answer can be waited for later.
+    pub fn start(self) -> Flight {
+        Flight(tokio::spawn(self.send()))
+    }
+
+    /// Sends it, and expects that the server breaks the connection.
+    pub async fn breaks(self) {
+        let result = self.send().await;
+        assert!(result.is_err(), "{result:?}");
+    }
+
+    /// The cookies are those of the moment this is called.
+    fn send(self) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static {
+        let Self {
+            client,
+            mut request,
+            takes_cookies,
+        } = self;
+        let headers = request.headers_mut();
+        if !headers.contains_key(header::HOST) {
+            headers.insert(header::HOST, HeaderValue::from_static("shop.example"));
+        }
+        if let Some(cookies) = client.cookies().filter(|_| takes_cookies) {
+            headers.insert(header::COOKIE, cookies);
+        }
+        async move {
+            let exchanged = exchange(client.address, request);
+            // Longer than anything takes that works.
+            let reply = timeout(Duration::from_secs(20), exchanged).await??;
+            client.take(&reply);
+            Ok(reply)
+        }
+    }
+}
+
+impl IntoFuture for Call {
+    type Output = Reply;
+    type IntoFuture = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let sent = self.send();
+        Box::pin(async { sent.await.expect("an answer") })
+    }
+}
+
+/// A request under way.
+pub struct Flight(JoinHandle<Result<Reply, Failure>>);
+
+impl Flight {
+    /// Its answer.
+    pub async fn reply(self) -> Reply {
+        self.0.await.expect("a client").expect("an answer")
+    }
+
+    /// The client goes away.
+    pub async fn disconnect(self) {
+        self.0.abort();
+        assert!(
+            self.0
+                .await
+                .is_err_and(|error: JoinError| error.is_cancelled())
+        );
+    }
+}
+
+/// One request over a connection of its own, which ends with this future.
+async fn exchange(
+    address: SocketAddr,
+    request: Request<Full<bytes::Bytes>>,
+) -> Result<Reply, Failure> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let talk = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Reply::new(head.status, head.headers, body))
+    };
+    tokio::pin!(talk);
+    tokio::select! {
+        biased;
+        reply = &mut talk => reply,
+        closed = connection => match closed {
+            Ok(()) => talk.await,
+            Err(error) => Err(error.into()),
+        },
+    }
+}

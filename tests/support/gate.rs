@@ -1,0 +1,98 @@
+//! Points at which a test can hold a request, so that races happen in the order the test wants.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{sync::Semaphore, time::timeout};
+
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Holds whoever comes to it until it is opened. Clones are the same gate.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    arrived: Semaphore,
+    abandoned: Semaphore,
+    open: Semaphore,
+}
+
+impl Gate {
+    /// A closed gate.
+    pub fn closed() -> Self {
+        let none = || Semaphore::new(0);
+        Self(Arc::new(Inner {
+            arrived: none(),
+            abandoned: none(),
+            open: none(),
+        }))
+    }
+
+    /// Waits in front of the gate until it is opened.
+    pub async fn pass(&self) {
+        self.0.arrived.add_permits(1);
+        // A semaphore that is closed is a gate that is open.
+        let _ = self.watch(self.0.open.acquire()).await;
+    }
+
+    /// Does `work`, and takes note should it be given up.
+    pub(crate) async fn watch<F: Future>(&self, work: F) -> F::Output {
+        let mut given_up = GivenUp(Some(&self.0.abandoned));
+        let output = work.await;
+        given_up.0 = None;
+        output
+    }
+
+    /// Returns when somebody has come to the gate. Each arrival counts once.
+    pub async fn reached(&self) {
+        take(&self.0.arrived, "nobody came to the gate").await;
+    }
+
+    /// Returns when somebody has gone away without passing.
+    pub async fn abandoned(&self) {
+        take(&self.0.abandoned, "nobody left the gate").await;
+    }
+
+    /// Lets pass whoever waits and whoever comes.
+    pub fn open(&self) {
+        self.0.open.close();
+    }
+}
+
+async fn take(semaphore: &Semaphore, otherwise: &str) {
+    let permit = timeout(PATIENCE, semaphore.acquire()).await;
+    permit.expect(otherwise).expect("never closed").forget();
+}
+
+struct GivenUp<'a>(Option<&'a Semaphore>);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if let Some(abandoned) = self.0 {
+            abandoned.add_permits(1);
+        }
+    }
+}
+
+/// Gates that requests name in a header. Clones are the same gates.
+#[derive(Clone, Default)]
+pub struct Gates(Arc<Mutex<HashMap<String, Gate>>>);
+
+impl Gates {
+    /// Gives the gate a name.
+    pub(crate) fn put(&self, gate: &Gate) -> String {
+        let mut gates = self.0.lock().expect("gates");
+        let name = gates.len().to_string();
+        gates.insert(name.clone(), gate.clone());
+        name
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Gate {
+        self.0.lock().expect("gates")[name].clone()
+    }
+}

@@ -1,0 +1,191 @@
+//! A store whose operations can be counted, held and made to fail.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use portcullis::{EndReason, Store, StoreError, StoreErrorKind, Timestamp};
+use portcullis_core::{
+    SessionKey,
+    store::{Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Revision, Touched},
+};
+
+use crate::Gate;
+
+/// A kind of operation of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    /// [`Store::load`].
+    Load,
+    /// [`Store::create`].
+    Create,
+    /// [`Store::commit`].
+    Commit,
+    /// [`Store::replace`].
+    Replace,
+    /// [`Store::touch`].
+    Touch,
+    /// [`Store::end`].
+    End,
+}
+
+/// A side of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The store does not know of it yet.
+    Before,
+    /// The store has done it, the caller does not know yet.
+    After,
+}
+
+/// Wraps a store. Clones share what was asked of it and what it is to do.
+#[derive(Clone)]
+pub struct ProbeStore<S> {
+    inner: S,
+    probe: Arc<Mutex<Probe>>,
+}
+
+#[derive(Default)]
+struct Probe {
+    calls: Vec<Op>,
+    gates: Vec<(Op, Moment, Gate)>,
+    faults: Vec<(Op, Moment)>,
+    down: bool,
+}
+
+impl<S> ProbeStore<S> {
+    /// Wraps `inner`.
+    pub fn new(inner: S) -> Self {
+        Self {
+            inner,
+            probe: Arc::default(),
+        }
+    }
+
+    /// The store inside.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// What was asked of the store since the last time somebody looked.
+    pub fn take_calls(&self) -> Vec<Op> {
+        self.with(|probe| std::mem::take(&mut probe.calls))
+    }
+
+    /// Holds the next operation of this kind.
+    pub fn hold(&self, op: Op, moment: Moment) -> Gate {
+        self.hold_each(op, moment, 1)
+    }
+
+    /// Holds the next `count` operations of this kind at one gate.
+    pub fn hold_each(&self, op: Op, moment: Moment, count: usize) -> Gate {
+        let gate = Gate::closed();
+        self.with(|probe| {
+            let holds = std::iter::repeat_n((op, moment, gate.clone()), count);
+            probe.gates.extend(holds);
+        });
+        gate
+    }
+
+    /// Lets the next operation of this kind fail: before the store learns of it, or after it was done.
+    pub fn fail(&self, op: Op, moment: Moment) {
+        self.with(|probe| probe.faults.push((op, moment)));
+    }
+
+    /// From now on, or until further notice, no operation reaches the store.
+    pub fn set_down(&self, down: bool) {
+        self.with(|probe| probe.down = down);
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Probe) -> T) -> T {
+        f(&mut self.probe.lock().expect("the probe"))
+    }
+
+    async fn around<T>(
+        &self,
+        op: Op,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.with(|probe| probe.calls.push(op));
+        self.at(op, Moment::Before).await?;
+        let result = work.await;
+        self.at(op, Moment::After).await?;
+        result
+    }
+
+    async fn at(&self, op: Op, moment: Moment) -> Result<(), StoreError> {
+        let gate = self.with(|probe| {
+            let mut gates = probe.gates.iter();
+            let found = gates.position(|(kind, at, _)| (*kind, *at) == (op, moment))?;
+            Some(probe.gates.remove(found).2)
+        });
+        if let Some(gate) = gate {
+            gate.pass().await;
+        }
+        let fails = self.with(|probe| {
+            let mut faults = probe.faults.iter();
+            let found = faults.position(|fault| *fault == (op, moment));
+            found.map(|at| probe.faults.remove(at)).is_some() || probe.down
+        });
+        if fails {
+            return Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "store-internal.example:6379 does not answer",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl<S: Store> Store for ProbeStore<S> {
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+        self.around(Op::Load, self.inner.load(key)).await
+    }
+
+    async fn create(
+        &self,
+        key: &SessionKey,
+        payload: Bytes,
+        limits: Limits,
+    ) -> Result<Created, StoreError> {
+        let work = self.inner.create(key, payload, limits);
+        self.around(Op::Create, work).await
+    }
+
+    async fn commit(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        activity: Activity,
+    ) -> Result<Committed, StoreError> {
+        let work = self.inner.commit(key, expected, payload, activity);
+        self.around(Op::Commit, work).await
+    }
+
+    async fn replace(
+        &self,
+        old: &SessionKey,
+        new: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        deadline: Deadline,
+    ) -> Result<Committed, StoreError> {
+        let work = self.inner.replace(old, new, expected, payload, deadline);
+        self.around(Op::Replace, work).await
+    }
+
+    async fn touch(&self, key: &SessionKey) -> Result<Touched, StoreError> {
+        self.around(Op::Touch, self.inner.touch(key)).await
+    }
+
+    async fn end(&self, key: &SessionKey, reason: EndReason) -> Result<Ended, StoreError> {
+        self.around(Op::End, self.inner.end(key, reason)).await
+    }
+}

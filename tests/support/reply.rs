@@ -1,0 +1,131 @@
+//! What a client got.
+
+use std::panic::Location;
+
+use http::{HeaderMap, StatusCode, header::SET_COOKIE};
+use serde::de::DeserializeOwned;
+
+use crate::SetCookie;
+
+/// A response, with what tests say about it. All checks panic where the test made them.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Reply {
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: String) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// The body.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// The fields of this name, joined as HTTP joins them; empty if there is none.
+    pub fn header(&self, name: &str) -> String {
+        let values: Vec<_> = self
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().expect("text"))
+            .collect();
+        values.join(", ")
+    }
+
+    /// All fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body, read.
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        match serde_json::from_str(&self.body) {
+            Ok(value) => value,
+            Err(error) => panic!("{error} in {self:?}"),
+        }
+    }
+
+    /// It has this status.
+    #[track_caller]
+    pub fn is(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self
+    }
+
+    /// It is a problem document of this status and type that says nothing of the server.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, code: &str) -> &Self {
+        self.is(status);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let document: serde_json::Value = self.json();
+        assert_eq!(document["type"], format!("urn:portcullis:problem:{code}"));
+        assert_eq!(document["status"], status);
+        let members: Vec<_> = document.as_object().expect("an object").keys().collect();
+        assert_eq!(members, ["detail", "status", "title", "type"]);
+        for inner in [
+            "redis",
+            "127.0.0.1",
+            "store-internal",
+            "6379",
+            "portcullis::",
+            "rmp",
+        ] {
+            assert!(!self.body.contains(inner), "{inner} in {}", self.body);
+        }
+        self
+    }
+
+    /// The `Set-Cookie` fields.
+    pub fn set_cookies(&self) -> Vec<SetCookie> {
+        let fields = self.headers.get_all(SET_COOKIE).iter();
+        fields
+            .map(|field| SetCookie::parse(field.to_str().expect("text")))
+            .collect()
+    }
+
+    /// Its only `Set-Cookie`.
+    #[track_caller]
+    pub fn set_cookie(&self) -> SetCookie {
+        let mut cookies = self.set_cookies();
+        let caller = Location::caller();
+        assert_eq!(cookies.len(), 1, "{caller}: {self:?}");
+        cookies.remove(0)
+    }
+
+    /// It leaves the browser's cookies as they are.
+    #[track_caller]
+    pub fn keeps_the_cookie(&self) -> &Self {
+        assert_eq!(self.set_cookies(), [], "{self:?}");
+        self
+    }
+
+    /// It hands out this identifier, and that is the only cookie in it.
+    #[track_caller]
+    pub fn new_id(&self) -> String {
+        let cookie = self.set_cookie();
+        assert!(!cookie.removes() && !cookie.value.is_empty(), "{self:?}");
+        cookie.value
+    }
+
+    /// It tells the browser to forget the cookie, and that is the only cookie in it.
+    #[track_caller]
+    pub fn removes_the_cookie(&self) -> &Self {
+        let cookie = self.set_cookie();
+        assert!(cookie.removes() && cookie.value.is_empty(), "{self:?}");
+        self
+    }
+}

@@ -1,0 +1,170 @@
+//! A store, an application on it, and what watches both.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use portcullis::{SessionLayer, Store};
+use portcullis_core::{
+    SessionId,
+    store::{Activity, Committed, Loaded, Revision, Stored},
+};
+
+use crate::{Backend, CapturedAudit, Client, Gate, Gates, ProbeStore, Server, routes};
+
+/// The name of the session cookie.
+pub const COOKIE: &str = "__Host-Http-id";
+
+/// A store, an application on it, and what watches both.
+pub struct World<B: Backend> {
+    server: Server,
+    gates: Gates,
+    departures: Gate,
+    /// What the application is configured with, to serve it once more.
+    pub layer: SessionLayer,
+    /// The store as the application uses it.
+    pub store: ProbeStore<B::Store>,
+    /// What the application's audit was told.
+    pub audit: CapturedAudit,
+    /// The store's own controls.
+    pub backend: B,
+}
+
+impl<B: Backend> World<B> {
+    /// Everything as it is by default.
+    pub async fn start() -> Self {
+        Self::with(|layer| layer).await
+    }
+
+    /// The layer configured otherwise.
+    pub async fn with(configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
+        Self::on(B::start().await, configure).await
+    }
+
+    /// On a store that exists.
+    pub async fn on(backend: B, configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
+        let (store, audit) = (ProbeStore::new(backend.store()), CapturedAudit::default());
+        let layer = configure(SessionLayer::new(store.clone()).audit(audit.clone()));
+        let gates = Gates::default();
+        let departures = Gate::closed();
+        let routes = routes(gates.clone()).layer(layer.clone());
+        let watched = routes.layer(from_fn_with_state(departures.clone(), watch));
+        let server = Server::of_router(watched).await;
+        Self {
+            server,
+            gates,
+            departures,
+            layer,
+            store,
+            audit,
+            backend,
+        }
+    }
+
+    /// A new browser.
+    pub fn client(&self) -> Client {
+        Client::new(self.server.address(), self.gates.clone())
+    }
+
+    /// A gate for a handler that takes its name.
+    pub fn gate(&self) -> (Gate, String) {
+        let gate = Gate::closed();
+        let name = self.gates.put(&gate);
+        (gate, name)
+    }
+
+    /// A browser in which `user` is signed in. The audit and the store have forgotten how.
+    pub async fn signed_in(&self, user: &str) -> Client {
+        let client = self.client();
+        let reply = client.post(&format!("/login?user={user}")).await;
+        reply.is(204).new_id();
+        self.forget();
+        client
+    }
+
+    /// A browser with the session of a stranger who has `items` in the cart.
+    pub async fn shopping(&self, items: &[u32]) -> Client {
+        let client = self.client();
+        for item in items {
+            client.post(&format!("/cart?item={item}")).await.is(204);
+        }
+        self.forget();
+        client
+    }
+
+    /// Returns when the server has noticed that a client went away.
+    pub async fn departed(&self) {
+        self.departures.abandoned().await;
+    }
+
+    /// Forgets what was asked of the store and told to the audit.
+    pub fn forget(&self) {
+        self.store.take_calls();
+        self.audit.take();
+    }
+
+    /// Lets time pass for sessions.
+    pub fn advance(&self, by: Duration) {
+        self.backend.advance(by);
+    }
+
+    /// Another server of the same site, with a connection of its own to the store.
+    pub async fn another_server(&self) -> Server {
+        let layer = SessionLayer::new(self.backend.other_store().await);
+        Server::of_router(routes(self.gates.clone()).layer(layer)).await
+    }
+
+    /// A server for other routes, with the session layer around them.
+    pub async fn serving(&self, routes: Router) -> (Server, Client) {
+        let server = Server::of_router(routes.layer(self.layer.clone())).await;
+        let client = Client::new(server.address(), self.gates.clone());
+        (server, client)
+    }
+
+    /// A browser that visits another server.
+    pub fn client_of(&self, server: &Server) -> Client {
+        Client::new(server.address(), self.gates.clone())
+    }
+
+    /// What the store has under an identifier.
+    pub async fn stored(&self, id: &str) -> Loaded {
+        let loaded = self.store.inner().load(&key(id)).await;
+        loaded.expect("a store that works")
+    }
+
+    /// The live session that the store has under an identifier.
+    pub async fn live(&self, id: &str) -> Stored {
+        match self.stored(id).await {
+            Loaded::Live(stored) => stored,
+            other => panic!("no live session but {other:?}"),
+        }
+    }
+
+    /// Puts something else in place of the payload of a session.
+    pub async fn overwrite(&self, id: &str, payload: impl Into<bytes::Bytes>) {
+        let Stored { revision, .. } = self.live(id).await;
+        let (key, payload) = (key(id), payload.into());
+        let done = self
+            .store
+            .inner()
+            .commit(&key, revision, payload, Activity::Passive)
+            .await;
+        assert!(
+            matches!(done, Ok(Committed::Done(_, Revision(_)))),
+            "{done:?}"
+        );
+    }
+}
+
+async fn watch(State(departures): State<Gate>, request: Request, next: Next) -> Response {
+    departures.watch(next.run(request)).await
+}
+
+fn key(id: &str) -> portcullis_core::SessionKey {
+    let id = SessionId::parse(id.as_bytes());
+    id.expect("an identifier").key()
+}

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use portcullis_core::{General, Scope, Timestamp, UserId};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -37,6 +37,15 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
+    /// Who is signed in on the request with these extensions, for services without extractors.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] when nobody is, or when the session cannot be loaded.
+    pub async fn load(extensions: &Extensions) -> Result<Self, Rejection> {
+        authenticated(State::of(extensions)).await
+    }
+
     /// Who.
     pub fn user(&self) -> &UserId {
         &self.user
@@ -68,6 +77,17 @@ pub struct Elevated<S = General> {
     authenticated: Authenticated,
     until: Timestamp,
     scope: PhantomData<fn() -> S>,
+}
+
+impl<S: Scope> Elevated<S> {
+    /// Who is elevated on the request with these extensions, for services without extractors.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] when nobody is, or when the session cannot be loaded.
+    pub async fn load(extensions: &Extensions) -> Result<Self, Rejection> {
+        elevated(State::of(extensions)).await
+    }
 }
 
 impl<S> Elevated<S> {
@@ -122,11 +142,13 @@ impl Rejection {
         }
     }
 
-    pub(crate) fn is_refusal(&self) -> bool {
+    /// Whether it is about who asks. Otherwise the session could not be looked at, and nobody can tell.
+    pub fn is_refusal(&self) -> bool {
         matches!(self.why, Why::Refused(_))
     }
 
-    pub(crate) fn into_answer(self) -> Response<Bytes> {
+    /// The response: a problem document, or a redirection to the page that the application named.
+    pub fn into_answer(self) -> Response<Bytes> {
         match (self.why, self.state) {
             (Why::Error(error), Some(state)) => fail(&error, &state.audience, &state.config.pages),
             (Why::Refused(refusal), Some(state)) => {

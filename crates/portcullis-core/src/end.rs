@@ -25,7 +25,8 @@ impl EndReason {
     ///
     /// A replaced identifier is remembered for a minute: long enough for the requests that were under way
     /// with it, which must neither be answered as if it lived nor start a session of their own that would
-    /// overwrite the new cookie. Other reasons are for people to read and stay a day.
+    /// overwrite the new cookie, and for a sign-out among them to reach the session where it
+    /// [lives now](crate::store::Store::end). Other reasons are for people to read and stay a day.
     pub fn remembered_for(self) -> Duration {
         match self {
             Self::Replaced => Duration::from_secs(60),

@@ -126,6 +126,13 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
+    /// The key with this bucket and this digest: for a store that has written down
+    /// [`bucket`](Self::bucket) and [`digest`](Self::digest) and wants the key back. No identifier comes
+    /// of it.
+    pub fn from_parts(bucket: Bucket, digest: [u8; 16]) -> Self {
+        Self { bucket, digest }
+    }
+
     /// The bucket, which a sharded store may use as its shard key.
     pub fn bucket(&self) -> Bucket {
         self.bucket
@@ -172,6 +179,11 @@ impl Bucket {
         let mut bytes = [0; 2];
         fill(&mut bytes)?;
         Ok(Self(u16::from_be_bytes(bytes) % BUCKETS))
+    }
+
+    /// The bucket with this [`number`](Self::number), if there is one: it is less than [`BUCKETS`].
+    pub fn from_number(number: u16) -> Option<Self> {
+        (number < BUCKETS).then_some(Self(number))
     }
 
     /// The number, from 0 to 1023.
@@ -223,6 +235,24 @@ mod tests {
         for number in 0..BUCKETS {
             let bucket = Bucket(number);
             assert_eq!(SessionId::generate(bucket).unwrap().key().bucket(), bucket);
+        }
+    }
+
+    #[test]
+    fn a_key_is_made_of_its_parts_again() {
+        let key = id().key();
+        let bucket = Bucket::from_number(key.bucket().number()).unwrap();
+        assert_eq!(SessionKey::from_parts(bucket, *key.digest()), key);
+    }
+
+    #[test]
+    fn a_number_that_no_bucket_has_makes_none() {
+        for number in 0..=u16::MAX {
+            let bucket = Bucket::from_number(number);
+            assert_eq!(
+                bucket.map(Bucket::number),
+                (number < BUCKETS).then_some(number)
+            );
         }
     }
 

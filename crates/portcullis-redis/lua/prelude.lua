@@ -3,9 +3,10 @@
 -- Every reply is a list: what came of it, the server's time in ms, and then
 --   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms)
 --   CONFLICT  the record as it is stored now
+--   MOVED     the key that the session was moved to, as its mark spells it
 --   others    nothing
 
-local GONE, DONE, CONFLICT, TAKEN, NEWER = 0, 1, 2, 3, 4
+local GONE, DONE, CONFLICT, TAKEN, NEWER, MOVED = 0, 1, 2, 3, 4, 5
 
 -- Expiry is decided by this clock and no other.
 local function clock()
@@ -17,7 +18,8 @@ local function due(session)
   return math.min(session.last + session.idle, session.absolute)
 end
 
--- The session under `key` if it is live, or nil and the reply for a session that is not.
+-- The session under `key` if it is live, or nil and the reply for a session that is not, and what was found
+-- in its place, which may be the mark of an end.
 -- The header decides, not the key's existence: a key may lose its TTL, a session never its deadline.
 local function live(key, now)
   local header = redis.pcall('GETRANGE', key, 0, 38)
@@ -31,7 +33,7 @@ local function live(key, now)
     return nil, {NEWER, now}
   end
   if #header ~= 39 or not string.find(header, '^1[0-9a-f]+$') then
-    return nil, {GONE, now}
+    return nil, {GONE, now}, header
   end
   local session = {
     absolute = tonumber(string.sub(header, 2, 12), 16),
@@ -53,9 +55,10 @@ local function done(session, now)
   return {DONE, now, session.absolute, session.idle, session.last}
 end
 
--- Ends the session under `key` and remembers why for `memory` ms. The removal comes first: it is allowed
--- when memory is full, and the end must hold even where the reason can no longer be written down.
-local function bury(key, code, memory)
+-- Ends the session under `key` and remembers why for `memory` ms, and where it lives on if it does. The
+-- removal comes first: it is allowed when memory is full, and the end must hold even where the reason can no
+-- longer be written down.
+local function bury(key, code, memory, successor)
   redis.call('DEL', key)
-  redis.pcall('SET', key, '-' .. code, 'PX', memory)
+  redis.pcall('SET', key, '-' .. code .. (successor or ''), 'PX', memory)
 end

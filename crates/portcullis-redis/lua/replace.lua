@@ -5,6 +5,7 @@
 -- ARGV  1 expected revision  2 new revision  3 payload  4 code of the end of the old one
 --       5 ms to remember it  6 '1' if it is activity, else '0'
 --       7 idle timeout (ms) and 8 absolute timeout (ms from now) if the deadlines are set anew, else ''
+--       9 the new key as the mark under the old one spells it
 -- Reply DONE, CONFLICT, GONE, NEWER, TAKEN (something is stored under the new key)
 --
 -- SET of the new key is the first write: when memory is full it refuses and nothing has changed. What
@@ -32,5 +33,5 @@ end
 if not redis.call('SET', KEYS[2], header(session) .. ARGV[3], 'PXAT', due(session), 'NX') then
   return {TAKEN, now}
 end
-bury(KEYS[1], ARGV[4], ARGV[5])
+bury(KEYS[1], ARGV[4], ARGV[5], ARGV[9])
 return done(session, now)

@@ -11,13 +11,16 @@
 //! └ version of the format
 //! ```
 //!
-//! All numbers are lower-case hexadecimal. An ended session is `-` and the letter of its reason.
+//! All numbers are lower-case hexadecimal. An ended session is `-` and the letter of its reason. Where it was
+//! replaced, the key it was moved to may follow, for an end to find: the bucket as three hexadecimal digits,
+//! and 22 characters of base64url, which are the digest. That key is a hash and grants nothing.
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, Timestamp,
+    Bucket, EndReason, SessionKey, Timestamp,
     store::{Limits, Revision, Stored, Timing},
 };
 
@@ -41,6 +44,9 @@ impl Record {
         match **value {
             [b'-', code] if code.is_ascii_lowercase() => {
                 Self::Ended(EndReason::from_code(char::from(code)))
+            }
+            [b'-', b'r', ref key @ ..] if successor(key).is_some() => {
+                Self::Ended(Some(EndReason::Replaced))
             }
             [b'2'..=b'9', ..] => Self::Newer,
             [b'1', ref rest @ ..] => match header(rest) {
@@ -82,6 +88,24 @@ fn hex(bytes: &[u8], digits: usize) -> Option<(u64, &[u8])> {
     Some((number, rest))
 }
 
+/// A key as the mark of a replaced session spells it.
+pub(crate) fn as_successor(key: &SessionKey) -> String {
+    let mut spelled = format!("{:03x}", key.bucket().number());
+    BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
+    spelled
+}
+
+/// The key that [`as_successor`] spells so, in this one spelling alone.
+pub(crate) fn successor(spelled: &[u8]) -> Option<SessionKey> {
+    let (bucket, spelled) = hex(spelled, 3)?;
+    let bucket = Bucket::from_number(u16::try_from(bucket).ok()?)?;
+    let mut digest = [0; 16];
+    match BASE64_URL_SAFE_NO_PAD.decode_slice(spelled, &mut digest) {
+        Ok(16) => Some(SessionKey::from_parts(bucket, digest)),
+        _ => None,
+    }
+}
+
 /// A revision as the header spells it.
 pub(crate) fn revision(revision: Revision) -> String {
     format!("{:08x}", revision.0)
@@ -103,7 +127,7 @@ pub(crate) fn millis(length: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, clippy::panic)]
+    #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
     use super::*;
 
@@ -176,6 +200,50 @@ mod tests {
         assert_eq!(parse(b"-z"), Record::Ended(None));
         for hostile in [&b"-"[..], b"-O", b"-oo", b"--", b"-\xff"] {
             assert_eq!(parse(hostile), Record::Damaged);
+        }
+    }
+
+    #[test]
+    fn the_key_that_follows_a_replacement_is_read_back() {
+        for number in [0, 1, 0x1ff, 0x3ff] {
+            let bucket = Bucket::from_number(number).unwrap();
+            let key = SessionKey::from_parts(bucket, [0xfb; 16]);
+            let spelled = as_successor(&key);
+            assert_eq!(spelled, format!("{number:03x}-_v7-_v7-_v7-_v7-_v7-w"));
+            assert_eq!(successor(spelled.as_bytes()), Some(key));
+            assert_eq!(
+                parse(format!("-r{spelled}").as_bytes()),
+                Record::Ended(Some(EndReason::Replaced))
+            );
+            assert_eq!(parse(format!("-o{spelled}").as_bytes()), Record::Damaged);
+        }
+    }
+
+    #[test]
+    fn a_key_in_any_other_spelling_is_none() {
+        let good = "1ff-_v7-_v7-_v7-_v7-_v7-w";
+        assert!(successor(good.as_bytes()).is_some());
+        let mut hostile: Vec<_> = (0..good.len()).map(|end| good[..end].to_owned()).collect();
+        hostile.extend([
+            format!("{good}A"),
+            format!("{good}=="),
+            good.replace("1ff", "1FF"),
+            good.replace("1ff", "400"),
+            good.replace("1ff", "fff"),
+            good.replace("1ff", " ff"),
+            // The four spare bits of the last character must be zero.
+            good.replace("-w", "-x"),
+            good.replace("-w", "+w"),
+            good.replace("-w", "\0w"),
+        ]);
+        for spelled in hostile {
+            assert_eq!(successor(spelled.as_bytes()), None, "{spelled}");
+            let mark = format!("-r{spelled}");
+            let expected = match spelled.is_empty() {
+                true => Record::Ended(Some(EndReason::Replaced)),
+                false => Record::Damaged,
+            };
+            assert_eq!(parse(mark.as_bytes()), expected, "{mark}");
         }
     }
 

@@ -63,7 +63,12 @@ impl RedisStore {
             _ => return Err(out_of_place()),
         };
         let [code, memory] = epitaph(EndReason::Replaced);
-        let arguments = vec![record::revision(expected).into(), code, memory];
+        let arguments = vec![
+            record::revision(expected).into(),
+            code,
+            memory,
+            record::as_successor(new).into(),
+        ];
         match self.run(&SUPERSEDE, &[old], arguments).await? {
             Reply::Done(_) => {
                 unclaimed.keep();

@@ -85,6 +85,10 @@ impl RedisStore {
     }
 }
 
+/// How many moves of a session an end follows: more than take place within the minute in which they are
+/// remembered, unless somebody makes them on purpose. That is an error, never "gone".
+const MOVES: usize = 64;
+
 impl Store for RedisStore {
     fn now(&self) -> Timestamp {
         self.inner.driver.now()
@@ -185,6 +189,7 @@ impl Store for RedisStore {
             activity,
             idle,
             absolute,
+            record::as_successor(new).into(),
         ];
         committed(self.run(&REPLACE, &[old, new], arguments).await?, revision)
     }
@@ -198,13 +203,27 @@ impl Store for RedisStore {
         }
     }
 
+    /// One atomic step under each key that the session was moved to meanwhile, which may be on different
+    /// servers. Only the last one changes something; whoever moves the session in between is followed too.
     async fn end(&self, key: &SessionKey, reason: EndReason) -> Result<Ended, StoreError> {
-        match self.run(&END, &[key], epitaph(reason).into()).await? {
-            Reply::Done(_) => Ok(Ended::Done),
-            Reply::Gone => Ok(Ended::AlreadyGone),
-            Reply::Newer => Err(newer_format()),
-            _ => Err(out_of_place()),
+        let mut key = *key;
+        for _ in 0..=MOVES {
+            match self.run(&END, &[&key], epitaph(reason).into()).await? {
+                Reply::Done(_) => return Ok(Ended::Done),
+                Reply::Gone => return Ok(Ended::AlreadyGone),
+                Reply::Moved(successor) => match record::successor(&successor) {
+                    Some(successor) => key = successor,
+                    // Not written by this crate. It leads nowhere.
+                    None => return Ok(Ended::AlreadyGone),
+                },
+                Reply::Newer => return Err(newer_format()),
+                _ => return Err(out_of_place()),
+            }
         }
+        Err(StoreError::new(
+            StoreErrorKind::Unavailable,
+            "a session was given new identifiers faster than it could be ended, and lives on; try again",
+        ))
     }
 }
 
@@ -228,6 +247,7 @@ pub(crate) fn committed(reply: Reply, revision: Revision) -> Result<Committed, S
         }),
         Reply::Taken => Err(key_taken()),
         Reply::Newer => Err(newer_format()),
+        Reply::Moved(_) => Err(out_of_place()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, SessionId, UserId,
+    Bucket, EndReason, SessionId, SessionKey, UserId,
     store::{
         Activity, Committed, Created, Deadline, Ended, Loaded, Revision, Store, StoreErrorKind,
         Touched,
@@ -39,6 +39,87 @@ async fn a_record_is_stored_as_documented_with_the_deadline_as_its_ttl() {
     assert_eq!(
         u64::try_from(expires).unwrap(),
         timing.idle_deadline().as_millis()
+    );
+}
+
+/// The format of the mark, written a second time.
+fn mark(successor: &SessionKey) -> String {
+    use base64::Engine;
+    let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(successor.digest());
+    format!("-r{:03x}{digest}", successor.bucket().number())
+}
+
+#[tokio::test]
+async fn the_mark_of_a_replaced_session_names_the_new_key_and_that_of_another_end_does_not() {
+    let (server, store) = server_and_store().await;
+    let (first, second, elsewhere) = (key(), key(), key_of("bob"));
+    let (_, mut revision) = create(&store, &first).await;
+    for (old, new) in [(first, second), (second, elsewhere)] {
+        let keep = Deadline::Keep(Activity::Active);
+        let moved = store.replace(&old, &new, revision, payload(), keep).await;
+        let Committed::Done(_, next) = moved.unwrap() else {
+            panic!("not replaced")
+        };
+        revision = next;
+        assert_eq!(server.cli(&["GET", &spelled(&old)]).text(), mark(&new));
+        let ttl = server.cli(&["PTTL", &spelled(&old)]).integer();
+        assert!((59_000..=60_000).contains(&ttl), "{ttl}");
+    }
+    for key in [first, second] {
+        assert_eq!(
+            store.load(&key).await.unwrap(),
+            Loaded::Ended(EndReason::Replaced)
+        );
+    }
+    store.end(&first, EndReason::SignedOut).await.unwrap();
+    assert_eq!(server.cli(&["GET", &spelled(&elsewhere)]).text(), "-o");
+    for (old, new) in [(first, second), (second, elsewhere)] {
+        assert_eq!(server.cli(&["GET", &spelled(&old)]).text(), mark(&new));
+    }
+}
+
+#[tokio::test]
+async fn an_end_follows_a_replacement_for_a_minute() {
+    let (server, store) = server_and_store().await;
+    for (user, age, expected) in [
+        ("alice", 59, Ended::Done),
+        ("alice", 61, Ended::AlreadyGone),
+        ("bob", 59, Ended::Done),
+        ("bob", 61, Ended::AlreadyGone),
+    ] {
+        let (old, new) = (key(), key_of(user));
+        let (_, revision) = create(&store, &old).await;
+        let keep = Deadline::Keep(Activity::Active);
+        let moved = store.replace(&old, &new, revision, payload(), keep).await;
+        assert!(matches!(moved.unwrap(), Committed::Done(..)));
+        server.age_sessions(Duration::from_secs(age));
+        let ended = store.end(&old, EndReason::SignedOut).await;
+        assert_eq!(ended.unwrap(), expected, "{user} after {age} s");
+        let lives = matches!(store.load(&new).await.unwrap(), Loaded::Live(_));
+        assert_eq!(lives, expected == Ended::AlreadyGone);
+    }
+}
+
+#[tokio::test]
+async fn a_mark_of_the_version_before_leads_nowhere_and_one_that_leads_in_circles_ends() {
+    let (server, store) = server_and_store().await;
+    let (one, other) = (key(), key_of("bob"));
+    let set = |key: &SessionKey, value: &str| {
+        server.cli(&["SET", &spelled(key), value, "PX", "60000"]);
+    };
+    set(&one, "-r");
+    assert_eq!(
+        store.load(&one).await.unwrap(),
+        Loaded::Ended(EndReason::Replaced)
+    );
+    assert_nothing_works(&store, &one).await;
+
+    set(&one, &mark(&other));
+    assert_nothing_works(&store, &one).await;
+    set(&other, &mark(&one));
+    assert_eq!(
+        kind(store.end(&one, EndReason::SignedOut).await),
+        StoreErrorKind::Unavailable
     );
 }
 
@@ -156,6 +237,11 @@ async fn what_is_not_a_record_grants_nothing_and_is_left_alone() {
         good.to_uppercase().replace('1', "A"),
         "-".into(),
         "-oo".into(),
+        format!("-o{}", &mark(&key)[2..]),
+        format!("-rfff{}", &mark(&key)[5..]),
+        format!("{}A", mark(&key)),
+        mark(&key)[..26].into(),
+        mark(&key).replace("-r", "-R"),
         "0".into(),
     ]);
     for value in hostile.iter().filter(|value| !value.is_empty()) {
@@ -176,10 +262,7 @@ async fn a_key_of_another_type_grants_nothing_and_is_left_alone() {
     assert_eq!(server.cli(&["HGET", &spelled(&key), "a"]).text(), "b");
 }
 
-async fn assert_nothing_works(
-    store: &portcullis_redis::RedisStore,
-    key: &portcullis_core::SessionKey,
-) {
+async fn assert_nothing_works(store: &portcullis_redis::RedisStore, key: &SessionKey) {
     let revision = Revision(0);
     assert_eq!(store.touch(key).await.unwrap(), Touched::Gone);
     assert_eq!(

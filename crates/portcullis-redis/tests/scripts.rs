@@ -62,6 +62,16 @@ fn create(server: &TestServer) -> Vec<i64> {
     )
 }
 
+/// A key as marks spell it. Nothing needs to be stored under it.
+const SUCCESSOR: &str = "001AAAAAAAAAAAAAAAAAAAAAA";
+
+/// The arguments of `replace.lua` for activity that keeps the deadlines.
+fn replacement<'a>(expected: &'a str, revision: &'a str, payload: &'a str) -> [&'a str; 9] {
+    [
+        expected, revision, payload, "r", "60000", "1", "", "", SUCCESSOR,
+    ]
+}
+
 #[test]
 fn a_session_is_created_once() {
     let server = TestServer::start();
@@ -104,7 +114,7 @@ fn a_commit_is_carried_out_once() {
 fn a_session_is_replaced_once() {
     let server = TestServer::start();
     create(&server);
-    let arguments = ["0000000a", "0000000b", "new", "r", "60000", "1", "", ""];
+    let arguments = replacement("0000000a", "0000000b", "new");
     let replace = || run(&server, script!("replace"), &[KEY, NEW], &arguments);
     let reply = replace();
     assert_eq!(reply[0], 1);
@@ -121,7 +131,7 @@ fn a_replacement_never_overwrites_what_it_finds() {
     create(&server);
     server.cli(&["SET", NEW, "something", "PX", "60000"]);
     let before = everything(&server);
-    let arguments = ["0000000a", "0000000b", "new", "r", "60000", "1", "", ""];
+    let arguments = replacement("0000000a", "0000000b", "new");
     assert_eq!(
         timeless(run(&server, script!("replace"), &[KEY, NEW], &arguments)),
         [3]
@@ -135,7 +145,7 @@ fn an_end_is_counted_once_and_remembered_from_the_first() {
     create(&server);
     for (script, arguments) in [
         (script!("end"), &["o", "60000"][..]),
-        (script!("supersede"), &["0000000a", "r", "60000"]),
+        (script!("supersede"), &["0000000a", "r", "60000", ""]),
     ] {
         server.cli(&["DEL", KEY]);
         create(&server);
@@ -143,6 +153,71 @@ fn an_end_is_counted_once_and_remembered_from_the_first() {
         let before = everything(&server);
         std::thread::sleep(std::time::Duration::from_millis(3));
         assert_eq!(timeless(run(&server, script, &[KEY], arguments)), [0]);
+        assert_eq!(everything(&server), before);
+    }
+}
+
+#[test]
+fn an_end_under_a_key_that_was_left_tells_the_new_one_and_changes_nothing() {
+    let server = TestServer::start();
+    let replace = replacement("0000000a", "0000000b", "new");
+    let supersede = ["0000000a", "r", "60000", SUCCESSOR];
+    for (script, keys, arguments) in [
+        (script!("replace"), &[KEY, NEW][..], &replace[..]),
+        (script!("supersede"), &[KEY], &supersede),
+    ] {
+        server.cli(&["FLUSHALL"]);
+        create(&server);
+        assert_eq!(run(&server, script, keys, arguments)[0], 1);
+        let mark = format!("-r{SUCCESSOR}");
+        assert_eq!(server.cli(&["GET", KEY]).text(), mark);
+        let before = everything(&server);
+        for _ in 0..2 {
+            let count = ["EVAL", script!("end"), "1", KEY, "o", "60000"];
+            let Answer::List(reply) = server.cli(&count) else {
+                panic!("no reply")
+            };
+            assert_eq!(reply.len(), 3);
+            assert_eq!(reply[0], Answer::Integer(5));
+            assert_eq!(reply[2], Answer::Bytes(SUCCESSOR.into()));
+        }
+        // Every other script finds nothing there.
+        let commit = ["0000000a", "0000000c", "1", "late"];
+        assert_eq!(timeless(run(&server, script!("touch"), &[KEY], &[])), [0]);
+        assert_eq!(
+            timeless(run(&server, script!("commit"), &[KEY], &commit)),
+            [0]
+        );
+        assert_eq!(
+            timeless(run(&server, script!("supersede"), &[KEY], &supersede)),
+            [0]
+        );
+        let again = replacement("0000000a", "0000000d", "late");
+        let elsewhere = &[KEY, "pc:{1}three"];
+        assert_eq!(
+            timeless(run(&server, script!("replace"), elsewhere, &again)),
+            [0]
+        );
+        assert_eq!(timeless(create(&server)), [3]);
+        assert_eq!(everything(&server), before);
+    }
+}
+
+#[test]
+fn an_end_takes_no_other_value_for_a_move() {
+    let server = TestServer::start();
+    for value in [
+        "-r".to_owned(),
+        "-o".to_owned(),
+        format!("-o{SUCCESSOR}"),
+        format!("-r{SUCCESSOR}A"),
+        format!("-r{}", &SUCCESSOR[1..]),
+        format!("xr{SUCCESSOR}"),
+    ] {
+        server.cli(&["SET", KEY, &value, "PX", "60000"]);
+        let before = everything(&server);
+        let reply = run(&server, script!("end"), &[KEY], &["o", "60000"]);
+        assert_eq!(timeless(reply), [0], "{value}");
         assert_eq!(everything(&server), before);
     }
 }
@@ -182,7 +257,7 @@ fn last_activity_does_not_move_back_when_the_server_s_clock_does() {
         server.cli(&["GET", KEY]).text(),
         format!("{}new", header("0000000b"))
     );
-    let arguments = ["0000000b", "0000000c", "moved", "r", "60000", "1", "", ""];
+    let arguments = replacement("0000000b", "0000000c", "moved");
     run(&server, script!("replace"), &[KEY, NEW], &arguments);
     assert_eq!(
         server.cli(&["GET", NEW]).text(),

@@ -107,7 +107,7 @@ impl Store for MemoryStore {
         let now = self.now();
         Ok(match self.lock().slots.get(key) {
             Some(Slot::Live(stored)) if stored.timing.is_live(now) => Loaded::Live(stored.clone()),
-            Some(Slot::Ended(reason, until)) if now < *until => Loaded::Ended(*reason),
+            Some(Slot::Ended(end)) if now < end.until => Loaded::Ended(end.reason),
             _ => Loaded::Absent,
         })
     }
@@ -191,7 +191,7 @@ impl Store for MemoryStore {
         };
         let stored = sessions.stored(timing, payload);
         let committed = Committed::Done(stored.timing, stored.revision);
-        sessions.end(old, EndReason::Replaced, now);
+        sessions.end(old, EndReason::Replaced, Some(*new), now);
         sessions.put(*new, Slot::Live(stored));
         Ok(committed)
     }
@@ -211,10 +211,11 @@ impl Store for MemoryStore {
     async fn end(&self, key: &SessionKey, reason: EndReason) -> Result<Ended, StoreError> {
         let now = self.now();
         let mut sessions = self.lock();
-        if sessions.live(key, now).is_none() {
+        let current = sessions.current(key, now);
+        if sessions.live(&current, now).is_none() {
             return Ok(Ended::AlreadyGone);
         }
-        sessions.end(key, reason, now);
+        sessions.end(&current, reason, None, now);
         Ok(Ended::Done)
     }
 }
@@ -231,14 +232,22 @@ impl Timing {
 /// What a key leads to.
 enum Slot {
     Live(Stored),
-    Ended(EndReason, Timestamp),
+    Ended(End),
+}
+
+/// What is remembered of a session that ended under a key.
+struct End {
+    reason: EndReason,
+    /// The key the session was moved to.
+    successor: Option<SessionKey>,
+    until: Timestamp,
 }
 
 impl Slot {
     fn deadline(&self) -> Timestamp {
         match self {
             Self::Live(stored) => stored.timing.idle_deadline(),
-            Self::Ended(_, until) => *until,
+            Self::Ended(end) => end.until,
         }
     }
 }
@@ -257,6 +266,21 @@ impl Sessions {
             Some(Slot::Live(stored)) if stored.timing.is_live(now) => Some(stored),
             _ => None,
         }
+    }
+
+    /// The key under which the session of `key` lives now, as far as its moves are remembered.
+    ///
+    /// This comes to an end: a session lives under the key that it is moved to, so if that key has a
+    /// successor too, it was moved on later.
+    fn current(&self, key: &SessionKey, now: Timestamp) -> SessionKey {
+        let mut current = *key;
+        while let Some(Slot::Ended(end)) = self.slots.get(&current)
+            && now < end.until
+            && let Some(successor) = end.successor
+        {
+            current = successor;
+        }
+        current
     }
 
     fn stored(&mut self, timing: Timing, payload: Bytes) -> Stored {
@@ -282,10 +306,20 @@ impl Sessions {
         }
     }
 
-    fn end(&mut self, key: &SessionKey, reason: EndReason, now: Timestamp) {
+    fn end(
+        &mut self,
+        key: &SessionKey,
+        reason: EndReason,
+        successor: Option<SessionKey>,
+        now: Timestamp,
+    ) {
         self.forget_expired(now);
-        let until = now.after(reason.remembered_for());
-        self.put(*key, Slot::Ended(reason, until));
+        let end = End {
+            reason,
+            successor,
+            until: now.after(reason.remembered_for()),
+        };
+        self.put(*key, Slot::Ended(end));
     }
 
     fn forget_expired(&mut self, now: Timestamp) {
@@ -362,8 +396,8 @@ mod tests {
     use super::*;
     use crate::{Bucket, SessionId};
 
-    #[tokio::test]
-    async fn replaced_identifiers_do_not_pile_up_where_no_session_is_created() {
+    /// Of a store in which a session moves every ten seconds.
+    async fn moving(times: usize) -> (MemoryStore, Vec<SessionKey>) {
         let clock = ManualClock::new();
         let store = MemoryStore::with_clock(&clock);
         let key = || {
@@ -376,11 +410,12 @@ mod tests {
             absolute: Duration::from_secs(86_400),
         };
         let mut old = key();
+        let mut keys = vec![old];
         let Ok(Created::Done(_, mut revision)) = store.create(&old, Bytes::new(), limits).await
         else {
             panic!("the store is empty");
         };
-        for _ in 0..100 {
+        for _ in 0..times {
             clock.advance(Duration::from_secs(10));
             let (new, keep) = (key(), Deadline::Keep(Activity::Active));
             let moved = store
@@ -390,7 +425,31 @@ mod tests {
                 panic!("the session is live");
             };
             (old, revision) = (new, next);
+            keys.push(new);
         }
+        (store, keys)
+    }
+
+    #[tokio::test]
+    async fn an_end_follows_as_many_moves_as_are_remembered() {
+        // The first of seven moves is a minute ago.
+        for (from, ended) in [(0, Ended::AlreadyGone), (1, Ended::Done)] {
+            let (store, keys) = moving(7).await;
+            let answer = store.end(&keys[from], EndReason::SignedOut).await;
+            assert_eq!(answer.unwrap(), ended);
+            assert_eq!(store.live(), usize::from(ended == Ended::AlreadyGone));
+            if ended == Ended::Done {
+                assert_eq!(
+                    store.load(&keys[7]).await.unwrap(),
+                    Loaded::Ended(EndReason::SignedOut)
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn replaced_identifiers_do_not_pile_up_where_no_session_is_created() {
+        let (store, _) = moving(100).await;
         let sessions = store.lock();
         assert!(sessions.slots.len() <= 7, "{} slots", sessions.slots.len());
         assert_eq!(sessions.slots.len(), sessions.by_deadline.len());

@@ -88,6 +88,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a session, whatever its revision. The reason can be read with [`load`](Self::load) for as long
     /// as the store remembers it.
+    ///
+    /// If the session was moved by [`replace`](Self::replace) meanwhile and the store still remembers (for
+    /// [`remembered_for`](EndReason::remembered_for) of [`EndReason::Replaced`]), the session is ended under
+    /// its new key, however often it moved: who signs out is signed out, also where another request has just
+    /// given the session another identifier. The keys it had before stay `Replaced`.
+    ///
+    /// So this is only for a caller that has found the session live under `key`. What arrives with an
+    /// identifier that was replaced already must not come as far as here.
     fn end(
         &self,
         key: &SessionKey,

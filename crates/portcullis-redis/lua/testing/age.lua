@@ -21,7 +21,7 @@ for _, key in ipairs(redis.call('KEYS', '*:{*}*')) do
       redis.call('PEXPIREAT', key, due)
     end
     found = found + 1
-  elseif type(header) == 'string' and string.find(header, '^%-%l$') then
+  elseif type(header) == 'string' and string.find(header, '^%-%l') and (#header == 2 or #header == 27) then
     redis.call('PEXPIRE', key, redis.call('PTTL', key) - by)
     found = found + 1
   end

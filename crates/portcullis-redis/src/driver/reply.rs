@@ -15,6 +15,8 @@ pub(crate) enum Reply {
     Conflict(Bytes),
     Taken,
     Newer,
+    /// With the key the session was moved to, as the mark in its place spells it.
+    Moved(Bytes),
 }
 
 impl Reply {
@@ -35,16 +37,21 @@ impl Reply {
                     last_active_at: Timestamp::from_millis(millis()?),
                 })
             }
-            2 => Self::Conflict(match items.next()? {
-                Value::Bytes(bytes) => bytes,
-                Value::String(text) => text.into_inner(),
-                _ => return None,
-            }),
+            2 => Self::Conflict(bytes(items.next()?)?),
             3 => Self::Taken,
             4 => Self::Newer,
+            5 => Self::Moved(bytes(items.next()?)?),
             _ => return None,
         };
         Some((reply, now))
+    }
+}
+
+fn bytes(value: Value) -> Option<Bytes> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes),
+        Value::String(text) => Some(text.into_inner()),
+        _ => None,
     }
 }
 
@@ -69,6 +76,8 @@ mod tests {
             &[-1, 5],
             &[1, -5, 1, 1, 1],
             &[2, 5],
+            &[5, 5],
+            &[5, 5, 1],
         ] {
             assert_eq!(read(hostile), None, "{hostile:?}");
         }
@@ -90,14 +99,14 @@ mod tests {
             last_active_at: Timestamp::from_millis(4),
         };
         assert_eq!(read(&[1, 5, 9, 3, 4]), Some((Reply::Done(timing), 5)));
-        let conflict = Value::Array(vec![
-            Value::Integer(2),
-            Value::Integer(5),
-            Value::String("1".into()),
-        ]);
-        assert_eq!(
-            Reply::read(conflict),
-            Some((Reply::Conflict("1".into()), 5))
-        );
+        let with_text = |code| {
+            Reply::read(Value::Array(vec![
+                Value::Integer(code),
+                Value::Integer(5),
+                Value::String("1".into()),
+            ]))
+        };
+        assert_eq!(with_text(2), Some((Reply::Conflict("1".into()), 5)));
+        assert_eq!(with_text(5), Some((Reply::Moved("1".into()), 5)));
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use super::{Shared, connection::Connection, failure, inspect};
+use crate::ConnectError;
 
 const EVERY: Duration = Duration::from_millis(250);
 const ANSWER: Duration = Duration::from_millis(250);
@@ -72,6 +73,7 @@ async fn restore(shared: &Shared) {
     let since = Instant::now();
     tracing::error!(address = %shared.settings.address, "Redis does not answer; sessions are not available");
     let (mut pause, longest) = BACKOFF;
+    let mut refused = String::new();
     loop {
         match Connection::open(&shared.settings).await {
             Ok((connection, sent, server_ms)) => {
@@ -80,6 +82,11 @@ async fn restore(shared: &Shared) {
                 shared.down.store(false, Ordering::Relaxed);
                 tracing::info!(address = %shared.settings.address, after = ?since.elapsed(), "Redis answers again");
                 return recheck(shared).await;
+            }
+            // It answers but turns this client away: somebody has to mend that.
+            Err(error @ ConnectError::Refused { .. }) if error.to_string() != refused => {
+                refused = error.to_string();
+                tracing::error!(%error, "Redis refuses the connection");
             }
             Err(error) => tracing::debug!(%error, "Redis still does not answer"),
         }

@@ -1,12 +1,12 @@
 //! Ended means ended, and is told apart from never having been.
 
 use super::{
-    Harness, LONG, advance_to_just_before, advance_to_the_deadline, key,
-    subject::{join_all, subject, subjects},
+    Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, key_in, moves,
+    subject::{Subject, join_all, subject, subjects},
 };
 use crate::{
-    EndReason,
-    store::{Activity, Deadline, Ended, Loaded, Store},
+    EndReason, SessionKey,
+    store::{Activity, Deadline, Ended, Loaded, Store, Stored},
 };
 
 /// S-059, S-062: the second is told so, and does not change the reason.
@@ -53,6 +53,127 @@ pub async fn an_end_does_not_ask_for_the_revision<H: Harness>(harness: &H) {
     }
     assert_eq!(store.end(key, EndReason::SignedOut).await, Ended::Done);
     assert_eq!(store.load(key).await, Loaded::Ended(EndReason::SignedOut));
+}
+
+const KEEP: Deadline = Deadline::Keep(Activity::Active);
+
+/// Makes a session and moves it from each of the keys to the next.
+async fn moved_along<S: Store>(store: &Subject<S>, keys: &[SessionKey]) -> Stored {
+    let mut keys = keys.iter().copied();
+    let mut current = keys.next().expect("a key to begin with");
+    let mut stored = store.create(current, "carried along", LONG).await;
+    for new in keys {
+        stored = store
+            .replace((current, new), stored.revision, stored.payload, KEEP)
+            .await;
+        current = new;
+    }
+    stored
+}
+
+/// T04: who signs out under the identifier before the move is signed out, inside a bucket and between two,
+/// for the reason asked for. The identifier before stays replaced.
+pub async fn an_end_follows_a_session_that_was_replaced<H: Harness>(harness: &H) {
+    let (store, other) = (subject(harness), subject(harness));
+    for reason in [EndReason::SignedOut, EndReason::Replaced] {
+        for (old, new) in moves() {
+            let neighbour = key_in(new.bucket());
+            let untouched = store.create(neighbour, "untouched", LONG).await;
+            let last = moved_along(&store, &[old, new]).await;
+            assert_eq!(other.end(old, reason).await, Ended::Done);
+            assert_eq!(store.load(new).await, Loaded::Ended(reason));
+            store
+                .assert_dead(new, last.revision, &Loaded::Ended(reason))
+                .await;
+            assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+            assert_eq!(store.live(neighbour).await, untouched);
+        }
+    }
+}
+
+/// From the first key and from one on the way, inside buckets and between them.
+pub async fn an_end_follows_a_session_however_often_it_was_replaced<H: Harness>(harness: &H) {
+    let (store, other) = (subject(harness), subject(harness));
+    for (there, here) in moves() {
+        for times in [2, 3, 12] {
+            for from in [0, 1] {
+                let keys: Vec<_> = [here, here, there, there]
+                    .iter()
+                    .cycle()
+                    .take(times + 1)
+                    .map(|key| key_in(key.bucket()))
+                    .collect();
+                let [before @ .., last] = &*keys else {
+                    panic!("as many keys as were asked for");
+                };
+                moved_along(&store, &keys).await;
+                let from = before.get(from).expect("more than one move");
+                assert_eq!(other.end(*from, EndReason::SignedOut).await, Ended::Done);
+                assert_eq!(store.load(*last).await, Loaded::Ended(EndReason::SignedOut));
+                for key in before {
+                    assert_eq!(store.load(*key).await, Loaded::Ended(EndReason::Replaced));
+                }
+            }
+        }
+    }
+}
+
+/// One change, one event, whichever of its keys they know it by.
+pub async fn of_many_who_end_a_replaced_session_exactly_one_does<H: Harness>(harness: &H) {
+    let stores = subjects(harness, 8);
+    for (old, new) in moves() {
+        moved_along(&subject(harness), &[old, new]).await;
+        let ends = stores.iter().zip([old, new].into_iter().cycle());
+        let ends = ends.map(|(store, key)| store.end(key, EndReason::SignedOut));
+        let answers = join_all(ends).await;
+        let done = answers.iter().filter(|answer| **answer == Ended::Done);
+        assert_eq!(done.count(), 1, "of those who ended one session, these did");
+        assert_eq!(
+            subject(harness).load(new).await,
+            Loaded::Ended(EndReason::SignedOut)
+        );
+    }
+}
+
+/// And what is remembered of its end stays.
+pub async fn an_end_finds_a_replaced_session_that_ended_since_already_gone<H: Harness>(
+    harness: &H,
+) {
+    let (store, other) = (subject(harness), subject(harness));
+    for (old, new) in moves() {
+        let newest = key_in(old.bucket());
+        moved_along(&store, &[old, new, newest]).await;
+        assert_eq!(store.end(newest, EndReason::SignedOut).await, Ended::Done);
+        for key in [old, new, newest] {
+            for reason in [EndReason::Replaced, EndReason::SignedOut] {
+                assert_eq!(other.end(key, reason).await, Ended::AlreadyGone);
+            }
+        }
+        for key in [old, new] {
+            assert_eq!(store.load(key).await, Loaded::Ended(EndReason::Replaced));
+        }
+        assert_eq!(
+            store.load(newest).await,
+            Loaded::Ended(EndReason::SignedOut)
+        );
+    }
+}
+
+/// The store knows the old key no more, so whoever holds it ends nothing.
+pub async fn an_end_does_not_follow_a_replacement_that_is_forgotten<H: Harness>(harness: &H) {
+    let memory = EndReason::Replaced.remembered_for() + H::TOLERANCE * 2;
+    if H::PATIENCE < memory {
+        return;
+    }
+    let store = subject(harness);
+    for (old, new) in moves() {
+        let moved = moved_along(&store, &[old, new]).await;
+        harness.advance(memory).await;
+        for reason in [EndReason::Replaced, EndReason::SignedOut] {
+            assert_eq!(store.end(old, reason).await, Ended::AlreadyGone);
+        }
+        assert_eq!(store.live(new).await, moved);
+    }
 }
 
 /// For as long as [`EndReason::remembered_for`] says, and nothing is left behind afterwards.

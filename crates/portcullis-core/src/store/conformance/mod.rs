@@ -132,11 +132,16 @@ macro_rules! store_conformance {
             a_session_can_be_replaced_again_and_again
             replacing_on_an_outdated_revision_conflicts_and_changes_nothing
             of_many_who_replace_one_session_exactly_one_does
-            a_session_is_either_replaced_or_ended_and_never_both
+            an_end_that_meets_a_replacement_wins_whichever_comes_first
 
             a_session_is_ended_once
             of_many_who_end_one_session_exactly_one_does
             an_end_does_not_ask_for_the_revision
+            an_end_follows_a_session_that_was_replaced
+            an_end_follows_a_session_however_often_it_was_replaced
+            of_many_who_end_a_replaced_session_exactly_one_does
+            an_end_finds_a_replaced_session_that_ended_since_already_gone
+            an_end_does_not_follow_a_replacement_that_is_forgotten
             the_reason_of_an_end_is_remembered_and_then_forgotten
 
             a_session_is_live_until_its_idle_deadline_and_not_at_it

@@ -44,10 +44,8 @@ fn every_guarantee_names_a_test_that_exists() {
     let mut named = 0;
     for row in rows {
         let name = row.trim_end_matches("` |").rsplit('`').next().unwrap();
-        assert!(
-            tests.contains(&format!("fn {name}(")),
-            "no test is called {name}"
-        );
+        let called = ["(", "<"].map(|next| tests.contains(&format!("fn {name}{next}")));
+        assert!(called.contains(&true), "no test is called {name}");
         named += 1;
     }
     assert!(named >= 13, "{named} guarantees name a test");

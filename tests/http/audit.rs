@@ -55,6 +55,10 @@ async fn rule_12_what_was_not_carried_out_is_no_event<B: Backend>() {
     assert_eq!(world.audit.take_kinds(), []);
     for (op, change) in [(Op::Replace, "/elevate"), (Op::End, "/logout")] {
         world.store.fail(op, Moment::Before);
+        if op == Op::End {
+            // An end that failed is asked for once more.
+            world.store.fail(op, Moment::Before);
+        }
         client.post(change).await.is(503);
         assert_eq!(world.audit.take_kinds(), [StoreFailed], "{change}");
     }

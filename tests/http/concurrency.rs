@@ -149,7 +149,7 @@ async fn t26_of_many_requests_with_the_old_identifier_none_starts_a_session<B: B
     for write in ["/cart?item=1", "/put/a/b"] {
         old.post(write)
             .await
-            .is_problem(401, "session-ended")
+            .is_problem(401, "session-replaced")
             .keeps_the_cookie();
     }
     assert_eq!(world.backend.live(), 2);

@@ -13,6 +13,8 @@ on_every_store![
     rule_13_of_many_wishes_only_the_safe_ones_are_carried_out,
     rule_13_without_a_session_a_failure_begins_none,
     a_refusal_of_the_application_is_no_failure,
+    rule_13_a_handler_that_was_cut_off_by_a_time_limit_grants_nothing,
+    rule_12_a_commit_that_nobody_waits_for_is_finished_and_told,
     what_was_committed_before_the_failure_stays,
     rule_13_a_failed_handler_after_logout_elsewhere_keeps_its_status,
     s139_a_panic_changes_nothing,
@@ -151,6 +153,42 @@ async fn a_refusal_of_the_application_is_no_failure<B: Backend>() {
         client.post("/number/attempts").answered(403).await.is(403);
     }
     assert_eq!(client.get("/number/attempts").await.body(), "Some(3)");
+}
+
+async fn rule_13_a_handler_that_was_cut_off_by_a_time_limit_grants_nothing<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    for change in ["/elevate", "/login?user=bob", "/cart?item=1"] {
+        let reply = client.post(change).answered(408).await;
+        reply.is(408).keeps_the_cookie();
+    }
+    let look = client.look().await;
+    assert_eq!((look.user.as_deref(), look.cart), (Some("alice"), vec![]));
+    client
+        .post("/logout")
+        .answered(408)
+        .await
+        .removes_the_cookie();
+}
+
+async fn rule_12_a_commit_that_nobody_waits_for_is_finished_and_told<B: Backend>() {
+    let world = World::<B>::start().await;
+    for status in [204, 504] {
+        let client = world.signed_in("alice").await;
+        world.forget();
+        let gate = world.store.hold(Op::Replace, Moment::Before);
+        let flight = client.post("/commit-abandoned").answered(status).start();
+        gate.reached().await;
+        gate.open();
+        flight.reply().await.is(status).new_id();
+        assert_eq!(client.look().await.user.as_deref(), Some("bob"));
+        let events = [
+            EventKind::Ended(EndReason::Replaced),
+            EventKind::Regenerated,
+            EventKind::Authenticated,
+        ];
+        assert_eq!(world.audit.take_kinds(), events, "{status}");
+    }
 }
 
 async fn what_was_committed_before_the_failure_stays<B: Backend>() {

@@ -49,7 +49,7 @@ async fn t21_signing_in_on_a_planted_session_ends_it<B: Backend>() {
     attacker
         .post("/cart?item=2")
         .await
-        .is_problem(401, "session-ended");
+        .is_problem(401, "session-replaced");
     assert_eq!(victim.look().await.cart, [1]);
 }
 

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use portcullis::{Refusal, ReturnTo, Session};
+use portcullis::{PassiveLayer, Refusal, ReturnTo, Session};
 use portcullis_tests::{
     Backend, CapturedLog, Client, Gates, Server, World, minutes, on_every_store, routes,
 };
@@ -20,6 +20,8 @@ on_every_store![
     a_form_that_was_submitted_is_not_a_place_to_return_to,
     s058_no_place_of_another_site_is_handed_on,
     an_application_can_answer_refusals_in_its_own_words,
+    a_layer_inside_another_of_the_same_cookie_leaves_the_session_to_it,
+    s041_a_passive_layer_works_on_either_side_of_the_session_layer,
     a_refused_request_is_never_half_carried_out,
     @one_thread:
     without_the_layer_a_route_fails_and_the_log_says_what_to_do,
@@ -192,9 +194,34 @@ async fn an_application_can_answer_refusals_in_its_own_words<B: Backend>() {
     assert_eq!(client.get("/danger").await.body(), "confirm for general");
     let old = client.fork();
     client.post("/regenerate").await.is(204);
-    assert_eq!(old.post("/put/a/b").await.body(), "ended");
+    assert_eq!(old.post("/put/a/b").await.body(), "replaced");
     world.store.set_down(true);
     assert_eq!(client.get("/me").await.body(), "come back in 1s");
+}
+
+async fn a_layer_inside_another_of_the_same_cookie_leaves_the_session_to_it<B: Backend>() {
+    let world = World::<B>::start().await;
+    let routes = routes(Gates::default()).layer(world.layer.clone());
+    let server = Server::of_router(routes.layer(world.layer.clone())).await;
+    let client = world.client_of(&server);
+    client.post("/cart?item=1").await.is(204).new_id();
+    client.post("/login?user=alice").await.is(204).new_id();
+    assert_eq!(client.look().await.user.as_deref(), Some("alice"));
+    assert_eq!(world.backend.live(), 1);
+}
+
+async fn s041_a_passive_layer_works_on_either_side_of_the_session_layer<B: Backend>() {
+    let world = World::<B>::start().await;
+    let routes = routes(Gates::default()).layer(world.layer.clone());
+    let server = Server::of_router(routes.layer(PassiveLayer::new())).await;
+    let client = world.client_of(&server);
+    client.post("/login?user=alice").await.is(204);
+    for _ in 0..2 {
+        world.advance(minutes(14));
+        client.get("/me").await.is(200);
+    }
+    world.advance(minutes(2));
+    client.get("/me").await.is(401);
 }
 
 async fn a_refused_request_is_never_half_carried_out<B: Backend>() {
@@ -247,7 +274,7 @@ async fn in_our_words(response: Response) -> Response {
     let words = match response.extensions().get::<Refusal>() {
         Some(Refusal::SignInRequired) => "sign in".to_owned(),
         Some(Refusal::ElevationRequired { scope, .. }) => format!("confirm for {scope}"),
-        Some(Refusal::SessionEnded) => "ended".to_owned(),
+        Some(Refusal::SessionReplaced) => "replaced".to_owned(),
         Some(Refusal::Unavailable { retry_after }) => format!("come back in {retry_after:?}"),
         _ => return response,
     };

@@ -6,6 +6,8 @@ use portcullis_tests::{Backend, Moment, Op, World, on_every_store};
 on_every_store![
     a_function_given_to_update_may_read_the_session,
     a_function_given_to_update_cannot_change_the_session,
+    a_function_given_to_update_cannot_commit_the_session,
+    t35_a_session_looked_at_after_the_head_of_the_response_is_closed,
     t35_a_change_after_the_head_of_the_response_is_an_error,
     t35_a_change_while_the_session_is_being_committed_is_an_error,
     an_early_commit_is_visible_to_others_before_the_response,
@@ -35,6 +37,21 @@ async fn a_function_given_to_update_cannot_change_the_session<B: Backend>() {
     let look = client.look().await;
     assert_eq!((look.cart, look.user.as_deref()), (vec![9], Some("alice")));
     client.get("/get/inner").await.is(404);
+}
+
+async fn a_function_given_to_update_cannot_commit_the_session<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let polled = client.post("/nested/commit").await;
+    assert_eq!(polled.is(200).body(), "Ready(Err(InsideUpdate))");
+}
+
+async fn t35_a_session_looked_at_after_the_head_of_the_response_is_closed<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let seen = client.get("/late/load").await;
+    assert_eq!(seen.is(200).body(), "Some(UserId(alice)) Err(ResponseSent)");
+    client.get("/me").await.is(200);
 }
 
 async fn t35_a_change_after_the_head_of_the_response_is_an_error<B: Backend>() {

@@ -8,7 +8,7 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -99,6 +99,9 @@ pub fn routes(gates: Gates) -> Router {
         .route("/nested/panic", post(nested_panic))
         .route("/late", get(late))
         .route("/late/commit", get(late_commit))
+        .route("/late/load", get(late_load))
+        .route("/commit-abandoned", post(commit_abandoned))
+        .route("/nested/commit", post(nested_commit))
         .merge(passive)
         .merge(account)
         .merge(danger)
@@ -454,6 +457,39 @@ async fn late(session: Session) -> Response {
 /// The session is committed when the head of the response has left.
 async fn late_commit(session: Session) -> Response {
     body_of(async move { format!("{:?}", session.commit().await) })
+}
+
+/// The session is looked at for the first time when the head of the response has left.
+async fn late_load(request: Request) -> Response {
+    body_of(async move {
+        match Session::load(request.extensions()).await {
+            Ok(session) => format!("{:?} {:?}", session.user(), session.regenerate()),
+            Err(error) => format!("{error:?}"),
+        }
+    })
+}
+
+/// What `select!` or a time limit does to a commit: it is begun and nobody waits for it.
+async fn commit_abandoned(session: Session) -> Done {
+    session.regenerate()?;
+    session.authenticate("bob")?;
+    {
+        let mut commit = pin!(session.commit());
+        let _ = poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx))).await;
+    }
+    DONE
+}
+
+async fn nested_commit(session: Session) -> Result<String, SessionError> {
+    let (inner, (send, receive)) = (session.clone(), std::sync::mpsc::channel());
+    session.update("n", move |_: &mut u32| {
+        let mut commit = pin!(inner.commit());
+        let polled = commit
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        let _ = send.send(format!("{polled:?}"));
+    })?;
+    Ok(receive.recv().expect("the function ran"))
 }
 
 /// A body that is made when it is asked for.

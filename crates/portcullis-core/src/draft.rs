@@ -467,19 +467,35 @@ pub enum Unusable {
 }
 
 fn encode<T: Serialize>(name: &str, value: &T) -> Result<ByteBuf, DraftError> {
+    use rmp_serde::encode::Error;
+
     // Names of fields are kept, so that a type may gain a field without losing what is stored.
     rmp_serde::to_vec_named(value)
         .map(ByteBuf::from)
-        .map_err(|source| DraftError::Encode {
+        .map_err(|error| DraftError::Encode {
             key: name.to_owned(),
-            source: Box::new(source),
+            // The encoder's own words may quote the value.
+            reason: match error {
+                Error::DepthLimitExceeded => "it is nested too deeply",
+                Error::UnknownLength => "it has a sequence or map of unknown length",
+                _ => "its `Serialize` refused",
+            },
         })
 }
 
 fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, DraftError> {
-    rmp_serde::from_slice(bytes).map_err(|source| DraftError::Decode {
+    use rmp_serde::decode::Error;
+
+    rmp_serde::from_slice(bytes).map_err(|error| DraftError::Decode {
         key: name.to_owned(),
-        source: Box::new(source),
+        // The decoder's own words may quote the value.
+        reason: match error {
+            Error::TypeMismatch(_) => "another type is stored",
+            Error::OutOfRange => "a number is out of range",
+            Error::LengthMismatch(_) => "the number of fields differs",
+            Error::DepthLimitExceeded => "it is nested too deeply",
+            _ => "its `Deserialize` refused",
+        },
     })
 }
 

@@ -37,22 +37,22 @@ pub enum DraftError {
         limit: usize,
     },
     /// The value cannot be written in MessagePack.
-    #[error("the value for session key {key:?} cannot be encoded")]
+    #[error("the value for session key {key:?} cannot be written in MessagePack: {reason}")]
     Encode {
         /// The key.
         key: String,
-        /// The encoder's reason.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Why not, in words that hold nothing of the value.
+        reason: &'static str,
     },
     /// What is stored under the key is not of the type asked for. It stays as it is.
     #[error(
-        "the value stored under session key {key:?} is not of the type asked for; use one type for one key, or a new key for a new type"
+        "the value stored under session key {key:?} is not of the type asked for ({reason}); use one type for one key, or a new key for a new type"
     )]
     Decode {
         /// The key.
         key: String,
-        /// The decoder's reason.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Why not, in words that hold nothing of the value.
+        reason: &'static str,
     },
     /// Only a session with a user can be elevated.
     #[error("the session has no user; authenticate before elevating")]

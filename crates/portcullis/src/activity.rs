@@ -37,8 +37,12 @@ pub(crate) fn of_response(status: StatusCode) -> Activity {
     Activity::Active
 }
 
+/// The mark of [`PassiveLayer`] where it stands outside of the session layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MarkedPassive;
+
 /// Marks routes whose requests do not count as activity: polls, heartbeats, anything a page does by itself.
-/// Belongs inside of [`SessionLayer`](crate::SessionLayer).
+/// It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
 ///
 /// ```
 /// # use axum::{Router, routing::get};
@@ -85,9 +89,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        if let Some(state) = State::of(request.extensions()) {
-            state.mark_passive();
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match State::of(request.extensions()) {
+            Some(state) => state.mark_passive(),
+            // The session layer is further in, and will look for this.
+            None => {
+                request.extensions_mut().insert(MarkedPassive);
+            }
         }
         self.inner.call(request)
     }

@@ -18,6 +18,9 @@ pub(crate) fn guard_cookie(headers: &mut HeaderMap) {
     if !directives(headers).any(|directive| is(directive, "no-store")) {
         headers.insert(CACHE_CONTROL, NO_STORE);
     }
+    // Caches that know these fields obey them rather than `Cache-Control` (RFC 9213).
+    headers.remove("cdn-cache-control");
+    headers.remove("surrogate-control");
     vary(headers);
 }
 
@@ -102,6 +105,19 @@ mod tests {
             guarded(guard_cookie, &["no-store, no-transform"]),
             "no-store, no-transform"
         );
+    }
+
+    #[test]
+    fn s085_a_word_for_shared_caches_alone_does_not_stand_beside_the_cookie() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "cdn-cache-control",
+            HeaderValue::from_static("public, max-age=60"),
+        );
+        headers.insert("surrogate-control", HeaderValue::from_static("max-age=60"));
+        guard_cookie(&mut headers);
+        assert_eq!(headers[CACHE_CONTROL], "no-store");
+        assert_eq!(headers.len(), 2, "{headers:?}");
     }
 
     #[test]

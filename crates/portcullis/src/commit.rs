@@ -6,15 +6,15 @@ use portcullis_core::{
     DraftError, EndReason, Handle, SessionId, SessionKey, UserId,
     draft::{Change, Plan, Step},
     store::{
-        Activity, Committed, Created, Ended, Loaded, Revision, StoreError, StoreErrorKind, Timing,
-        Touched,
+        Activity, Committed, Created, Ended, Revision, StoreError, StoreErrorKind, Timing, Touched,
     },
 };
 use tokio::runtime::Handle as Runtime;
+use tracing::Instrument;
 
 use crate::{
     EventKind, SessionError,
-    state::{CookieAction, Phase, State},
+    state::{CookieAction, Doubt, State},
 };
 
 /// How often a write is tried again because another request was faster. Each time one of them wins, so
@@ -26,56 +26,73 @@ const ATTEMPTS: usize = 64;
 pub(crate) struct Work {
     plan: Plan,
     activity: Activity,
+    /// What could not even be planned. Told once the rest is done.
+    failed: Option<DraftError>,
     turn: Turn,
 }
 
-/// Holds the session in `Phase::Committing`, and puts it into another phase whatever happens.
+/// While it exists, the session is being committed, and nobody else changes its draft.
 #[derive(Debug)]
 struct Turn {
     state: Arc<State>,
-    then: Phase,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(mut used) = self.state.used() {
-            used.phase = self.then;
-        }
+        self.state.end_turn();
     }
 }
 
-/// What there is to do, if anything. The session's phase becomes `then` once it is done.
+/// What there is to do, if anything.
+///
+/// # Errors
+///
+/// [`SessionError::Committing`] while other work is not done.
 pub(crate) fn prepare(
     state: &Arc<State>,
     activity: Activity,
-    then: Phase,
 ) -> Result<Option<Work>, SessionError> {
     let Some(mut used) = state.used() else {
         return Ok(None);
     };
-    match used.phase {
-        Phase::Open => {}
-        Phase::Committing => return Err(SessionError::Committing),
-        Phase::Sealed => return Err(SessionError::ResponseSent),
+    if used.committing {
+        return Err(SessionError::Committing);
     }
-    let plan = used.draft.plan(activity, state.now())?;
-    if plan.end.is_none() && matches!(plan.step, Step::Nothing) {
+    let (plan, failed) = match used.draft.plan(activity, state.now()) {
+        Ok(plan) => (plan, None),
+        Err(error) => {
+            // What cannot be written must not keep the session from ending.
+            used.draft.keep_only_the_end();
+            (
+                used.draft.plan(Activity::Passive, state.now())?,
+                Some(error),
+            )
+        }
+    };
+    if matches!(plan.step, Step::Nothing | Step::Touch { .. }) {
         used.draft.settled();
-        used.phase = then;
-        return Ok(None);
     }
-    used.phase = Phase::Committing;
+    if plan.end.is_none() && matches!(plan.step, Step::Nothing) {
+        return failed.map_or(Ok(None), |error| Err(error.into()));
+    }
+    used.committing = true;
+    drop(used);
     Ok(Some(Work {
         plan,
         activity,
+        failed,
         turn: Turn {
             state: Arc::clone(state),
-            then,
         },
     }))
 }
 
 impl Work {
+    /// Whether all there is to do is to write down that there was activity.
+    pub(crate) fn is_only_a_touch(&self) -> bool {
+        self.plan.end.is_none() && matches!(self.plan.step, Step::Touch { .. })
+    }
+
     /// Does the work. It is finished, and told to the audit, even when the caller goes away meanwhile.
     pub(crate) async fn carry_out(self) -> Result<(), SessionError> {
         if let (None, Step::Touch { key }) = (&self.plan.end, &self.plan.step) {
@@ -85,7 +102,7 @@ impl Work {
         let Ok(runtime) = Runtime::try_current() else {
             return self.finished().await;
         };
-        match runtime.spawn(self.finished()).await {
+        match runtime.spawn(self.finished().in_current_span()).await {
             Ok(result) => result,
             Err(stopped) => match stopped.try_into_panic() {
                 // Only a function of the application's, given to `update`, can have panicked.
@@ -105,7 +122,10 @@ impl Work {
         if let Err(error) = &result {
             report(state, error);
         }
-        result
+        match (result, self.failed) {
+            (Ok(()), Some(failed)) => Err(failed.into()),
+            (result, _) => result,
+        }
     }
 }
 
@@ -142,7 +162,7 @@ async fn attempt(state: &Arc<State>, step: Step) -> Result<Progress, SessionErro
             }
             Ok(Progress::Done)
         }
-        Step::Refuse => refused(state),
+        Step::Refuse => Err(refused(state, SessionError::Replaced)),
         Step::Touch { key } => {
             touch(state, &key).await;
             Ok(Progress::Done)
@@ -152,7 +172,11 @@ async fn attempt(state: &Arc<State>, step: Step) -> Result<Progress, SessionErro
             payload,
             limits,
         } => match store.create(&id.key(), payload, limits).await? {
-            Created::Done(timing, revision) => written(state, Some(id), None, timing, revision),
+            Created::Done(timing, revision) => {
+                let key = id.key();
+                written(state, key, Some(id), timing, revision);
+                Ok(Progress::Done)
+            }
             Created::Taken => Ok(Progress::Again),
         },
         Step::Commit {
@@ -162,7 +186,7 @@ async fn attempt(state: &Arc<State>, step: Step) -> Result<Progress, SessionErro
             activity,
         } => {
             let committed = store.commit(&key, expected, payload, activity).await?;
-            settle(state, None, key, committed)
+            settle(state, key, None, committed)
         }
         Step::Replace {
             old,
@@ -175,73 +199,69 @@ async fn attempt(state: &Arc<State>, step: Step) -> Result<Progress, SessionErro
             let committed = store
                 .replace(&old, &key, expected, payload, deadline)
                 .await?;
-            settle(state, Some(id), key, committed)
+            settle(state, key, Some(id), committed)
         }
     }
 }
 
 fn settle(
     state: &State,
-    id: Option<SessionId>,
     key: SessionKey,
+    id: Option<SessionId>,
     committed: Committed,
 ) -> Result<Progress, SessionError> {
-    match committed {
-        Committed::Done(timing, revision) => written(state, id, Some(key), timing, revision),
-        Committed::Gone => refused(state),
-        Committed::Conflict(stored) => {
-            if let Some(mut used) = state.used() {
-                match used.draft.rebase(&stored) {
-                    Err(DraftError::Unusable(None)) => {
-                        let subject = used.draft.subject();
-                        state.note(EventKind::RecordDamaged, subject);
-                        drop(used);
-                        return refused(state);
-                    }
-                    other => other?,
-                }
-            }
-            Ok(Progress::Again)
+    let stored = match committed {
+        Committed::Done(timing, revision) => {
+            written(state, key, id, timing, revision);
+            return Ok(Progress::Done);
         }
+        Committed::Gone => return Err(refused(state, SessionError::Ended)),
+        Committed::Conflict(stored) => stored,
+    };
+    let Some(mut used) = state.used() else {
+        return Ok(Progress::Done);
+    };
+    match used.draft.rebase(&stored) {
+        Ok(()) => Ok(Progress::Again),
+        Err(DraftError::Unusable(None)) => {
+            let subject = owned(used.draft.subject());
+            drop(used);
+            state.note(EventKind::RecordDamaged, borrowed(&subject));
+            Err(refused(state, SessionError::Ended))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
 fn written(
     state: &State,
+    key: SessionKey,
     id: Option<SessionId>,
-    key: Option<SessionKey>,
     timing: Timing,
     revision: Revision,
-) -> Result<Progress, SessionError> {
-    let (Some(mut used), Some(key)) = (state.used(), key.or(id.as_ref().map(SessionId::key)))
-    else {
-        return Ok(Progress::Done);
+) {
+    let Some(mut used) = state.used() else {
+        return;
     };
     let changes = used.draft.changes();
-    let before = used
-        .draft
-        .subject()
-        .and_then(|(handle, user)| Some((handle, user?.clone())));
+    let before = owned(used.draft.subject());
     used.draft.written(key, timing, revision);
     if let Some(id) = id {
         used.cookie = CookieAction::Set(id);
     }
     let view = used.draft.view().clone();
     drop(used);
+
     let session = view.info().map(|info| (info.handle, view.user()));
-    if let Some((handle, user)) = &before
+    if let Some((handle, Some(_))) = &before
         && session.is_some_and(|(now, _)| now != *handle)
     {
         // Somebody else signed in over a session that had a user: that one is over.
-        state.note(
-            EventKind::Ended(EndReason::Replaced),
-            Some((*handle, Some(user))),
-        );
+        state.note(EventKind::Ended(EndReason::Replaced), borrowed(&before));
     }
     for change in changes {
         tell(state, change, session);
     }
-    Ok(Progress::Done)
 }
 
 fn tell(state: &State, change: Change, session: Option<(Handle, Option<&UserId>)>) {
@@ -256,44 +276,51 @@ fn tell(state: &State, change: Change, session: Option<(Handle, Option<&UserId>)
     state.note(kind, session);
 }
 
-/// The request's writes were not applied, because its session is not there any more.
-fn refused(state: &State) -> Result<Progress, SessionError> {
-    if let Some(mut used) = state.used() {
-        state.note(EventKind::WriteRefused, used.draft.subject());
-        used.draft.lost();
-        used.refused = true;
-        used.cookie = CookieAction::Keep;
-    }
-    Err(SessionError::Ended)
+/// The request's wishes were not granted, because its session is not there any more.
+fn refused(state: &State, error: SessionError) -> SessionError {
+    let Some(mut used) = state.used() else {
+        return error;
+    };
+    let subject = owned(used.draft.subject());
+    used.doubt = match error {
+        SessionError::Replaced => Doubt::Replaced,
+        _ => Doubt::Ended,
+    };
+    used.draft.lost();
+    used.cookie = CookieAction::Keep;
+    drop(used);
+    state.note(EventKind::WriteRefused, borrowed(&subject));
+    error
 }
 
 async fn end(state: &State, key: &SessionKey, reason: EndReason) -> Result<(), SessionError> {
     let store = &state.config.store;
-    let ended = store.end(key, reason).await?;
-    if ended == Ended::AlreadyGone && store.load(key).await? == Loaded::Ended(EndReason::Replaced) {
-        // It lives on under an identifier that this request does not know: nobody was signed out.
-        return refused(state).map(drop);
-    }
+    let (ended, asked_twice) = match store.end(key, reason).await {
+        // It may have been carried out all the same, and then nobody would ever hear of it.
+        Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+            (store.end(key, reason).await?, true)
+        }
+        ended => (ended?, false),
+    };
     let Some(mut used) = state.used() else {
         return Ok(());
     };
+    let subject = owned(used.draft.subject());
+    used.draft.ended();
     used.cookie = match ended {
-        Ended::Done => {
-            state.note(EventKind::Ended(reason), used.draft.subject());
-            CookieAction::Remove
-        }
+        Ended::Done => CookieAction::Remove,
         // Somebody else ended it, and may have handed out a fresh cookie since.
         Ended::AlreadyGone => CookieAction::Keep,
     };
-    used.draft.ended();
+    drop(used);
+    if ended == Ended::Done || asked_twice {
+        state.note(EventKind::Ended(reason), borrowed(&subject));
+    }
     Ok(())
 }
 
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
 async fn touch(state: &State, key: &SessionKey) {
-    if let Some(mut used) = state.used() {
-        used.draft.settled();
-    }
     match state.config.store.touch(key).await {
         Ok(Touched::Done(timing)) => {
             if let Some(mut used) = state.used() {
@@ -302,20 +329,41 @@ async fn touch(state: &State, key: &SessionKey) {
         }
         Ok(Touched::Gone) => {}
         Err(error) => {
-            tracing::warn!(error = %error, "the activity of a session could not be written down")
+            tracing::warn!(error = %error, "the activity of a session could not be written down");
         }
     }
 }
 
 fn report(state: &State, error: &SessionError) {
-    match error {
-        SessionError::Ended => {}
-        SessionError::Store(store) => {
-            tracing::error!(error = %store, "a session could not be written");
-            if let Some(used) = state.used() {
-                state.note(EventKind::StoreFailed, used.draft.subject());
-            }
+    let store = match error {
+        SessionError::Ended | SessionError::Replaced => return,
+        SessionError::Store(store) => store,
+        error => {
+            tracing::error!(error = %error, "a session could not be written");
+            return;
         }
-        error => tracing::error!(error = %error, "a session could not be written"),
-    }
+    };
+    tracing::error!(error = %store, "a session could not be written");
+    let Some(mut used) = state.used() else {
+        return;
+    };
+    // What was asked for may have been carried out. To ask for it again could do it twice.
+    used.doubt = Doubt::Unknown;
+    let subject = owned(used.draft.subject());
+    used.draft.keep_only_the_end();
+    drop(used);
+    state.note(EventKind::StoreFailed, borrowed(&subject));
+}
+
+type Subject = Option<(Handle, Option<UserId>)>;
+
+/// A subject that outlives the lock: the audit is told without it.
+fn owned(subject: Option<(Handle, Option<&UserId>)>) -> Subject {
+    subject.map(|(handle, user)| (handle, user.cloned()))
+}
+
+fn borrowed(subject: &Subject) -> Option<(Handle, Option<&UserId>)> {
+    subject
+        .as_ref()
+        .map(|(handle, user)| (*handle, user.as_ref()))
 }

@@ -17,10 +17,18 @@ pub enum SessionError {
     /// The store cannot answer or cannot write. The session is as it was; the cookie is kept.
     #[error("the session store cannot be used")]
     Store(#[from] StoreError),
-    /// The session ended while the request was under way, or goes on under another identifier. Nothing of
-    /// what the request wanted to write was written.
+    /// The session ended while the request was under way. Nothing of what the request wanted was done.
     #[error("the session ended while the request was under way; nothing was written")]
     Ended,
+    /// The request came with an identifier that was replaced a moment ago: its session goes on under another
+    /// one, which the browser has received meanwhile. Nothing of what the request wanted was done.
+    #[error("the session goes on under another identifier; nothing was written")]
+    Replaced,
+    /// An earlier commit of this request failed, and it is not known whether it was carried out.
+    #[error(
+        "an earlier commit of this request failed, so it is not known what is stored; let the client try again"
+    )]
+    InDoubt,
     /// What was asked for cannot be granted or written down. Nothing was changed.
     #[error(transparent)]
     Draft(#[from] DraftError),
@@ -62,7 +70,7 @@ impl SessionError {
                 _ => Some(5),
             },
             Self::Draft(DraftError::NoRandomness(_) | DraftError::Unusable(Some(_))) => Some(5),
-            Self::Contended => Some(1),
+            Self::Contended | Self::InDoubt => Some(1),
             _ => None,
         }
     }
@@ -72,15 +80,21 @@ impl SessionError {
         match self {
             Self::Store(_)
             | Self::Contended
+            | Self::InDoubt
             | Self::Draft(DraftError::NoRandomness(_) | DraftError::Unusable(Some(_))) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "session-unavailable",
-                "Sessions cannot be used at the moment. You are still signed in; try again shortly.",
+                "Sessions cannot be used at the moment. Try again shortly.",
             ),
             Self::Ended | Self::Draft(DraftError::Unusable(None)) => (
                 StatusCode::UNAUTHORIZED,
                 "session-ended",
                 "Your session ended while the request was under way. Nothing was changed.",
+            ),
+            Self::Replaced => (
+                StatusCode::UNAUTHORIZED,
+                "session-replaced",
+                "Your session was renewed while the request was under way. Nothing was changed; try again.",
             ),
             Self::Draft(DraftError::TooLarge { .. }) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -119,7 +133,9 @@ mod tests {
             (store(StoreErrorKind::Full), 503, Some(5)),
             (store(StoreErrorKind::NewerFormat), 503, Some(5)),
             (SessionError::Contended, 503, Some(1)),
+            (SessionError::InDoubt, 503, Some(1)),
             (SessionError::Ended, 401, None),
+            (SessionError::Replaced, 401, None),
             (DraftError::TooLarge { size: 2, limit: 1 }.into(), 413, None),
             (DraftError::NotAuthenticated.into(), 401, None),
             (DraftError::Unusable(None).into(), 401, None),

@@ -24,6 +24,8 @@ use crate::{
 
 /// Somebody is signed in. As an extractor it refuses everybody else.
 ///
+/// It is a look at one moment: in a handler that runs for long, or a stream, it outlives a sign-out elsewhere.
+///
 /// ```
 /// # use portcullis::Authenticated;
 /// async fn account(signed_in: Authenticated) -> String {

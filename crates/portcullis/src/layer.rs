@@ -99,7 +99,8 @@ impl SessionLayer {
     }
 
     /// Where to send a person who must sign in: a path of this site. It gets the place they wanted as
-    /// `?return_to=…`; read it with [`ReturnTo::parse`].
+    /// `?return_to=…`; read it with [`ReturnTo::parse`]. The place is what this layer sees of the address: put
+    /// the layer around the whole router rather than into one that is nested below a path.
     ///
     /// # Errors
     ///

@@ -64,10 +64,15 @@
 //! 3. **Two deadlines, always.** Idle moves with activity, absolute does not; the store's clock decides; rounding errs short.
 //! 4. **No write is lost.** Changes of different values by parallel requests all survive; [`update`](Session::update)
 //!    is applied again if another request was faster.
-//! 5. **An outage signs nobody out.** The store is given 250 ms; then it is a 503 with `Retry-After`, the cookie is kept, and it heals by itself.
-//!    Requests that do not use the session are served as if nothing had happened.
+//! 5. **An outage grants nothing and removes nothing.** Each step of the store is given 250 ms; then it is a 503 with
+//!    `Retry-After`, the cookie is kept, and it heals by itself. Requests that do not use the session are served as if
+//!    nothing had happened.
 //! 6. **The identifier lives in the cookie and nowhere else.** The store holds a hash, logs hold a [`Handle`], `Debug` shows nothing.
 //! 7. **A failed request grants nothing.** With a 5xx, data, sign-ins and elevations are dropped; ends and new identifiers are not.
+//!
+//! What an application must add: a limit on attempts to sign in, and protection from forged cross-site requests beyond
+//! `SameSite=Lax` (tower-http's `CsrfLayer`). Redis forgets what it had not yet written to disk or to its replica when it
+//! crashes: also the end of a session, unless it runs with `appendfsync always`.
 //!
 //! # Where to look
 //!

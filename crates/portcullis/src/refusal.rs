@@ -42,6 +42,9 @@ pub enum Refusal {
     },
     /// The session ended while the request was under way; nothing was written.
     SessionEnded,
+    /// The request came with an identifier that was replaced a moment ago; nothing was done. Tried again, it
+    /// comes with the new one.
+    SessionReplaced,
     /// Sessions cannot be used now.
     Unavailable {
         /// After how long it is worth trying again.
@@ -103,7 +106,7 @@ pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Re
         Refusal::ElevationRequired { .. } => &pages.reauthentication,
         Refusal::SignInRequired => &pages.sign_in,
         // Sent on without a word, a person would take their change for done.
-        Refusal::SessionEnded => &None,
+        Refusal::SessionEnded | Refusal::SessionReplaced => &None,
         Refusal::Unavailable { .. } | Refusal::TooLarge | Refusal::Failed => &None,
     };
     let response = match (page, audience) {
@@ -111,6 +114,7 @@ pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Re
         _ => match &refusal {
             Refusal::ElevationRequired { scope, max_age } => step_up(scope, *max_age),
             Refusal::SessionEnded => of_error(&SessionError::Ended),
+            Refusal::SessionReplaced => of_error(&SessionError::Replaced),
             _ => problem(
                 StatusCode::UNAUTHORIZED,
                 "authentication-required",
@@ -147,6 +151,7 @@ impl Refusal {
     fn of(error: &SessionError) -> Self {
         match (error, error.status(), error.retry_after()) {
             (SessionError::Ended, ..) => Self::SessionEnded,
+            (SessionError::Replaced, ..) => Self::SessionReplaced,
             (_, StatusCode::UNAUTHORIZED, _) => Self::SignInRequired,
             (_, StatusCode::PAYLOAD_TOO_LARGE, _) => Self::TooLarge,
             (_, _, Some(seconds)) => Self::Unavailable {

@@ -12,13 +12,14 @@ use pin_project_lite::pin_project;
 use portcullis_core::store::Activity;
 use tokio::runtime::Handle as Runtime;
 use tower_service::Service;
+use tracing::Instrument;
 
 use crate::{
     Refusal, SessionBody, SessionError, activity, cache,
     commit::{self, Work},
     layer::Config,
     refusal,
-    state::{CookieAction, Phase, State},
+    state::{CookieAction, State},
 };
 
 /// The service of [`SessionLayer`](crate::SessionLayer).
@@ -49,9 +50,18 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        if let Some(outer) = State::of(request.extensions())
+            && outer.config.cookie.name() == self.config.cookie.name()
+        {
+            // Two layers would hand out two cookies of one name. The outer one does it all.
+            tracing::error!(
+                "a session layer stands inside another with the same cookie; remove one"
+            );
+            return ResponseFuture::handling(self.inner.call(request), None);
+        }
         let state = Arc::new(State::new(&self.config, &request));
         state.put_into(request.extensions_mut());
-        ResponseFuture::handling(self.inner.call(request), state)
+        ResponseFuture::handling(self.inner.call(request), Some(state))
     }
 }
 
@@ -81,11 +91,11 @@ pin_project! {
 }
 
 impl<F, B, E> ResponseFuture<F, B, E> {
-    fn handling(handler: F, state: Arc<State>) -> Self {
+    fn handling(handler: F, state: Option<Arc<State>>) -> Self {
         Self {
             kind: Kind::Handling {
                 handler,
-                request: Unfinished(Some(state)),
+                request: Unfinished(state),
             },
         }
     }
@@ -111,14 +121,22 @@ where
                             answer.map(|answer| answer.map(SessionBody::application)),
                         );
                     };
-                    match prepare(&state, answer.as_ref().ok().map(Response::status)) {
-                        // Most requests change nothing, and are answered without another allocation.
-                        Ok(None) => return Poll::Ready(finish(&state, answer, Ok(()))),
-                        Err(error) => return Poll::Ready(finish(&state, answer, Err(error))),
+                    state.seal();
+                    let status = answer.as_ref().ok().map(Response::status);
+                    match prepare(&state, status) {
+                        Err(SessionError::Committing) => Box::pin(async move {
+                            state.turn_is_over().await;
+                            let result = settle(&state, status).await;
+                            finish(&state, answer, result)
+                        })
+                            as Finishing<B, E>,
                         Ok(Some(work)) => Box::pin(async move {
                             let result = work.carry_out().await;
                             finish(&state, answer, result)
                         }),
+                        // Most requests change nothing, and are answered without another allocation.
+                        Ok(None) => return Poll::Ready(finish(&state, answer, Ok(()))),
+                        Err(error) => return Poll::Ready(finish(&state, answer, Err(error))),
                     }
                 }
             };
@@ -136,10 +154,13 @@ impl<F, B, E> std::fmt::Debug for ResponseFuture<F, B, E> {
 /// What is left to do after the handler answered with `status`, or failed (`None`).
 fn prepare(state: &Arc<State>, status: Option<StatusCode>) -> Result<Option<Work>, SessionError> {
     if let Some(mut used) = state.used() {
+        if used.committing {
+            return Err(SessionError::Committing);
+        }
         match status {
             // The answer is not ours to give, so it cannot carry a new identifier either.
             None => used.draft.keep_only_the_end(),
-            Some(status) if status.is_server_error() => used.draft.drop_grants()?,
+            Some(status) if is_failure(status) => used.draft.drop_grants()?,
             Some(_) => {}
         }
     }
@@ -147,7 +168,21 @@ fn prepare(state: &Arc<State>, status: Option<StatusCode>) -> Result<Option<Work
         Some(Activity::Active) => state.activity(),
         _ => Activity::Passive,
     };
-    commit::prepare(state, activity, Phase::Sealed)
+    commit::prepare(state, activity)
+}
+
+/// Does what is left to do.
+async fn settle(state: &Arc<State>, status: Option<StatusCode>) -> Result<(), SessionError> {
+    match prepare(state, status)? {
+        Some(work) => work.carry_out().await,
+        None => Ok(()),
+    }
+}
+
+/// Whether the handler did not do what it was asked for. With 408 it was cut off, half-way perhaps, by a
+/// layer that limits its time.
+fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
 }
 
 /// The response, with what became of the session.
@@ -160,13 +195,10 @@ fn finish<B, E>(
     let Some(used) = state.used() else {
         return Ok(answer.map(SessionBody::application));
     };
-    let (cookie, refused) = (used.cookie.clone(), used.refused);
+    let (cookie, doubt) = (used.cookie.clone(), used.doubt);
     drop(used);
-    let result = if refused {
-        Err(SessionError::Ended)
-    } else {
-        result
-    };
+    // An earlier commit that failed is told even where the handler ignored it.
+    let result = result.and(doubt.as_error().map_or(Ok(()), Err));
     let mut response = match result {
         Err(error) if !speaks_for_itself(&answer, &error) => {
             refusal::fail(&error, &state.audience, &state.config.pages).map(SessionBody::own)
@@ -181,8 +213,8 @@ fn finish<B, E>(
 /// that merely passes our error on does not: who asks decides what they are told.
 fn speaks_for_itself<B>(answer: &Response<B>, error: &SessionError) -> bool {
     let passed_on = answer.extensions().get::<Refusal>().is_some();
-    let ended = matches!(error, SessionError::Ended);
-    answer.status().is_server_error() || (ended && answer.status().is_client_error() && !passed_on)
+    let refused = matches!(error, SessionError::Ended | SessionError::Replaced);
+    is_failure(answer.status()) || (refused && answer.status().is_client_error() && !passed_on)
 }
 
 fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
@@ -213,8 +245,10 @@ impl Drop for Unfinished {
         let Some(state) = self.0.take() else {
             return;
         };
+        state.seal();
         let ended = state.used().is_some_and(|mut used| {
-            let ended = used.draft.has_ended_a_session();
+            // What is being committed already is finished by itself.
+            let ended = !used.committing && used.draft.has_ended_a_session();
             if ended {
                 used.draft.keep_only_the_end();
             }
@@ -223,9 +257,9 @@ impl Drop for Unfinished {
         if !ended {
             return;
         }
-        let work = commit::prepare(&state, Activity::Passive, Phase::Sealed);
+        let work = commit::prepare(&state, Activity::Passive);
         if let (Ok(Some(work)), Ok(runtime)) = (work, Runtime::try_current()) {
-            runtime.spawn(work.carry_out());
+            runtime.spawn(work.carry_out().in_current_span());
         }
     }
 }

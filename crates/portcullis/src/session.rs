@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     SessionError, commit,
-    state::{Phase, State},
+    state::{Doubt, State, UsedGuard},
 };
 
 /// The session of one request.
@@ -30,7 +30,19 @@ use crate::{
 /// * If the handler answered with a status of 500 or above, changes of data, sign-ins and elevations are
 ///   dropped; [`terminate`](Self::terminate), [`regenerate`](Self::regenerate) and
 ///   [`drop_elevation`](Self::drop_elevation) are carried out all the same.
-/// * If the store cannot write, the response becomes a 503 and the cookie is kept.
+/// * If the store cannot write, the response becomes a 503 and the cookie is kept. What was asked for may have
+///   been carried out all the same when only the answer was lost; it is not asked for twice.
+///
+/// An answer of 408 counts as one of 500: the handler was cut off by a layer that limits its time.
+///
+/// # Errors of the methods
+///
+/// Every method that changes the session can also fail with [`SessionError::ResponseSent`] when the response is
+/// decided, [`SessionError::Committing`] while a [`commit`](Self::commit) is under way,
+/// [`SessionError::InsideUpdate`] in a function given to `update`, and, after a commit that failed, with that
+/// failure. What is wrong with a wish itself is a [`DraftError`] inside [`SessionError::Draft`].
+///
+/// As `Option<Session>` it is `None` where there is no live session, so such a handler cannot start one.
 ///
 /// ```
 /// use axum::{Json, http::StatusCode};
@@ -132,16 +144,19 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    /// Those of every change, see [`Session`].
     pub fn remove(&self, name: impl AsRef<str>) -> Result<bool, SessionError> {
         self.change(|draft, now| draft.remove(name.as_ref(), now))
     }
 
     /// Removes the value under `key` and returns it: for messages that are shown once.
     ///
+    /// This is no claim: two requests at the same moment may both take it. What must be spent only once,
+    /// such as a one-time token, belongs into a database.
+    ///
     /// # Errors
     ///
-    /// As [`get`](Self::get) and [`remove`](Self::remove). A value that is not a `T` stays.
+    /// As [`get`](Self::get). A value that is not a `T` stays.
     pub fn take<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, SessionError> {
         let value = self.state.view().get(&key)?;
         if value.is_some() {
@@ -154,7 +169,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    /// Those of every change, see [`Session`].
     pub fn clear(&self) -> Result<(), SessionError> {
         self.change(Draft::clear)
     }
@@ -185,7 +200,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    /// Those of every change, see [`Session`].
     #[doc(alias = "cycle_id")]
     #[doc(alias = "renew")]
     pub fn regenerate(&self) -> Result<(), SessionError> {
@@ -229,7 +244,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    /// Those of every change, see [`Session`].
     pub fn drop_elevation(&self) -> Result<bool, SessionError> {
         self.change(Draft::drop_elevation)
     }
@@ -239,21 +254,25 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::ResponseSent`], [`SessionError::Committing`].
+    /// Those of every change, see [`Session`].
     #[doc(alias = "logout")]
     #[doc(alias = "sign_out")]
     #[doc(alias = "destroy")]
     pub fn terminate(&self) -> Result<(), SessionError> {
-        self.change(|draft, _| {
-            draft.terminate();
-            Ok(())
-        })
+        let mut used = self.open()?;
+        match used.doubt {
+            // To end it is safe whatever became of earlier wishes.
+            Doubt::None | Doubt::Unknown => used.draft.terminate(),
+            Doubt::Ended | Doubt::Replaced => return used.doubt.as_error().map_or(Ok(()), Err),
+        }
+        Ok(())
     }
 
     /// Writes now what was changed so far, for who must know before going on: before a body is streamed, or
     /// before something happens that cannot be undone. Otherwise there is no need to call it.
     ///
-    /// What it has written stays written whatever the response becomes.
+    /// What it has written stays written whatever the response becomes. A commit that nobody waits for any longer
+    /// is finished all the same. With nothing to write it does not ask the store.
     ///
     /// # Errors
     ///
@@ -261,7 +280,13 @@ impl Session {
     /// handler answers with an error of its own, the response becomes a 401. [`SessionError::Store`] when the
     /// store could not write.
     pub async fn commit(&self) -> Result<(), SessionError> {
-        match commit::prepare(&self.state, self.state.activity(), Phase::Open)? {
+        let doubt = self.open()?.doubt;
+        if let Some(error) = doubt.as_error() {
+            return Err(error);
+        }
+        match commit::prepare(&self.state, self.state.activity())? {
+            // Whether the request is activity is decided by its answer.
+            Some(work) if work.is_only_a_touch() => Ok(()),
             Some(work) => work.carry_out().await,
             None => Ok(()),
         }
@@ -294,19 +319,28 @@ impl Session {
         &self,
         change: impl FnOnce(&mut Draft, Timestamp) -> Result<T, DraftError>,
     ) -> Result<T, SessionError> {
+        let now = self.state.now();
+        let mut used = self.open()?;
+        if let Some(error) = used.doubt.as_error() {
+            return Err(error);
+        }
+        Ok(change(&mut used.draft, now)?)
+    }
+
+    /// The request's session, if it may still be changed.
+    fn open(&self) -> Result<UsedGuard<'_>, SessionError> {
         // Before the lock: the function that runs holds it.
         if UPDATING.get() {
             return Err(SessionError::InsideUpdate);
         }
-        let now = self.state.now();
-        let mut used = self.state.used().ok_or(SessionError::MissingLayer)?;
-        match used.phase {
-            // The answer is a 401 already and carries no cookie, so nothing can be granted any more.
-            _ if used.refused => Err(SessionError::Ended),
-            Phase::Open => Ok(change(&mut used.draft, now)?),
-            Phase::Committing => Err(SessionError::Committing),
-            Phase::Sealed => Err(SessionError::ResponseSent),
+        if self.state.is_sealed() {
+            return Err(SessionError::ResponseSent);
         }
+        let used = self.state.used().ok_or(SessionError::MissingLayer)?;
+        if used.committing {
+            return Err(SessionError::Committing);
+        }
+        Ok(used)
     }
 }
 

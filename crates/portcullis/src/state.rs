@@ -2,6 +2,8 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,10 +16,11 @@ use portcullis_core::{
     draft::{Draft, SessionView, Unusable},
     store::{Activity, Loaded},
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::{
-    Event, EventKind, SessionError, activity,
+    Event, EventKind, SessionError,
+    activity::{self, MarkedPassive},
     cookie::{self, Presented},
     layer::Config,
     refusal::Audience,
@@ -33,7 +36,10 @@ pub(crate) struct State {
     passive: AtomicBool,
     /// The cookie may not be used for this request at all.
     barred: bool,
+    /// The response is decided: nothing can be granted any more.
+    sealed: AtomicBool,
     used: OnceCell<Shared>,
+    turn_over: Notify,
     ended: OnceLock<EndReason>,
 }
 
@@ -85,9 +91,32 @@ pub(crate) struct Used {
     pub(crate) draft: Draft,
     /// What the response must tell the browser, so far.
     pub(crate) cookie: CookieAction,
-    pub(crate) phase: Phase,
+    /// The draft's wishes are being carried out; until that is done nobody changes it.
+    pub(crate) committing: bool,
+    pub(crate) doubt: Doubt,
+}
+
+/// Why the request may ask for nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    None,
     /// A write was refused because the session had ended.
-    pub(crate) refused: bool,
+    Ended,
+    /// A write was refused because the session goes on under another identifier.
+    Replaced,
+    /// It is not known whether a write was carried out.
+    Unknown,
+}
+
+impl Doubt {
+    pub(crate) fn as_error(self) -> Option<SessionError> {
+        match self {
+            Self::None => None,
+            Self::Ended => Some(SessionError::Ended),
+            Self::Replaced => Some(SessionError::Replaced),
+            Self::Unknown => Some(SessionError::InDoubt),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -96,16 +125,6 @@ pub(crate) enum CookieAction {
     Keep,
     Set(SessionId),
     Remove,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// The handler may change the session.
-    Open,
-    /// Its changes are being carried out.
-    Committing,
-    /// The response is decided.
-    Sealed,
 }
 
 /// How the state travels with the request.
@@ -120,9 +139,11 @@ impl State {
             audience: Audience::of(request.method(), request.uri(), headers),
             presented: cookie::read(headers, config.cookie.name()),
             activity: activity::of_request(request.method(), headers),
-            passive: AtomicBool::new(false),
+            passive: AtomicBool::new(request.extensions().get::<MarkedPassive>().is_some()),
             barred: !config.cookie.is_secure() && !is_for_localhost(request),
+            sealed: AtomicBool::new(false),
             used: OnceCell::new(),
+            turn_over: Notify::new(),
             ended: OnceLock::new(),
         }
     }
@@ -182,8 +203,8 @@ impl State {
             used: Mutex::new(Used {
                 draft,
                 cookie: CookieAction::Keep,
-                phase: Phase::Open,
-                refused: false,
+                committing: false,
+                doubt: Doubt::None,
             }),
         })
     }
@@ -231,6 +252,34 @@ impl State {
         })
     }
 
+    /// From here on the handler's session refuses changes.
+    pub(crate) fn seal(&self) {
+        self.sealed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn end_turn(&self) {
+        if let Some(mut used) = self.used() {
+            used.committing = false;
+        }
+        self.turn_over.notify_waiters();
+    }
+
+    /// Waits until nothing is being committed.
+    pub(crate) async fn turn_is_over(&self) {
+        loop {
+            let mut over = pin!(self.turn_over.notified());
+            over.as_mut().enable();
+            if !self.used().is_some_and(|used| used.committing) {
+                return;
+            }
+            over.await;
+        }
+    }
+
     /// What the handler sees of the session now.
     pub(crate) fn view(&self) -> SessionView {
         self.used
@@ -239,18 +288,39 @@ impl State {
             .unwrap_or_default()
     }
 
-    /// Tells the audit. `of` names the session and its user.
+    /// Tells the audit. `of` names the session and its user. Never under a lock: what an audit does must
+    /// neither stop nor undo what is under way.
     pub(crate) fn note(&self, kind: EventKind, of: Option<(Handle, Option<&UserId>)>) {
-        self.config.audit.record(&Event {
+        let event = Event {
             kind,
             at: self.now(),
             session: of.map(|(handle, _)| handle),
             user: of.and_then(|(_, user)| user.cloned()),
-        });
+        };
+        let record = || self.config.audit.record(&event);
+        if catch_unwind(AssertUnwindSafe(record)).is_err() {
+            tracing::error!(
+                event = event.kind.as_str(),
+                "the audit panicked; the event may be lost"
+            );
+        }
     }
 }
 
+/// Behind a proxy the host says nothing, so a request that was forwarded is not for localhost.
 fn is_for_localhost<B>(request: &Request<B>) -> bool {
+    let forwarded = [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+    ];
+    if forwarded
+        .iter()
+        .any(|name| request.headers().contains_key(*name))
+    {
+        return false;
+    }
     let from_uri = request.uri().host();
     let from_header = request
         .headers()

@@ -99,7 +99,8 @@ impl View {
             .get(name)
             .map_or(0, |old| name.len() + old.len());
         let size = self.record.size() - old + name.len() + value.len();
-        if size > limit {
+        // A limit that was lowered must not keep a session from shrinking.
+        if size > limit && size > self.record.size() {
             return Err(DraftError::TooLarge { size, limit });
         }
         self.record.data.insert(name.to_owned(), value);

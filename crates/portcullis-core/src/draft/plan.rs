@@ -20,8 +20,7 @@ pub struct Plan {
     pub step: Step,
 }
 
-/// One operation of the store.
-#[derive(Debug)]
+/// One operation of the store. `Debug` names it and shows nothing of what is written.
 #[allow(clippy::exhaustive_enums, reason = "every caller must carry out each")]
 pub enum Step {
     /// Nothing.
@@ -69,6 +68,19 @@ pub enum Step {
     Refuse,
 }
 
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Touch { .. } => "Touch",
+            Self::Create { .. } => "Create",
+            Self::Commit { .. } => "Commit",
+            Self::Replace { .. } => "Replace",
+            Self::Refuse => "Refuse",
+        })
+    }
+}
+
 /// A change in the life of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,8 +105,8 @@ pub enum Change {
 impl Change {
     fn is_undone_by(&self, later: &Self) -> bool {
         match self {
-            Self::Created | Self::Regenerated | Self::ElevationDropped => false,
-            Self::Authenticated => *later == Self::Authenticated,
+            Self::Created => false,
+            Self::Authenticated | Self::Regenerated | Self::ElevationDropped => later == self,
             Self::Elevated { scope, .. } => match later {
                 Self::Elevated { scope: again, .. } => scope == again,
                 _ => true,
@@ -265,6 +277,8 @@ impl Draft {
     /// one, so only a sign-in starts another.
     pub fn lost(&mut self) {
         self.replaced = true;
+        self.end_refused = false;
+        self.ending = None;
         self.origin = None;
         self.ops.clear();
         self.view = SessionView(None);

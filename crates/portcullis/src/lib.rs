@@ -100,6 +100,7 @@ mod error;
 mod extract;
 mod guard;
 mod layer;
+mod passive;
 mod refusal;
 mod return_to;
 mod service;
@@ -117,13 +118,13 @@ pub use portcullis_core::{
 pub use portcullis_redis::RedisStore;
 
 pub use self::{
-    activity::{Passive, PassiveLayer},
     audit::{Audit, Event, EventKind, TracingAudit},
     body::SessionBody,
     cookie::{CookieBuilder, CookieConfig, SameSite},
     error::SessionError,
     guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
     layer::SessionLayer,
+    passive::{Passive, PassiveLayer},
     refusal::Refusal,
     return_to::ReturnTo,
     service::{ResponseFuture, SessionService},

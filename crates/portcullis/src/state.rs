@@ -19,8 +19,7 @@ use portcullis_core::{
 use tokio::sync::{Notify, OnceCell};
 
 use crate::{
-    Event, EventKind, SessionError,
-    activity::{self, MarkedPassive},
+    Event, EventKind, SessionError, activity,
     cookie::{self, Presented},
     layer::Config,
     refusal::Audience,
@@ -126,6 +125,10 @@ pub(crate) enum CookieAction {
     Set(SessionId),
     Remove,
 }
+
+/// The mark of a [`PassiveLayer`](crate::PassiveLayer) that stands outside of the session layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MarkedPassive;
 
 /// How the state travels with the request.
 #[derive(Clone)]

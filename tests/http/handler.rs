@@ -7,6 +7,7 @@ on_every_store![
     a_function_given_to_update_may_read_the_session,
     a_function_given_to_update_cannot_change_the_session,
     a_function_given_to_update_cannot_commit_the_session,
+    a_value_cannot_change_the_session_while_it_is_encoded,
     t35_a_session_looked_at_after_the_head_of_the_response_is_closed,
     t35_a_change_after_the_head_of_the_response_is_an_error,
     t35_a_change_while_the_session_is_being_committed_is_an_error,
@@ -44,6 +45,13 @@ async fn a_function_given_to_update_cannot_commit_the_session<B: Backend>() {
     let client = world.signed_in("alice").await;
     let polled = client.post("/nested/commit").await;
     assert_eq!(polled.is(200).body(), "Ready(Err(InsideUpdate))");
+}
+
+async fn a_value_cannot_change_the_session_while_it_is_encoded<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let encoded = client.post("/nested/encode").await;
+    assert_eq!(encoded.is(200).body(), "Err(InsideUpdate)");
 }
 
 async fn t35_a_session_looked_at_after_the_head_of_the_response_is_closed<B: Backend>() {

@@ -19,6 +19,7 @@ on_every_store![
     rule_4_no_removal_for_an_identifier_that_is_unknown_expired_or_replaced,
     rule_4_of_two_parallel_logouts_one_removes_the_cookie,
     t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same,
+    rule_2_a_logout_that_lost_to_a_sign_in_says_so_and_ends_nobody_else,
     rule_2_a_logout_with_a_replaced_identifier_does_not_claim_to_have_signed_out,
     what_is_written_after_signing_out_begins_a_new_session,
     signing_out_without_a_session_does_nothing,
@@ -253,16 +254,13 @@ async fn rule_4_of_two_parallel_logouts_one_removes_the_cookie<B: Backend>() {
     );
 }
 
-/// One tab signs out, and before it comes to that another tab's request gives the session a new identifier,
-/// inside its bucket or in another.
+/// One tab signs out, and before it comes to that another tab's request gives the session a new identifier.
 async fn t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same<B: Backend>() {
     let world = World::<B>::start().await;
     for changes in [
         &["/regenerate"][..],
         &["/elevate"],
-        &["/login?user=alice"],
-        &["/login?user=bob"],
-        &["/regenerate", "/login?user=bob", "/elevate"],
+        &["/regenerate", "/elevate", "/elevate/payments"],
     ] {
         let client = world.signed_in("alice").await;
         world.forget();
@@ -289,6 +287,29 @@ async fn t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same<B: B
         let told = world.audit.take_kinds();
         let ends = told.iter().filter(|kind| **kind == signed_out);
         assert_eq!(ends.count(), 1, "{changes:?}: {told:?}");
+    }
+}
+
+/// A sign-in begins another session, over which the identifier before it has no power.
+async fn rule_2_a_logout_that_lost_to_a_sign_in_says_so_and_ends_nobody_else<B: Backend>() {
+    let world = World::<B>::start().await;
+    for changes in [
+        &["/login?user=alice"][..],
+        &["/login?user=bob"],
+        &["/regenerate", "/login?user=bob", "/elevate"],
+    ] {
+        let client = world.signed_in("alice").await;
+        let end = world.store.hold(Op::End, Moment::Before);
+        let logout = client.post("/logout").start();
+        end.reached().await;
+        for change in changes {
+            client.post(change).await.is(204).new_id();
+        }
+        end.open();
+        let reply = logout.reply().await;
+        reply.is_problem(401, "session-replaced").keeps_the_cookie();
+        client.get("/me").await.is(200);
+        client.post("/logout").await.is(204).removes_the_cookie();
     }
 }
 

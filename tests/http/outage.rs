@@ -17,6 +17,7 @@ on_every_store![
     an_answer_that_was_lost_is_not_taken_for_a_success,
     rule_12_a_sign_out_whose_answer_was_lost_is_found_out_and_told,
     an_answer_to_a_rotation_that_was_lost_leaves_no_identifier_that_works,
+    rule_12_a_sign_out_by_an_early_commit_whose_answers_were_lost_is_told,
     rule_9_an_early_commit_whose_answer_was_lost_is_not_done_twice,
     a_sign_out_that_was_done_removes_the_cookie_whatever_fails_after_it,
     rule_8_a_failure_of_the_store_is_told_to_the_audit_once,
@@ -155,6 +156,21 @@ async fn an_answer_to_a_rotation_that_was_lost_leaves_no_identifier_that_works<B
         client.get("/me").await.is(401).keeps_the_cookie();
         client.post("/login?user=alice").await.is(204).new_id();
     }
+}
+
+async fn rule_12_a_sign_out_by_an_early_commit_whose_answers_were_lost_is_told<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    for _ in 0..2 {
+        world.store.fail(Op::End, Moment::After);
+    }
+    client.post("/logout-and-commit").await;
+    client.get("/me").await.is(401);
+    let told = world.audit.take_kinds();
+    assert!(
+        told.contains(&EventKind::Ended(EndReason::SignedOut)),
+        "{told:?}"
+    );
 }
 
 async fn rule_9_an_early_commit_whose_answer_was_lost_is_not_done_twice<B: Backend>() {

@@ -25,7 +25,7 @@ use hyper::body::Frame;
 use portcullis::{
     Authenticated, Elevated, GuardLayer, Key, PassiveLayer, Scope, Session, SessionError, Timestamp,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Gates;
 
@@ -102,6 +102,8 @@ pub fn routes(gates: Gates) -> Router {
         .route("/late/load", get(late_load))
         .route("/commit-abandoned", post(commit_abandoned))
         .route("/nested/commit", post(nested_commit))
+        .route("/nested/encode", post(nested_encode))
+        .route("/logout-and-commit", post(logout_and_commit))
         .merge(passive)
         .merge(account)
         .merge(danger)
@@ -478,6 +480,26 @@ async fn commit_abandoned(session: Session) -> Done {
         let _ = poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx))).await;
     }
     DONE
+}
+
+async fn logout_and_commit(session: Session) -> Done {
+    session.terminate()?;
+    let _ = session.commit().await;
+    DONE
+}
+
+/// A value that changes the session while it is encoded.
+struct Meddling(Session);
+
+impl Serialize for Meddling {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{:?}", self.0.insert("inner", 1)))
+    }
+}
+
+async fn nested_encode(session: Session) -> Result<String, SessionError> {
+    session.insert("outer", Meddling(session.clone()))?;
+    Ok(session.get("outer")?.unwrap_or_default())
 }
 
 async fn nested_commit(session: Session) -> Result<String, SessionError> {

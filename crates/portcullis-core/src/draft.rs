@@ -216,6 +216,8 @@ impl Draft {
         if user.is_empty() {
             return Err(DraftError::EmptyUser);
         }
+        // A full proof needs nothing of the session before it.
+        self.end_refused = false;
         let bind = Op::Bind {
             user,
             handle: Handle::generate()?,

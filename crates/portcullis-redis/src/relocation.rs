@@ -16,7 +16,7 @@ use crate::{
     RedisStore,
     driver::{CREATE, Reply, SUPERSEDE},
     record::{self, millis},
-    store::{committed, draw, epitaph, key_taken, number, out_of_place},
+    store::{committed, draw, epitaph, key_taken, number, out_of_place, successor},
 };
 
 impl RedisStore {
@@ -44,13 +44,13 @@ impl RedisStore {
             },
         };
         let revision = draw();
-        let [idle, absolute, deadline, last] = moments;
+        let [idle, absolute, ends_at, last] = moments;
         let arguments = vec![
             idle,
             absolute,
             record::revision(revision).into(),
             payload,
-            deadline,
+            ends_at,
             last,
         ];
         let unclaimed = Unclaimed::new(self, new);
@@ -67,7 +67,7 @@ impl RedisStore {
             record::revision(expected).into(),
             code,
             memory,
-            record::as_successor(new).into(),
+            successor(deadline, new),
         ];
         match self.run(&SUPERSEDE, &[old], arguments).await? {
             Reply::Done(_) => {

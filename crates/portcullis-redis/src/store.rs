@@ -189,7 +189,7 @@ impl Store for RedisStore {
             activity,
             idle,
             absolute,
-            record::as_successor(new).into(),
+            successor(deadline, new),
         ];
         committed(self.run(&REPLACE, &[old, new], arguments).await?, revision)
     }
@@ -263,6 +263,15 @@ fn draw_after(expected: Revision) -> Revision {
         if revision != expected {
             return revision;
         }
+    }
+}
+
+/// What the mark under an old key says of the new one: an end follows a session that goes on, not one that
+/// an authentication began.
+pub(crate) fn successor(deadline: Deadline, new: &SessionKey) -> Bytes {
+    match deadline {
+        Deadline::Keep(_) => record::as_successor(new).into(),
+        Deadline::Restart(_) => Bytes::new(),
     }
 }
 

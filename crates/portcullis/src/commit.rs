@@ -6,7 +6,8 @@ use portcullis_core::{
     DraftError, EndReason, Handle, SessionId, SessionKey, UserId,
     draft::{Change, Plan, Step},
     store::{
-        Activity, Committed, Created, Ended, Revision, StoreError, StoreErrorKind, Timing, Touched,
+        Activity, Committed, Created, Ended, Loaded, Revision, StoreError, StoreErrorKind, Timing,
+        Touched,
     },
 };
 use tokio::runtime::Handle as Runtime;
@@ -63,6 +64,7 @@ pub(crate) fn prepare(
         Err(error) => {
             // What cannot be written must not keep the session from ending.
             used.draft.keep_only_the_end();
+            used.doubt = Doubt::Unknown;
             (
                 used.draft.plan(Activity::Passive, state.now())?,
                 Some(error),
@@ -247,7 +249,7 @@ fn written(
     let before = owned(used.draft.subject());
     used.draft.written(key, timing, revision);
     if let Some(id) = id {
-        used.cookie = CookieAction::Set(id);
+        used.cookie = CookieAction::Set(Arc::new((id, timing.absolute_deadline)));
     }
     let view = used.draft.view().clone();
     drop(used);
@@ -302,9 +304,15 @@ async fn end(state: &State, key: &SessionKey, reason: EndReason) -> Result<(), S
         }
         ended => (ended?, false),
     };
+    if ended == Ended::AlreadyGone && store.load(key).await? == Loaded::Ended(EndReason::Replaced) {
+        // Its user authenticated anew meanwhile, which began another session: nobody was signed out.
+        return Err(refused(state, SessionError::Replaced));
+    }
     let Some(mut used) = state.used() else {
         return Ok(());
     };
+    // An earlier commit of this request may have been the one that ended it.
+    let asked_twice = asked_twice || used.doubt == Doubt::Unknown;
     let subject = owned(used.draft.subject());
     used.draft.ended();
     used.cookie = match ended {

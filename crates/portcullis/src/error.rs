@@ -38,7 +38,8 @@ pub enum SessionError {
     /// The session is being committed by another task of the same request.
     #[error("the session is being committed; await `commit` before changing it again")]
     Committing,
-    /// A function given to `update` tried to change the session it is part of changing.
+    /// A function given to `update`, or the `Serialize` of a value, tried to change the session while it is
+    /// being changed.
     #[error(
         "a function given to `update` cannot change the session itself; change the value it is given"
     )]

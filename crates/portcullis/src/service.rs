@@ -125,7 +125,6 @@ where
                     let status = answer.as_ref().ok().map(Response::status);
                     match prepare(&state, status) {
                         Err(SessionError::Committing) => Box::pin(async move {
-                            state.turn_is_over().await;
                             let result = settle(&state, status).await;
                             finish(&state, answer, result)
                         })
@@ -171,11 +170,15 @@ fn prepare(state: &Arc<State>, status: Option<StatusCode>) -> Result<Option<Work
     commit::prepare(state, activity)
 }
 
-/// Does what is left to do.
+/// Does what is left to do, once nothing is being committed any more.
 async fn settle(state: &Arc<State>, status: Option<StatusCode>) -> Result<(), SessionError> {
-    match prepare(state, status)? {
-        Some(work) => work.carry_out().await,
-        None => Ok(()),
+    loop {
+        match prepare(state, status) {
+            Err(SessionError::Committing) => state.turn_is_over().await,
+            Ok(Some(work)) => return work.carry_out().await,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -192,9 +195,13 @@ fn finish<B, E>(
     result: Result<(), SessionError>,
 ) -> Result<Response<SessionBody<B>>, E> {
     let answer = answer?;
-    let Some(used) = state.used() else {
+    let Some(mut used) = state.used() else {
         return Ok(answer.map(SessionBody::application));
     };
+    // Wishes that came to nothing may hold the session that holds them.
+    if used.draft.is_dirty() {
+        used.draft.keep_only_the_end();
+    }
     let (cookie, doubt) = (used.cookie.clone(), used.doubt);
     drop(used);
     // An earlier commit that failed is told even where the handler ignored it.
@@ -220,11 +227,7 @@ fn speaks_for_itself<B>(answer: &Response<B>, error: &SessionError) -> bool {
 fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
     let field = match cookie {
         CookieAction::Keep => None,
-        CookieAction::Set(id) => {
-            let deadline = state.view().info().map(|info| info.absolute_deadline);
-            let remaining = deadline.map(|deadline| deadline.since(state.now()));
-            state.config.cookie.set(id, remaining.unwrap_or_default())
-        }
+        CookieAction::Set(id) => state.config.cookie.set(&id.0, id.1.since(state.now())),
         CookieAction::Remove => state.config.cookie.remove(),
     };
     match field {
@@ -246,20 +249,18 @@ impl Drop for Unfinished {
             return;
         };
         state.seal();
-        let ended = state.used().is_some_and(|mut used| {
-            // What is being committed already is finished by itself.
-            let ended = !used.committing && used.draft.has_ended_a_session();
-            if ended {
-                used.draft.keep_only_the_end();
+        let left = state.used().is_some_and(|mut used| {
+            if used.committing {
+                return true;
             }
-            ended
+            // Nothing else was asked for; and wishes may hold the session that holds them.
+            used.draft.keep_only_the_end();
+            used.draft.has_ended_a_session()
         });
-        if !ended {
-            return;
-        }
-        let work = commit::prepare(&state, Activity::Passive);
-        if let (Ok(Some(work)), Ok(runtime)) = (work, Runtime::try_current()) {
-            runtime.spawn(work.carry_out().in_current_span());
+        if let (true, Ok(runtime)) = (left, Runtime::try_current()) {
+            // Without an answer there is no cookie either.
+            let rest = async move { settle(&state, None).await };
+            runtime.spawn(rest.in_current_span());
         }
     }
 }

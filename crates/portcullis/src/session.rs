@@ -1,6 +1,6 @@
 //! The session in a handler's hands.
 
-use std::{cell::Cell, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use http::Extensions;
 use portcullis_core::{
@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     SessionError, commit,
-    state::{Doubt, State, UsedGuard},
+    state::{self, Doubt, State, UsedGuard},
 };
 
 /// The session of one request.
@@ -58,11 +58,6 @@ use crate::{
 #[derive(Clone)]
 pub struct Session {
     state: Arc<State>,
-}
-
-thread_local! {
-    /// A function given to `update` is running on this thread, under the session's lock.
-    static UPDATING: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Session {
@@ -128,15 +123,11 @@ impl Session {
     pub fn update<T>(
         &self,
         key: impl AsKey<T>,
-        mut change: impl FnMut(&mut T) + Send + 'static,
+        change: impl FnMut(&mut T) + Send + 'static,
     ) -> Result<(), SessionError>
     where
         T: Serialize + DeserializeOwned + Default,
     {
-        let change = move |value: &mut T| {
-            let _updating = Updating::begin();
-            change(value);
-        };
         self.change(|draft, now| draft.update(&key, change, now))
     }
 
@@ -329,14 +320,14 @@ impl Session {
 
     /// The request's session, if it may still be changed.
     fn open(&self) -> Result<UsedGuard<'_>, SessionError> {
-        // Before the lock: the function that runs holds it.
-        if UPDATING.get() {
+        // Before the lock: what runs inside an update holds it.
+        if state::is_held_by_this_thread() {
             return Err(SessionError::InsideUpdate);
         }
+        let used = self.state.used().ok_or(SessionError::MissingLayer)?;
         if self.state.is_sealed() {
             return Err(SessionError::ResponseSent);
         }
-        let used = self.state.used().ok_or(SessionError::MissingLayer)?;
         if used.committing {
             return Err(SessionError::Committing);
         }
@@ -348,19 +339,5 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
-    }
-}
-
-struct Updating(bool);
-
-impl Updating {
-    fn begin() -> Self {
-        Self(UPDATING.replace(true))
-    }
-}
-
-impl Drop for Updating {
-    fn drop(&mut self) {
-        UPDATING.set(self.0);
     }
 }

@@ -1,6 +1,7 @@
 //! What the layer knows of one request's session.
 
 use std::{
+    cell::Cell,
     ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -54,6 +55,32 @@ pub(crate) struct UsedGuard<'a> {
     used: MutexGuard<'a, Used>,
     view: &'a Mutex<SessionView>,
     changed: bool,
+    _held: Held,
+}
+
+thread_local! {
+    /// This thread holds the lock of a session. What runs meanwhile and is not ours (a function given to
+    /// `update`, the encoding of a value) must not wait for it.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(crate) fn is_held_by_this_thread() -> bool {
+    HELD.get()
+}
+
+struct Held;
+
+impl Held {
+    fn begin() -> Self {
+        HELD.set(true);
+        Self
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.set(false);
+    }
 }
 
 impl Deref for UsedGuard<'_> {
@@ -122,7 +149,8 @@ impl Doubt {
 pub(crate) enum CookieAction {
     #[default]
     Keep,
-    Set(SessionId),
+    /// The identifier, and when the session ends whatever happens.
+    Set(Arc<(SessionId, Timestamp)>),
     Remove,
 }
 
@@ -252,6 +280,7 @@ impl State {
             used: lock(&shared.used),
             view: &shared.view,
             changed: false,
+            _held: Held::begin(),
         })
     }
 

@@ -185,13 +185,13 @@ impl Store for MemoryStore {
                 "something is stored under the key of a new session; check the random generator of this system",
             ));
         }
-        let timing = match deadline {
-            Deadline::Keep(activity) => current.after(activity, now),
-            Deadline::Restart(limits) => Timing::starting(now, limits),
+        let (timing, successor) = match deadline {
+            Deadline::Keep(activity) => (current.after(activity, now), Some(*new)),
+            Deadline::Restart(limits) => (Timing::starting(now, limits), None),
         };
         let stored = sessions.stored(timing, payload);
         let committed = Committed::Done(stored.timing, stored.revision);
-        sessions.end(old, EndReason::Replaced, Some(*new), now);
+        sessions.end(old, EndReason::Replaced, successor, now);
         sessions.put(*new, Slot::Live(stored));
         Ok(committed)
     }

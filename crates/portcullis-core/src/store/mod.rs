@@ -89,10 +89,12 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a session, whatever its revision. The reason can be read with [`load`](Self::load) for as long
     /// as the store remembers it.
     ///
-    /// If the session was moved by [`replace`](Self::replace) meanwhile and the store still remembers (for
+    /// If the session was moved with [`Deadline::Keep`] meanwhile and the store still remembers (for
     /// [`remembered_for`](EndReason::remembered_for) of [`EndReason::Replaced`]), the session is ended under
     /// its new key, however often it moved: who signs out is signed out, also where another request has just
-    /// given the session another identifier. The keys it had before stay `Replaced`.
+    /// given the session another identifier. The keys it had before stay `Replaced`. A move with
+    /// [`Deadline::Restart`] is not followed: an authentication began another session, perhaps of somebody
+    /// else, and what came before it has no power over that.
     ///
     /// So this is only for a caller that has found the session live under `key`. What arrives with an
     /// identifier that was replaced already must not come as far as here.

@@ -91,6 +91,24 @@ pub async fn an_end_follows_a_session_that_was_replaced<H: Harness>(harness: &H)
     }
 }
 
+/// An authentication begins another session, perhaps somebody else's: what came before has no power over it.
+pub async fn an_end_does_not_follow_an_authentication<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    for (old, new) in moves() {
+        let anonymous = store.create(old, "anonymous", LONG).await;
+        let restart = Deadline::Restart(LONG);
+        let signed_in = store
+            .replace((old, new), anonymous.revision, anonymous.payload, restart)
+            .await;
+        assert_eq!(
+            store.end(old, EndReason::SignedOut).await,
+            Ended::AlreadyGone
+        );
+        assert_eq!(store.live(new).await, signed_in);
+        assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+    }
+}
+
 /// From the first key and from one on the way, inside buckets and between them.
 pub async fn an_end_follows_a_session_however_often_it_was_replaced<H: Harness>(harness: &H) {
     let (store, other) = (subject(harness), subject(harness));

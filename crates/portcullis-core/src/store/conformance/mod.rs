@@ -138,6 +138,7 @@ macro_rules! store_conformance {
             of_many_who_end_one_session_exactly_one_does
             an_end_does_not_ask_for_the_revision
             an_end_follows_a_session_that_was_replaced
+            an_end_does_not_follow_an_authentication
             an_end_follows_a_session_however_often_it_was_replaced
             of_many_who_end_a_replaced_session_exactly_one_does
             an_end_finds_a_replaced_session_that_ended_since_already_gone

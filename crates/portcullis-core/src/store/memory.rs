@@ -63,11 +63,7 @@ impl MemoryStore {
     pub fn live(&self) -> usize {
         let mut sessions = self.lock();
         sessions.forget_expired(self.now());
-        sessions
-            .slots
-            .values()
-            .filter(|slot| matches!(slot, Slot::Live(_)))
-            .count()
+        sessions.slots.len() - sessions.ended
     }
 
     fn on(clock: Clock) -> Self {
@@ -244,6 +240,10 @@ struct End {
 }
 
 impl Slot {
+    fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
+    }
+
     fn deadline(&self) -> Timestamp {
         match self {
             Self::Live(stored) => stored.timing.idle_deadline(),
@@ -258,6 +258,8 @@ struct Sessions {
     slots: HashMap<SessionKey, Slot>,
     by_deadline: BTreeSet<(Timestamp, SessionKey)>,
     writes: u32,
+    /// How many slots are of ended sessions.
+    ended: usize,
 }
 
 impl Sessions {
@@ -294,7 +296,9 @@ impl Sessions {
 
     fn put(&mut self, key: SessionKey, slot: Slot) {
         self.by_deadline.insert((slot.deadline(), key));
+        self.ended += usize::from(!slot.is_live());
         if let Some(previous) = self.slots.insert(key, slot) {
+            self.ended -= usize::from(!previous.is_live());
             let deadline = previous.deadline();
             if self
                 .slots
@@ -328,13 +332,19 @@ impl Sessions {
                 break;
             }
             self.by_deadline.pop_first();
-            self.slots.remove(&key);
+            let expired = self.slots.remove(&key);
+            self.ended -= usize::from(expired.is_some_and(|slot| !slot.is_live()));
         }
     }
 
     /// Gives up the reasons of ended sessions to make room.
     fn forget_ended(&mut self) {
-        self.slots.retain(|_, slot| matches!(slot, Slot::Live(_)));
+        // Full of live sessions, it must not look at each of them for every stranger.
+        if self.ended == 0 {
+            return;
+        }
+        self.ended = 0;
+        self.slots.retain(|_, slot| slot.is_live());
         self.by_deadline
             .retain(|(_, key)| self.slots.contains_key(key));
     }

@@ -59,6 +59,9 @@ async fn s087_every_response_made_with_a_look_at_the_session_varies_by_cookie<B:
         assert_eq!(reply.is(200).header("vary"), "Cookie");
         assert_eq!(reply.header("cache-control"), "no-store");
     }
+    let bob = world.signed_in("bob").await;
+    world.store.set_down(true);
+    assert_eq!(bob.get("/maybe").await.is(503).header("vary"), "Cookie");
 }
 
 async fn s087_what_the_handler_said_about_vary_stays<B: Backend>() {

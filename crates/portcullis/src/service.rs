@@ -196,7 +196,11 @@ fn finish<B, E>(
 ) -> Result<Response<SessionBody<B>>, E> {
     let answer = answer?;
     let Some(mut used) = state.used() else {
-        return Ok(answer.map(SessionBody::application));
+        let mut response = answer.map(SessionBody::application);
+        if state.was_asked_for() {
+            cache::guard_read(response.headers_mut());
+        }
+        return Ok(response);
     };
     // Wishes that came to nothing may hold the session that holds them.
     if used.draft.is_dirty() {

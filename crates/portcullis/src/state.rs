@@ -38,6 +38,8 @@ pub(crate) struct State {
     barred: bool,
     /// The response is decided: nothing can be granted any more.
     sealed: AtomicBool,
+    /// Somebody wanted to look at the session, whether or not that succeeded.
+    asked_for: AtomicBool,
     used: OnceCell<Shared>,
     turn_over: Notify,
     ended: OnceLock<EndReason>,
@@ -173,6 +175,7 @@ impl State {
             passive: AtomicBool::new(request.extensions().get::<MarkedPassive>().is_some()),
             barred: !config.cookie.is_secure() && !is_for_localhost(request),
             sealed: AtomicBool::new(false),
+            asked_for: AtomicBool::new(false),
             used: OnceCell::new(),
             turn_over: Notify::new(),
             ended: OnceLock::new(),
@@ -209,6 +212,7 @@ impl State {
 
     /// Loads the session unless that was done before.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
+        self.asked_for.store(true, Ordering::Relaxed);
         self.used.get_or_try_init(|| self.first_look()).await?;
         Ok(())
     }
@@ -287,6 +291,10 @@ impl State {
     /// From here on the handler's session refuses changes.
     pub(crate) fn seal(&self) {
         self.sealed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn was_asked_for(&self) -> bool {
+        self.asked_for.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_sealed(&self) -> bool {

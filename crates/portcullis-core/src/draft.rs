@@ -123,13 +123,9 @@ impl Draft {
     ) -> Result<Self, Unusable> {
         let origin = Origin::read(key, stored)?;
         Ok(Self {
-            policy,
             view: SessionView(Some(Arc::clone(&origin.view))),
             origin: Some(origin),
-            replaced: false,
-            ending: None,
-            end_refused: false,
-            ops: Vec::new(),
+            ..Self::without_session(policy, None)
         })
     }
 
@@ -296,11 +292,10 @@ impl Draft {
         self.ops
             .retain(|op| matches!(op, Op::Regenerate | Op::DropElevations));
         match self.origin.clone() {
-            Some(origin) => self.build_on(origin),
-            None => {
-                // Without a session there is nothing to build on, and what is left needs one.
-                self.ops.clear();
-                self.view = SessionView(None);
+            Some(origin) if !self.ops.is_empty() => self.build_on(origin),
+            // What is left means nothing without a session.
+            _ => {
+                self.keep_only_the_end();
                 Ok(())
             }
         }

@@ -72,7 +72,7 @@ pub(crate) fn prepare(
         }
     };
     if matches!(plan.step, Step::Nothing | Step::Touch { .. }) {
-        used.draft.settled();
+        used.draft.keep_only_the_end();
     }
     if plan.end.is_none() && matches!(plan.step, Step::Nothing) {
         return failed.map_or(Ok(None), |error| Err(error.into()));
@@ -160,7 +160,7 @@ async fn attempt(state: &Arc<State>, step: Step) -> Result<Progress, SessionErro
     match step {
         Step::Nothing => {
             if let Some(mut used) = state.used() {
-                used.draft.settled();
+                used.draft.keep_only_the_end();
             }
             Ok(Progress::Done)
         }

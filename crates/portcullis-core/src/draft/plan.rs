@@ -215,14 +215,6 @@ impl Draft {
         changes
     }
 
-    /// There was nothing to write: what the handler wished is what is stored.
-    pub fn settled(&mut self) {
-        self.ops.clear();
-        if self.origin.is_none() {
-            self.view = SessionView(None);
-        }
-    }
-
     /// The end that the plan asked for was carried out.
     pub fn ended(&mut self) {
         self.ending = None;
@@ -243,16 +235,12 @@ impl Draft {
         self.replaced = false;
     }
 
-    /// The session was touched.
+    /// The session was touched, which it only is when nothing else was wished.
     pub fn touched(&mut self, timing: Timing) {
-        for view in self
-            .view
-            .0
-            .iter_mut()
-            .chain(self.origin.iter_mut().map(|origin| &mut origin.view))
-        {
-            Arc::make_mut(view).timing = timing;
+        if let Some(origin) = &mut self.origin {
+            Arc::make_mut(&mut origin.view).timing = timing;
         }
+        self.keep_only_the_end();
     }
 
     /// Another request was faster: applies the wishes to what it stored.
@@ -284,7 +272,8 @@ impl Draft {
         self.view = SessionView(None);
     }
 
-    /// Gives up every wish but the end of the session: for a request whose answer cannot carry a cookie.
+    /// Gives up every wish but the end of the session: because the answer cannot carry a cookie, or because
+    /// what the handler wished is what is stored.
     pub fn keep_only_the_end(&mut self) {
         self.ops.clear();
         self.view = SessionView(self.origin.as_ref().map(|origin| Arc::clone(&origin.view)));

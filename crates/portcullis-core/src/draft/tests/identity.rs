@@ -388,7 +388,7 @@ fn wishes_that_needed_no_write_are_not_carried_into_the_next_one() {
     let key = world.session_of("alice");
     let mut visit = world.visit(key);
     visit.set("cart", 1);
-    visit.draft.settled();
+    visit.draft.keep_only_the_end();
     let mut faster = world.visit(key);
     faster.set("cart", 2);
     faster.save();

@@ -16,7 +16,7 @@ use crate::{
     RedisStore,
     driver::{CREATE, Reply, SUPERSEDE},
     record::{self, millis},
-    store::{committed, draw, epitaph, key_taken, number, out_of_place, successor},
+    store::{committed, draw, epitaph, number, out_of_place, successor},
 };
 
 impl RedisStore {
@@ -58,7 +58,7 @@ impl RedisStore {
             Reply::Done(timing) => timing,
             Reply::Taken => {
                 unclaimed.keep();
-                return Err(key_taken());
+                return Err(StoreError::key_taken());
             }
             _ => return Err(out_of_place()),
         };

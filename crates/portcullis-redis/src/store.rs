@@ -111,7 +111,7 @@ impl Store for RedisStore {
             Record::Session(stored) => Loaded::Live(stored),
             Record::Ended(Some(reason)) => Loaded::Ended(reason),
             Record::Ended(None) => Loaded::Absent,
-            Record::Newer => return Err(newer_format()),
+            Record::Newer => return Err(StoreError::newer_format()),
             Record::Damaged => damaged(),
         })
     }
@@ -198,7 +198,7 @@ impl Store for RedisStore {
         match self.run(&TOUCH, &[key], Vec::new()).await? {
             Reply::Done(timing) => Ok(Touched::Done(timing)),
             Reply::Gone => Ok(Touched::Gone),
-            Reply::Newer => Err(newer_format()),
+            Reply::Newer => Err(StoreError::newer_format()),
             _ => Err(out_of_place()),
         }
     }
@@ -216,7 +216,7 @@ impl Store for RedisStore {
                     // Not written by this crate. It leads nowhere.
                     None => return Ok(Ended::AlreadyGone),
                 },
-                Reply::Newer => return Err(newer_format()),
+                Reply::Newer => return Err(StoreError::newer_format()),
                 _ => return Err(out_of_place()),
             }
         }
@@ -245,8 +245,8 @@ pub(crate) fn committed(reply: Reply, revision: Revision) -> Result<Committed, S
             // The script has just found a live session in it, so this is out of reach; gone is safe.
             _ => Committed::Gone,
         }),
-        Reply::Taken => Err(key_taken()),
-        Reply::Newer => Err(newer_format()),
+        Reply::Taken => Err(StoreError::key_taken()),
+        Reply::Newer => Err(StoreError::newer_format()),
         Reply::Moved(_) => Err(out_of_place()),
     }
 }
@@ -300,20 +300,6 @@ fn damaged() -> Loaded {
          application use the same key prefix?"
     );
     Loaded::Damaged
-}
-
-fn newer_format() -> StoreError {
-    StoreError::new(
-        StoreErrorKind::NewerFormat,
-        "the session was written by a newer version of Portcullis; finish the upgrade of this server",
-    )
-}
-
-pub(crate) fn key_taken() -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Misconfigured,
-        "something is stored under the key of a new session; check the random generator of this system",
-    )
 }
 
 pub(crate) fn out_of_place() -> StoreError {

@@ -52,10 +52,19 @@ impl StoreError {
         self.kind
     }
 
-    pub(crate) fn newer_format() -> Self {
+    /// A record is of a format that this version does not know.
+    pub fn newer_format() -> Self {
         Self::new(
             StoreErrorKind::NewerFormat,
             "the session was written by a newer version of Portcullis; finish the upgrade of this server",
+        )
+    }
+
+    /// Something is stored under the key of a session that is only about to begin.
+    pub fn key_taken() -> Self {
+        Self::new(
+            StoreErrorKind::Misconfigured,
+            "something is stored under the key of a new session; check the random generator of this system",
         )
     }
 }

@@ -176,10 +176,7 @@ impl Store for MemoryStore {
         };
         sessions.forget_expired(now);
         if sessions.slots.contains_key(new) {
-            return Err(StoreError::new(
-                StoreErrorKind::Misconfigured,
-                "something is stored under the key of a new session; check the random generator of this system",
-            ));
+            return Err(StoreError::key_taken());
         }
         let (timing, successor) = match deadline {
             Deadline::Keep(activity) => (current.after(activity, now), Some(*new)),

@@ -1,0 +1,303 @@
+//! What is known of the client of a request.
+//!
+//! Enough for people to know their devices again in a list, and to notice that a session is suddenly used from
+//! elsewhere; not enough to follow anybody around (NIST SP 800-63B-4, 5.3).
+
+mod name;
+mod network;
+
+use std::{fmt, net::IpAddr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_bytes::ByteBuf;
+
+pub use self::{
+    name::{ClientFamily, ClientName, ClientSystem},
+    network::Network,
+};
+
+/// What is known of a client: what it calls itself, and where it is, as far as the application wants to know.
+///
+/// ```
+/// # use portcullis_core::{Client, ClientName};
+/// let name = ClientName::of_user_agent(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+/// let client = Client::new(name).with_address("203.0.113.7".parse()?);
+/// assert_eq!(client.to_string(), "Firefox on Linux, 203.0.113.7");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Client {
+    name: ClientName,
+    place: Option<Place>,
+}
+
+/// A whole address says what the network is, so there is one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    Network(Network),
+    Address(IpAddr),
+}
+
+impl Client {
+    /// A client of this name, anywhere.
+    pub fn new(name: ClientName) -> Self {
+        Self { name, place: None }
+    }
+
+    /// The client that calls itself so, anywhere.
+    pub fn of_user_agent(user_agent: &[u8]) -> Self {
+        Self::new(ClientName::of_user_agent(user_agent))
+    }
+
+    /// The same client, in this network.
+    #[must_use]
+    pub fn with_network(self, network: Network) -> Self {
+        Self {
+            place: Some(Place::Network(network)),
+            ..self
+        }
+    }
+
+    /// The same client, at this address. An IPv4 address mapped into IPv6 becomes the IPv4 address.
+    #[must_use]
+    pub fn with_address(self, address: IpAddr) -> Self {
+        Self {
+            place: Some(Place::Address(address.to_canonical())),
+            ..self
+        }
+    }
+
+    /// What it calls itself.
+    pub fn name(&self) -> ClientName {
+        self.name
+    }
+
+    /// The network it is in, if addresses are used at all.
+    pub fn network(&self) -> Option<Network> {
+        self.place.map(|place| match place {
+            Place::Network(network) => network,
+            Place::Address(address) => Network::of(address),
+        })
+    }
+
+    /// Its address, if whole addresses are kept.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.place {
+            Some(Place::Address(address)) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// What is different from `baseline`, an earlier client of the same session.
+    ///
+    /// * The name is compared as it is: one that cannot be told is another one than Firefox on Linux.
+    /// * Networks are compared, never whole addresses. From IPv4 to IPv6 is a change.
+    /// * Where one of the two has no network there is nothing to compare with: the application did not use addresses
+    ///   when it was seen, or does not know its own peer. A client cannot hide the one it is in.
+    pub fn differs_from(&self, baseline: &Self) -> Option<ClientChange> {
+        let networks = self.network().zip(baseline.network());
+        let network = networks.is_some_and(|(here, there)| here != there);
+        match (network, self.name != baseline.name) {
+            (false, false) => None,
+            (true, false) => Some(ClientChange::Network),
+            (false, true) => Some(ClientChange::Name),
+            (true, true) => Some(ClientChange::Both),
+        }
+    }
+}
+
+/// `Firefox on Windows, 203.0.113.0/24`: the name, and the address or the network. Only fixed words, digits and
+/// punctuation.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            None => write!(f, "{}", self.name),
+            Some(Place::Network(network)) => write!(f, "{}, {network}", self.name),
+            Some(Place::Address(address)) => write!(f, "{}, {address}", self.name),
+        }
+    }
+}
+
+/// The bytes that count. Their number tells what they are.
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Network(network) => network.serialize(serializer),
+            Self::Address(IpAddr::V4(address)) => serializer.serialize_bytes(&address.octets()),
+            Self::Address(IpAddr::V6(address)) => serializer.serialize_bytes(&address.octets()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = ByteBuf::deserialize(deserializer)?;
+        let bytes = bytes.as_slice();
+        if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+            return Ok(Self::Address(octets.into()));
+        }
+        if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
+            return Ok(Self::Address(IpAddr::from(octets).to_canonical()));
+        }
+        Network::from_bytes(bytes)
+            .map(Self::Network)
+            .ok_or_else(|| de::Error::invalid_length(bytes.len(), &"an address or a network"))
+    }
+}
+
+/// What is different about a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ClientChange {
+    /// It is in another network.
+    #[serde(rename = "w")]
+    Network,
+    /// It calls itself by another name.
+    #[serde(rename = "n")]
+    Name,
+    /// Both.
+    #[serde(rename = "b")]
+    Both,
+}
+
+impl ClientChange {
+    /// The change with this [word](Self::as_str).
+    pub fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Network, Self::Name, Self::Both];
+        all.into_iter().find(|change| change.as_str() == word)
+    }
+
+    /// A stable word for events and programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Name => "name",
+            Self::Both => "name_and_network",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FIREFOX: &[u8] =
+        b"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+    fn firefox() -> Client {
+        Client::new(ClientName::of_user_agent(FIREFOX))
+    }
+
+    fn curl() -> Client {
+        Client::new(ClientName::of_user_agent(b"curl/8.5.0"))
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn network(text: &str) -> Network {
+        Network::of(ip(text))
+    }
+
+    #[test]
+    fn a_client_is_told_with_the_most_that_is_known() {
+        for (client, words) in [
+            (Client::default(), "Unknown client"),
+            (firefox(), "Firefox on Windows"),
+            (
+                firefox().with_network(network("203.0.113.7")),
+                "Firefox on Windows, 203.0.113.0/24",
+            ),
+            (
+                curl().with_address(ip("2001:db8:1:2::3")),
+                "curl, 2001:db8:1:2::3",
+            ),
+            (
+                curl().with_address(ip("::ffff:203.0.113.7")),
+                "curl, 203.0.113.7",
+            ),
+        ] {
+            assert_eq!(client.to_string(), words);
+        }
+    }
+
+    #[test]
+    fn a_whole_address_tells_the_network() {
+        let client = firefox().with_address(ip("203.0.113.7"));
+        assert_eq!(client.network(), Some(network("203.0.113.200")));
+        assert_eq!(
+            firefox().with_network(network("203.0.113.7")).address(),
+            None
+        );
+    }
+
+    #[test]
+    fn s077_each_difference_is_told() {
+        let baseline = firefox().with_network(network("203.0.113.7"));
+        for (client, change) in [
+            (firefox().with_network(network("203.0.113.99")), None),
+            (firefox().with_address(ip("203.0.113.99")), None),
+            (
+                firefox().with_network(network("198.51.100.7")),
+                Some("network"),
+            ),
+            (
+                firefox().with_network(network("2001:db8::1")),
+                Some("network"),
+            ),
+            (curl().with_network(network("203.0.113.7")), Some("name")),
+            (
+                curl().with_network(network("198.51.100.7")),
+                Some("name_and_network"),
+            ),
+            (
+                Client::default().with_network(network("203.0.113.7")),
+                Some("name"),
+            ),
+        ] {
+            let found = client.differs_from(&baseline);
+            assert_eq!(found.map(ClientChange::as_str), change, "{client}");
+        }
+    }
+
+    #[test]
+    fn s079_networks_are_compared_where_both_are_known() {
+        let somewhere = firefox().with_network(network("203.0.113.7"));
+        assert_eq!(firefox().differs_from(&somewhere), None);
+        assert_eq!(somewhere.differs_from(&firefox()), None);
+        assert_eq!(curl().differs_from(&somewhere), Some(ClientChange::Name));
+    }
+
+    #[test]
+    fn s083_a_client_takes_few_bytes_and_no_address_unless_asked_for() {
+        let client = firefox().with_network(network("203.0.113.7"));
+        let bytes = rmp_serde::to_vec(&client).unwrap();
+        assert_eq!(bytes, [0x92, 0x92, 1, 1, 0xc4, 3, 203, 0, 113]);
+    }
+
+    #[test]
+    fn s138_a_place_of_a_length_nobody_writes_is_refused() {
+        for length in [0, 1, 2, 5, 15, 17] {
+            let bytes = rmp_serde::to_vec(&(ClientName::default(), ByteBuf::from(vec![1; length])));
+            let client: Result<Client, _> = rmp_serde::from_slice(&bytes.unwrap());
+            assert!(client.is_err(), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_is_read_back_as_it_was_written(header: Vec<u8>, address: IpAddr, kept in 0..3) {
+            let client = Client::new(ClientName::of_user_agent(&header));
+            let client = match kept {
+                0 => client,
+                1 => client.with_network(Network::of(address)),
+                _ => client.with_address(address),
+            };
+            let binary = rmp_serde::to_vec(&client).unwrap();
+            prop_assert_eq!(&rmp_serde::from_slice::<Client>(&binary).unwrap(), &client);
+        }
+    }
+}

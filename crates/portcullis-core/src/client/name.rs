@@ -1,0 +1,260 @@
+//! What a client calls itself, in words of ours.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How much of the header is looked at. Real ones have a third of that; the names of products stand where this cuts
+/// only in one that was made up.
+const LOOKED_AT: usize = 512;
+
+/// What a client calls itself: `Firefox on Windows`, `Safari on iPhone`, `curl`, `Unknown client`.
+///
+/// It is made of a fixed vocabulary, so that nothing a client sends is ever shown, logged or stored, and holds no version,
+/// so that an update of the browser changes nothing. It is the client's own word, no proof: some browsers say that
+/// they are another one (Brave is Chrome), and one that asks for the desktop's version of a page names another
+/// system (an iPad then is a Mac).
+///
+/// Later versions may know more words, and tell apart what has one name today.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ClientName {
+    family: ClientFamily,
+    system: ClientSystem,
+}
+
+impl ClientName {
+    /// Reads the value of a `User-Agent` field. An absent field is an empty one.
+    pub fn of_user_agent(header: &[u8]) -> Self {
+        let header = header.get(..LOOKED_AT).unwrap_or(header);
+        let products = || {
+            header
+                .split(|byte| b" ;,()".contains(byte))
+                .filter(|word| !word.is_empty())
+                .filter_map(|word| word.split(|byte| *byte == b'/').next())
+        };
+        if let Some(family) = products().next().and_then(program) {
+            // Whether a program names its system depends on its version.
+            return Self {
+                family,
+                system: ClientSystem::Unknown,
+            };
+        }
+        // Of claims of one rank the last counts: browsers append their name to those they imitate.
+        let family = products()
+            .filter_map(browser)
+            .max_by_key(|(claim, _)| *claim);
+        let system = products()
+            .filter_map(system)
+            .max_by_key(|(claim, _)| *claim);
+        let name = Self {
+            family: family.map(|(_, family)| family).unwrap_or_default(),
+            system: system.map(|(_, system)| system).unwrap_or_default(),
+        };
+        name.without_false_safari()
+    }
+
+    /// The browser or program.
+    pub fn family(self) -> ClientFamily {
+        self.family
+    }
+
+    /// The system it runs on. Always unknown for programs other than browsers.
+    pub fn system(self) -> ClientSystem {
+        self.system
+    }
+
+    /// Nearly everything says Safari. There is none but Apple's.
+    fn without_false_safari(self) -> Self {
+        let apple = matches!(
+            self.system,
+            ClientSystem::MacOs | ClientSystem::IPhone | ClientSystem::IPad
+        );
+        match self.family {
+            ClientFamily::Safari if !apple => Self {
+                family: ClientFamily::Unknown,
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+impl fmt::Display for ClientName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.family.as_str())?;
+        match self.system {
+            ClientSystem::Unknown => Ok(()),
+            system => write!(f, " on {}", system.as_str()),
+        }
+    }
+}
+
+/// How much a word says about who uses it. The strongest counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// Said by nearly everybody.
+    Common,
+    /// Said by the ones who mean it and by those derived from them.
+    Shared,
+    /// Said only by the ones who mean it.
+    Own,
+}
+
+/// Programs say their name first, and are known by that alone.
+fn program(product: &[u8]) -> Option<ClientFamily> {
+    Some(match product {
+        b"curl" => ClientFamily::Curl,
+        b"Wget" | b"Wget2" => ClientFamily::Wget,
+        b"HTTPie" => ClientFamily::Httpie,
+        b"PostmanRuntime" => ClientFamily::Postman,
+        b"insomnia" | b"Insomnia" => ClientFamily::Insomnia,
+        b"Python" | b"Python-urllib" | b"python-requests" | b"python-httpx" | b"python-urllib3" => {
+            ClientFamily::Python
+        }
+        b"Go-http-client" | b"Go" | b"go-resty" => ClientFamily::Go,
+        b"Java" | b"Java-http-client" | b"Apache-HttpClient" => ClientFamily::Java,
+        b"okhttp" => ClientFamily::OkHttp,
+        b"node" | b"node-fetch" | b"undici" | b"axios" | b"got" => ClientFamily::Node,
+        b"Ruby" | b"Faraday" | b"rest-client" | b"http.rb" => ClientFamily::Ruby,
+        b"PHP" | b"GuzzleHttp" => ClientFamily::Php,
+        b"libwww-perl" | b"HTTP-Tiny" => ClientFamily::Perl,
+        b"reqwest" | b"hyper" | b"ureq" => ClientFamily::Rust,
+        b"Dart" => ClientFamily::Dart,
+        _ => return None,
+    })
+}
+
+fn browser(product: &[u8]) -> Option<(Claim, ClientFamily)> {
+    let own = match product {
+        b"Safari" => return Some((Claim::Common, ClientFamily::Safari)),
+        b"Chrome" | b"HeadlessChrome" | b"Chromium" => {
+            return Some((Claim::Shared, ClientFamily::Chrome));
+        }
+        b"CriOS" => ClientFamily::Chrome,
+        b"Firefox" | b"FxiOS" | b"Focus" | b"Klar" => ClientFamily::Firefox,
+        b"Edg" | b"EdgA" | b"EdgiOS" | b"Edge" => ClientFamily::Edge,
+        b"OPR" | b"OPX" | b"OPT" | b"OPiOS" | b"Opera" => ClientFamily::Opera,
+        b"SamsungBrowser" => ClientFamily::SamsungInternet,
+        b"MSIE" | b"Trident" => ClientFamily::InternetExplorer,
+        b"YaBrowser" => ClientFamily::YandexBrowser,
+        b"DuckDuckGo" | b"Ddg" => ClientFamily::DuckDuckGo,
+        b"UCBrowser" | b"UBrowser" => ClientFamily::UcBrowser,
+        b"Silk" => ClientFamily::AmazonSilk,
+        b"HuaweiBrowser" => ClientFamily::HuaweiBrowser,
+        b"XiaoMi" | b"MiuiBrowser" => ClientFamily::MiBrowser,
+        b"PowerShell" | b"WindowsPowerShell" => ClientFamily::PowerShell,
+        _ => return None,
+    };
+    Some((Claim::Own, own))
+}
+
+fn system(product: &[u8]) -> Option<(Claim, ClientSystem)> {
+    Some(match product {
+        b"Linux" => (Claim::Common, ClientSystem::Linux),
+        b"Android" => (Claim::Shared, ClientSystem::Android),
+        b"iPhone" => (Claim::Shared, ClientSystem::IPhone),
+        b"Macintosh" => (Claim::Shared, ClientSystem::MacOs),
+        b"CrOS" => (Claim::Own, ClientSystem::ChromeOs),
+        b"iPad" => (Claim::Own, ClientSystem::IPad),
+        b"Windows" => (Claim::Own, ClientSystem::Windows),
+        _ => return None,
+    })
+}
+
+/// An enum of words. Each is stored as its number, which is never given to another word; a number that a newer version
+/// wrote is read as unknown.
+macro_rules! vocabulary {
+    ($(#[$doc:meta])* $name:ident, $unknown:literal, {
+        $($(#[$word_doc:meta])* $word:ident = $number:literal, $text:literal;)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            /// None of the others, or none that can be told.
+            #[default]
+            Unknown = 0,
+            $(#[doc = $text] $(#[$word_doc])* $word = $number,)*
+        }
+
+        impl $name {
+            #[cfg(test)]
+            const ALL: &[Self] = &[Self::Unknown, $(Self::$word),*];
+
+            /// The word for people.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    Self::Unknown => $unknown,
+                    $(Self::$word => $text,)*
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u8(*self as u8)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(match u64::deserialize(deserializer)? {
+                    $($number => Self::$word,)*
+                    _ => Self::Unknown,
+                })
+            }
+        }
+    };
+}
+
+vocabulary! {
+    /// Which browser or program a client says it is.
+    ClientFamily, "Unknown client", {
+        Firefox = 1, "Firefox";
+        /// and what cannot be told from it, such as Brave.
+        Chrome = 2, "Chrome";
+        Edge = 3, "Edge";
+        Safari = 4, "Safari";
+        Opera = 5, "Opera";
+        SamsungInternet = 6, "Samsung Internet";
+        InternetExplorer = 7, "Internet Explorer";
+        YandexBrowser = 8, "Yandex Browser";
+        DuckDuckGo = 9, "DuckDuckGo";
+        UcBrowser = 10, "UC Browser";
+        AmazonSilk = 11, "Amazon Silk";
+        HuaweiBrowser = 12, "Huawei Browser";
+        MiBrowser = 13, "Mi Browser";
+        Curl = 32, "curl";
+        Wget = 33, "Wget";
+        Httpie = 34, "HTTPie";
+        Postman = 35, "Postman";
+        Insomnia = 36, "Insomnia";
+        PowerShell = 37, "PowerShell";
+        Python = 38, "Python";
+        Go = 39, "Go";
+        Java = 40, "Java";
+        OkHttp = 41, "okhttp";
+        Node = 42, "Node.js";
+        Ruby = 43, "Ruby";
+        Php = 44, "PHP";
+        Perl = 45, "Perl";
+        Rust = 46, "Rust";
+        Dart = 47, "Dart";
+    }
+}
+
+vocabulary! {
+    /// Which system a client says it runs on.
+    ClientSystem, "unknown system", {
+        Windows = 1, "Windows";
+        MacOs = 2, "macOS";
+        Linux = 3, "Linux";
+        ChromeOs = 4, "ChromeOS";
+        Android = 5, "Android";
+        IPhone = 6, "iPhone";
+        IPad = 7, "iPad";
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Whether addresses of clients are used, and which.
+
+use std::net::IpAddr;
+
+use http::{Extensions, HeaderMap};
+use ipnet::{IpNet, Ipv4Net};
+use portcullis_core::ConfigError;
+
+use super::{forwarded, peer};
+
+/// Whether and how addresses of clients are used. The default is not at all: none is stored, none compared.
+///
+/// Headers name the client only where the application says which proxies write them; otherwise anybody could be
+/// anywhere (OWASP ASVS 5.0, 4.1.3). Of what is found, the [network](portcullis_core::Network) is kept and the rest forgotten
+/// (NIST SP 800-63B-4, 5.3, has the privacy risk assessed of what is kept).
+///
+/// ```
+/// # use portcullis::{ClientAddresses, ForwardedHeader};
+/// let direct = ClientAddresses::peer();
+/// let behind_nginx = ClientAddresses::behind(["10.0.0.0/8", "::1"])?;
+/// let behind_another = ClientAddresses::behind(["192.0.2.1"])?.header(ForwardedHeader::Forwarded);
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAddresses {
+    source: Source,
+    header: ForwardedHeader,
+    whole: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    None,
+    Peer,
+    Behind(Proxies),
+}
+
+/// The header in which proxies tell whom they speak for. Only the one chosen is looked at: a proxy may pass on the
+/// other as the client wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`. The default.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239), with its parameter `for`.
+    Forwarded,
+}
+
+impl Default for ClientAddresses {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl ClientAddresses {
+    /// Addresses are not used. The default.
+    pub fn none() -> Self {
+        Self::from(Source::None)
+    }
+
+    /// The client is the TCP peer. Right where no proxy is in front.
+    pub fn peer() -> Self {
+        Self::from(Source::Peer)
+    }
+
+    /// The client is whom these proxies speak for. Each is an address or a network (`10.0.0.0/8`).
+    ///
+    /// Of a peer that is none of them, headers are ignored. Otherwise the hops are read from the last one back: that was
+    /// told by the peer, the one before it by the last one, if that is a proxy as well, and so on. The first that is no proxy is
+    /// the client. Each proxy must append to what it got, or replace it.
+    ///
+    /// What cannot be read (garbage, a hidden name) ends the search, and the client is taken to be at the last address that
+    /// was believed: that of a proxy, never one of the client's choice. So it is when all hops are proxies, and after 32 of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if there are none, for what is neither an address nor a network, and for a network of all
+    /// addresses, under which every client could name any.
+    pub fn behind<P>(proxies: P) -> Result<Self, ConfigError>
+    where
+        P: IntoIterator,
+        P::Item: AsRef<str>,
+    {
+        Proxies::parse(proxies).map(|proxies| Self::from(Source::Behind(proxies)))
+    }
+
+    /// The header in which the proxies tell. Of no effect without [proxies](Self::behind).
+    #[must_use]
+    pub fn header(self, header: ForwardedHeader) -> Self {
+        Self { header, ..self }
+    }
+
+    /// Keeps whole addresses instead of networks: for lists that show them, and with the duty to protect them. They are
+    /// still compared by network.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self {
+            whole: true,
+            ..self
+        }
+    }
+
+    pub(super) fn are_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The address of whoever sent a request with these headers and extensions.
+    pub(super) fn address_of(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Option<IpAddr> {
+        match &self.source {
+            Source::None => None,
+            Source::Peer => peer::of(extensions),
+            Source::Behind(proxies) => {
+                let is_proxy = |address| proxies.contain(address);
+                let peer = peer::of(extensions)?;
+                Some(match self.header {
+                    ForwardedHeader::XForwardedFor => {
+                        forwarded::client(peer, forwarded::x_forwarded_for(headers), is_proxy)
+                    }
+                    ForwardedHeader::Forwarded => {
+                        forwarded::client(peer, forwarded::forwarded(headers), is_proxy)
+                    }
+                })
+            }
+        }
+    }
+}
+
+impl From<Source> for ClientAddresses {
+    fn from(source: Source) -> Self {
+        Self {
+            source,
+            header: ForwardedHeader::XForwardedFor,
+            whole: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Proxies(Box<[IpNet]>);
+
+impl Proxies {
+    fn parse<P>(proxies: P) -> Result<Self, ConfigError>
+    where
+        P: IntoIterator,
+        P::Item: AsRef<str>,
+    {
+        let networks: Box<[IpNet]> = proxies
+            .into_iter()
+            .map(|proxy| network(proxy.as_ref().trim()))
+            .collect::<Result<_, _>>()?;
+        if networks.is_empty() {
+            return Err(ConfigError::new(
+                "there are no proxies to be behind of; name them, or use `ClientAddresses::peer()`",
+            ));
+        }
+        Ok(Self(networks))
+    }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, ConfigError> {
+    let network = text
+        .parse()
+        .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+    match network.map(unmapped) {
+        Ok(network) if network.prefix_len() == 0 => Err(ConfigError::new(format!(
+            "the proxies {text:?} are all there is, so that every client could name any address; name the networks of the proxies"
+        ))),
+        Ok(network) => Ok(network),
+        Err(_) => Err(ConfigError::new(format!(
+            "the proxy {text:?} is neither an address nor a network such as `10.0.0.0/8`"
+        ))),
+    }
+}
+
+/// Addresses are compared after IPv4 was taken out of IPv6, so networks must be, too.
+fn unmapped(network: IpNet) -> IpNet {
+    let mapped = |network: ipnet::Ipv6Net| {
+        let length = network.prefix_len().checked_sub(96)?;
+        Ipv4Net::new(network.network().to_ipv4_mapped()?, length).ok()
+    };
+    match network {
+        IpNet::V6(inner) => mapped(inner).map_or(network, IpNet::V4),
+        IpNet::V4(_) => network,
+    }
+}

@@ -1,0 +1,52 @@
+//! Who sent a request, as far as that can be told and as far as the application wants to know.
+
+mod addresses;
+mod forwarded;
+mod peer;
+
+use std::net::IpAddr;
+
+use http::{Extensions, HeaderMap, HeaderValue, header::USER_AGENT};
+use portcullis_core::{Client, ClientName, Network};
+
+pub use self::{
+    addresses::{ClientAddresses, ForwardedHeader},
+    peer::PeerAddress,
+};
+
+/// What a request tells of its client, kept until somebody asks.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    user_agent: Option<HeaderValue>,
+    address: Option<IpAddr>,
+    whole: bool,
+}
+
+impl Caller {
+    /// Of a request with these headers and extensions.
+    pub(crate) fn of(
+        addresses: &ClientAddresses,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Self {
+        Self {
+            user_agent: headers.get(USER_AGENT).cloned(),
+            address: addresses.address_of(headers, extensions),
+            whole: addresses.are_whole(),
+        }
+    }
+
+    /// Who it is. Reads the `User-Agent`, so not for requests that ignore their session.
+    pub(crate) fn client(&self) -> Client {
+        let user_agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
+        let client = Client::new(ClientName::of_user_agent(user_agent.unwrap_or_default()));
+        match self.address {
+            None => client,
+            Some(address) if self.whole => client.with_address(address),
+            Some(address) => client.with_network(Network::of(address)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,18 +7,26 @@
 
 mod op;
 mod plan;
+mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
-use self::op::Op;
-pub use self::plan::{Change, Plan, Step};
+use self::{
+    op::Op,
+    view::{View, decode},
+};
+pub use self::{
+    plan::{Ending, Plan, Step},
+    view::{SessionEntry, SessionInfo, SessionView},
+};
 use crate::{
-    AsKey, DraftError, EndReason, Handle, SessionKey, Timeouts, Timestamp, UserId,
+    AsKey, Client, ClientChange, DraftError, EndReason, Handle, SessionKey, Timeouts, Timestamp,
+    UserId,
     record::{Record, Unreadable},
-    store::{Limits, Revision, StoreError, Stored, Timing},
+    store::{Limits, Revision, SessionLimit, StoreError, Stored},
 };
 
 /// The settings a draft needs.
@@ -29,6 +37,8 @@ pub struct DraftPolicy {
     pub timeouts: Timeouts,
     /// How many bytes of names and encoded values a session may hold.
     pub payload_limit: usize,
+    /// How many sessions a user may have at once.
+    pub session_limit: Option<SessionLimit>,
 }
 
 impl DraftPolicy {
@@ -44,6 +54,10 @@ impl DraftPolicy {
 #[derive(Debug)]
 pub struct Draft {
     policy: DraftPolicy,
+    /// Where the request comes from.
+    client: Option<Client>,
+    /// When the request looked at its session.
+    began: Option<Timestamp>,
     /// The live session that the next write builds on.
     origin: Option<Origin>,
     /// The identifier that came with the request was replaced a moment ago, or its session ended while the
@@ -51,8 +65,8 @@ pub struct Draft {
     replaced: bool,
     /// It asked to end a session that goes on under another identifier.
     end_refused: bool,
-    /// A session that this request ended; to be carried out.
-    ending: Option<Origin>,
+    /// A session that this request ended, and why; to be carried out.
+    ending: Option<(Origin, EndReason)>,
     /// What the handler asked for, in order.
     ops: Vec<Op>,
     /// `origin` with `ops` applied: what the handler sees.
@@ -67,43 +81,15 @@ struct Origin {
     view: Arc<View>,
 }
 
-/// A session in memory.
-#[derive(Debug, Clone)]
-struct View {
-    timing: Timing,
-    record: Record,
-}
-
-/// A session as a request sees it at one moment, if it has one. Cheap to clone; later changes of the draft
-/// do not show in it.
-#[derive(Debug, Clone, Default)]
-pub struct SessionView(Option<Arc<View>>);
-
-/// What a page may want to tell about the session. All moments are on the store's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SessionInfo {
-    /// The public name.
-    pub handle: Handle,
-    /// When the session began.
-    pub created_at: Timestamp,
-    /// When its user signed in or last signed in again, if it has one.
-    pub authenticated_at: Option<Timestamp>,
-    /// When there last was activity, as far as it is written down.
-    pub last_active_at: Timestamp,
-    /// When the session ends without further activity.
-    pub idle_deadline: Timestamp,
-    /// When it ends whatever happens.
-    pub absolute_deadline: Timestamp,
-}
-
 impl Draft {
     /// A request without a live session. `ended` is why the one it came with is none any more, if known.
     pub fn without_session(policy: DraftPolicy, ended: Option<EndReason>) -> Self {
         Self {
             policy,
+            client: None,
+            began: None,
             origin: None,
-            replaced: ended == Some(EndReason::Replaced),
+            replaced: ended.is_some_and(EndReason::is_replacement),
             ending: None,
             end_refused: false,
             ops: Vec::new(),
@@ -127,6 +113,58 @@ impl Draft {
             origin: Some(origin),
             ..Self::without_session(policy, None)
         })
+    }
+
+    /// The same for a request from this client.
+    #[must_use]
+    pub fn from_client(self, client: Client) -> Self {
+        Self {
+            client: Some(client),
+            ..self
+        }
+    }
+
+    /// The same for a request that looked at its session at `now`. A sign-in counts from there against a
+    /// [revocation](crate::store::Store::revoke) of all sessions: what was proved in between may have been proved
+    /// with a password that is none any more.
+    #[must_use]
+    pub fn began(self, now: Timestamp) -> Self {
+        Self {
+            began: Some(now),
+            ..self
+        }
+    }
+
+    /// What is different about the client of this request, if the session knows another one and has not seen
+    /// this one before. To be answered with [`flag`](Self::flag) or [`terminate_for`](Self::terminate_for).
+    pub fn change_of_client(&self) -> Option<ClientChange> {
+        let head = &self.origin.as_ref()?.view.record.head;
+        // Nobody has proved anything where there is no user, so there is nobody to be told apart from.
+        head.user.as_ref()?;
+        head.device.as_ref()?.change_to(self.client.as_ref()?)
+    }
+
+    /// Takes note that the client changed, and ends the elevations if `distrust`.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::NoRandomness`].
+    pub fn flag(&mut self, distrust: bool, now: Timestamp) -> Result<(), DraftError> {
+        let (Some(change), Some(client)) = (self.change_of_client(), self.client.clone()) else {
+            return Ok(());
+        };
+        self.record(Op::Observe(client, change), now)?;
+        if distrust {
+            self.drop_elevation(now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all that is wished is to take note of the client.
+    pub fn only_observes(&self) -> bool {
+        self.ending.is_none()
+            && !self.ops.is_empty()
+            && self.ops.iter().all(|op| matches!(op, Op::Observe(..)))
     }
 
     /// What the handler sees now.
@@ -219,6 +257,7 @@ impl Draft {
             handle: Handle::generate()?,
             at: now,
             limits: self.policy.limits(),
+            client: self.client.clone(),
         };
         self.record(bind, now)
     }
@@ -253,6 +292,7 @@ impl Draft {
         let grant = Op::Grant {
             scope: scope.to_owned(),
             ends_at: from.after(self.policy.timeouts.elevation()),
+            client: self.client.clone(),
         };
         self.record(grant, now)
     }
@@ -276,7 +316,14 @@ impl Draft {
 
     /// Ends the session. What is written afterwards in this request starts a new one.
     pub fn terminate(&mut self) {
-        self.ending = self.origin.take().or(self.ending.take());
+        self.terminate_for(EndReason::SignedOut);
+    }
+
+    /// The same for another reason than that the person wished it.
+    pub fn terminate_for(&mut self, reason: EndReason) {
+        if let Some(origin) = self.origin.take() {
+            self.ending = Some((origin, reason));
+        }
         self.end_refused = self.replaced && self.ending.is_none();
         self.ops.clear();
         self.view = SessionView(None);
@@ -290,7 +337,7 @@ impl Draft {
     /// None that an operation which remains could raise; the type is that of [`rebase`](Self::rebase).
     pub fn drop_grants(&mut self) -> Result<(), DraftError> {
         self.ops
-            .retain(|op| matches!(op, Op::Regenerate | Op::DropElevations));
+            .retain(|op| matches!(op, Op::Regenerate | Op::DropElevations | Op::Observe(..)));
         match self.origin.clone() {
             Some(origin) if !self.ops.is_empty() => self.build_on(origin),
             // What is left means nothing without a session.
@@ -309,7 +356,7 @@ impl Draft {
     fn record(&mut self, mut op: Op, now: Timestamp) -> Result<(), DraftError> {
         let mut view = match &self.view.0 {
             Some(view) => View::clone(view),
-            None => View::fresh(&self.policy, now)?,
+            None => View::fresh(&self.policy, self.client.as_ref(), now)?,
         };
         op.apply(&mut view, self.policy.payload_limit)?;
         self.view = SessionView(Some(Arc::new(view)));
@@ -346,113 +393,6 @@ impl Origin {
     }
 }
 
-impl SessionView {
-    /// Whether there is a session.
-    pub fn exists(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// The value under `key`, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`DraftError::Decode`] when what is stored is not a `T`.
-    pub fn get<T: DeserializeOwned>(&self, key: &impl AsKey<T>) -> Result<Option<T>, DraftError> {
-        let stored = self
-            .0
-            .as_ref()
-            .and_then(|view| view.record.data.get(key.name()));
-        stored.map(|bytes| decode(key.name(), bytes)).transpose()
-    }
-
-    /// Whether there is a value under `name`.
-    pub fn contains(&self, name: &str) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|view| view.record.data.contains_key(name))
-    }
-
-    /// The user the session is bound to.
-    pub fn user(&self) -> Option<&UserId> {
-        self.0.as_ref()?.record.user.as_ref()
-    }
-
-    /// Until when the session is elevated for `scope`, if it is.
-    pub fn elevated_until(&self, scope: &str, now: Timestamp) -> Option<Timestamp> {
-        self.0
-            .as_ref()?
-            .elevated_until(scope)
-            .filter(|until| now < *until)
-    }
-
-    /// The session's public name and moments, if there is a session.
-    pub fn info(&self) -> Option<SessionInfo> {
-        let View { timing, record } = self.0.as_deref()?;
-        Some(record.info(*timing))
-    }
-
-    /// The same as it will be once a request at `now` has counted as activity.
-    pub fn info_after_activity(&self, now: Timestamp) -> Option<SessionInfo> {
-        let View { timing, record } = self.0.as_deref()?;
-        let due = timing.touch_is_due(now);
-        Some(record.info(if due { timing.active(now) } else { *timing }))
-    }
-}
-
-impl Record {
-    fn info(&self, timing: Timing) -> SessionInfo {
-        let deadline = timing.absolute_deadline;
-        SessionInfo {
-            handle: self.handle,
-            created_at: deadline.before(self.lifetime_since_creation()),
-            authenticated_at: self.user.as_ref().map(|_| deadline.before(self.lifetime())),
-            last_active_at: timing.last_active_at,
-            idle_deadline: timing.idle_deadline(),
-            absolute_deadline: deadline,
-        }
-    }
-}
-
-impl View {
-    fn fresh(policy: &DraftPolicy, now: Timestamp) -> Result<Self, DraftError> {
-        Ok(Self {
-            timing: Timing::starting(now, policy.limits()),
-            record: Record::new(Handle::generate()?, policy.timeouts.absolute()),
-        })
-    }
-
-    fn created_at(&self) -> Timestamp {
-        self.timing
-            .absolute_deadline
-            .before(self.record.lifetime_since_creation())
-    }
-
-    fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
-        let mut elevations = self.record.elevations.iter();
-        let elevation = elevations.find(|elevation| elevation.scope == scope)?;
-        Some(
-            self.timing
-                .absolute_deadline
-                .before(elevation.ends_before_deadline()),
-        )
-    }
-
-    fn is_elevated(&self, now: Timestamp) -> bool {
-        let mut elevations = self.record.elevations.iter();
-        elevations.any(|elevation| {
-            now < self
-                .timing
-                .absolute_deadline
-                .before(elevation.ends_before_deadline())
-        })
-    }
-
-    /// How long before the absolute deadline `moment` is; zero if it is not before.
-    fn before_deadline(&self, moment: Timestamp) -> Duration {
-        self.timing.absolute_deadline.since(moment)
-    }
-}
-
 /// Why a live record cannot be used.
 #[derive(Debug)]
 #[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
@@ -478,22 +418,6 @@ fn encode<T: Serialize>(name: &str, value: &T) -> Result<ByteBuf, DraftError> {
                 _ => "its `Serialize` refused",
             },
         })
-}
-
-fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, DraftError> {
-    use rmp_serde::decode::Error;
-
-    rmp_serde::from_slice(bytes).map_err(|error| DraftError::Decode {
-        key: name.to_owned(),
-        // The decoder's own words may quote the value.
-        reason: match error {
-            Error::TypeMismatch(_) => "another type is stored",
-            Error::OutOfRange => "a number is out of range",
-            Error::LengthMismatch(_) => "the number of fields differs",
-            Error::DepthLimitExceeded => "it is nested too deeply",
-            _ => "its `Deserialize` refused",
-        },
-    })
 }
 
 #[cfg(test)]

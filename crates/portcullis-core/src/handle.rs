@@ -23,6 +23,16 @@ impl Handle {
         Ok(Self(bytes))
     }
 
+    /// The handle with these bytes: for a store that has written them down.
+    pub const fn from_bytes(bytes: [u8; HANDLE_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; HANDLE_BYTES] {
+        &self.0
+    }
+
     /// Reads a handle as [`Display`](fmt::Display) writes it.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; HANDLE_BYTES];

@@ -160,14 +160,7 @@ pub struct Bucket(u16);
 impl Bucket {
     /// The bucket in which all sessions of `user` live.
     pub fn of(user: &UserId) -> Self {
-        let hash = Sha256::new_with_prefix(b"portcullis user bucket\0")
-            .chain_update(user.as_bytes())
-            .finalize();
-        let number = hash
-            .iter()
-            .take(2)
-            .fold(0, |n, byte| n << 8 | u16::from(*byte));
-        Self(number % BUCKETS)
+        UserKey::of(user).bucket
     }
 
     /// A bucket for a session that has no user.
@@ -195,6 +188,43 @@ impl Bucket {
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What a store may file the sessions of a user under: a bucket, and 12 bytes of a hash. Names of users may be
+/// any bytes; this is always of one size and means nothing to any store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UserKey {
+    bucket: Bucket,
+    digest: [u8; 12],
+}
+
+impl UserKey {
+    /// The key of `user`.
+    pub fn of(user: &UserId) -> Self {
+        let hash = Sha256::new_with_prefix(b"portcullis user\0")
+            .chain_update(user.as_bytes())
+            .finalize();
+        let mut bytes = hash.iter().copied();
+        let number = [bytes.next(), bytes.next()].map(Option::unwrap_or_default);
+        let mut digest = [0; 12];
+        for (to, from) in digest.iter_mut().zip(bytes) {
+            *to = from;
+        }
+        Self {
+            bucket: Bucket(u16::from_be_bytes(number) % BUCKETS),
+            digest,
+        }
+    }
+
+    /// The bucket in which all sessions of the user live.
+    pub fn bucket(&self) -> Bucket {
+        self.bucket
+    }
+
+    /// The hash.
+    pub fn digest(&self) -> &[u8; 12] {
+        &self.digest
     }
 }
 

@@ -14,13 +14,17 @@
 //!
 //! Nothing here is async but the methods of a store, and nothing reads a clock but a store.
 
+mod client;
+mod correlator;
 pub mod draft;
 mod elevation;
 mod end;
 mod error;
+mod event;
 mod handle;
 mod id;
 mod key;
+mod label;
 mod record;
 pub mod store;
 mod time;
@@ -28,13 +32,17 @@ mod timeouts;
 mod user;
 
 pub use self::{
-    draft::SessionInfo,
+    client::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network},
+    correlator::{CorrelationKey, Correlator},
+    draft::{SessionEntry, SessionInfo},
     elevation::{General, Scope},
     end::EndReason,
     error::{ConfigError, DraftError},
+    event::{Actor, Event, EventKind, Note},
     handle::Handle,
-    id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionKey},
+    id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionKey, UserKey},
     key::{AsKey, Key},
+    label::{Label, Owner},
     time::Timestamp,
     timeouts::Timeouts,
     user::UserId,

@@ -58,6 +58,12 @@ impl fmt::Debug for UserId {
     }
 }
 
+impl From<&Self> for UserId {
+    fn from(user: &Self) -> Self {
+        user.clone()
+    }
+}
+
 impl From<&[u8]> for UserId {
     fn from(bytes: &[u8]) -> Self {
         Self(bytes.into())

@@ -4,9 +4,12 @@ use std::fmt;
 
 use serde_bytes::ByteBuf;
 
-use super::{Change, View};
+use super::View;
 use crate::{
-    DraftError, Handle, Timestamp, UserId, elevation::Elevation, store::Limits, store::Timing,
+    Client, ClientChange, DraftError, EventKind, Handle, Timestamp, UserId,
+    elevation::Elevation,
+    record::Device,
+    store::{Limits, Timing},
 };
 
 type Rewrite = Box<dyn FnMut(Option<&ByteBuf>) -> Result<ByteBuf, DraftError> + Send>;
@@ -22,13 +25,17 @@ pub(super) enum Op {
         handle: Handle,
         at: Timestamp,
         limits: Limits,
+        client: Option<Client>,
     },
     Grant {
         scope: String,
         ends_at: Timestamp,
+        client: Option<Client>,
     },
     DropElevations,
     Regenerate,
+    /// The session is used from another client.
+    Observe(Client, ClientChange),
 }
 
 impl Op {
@@ -53,9 +60,25 @@ impl Op {
                 handle,
                 at,
                 limits,
-            } => view.bind(user, *handle, *at, *limits),
-            Self::Grant { scope, ends_at } => view.grant(scope, *ends_at),
-            Self::DropElevations | Self::Regenerate => view.record.elevations.clear(),
+                client,
+            } => {
+                view.bind(user, *handle, *at, *limits);
+                view.trust(client.as_ref());
+            }
+            Self::Grant {
+                scope,
+                ends_at,
+                client,
+            } => {
+                view.grant(scope, *ends_at);
+                view.trust(client.as_ref());
+            }
+            Self::DropElevations | Self::Regenerate => view.record.head.elevations.clear(),
+            Self::Observe(client, _) => {
+                if let Some(device) = &mut view.record.head.device {
+                    device.observe(client);
+                }
+            }
         }
         Ok(())
     }
@@ -68,16 +91,22 @@ impl Op {
         )
     }
 
+    /// Whether it observes what the session has observed already.
+    pub(super) fn is_known_to(&self, view: &View) -> bool {
+        match (self, &view.record.head.device) {
+            (Self::Observe(client, _), Some(device)) => device.change_to(client).is_none(),
+            _ => false,
+        }
+    }
+
     /// What it means for the session's life.
-    pub(super) fn change(&self) -> Option<Change> {
+    pub(super) fn event(&self) -> Option<EventKind> {
         match self {
-            Self::Bind { .. } => Some(Change::Authenticated),
-            Self::Grant { scope, ends_at } => Some(Change::Elevated {
-                scope: scope.clone(),
-                until: *ends_at,
-            }),
-            Self::DropElevations => Some(Change::ElevationDropped),
-            Self::Regenerate => Some(Change::Regenerated),
+            Self::Bind { .. } => Some(EventKind::Authenticated),
+            Self::Grant { scope, .. } => Some(EventKind::Elevated(scope.clone())),
+            Self::DropElevations => Some(EventKind::ElevationDropped),
+            Self::Regenerate => Some(EventKind::Regenerated),
+            Self::Observe(_, change) => Some(EventKind::DeviceChanged(*change)),
             Self::Set(..) | Self::Update(..) | Self::Remove(..) | Self::Clear => None,
         }
     }
@@ -108,28 +137,36 @@ impl View {
     }
 
     fn bind(&mut self, user: &UserId, handle: Handle, at: Timestamp, limits: Limits) {
-        let age = match &self.record.user {
+        let age = match &self.record.head.user {
             // The same person again: the session goes on under its name.
             Some(current) if current == user => at.since(self.created_at()),
             current => {
                 if current.is_some() {
                     self.record.data.clear();
                 }
-                self.record.handle = handle;
+                self.record.head.handle = handle;
                 std::time::Duration::ZERO
             }
         };
-        self.record.user = Some(user.clone());
-        self.record.elevations.clear();
-        self.record.restart(limits.absolute, age);
+        let head = &mut self.record.head;
+        head.user = Some(user.clone());
+        head.elevations.clear();
+        head.restart(limits.absolute, age);
         self.timing = Timing::starting(at, limits);
     }
 
     fn grant(&mut self, scope: &str, ends_at: Timestamp) {
         let elevation = Elevation::new(scope.to_owned(), self.before_deadline(ends_at));
-        let elevations = &mut self.record.elevations;
+        let elevations = &mut self.record.head.elevations;
         elevations.retain(|other| other.scope != scope);
         elevations.push(elevation);
+    }
+}
+
+impl View {
+    /// The user has just proved who they are, from this client: it is the one that others are compared with.
+    fn trust(&mut self, client: Option<&Client>) {
+        self.record.head.device = client.cloned().map(Device::new);
     }
 }
 
@@ -144,6 +181,7 @@ impl fmt::Debug for Op {
             Self::Grant { .. } => "Grant",
             Self::DropElevations => "DropElevations",
             Self::Regenerate => "Regenerate",
+            Self::Observe(..) => "Observe",
         })
     }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::{Draft, Op, Origin, SessionView, Unusable};
+use super::{Draft, Op, Origin, SessionView, Unusable, View};
 use crate::{
-    Bucket, DraftError, EndReason, Handle, SessionId, SessionKey, Timestamp, UserId,
-    store::{Activity, Deadline, Limits, Revision, Stored, Timing},
+    Actor, Bucket, DraftError, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey,
+    Timestamp, UserId,
+    store::{Activity, Deadline, Limits, Old, Revision, SessionLimit, Stored, Timing, Write},
 };
 
 /// What a request asks of the store: perhaps to end a session, then one step.
@@ -15,9 +14,23 @@ use crate::{
 #[non_exhaustive]
 pub struct Plan {
     /// A session to end first. Its end is carried out whatever becomes of the step.
-    pub end: Option<(SessionKey, EndReason)>,
+    pub end: Option<Ending>,
     /// What to do then.
     pub step: Step,
+}
+
+/// A session to end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Ending {
+    /// Where it is stored.
+    pub key: SessionKey,
+    /// Its name and owner.
+    pub label: Label,
+    /// Why it ends.
+    pub reason: EndReason,
+    /// What to leave in the log.
+    pub note: Note,
 }
 
 /// One operation of the store. `Debug` names it and shows nothing of what is written.
@@ -29,15 +42,19 @@ pub enum Step {
     Touch {
         /// The session.
         key: SessionKey,
+        /// Its name and owner.
+        label: Label,
     },
     /// [`Store::create`](crate::store::Store::create).
     Create {
         /// The new identifier.
         id: SessionId,
         /// What to store.
-        payload: Bytes,
+        write: Write,
         /// The session's limits.
         limits: Limits,
+        /// How many sessions its user may have.
+        limit: Option<SessionLimit>,
     },
     /// [`Store::commit`](crate::store::Store::commit).
     Commit {
@@ -46,22 +63,22 @@ pub enum Step {
         /// The write it builds on.
         expected: Revision,
         /// What to store.
-        payload: Bytes,
+        write: Write,
         /// Whether it counts as activity.
         activity: Activity,
     },
     /// [`Store::replace`](crate::store::Store::replace).
     Replace {
         /// The session as it was.
-        old: SessionKey,
+        old: Old,
         /// The new identifier.
         id: SessionId,
-        /// The write it builds on.
-        expected: Revision,
         /// What to store.
-        payload: Bytes,
+        write: Write,
         /// What becomes of the deadlines.
         deadline: Deadline,
+        /// How many sessions its user may have.
+        limit: Option<SessionLimit>,
     },
     /// Do nothing and refuse: the request came with an identifier that was replaced a moment ago, and what
     /// it wants to write belongs to the session that goes on under the new one.
@@ -81,37 +98,18 @@ impl std::fmt::Debug for Step {
     }
 }
 
-/// A change in the life of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// A session without a user began.
-    Created,
-    /// A user authenticated.
-    Authenticated,
-    /// It was elevated.
-    Elevated {
-        /// For this scope.
-        scope: String,
-        /// Until then.
-        until: Timestamp,
-    },
-    /// Its elevations were dropped.
-    ElevationDropped,
-    /// It got a new identifier.
-    Regenerated,
-}
-
-impl Change {
-    fn is_undone_by(&self, later: &Self) -> bool {
-        match self {
-            Self::Created => false,
-            Self::Authenticated | Self::Regenerated | Self::ElevationDropped => later == self,
-            Self::Elevated { scope, .. } => match later {
-                Self::Elevated { scope: again, .. } => scope == again,
-                _ => true,
-            },
+/// Whether what `earlier` told of does not hold any more after `later`.
+fn is_undone(earlier: &EventKind, later: &EventKind) -> bool {
+    match earlier {
+        EventKind::Authenticated | EventKind::Regenerated | EventKind::ElevationDropped => {
+            later == earlier
         }
+        EventKind::Elevated(scope) => match later {
+            EventKind::Elevated(again) => scope == again,
+            EventKind::DeviceChanged(_) => false,
+            _ => true,
+        },
+        _ => false,
     }
 }
 
@@ -123,13 +121,23 @@ impl Draft {
     /// [`DraftError::NoRandomness`], or [`DraftError::Encode`].
     pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, DraftError> {
         Ok(Plan {
-            end: self
-                .ending
-                .as_ref()
-                .map(|origin| (origin.key, EndReason::SignedOut)),
+            end: self.ending.as_ref().map(|(origin, reason)| Ending {
+                key: origin.key,
+                label: origin.view.label(),
+                reason: *reason,
+                note: match reason {
+                    EndReason::SignedOut => self.note(EventKind::Ended(*reason)),
+                    // Nobody asked for it.
+                    _ => Note::new(
+                        EventKind::Ended(*reason),
+                        Actor::System,
+                        self.client.clone(),
+                    ),
+                },
+            }),
             step: match &self.origin {
                 Some(origin) => self.step_from(origin, activity, now)?,
-                None => self.step_from_nothing()?,
+                None => self.step_from_nothing(now)?,
             },
         })
     }
@@ -144,75 +152,107 @@ impl Draft {
             return Ok(Step::Nothing);
         };
         if self.ops.iter().any(Op::changes_identifier) {
-            let bucket = match &view.record.user {
+            let bucket = match &view.record.head.user {
                 Some(user) => Bucket::of(user),
                 None => origin.key.bucket(),
             };
+            let (deadline, absolute_deadline) = match self.ops.iter().rev().find_map(Op::restarts) {
+                Some((_, limits)) => (Deadline::Restart(limits), now.after(limits.absolute)),
+                None => (Deadline::Keep(activity), view.timing.absolute_deadline),
+            };
+            let label = origin.view.label();
+            let becomes_another = label.handle != view.record.head.handle;
             return Ok(Step::Replace {
-                old: origin.key,
-                id: SessionId::generate(bucket)?,
-                expected: origin.revision,
-                payload: self.payload()?,
-                deadline: match self.ops.iter().rev().find_map(Op::restarts) {
-                    Some((_, limits)) => Deadline::Restart(limits),
-                    None => Deadline::Keep(activity),
+                old: Old {
+                    key: origin.key,
+                    label,
+                    expected: origin.revision,
+                    note: becomes_another
+                        .then(|| self.note(EventKind::Ended(EndReason::ReplacedAtSignIn))),
                 },
+                id: SessionId::generate(bucket)?,
+                write: self.write(view, absolute_deadline)?,
+                deadline,
+                limit: self.policy.session_limit,
             });
         }
         if !Arc::ptr_eq(view, &origin.view) && view.record != origin.view.record {
             return Ok(Step::Commit {
                 key: origin.key,
                 expected: origin.revision,
-                payload: self.payload()?,
+                write: self.write(view, view.timing.absolute_deadline)?,
                 activity,
             });
         }
         if activity == Activity::Active && origin.view.timing.touch_is_due(now) {
-            return Ok(Step::Touch { key: origin.key });
+            return Ok(Step::Touch {
+                key: origin.key,
+                label: origin.view.label(),
+            });
         }
         Ok(Step::Nothing)
     }
 
-    fn step_from_nothing(&self) -> Result<Step, DraftError> {
+    fn step_from_nothing(&self, now: Timestamp) -> Result<Step, DraftError> {
         if self.end_refused {
             return Ok(Step::Refuse);
         }
         let Some(view) = &self.view.0 else {
             return Ok(Step::Nothing);
         };
-        let bucket = match &view.record.user {
+        let bucket = match &view.record.head.user {
             Some(user) => Bucket::of(user),
             None if view.record.data.is_empty() => return Ok(Step::Nothing),
             None if self.replaced => return Ok(Step::Refuse),
             None => Bucket::random()?,
         };
+        let limits = self.policy.limits();
         Ok(Step::Create {
             id: SessionId::generate(bucket)?,
-            payload: self.payload()?,
-            limits: self.policy.limits(),
+            write: self.write(view, now.after(limits.absolute))?,
+            limits,
+            limit: self.policy.session_limit,
         })
     }
 
-    fn payload(&self) -> Result<Bytes, DraftError> {
-        let record = self.view.0.as_ref().map(|view| view.record.encode());
-        match record {
-            Some(Ok(bytes)) => Ok(bytes),
-            Some(Err(_)) | None => Err(DraftError::Unencodable),
+    /// `absolute_deadline` is the one that the write brings about: a sign-in takes effect with it, however long
+    /// ago it was asked for.
+    fn write(&self, view: &View, absolute_deadline: Timestamp) -> Result<Write, DraftError> {
+        let mut label = view.label();
+        if let (Some(owner), Some(began)) = (&mut label.owner, self.began)
+            && self.ops.iter().any(|op| op.restarts().is_some())
+        {
+            owner.authenticated_at = owner.authenticated_at.min(began);
         }
+        Ok(Write {
+            label,
+            payload: view.record.encode().map_err(|_| DraftError::Unencodable)?,
+            elevated_until: view.record.head.elevated_until(absolute_deadline),
+            notes: self
+                .events()
+                .into_iter()
+                .map(|kind| self.note(kind))
+                .collect(),
+        })
+    }
+
+    /// What the client of this request did.
+    pub fn note(&self, kind: EventKind) -> Note {
+        Note::new(kind, Actor::Client, self.client.clone())
     }
 
     /// What would change in the session's life with the next step, in order. Writes of data alone are not in
     /// it, and neither is what the request itself undid again.
-    pub fn changes(&self) -> Vec<Change> {
-        let mut changes = Vec::new();
+    fn events(&self) -> Vec<EventKind> {
+        let mut events = Vec::new();
         if self.origin.is_none() && self.view.user().is_none() && self.view.exists() {
-            changes.push(Change::Created);
+            events.push(EventKind::Created);
         }
-        for change in self.ops.iter().filter_map(Op::change) {
-            changes.retain(|earlier| !earlier.is_undone_by(&change));
-            changes.push(change);
+        for event in self.ops.iter().filter_map(Op::event) {
+            events.retain(|earlier| !is_undone(earlier, &event));
+            events.push(event);
         }
-        changes
+        events
     }
 
     /// The end that the plan asked for was carried out.
@@ -258,6 +298,8 @@ impl Draft {
             Unusable::Newer(error) => DraftError::Unusable(Some(error)),
             Unusable::Damaged => DraftError::Unusable(None),
         })?;
+        // Another request from this client may have told of it already.
+        self.ops.retain(|op| !op.is_known_to(&newer.view));
         self.build_on(newer)
     }
 
@@ -279,6 +321,24 @@ impl Draft {
         self.view = SessionView(self.origin.as_ref().map(|origin| Arc::clone(&origin.view)));
     }
 
+    /// Gives up every wish that an answer would have to tell of: but not the end of the session, nor what was
+    /// seen of the client.
+    pub fn keep_what_needs_no_answer(&mut self) {
+        self.ops.retain(|op| matches!(op, Op::Observe(..)));
+        let rebuilt = match self.origin.clone() {
+            Some(origin) if !self.ops.is_empty() => self.build_on(origin).is_ok(),
+            _ => false,
+        };
+        if !rebuilt {
+            self.keep_only_the_end();
+        }
+    }
+
+    /// Where the session is stored that the next write builds on.
+    pub fn key(&self) -> Option<SessionKey> {
+        self.origin.as_ref().map(|origin| origin.key)
+    }
+
     /// Whether the handler ended the session the request came with.
     pub fn has_ended_a_session(&self) -> bool {
         self.ending.is_some()
@@ -287,7 +347,8 @@ impl Draft {
     /// Name and user of the session that is to be ended, or else of the one the next step builds on, as
     /// they are stored.
     pub fn subject(&self) -> Option<(Handle, Option<&UserId>)> {
-        let record = &self.ending.as_ref().or(self.origin.as_ref())?.view.record;
-        Some((record.handle, record.user.as_ref()))
+        let ending = self.ending.as_ref().map(|(origin, _)| origin);
+        let head = &ending.or(self.origin.as_ref())?.view.record.head;
+        Some((head.handle, head.user.as_ref()))
     }
 }

@@ -6,6 +6,8 @@
 )]
 
 mod error;
+mod inventory;
+mod log;
 mod memory;
 
 #[cfg(feature = "conformance")]
@@ -17,9 +19,13 @@ use bytes::Bytes;
 
 pub use self::{
     error::{StoreError, StoreErrorKind},
+    inventory::{
+        Copies, Excess, Expired, Expiry, Listed, Receipt, Revocation, SessionLimit, Swept, Which,
+    },
+    log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
 };
-use crate::{EndReason, SessionKey, Timestamp};
+use crate::{EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId};
 
 /// Keeps sessions.
 ///
@@ -38,6 +44,10 @@ use crate::{EndReason, SessionKey, Timestamp};
 /// * **Nothing outlives its deadline**, not even in storage, by more than the store's own clean-up takes.
 /// * **An error means "not known", never "not there".** A store that cannot answer returns [`StoreError`]
 ///   within a bounded time. A session that is not there, or has ended, is an ordinary answer.
+/// * **A session with a user is in that user's list** from the step that creates it to the step that ends it;
+///   each step changes session and list at once.
+/// * **A change and its notes in the log are one step.** What is refused leaves no note. Where the log has no
+///   room, or none is kept, the change is carried out all the same.
 /// * The payload is opaque bytes and comes back as it went in.
 ///
 /// Which way may a store be wrong? Calling a live session gone signs somebody out; calling a dead one live
@@ -53,38 +63,49 @@ pub trait Store: Send + Sync + 'static {
     fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
 
     /// Brings a session into being under a key that nothing is stored under.
+    ///
+    /// If it has an owner, `limit` is enforced in the same step, and a [revocation](Self::revoke) of all their
+    /// sessions that came after they authenticated refuses it.
     fn create(
         &self,
         key: &SessionKey,
-        payload: Bytes,
+        write: &Write,
         limits: Limits,
+        limit: Option<SessionLimit>,
     ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
-    /// Writes the payload of a live session if nobody else did since `expected`.
+    /// Writes the payload of a live session if nobody else did since `expected`. Neither its name nor its owner
+    /// can change.
     fn commit(
         &self,
         key: &SessionKey,
         expected: Revision,
-        payload: Bytes,
+        write: &Write,
         activity: Activity,
     ) -> impl Future<Output = Result<Committed, StoreError>> + Send;
 
-    /// Moves a live session from `old` to `new` and writes its payload, if nobody else did since
-    /// `expected`. Afterwards `old` is [`Ended`](Loaded::Ended) with [`EndReason::Replaced`].
+    /// Moves a live session from `old` to `new` and writes its payload, if nobody else did since. Afterwards
+    /// `old` is [`Ended`](Loaded::Ended): as [`EndReason::Replaced`] with [`Deadline::Keep`], which leaves name
+    /// and owner as they are, and as [`EndReason::ReplacedAtSignIn`] with [`Deadline::Restart`], which may change
+    /// both and to which `limit` and revocations apply as in [`create`](Self::create).
     ///
     /// Nothing may be stored under `new`, which a fresh identifier ensures; otherwise it is an error and
     /// nothing is changed.
     fn replace(
         &self,
-        old: &SessionKey,
+        old: &Old,
         new: &SessionKey,
-        expected: Revision,
-        payload: Bytes,
+        write: &Write,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+        limit: Option<SessionLimit>,
+    ) -> impl Future<Output = Result<Replaced, StoreError>> + Send;
 
     /// Moves the last activity of a live session to now.
-    fn touch(&self, key: &SessionKey) -> impl Future<Output = Result<Touched, StoreError>> + Send;
+    fn touch(
+        &self,
+        key: &SessionKey,
+        label: &Label,
+    ) -> impl Future<Output = Result<Touched, StoreError>> + Send;
 
     /// Ends a session, whatever its revision. The reason can be read with [`load`](Self::load) for as long
     /// as the store remembers it.
@@ -101,8 +122,79 @@ pub trait Store: Send + Sync + 'static {
     fn end(
         &self,
         key: &SessionKey,
+        label: &Label,
         reason: EndReason,
+        note: &Note,
     ) -> impl Future<Output = Result<Ended, StoreError>> + Send;
+
+    /// The live sessions of a user, in no particular order.
+    fn list(&self, user: &UserId) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send;
+
+    /// Ends sessions of a user.
+    ///
+    /// With [`Which::All`] and [`Which::AllBut`] there is one moment at which it takes effect: every session
+    /// whose user authenticated before it is dead when this answers (but for the one that is kept), also one
+    /// that was missing from the list, and no sign-in that was under way then comes to its end. What
+    /// authenticated after that moment is not touched. An error means that some may be ended and others not:
+    /// it can be asked for again.
+    ///
+    /// It must work while the store has no room for another session.
+    fn revoke(
+        &self,
+        revocation: &Revocation,
+    ) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
+
+    /// Clears away sessions whose time is over, and says which. Each is told once, to one caller, with
+    /// an event in the log, however long ago its time was over. What is due is done in steps of bounded
+    /// size; any number of servers may sweep at once.
+    fn sweep(&self) -> impl Future<Output = Result<Swept, StoreError>> + Send;
+
+    /// Puts into the log what changed nothing.
+    fn observe(
+        &self,
+        observation: &Observation,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Reads the log, newest first.
+    fn read_log(
+        &self,
+        query: &LogQuery,
+    ) -> impl Future<Output = Result<Vec<Logged>, StoreError>> + Send;
+}
+
+/// What to store of a session, and what to leave in the log if it is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Its name and owner.
+    pub label: Label,
+    /// What to store.
+    pub payload: Bytes,
+    /// When its elevations run out, if it has any. What is noted then is [`Expiry::Elevation`].
+    pub elevated_until: Option<Timestamp>,
+    /// What to leave in the log, in this order.
+    pub notes: Vec<Note>,
+}
+
+impl std::fmt::Debug for Write {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Write")
+            .field("label", &self.label)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A session that is about to be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Old {
+    /// Where it is stored.
+    pub key: SessionKey,
+    /// Its name and owner.
+    pub label: Label,
+    /// The write that the new one builds on.
+    pub expected: Revision,
+    /// What to leave in the log of it, if the new one is another session.
+    pub note: Option<Note>,
 }
 
 /// The two limits of a session, counted from the moment a store writes them.
@@ -215,8 +307,10 @@ pub enum Deadline {
 pub enum Loaded {
     /// A live session.
     Live(Stored),
-    /// No session any more, and why not.
-    Ended(EndReason),
+    /// No session any more: why not, and what its name was.
+    Ended(EndReason, Handle),
+    /// Its time was over, and this call is the one that is told of it, as by [`Store::sweep`].
+    Expired(Expired),
     /// Nothing: never issued, expired, or ended long ago.
     Absent,
     /// Something that is not a session record. It grants nothing.
@@ -224,15 +318,19 @@ pub enum Loaded {
 }
 
 /// What [`Store::create`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// The session is live.
-    Done(Timing, Revision),
+    /// The session is live, and these sessions of the same user had to go for it.
+    Done(Timing, Revision, Vec<Handle>),
     /// Something is stored under this key already, and stays as it was.
     Taken,
+    /// The user has as many sessions as the limit allows. Nothing was changed.
+    AtLimit,
+    /// All sessions of the user were revoked after they authenticated. Nothing was changed.
+    Revoked,
 }
 
-/// What [`Store::commit`] or [`Store::replace`] did.
+/// What [`Store::commit`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
     /// It was written.
@@ -241,6 +339,20 @@ pub enum Committed {
     Conflict(Stored),
     /// The session is not live. Nothing was changed and nothing was created.
     Gone,
+}
+
+/// What [`Store::replace`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaced {
+    /// The session is live under its new key, and these sessions of the same user had to go for it.
+    Done(Timing, Revision, Vec<Handle>),
+    /// Somebody else wrote first; this is what is stored now. Nothing was changed.
+    Conflict(Stored),
+    /// The session is not live, or all sessions of its user were revoked after they authenticated. Nothing
+    /// was created.
+    Gone,
+    /// The user has as many sessions as the limit allows. Nothing was changed.
+    AtLimit,
 }
 
 /// What [`Store::touch`] did.

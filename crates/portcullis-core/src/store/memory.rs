@@ -1,27 +1,32 @@
 //! Sessions in the memory of one process.
 
+mod clock;
+mod log;
+mod marks;
+mod slots;
+mod state;
+
 use std::{
-    collections::{BTreeSet, HashMap},
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
-
+pub use self::clock::ManualClock;
+use self::{clock::Clock, state::State};
 use super::{
-    Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Revision, Store, StoreError,
-    StoreErrorKind, Stored, Timing, Touched,
+    Activity, Committed, Created, Deadline, Ended, Limits, Listed, Loaded, LogLimits, LogQuery,
+    Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit, Store,
+    StoreError, Swept, Touched, Write,
 };
-use crate::{EndReason, SessionKey, Timestamp};
+use crate::{EndReason, Label, Note, SessionKey, Timestamp, UserId};
 
 /// Sessions in the memory of one process, for development and tests. They end with the process.
 ///
 /// It keeps at most [`capacity`](Self::with_capacity) sessions: the expired go as new ones come, and when
-/// all are live a new one is refused with [`StoreErrorKind::Full`] rather than a live one thrown out.
+/// all are live a new one is refused with [`StoreErrorKind::Full`](super::StoreErrorKind::Full) rather than a
+/// live one thrown out.
+///
+/// Where nobody [sweeps](Store::sweep), the latest 100 000 that expired are kept to be told.
 ///
 /// Clones share the sessions.
 ///
@@ -37,7 +42,7 @@ use crate::{EndReason, SessionKey, Timestamp};
 pub struct MemoryStore {
     clock: Clock,
     capacity: usize,
-    sessions: Arc<Mutex<Sessions>>,
+    state: Arc<Mutex<State>>,
 }
 
 const CAPACITY: usize = 100_000;
@@ -45,7 +50,7 @@ const CAPACITY: usize = 100_000;
 impl MemoryStore {
     /// An empty store for up to 100 000 sessions.
     pub fn new() -> Self {
-        Self::on(Clock::System(Instant::now(), wall_clock()))
+        Self::on(Clock::of_the_system())
     }
 
     /// An empty store whose time is told by `clock`.
@@ -59,24 +64,39 @@ impl MemoryStore {
         Self { capacity, ..self }
     }
 
+    /// The same store with a log of this size, of all its clones. Without this, 10 000 events and 90 days.
+    #[must_use]
+    pub fn with_log_limits(self, limits: LogLimits) -> Self {
+        self.lock().log.limit(limits);
+        self
+    }
+
     /// How many sessions are live.
     pub fn live(&self) -> usize {
-        let mut sessions = self.lock();
-        sessions.forget_expired(self.now());
-        sessions.slots.len() - sessions.ended
+        let (mut state, now) = self.at_once();
+        state.tidy(now);
+        state.slots.live_count()
     }
 
     fn on(clock: Clock) -> Self {
         Self {
             clock,
             capacity: CAPACITY,
-            sessions: Arc::default(),
+            state: Arc::default(),
         }
     }
 
+    /// What is stored, and the moment at which the caller has it to itself. That moment is what a revocation
+    /// compares others with, so it must not be one before somebody else's step.
+    fn at_once(&self) -> (MutexGuard<'_, State>, Timestamp) {
+        let state = self.lock();
+        let now = self.now();
+        (state, now)
+    }
+
     // Nothing inside panics half-way through a change, so a poisoned lock guards sound data.
-    fn lock(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,365 +120,86 @@ impl Store for MemoryStore {
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
-        let now = self.now();
-        Ok(match self.lock().slots.get(key) {
-            Some(Slot::Live(stored)) if stored.timing.is_live(now) => Loaded::Live(stored.clone()),
-            Some(Slot::Ended(end)) if now < end.until => Loaded::Ended(end.reason),
-            _ => Loaded::Absent,
-        })
+        let (mut state, now) = self.at_once();
+        Ok(state.load(key, now))
     }
 
     async fn create(
         &self,
         key: &SessionKey,
-        payload: Bytes,
+        write: &Write,
         limits: Limits,
+        limit: Option<SessionLimit>,
     ) -> Result<Created, StoreError> {
-        let now = self.now();
-        let mut sessions = self.lock();
-        sessions.forget_expired(now);
-        if sessions.slots.contains_key(key) {
-            return Ok(Created::Taken);
-        }
-        if sessions.slots.len() >= self.capacity {
-            sessions.forget_ended();
-        }
-        if sessions.slots.len() >= self.capacity {
-            return Err(StoreError::new(
-                StoreErrorKind::Full,
-                "the memory store is full of live sessions; raise its capacity or use Redis",
-            ));
-        }
-        let stored = sessions.stored(Timing::starting(now, limits), payload);
-        let created = Created::Done(stored.timing, stored.revision);
-        sessions.put(*key, Slot::Live(stored));
-        Ok(created)
+        let (mut state, now) = self.at_once();
+        state.create(key, write, limits, limit, self.capacity, now)
     }
 
     async fn commit(
         &self,
         key: &SessionKey,
         expected: Revision,
-        payload: Bytes,
+        write: &Write,
         activity: Activity,
     ) -> Result<Committed, StoreError> {
-        let now = self.now();
-        let mut sessions = self.lock();
-        let current = match sessions.live(key, now) {
-            None => return Ok(Committed::Gone),
-            Some(stored) if stored.revision != expected => {
-                return Ok(Committed::Conflict(stored.clone()));
-            }
-            Some(stored) => stored.timing,
-        };
-        let stored = sessions.stored(current.after(activity, now), payload);
-        let committed = Committed::Done(stored.timing, stored.revision);
-        sessions.put(*key, Slot::Live(stored));
-        Ok(committed)
+        let (mut state, now) = self.at_once();
+        Ok(state.commit(key, expected, write, activity, now))
     }
 
     async fn replace(
         &self,
-        old: &SessionKey,
+        old: &Old,
         new: &SessionKey,
-        expected: Revision,
-        payload: Bytes,
+        write: &Write,
         deadline: Deadline,
-    ) -> Result<Committed, StoreError> {
-        let now = self.now();
-        let mut sessions = self.lock();
-        let current = match sessions.live(old, now) {
-            None => return Ok(Committed::Gone),
-            Some(stored) if stored.revision != expected => {
-                return Ok(Committed::Conflict(stored.clone()));
-            }
-            Some(stored) => stored.timing,
-        };
-        sessions.forget_expired(now);
-        if sessions.slots.contains_key(new) {
-            return Err(StoreError::key_taken());
-        }
-        let (timing, successor) = match deadline {
-            Deadline::Keep(activity) => (current.after(activity, now), Some(*new)),
-            Deadline::Restart(limits) => (Timing::starting(now, limits), None),
-        };
-        let stored = sessions.stored(timing, payload);
-        let committed = Committed::Done(stored.timing, stored.revision);
-        sessions.end(old, EndReason::Replaced, successor, now);
-        sessions.put(*new, Slot::Live(stored));
-        Ok(committed)
+        limit: Option<SessionLimit>,
+    ) -> Result<Replaced, StoreError> {
+        let (mut state, now) = self.at_once();
+        state.replace(old, new, write, deadline, limit, now)
     }
 
-    async fn touch(&self, key: &SessionKey) -> Result<Touched, StoreError> {
-        let now = self.now();
-        let mut sessions = self.lock();
-        let Some(mut stored) = sessions.live(key, now).cloned() else {
-            return Ok(Touched::Gone);
-        };
-        stored.timing = stored.timing.active(now);
-        let touched = Touched::Done(stored.timing);
-        sessions.put(*key, Slot::Live(stored));
-        Ok(touched)
+    async fn touch(&self, key: &SessionKey, _label: &Label) -> Result<Touched, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.touch(key, now))
     }
 
-    async fn end(&self, key: &SessionKey, reason: EndReason) -> Result<Ended, StoreError> {
-        let now = self.now();
-        let mut sessions = self.lock();
-        let current = sessions.current(key, now);
-        if sessions.live(&current, now).is_none() {
-            return Ok(Ended::AlreadyGone);
-        }
-        sessions.end(&current, reason, None, now);
-        Ok(Ended::Done)
-    }
-}
-
-impl Timing {
-    fn after(self, activity: Activity, now: Timestamp) -> Self {
-        match activity {
-            Activity::Active => self.active(now),
-            Activity::Passive => self,
-        }
-    }
-}
-
-/// What a key leads to.
-enum Slot {
-    Live(Stored),
-    Ended(End),
-}
-
-/// What is remembered of a session that ended under a key.
-struct End {
-    reason: EndReason,
-    /// The key the session was moved to.
-    successor: Option<SessionKey>,
-    until: Timestamp,
-}
-
-impl Slot {
-    fn is_live(&self) -> bool {
-        matches!(self, Self::Live(_))
-    }
-
-    fn deadline(&self) -> Timestamp {
-        match self {
-            Self::Live(stored) => stored.timing.idle_deadline(),
-            Self::Ended(end) => end.until,
-        }
-    }
-}
-
-/// The slots, and which of them expires first.
-#[derive(Default)]
-struct Sessions {
-    slots: HashMap<SessionKey, Slot>,
-    by_deadline: BTreeSet<(Timestamp, SessionKey)>,
-    writes: u32,
-    /// How many slots are of ended sessions.
-    ended: usize,
-}
-
-impl Sessions {
-    fn live(&self, key: &SessionKey, now: Timestamp) -> Option<&Stored> {
-        match self.slots.get(key) {
-            Some(Slot::Live(stored)) if stored.timing.is_live(now) => Some(stored),
-            _ => None,
-        }
-    }
-
-    /// The key under which the session of `key` lives now, as far as its moves are remembered.
-    ///
-    /// This comes to an end: a session lives under the key that it is moved to, so if that key has a
-    /// successor too, it was moved on later.
-    fn current(&self, key: &SessionKey, now: Timestamp) -> SessionKey {
-        let mut current = *key;
-        while let Some(Slot::Ended(end)) = self.slots.get(&current)
-            && now < end.until
-            && let Some(successor) = end.successor
-        {
-            current = successor;
-        }
-        current
-    }
-
-    fn stored(&mut self, timing: Timing, payload: Bytes) -> Stored {
-        self.writes = self.writes.wrapping_add(1);
-        Stored {
-            timing,
-            revision: Revision(self.writes),
-            payload,
-        }
-    }
-
-    fn put(&mut self, key: SessionKey, slot: Slot) {
-        self.by_deadline.insert((slot.deadline(), key));
-        self.ended += usize::from(!slot.is_live());
-        if let Some(previous) = self.slots.insert(key, slot) {
-            self.ended -= usize::from(!previous.is_live());
-            let deadline = previous.deadline();
-            if self
-                .slots
-                .get(&key)
-                .is_some_and(|slot| slot.deadline() != deadline)
-            {
-                self.by_deadline.remove(&(deadline, key));
-            }
-        }
-    }
-
-    fn end(
-        &mut self,
+    async fn end(
+        &self,
         key: &SessionKey,
+        _label: &Label,
         reason: EndReason,
-        successor: Option<SessionKey>,
-        now: Timestamp,
-    ) {
-        self.forget_expired(now);
-        let end = End {
-            reason,
-            successor,
-            until: now.after(reason.remembered_for()),
-        };
-        self.put(*key, Slot::Ended(end));
+        note: &Note,
+    ) -> Result<Ended, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.end(key, reason, note, now))
     }
 
-    fn forget_expired(&mut self, now: Timestamp) {
-        while let Some((deadline, key)) = self.by_deadline.first().copied() {
-            if now < deadline {
-                break;
-            }
-            self.by_deadline.pop_first();
-            let expired = self.slots.remove(&key);
-            self.ended -= usize::from(expired.is_some_and(|slot| !slot.is_live()));
-        }
+    async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.list(user, now))
     }
 
-    /// Gives up the reasons of ended sessions to make room.
-    fn forget_ended(&mut self) {
-        // Full of live sessions, it must not look at each of them for every stranger.
-        if self.ended == 0 {
-            return;
-        }
-        self.ended = 0;
-        self.slots.retain(|_, slot| slot.is_live());
-        self.by_deadline
-            .retain(|(_, key)| self.slots.contains_key(key));
-    }
-}
-
-#[derive(Clone)]
-enum Clock {
-    /// The wall clock as it was at the start, moved on by a clock that cannot be set back.
-    System(Instant, Timestamp),
-    Manual(ManualClock),
-}
-
-impl Clock {
-    fn now(&self) -> Timestamp {
-        match self {
-            Self::System(started, at) => at.after(started.elapsed()),
-            Self::Manual(clock) => clock.now(),
-        }
-    }
-}
-
-fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_millis(crate::time::millis(since_epoch))
-}
-
-/// A clock that stands still until it is told to move. Clones are the same clock.
-#[derive(Debug, Clone)]
-pub struct ManualClock(Arc<AtomicU64>);
-
-impl ManualClock {
-    /// A clock that shows the present.
-    pub fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(wall_clock().as_millis())))
+    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.revoke(revocation, now))
     }
 
-    /// What the clock shows.
-    pub fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.sweep(now))
     }
 
-    /// Lets `length` pass.
-    pub fn advance(&self, length: Duration) {
-        self.0
-            .fetch_add(crate::time::millis(length), Ordering::SeqCst);
+    async fn observe(&self, observation: &Observation) -> Result<(), StoreError> {
+        let (mut state, now) = self.at_once();
+        state.observe(observation, now);
+        Ok(())
     }
-}
 
-impl Default for ManualClock {
-    fn default() -> Self {
-        Self::new()
+    async fn read_log(&self, query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.read_log(query, now))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Bucket, SessionId};
-
-    /// Of a store in which a session moves every ten seconds.
-    async fn moving(times: usize) -> (MemoryStore, Vec<SessionKey>) {
-        let clock = ManualClock::new();
-        let store = MemoryStore::with_clock(&clock);
-        let key = || {
-            SessionId::generate(Bucket::random().unwrap())
-                .unwrap()
-                .key()
-        };
-        let limits = Limits {
-            idle: Duration::from_secs(1800),
-            absolute: Duration::from_secs(86_400),
-        };
-        let mut old = key();
-        let mut keys = vec![old];
-        let Ok(Created::Done(_, mut revision)) = store.create(&old, Bytes::new(), limits).await
-        else {
-            panic!("the store is empty");
-        };
-        for _ in 0..times {
-            clock.advance(Duration::from_secs(10));
-            let (new, keep) = (key(), Deadline::Keep(Activity::Active));
-            let moved = store
-                .replace(&old, &new, revision, Bytes::new(), keep)
-                .await;
-            let Ok(Committed::Done(_, next)) = moved else {
-                panic!("the session is live");
-            };
-            (old, revision) = (new, next);
-            keys.push(new);
-        }
-        (store, keys)
-    }
-
-    #[tokio::test]
-    async fn an_end_follows_as_many_moves_as_are_remembered() {
-        // The first of seven moves is a minute ago.
-        for (from, ended) in [(0, Ended::AlreadyGone), (1, Ended::Done)] {
-            let (store, keys) = moving(7).await;
-            let answer = store.end(&keys[from], EndReason::SignedOut).await;
-            assert_eq!(answer.unwrap(), ended);
-            assert_eq!(store.live(), usize::from(ended == Ended::AlreadyGone));
-            if ended == Ended::Done {
-                assert_eq!(
-                    store.load(&keys[7]).await.unwrap(),
-                    Loaded::Ended(EndReason::SignedOut)
-                );
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn replaced_identifiers_do_not_pile_up_where_no_session_is_created() {
-        let (store, _) = moving(100).await;
-        let sessions = store.lock();
-        assert!(sessions.slots.len() <= 7, "{} slots", sessions.slots.len());
-        assert_eq!(sessions.slots.len(), sessions.by_deadline.len());
-    }
-}
+mod tests;

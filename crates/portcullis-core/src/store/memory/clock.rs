@@ -1,0 +1,65 @@
+//! What time it is in a store that has no server.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use crate::{Timestamp, time::millis};
+
+#[derive(Clone)]
+pub(super) enum Clock {
+    /// The wall clock as it was at the start, moved on by a clock that cannot be set back.
+    System(Instant, Timestamp),
+    Manual(ManualClock),
+}
+
+impl Clock {
+    pub(super) fn of_the_system() -> Self {
+        Self::System(Instant::now(), wall_clock())
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        match self {
+            Self::System(started, at) => at.after(started.elapsed()),
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+}
+
+fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(millis(since_epoch))
+}
+
+/// A clock that stands still until it is told to move. Clones are the same clock.
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that shows the present.
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(wall_clock().as_millis())))
+    }
+
+    /// What the clock shows.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Lets `length` pass.
+    pub fn advance(&self, length: Duration) {
+        self.0.fetch_add(millis(length), Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}

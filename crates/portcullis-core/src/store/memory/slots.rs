@@ -1,0 +1,230 @@
+//! What is stored under which key, and the ways to find it without.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use bytes::Bytes;
+
+use crate::{
+    EndReason, Handle, Label, SessionKey, Timestamp, UserId,
+    store::{Revision, Stored, Timing},
+};
+
+/// What a key leads to.
+pub(super) enum Slot {
+    Live(Session),
+    Ended(End),
+}
+
+pub(super) struct Session {
+    pub(super) stored: Stored,
+    pub(super) label: Label,
+    /// When its elevations run out.
+    pub(super) elevated_until: Option<Timestamp>,
+}
+
+/// What is remembered of a session that ended under a key.
+pub(super) struct End {
+    pub(super) reason: EndReason,
+    pub(super) handle: Handle,
+    /// The key the session was moved to.
+    pub(super) successor: Option<SessionKey>,
+    pub(super) until: Timestamp,
+}
+
+/// What is over.
+pub(super) enum Due {
+    Session(SessionKey),
+    Elevation(SessionKey, Timestamp),
+}
+
+type ByTime = BTreeSet<(Timestamp, SessionKey)>;
+
+/// The slots, which of them is due first, and whose they are. All of it changes together.
+#[derive(Default)]
+pub(super) struct Slots {
+    slots: HashMap<SessionKey, Slot>,
+    live: ByTime,
+    elevated: ByTime,
+    ended: ByTime,
+    users: HashMap<UserId, HashSet<SessionKey>>,
+    writes: u32,
+}
+
+impl Slots {
+    pub(super) fn get(&self, key: &SessionKey) -> Option<&Slot> {
+        self.slots.get(key)
+    }
+
+    pub(super) fn is_taken(&self, key: &SessionKey) -> bool {
+        self.slots.contains_key(key)
+    }
+
+    pub(super) fn live(&self, key: &SessionKey, now: Timestamp) -> Option<&Session> {
+        match self.slots.get(key) {
+            Some(Slot::Live(session)) if session.stored.timing.is_live(now) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// How many sessions are there that nobody has found to be over.
+    pub(super) fn live_count(&self) -> usize {
+        self.live.len()
+    }
+
+    /// The name and owner of a session, also where nobody has found yet that it is over.
+    pub(super) fn label(&self, key: &SessionKey) -> Option<&Label> {
+        match self.slots.get(key)? {
+            Slot::Live(session) => Some(&session.label),
+            Slot::Ended(_) => None,
+        }
+    }
+
+    /// The sessions of a user.
+    pub(super) fn of_user(&self, user: &UserId) -> impl Iterator<Item = (SessionKey, &Session)> {
+        let keys = self.users.get(user).into_iter().flatten();
+        keys.filter_map(|key| match self.slots.get(key) {
+            Some(Slot::Live(session)) => Some((*key, session)),
+            _ => None,
+        })
+    }
+
+    /// The key under which the session of `key` lives now, as far as its moves are remembered.
+    ///
+    /// This comes to an end: a session lives under the key that it is moved to, so if that key has a
+    /// successor too, it was moved on later.
+    pub(super) fn current(&self, key: &SessionKey, now: Timestamp) -> SessionKey {
+        let mut current = *key;
+        while let Some(Slot::Ended(end)) = self.slots.get(&current)
+            && now < end.until
+            && let Some(successor) = end.successor
+        {
+            current = successor;
+        }
+        current
+    }
+
+    /// A new write.
+    pub(super) fn stored(&mut self, timing: Timing, payload: Bytes) -> Stored {
+        self.writes = self.writes.wrapping_add(1);
+        Stored {
+            timing,
+            revision: Revision(self.writes),
+            payload,
+        }
+    }
+
+    /// Puts a session under a key that nothing is stored under.
+    pub(super) fn put(&mut self, key: SessionKey, session: Session) {
+        self.live
+            .insert((session.stored.timing.idle_deadline(), key));
+        if let Some(at) = session.elevated_until {
+            self.elevated.insert((at, key));
+        }
+        if let Some(user) = session.label.user() {
+            self.users.entry(user.clone()).or_default().insert(key);
+        }
+        self.slots.insert(key, Slot::Live(session));
+    }
+
+    /// Writes another state of a live session.
+    pub(super) fn write(&mut self, key: &SessionKey, stored: Stored) {
+        if let Some(Slot::Live(session)) = self.slots.get_mut(key) {
+            let before = session.stored.timing.idle_deadline();
+            self.live.remove(&(before, *key));
+            self.live.insert((stored.timing.idle_deadline(), *key));
+            session.stored = stored;
+        }
+    }
+
+    /// Takes a live session out, with nothing left in its place.
+    pub(super) fn take(&mut self, key: &SessionKey) -> Option<Session> {
+        match self.slots.remove(key)? {
+            Slot::Live(session) => {
+                self.live
+                    .remove(&(session.stored.timing.idle_deadline(), *key));
+                if let Some(at) = session.elevated_until {
+                    self.elevated.remove(&(at, *key));
+                }
+                self.leave(key, session.label.user());
+                Some(session)
+            }
+            ended @ Slot::Ended(_) => {
+                self.slots.insert(*key, ended);
+                None
+            }
+        }
+    }
+
+    fn leave(&mut self, key: &SessionKey, user: Option<&UserId>) {
+        let Some(user) = user else { return };
+        if let Some(keys) = self.users.get_mut(user) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.users.remove(user);
+            }
+        }
+    }
+
+    /// Remembers the end of a session that was taken out.
+    pub(super) fn remember(&mut self, key: SessionKey, end: End) {
+        self.ended.insert((end.until, key));
+        self.slots.insert(key, Slot::Ended(end));
+    }
+
+    /// Takes off the lists what was over first of all that is. A session and its elevations that end together
+    /// end as a session.
+    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<Due> {
+        let first = |list: &ByTime| list.first().copied().filter(|(at, _)| *at <= now);
+        let (session, elevation) = (first(&self.live), first(&self.elevated));
+        if let Some((at, key)) = elevation
+            && session.is_none_or(|(over, _)| at < over)
+        {
+            self.elevated.pop_first();
+            return Some(Due::Elevation(key, at));
+        }
+        let (_, key) = session?;
+        self.live.pop_first();
+        Some(Due::Session(key))
+    }
+
+    /// Forgets the ends that were to be remembered until now.
+    pub(super) fn forget_ended(&mut self, now: Timestamp) {
+        while self.ended.first().is_some_and(|(until, _)| *until <= now) {
+            self.forget_an_end();
+        }
+    }
+
+    /// Gives up ends before their time, so that there is room for one more under `capacity`.
+    pub(super) fn make_room(&mut self, capacity: usize) {
+        while self.slots.len() >= capacity && self.forget_an_end() {}
+    }
+
+    fn forget_an_end(&mut self) -> bool {
+        let first = self.ended.pop_first();
+        if let Some((_, key)) = &first {
+            self.slots.remove(key);
+        }
+        first.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            slots,
+            live,
+            elevated,
+            ended,
+            users,
+            writes: _,
+        } = self;
+        slots.is_empty()
+            && [live, elevated, ended].iter().all(|list| list.is_empty())
+            && users.is_empty()
+    }
+
+    /// How many slots there are, and in how many places they are listed.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.slots.len(), self.live.len() + self.ended.len())
+    }
+}

@@ -1,0 +1,440 @@
+//! What a memory store knows, and the steps that change it. Whoever calls them holds the lock.
+
+use std::collections::VecDeque;
+
+use super::{
+    log::{About, Log},
+    marks::Marks,
+    slots::{Due, End, Session, Slot, Slots},
+};
+use crate::{
+    EndReason, EventKind, Handle, Label, Note, SessionKey, Timestamp, UserId,
+    store::{
+        Activity, Committed, Created, Deadline, Ended, Excess, Expired, Expiry, Limits, Listed,
+        Loaded, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation,
+        SessionLimit, StoreError, StoreErrorKind, Stored, Swept, Timing, Touched, Which, Write,
+    },
+};
+
+/// How much a sweep tells at once.
+const SWEPT: usize = 1000;
+
+/// How much is kept for a sweep. Where nobody ever sweeps, the oldest go.
+pub(super) const UNTOLD: usize = 100_000;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) slots: Slots,
+    pub(super) log: Log,
+    marks: Marks,
+    /// What was found to be over and nobody has been told of.
+    untold: VecDeque<Expired>,
+}
+
+impl State {
+    pub(super) fn load(&mut self, key: &SessionKey, now: Timestamp) -> Loaded {
+        match self.slots.get(key) {
+            Some(Slot::Live(session)) if session.stored.timing.is_live(now) => {
+                Loaded::Live(session.stored.clone())
+            }
+            Some(Slot::Live(_)) => match self.tidy_for(Some(key), now) {
+                Some(expired) => Loaded::Expired(expired),
+                None => Loaded::Absent,
+            },
+            Some(Slot::Ended(end)) if now < end.until => Loaded::Ended(end.reason, end.handle),
+            _ => Loaded::Absent,
+        }
+    }
+
+    pub(super) fn create(
+        &mut self,
+        key: &SessionKey,
+        write: &Write,
+        limits: Limits,
+        limit: Option<SessionLimit>,
+        capacity: usize,
+        now: Timestamp,
+    ) -> Result<Created, StoreError> {
+        self.tidy(now);
+        if self.slots.is_taken(key) {
+            return Ok(Created::Taken);
+        }
+        if self.marks.forbid(&write.label) {
+            return Ok(Created::Revoked);
+        }
+        let Some(excess) = self.excess(&write.label, limit, None) else {
+            return Ok(Created::AtLimit);
+        };
+        if self.slots.live_count().saturating_sub(excess.len()) >= capacity {
+            return Err(StoreError::new(
+                StoreErrorKind::Full,
+                "the memory store is full of live sessions; raise its capacity or use Redis",
+            ));
+        }
+        let displaced = self.displace(&excess, now);
+        self.slots.make_room(capacity);
+        let timing = Timing::starting(now, limits);
+        let revision = self.begin(*key, timing, write.label.clone(), write, now);
+        Ok(Created::Done(timing, revision, displaced))
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        key: &SessionKey,
+        expected: Revision,
+        write: &Write,
+        activity: Activity,
+        now: Timestamp,
+    ) -> Committed {
+        self.tidy(now);
+        let (timing, label) = match self.slots.live(key, now) {
+            None => return Committed::Gone,
+            Some(Session { stored, .. }) if stored.revision != expected => {
+                return Committed::Conflict(stored.clone());
+            }
+            Some(session) => (
+                session.stored.timing.after(activity, now),
+                session.label.clone(),
+            ),
+        };
+        let stored = self.slots.stored(timing, write.payload.clone());
+        let revision = stored.revision;
+        self.slots.write(key, stored);
+        self.note(&label, &write.notes, now);
+        Committed::Done(timing, revision)
+    }
+
+    pub(super) fn replace(
+        &mut self,
+        old: &Old,
+        new: &SessionKey,
+        write: &Write,
+        deadline: Deadline,
+        limit: Option<SessionLimit>,
+        now: Timestamp,
+    ) -> Result<Replaced, StoreError> {
+        self.tidy(now);
+        let (before, label) = match self.slots.live(&old.key, now) {
+            None => return Ok(Replaced::Gone),
+            Some(Session { stored, .. }) if stored.revision != old.expected => {
+                return Ok(Replaced::Conflict(stored.clone()));
+            }
+            Some(session) => (session.stored.timing, session.label.clone()),
+        };
+        if self.slots.is_taken(new) {
+            return Err(StoreError::key_taken());
+        }
+        let (timing, label, displaced) = match deadline {
+            Deadline::Keep(activity) => {
+                self.end_as(&old.key, EndReason::Replaced, Some(*new), now);
+                (before.after(activity, now), label, Vec::new())
+            }
+            Deadline::Restart(limits) => {
+                if self.marks.forbid(&write.label) {
+                    return Ok(Replaced::Gone);
+                }
+                let Some(excess) = self.excess(&write.label, limit, Some(&old.key)) else {
+                    return Ok(Replaced::AtLimit);
+                };
+                self.end_as(&old.key, EndReason::ReplacedAtSignIn, None, now);
+                self.note(&label, &old.note, now);
+                let displaced = self.displace(&excess, now);
+                (
+                    Timing::starting(now, limits),
+                    write.label.clone(),
+                    displaced,
+                )
+            }
+        };
+        let revision = self.begin(*new, timing, label, write, now);
+        Ok(Replaced::Done(timing, revision, displaced))
+    }
+
+    pub(super) fn touch(&mut self, key: &SessionKey, now: Timestamp) -> Touched {
+        self.tidy(now);
+        let Some(session) = self.slots.live(key, now) else {
+            return Touched::Gone;
+        };
+        let stored = Stored {
+            timing: session.stored.timing.active(now),
+            ..session.stored.clone()
+        };
+        let touched = Touched::Done(stored.timing);
+        self.slots.write(key, stored);
+        touched
+    }
+
+    pub(super) fn end(
+        &mut self,
+        key: &SessionKey,
+        reason: EndReason,
+        note: &Note,
+        now: Timestamp,
+    ) -> Ended {
+        self.tidy(now);
+        let current = self.slots.current(key, now);
+        match self.end_as(&current, reason, None, now) {
+            Some(label) => {
+                self.note(&label, [note], now);
+                Ended::Done
+            }
+            None => Ended::AlreadyGone,
+        }
+    }
+
+    pub(super) fn list(&mut self, user: &UserId, now: Timestamp) -> Vec<Listed> {
+        self.tidy(now);
+        let sessions = self.slots.of_user(user);
+        sessions
+            .map(|(key, session)| Listed {
+                key,
+                stored: session.stored.clone(),
+            })
+            .collect()
+    }
+
+    pub(super) fn revoke(&mut self, revocation: &Revocation, now: Timestamp) -> Receipt {
+        self.tidy(now);
+        let Revocation {
+            user,
+            which,
+            reason,
+            note,
+        } = revocation;
+        match which {
+            Which::One(_) => {}
+            Which::AllBut(kept) => self.marks.set(user, now, Some(*kept)),
+            Which::All => self.marks.set(user, now, None),
+        }
+        let sessions = self.slots.of_user(user);
+        let covered: Vec<_> = sessions
+            .filter(|(_, session)| which.covers(session.label.handle))
+            .map(|(key, _)| key)
+            .collect();
+        Receipt {
+            ended: self.end_all(&covered, *reason, note, now),
+            copies: None,
+        }
+    }
+
+    pub(super) fn sweep(&mut self, now: Timestamp) -> Swept {
+        self.tidy(now);
+        let count = self.untold.len().min(SWEPT);
+        Swept {
+            expired: self.untold.drain(..count).collect(),
+            more: !self.untold.is_empty(),
+        }
+    }
+
+    pub(super) fn observe(&mut self, observation: &Observation, now: Timestamp) {
+        let about = About {
+            session: observation.session,
+            user: observation.user.as_ref(),
+        };
+        self.log.note(now, now, about, &observation.note);
+    }
+
+    pub(super) fn read_log(&mut self, query: &LogQuery, now: Timestamp) -> Vec<Logged> {
+        self.tidy(now);
+        self.log.read(query, now)
+    }
+
+    /// Clears away whatever is over. Each session is met here once, so what this costs is part of the price
+    /// of its creation.
+    pub(super) fn tidy(&mut self, now: Timestamp) {
+        self.tidy_for(None, now);
+    }
+
+    /// The same for somebody who `asked` for one session: they are told of that one at once.
+    fn tidy_for(&mut self, asked: Option<&SessionKey>, now: Timestamp) -> Option<Expired> {
+        let mut answer = None;
+        while let Some(due) = self.slots.next_due(now) {
+            match due {
+                Due::Elevation(key, at) => {
+                    if let Some(label) = self.slots.label(&key) {
+                        let expired = Expired::new(label, Expiry::Elevation, at);
+                        self.tell(expired, now);
+                    }
+                }
+                Due::Session(key) => {
+                    let is_asked = asked == Some(&key);
+                    if let Some(expired) = self.expire(&key, is_asked, now) {
+                        if is_asked {
+                            self.log_expired(&expired, now);
+                            answer = Some(expired);
+                        } else {
+                            self.tell(expired, now);
+                        }
+                    }
+                }
+            }
+        }
+        self.slots.forget_ended(now);
+        self.marks.forget(now);
+        answer
+    }
+
+    /// Takes out a session whose time is over. Of a stranger's that nobody asks for nothing is remembered:
+    /// there are many of those.
+    fn expire(&mut self, key: &SessionKey, is_asked: bool, now: Timestamp) -> Option<Expired> {
+        let session = self.slots.take(key)?;
+        let (timing, label) = (session.stored.timing, session.label);
+        let at = timing.idle_deadline();
+        let reason = match at == timing.absolute_deadline {
+            true => EndReason::AbsoluteTimeout,
+            false => EndReason::IdleTimeout,
+        };
+        if is_asked || label.owner.is_some() {
+            let end = End {
+                reason,
+                handle: label.handle,
+                successor: None,
+                until: now.after(reason.remembered_for()),
+            };
+            self.slots.remember(*key, end);
+        }
+        Some(Expired::new(&label, Expiry::Session(reason), at))
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_told(&self) -> bool {
+        self.untold.is_empty()
+    }
+
+    fn tell(&mut self, expired: Expired, now: Timestamp) {
+        self.log_expired(&expired, now);
+        if self.untold.len() >= UNTOLD {
+            self.untold.pop_front();
+        }
+        self.untold.push_back(expired);
+    }
+
+    fn log_expired(&mut self, expired: &Expired, now: Timestamp) {
+        let about = About {
+            session: Some(expired.handle),
+            user: expired.user.as_ref(),
+        };
+        self.log.note(now, expired.at, about, &expired.what.note());
+    }
+
+    /// Who has to go for a session with this label, while the one under `leaving` goes anyway. `None` if
+    /// nobody has to, but it is refused.
+    fn excess(
+        &self,
+        label: &Label,
+        limit: Option<SessionLimit>,
+        leaving: Option<&SessionKey>,
+    ) -> Option<Vec<SessionKey>> {
+        let (Some(user), Some(SessionLimit { most, excess })) = (label.user(), limit) else {
+            return Some(Vec::new());
+        };
+        let mut others: Vec<_> = self
+            .slots
+            .of_user(user)
+            .filter(|(key, _)| Some(key) != leaving)
+            .map(|(key, Session { stored, .. })| {
+                (stored.timing.idle_deadline(), stored.revision.0, key)
+            })
+            .collect();
+        let over = (others.len() + 1).saturating_sub(most.get());
+        if over > 0 && excess == Excess::Refuse {
+            return None;
+        }
+        others.sort_unstable();
+        others.truncate(over);
+        Some(others.into_iter().map(|(.., key)| key).collect())
+    }
+
+    fn displace(&mut self, keys: &[SessionKey], now: Timestamp) -> Vec<Handle> {
+        let reason = EndReason::Displaced;
+        let note = Note::of_system(EventKind::Ended(reason));
+        self.end_all(keys, reason, &note, now)
+    }
+
+    fn end_all(
+        &mut self,
+        keys: &[SessionKey],
+        reason: EndReason,
+        note: &Note,
+        now: Timestamp,
+    ) -> Vec<Handle> {
+        let mut ended = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(label) = self.end_as(key, reason, None, now) {
+                self.note(&label, [note], now);
+                ended.push(label.handle);
+            }
+        }
+        ended
+    }
+
+    /// Ends the session under `key`, if there is one, and says which it was.
+    fn end_as(
+        &mut self,
+        key: &SessionKey,
+        reason: EndReason,
+        successor: Option<SessionKey>,
+        now: Timestamp,
+    ) -> Option<Label> {
+        let label = self.slots.take(key)?.label;
+        let end = End {
+            reason,
+            handle: label.handle,
+            successor,
+            until: now.after(reason.remembered_for()),
+        };
+        self.slots.remember(*key, end);
+        Some(label)
+    }
+
+    fn begin(
+        &mut self,
+        key: SessionKey,
+        timing: Timing,
+        label: Label,
+        write: &Write,
+        now: Timestamp,
+    ) -> Revision {
+        self.note(&label, &write.notes, now);
+        let stored = self.slots.stored(timing, write.payload.clone());
+        let revision = stored.revision;
+        let session = Session {
+            stored,
+            label,
+            elevated_until: write.elevated_until,
+        };
+        self.slots.put(key, session);
+        revision
+    }
+
+    fn note<'n>(
+        &mut self,
+        label: &Label,
+        notes: impl IntoIterator<Item = &'n Note>,
+        now: Timestamp,
+    ) {
+        for note in notes {
+            self.log.note(now, now, label.into(), note);
+        }
+    }
+}
+
+impl Timing {
+    fn after(self, activity: Activity, now: Timestamp) -> Self {
+        match activity {
+            Activity::Active => self.active(now),
+            Activity::Passive => self,
+        }
+    }
+}
+
+impl Expired {
+    fn new(label: &Label, what: Expiry, at: Timestamp) -> Self {
+        Self {
+            handle: label.handle,
+            user: label.user().cloned(),
+            what,
+            at,
+        }
+    }
+}

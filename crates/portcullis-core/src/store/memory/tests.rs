@@ -1,0 +1,226 @@
+//! What cannot be seen from outside: that nothing piles up.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    Bucket, EventKind, Handle, Owner, SessionId,
+    store::{Activity, Deadline, Excess, Expiry, Which},
+};
+
+const LIMITS: Limits = Limits {
+    idle: Duration::from_secs(1800),
+    absolute: Duration::from_secs(86_400),
+};
+
+fn key() -> SessionKey {
+    let id = SessionId::generate(Bucket::random().unwrap()).unwrap();
+    id.key()
+}
+
+fn write(user: Option<&UserId>, now: Timestamp) -> Write {
+    let owner = |user: &UserId| Owner {
+        user: user.clone(),
+        authenticated_at: now,
+    };
+    Write {
+        label: Label {
+            handle: Handle::generate().unwrap(),
+            owner: user.map(owner),
+        },
+        payload: "0".into(),
+        elevated_until: None,
+        notes: Vec::new(),
+    }
+}
+
+async fn create(store: &MemoryStore, write: &Write, limits: Limits) -> (SessionKey, Revision) {
+    let key = key();
+    match store.create(&key, write, limits, None).await {
+        Ok(Created::Done(_, revision, _)) => (key, revision),
+        other => panic!("create answered {other:?}"),
+    }
+}
+
+async fn revoke_all(store: &MemoryStore, user: &UserId) -> Vec<Handle> {
+    let reason = EndReason::RevokedByUser;
+    let revocation = Revocation {
+        user: user.clone(),
+        which: Which::All,
+        reason,
+        note: Note::of_system(EventKind::Ended(reason)),
+    };
+    store.revoke(&revocation).await.unwrap().ended
+}
+
+/// A store in which a session moves every ten seconds, and the keys it had.
+async fn moving(times: usize) -> (MemoryStore, Vec<SessionKey>, Label) {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock);
+    let write = write(None, clock.now());
+    let (mut current, mut expected) = create(&store, &write, LIMITS).await;
+    let mut keys = vec![current];
+    for _ in 0..times {
+        clock.advance(Duration::from_secs(10));
+        let (new, keep) = (key(), Deadline::Keep(Activity::Active));
+        let old = Old {
+            key: current,
+            label: write.label.clone(),
+            expected,
+            note: None,
+        };
+        let moved = store.replace(&old, &new, &write, keep, None).await;
+        let Ok(Replaced::Done(_, next, _)) = moved else {
+            panic!("replace answered {moved:?}");
+        };
+        (current, expected) = (new, next);
+        keys.push(new);
+    }
+    (store, keys, write.label)
+}
+
+#[tokio::test]
+async fn an_end_follows_as_many_moves_as_are_remembered() {
+    let reason = EndReason::SignedOut;
+    let note = Note::of_system(EventKind::Ended(reason));
+    // The first of seven moves is a minute ago.
+    for (from, ended) in [(0, Ended::AlreadyGone), (1, Ended::Done)] {
+        let (store, keys, label) = moving(7).await;
+        let answer = store.end(&keys[from], &label, reason, &note).await;
+        assert_eq!(answer.unwrap(), ended);
+        assert_eq!(store.live(), usize::from(ended == Ended::AlreadyGone));
+        if ended == Ended::Done {
+            let expected = Loaded::Ended(reason, label.handle);
+            assert_eq!(store.load(&keys[7]).await.unwrap(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn replaced_identifiers_do_not_pile_up_where_no_session_is_created() {
+    let (store, ..) = moving(100).await;
+    let (slots, listed) = store.lock().slots.counts();
+    assert!(slots <= 7, "{slots} slots");
+    assert_eq!(slots, listed);
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_sessions_that_are_over_for_long() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock);
+    let alice = UserId::from("alice");
+    for round in 0..10 {
+        for user in [None, Some(&alice)] {
+            let mut write = write(user, clock.now());
+            write.elevated_until = Some(clock.now().after(Duration::from_secs(60)));
+            create(&store, &write, LIMITS).await;
+        }
+        if round % 3 == 0 {
+            revoke_all(&store, &alice).await;
+        }
+        clock.advance(Duration::from_secs(20));
+    }
+    clock.advance(LIMITS.absolute);
+    while store.sweep().await.unwrap().more {}
+    clock.advance(LIMITS.absolute);
+    store.sweep().await.unwrap();
+    let state = store.lock();
+    assert!(state.slots.is_empty() && state.is_told());
+}
+
+#[tokio::test]
+async fn strangers_whose_time_is_over_leave_no_mark_unless_somebody_asks() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock);
+    let stranger = write(None, clock.now());
+    let [(asked, _), (forgotten, _)] = [
+        create(&store, &stranger, LIMITS).await,
+        create(&store, &stranger, LIMITS).await,
+    ];
+    clock.advance(LIMITS.idle);
+    assert!(matches!(store.load(&asked).await, Ok(Loaded::Expired(_))));
+    let reason = EndReason::IdleTimeout;
+    let expected = Loaded::Ended(reason, stranger.label.handle);
+    assert_eq!(store.load(&asked).await.unwrap(), expected);
+    assert_eq!(store.load(&forgotten).await.unwrap(), Loaded::Absent);
+    assert_eq!(store.sweep().await.unwrap().expired.len(), 1);
+    clock.advance(reason.remembered_for());
+    assert_eq!(store.load(&asked).await.unwrap(), Loaded::Absent);
+}
+
+#[tokio::test]
+async fn where_nobody_sweeps_what_is_to_be_told_has_a_bound() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock);
+    let stranger = write(None, clock.now());
+    let limits = Limits {
+        idle: Duration::from_millis(1),
+        ..LIMITS
+    };
+    for _ in 0..state::UNTOLD + 5 {
+        create(&store, &stranger, limits).await;
+        clock.advance(limits.idle);
+    }
+    let mut told = 0;
+    loop {
+        let swept = store.sweep().await.unwrap();
+        assert!(swept.expired.len() <= 1000);
+        told += swept.expired.len();
+        if !swept.more {
+            break;
+        }
+    }
+    assert_eq!(told, state::UNTOLD);
+}
+
+#[tokio::test]
+async fn t74_what_is_told_comes_in_the_order_of_the_deadlines() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock);
+    let alice = UserId::from("alice");
+    for secs in [50, 30, 10, 40, 20] {
+        let mut write = write(Some(&alice), clock.now());
+        let idle = Duration::from_secs(secs);
+        write.elevated_until = Some(clock.now().after(idle / 2));
+        create(&store, &write, Limits { idle, ..LIMITS }).await;
+    }
+    clock.advance(LIMITS.idle);
+    let expired = store.sweep().await.unwrap().expired;
+    assert!(expired.is_sorted_by_key(|expired| expired.at));
+    let elevations = expired.iter().filter(|one| one.what == Expiry::Elevation);
+    assert_eq!((elevations.count(), expired.len()), (5, 10));
+}
+
+#[tokio::test]
+async fn a_full_store_makes_room_for_who_displaces_a_session_of_their_own() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock).with_capacity(2);
+    let alice = UserId::from("alice");
+    let limit = Some(SessionLimit {
+        most: std::num::NonZeroUsize::MIN,
+        excess: Excess::Displace,
+    });
+    create(&store, &write(None, clock.now()), LIMITS).await;
+    let first = write(Some(&alice), clock.now());
+    create(&store, &first, LIMITS).await;
+    let second = write(Some(&alice), clock.now());
+    let created = store.create(&key(), &second, LIMITS, limit).await.unwrap();
+    let Created::Done(_, _, displaced) = created else {
+        panic!("create answered {created:?}");
+    };
+    assert_eq!(displaced, [first.label.handle]);
+    let bob = write(Some(&"bob".into()), clock.now());
+    assert!(store.create(&key(), &bob, LIMITS, limit).await.is_err());
+    assert_eq!(store.live(), 2);
+}
+
+#[tokio::test]
+async fn a_full_store_revokes_like_any_other() {
+    let store = MemoryStore::new().with_capacity(2);
+    let alice = UserId::from("alice");
+    for _ in 0..2 {
+        create(&store, &write(Some(&alice), store.now()), LIMITS).await;
+    }
+    assert_eq!(revoke_all(&store, &alice).await.len(), 2);
+    assert_eq!(store.live(), 0);
+}

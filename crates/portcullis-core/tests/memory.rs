@@ -7,12 +7,12 @@
 
 use std::{thread, time::Duration};
 
-use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, SessionId, SessionKey,
+    Bucket, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, ManualClock, MemoryStore,
-        Revision, Store, StoreError, StoreErrorKind, Touched, conformance::Harness,
+        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, LogLimits, LogQuery,
+        ManualClock, MemoryStore, Observation, Old, Replaced, Revision, Store, StoreError,
+        StoreErrorKind, Touched, Write, conformance::Harness,
     },
 };
 
@@ -56,8 +56,13 @@ mod conformance {
             include_str!("../src/store/conformance/ending.rs"),
             include_str!("../src/store/conformance/expiring.rs"),
             include_str!("../src/store/conformance/keeping.rs"),
+            include_str!("../src/store/conformance/limiting.rs"),
+            include_str!("../src/store/conformance/listing.rs"),
+            include_str!("../src/store/conformance/logging.rs"),
             include_str!("../src/store/conformance/racing.rs"),
             include_str!("../src/store/conformance/replacing.rs"),
+            include_str!("../src/store/conformance/revoking.rs"),
+            include_str!("../src/store/conformance/sweeping.rs"),
         ]
         .into_iter()
         .flat_map(|file| file.split("\npub async fn ").skip(1))
@@ -87,19 +92,40 @@ fn key() -> SessionKey {
         .key()
 }
 
+const NAME: Handle = Handle::from_bytes([7; 12]);
+
+const LABEL: Label = Label {
+    handle: NAME,
+    owner: None,
+};
+
+fn write(payload: &str) -> Write {
+    Write {
+        label: LABEL,
+        payload: payload.to_owned().into(),
+        elevated_until: None,
+        notes: Vec::new(),
+    }
+}
+
 async fn create(store: &MemoryStore, limits: Limits) -> (SessionKey, Revision) {
     let key = key();
-    match store.create(&key, "0".into(), limits).await {
-        Ok(Created::Done(_, revision)) => (key, revision),
+    match store.create(&key, &write("0"), limits, None).await {
+        Ok(Created::Done(_, revision, _)) => (key, revision),
         other => panic!("create answered {other:?}"),
     }
 }
 
 async fn create_error(store: &MemoryStore) -> StoreError {
-    store
-        .create(&key(), Bytes::new(), LIMITS)
-        .await
-        .unwrap_err()
+    let create = store.create(&key(), &write(""), LIMITS, None).await;
+    create.unwrap_err()
+}
+
+async fn sign_out(store: &MemoryStore, key: &SessionKey) {
+    let reason = EndReason::SignedOut;
+    let note = Note::of_system(EventKind::Ended(reason));
+    let answer = store.end(key, &LABEL, reason, &note).await;
+    assert_eq!(answer.unwrap(), Ended::Done);
 }
 
 #[tokio::test]
@@ -123,19 +149,25 @@ async fn s026_a_full_store_still_signs_people_in_and_out() {
     let store = MemoryStore::new().with_capacity(1);
     let (old, revision) = create(&store, LIMITS).await;
     let new = key();
-    let moved = store.replace(&old, &new, revision, "1".into(), KEEP).await;
-    let Ok(Committed::Done(_, revision)) = moved else {
+    let old = Old {
+        key: old,
+        label: LABEL,
+        expected: revision,
+        note: None,
+    };
+    let moved = store.replace(&old, &new, &write("1"), KEEP, None).await;
+    let Ok(Replaced::Done(_, revision, _)) = moved else {
         panic!("replace answered {moved:?}");
     };
     let committed = store
-        .commit(&new, revision, "2".into(), Activity::Active)
+        .commit(&new, revision, &write("2"), Activity::Active)
         .await;
     assert!(matches!(committed, Ok(Committed::Done(..))));
-    assert!(matches!(store.touch(&new).await, Ok(Touched::Done(_))));
-    assert_eq!(
-        store.end(&new, EndReason::SignedOut).await.unwrap(),
-        Ended::Done
-    );
+    assert!(matches!(
+        store.touch(&new, &LABEL).await,
+        Ok(Touched::Done(_))
+    ));
+    sign_out(&store, &new).await;
     create(&store, LIMITS).await;
 }
 
@@ -163,7 +195,10 @@ async fn a_session_that_was_touched_is_not_taken_for_an_expired_one() {
     let store = MemoryStore::with_clock(&clock).with_capacity(1);
     let (key, _) = create(&store, lasting(Duration::from_secs(10))).await;
     clock.advance(Duration::from_secs(9));
-    assert!(matches!(store.touch(&key).await, Ok(Touched::Done(_))));
+    assert!(matches!(
+        store.touch(&key, &LABEL).await,
+        Ok(Touched::Done(_))
+    ));
     clock.advance(Duration::from_secs(9));
     assert_eq!(create_error(&store).await.kind(), StoreErrorKind::Full);
     assert!(matches!(store.load(&key).await, Ok(Loaded::Live(_))));
@@ -173,19 +208,87 @@ async fn a_session_that_was_touched_is_not_taken_for_an_expired_one() {
 async fn the_reasons_of_ended_sessions_are_kept_until_their_room_is_needed() {
     let store = MemoryStore::new().with_capacity(2);
     let (ended, _) = create(&store, LIMITS).await;
-    assert_eq!(
-        store.end(&ended, EndReason::SignedOut).await.unwrap(),
-        Ended::Done
-    );
+    sign_out(&store, &ended).await;
 
     let (staying, _) = create(&store, LIMITS).await;
     assert_eq!(
         store.load(&ended).await.unwrap(),
-        Loaded::Ended(EndReason::SignedOut)
+        Loaded::Ended(EndReason::SignedOut, NAME)
     );
     create(&store, LIMITS).await;
     assert_eq!(store.load(&ended).await.unwrap(), Loaded::Absent);
     assert!(matches!(store.load(&staying).await, Ok(Loaded::Live(_))));
+}
+
+async fn read_all(store: &MemoryStore, most: usize) -> Vec<EventKind> {
+    let query = LogQuery {
+        most,
+        ..LogQuery::default()
+    };
+    let logged = store.read_log(&query).await.unwrap();
+    let events = logged.into_iter().map(|logged| logged.event.unwrap().kind);
+    events.collect()
+}
+
+async fn observe(store: &MemoryStore, kind: EventKind, user: Option<&str>) {
+    let observation = Observation {
+        session: None,
+        user: user.map(Into::into),
+        note: Note::of_system(kind),
+    };
+    store.observe(&observation).await.unwrap();
+}
+
+#[tokio::test]
+async fn s102_strangers_do_not_push_out_of_the_log_what_users_did() {
+    let limits = LogLimits {
+        events: 8,
+        age: Duration::from_secs(60),
+    };
+    let store = MemoryStore::new().with_log_limits(limits);
+    observe(&store, EventKind::Authenticated, Some("alice")).await;
+    for _ in 0..100 {
+        observe(&store, EventKind::UnknownIdentifier, None).await;
+    }
+    let read = read_all(&store, 1000).await;
+    assert_eq!(read.len(), 3, "two of strangers and one of a user");
+    assert_eq!(read.last(), Some(&EventKind::Authenticated));
+    for _ in 0..100 {
+        observe(&store, EventKind::Regenerated, Some("bob")).await;
+    }
+    let read = read_all(&store, 1000).await;
+    assert_eq!(read.len(), 10);
+    assert!(!read.contains(&EventKind::Authenticated));
+}
+
+#[tokio::test]
+async fn what_is_in_the_log_for_too_long_is_forgotten() {
+    let clock = ManualClock::new();
+    let limits = LogLimits {
+        events: 100,
+        age: Duration::from_secs(60),
+    };
+    let store = MemoryStore::with_clock(&clock).with_log_limits(limits);
+    for kind in [EventKind::Created, EventKind::Regenerated] {
+        observe(&store, kind, None).await;
+        clock.advance(Duration::from_secs(30));
+    }
+    assert_eq!(read_all(&store, 0).await, [EventKind::Regenerated]);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(read_all(&store, 0).await, []);
+}
+
+#[tokio::test]
+async fn without_a_log_everything_else_goes_on() {
+    let limits = LogLimits {
+        events: 0,
+        age: Duration::from_secs(60),
+    };
+    let store = MemoryStore::new().with_log_limits(limits);
+    let (key, _) = create(&store, LIMITS).await;
+    sign_out(&store, &key).await;
+    observe(&store, EventKind::StoreFailed, Some("alice")).await;
+    assert_eq!(read_all(&store, 0).await, []);
 }
 
 #[tokio::test]
@@ -193,7 +296,7 @@ async fn s099_debug_output_shows_no_session() {
     let store = MemoryStore::new();
     let (key, _) = create(&store, LIMITS).await;
     store
-        .create(&self::key(), "hunter2".into(), LIMITS)
+        .create(&self::key(), &write("hunter2"), LIMITS, None)
         .await
         .unwrap();
     assert_eq!(format!("{store:?}"), "MemoryStore { capacity: 100000, .. }");
@@ -210,7 +313,7 @@ async fn on_the_system_clock_sessions_end_by_themselves() {
     let (staying, _) = create(&store, LIMITS).await;
     let (ending, _) = create(&store, lasting(Duration::from_millis(20))).await;
     thread::sleep(Duration::from_millis(21));
-    assert_eq!(store.load(&ending).await.unwrap(), Loaded::Absent);
+    assert!(matches!(store.load(&ending).await, Ok(Loaded::Expired(_))));
     assert!(matches!(store.load(&staying).await, Ok(Loaded::Live(_))));
 }
 
@@ -234,7 +337,7 @@ async fn count_up(store: MemoryStore, key: SessionKey, times: u32) {
         let (current, revision) = number(&store, &key).await;
         let next = (current + 1).to_string();
         match store
-            .commit(&key, revision, next.into(), Activity::Active)
+            .commit(&key, revision, &write(&next), Activity::Active)
             .await
             .unwrap()
         {
@@ -267,16 +370,13 @@ async fn t01_no_thread_brings_back_what_another_ended() {
             .map(|_| tokio::spawn(write_until_gone(store.clone(), key, revision)))
             .collect();
         tokio::task::yield_now().await;
-        assert_eq!(
-            store.end(&key, EndReason::SignedOut).await.unwrap(),
-            Ended::Done
-        );
+        sign_out(&store, &key).await;
         for writer in writers {
             writer.await.unwrap();
         }
         assert_eq!(
             store.load(&key).await.unwrap(),
-            Loaded::Ended(EndReason::SignedOut)
+            Loaded::Ended(EndReason::SignedOut, NAME)
         );
         assert_eq!(store.live(), 0);
     }
@@ -284,8 +384,9 @@ async fn t01_no_thread_brings_back_what_another_ended() {
 
 async fn write_until_gone(store: MemoryStore, key: SessionKey, mut revision: Revision) {
     for _ in 0..1_000_000 {
-        store.touch(&key).await.unwrap();
-        let answer = store.commit(&key, revision, "late".into(), Activity::Active);
+        store.touch(&key, &LABEL).await.unwrap();
+        let late = write("late");
+        let answer = store.commit(&key, revision, &late, Activity::Active);
         match answer.await.unwrap() {
             Committed::Done(_, next) => revision = next,
             Committed::Conflict(stored) => revision = stored.revision,

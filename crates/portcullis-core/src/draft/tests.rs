@@ -1,5 +1,6 @@
 //! What a request can do to its session, and what it cannot.
 
+mod client;
 mod concurrency;
 mod data;
 mod elevation;
@@ -7,17 +8,22 @@ mod ending;
 mod failure;
 mod identity;
 mod invariants;
+mod notes;
 
 use std::{
     future::Future,
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use super::*;
 use crate::{
-    SessionId,
-    store::{Activity, Committed, Created, Loaded, ManualClock, MemoryStore, Store, Touched},
+    EventKind, Note, SessionId,
+    store::{
+        Activity, Committed, Created, Loaded, LogQuery, ManualClock, MemoryStore, Old, Replaced,
+        Store, Touched, Write,
+    },
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -51,6 +57,8 @@ enum Saved {
     Refused,
     /// The session was gone.
     Lost,
+    /// Its user has as many sessions as the limit allows.
+    AtLimit,
     /// They could not be applied to what another request had written.
     Failed(DraftError),
 }
@@ -74,6 +82,7 @@ impl World {
             policy: DraftPolicy {
                 timeouts: Timeouts::default(),
                 payload_limit: 1000,
+                session_limit: None,
             },
         }
     }
@@ -95,8 +104,10 @@ impl World {
     fn visit(&self, key: SessionKey) -> Visit<'_> {
         self.visit_with(match ready(self.store.load(&key)).unwrap() {
             Loaded::Live(stored) => Draft::of_session(self.policy, key, &stored).unwrap(),
-            Loaded::Ended(reason) => Draft::without_session(self.policy, Some(reason)),
-            Loaded::Absent | Loaded::Damaged => Draft::without_session(self.policy, None),
+            Loaded::Ended(reason, _) => Draft::without_session(self.policy, Some(reason)),
+            Loaded::Expired(_) | Loaded::Absent | Loaded::Damaged => {
+                Draft::without_session(self.policy, None)
+            }
         })
     }
 
@@ -137,8 +148,25 @@ impl World {
         }
     }
 
-    fn loaded(&self, key: SessionKey) -> Loaded {
-        ready(self.store.load(&key)).unwrap()
+    /// Why the session of `key` ended, if that is remembered.
+    fn end_of(&self, key: SessionKey) -> Option<EndReason> {
+        match ready(self.store.load(&key)).unwrap() {
+            Loaded::Ended(reason, _) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Everything in the log, oldest first.
+    fn log(&self) -> Vec<EventKind> {
+        let query = LogQuery {
+            most: usize::MAX,
+            ..LogQuery::default()
+        };
+        let events = ready(self.store.read_log(&query)).unwrap();
+        let oldest_first = events.into_iter().rev();
+        oldest_first
+            .map(|logged| logged.event.unwrap().kind)
+            .collect()
     }
 }
 
@@ -226,19 +254,60 @@ impl Visit<'_> {
         self.plan().step
     }
 
+    /// The session to end, and why.
+    fn end(&self) -> Option<(SessionKey, EndReason)> {
+        self.plan().end.map(|ending| (ending.key, ending.reason))
+    }
+
+    /// What would be written.
+    #[track_caller]
+    fn write(&self) -> Write {
+        match self.step() {
+            Step::Create { write, .. }
+            | Step::Commit { write, .. }
+            | Step::Replace { write, .. } => write,
+            other => panic!("nothing is written: {other:?}"),
+        }
+    }
+
+    /// What would be told of the session's life.
+    #[track_caller]
+    fn told(&self) -> Vec<EventKind> {
+        self.write()
+            .notes
+            .into_iter()
+            .map(|note| note.kind)
+            .collect()
+    }
+
+    /// What would be replaced.
+    #[track_caller]
+    fn old(&self) -> Old {
+        match self.step() {
+            Step::Replace { old, .. } => old,
+            other => panic!("nothing is replaced: {other:?}"),
+        }
+    }
+
     /// Does with the draft what the layer does.
     fn save(&mut self) -> Saved {
         let store = &self.world.store;
         for _ in 0..10 {
             let plan = self.plan();
-            if let Some((key, reason)) = plan.end {
-                ready(store.end(&key, reason)).unwrap();
+            if let Some(ending) = plan.end {
+                let Ending {
+                    key,
+                    label,
+                    reason,
+                    note,
+                } = ending;
+                ready(store.end(&key, &label, reason, &note)).unwrap();
                 self.draft.ended();
             }
-            let (key, committed) = match plan.step {
+            let (key, answer) = match plan.step {
                 Step::Nothing => return Saved::Nothing,
                 Step::Refuse => return Saved::Refused,
-                Step::Touch { key } => match ready(store.touch(&key)).unwrap() {
+                Step::Touch { key, label } => match ready(store.touch(&key, &label)).unwrap() {
                     Touched::Done(timing) => {
                         self.draft.touched(timing);
                         return Saved::Touched;
@@ -247,38 +316,44 @@ impl Visit<'_> {
                 },
                 Step::Create {
                     id,
-                    payload,
+                    write,
                     limits,
-                } => match ready(store.create(&id.key(), payload, limits)).unwrap() {
-                    Created::Done(timing, revision) => {
+                    limit,
+                } => match ready(store.create(&id.key(), &write, limits, limit)).unwrap() {
+                    Created::Done(timing, revision, _) => {
                         (id.key(), Committed::Done(timing, revision))
                     }
-                    Created::Taken => panic!("a new identifier was taken"),
+                    Created::AtLimit => return Saved::AtLimit,
+                    other => panic!("create answered {other:?}"),
                 },
                 Step::Commit {
                     key,
                     expected,
-                    payload,
+                    write,
                     activity,
                 } => (
                     key,
-                    ready(store.commit(&key, expected, payload, activity)).unwrap(),
+                    ready(store.commit(&key, expected, &write, activity)).unwrap(),
                 ),
                 Step::Replace {
                     old,
                     id,
-                    expected,
-                    payload,
+                    write,
                     deadline,
+                    limit,
                 } => {
                     let new = id.key();
-                    (
-                        new,
-                        ready(store.replace(&old, &new, expected, payload, deadline)).unwrap(),
-                    )
+                    let replace = store.replace(&old, &new, &write, deadline, limit);
+                    let answer = match ready(replace).unwrap() {
+                        Replaced::Done(timing, revision, _) => Committed::Done(timing, revision),
+                        Replaced::Conflict(stored) => Committed::Conflict(stored),
+                        Replaced::Gone => Committed::Gone,
+                        Replaced::AtLimit => return Saved::AtLimit,
+                    };
+                    (new, answer)
                 }
             };
-            match committed {
+            match answer {
                 Committed::Done(timing, revision) => {
                     self.draft.written(key, timing, revision);
                     return Saved::As(key);

@@ -131,15 +131,19 @@ fn t63_an_elevation_granted_meanwhile_survives_a_write_of_data() {
     let stored = world.stored(key).unwrap();
     let mut record = Record::decode(&stored.payload).unwrap();
     record
+        .head
         .elevations
         .push(Elevation::new("general".into(), HOUR));
-    let payload = record.encode().unwrap();
-    ready(
-        world
-            .store
-            .commit(&key, stored.revision, payload, Activity::Active),
-    )
-    .unwrap();
+    let write = Write {
+        label: record.head.label(stored.timing.absolute_deadline),
+        payload: record.encode().unwrap(),
+        elevated_until: None,
+        notes: Vec::new(),
+    };
+    let commit = world
+        .store
+        .commit(&key, stored.revision, &write, Activity::Active);
+    ready(commit).unwrap();
 
     slow.save().key();
     let visit = world.visit(key);

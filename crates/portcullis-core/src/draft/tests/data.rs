@@ -78,7 +78,7 @@ fn s040_a_read_is_written_down_as_activity_once_a_minute() {
     assert!(matches!(world.visit(key).step(), Step::Nothing));
     world.pass(MILLI);
     let mut visit = world.visit(key);
-    assert!(matches!(visit.step(), Step::Touch { key: touched } if touched == key));
+    assert!(matches!(visit.step(), Step::Touch { key: touched, .. } if touched == key));
     assert!(matches!(visit.save(), Saved::Touched));
     assert_eq!(visit.info().last_active_at, world.now());
     assert!(matches!(visit.step(), Step::Nothing));

@@ -30,7 +30,7 @@ fn t24_an_elevation_comes_with_a_new_identifier_and_the_old_one_has_none() {
     ));
     let new = visit.save().key();
     assert!(world.visit(new).is_elevated("general"));
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
+    assert_eq!(world.end_of(old), Some(EndReason::Replaced));
     assert!(!world.visit(old).is_elevated("general"));
 }
 
@@ -117,7 +117,16 @@ fn elevating_again_renews_that_scope_and_leaves_the_others() {
         Some(world.now().after(15 * MINUTE))
     );
     assert_eq!(
-        visit.draft.view.0.as_ref().unwrap().record.elevations.len(),
+        visit
+            .draft
+            .view
+            .0
+            .as_ref()
+            .unwrap()
+            .record
+            .head
+            .elevations
+            .len(),
         2
     );
 }
@@ -219,7 +228,7 @@ fn s051_dropping_ends_every_elevation_under_a_new_identifier() {
     assert!(visit.drop_elevation());
     assert!(!visit.drop_elevation(), "there is nothing left to drop");
     let new = visit.save().key();
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
+    assert_eq!(world.end_of(old), Some(EndReason::Replaced));
     let visit = world.visit(new);
     assert_nothing_is_elevated(&visit);
     assert_eq!(visit.info(), before);

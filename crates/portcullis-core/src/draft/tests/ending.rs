@@ -10,16 +10,14 @@ fn s059_ending_asks_for_the_end_and_for_nothing_else() {
     visit.set("cart", 9);
     visit.regenerate();
     visit.draft.terminate();
-    let plan = visit.plan();
-    assert_eq!(plan.end, Some((key, EndReason::SignedOut)));
+    assert_eq!(visit.end(), Some((key, EndReason::SignedOut)));
     assert!(
-        matches!(plan.step, Step::Nothing),
+        matches!(visit.step(), Step::Nothing),
         "what was asked for before is dropped"
     );
-    assert!(visit.draft.changes().is_empty());
     assert!(matches!(visit.save(), Saved::Nothing));
     assert!(!visit.draft.is_dirty());
-    assert_eq!(world.loaded(key), Loaded::Ended(EndReason::SignedOut));
+    assert_eq!(world.end_of(key), Some(EndReason::SignedOut));
     assert_eq!(world.store.live(), 0);
 }
 
@@ -45,7 +43,7 @@ fn s062_ending_twice_is_ending_once() {
     let mut visit = world.visit(key);
     visit.draft.terminate();
     visit.draft.terminate();
-    assert_eq!(visit.plan().end, Some((key, EndReason::SignedOut)));
+    assert_eq!(visit.end(), Some((key, EndReason::SignedOut)));
     visit.save();
     assert!(visit.plan().end.is_none());
     visit.draft.terminate();
@@ -60,12 +58,12 @@ fn what_is_written_after_an_end_starts_another_session() {
     let mut visit = world.visit(old);
     visit.draft.terminate();
     visit.set("flash", 1);
-    assert_eq!(visit.plan().end, Some((old, EndReason::SignedOut)));
+    assert_eq!(visit.end(), Some((old, EndReason::SignedOut)));
     assert!(matches!(visit.step(), Step::Create { .. }));
 
     let new = visit.save().key();
     assert_ne!(new, old);
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::SignedOut));
+    assert_eq!(world.end_of(old), Some(EndReason::SignedOut));
     let visit = world.visit(new);
     assert_eq!((visit.user(), visit.get("cart")), (None, None));
     assert_eq!(visit.get("flash"), Some(1));
@@ -80,12 +78,13 @@ fn signing_in_after_an_end_starts_another_session_even_for_the_same_user() {
     let mut visit = world.visit(old);
     visit.draft.terminate();
     visit.authenticate("alice");
-    let plan = visit.plan();
-    assert_eq!(plan.end, Some((old, EndReason::SignedOut)));
-    assert!(matches!(plan.step, Step::Create { ref id, .. } if id.key().bucket() == old.bucket()));
+    assert_eq!(visit.end(), Some((old, EndReason::SignedOut)));
+    assert!(
+        matches!(visit.step(), Step::Create { ref id, .. } if id.key().bucket() == old.bucket())
+    );
 
     let new = visit.save().key();
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::SignedOut));
+    assert_eq!(world.end_of(old), Some(EndReason::SignedOut));
     let visit = world.visit(new);
     assert_eq!((visit.user(), visit.get("cart")), (Some("alice"), None));
     assert_ne!(visit.info().handle, before.handle);
@@ -99,7 +98,7 @@ fn a_session_started_after_an_end_can_be_ended_too() {
     visit.set("flash", 1);
     let key = visit.save().key();
     visit.draft.terminate();
-    assert_eq!(visit.plan().end, Some((key, EndReason::SignedOut)));
+    assert_eq!(visit.end(), Some((key, EndReason::SignedOut)));
     visit.save();
     assert_eq!(world.store.live(), 0);
 }
@@ -131,11 +130,7 @@ fn t01_no_wish_of_a_slow_request_outlives_a_sign_out() {
 
         let saved = slow.save();
         assert!(matches!(saved, Saved::Lost), "{what}: {saved:?}");
-        assert_eq!(
-            world.loaded(key),
-            Loaded::Ended(EndReason::SignedOut),
-            "{what}"
-        );
+        assert_eq!(world.end_of(key), Some(EndReason::SignedOut), "{what}");
         assert_eq!(world.store.live(), 0, "{what}");
         assert_eq!(slow.user(), None, "{what}");
     }
@@ -170,11 +165,7 @@ fn t22_no_wish_of_a_slow_request_reaches_a_replaced_identifier() {
 
         let saved = slow.save();
         assert!(matches!(saved, Saved::Lost), "{what}: {saved:?}");
-        assert_eq!(
-            world.loaded(old),
-            Loaded::Ended(EndReason::Replaced),
-            "{what}"
-        );
+        assert_eq!(world.end_of(old), Some(EndReason::Replaced), "{what}");
         assert_eq!(world.stored(new), stored, "{what}");
         assert_eq!(world.store.live(), 1, "{what}");
     }
@@ -205,7 +196,7 @@ fn an_end_wins_over_writes_it_did_not_see() {
     writing.set("cart", 2);
     writing.save().key();
     leaving.save();
-    assert_eq!(world.loaded(key), Loaded::Ended(EndReason::SignedOut));
+    assert_eq!(world.end_of(key), Some(EndReason::SignedOut));
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn a_new_identifier_is_given_all_the_same() {
         }
     ));
     let new = visit.save().key();
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
+    assert_eq!(world.end_of(old), Some(EndReason::Replaced));
     let visit = world.visit(new);
     assert_eq!((visit.user(), visit.get("cart")), (Some("alice"), Some(1)));
     assert!(!visit.is_elevated("general"));
@@ -101,7 +101,7 @@ fn an_elevation_is_dropped_all_the_same() {
     visit.set("cart", 2);
     visit.fail();
     let new = visit.save().key();
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
+    assert_eq!(world.end_of(old), Some(EndReason::Replaced));
     let visit = world.visit(new);
     assert!(!visit.is_elevated("general"));
     assert_eq!(visit.get("cart"), Some(1));
@@ -116,9 +116,8 @@ fn an_end_is_carried_out_all_the_same_and_nothing_after_it() {
     visit.authenticate("bob");
     visit.regenerate();
     visit.fail();
-    let plan = visit.plan();
-    assert_eq!(plan.end, Some((key, EndReason::SignedOut)));
-    assert!(matches!(plan.step, Step::Nothing));
+    assert_eq!(visit.end(), Some((key, EndReason::SignedOut)));
+    assert!(matches!(visit.step(), Step::Nothing));
     visit.save();
     assert_eq!(world.store.live(), 0);
 }
@@ -152,7 +151,7 @@ fn a_request_whose_answer_carries_no_cookie_keeps_its_end_alone() {
     visit.draft.terminate();
     visit.authenticate("bob");
     visit.draft.keep_only_the_end();
-    assert_eq!(visit.plan().end, Some((key, EndReason::SignedOut)));
+    assert_eq!(visit.end(), Some((key, EndReason::SignedOut)));
     assert!(matches!(visit.step(), Step::Nothing));
     assert_eq!(visit.user(), None);
 }

@@ -1,9 +1,11 @@
 //! Who a session belongs to, under which identifier, and until when.
 
+use std::num::NonZeroUsize;
+
 use super::*;
 use crate::{
     Bucket,
-    store::{Deadline, Limits},
+    store::{Deadline, Excess, Limits, Revocation, Which},
 };
 
 const LIMITS: Limits = Limits {
@@ -52,7 +54,7 @@ fn t20_an_unknown_identifier_is_not_adopted() {
             visit.authenticate("alice");
         }
         assert_ne!(visit.save().key(), planted);
-        assert_eq!(world.loaded(planted), Loaded::Absent);
+        assert!(world.stored(planted).is_none());
     }
 }
 
@@ -66,7 +68,7 @@ fn t21_signing_in_moves_an_anonymous_session_to_its_user() {
     let mut visit = world.visit(old);
     visit.authenticate("alice");
     let Step::Replace {
-        old: replaced,
+        old: ref replaced,
         ref id,
         deadline,
         ..
@@ -74,12 +76,12 @@ fn t21_signing_in_moves_an_anonymous_session_to_its_user() {
     else {
         panic!("{:?}", visit.step());
     };
-    assert_eq!(replaced, old);
+    assert_eq!(replaced.key, old);
     assert_eq!(id.key().bucket(), bucket_of("alice"));
     assert_eq!(deadline, Deadline::Restart(LIMITS));
 
     let new = visit.save().key();
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
+    assert_eq!(world.end_of(old), Some(EndReason::ReplacedAtSignIn));
     let visit = world.visit(new);
     assert_eq!(visit.user(), Some("alice"));
     assert_eq!(visit.get("cart"), Some(1));
@@ -108,7 +110,7 @@ fn s039_the_same_user_again_restarts_the_deadlines_and_keeps_the_session() {
     let mut visit = world.visit(old);
     visit.authenticate("alice");
     let new = visit.save().key();
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
+    assert_eq!(world.end_of(old), Some(EndReason::ReplacedAtSignIn));
     let visit = world.visit(new);
     let info = visit.info();
     assert_eq!(
@@ -150,7 +152,7 @@ fn t25_signing_in_as_somebody_else_carries_nothing_over() {
     visit.set("greeting", 1);
     let new = visit.save().key();
     assert_eq!(new.bucket(), bucket_of("bob"));
-    assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
+    assert_eq!(world.end_of(old), Some(EndReason::ReplacedAtSignIn));
     let visit = world.visit(new);
     assert_eq!(visit.user(), Some("bob"));
     assert_eq!((visit.get("cart"), visit.get("secret")), (None, None));
@@ -219,7 +221,7 @@ fn t23_regenerating_changes_the_identifier_and_nothing_else() {
             old.bucket(),
             "it stays where its user's sessions are"
         );
-        assert_eq!(world.loaded(old), Loaded::Ended(EndReason::Replaced));
+        assert_eq!(world.end_of(old), Some(EndReason::Replaced));
         let visit = world.visit(new);
         assert_eq!(visit.info(), before.info());
         assert_eq!(visit.user(), before.user());
@@ -346,43 +348,6 @@ fn after_a_sign_out_anonymous_writes_start_a_session() {
 }
 
 #[test]
-fn s097_the_changes_of_a_life_are_told_in_order_and_writes_of_data_are_none() {
-    let world = World::new();
-    let mut visit = world.stranger();
-    visit.set("cart", 1);
-    assert_eq!(visit.draft.changes(), [Change::Created]);
-    let key = visit.save().key();
-    assert_eq!(visit.draft.changes(), []);
-
-    let mut visit = world.visit(key);
-    visit.set("cart", 2);
-    assert_eq!(visit.draft.changes(), []);
-    visit.authenticate("alice");
-    visit.regenerate();
-    visit.elevate("payments");
-    let until = world.now().after(15 * MINUTE);
-    let scope = "payments".to_owned();
-    let expected = [
-        Change::Authenticated,
-        Change::Regenerated,
-        Change::Elevated { scope, until },
-    ];
-    assert_eq!(visit.draft.changes(), expected);
-}
-
-#[test]
-fn what_a_request_undid_itself_is_not_told() {
-    let world = World::new();
-    let mut visit = world.stranger();
-    visit.authenticate("alice");
-    visit.elevate("payments");
-    visit.regenerate();
-    visit.authenticate("bob");
-    let expected = [Change::Regenerated, Change::Authenticated];
-    assert_eq!(visit.draft.changes(), expected);
-}
-
-#[test]
 fn wishes_that_needed_no_write_are_not_carried_into_the_next_one() {
     let world = World::new();
     let key = world.session_of("alice");
@@ -423,4 +388,45 @@ fn a_view_that_was_taken_does_not_change_any_more() {
     assert_eq!(taken.get::<u32>(&"cart").unwrap(), Some(1));
     assert!(taken.exists() && taken.contains("cart"));
     assert!(!visit.draft.view().exists());
+}
+
+#[test]
+fn t76_a_sign_in_over_the_limit_is_refused_and_the_session_stays() {
+    let mut world = World::new();
+    world.policy.session_limit = Some(SessionLimit {
+        most: NonZeroUsize::MIN,
+        excess: Excess::Refuse,
+    });
+    let first = world.session_of("alice");
+    let anonymous = world.anonymous();
+    for mut visit in [world.stranger(), world.visit(anonymous)] {
+        visit.authenticate("alice");
+        assert!(matches!(visit.save(), Saved::AtLimit));
+    }
+    assert_eq!(world.visit(first).user(), Some("alice"));
+    assert_eq!(world.visit(anonymous).get("cart"), Some(1));
+
+    let mut again = world.visit(first);
+    again.authenticate("alice");
+    again.save().key();
+}
+
+#[test]
+fn t06_a_sign_in_under_way_does_not_outlive_a_revocation_of_all() {
+    let world = World::new();
+    let anonymous = world.anonymous();
+    let mut slow = world.visit(anonymous);
+    slow.authenticate("alice");
+    world.pass(MILLI);
+    let reason = EndReason::RevokedByUser;
+    let revocation = Revocation {
+        user: "alice".into(),
+        which: Which::All,
+        reason,
+        note: Note::of_system(EventKind::Ended(reason)),
+    };
+    ready(world.store.revoke(&revocation)).unwrap();
+    assert!(matches!(slow.save(), Saved::Lost));
+    slow.authenticate("alice");
+    slow.save().key();
 }

@@ -109,8 +109,8 @@ impl Observer {
             prop_assert!(timing.idle_deadline() <= timing.absolute_deadline);
             prop_assert!(timing.absolute_deadline <= now.after(world.policy.timeouts.absolute()));
             prop_assert!(record.size() <= world.policy.payload_limit);
-            prop_assert!(record.user.is_some() || record.elevations.is_empty());
-            if let Some(user) = &record.user {
+            prop_assert!(record.head.user.is_some() || record.head.elevations.is_empty());
+            if let Some(user) = &record.head.user {
                 prop_assert_eq!(key.bucket(), crate::Bucket::of(user));
             }
             let until = SCOPES.map(|scope| origin.view.elevated_until(scope));
@@ -120,12 +120,12 @@ impl Observer {
             }
             let known = Known {
                 key: *key,
-                user: record.user.clone(),
+                user: record.head.user.clone(),
                 absolute_deadline: timing.absolute_deadline,
                 last_active_at: timing.last_active_at,
                 elevated_until: until,
             };
-            let other = live.insert(record.handle, known);
+            let other = live.insert(record.head.handle, known);
             prop_assert!(other.is_none(), "one session lives under two keys");
         }
         for (handle, after) in &live {

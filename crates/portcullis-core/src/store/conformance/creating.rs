@@ -3,7 +3,7 @@
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, assert_close, key, moves,
     short, steps,
-    subject::{join_all, subject, subjects},
+    subject::{ended, join_all, subject, subjects},
 };
 use crate::{
     EndReason,
@@ -63,10 +63,7 @@ pub async fn creating_under_an_ended_key_answers_taken_and_revives_nothing<H: Ha
         store.try_create(signed_out, "second".into(), LONG).await,
         Created::Taken
     );
-    assert_eq!(
-        store.load(signed_out).await,
-        Loaded::Ended(EndReason::SignedOut)
-    );
+    assert_eq!(store.load(signed_out).await, ended(EndReason::SignedOut));
 
     for (old, new) in moves() {
         let first = store.create(old, "first", LONG).await;
@@ -78,7 +75,7 @@ pub async fn creating_under_an_ended_key_answers_taken_and_revives_nothing<H: Ha
             store.try_create(old, "second".into(), LONG).await,
             Created::Taken
         );
-        assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+        assert_eq!(store.load(old).await, ended(EndReason::Replaced));
         assert_eq!(store.live(new).await, moved);
     }
 }
@@ -89,8 +86,8 @@ pub async fn of_many_who_create_under_one_key_exactly_one_does<H: Harness>(harne
     let payload = |number: usize| format!("written by {number}");
     let creations = stores.iter().enumerate().map(|(number, store)| async move {
         match store.try_create(key, payload(number).into(), LONG).await {
-            Created::Done(_, revision) => Some((number, revision)),
-            Created::Taken => None,
+            Created::Done(_, revision, _) => Some((number, revision)),
+            _ => None,
         }
     });
     let winners: Vec<_> = join_all(creations).await.into_iter().flatten().collect();
@@ -123,7 +120,7 @@ pub async fn no_operation_revives_a_session_that_ended<H: Harness>(harness: &H) 
         Ended::Done
     );
     store
-        .assert_dead(key, last.revision, &Loaded::Ended(EndReason::SignedOut))
+        .assert_dead(key, last.revision, &ended(EndReason::SignedOut))
         .await;
 }
 
@@ -138,7 +135,7 @@ pub async fn no_operation_revives_a_session_that_was_replaced<H: Harness>(harnes
             .await;
         for revision in [first.revision, moved.revision] {
             store
-                .assert_dead(old, revision, &Loaded::Ended(EndReason::Replaced))
+                .assert_dead(old, revision, &ended(EndReason::Replaced))
                 .await;
         }
         assert_eq!(store.live(new).await, moved);
@@ -152,7 +149,8 @@ pub async fn no_operation_revives_a_session_that_idled_out<H: Harness>(harness: 
     let timing = last.timing;
     advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
     advance_to_the_deadline(harness).await;
-    store.assert_dead(key, last.revision, &Loaded::Absent).await;
+    let over = store.over(key).await;
+    store.assert_dead(key, last.revision, &over).await;
 }
 
 /// T40, T43, T49.
@@ -166,5 +164,6 @@ pub async fn no_operation_revives_a_session_past_its_absolute_deadline<H: Harnes
     }
     advance_to_just_before(harness, timing.last_active_at, timing.absolute_deadline).await;
     advance_to_the_deadline(harness).await;
-    store.assert_dead(key, last.revision, &Loaded::Absent).await;
+    let over = store.over(key).await;
+    store.assert_dead(key, last.revision, &over).await;
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, key_in, moves,
-    subject::{Subject, join_all, subject, subjects},
+    subject::{Subject, ended, join_all, subject, subjects},
 };
 use crate::{
     EndReason, SessionKey,
@@ -16,7 +16,7 @@ pub async fn a_session_is_ended_once<H: Harness>(harness: &H) {
     assert_eq!(store.end(key, EndReason::SignedOut).await, Ended::Done);
     for reason in [EndReason::SignedOut, EndReason::Replaced] {
         assert_eq!(subject(harness).end(key, reason).await, Ended::AlreadyGone);
-        assert_eq!(store.load(key).await, Loaded::Ended(EndReason::SignedOut));
+        assert_eq!(store.load(key).await, ended(EndReason::SignedOut));
     }
 }
 
@@ -37,7 +37,7 @@ pub async fn of_many_who_end_one_session_exactly_one_does<H: Harness>(harness: &
     assert_eq!(done, 1, "of those who ended one session, this many did");
     assert_eq!(
         subject(harness).load(key).await,
-        Loaded::Ended(EndReason::SignedOut)
+        ended(EndReason::SignedOut)
     );
 }
 
@@ -52,7 +52,7 @@ pub async fn an_end_does_not_ask_for_the_revision<H: Harness>(harness: &H) {
             .revision;
     }
     assert_eq!(store.end(key, EndReason::SignedOut).await, Ended::Done);
-    assert_eq!(store.load(key).await, Loaded::Ended(EndReason::SignedOut));
+    assert_eq!(store.load(key).await, ended(EndReason::SignedOut));
 }
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
@@ -81,11 +81,9 @@ pub async fn an_end_follows_a_session_that_was_replaced<H: Harness>(harness: &H)
             let untouched = store.create(neighbour, "untouched", LONG).await;
             let last = moved_along(&store, &[old, new]).await;
             assert_eq!(other.end(old, reason).await, Ended::Done);
-            assert_eq!(store.load(new).await, Loaded::Ended(reason));
-            store
-                .assert_dead(new, last.revision, &Loaded::Ended(reason))
-                .await;
-            assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+            assert_eq!(store.load(new).await, ended(reason));
+            store.assert_dead(new, last.revision, &ended(reason)).await;
+            assert_eq!(store.load(old).await, ended(EndReason::Replaced));
             assert_eq!(store.live(neighbour).await, untouched);
         }
     }
@@ -105,7 +103,7 @@ pub async fn an_end_does_not_follow_an_authentication<H: Harness>(harness: &H) {
             Ended::AlreadyGone
         );
         assert_eq!(store.live(new).await, signed_in);
-        assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+        assert_eq!(store.load(old).await, ended(EndReason::ReplacedAtSignIn));
     }
 }
 
@@ -127,9 +125,9 @@ pub async fn an_end_follows_a_session_however_often_it_was_replaced<H: Harness>(
                 moved_along(&store, &keys).await;
                 let from = before.get(from).expect("more than one move");
                 assert_eq!(other.end(*from, EndReason::SignedOut).await, Ended::Done);
-                assert_eq!(store.load(*last).await, Loaded::Ended(EndReason::SignedOut));
+                assert_eq!(store.load(*last).await, ended(EndReason::SignedOut));
                 for key in before {
-                    assert_eq!(store.load(*key).await, Loaded::Ended(EndReason::Replaced));
+                    assert_eq!(store.load(*key).await, ended(EndReason::Replaced));
                 }
             }
         }
@@ -148,7 +146,7 @@ pub async fn of_many_who_end_a_replaced_session_exactly_one_does<H: Harness>(har
         assert_eq!(done.count(), 1, "of those who ended one session, these did");
         assert_eq!(
             subject(harness).load(new).await,
-            Loaded::Ended(EndReason::SignedOut)
+            ended(EndReason::SignedOut)
         );
     }
 }
@@ -168,12 +166,9 @@ pub async fn an_end_finds_a_replaced_session_that_ended_since_already_gone<H: Ha
             }
         }
         for key in [old, new] {
-            assert_eq!(store.load(key).await, Loaded::Ended(EndReason::Replaced));
+            assert_eq!(store.load(key).await, ended(EndReason::Replaced));
         }
-        assert_eq!(
-            store.load(newest).await,
-            Loaded::Ended(EndReason::SignedOut)
-        );
+        assert_eq!(store.load(newest).await, ended(EndReason::SignedOut));
     }
 }
 
@@ -207,13 +202,13 @@ pub async fn the_reason_of_an_end_is_remembered_and_then_forgotten<H: Harness>(h
         } else {
             assert_eq!(store.end(key, reason).await, Ended::Done);
         }
-        assert_eq!(store.load(key).await, Loaded::Ended(reason));
+        assert_eq!(store.load(key).await, ended(reason));
         if H::PATIENCE < reason.remembered_for() + H::TOLERANCE * 2 {
             continue;
         }
         let ended_at = store.0.now();
         advance_to_just_before(harness, ended_at, ended_at.after(reason.remembered_for())).await;
-        assert_eq!(store.load(key).await, Loaded::Ended(reason));
+        assert_eq!(store.load(key).await, ended(reason));
         advance_to_the_deadline(harness).await;
         assert_eq!(store.load(key).await, Loaded::Absent);
         store

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     SessionKey,
-    store::{Activity, Deadline, Limits, Loaded, Store, Timing},
+    store::{Activity, Deadline, Limits, Store, Timing},
 };
 
 /// S-036, T49.
@@ -25,7 +25,7 @@ pub async fn a_session_is_live_until_its_idle_deadline_and_not_at_it<H: Harness>
     advance_to_just_before(harness, start, created.timing.idle_deadline()).await;
     assert_eq!(store.live(key).await, created);
     advance_to_the_deadline(harness).await;
-    assert_eq!(store.load(key).await, Loaded::Absent);
+    store.over(key).await;
 }
 
 /// S-037, T49: however active it was.
@@ -41,7 +41,7 @@ pub async fn a_session_is_live_until_its_absolute_deadline_and_not_at_it<H: Harn
     advance_to_just_before(harness, timing.last_active_at, deadline).await;
     assert_eq!(store.live(key).await.timing, timing);
     advance_to_the_deadline(harness).await;
-    assert_eq!(store.load(key).await, Loaded::Absent);
+    store.over(key).await;
 }
 
 /// S-036: a touch, an active commit and an active move each do.
@@ -103,11 +103,7 @@ pub async fn activity_moves_the_idle_deadline<H: Harness>(harness: &H) {
     }
     harness.advance(steps::<H>(1) + H::TOLERANCE * 2).await;
     for (key, _) in moved {
-        assert_eq!(
-            store.load(key).await,
-            Loaded::Absent,
-            "it does not outlive the second"
-        );
+        store.over(key).await;
     }
 }
 
@@ -131,7 +127,7 @@ pub async fn reads_and_passive_writes_are_no_activity<H: Harness>(harness: &H) {
         advance_to_just_before(harness, store.0.now(), created.timing.idle_deadline()).await;
         store.live(new).await;
         advance_to_the_deadline(harness).await;
-        assert_eq!(store.load(new).await, Loaded::Absent);
+        store.over(new).await;
     }
 }
 
@@ -208,7 +204,8 @@ pub async fn the_absolute_deadline_survives_every_activity<H: Harness>(harness: 
     assert_eq!(live.timing.absolute_deadline, deadline);
     assert_eq!(live.timing.idle_deadline(), deadline);
     advance_to_the_deadline(harness).await;
-    store.assert_dead(key, live.revision, &Loaded::Absent).await;
+    let over = store.over(key).await;
+    store.assert_dead(key, live.revision, &over).await;
 }
 
 /// Also where somebody asks for it.
@@ -232,7 +229,7 @@ pub async fn the_idle_deadline_never_exceeds_the_absolute_one<H: Harness>(harnes
     assert_eq!(timing.idle_deadline(), timing.absolute_deadline);
     harness.advance(steps::<H>(1) + H::TOLERANCE * 2).await;
     for key in [touched, restarted.1, elsewhere.1] {
-        assert_eq!(store.load(key).await, Loaded::Absent);
+        store.over(key).await;
     }
 }
 
@@ -282,7 +279,7 @@ pub async fn a_restart_sets_both_deadlines_anew<H: Harness>(harness: &H) {
         advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
         store.live(newest).await;
         advance_to_the_deadline(harness).await;
-        assert_eq!(store.load(newest).await, Loaded::Absent);
+        store.over(newest).await;
     }
 }
 
@@ -324,7 +321,7 @@ pub async fn every_write_leaves_a_session_that_expires<H: Harness>(harness: &H) 
     }
     harness.advance(limits.idle + H::TOLERANCE * 2).await;
     for key in written {
-        assert_eq!(store.load(key).await, Loaded::Absent);
+        store.over(key).await;
     }
 }
 
@@ -350,7 +347,7 @@ pub async fn the_shortest_lifetimes_end<H: Harness>(harness: &H) {
         }
         harness.advance(MILLI + H::TOLERANCE * 2).await;
         for key in keys {
-            assert_eq!(store.load(key).await, Loaded::Absent, "after {limits:?}");
+            store.over(key).await;
         }
     }
 }
@@ -375,7 +372,7 @@ pub async fn lifetimes_are_not_rounded_to_seconds<H: Harness>(harness: &H) {
             advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
             store.live(key).await;
             advance_to_the_deadline(harness).await;
-            assert_eq!(store.load(key).await, Loaded::Absent);
+            store.over(key).await;
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Harness, LONG, assert_close, key, key_in, moves, steps, subject::subject};
+use super::{
+    Harness, LONG, assert_close, key, key_in, moves, steps,
+    subject::{ended, subject},
+};
 use crate::{
     EndReason,
-    store::{Activity, Committed, Deadline, Ended, Loaded, Store},
+    store::{Activity, Committed, Deadline, Ended, Store},
 };
 
 /// Bytes that have troubled a store somewhere: nothing, every byte, what looks like a tombstone, a number
@@ -110,10 +113,10 @@ pub async fn every_handle_sees_the_same_sessions<H: Harness>(harness: &H) {
         let moved = here
             .replace((old, new), committed.revision, "here", keep)
             .await;
-        assert_eq!(there.load(old).await, Loaded::Ended(EndReason::Replaced));
+        assert_eq!(there.load(old).await, ended(EndReason::Replaced));
         assert_eq!(there.live(new).await, moved);
         assert_eq!(there.end(new, EndReason::SignedOut).await, Ended::Done);
-        assert_eq!(here.load(new).await, Loaded::Ended(EndReason::SignedOut));
+        assert_eq!(here.load(new).await, ended(EndReason::SignedOut));
     }
 }
 

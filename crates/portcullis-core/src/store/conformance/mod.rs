@@ -54,19 +54,29 @@ mod creating;
 mod ending;
 mod expiring;
 mod keeping;
+mod limiting;
+mod listing;
+mod logging;
+mod people;
 mod racing;
 mod replacing;
+mod revoking;
 mod subject;
+mod sweeping;
 
 use std::{future::Future, time::Duration};
 
-pub use self::{creating::*, ending::*, expiring::*, keeping::*, racing::*, replacing::*};
+pub use self::{
+    creating::*, ending::*, expiring::*, keeping::*, limiting::*, listing::*, logging::*,
+    racing::*, replacing::*, revoking::*, sweeping::*,
+};
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionKey, Timestamp, UserId};
 
 /// A store under test: a way to reach it, and a way to let time pass for it.
 ///
-/// Each rule gets a harness of its own and uses random keys, so that harnesses may share one server.
+/// Each rule gets a harness of its own, and uses random keys and users, so that harnesses may share one server.
+/// They may not share a key space: what one sweeps, another would wait for.
 pub trait Harness: Send + Sync {
     /// The store under test.
     type Store: Store;
@@ -156,6 +166,67 @@ macro_rules! store_conformance {
             every_write_leaves_a_session_that_expires
             the_shortest_lifetimes_end
             lifetimes_are_not_rounded_to_seconds
+
+            a_session_is_listed_from_its_beginning_to_its_end
+            a_listed_session_is_what_a_load_finds
+            a_session_is_not_listed_past_its_deadline
+            a_replaced_session_is_listed_under_its_new_key_alone
+            signing_in_brings_a_session_into_the_list_of_its_user_alone
+            users_do_not_mix_whatever_their_names_are
+            sessions_that_begin_at_once_are_all_listed
+            sessions_without_a_user_are_in_no_list
+
+            of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows
+            the_session_that_would_end_first_makes_room
+            as_many_sessions_go_as_are_too_many
+            a_displaced_session_is_dead_and_knows_why
+            a_sign_in_over_the_limit_that_is_refused_changes_nothing
+            a_session_that_becomes_a_users_makes_room_for_itself
+            a_session_that_authenticates_again_counts_once
+            a_session_that_moves_asks_for_no_room
+            sessions_past_their_deadline_do_not_count
+            sessions_without_a_user_have_no_limit
+            a_sign_in_that_came_too_late_displaces_nobody
+
+            a_session_is_revoked_by_its_name
+            a_session_is_revoked_by_its_name_under_whatever_key_it_lives
+            a_name_that_is_not_of_a_live_session_of_theirs_revokes_nothing
+            revoking_all_ends_every_session_of_the_user
+            revoking_all_but_one_leaves_that_one
+            no_operation_revives_a_session_that_was_revoked
+            a_sign_in_from_before_a_revocation_of_all_is_refused
+            a_sign_in_after_a_revocation_of_all_is_not_refused
+            only_a_revocation_of_all_refuses_sign_ins
+            nothing_is_left_of_sign_ins_that_race_a_revocation_of_all
+            of_many_who_revoke_one_session_exactly_one_does
+
+            every_expiry_is_told_exactly_once
+            idle_and_absolute_timeout_are_told_apart
+            a_load_tells_of_an_expiry_and_remembers_it
+            an_expiry_that_was_swept_is_not_told_by_a_load
+            what_ended_otherwise_is_never_told_as_expired
+            a_session_that_moved_is_told_once
+            a_session_that_was_active_meanwhile_is_not_told
+            the_end_of_an_elevation_is_told_once
+            an_elevation_from_the_beginning_is_told_when_it_ends
+            an_elevation_that_ended_before_its_time_is_not_told
+            of_a_session_that_ran_out_no_elevation_is_told
+            an_elevation_that_was_prolonged_is_told_at_its_new_end
+
+            every_change_leaves_its_notes_in_order
+            a_note_comes_back_as_it_was_handed_in
+            what_is_refused_leaves_no_note
+            a_session_that_becomes_another_one_is_told_of_under_its_old_name
+            an_end_that_follows_a_session_is_told_of_it
+            what_ends_from_outside_is_told_of_each
+            an_expiry_is_in_the_log_with_the_moment_of_the_deadline
+            an_observation_is_in_the_log
+            the_log_is_read_by_the_names_of_events
+            the_log_is_read_newest_first_and_as_far_as_asked
+            the_parts_of_the_log_are_read_as_one
+            the_log_is_read_by_user_and_by_session
+            the_log_is_read_by_time
+            the_places_of_the_log_are_unique_and_stay
         }
     };
     (@rules $harness:expr; $($rule:ident)*) => {$(

@@ -2,11 +2,13 @@
 
 use super::{
     Harness, LONG, key, moves, steps,
-    subject::{Subject, join, join_all, subject, subjects, yield_now},
+    subject::{Subject, ended, join, join_all, subject, subjects, yield_now},
 };
 use crate::{
     EndReason, SessionKey,
-    store::{Activity, Committed, Deadline, Ended, Loaded, Revision, Store, Stored, Touched},
+    store::{
+        Activity, Committed, Deadline, Ended, Loaded, Replaced, Revision, Store, Stored, Touched,
+    },
 };
 
 /// T80: who did not see the last write does not overwrite it, and is told what to build on.
@@ -152,10 +154,10 @@ pub async fn no_write_under_way_outlives_an_end<H: Harness>(harness: &H) {
             }
             let answer = ender.end(key, EndReason::SignedOut).await;
             assert_eq!(answer, Ended::Done);
-            assert_eq!(ender.load(key).await, Loaded::Ended(EndReason::SignedOut));
+            assert_eq!(ender.load(key).await, ended(EndReason::SignedOut));
         };
         join(writes, end).await;
-        assert_eq!(ender.load(key).await, Loaded::Ended(EndReason::SignedOut));
+        assert_eq!(ender.load(key).await, ended(EndReason::SignedOut));
     }
 }
 
@@ -175,14 +177,14 @@ pub async fn no_write_under_way_outlives_a_replacement<H: Harness>(harness: &H) 
                 loop {
                     let keep = Deadline::Keep(Activity::Active);
                     match mover.try_replace((old, new), last, "moved", keep).await {
-                        Committed::Done(timing, revision) => return (timing, revision),
-                        Committed::Conflict(newer) => last = newer.revision,
-                        Committed::Gone => panic!("a live session was gone for a replacement"),
+                        Replaced::Done(timing, revision, _) => return (timing, revision),
+                        Replaced::Conflict(newer) => last = newer.revision,
+                        other => panic!("replacing a live session answered {other:?}"),
                     }
                 }
             };
             let (_, (timing, revision)) = join(writes, replace).await;
-            assert_eq!(mover.load(old).await, Loaded::Ended(EndReason::Replaced));
+            assert_eq!(mover.load(old).await, ended(EndReason::Replaced));
             let live = mover.live(new).await;
             assert_eq!(
                 (&*live.payload, live.revision),

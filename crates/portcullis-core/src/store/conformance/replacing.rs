@@ -2,21 +2,33 @@
 
 use super::{
     Harness, LONG, assert_is_now, key, key_in, moves, short, steps,
-    subject::{join, join_all, subject, subjects},
+    subject::{ended, join, join_all, subject, subjects},
 };
 use crate::{
     EndReason,
-    store::{Activity, Committed, Deadline, Ended, Loaded},
+    store::{Activity, Deadline, Ended, Loaded, Replaced},
 };
 
 /// T23, T24, S-026, S-031: inside a bucket and between two.
 pub async fn a_replaced_session_lives_on_under_the_new_key_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
-        for (deadline, activity) in [
-            (Deadline::Keep(Activity::Active), Activity::Active),
-            (Deadline::Keep(Activity::Passive), Activity::Passive),
-            (Deadline::Restart(short::<H>()), Activity::Active),
+        for (deadline, activity, end) in [
+            (
+                Deadline::Keep(Activity::Active),
+                Activity::Active,
+                EndReason::Replaced,
+            ),
+            (
+                Deadline::Keep(Activity::Passive),
+                Activity::Passive,
+                EndReason::Replaced,
+            ),
+            (
+                Deadline::Restart(short::<H>()),
+                Activity::Active,
+                EndReason::ReplacedAtSignIn,
+            ),
         ] {
             let (old, new) = (key_in(old.bucket()), key_in(new.bucket()));
             let before = store.create(old, "before", LONG).await;
@@ -36,7 +48,7 @@ pub async fn a_replaced_session_lives_on_under_the_new_key_alone<H: Harness>(har
                 }
             }
 
-            assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+            assert_eq!(store.load(old).await, ended(end));
             assert_eq!(store.live(new).await, moved);
             assert_eq!(moved.payload, "after");
         }
@@ -61,7 +73,7 @@ pub async fn a_session_can_be_replaced_again_and_again<H: Harness>(harness: &H) 
     assert_eq!(store.live(current).await, stored);
     assert_eq!(stored.payload, "carried along");
     for key in dead {
-        assert_eq!(store.load(key).await, Loaded::Ended(EndReason::Replaced));
+        assert_eq!(store.load(key).await, ended(EndReason::Replaced));
     }
 }
 
@@ -84,7 +96,7 @@ pub async fn replacing_on_an_outdated_revision_conflicts_and_changes_nothing<H: 
             let answer = store
                 .try_replace((old, new), read.revision, "third", deadline)
                 .await;
-            assert_eq!(answer, Committed::Conflict(current.clone()));
+            assert_eq!(answer, Replaced::Conflict(current.clone()));
             assert_eq!(
                 store.live(old).await,
                 current,
@@ -108,9 +120,9 @@ pub async fn of_many_who_replace_one_session_exactly_one_does<H: Harness>(harnes
             let new = key_in(new.bucket());
             let keep = Deadline::Keep(Activity::Active);
             match store.try_replace((old, new), read, "moved", keep).await {
-                Committed::Done(..) => (new, true),
-                Committed::Gone => (new, false),
-                Committed::Conflict(_) => panic!("a conflict where nobody wrote under the old key"),
+                Replaced::Done(..) => (new, true),
+                Replaced::Gone => (new, false),
+                other => panic!("replace answered {other:?} where nobody wrote under the old key"),
             }
         });
         let answers = join_all(replacements).await;
@@ -121,7 +133,7 @@ pub async fn of_many_who_replace_one_session_exactly_one_does<H: Harness>(harnes
         );
 
         let store = subject(harness);
-        assert_eq!(store.load(old).await, Loaded::Ended(EndReason::Replaced));
+        assert_eq!(store.load(old).await, ended(EndReason::Replaced));
         for (new, done) in answers {
             match done {
                 true => assert_eq!(store.live(new).await.payload, "moved"),
@@ -141,21 +153,18 @@ pub async fn an_end_that_meets_a_replacement_wins_whichever_comes_first<H: Harne
             let keep = Deadline::Keep(Activity::Active);
             let replace = mover.try_replace((old, new), read, "moved", keep);
             let end = ender.end(old, EndReason::SignedOut);
-            let (replaced, ended) = match end_first {
+            let (replaced, answer) = match end_first {
                 false => join(replace, end).await,
                 true => {
-                    let (ended, replaced) = join(end, replace).await;
-                    (replaced, ended)
+                    let (answer, replaced) = join(end, replace).await;
+                    (replaced, answer)
                 }
             };
-            assert_eq!(ended, Ended::Done, "the session was live until it ended");
+            assert_eq!(answer, Ended::Done, "the session was live until it ended");
             let (old_is, new_is) = match replaced {
-                Committed::Done(..) => (
-                    Loaded::Ended(EndReason::Replaced),
-                    Loaded::Ended(EndReason::SignedOut),
-                ),
-                Committed::Gone => (Loaded::Ended(EndReason::SignedOut), Loaded::Absent),
-                Committed::Conflict(_) => panic!("a conflict where nobody wrote"),
+                Replaced::Done(..) => (ended(EndReason::Replaced), ended(EndReason::SignedOut)),
+                Replaced::Gone => (ended(EndReason::SignedOut), Loaded::Absent),
+                other => panic!("replace answered {other:?} where nobody wrote"),
             };
             assert_eq!(mover.load(old).await, old_is);
             assert_eq!(mover.load(new).await, new_is);

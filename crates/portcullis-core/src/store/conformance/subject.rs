@@ -12,18 +12,36 @@ use bytes::Bytes;
 
 use super::{Harness, moves};
 use crate::{
-    EndReason, SessionKey,
+    Actor, EndReason, EventKind, Handle, Label, Note, SessionKey,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Revision, Store, StoreError,
-        Stored, Timing, Touched,
+        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Old, Replaced, Revision,
+        Store, StoreError, Stored, Timing, Touched, Write,
     },
 };
 
-/// A handle to the store under test. Its methods panic with the place they were called from.
-pub(super) struct Subject<S>(pub(super) S);
+/// A handle to the store under test, and the name and owner of the sessions it is used for. Its methods panic
+/// with the place they were called from.
+pub(super) struct Subject<S>(pub(super) S, pub(super) Label);
 
+/// The name of every session without an owner: rules that do not care have nothing to carry about.
+const NOBODY: Label = Label {
+    handle: Handle::from_bytes(*b"nobody's own"),
+    owner: None,
+};
+
+/// For sessions without an owner.
 pub(super) fn subject<H: Harness>(harness: &H) -> Subject<H::Store> {
-    Subject(harness.store())
+    Subject(harness.store(), NOBODY)
+}
+
+/// What a session without an owner is after its end.
+pub(super) fn ended(reason: EndReason) -> Loaded {
+    Loaded::Ended(reason, NOBODY.handle)
+}
+
+/// Something to leave in the log.
+pub(super) fn note(kind: EventKind) -> Note {
+    Note::new(kind, Actor::Client, None)
 }
 
 /// As many handles as asked for.
@@ -31,20 +49,40 @@ pub(super) fn subjects<H: Harness>(harness: &H, count: usize) -> Vec<Subject<H::
     (0..count).map(|_| subject(harness)).collect()
 }
 
-type Place = &'static Location<'static>;
+pub(super) type Place = &'static Location<'static>;
 
-fn answered<T>(result: Result<T, StoreError>, operation: &str, place: Place) -> T {
+pub(super) fn answered<T>(result: Result<T, StoreError>, operation: &str, place: Place) -> T {
     match result {
         Ok(answer) => answer,
         Err(error) => panic!("{operation} failed ({place}): {error:?}"),
     }
 }
 
-fn unexpected(answer: &impl Debug, operation: &str, place: Place) -> ! {
+pub(super) fn unexpected(answer: &impl Debug, operation: &str, place: Place) -> ! {
     panic!("{operation} answered {answer:?} ({place})")
 }
 
 impl<S: Store> Subject<S> {
+    /// A write of `payload` and nothing else, that leaves one note.
+    pub(super) fn write(&self, payload: impl Into<Bytes>) -> Write {
+        Write {
+            label: self.1.clone(),
+            payload: payload.into(),
+            elevated_until: None,
+            notes: vec![note(EventKind::Created)],
+        }
+    }
+
+    /// This session, about to be replaced.
+    pub(super) fn old(&self, key: SessionKey, expected: Revision) -> Old {
+        Old {
+            key,
+            label: self.1.clone(),
+            expected,
+            note: None,
+        }
+    }
+
     #[track_caller]
     pub(super) fn load(&self, key: SessionKey) -> impl Future<Output = Loaded> + '_ {
         let place = Location::caller();
@@ -63,6 +101,31 @@ impl<S: Store> Subject<S> {
         }
     }
 
+    /// Checks that a session is over, and answers what it is from now on. Whether this load is told of it, or
+    /// whoever cleaned up before, is not for the rules to say.
+    #[track_caller]
+    pub(super) fn over(&self, key: SessionKey) -> impl Future<Output = Loaded> + '_ {
+        let place = Location::caller();
+        async move {
+            let first = answered(self.0.load(&key).await, "load", place);
+            let second = answered(self.0.load(&key).await, "load", place);
+            for answer in [&first, &second] {
+                let is_over = match answer {
+                    Loaded::Ended(reason, _) => is_timeout(*reason),
+                    Loaded::Expired(_) | Loaded::Absent => true,
+                    Loaded::Live(_) | Loaded::Damaged => false,
+                };
+                if !is_over {
+                    unexpected(answer, "load of a session whose time is over", place);
+                }
+            }
+            if let Loaded::Expired(_) = second {
+                unexpected(&second, "the load after that", place);
+            }
+            second
+        }
+    }
+
     #[track_caller]
     pub(super) fn try_create(
         &self,
@@ -71,7 +134,11 @@ impl<S: Store> Subject<S> {
         limits: Limits,
     ) -> impl Future<Output = Created> + '_ {
         let place = Location::caller();
-        async move { answered(self.0.create(&key, payload, limits).await, "create", place) }
+        let write = self.write(payload);
+        async move {
+            let answer = self.0.create(&key, &write, limits, None).await;
+            answered(answer, "create", place)
+        }
     }
 
     /// Creates under a key that must be free.
@@ -85,17 +152,15 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let payload = payload.into();
         async move {
-            match answered(
-                self.0.create(&key, payload.clone(), limits).await,
-                "create",
-                place,
-            ) {
-                Created::Done(timing, revision) => Stored {
+            let write = self.write(payload.clone());
+            let answer = self.0.create(&key, &write, limits, None).await;
+            match answered(answer, "create", place) {
+                Created::Done(timing, revision, _) => Stored {
                     timing,
                     revision,
                     payload,
                 },
-                other @ Created::Taken => unexpected(&other, "create under a new key", place),
+                other => unexpected(&other, "create under a new key", place),
             }
         }
     }
@@ -109,13 +174,10 @@ impl<S: Store> Subject<S> {
         activity: Activity,
     ) -> impl Future<Output = Committed> + '_ {
         let place = Location::caller();
-        let payload = payload.into();
+        let write = self.write(payload);
         async move {
-            answered(
-                self.0.commit(&key, expected, payload, activity).await,
-                "commit",
-                place,
-            )
+            let answer = self.0.commit(&key, expected, &write, activity).await;
+            answered(answer, "commit", place)
         }
     }
 
@@ -131,16 +193,16 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let payload = payload.into();
         async move {
-            let answer = self
-                .0
-                .commit(&key, expected, payload.clone(), activity)
-                .await;
-            done(
-                answered(answer, "commit", place),
-                payload,
-                "commit on the current revision",
-                place,
-            )
+            let write = self.write(payload.clone());
+            let answer = self.0.commit(&key, expected, &write, activity).await;
+            match answered(answer, "commit", place) {
+                Committed::Done(timing, revision) => Stored {
+                    timing,
+                    revision,
+                    payload,
+                },
+                other => unexpected(&other, "commit on the current revision", place),
+            }
         }
     }
 
@@ -151,14 +213,11 @@ impl<S: Store> Subject<S> {
         expected: Revision,
         payload: impl Into<Bytes>,
         deadline: Deadline,
-    ) -> impl Future<Output = Committed> + '_ {
+    ) -> impl Future<Output = Replaced> + '_ {
         let place = Location::caller();
-        let payload = payload.into();
+        let (old, write) = (self.old(old, expected), self.write(payload));
         async move {
-            let answer = self
-                .0
-                .replace(&old, &new, expected, payload, deadline)
-                .await;
+            let answer = self.0.replace(&old, &new, &write, deadline, None).await;
             answered(answer, "replace", place)
         }
     }
@@ -175,23 +234,26 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let payload = payload.into();
         async move {
-            let answer = self
-                .0
-                .replace(&old, &new, expected, payload.clone(), deadline)
-                .await;
-            done(
-                answered(answer, "replace", place),
-                payload,
-                "replace on the current revision",
-                place,
-            )
+            let (old, write) = (self.old(old, expected), self.write(payload.clone()));
+            let answer = self.0.replace(&old, &new, &write, deadline, None).await;
+            match answered(answer, "replace", place) {
+                Replaced::Done(timing, revision, _) => Stored {
+                    timing,
+                    revision,
+                    payload,
+                },
+                other => unexpected(&other, "replace on the current revision", place),
+            }
         }
     }
 
     #[track_caller]
     pub(super) fn try_touch(&self, key: SessionKey) -> impl Future<Output = Touched> + '_ {
         let place = Location::caller();
-        async move { answered(self.0.touch(&key).await, "touch", place) }
+        async move {
+            let answer = self.0.touch(&key, &self.1).await;
+            answered(answer, "touch", place)
+        }
     }
 
     /// Touches a session that must be live.
@@ -199,7 +261,7 @@ impl<S: Store> Subject<S> {
     pub(super) fn touch(&self, key: SessionKey) -> impl Future<Output = Timing> + '_ {
         let place = Location::caller();
         async move {
-            match answered(self.0.touch(&key).await, "touch", place) {
+            match answered(self.0.touch(&key, &self.1).await, "touch", place) {
                 Touched::Done(timing) => timing,
                 other @ Touched::Gone => {
                     unexpected(&other, "touch of a session that should be live", place)
@@ -215,7 +277,11 @@ impl<S: Store> Subject<S> {
         reason: EndReason,
     ) -> impl Future<Output = Ended> + '_ {
         let place = Location::caller();
-        async move { answered(self.0.end(&key, reason).await, "end", place) }
+        async move {
+            let note = note(EventKind::Ended(reason));
+            let answer = self.0.end(&key, &self.1, reason, &note).await;
+            answered(answer, "end", place)
+        }
     }
 
     /// Tries everything on a session that is not live and expects that nothing comes of it. To end one
@@ -244,14 +310,20 @@ impl<S: Store> Subject<S> {
                 check("commit", answer != Committed::Gone);
             }
             let [(_, inside), (_, elsewhere)] = moves();
-            for new in [inside, elsewhere, super::key_in(key.bucket())] {
+            let own = super::key_in(key.bucket());
+            // All sessions of a user live in one bucket.
+            let places = match &self.1.owner {
+                Some(_) => vec![own],
+                None => vec![inside, elsewhere, own],
+            };
+            for new in places {
                 for deadline in [
                     Deadline::Keep(Activity::Active),
                     Deadline::Keep(Activity::Passive),
                     Deadline::Restart(super::LONG),
                 ] {
                     let answer = self.try_replace((key, new), last, "moved", deadline).await;
-                    check("replace", answer != Committed::Gone);
+                    check("replace", answer != Replaced::Gone);
                     assert_eq!(
                         self.load(new).await,
                         Loaded::Absent,
@@ -259,7 +331,7 @@ impl<S: Store> Subject<S> {
                     );
                 }
             }
-            if *as_what != Loaded::Ended(EndReason::Replaced) {
+            if !matches!(as_what, Loaded::Ended(EndReason::Replaced, _)) {
                 for reason in [EndReason::SignedOut, EndReason::Replaced] {
                     check("end", self.end(key, reason).await != Ended::AlreadyGone);
                 }
@@ -273,15 +345,8 @@ impl<S: Store> Subject<S> {
     }
 }
 
-fn done(answer: Committed, payload: Bytes, operation: &str, place: Place) -> Stored {
-    match answer {
-        Committed::Done(timing, revision) => Stored {
-            timing,
-            revision,
-            payload,
-        },
-        other => unexpected(&other, operation, place),
-    }
+pub(super) fn is_timeout(reason: EndReason) -> bool {
+    matches!(reason, EndReason::IdleTimeout | EndReason::AbsoluteTimeout)
 }
 
 /// Awaits all at once, in one task.

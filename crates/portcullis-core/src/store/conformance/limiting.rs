@@ -1,0 +1,269 @@
+//! A user has as many sessions as the limit allows, and never one more.
+
+use super::{
+    Harness, LONG, key, moves,
+    people::{Session, arriving, at_most, handles, key_of, sign_in, somebody},
+    short, steps,
+    subject::{join_all, subject},
+};
+use crate::{
+    EndReason,
+    store::{Activity, Created, Deadline, Ended, Excess, Limits, Loaded, Replaced},
+};
+
+/// T76: though all begin at the same moment.
+pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harness>(harness: &H) {
+    for excess in [Excess::Displace, Excess::Refuse] {
+        let (store, user) = (subject(harness), somebody());
+        let arrivals: Vec<_> = (0..20)
+            .map(|_| (arriving(harness, &user), key_of(&user)))
+            .collect();
+        let answers = join_all(
+            arrivals
+                .iter()
+                .map(|(who, key)| who.create_with(*key, who.write(""), LONG, at_most(3, excess))),
+        )
+        .await;
+        let mut live = 0;
+        for ((who, key), answer) in arrivals.iter().zip(answers) {
+            let expected = match (&answer, excess) {
+                (Created::Done(..), Excess::Displace) => {
+                    Loaded::Ended(EndReason::Displaced, who.1.handle)
+                }
+                (Created::AtLimit, Excess::Refuse) => Loaded::Absent,
+                (Created::Done(..), Excess::Refuse) => Loaded::Live(store.live(*key).await),
+                _ => panic!("a sign-in answered {answer:?}"),
+            };
+            match store.load(*key).await {
+                Loaded::Live(_) => live += 1,
+                other => assert_eq!(other, expected),
+            }
+        }
+        assert_eq!(live, 3, "with {excess:?}");
+        assert_eq!(store.list(&user).await.len(), 3, "with {excess:?}");
+    }
+}
+
+/// The least recently used, or whichever is nearest to its absolute deadline. Nobody else's.
+pub async fn the_session_that_would_end_first_makes_room<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let somebody_else = sign_in(harness, &somebody(), short::<H>()).await;
+    let mut oldest = sign_in(harness, &user, LONG).await;
+    harness.advance(steps::<H>(1)).await;
+    let idle_for_longest = sign_in(harness, &user, LONG).await;
+    harness.advance(steps::<H>(1)).await;
+    oldest.stored.timing = oldest.who.touch(oldest.key).await;
+    let limits = Limits {
+        absolute: steps::<H>(30),
+        ..LONG
+    };
+    let soonest_over = sign_in(harness, &user, limits).await;
+
+    let limit = at_most(3, Excess::Displace);
+    let (first, displaced) = arriving(harness, &user).sign_in_within(limit).await;
+    assert_eq!(displaced, [soonest_over.handle()]);
+    store
+        .assert_listed(&user, [&oldest, &idle_for_longest, &first])
+        .await;
+
+    harness.advance(steps::<H>(1)).await;
+    let (second, displaced) = arriving(harness, &user).sign_in_within(limit).await;
+    assert_eq!(displaced, [idle_for_longest.handle()]);
+    store.assert_listed(&user, [&oldest, &first, &second]).await;
+    assert_eq!(store.live(somebody_else.key).await, somebody_else.stored);
+}
+
+/// One after the other, and where the limit was lowered since.
+pub async fn as_many_sessions_go_as_are_too_many<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let mut sessions = Vec::new();
+    for number in 0..6 {
+        let (session, displaced) = arriving(harness, &user)
+            .sign_in_within(at_most(4, Excess::Displace))
+            .await;
+        assert_eq!(displaced.len(), usize::from(number >= 4));
+        sessions.push(session);
+        harness.advance(steps::<H>(1)).await;
+    }
+    let (last, mut displaced) = arriving(harness, &user)
+        .sign_in_within(at_most(2, Excess::Displace))
+        .await;
+    displaced.sort_unstable();
+    let [_, _, three @ .., staying] = &*sessions else {
+        panic!("as many as signed in");
+    };
+    assert_eq!(displaced, handles(three));
+    store.assert_listed(&user, [staying, &last]).await;
+}
+
+/// S-060: it is told why, and nothing brings it back.
+pub async fn a_displaced_session_is_dead_and_knows_why<H: Harness>(harness: &H) {
+    let user = somebody();
+    let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
+    arriving(harness, &user)
+        .sign_in_within(at_most(1, Excess::Displace))
+        .await;
+    let displaced = Loaded::Ended(EndReason::Displaced, who.1.handle);
+    who.assert_dead(key, stored.revision, &displaced).await;
+}
+
+/// Neither the sessions there are, nor the one that was to be replaced, nor the new key.
+pub async fn a_sign_in_over_the_limit_that_is_refused_changes_nothing<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let limit = at_most(2, Excess::Refuse);
+    let sessions = [
+        arriving(harness, &user).sign_in_within(limit).await.0,
+        arriving(harness, &user).sign_in_within(limit).await.0,
+    ];
+    let (who, new) = (arriving(harness, &user), key_of(&user));
+    let answer = who.create_with(new, who.write(""), LONG, limit).await;
+    assert_eq!(answer, Created::AtLimit);
+    assert_eq!(store.load(new).await, Loaded::Absent);
+
+    for old in [key_of(&user), key(), moves()[0].0] {
+        let anonymous = store.create(old, "anonymous", LONG).await;
+        let replaced = store.old(old, anonymous.revision);
+        let answer = who
+            .replace_with(replaced, new, who.write(""), Deadline::Restart(LONG), limit)
+            .await;
+        assert_eq!(answer, Replaced::AtLimit);
+        assert_eq!(store.live(old).await, anonymous);
+        assert_eq!(store.load(new).await, Loaded::Absent);
+    }
+    store.assert_listed(&user, &sessions).await;
+}
+
+/// A sign-in that replaces the session before it counts like any other.
+pub async fn a_session_that_becomes_a_users_makes_room_for_itself<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let mut before = sign_in(harness, &user, LONG).await;
+    for old in [key_of(&user), key()] {
+        let anonymous = store.create(old, "anonymous", LONG).await;
+        let (who, new) = (arriving(harness, &user), key_of(&user));
+        let answer = who
+            .replace_with(
+                store.old(old, anonymous.revision),
+                new,
+                who.write("begun"),
+                Deadline::Restart(LONG),
+                at_most(1, Excess::Displace),
+            )
+            .await;
+        let Replaced::Done(_, _, displaced) = answer else {
+            panic!("a sign-in answered {answer:?}");
+        };
+        assert_eq!(displaced, [before.handle()]);
+        let stored = store.live(new).await;
+        before = Session {
+            who,
+            key: new,
+            stored,
+        };
+        store.assert_listed(&user, [&before]).await;
+    }
+}
+
+/// A full authentication in a session is no second one.
+pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    for excess in [Excess::Displace, Excess::Refuse] {
+        let limit = at_most(1, excess);
+        let (session, _) = arriving(harness, &user)
+            .sign_in_within(at_most(1, Excess::Displace))
+            .await;
+        let Session { who, key, stored } = &session;
+        let new = key_of(&user);
+        let answer = who
+            .replace_with(
+                who.old(*key, stored.revision),
+                new,
+                who.write(""),
+                Deadline::Restart(LONG),
+                limit,
+            )
+            .await;
+        let Replaced::Done(_, _, displaced) = answer else {
+            panic!("to authenticate again answered {answer:?}");
+        };
+        assert_eq!(displaced, []);
+        assert_eq!(store.list(&user).await.len(), 1);
+    }
+}
+
+/// An elevation or a new identifier is no sign-in.
+pub async fn a_session_that_moves_asks_for_no_room<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let other = sign_in(harness, &user, LONG).await;
+    for excess in [Excess::Displace, Excess::Refuse] {
+        let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
+        let (old, new) = (who.old(key, stored.revision), key_of(&user));
+        let keep = Deadline::Keep(Activity::Active);
+        let answer = who
+            .replace_with(old, new, who.write(""), keep, at_most(1, excess))
+            .await;
+        let Replaced::Done(_, _, displaced) = answer else {
+            panic!("a move answered {answer:?}");
+        };
+        assert_eq!(displaced, []);
+        assert_eq!(store.live(other.key).await, other.stored);
+    }
+}
+
+/// Though nobody swept since.
+pub async fn sessions_past_their_deadline_do_not_count<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let limits = short::<H>();
+    for _ in 0..3 {
+        sign_in(harness, &user, limits).await;
+    }
+    harness.advance(limits.idle + H::TOLERANCE * 2).await;
+    let (first, _) = arriving(harness, &user)
+        .sign_in_within(at_most(1, Excess::Refuse))
+        .await;
+    let (second, displaced) = arriving(harness, &user)
+        .sign_in_within(at_most(2, Excess::Displace))
+        .await;
+    assert_eq!(displaced, []);
+    store.assert_listed(&user, [&first, &second]).await;
+}
+
+/// Nobody's sessions are not counted.
+pub async fn sessions_without_a_user_have_no_limit<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    for excess in [Excess::Displace, Excess::Refuse] {
+        for _ in 0..3 {
+            let answer = store
+                .create_with(key(), store.write(""), LONG, at_most(1, excess))
+                .await;
+            assert!(
+                matches!(&answer, Created::Done(_, _, displaced) if displaced.is_empty()),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+/// Who wrote to the session since, or ended it, refuses the sign-in: nobody goes for it, and nothing is told of it.
+/// Inside a bucket and between two.
+pub async fn a_sign_in_that_came_too_late_displaces_nobody<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let staying = sign_in(harness, &user, LONG).await;
+    for old in [key_of(&user), key()] {
+        let outdated = store.create(old, "", LONG).await.revision;
+        let sign_in = async || {
+            let (who, new) = (arriving(harness, &user), key_of(&user));
+            let (replaced, restart) = (store.old(old, outdated), Deadline::Restart(LONG));
+            let limit = at_most(1, Excess::Displace);
+            let answer = who
+                .replace_with(replaced, new, who.write(""), restart, limit)
+                .await;
+            store.assert_listed(&user, [&staying]).await;
+            assert_eq!(who.logged().await, []);
+            answer
+        };
+        let written = store.commit(old, outdated, "", Activity::Active).await;
+        assert_eq!(sign_in().await, Replaced::Conflict(written));
+        assert_eq!(store.end(old, EndReason::SignedOut).await, Ended::Done);
+        assert_eq!(sign_in().await, Replaced::Gone);
+    }
+}

@@ -1,0 +1,193 @@
+//! A session with a user is in that user's list, and in nobody else's, for as long as it lives.
+
+use super::{
+    Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, moves,
+    people::{Session, arriving, key_of, sign_in, somebody},
+    short, steps,
+    subject::{join_all, subject},
+};
+use crate::{
+    EndReason, UserId,
+    store::{Activity, Created, Deadline, Ended, Replaced},
+};
+
+const KEEP: Deadline = Deadline::Keep(Activity::Active);
+
+/// From the step that creates it to the step that ends it, as it is at each moment.
+pub async fn a_session_is_listed_from_its_beginning_to_its_end<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    store.assert_listed(&user, []).await;
+    let mut session = sign_in(harness, &user, LONG).await;
+    store.assert_listed(&user, [&session]).await;
+
+    harness.advance(steps::<H>(1)).await;
+    let Session { who, key, stored } = &mut session;
+    *stored = who
+        .commit(*key, stored.revision, "written", Activity::Passive)
+        .await;
+    store.assert_listed(&user, [&session]).await;
+
+    harness.advance(steps::<H>(1)).await;
+    session.stored.timing = session.who.touch(session.key).await;
+    store.assert_listed(&user, [&session]).await;
+
+    let answer = session.who.end(session.key, EndReason::SignedOut).await;
+    assert_eq!(answer, Ended::Done);
+    store.assert_listed(&user, []).await;
+}
+
+/// A page of devices shows what is, not what was.
+pub async fn a_listed_session_is_what_a_load_finds<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    for _ in 0..5 {
+        sign_in(harness, &user, LONG).await;
+        harness.advance(steps::<H>(1)).await;
+    }
+    let listed = store.list(&user).await;
+    assert_eq!(listed.len(), 5);
+    for one in listed {
+        assert_eq!(store.live(one.key).await, one.stored);
+    }
+}
+
+/// Though nobody swept since.
+pub async fn a_session_is_not_listed_past_its_deadline<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let staying = sign_in(harness, &user, LONG).await;
+    let going = sign_in(harness, &user, short::<H>()).await;
+    let timing = going.stored.timing;
+    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    store.assert_listed(&user, [&staying, &going]).await;
+    advance_to_the_deadline(harness).await;
+    store.assert_listed(&user, [&staying]).await;
+}
+
+/// Once, however often it moves.
+pub async fn a_replaced_session_is_listed_under_its_new_key_alone<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let staying = sign_in(harness, &user, LONG).await;
+    let mut moving = sign_in(harness, &user, LONG).await;
+    for deadline in [KEEP, Deadline::Restart(LONG), KEEP] {
+        moving.move_on(deadline).await;
+        store.assert_listed(&user, [&staying, &moving]).await;
+    }
+}
+
+/// T21: whoever it was before.
+pub async fn signing_in_brings_a_session_into_the_list_of_its_user_alone<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let [alice, bob] = [somebody(), somebody()];
+    for (old, _) in moves() {
+        let anonymous = store.create(old, "", LONG).await;
+        let replaced = store.old(old, anonymous.revision);
+        let (who, key) = (arriving(harness, &alice), key_of(&alice));
+        let answer = who
+            .replace_with(
+                replaced,
+                key,
+                who.write("of alice"),
+                Deadline::Restart(LONG),
+                None,
+            )
+            .await;
+        let Replaced::Done(_, revision, _) = answer else {
+            panic!("a sign-in answered {answer:?}");
+        };
+        let listed = store.list(&alice).await;
+        assert_eq!(listed.iter().map(|one| one.key).collect::<Vec<_>>(), [key]);
+
+        let replaced = who.old(key, revision);
+        let (next, key) = (arriving(harness, &bob), key_of(&bob));
+        let answer = next
+            .replace_with(
+                replaced,
+                key,
+                next.write("of bob"),
+                Deadline::Restart(LONG),
+                None,
+            )
+            .await;
+        assert!(matches!(answer, Replaced::Done(..)), "{answer:?}");
+        store.assert_listed(&alice, []).await;
+        let listed = store.list(&bob).await;
+        assert_eq!(listed.iter().map(|one| one.key).collect::<Vec<_>>(), [key]);
+        assert_eq!(next.end(key, EndReason::SignedOut).await, Ended::Done);
+    }
+}
+
+/// T72: whatever bytes the application names its users by, they are no pattern, no separator and no end of text.
+pub async fn users_do_not_mix_whatever_their_names_are<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let unique = somebody();
+    let unique = unique.as_bytes();
+    let [long, almost_as_long] = [10_000, 9_999].map(|length| "x".repeat(length));
+    let users: Vec<UserId> = [
+        b"".as_slice(),
+        b":",
+        b"*",
+        b"?",
+        b"[a]",
+        b"{",
+        b"}",
+        b"{}",
+        b"\0",
+        b"\0a",
+        b"%s",
+        b"\r\n",
+        b"\xff\xfe",
+        "\u{200b}".as_bytes(),
+        "\u{feff}".as_bytes(),
+        "\u{430}".as_bytes(),
+        b"a",
+        b"A",
+        long.as_bytes(),
+        almost_as_long.as_bytes(),
+    ]
+    .iter()
+    .map(|end| UserId::from([unique, end].concat()))
+    .collect();
+    let mut sessions = Vec::new();
+    for user in &users {
+        sessions.push(sign_in(harness, user, LONG).await);
+    }
+    for (user, session) in users.iter().zip(&sessions) {
+        store.assert_listed(user, [session]).await;
+    }
+    for (user, session) in users.iter().zip(&sessions) {
+        let answer = session.who.end(session.key, EndReason::SignedOut).await;
+        assert_eq!(answer, Ended::Done);
+        store.assert_listed(user, []).await;
+    }
+}
+
+/// T08: none pushes another out of the list.
+pub async fn sessions_that_begin_at_once_are_all_listed<H: Harness>(harness: &H) {
+    let user = somebody();
+    let arrivals: Vec<_> = (0..20)
+        .map(|_| (arriving(harness, &user), key_of(&user)))
+        .collect();
+    let answers = join_all(
+        arrivals
+            .iter()
+            .map(|(who, key)| who.create_with(*key, who.write(""), LONG, None)),
+    )
+    .await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Created::Done(..)))
+    );
+    let mut keys: Vec<_> = arrivals.iter().map(|(_, key)| *key).collect();
+    keys.sort_unstable();
+    let listed = subject(harness).list(&user).await;
+    assert_eq!(listed.iter().map(|one| one.key).collect::<Vec<_>>(), keys);
+}
+
+/// The list is of sessions with a user.
+pub async fn sessions_without_a_user_are_in_no_list<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let user = somebody();
+    store.create(key_of(&user), "", LONG).await;
+    store.create(key(), "", LONG).await;
+    store.assert_listed(&user, []).await;
+}

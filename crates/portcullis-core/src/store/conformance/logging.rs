@@ -1,0 +1,503 @@
+//! The log tells of every change, and of nothing that was not one.
+
+use std::collections::HashSet;
+
+use super::{
+    Harness, LONG, assert_close, key, key_in,
+    people::{
+        Session, arriving, at_most, begin, key_of, kind_of, name, sign_in, somebody, stranger,
+    },
+    short, steps,
+    subject::{Subject, note, subject},
+};
+use crate::{
+    Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, UserId,
+    store::{
+        Activity, Committed, Created, Deadline, Ended, Excess, LogQuery, Logged, Observation, Old,
+        Replaced, Store, Touched, Which, Write,
+    },
+};
+
+const KEEP: Deadline = Deadline::Keep(Activity::Active);
+
+fn noting<S: Store>(who: &Subject<S>, kinds: impl IntoIterator<Item = EventKind>) -> Write {
+    Write {
+        notes: kinds.into_iter().map(note).collect(),
+        ..who.write("with notes")
+    }
+}
+
+fn elevated(scope: &str) -> EventKind {
+    EventKind::Elevated(scope.to_owned())
+}
+
+/// S-097: with the change, in the order in which they were handed in, whatever key it lives under.
+pub async fn every_change_leaves_its_notes_in_order<H: Harness>(harness: &H) {
+    let user = somebody();
+    for (who, mut key) in [
+        (arriving(harness, &user), key_of(&user)),
+        (stranger(harness), key()),
+    ] {
+        let write = noting(&who, [EventKind::Authenticated, elevated("a")]);
+        let Created::Done(_, revision, _) = who.create_with(key, write, LONG, None).await else {
+            panic!("the key is new");
+        };
+        let write = noting(&who, [elevated("b"), EventKind::Regenerated, elevated("c")]);
+        let commit = who.0.commit(&key, revision, &write, Activity::Active).await;
+        let Ok(Committed::Done(_, mut revision)) = commit else {
+            panic!("a commit on the current revision answered {commit:?}");
+        };
+        for (deadline, kind) in [
+            (KEEP, elevated("d")),
+            (Deadline::Restart(LONG), elevated("e")),
+        ] {
+            let new = key_in(key.bucket());
+            let write = noting(&who, [kind]);
+            let old = who.old(key, revision);
+            let Replaced::Done(_, next, _) =
+                who.replace_with(old, new, write, deadline, None).await
+            else {
+                panic!("a replace on the current revision is done");
+            };
+            (key, revision) = (new, next);
+        }
+        assert!(matches!(who.try_touch(key).await, Touched::Done(_)));
+        assert_eq!(who.end(key, EndReason::SignedOut).await, Ended::Done);
+        let expected = [
+            EventKind::Authenticated,
+            elevated("a"),
+            elevated("b"),
+            EventKind::Regenerated,
+            elevated("c"),
+            elevated("d"),
+            elevated("e"),
+            EventKind::Ended(EndReason::SignedOut),
+        ];
+        assert_eq!(who.logged().await, expected);
+    }
+}
+
+/// S-098: who, from where, and what of all things.
+pub async fn a_note_comes_back_as_it_was_handed_in<H: Harness>(harness: &H) {
+    let user = somebody();
+    let who = arriving(harness, &user);
+    let client = Client::of_user_agent(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101");
+    let notes = vec![
+        Note::new(
+            elevated("payments \0\r\n\u{1f511}"),
+            Actor::Client,
+            Some(client),
+        ),
+        Note::new(
+            elevated(&"s".repeat(1000)),
+            Actor::Operator("ops \"1\"".into()),
+            None,
+        ),
+        Note::of_system(EventKind::UsedAfterEnd(EndReason::Displaced)),
+    ];
+    let write = Write {
+        notes: notes.clone(),
+        ..who.write("")
+    };
+    who.create_with(key_of(&user), write, LONG, None).await;
+    let query = LogQuery {
+        user: Some(user.clone()),
+        ..LogQuery::default()
+    };
+    let mut read = who.read_log(query).await;
+    read.reverse();
+    assert_eq!(read.len(), notes.len());
+    for (logged, note) in read.into_iter().zip(notes) {
+        let event = logged.event.expect("the event can be read");
+        assert_close::<H>("the moment", event.at, who.0.now());
+        let expected = Event::new(note, event.at, Some(who.1.handle), Some(user.clone()));
+        assert_eq!(event, expected);
+    }
+}
+
+/// S-097: the log does not tell of what did not happen.
+pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
+    let user = somebody();
+    let session = sign_in(harness, &user, LONG).await;
+    let Session { who, key, stored } = &session;
+    let outdated = stored.revision;
+    who.commit(*key, outdated, "", Activity::Active).await;
+    let before = who.logged().await;
+
+    // Somebody was faster.
+    let answer = who.try_commit(*key, outdated, "", Activity::Active).await;
+    assert!(matches!(answer, Committed::Conflict(_)));
+    let other = key_of(&user);
+    for deadline in [KEEP, Deadline::Restart(LONG)] {
+        let old = Old {
+            note: Some(note(EventKind::Regenerated)),
+            ..who.old(*key, outdated)
+        };
+        let answer = who
+            .replace_with(old, other, who.write(""), deadline, None)
+            .await;
+        assert!(matches!(answer, Replaced::Conflict(_)));
+    }
+    // The key is taken; there is no room.
+    assert_eq!(who.try_create(*key, "".into(), LONG).await, Created::Taken);
+    let limit = at_most(1, Excess::Refuse);
+    let answer = who.create_with(other, who.write(""), LONG, limit).await;
+    assert_eq!(answer, Created::AtLimit);
+    assert_eq!(who.logged().await, before);
+
+    // It is gone.
+    assert_eq!(who.end(*key, EndReason::SignedOut).await, Ended::Done);
+    let before = who.logged().await;
+    let current = stored.revision;
+    assert_eq!(
+        who.end(*key, EndReason::Displaced).await,
+        Ended::AlreadyGone
+    );
+    assert_eq!(
+        who.try_commit(*key, current, "", Activity::Active).await,
+        Committed::Gone
+    );
+    let answer = who.try_replace((*key, other), current, "", KEEP).await;
+    assert_eq!(answer, Replaced::Gone);
+    let which = Which::One(who.1.handle);
+    let reason = EndReason::RevokedByUser;
+    assert_eq!(who.revoke(&user, which, reason).await, []);
+    // All was revoked since.
+    harness.advance(steps::<H>(1)).await;
+    assert_eq!(who.revoke(&user, Which::All, reason).await, []);
+    assert_eq!(
+        who.try_create(other, "".into(), LONG).await,
+        Created::Revoked
+    );
+    assert_eq!(who.logged().await, before);
+}
+
+/// Of a sign-in over another session, two are told: that ended, this began.
+pub async fn a_session_that_becomes_another_one_is_told_of_under_its_old_name<H: Harness>(
+    harness: &H,
+) {
+    let [alice, bob] = [somebody(), somebody()];
+    for session in [
+        begin(stranger(harness), key_of(&bob), LONG).await,
+        begin(stranger(harness), key(), LONG).await,
+        sign_in(harness, &alice, LONG).await,
+    ] {
+        let (who, new) = (arriving(harness, &bob), key_of(&bob));
+        let end = EventKind::Ended(EndReason::ReplacedAtSignIn);
+        let old = Old {
+            note: Some(note(end.clone())),
+            ..session.who.old(session.key, session.stored.revision)
+        };
+        let write = noting(&who, [EventKind::Authenticated]);
+        let answer = who
+            .replace_with(old, new, write, Deadline::Restart(LONG), None)
+            .await;
+        assert!(matches!(answer, Replaced::Done(..)), "{answer:?}");
+        assert_eq!(session.who.logged().await, [EventKind::Created, end]);
+        assert_eq!(who.logged().await, [EventKind::Authenticated]);
+    }
+}
+
+/// T04: an end that finds the session under another key is of the same session.
+pub async fn an_end_that_follows_a_session_is_told_of_it<H: Harness>(harness: &H) {
+    let user = somebody();
+    for mut session in [
+        sign_in(harness, &user, LONG).await,
+        begin(stranger(harness), key(), LONG).await,
+    ] {
+        let first = session.key;
+        session.move_on(KEEP).await;
+        let who = &session.who;
+        assert_eq!(who.end(first, EndReason::SignedOut).await, Ended::Done);
+        let told = who.logged().await;
+        let end = EventKind::Ended(EndReason::SignedOut);
+        assert_eq!(told, [EventKind::Created, EventKind::Created, end]);
+    }
+}
+
+/// S-097: each of them, with the reason.
+pub async fn what_ends_from_outside_is_told_of_each<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let displaced = sign_in(harness, &user, LONG).await;
+    let limit = at_most(1, Excess::Displace);
+    let (revoked, _) = arriving(harness, &user).sign_in_within(limit).await;
+    let also_revoked = sign_in(harness, &user, LONG).await;
+    let which = Which::One(revoked.handle());
+    store.revoke(&user, which, EndReason::RevokedByUser).await;
+    store
+        .revoke(&user, Which::All, EndReason::RevokedByOperator)
+        .await;
+    for (session, reason) in [
+        (displaced, EndReason::Displaced),
+        (revoked, EndReason::RevokedByUser),
+        (also_revoked, EndReason::RevokedByOperator),
+    ] {
+        let expected = [EventKind::Created, EventKind::Ended(reason)];
+        assert_eq!(session.who.logged().await, expected);
+    }
+}
+
+/// T75: the event is of the deadline, though it was found later, and there is one.
+pub async fn an_expiry_is_in_the_log_with_the_moment_of_the_deadline<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let swept = sign_in(harness, &somebody(), short::<H>()).await;
+    let loaded = sign_in(harness, &somebody(), short::<H>()).await;
+    let nobodys = begin(stranger(harness), key(), short::<H>()).await;
+    harness.advance(steps::<H>(12)).await;
+    store.load(loaded.key).await;
+    store.sweep().await;
+    store.sweep().await;
+    for session in [swept, loaded, nobodys] {
+        let query = LogQuery {
+            user: session.who.1.user().cloned(),
+            session: Some(session.handle()),
+            ..LogQuery::default()
+        };
+        let logged = store.read_log(query).await;
+        let [found, begun] = &*logged else {
+            panic!("a beginning and an end, and not {logged:?}");
+        };
+        assert!(begun.place < found.place);
+        let deadline = session.stored.timing.idle_deadline();
+        assert!(deadline < found.place.written_at);
+        let note = Note::of_system(EventKind::Ended(EndReason::IdleTimeout));
+        let user = session.who.1.user().cloned();
+        let expected = Event::new(note, deadline, Some(session.handle()), user);
+        assert_eq!(found.event, Some(expected));
+    }
+}
+
+/// Puts something into the log that changed nothing.
+async fn observe<S: Store>(store: &Subject<S>, label: &Label, kind: EventKind) {
+    let observation = Observation {
+        session: Some(label.handle),
+        user: label.user().cloned(),
+        note: note(kind),
+    };
+    let answer = store.0.observe(&observation).await;
+    answer.expect("an observation can be written");
+}
+
+/// S-099: of a session that is known, of a user alone, and of nobody.
+pub async fn an_observation_is_in_the_log<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let (session, operator) = (name(), Actor::Operator(name().to_string()));
+    let subjects: [(Option<Handle>, Option<UserId>); 4] = [
+        (Some(session), Some(user.clone())),
+        (None, Some(user)),
+        (Some(session), None),
+        (None, None),
+    ];
+    for (session, user) in subjects {
+        let observation = Observation {
+            session,
+            user: user.clone(),
+            note: Note::new(EventKind::RevocationRefused, operator.clone(), None),
+        };
+        let answer = store.0.observe(&observation).await;
+        answer.expect("an observation can be written");
+        let now = store.0.now();
+        let query = LogQuery {
+            user: user.clone(),
+            session,
+            ..LogQuery::default()
+        };
+        let read = store.read_log(query).await;
+        let found = read.into_iter().filter_map(|logged| logged.event);
+        let found: Vec<_> = found
+            .filter(|event| {
+                event.actor == operator && event.session == session && event.user == user
+            })
+            .collect();
+        let [event] = &*found else {
+            panic!("what was observed once is there {} times", found.len());
+        };
+        assert_close::<H>("the moment", event.at, now);
+        assert_eq!(event.kind, EventKind::RevocationRefused);
+    }
+}
+
+/// By name, for those who look for one kind of event among many.
+pub async fn the_log_is_read_by_the_names_of_events<H: Harness>(harness: &H) {
+    let user = somebody();
+    let who = arriving(harness, &user);
+    for scope in ["one", "two"] {
+        observe(&who, &who.1, elevated(scope)).await;
+        observe(&who, &who.1, EventKind::WriteRefused).await;
+    }
+    for (names, expected) in [
+        (vec!["session_write_refused"], 2),
+        (vec!["privilege_elevated"], 2),
+        (vec!["privilege_elevated", "session_write_refused"], 4),
+        (vec!["privilege"], 0),
+        (vec![], 4),
+    ] {
+        let query = LogQuery {
+            user: Some(user.clone()),
+            names: names.iter().copied().map(str::to_owned).collect(),
+            ..LogQuery::default()
+        };
+        assert_eq!(who.read_log(query).await.len(), expected, "{names:?}");
+    }
+}
+
+/// The newest first, and no more than were asked for.
+pub async fn the_log_is_read_newest_first_and_as_far_as_asked<H: Harness>(harness: &H) {
+    let user = somebody();
+    let who = arriving(harness, &user);
+    for number in 0..105 {
+        observe(&who, &who.1, elevated(&number.to_string())).await;
+    }
+    for (most, count) in [(1, 1), (7, 7), (0, 100), (105, 105), (1000, 105)] {
+        let query = LogQuery {
+            user: Some(user.clone()),
+            most,
+            ..LogQuery::default()
+        };
+        let read = who.read_log(query).await;
+        assert!(read.is_sorted_by(|newer, older| newer.place > older.place));
+        let kinds: Vec<_> = read.into_iter().map(kind_of).collect();
+        let numbers = (0..105_u32).rev().take(count);
+        let expected: Vec<_> = numbers
+            .map(|number| elevated(&number.to_string()))
+            .collect();
+        assert_eq!(kinds, expected);
+    }
+}
+
+/// However the store keeps it: what is asked for without a user is looked for everywhere.
+pub async fn the_parts_of_the_log_are_read_as_one<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let session = name();
+    let labels = [
+        arriving(harness, &somebody()).1,
+        arriving(harness, &somebody()).1,
+        stranger(harness).1,
+    ];
+    let labels = labels.map(|label| Label {
+        handle: session,
+        ..label
+    });
+    for (number, label) in labels.iter().cycle().take(9).enumerate() {
+        observe(&store, label, elevated(&number.to_string())).await;
+        harness.advance(super::MILLI + H::TOLERANCE * 2).await;
+    }
+    for most in [1, 2, 5, 9, 100] {
+        let query = LogQuery {
+            session: Some(session),
+            most,
+            ..LogQuery::default()
+        };
+        let kinds: Vec<_> = store
+            .read_log(query)
+            .await
+            .into_iter()
+            .map(kind_of)
+            .collect();
+        let numbers = (0..9_u32).rev().take(most);
+        let expected: Vec<_> = numbers
+            .map(|number| elevated(&number.to_string()))
+            .collect();
+        assert_eq!(kinds, expected);
+    }
+}
+
+/// By user, by session, or by both.
+pub async fn the_log_is_read_by_user_and_by_session<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let [alice, bob] = [somebody(), somebody()];
+    let labels = [
+        arriving(harness, &alice).1,
+        arriving(harness, &alice).1,
+        arriving(harness, &bob).1,
+        stranger(harness).1,
+    ];
+    for label in &labels {
+        observe(&store, label, EventKind::Regenerated).await;
+    }
+    let [first, second, of_bob, nobodys] = labels.each_ref().map(|label| label.handle);
+    for (user, session, expected) in [
+        (Some(&alice), None, vec![second, first]),
+        (Some(&alice), Some(first), vec![first]),
+        (Some(&alice), Some(of_bob), vec![]),
+        (None, Some(of_bob), vec![of_bob]),
+        (None, Some(nobodys), vec![nobodys]),
+        (Some(&bob), Some(nobodys), vec![]),
+        (Some(&somebody()), None, vec![]),
+    ] {
+        let query = LogQuery {
+            user: user.cloned(),
+            session,
+            ..LogQuery::default()
+        };
+        let read = store.read_log(query).await;
+        let found = read.into_iter().filter_map(|logged| logged.event?.session);
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
+}
+
+/// What happened at the very moments that were named is among it.
+pub async fn the_log_is_read_by_time<H: Harness>(harness: &H) {
+    let user = somebody();
+    let who = arriving(harness, &user);
+    for scope in ["first", "second", "third"] {
+        observe(&who, &who.1, elevated(scope)).await;
+        harness.advance(steps::<H>(1)).await;
+    }
+    let query = LogQuery {
+        user: Some(user.clone()),
+        ..LogQuery::default()
+    };
+    let all = who.read_log(query.clone()).await;
+    let moments: Vec<_> = all
+        .iter()
+        .filter_map(|logged| Some(logged.event.as_ref()?.at))
+        .collect();
+    let [third, second, first] = *moments else {
+        panic!("as many as were observed, and not {all:?}");
+    };
+    let millis = |count| super::MILLI * count;
+    for (from, to, expected) in [
+        (Some(first), Some(third), vec!["third", "second", "first"]),
+        (Some(second), None, vec!["third", "second"]),
+        (None, Some(second), vec!["second", "first"]),
+        (Some(second), Some(second), vec!["second"]),
+        (
+            Some(second.after(millis(1))),
+            Some(third.before(millis(1))),
+            vec![],
+        ),
+        (Some(third.after(millis(1))), None, vec![]),
+        (None, Some(first.before(millis(1))), vec![]),
+    ] {
+        let read = who
+            .read_log(LogQuery {
+                from,
+                to,
+                ..query.clone()
+            })
+            .await;
+        let kinds: Vec<_> = read.into_iter().map(kind_of).collect();
+        let expected: Vec<_> = expected.into_iter().map(elevated).collect();
+        assert_eq!(kinds, expected, "from {from:?} to {to:?}");
+    }
+}
+
+/// A place is of one event for ever: whoever reads on from where they were misses nothing and reads nothing twice.
+pub async fn the_places_of_the_log_are_unique_and_stay<H: Harness>(harness: &H) {
+    let [here, there] = [subject(harness), subject(harness)];
+    let user = somebody();
+    for _ in 0..10 {
+        let who = arriving(harness, &user);
+        let write = noting(&who, [EventKind::Authenticated, EventKind::Regenerated]);
+        who.create_with(key_of(&user), write, LONG, None).await;
+    }
+    let query = LogQuery {
+        user: Some(user),
+        ..LogQuery::default()
+    };
+    let read = here.read_log(query.clone()).await;
+    let places: HashSet<_> = read.iter().map(|Logged { place, .. }| *place).collect();
+    assert_eq!((read.len(), places.len()), (20, 20));
+    assert_eq!(there.read_log(query).await, read);
+}

@@ -1,0 +1,264 @@
+//! People who sign in, and what is asked of all their sessions.
+
+use std::{future::Future, num::NonZeroUsize, panic::Location};
+
+use super::{
+    Harness, key_in,
+    subject::{Subject, answered, note, subject, unexpected},
+};
+use crate::{
+    Bucket, EndReason, EventKind, Handle, Label, Owner, SessionKey, UserId,
+    store::{
+        Created, Deadline, Excess, Expired, Limits, Listed, LogQuery, Logged, Old, Replaced,
+        Revocation, SessionLimit, Store, Stored, Which, Write,
+    },
+};
+
+/// A user that no other rule knows.
+pub(super) fn somebody() -> UserId {
+    format!("somebody {}", name()).into()
+}
+
+/// A name that no other session has.
+pub(super) fn name() -> Handle {
+    Handle::generate().expect("the operating system has random bytes")
+}
+
+/// A key for a session of this user.
+pub(super) fn key_of(user: &UserId) -> SessionKey {
+    key_in(Bucket::of(user))
+}
+
+pub(super) fn at_most(most: usize, excess: Excess) -> Option<SessionLimit> {
+    let most = NonZeroUsize::new(most)?;
+    Some(SessionLimit { most, excess })
+}
+
+/// For a session that `user` is about to begin: they have just authenticated.
+pub(super) fn arriving<H: Harness>(harness: &H, user: &UserId) -> Subject<H::Store> {
+    let Subject(store, _) = subject(harness);
+    let label = Label {
+        handle: name(),
+        owner: Some(Owner {
+            user: user.clone(),
+            authenticated_at: store.now(),
+        }),
+    };
+    Subject(store, label)
+}
+
+/// For a session without an owner that can be told from others.
+pub(super) fn stranger<H: Harness>(harness: &H) -> Subject<H::Store> {
+    let Subject(store, label) = subject(harness);
+    let handle = name();
+    Subject(store, Label { handle, ..label })
+}
+
+/// Somebody's session.
+pub(super) struct Session<S> {
+    pub(super) who: Subject<S>,
+    pub(super) key: SessionKey,
+    pub(super) stored: Stored,
+}
+
+pub(super) async fn sign_in<H: Harness>(
+    harness: &H,
+    user: &UserId,
+    limits: Limits,
+) -> Session<H::Store> {
+    begin(arriving(harness, user), key_of(user), limits).await
+}
+
+/// Makes a session that can be told from others.
+pub(super) async fn begin<S: Store>(
+    who: Subject<S>,
+    key: SessionKey,
+    limits: Limits,
+) -> Session<S> {
+    let stored = who.create(key, "begun", limits).await;
+    Session { who, key, stored }
+}
+
+impl<S: Store> Session<S> {
+    pub(super) fn handle(&self) -> Handle {
+        self.who.1.handle
+    }
+
+    pub(super) fn listed(&self) -> Listed {
+        Listed {
+            key: self.key,
+            stored: self.stored.clone(),
+        }
+    }
+
+    /// Moves it to another key of the same bucket.
+    pub(super) async fn move_on(&mut self, deadline: Deadline) {
+        let new = key_in(self.key.bucket());
+        let (who, stored) = (&self.who, &self.stored);
+        self.stored = who
+            .replace((self.key, new), stored.revision, "moved", deadline)
+            .await;
+        self.key = new;
+    }
+}
+
+pub(super) fn handles<S: Store>(sessions: &[Session<S>]) -> Vec<Handle> {
+    let mut handles: Vec<_> = sessions.iter().map(Session::handle).collect();
+    handles.sort_unstable();
+    handles
+}
+
+impl<S: Store> Subject<S> {
+    #[track_caller]
+    pub(super) fn create_with(
+        &self,
+        key: SessionKey,
+        write: Write,
+        limits: Limits,
+        limit: Option<SessionLimit>,
+    ) -> impl Future<Output = Created> + '_ {
+        let place = Location::caller();
+        async move {
+            let answer = self.0.create(&key, &write, limits, limit).await;
+            answered(answer, "create", place)
+        }
+    }
+
+    /// Signs in under a new key, if that is allowed, and says who had to go.
+    #[track_caller]
+    pub(super) fn sign_in_within(
+        self,
+        limit: Option<SessionLimit>,
+    ) -> impl Future<Output = (Session<S>, Vec<Handle>)> {
+        let place = Location::caller();
+        async move {
+            let key = self.1.user().map(key_of).expect("somebody signs in");
+            let write = self.write("begun");
+            let answer = self.0.create(&key, &write, super::LONG, limit).await;
+            match answered(answer, "create", place) {
+                Created::Done(timing, revision, displaced) => {
+                    let stored = Stored {
+                        timing,
+                        revision,
+                        payload: write.payload,
+                    };
+                    let who = self;
+                    (Session { who, key, stored }, displaced)
+                }
+                other => unexpected(&other, "create under a new key", place),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn replace_with(
+        &self,
+        old: Old,
+        new: SessionKey,
+        write: Write,
+        deadline: Deadline,
+        limit: Option<SessionLimit>,
+    ) -> impl Future<Output = Replaced> + '_ {
+        let place = Location::caller();
+        async move {
+            let answer = self.0.replace(&old, &new, &write, deadline, limit).await;
+            answered(answer, "replace", place)
+        }
+    }
+
+    /// In the order of their keys.
+    #[track_caller]
+    pub(super) fn list<'a>(&'a self, user: &'a UserId) -> impl Future<Output = Vec<Listed>> + 'a {
+        let place = Location::caller();
+        async move {
+            let mut listed = answered(self.0.list(user).await, "list", place);
+            listed.sort_unstable_by_key(|listed| listed.key);
+            listed
+        }
+    }
+
+    /// Checks that these sessions are listed and no others.
+    #[track_caller]
+    pub(super) fn assert_listed<'a>(
+        &'a self,
+        user: &'a UserId,
+        sessions: impl IntoIterator<Item = &'a Session<S>>,
+    ) -> impl Future<Output = ()> + 'a
+    where
+        S: 'a,
+    {
+        let place = Location::caller();
+        let mut expected: Vec<_> = sessions.into_iter().map(Session::listed).collect();
+        expected.sort_unstable_by_key(|listed| listed.key);
+        async move { assert_eq!(self.list(user).await, expected, "({place})") }
+    }
+
+    /// The names of those that were ended, in order.
+    #[track_caller]
+    pub(super) fn revoke(
+        &self,
+        user: &UserId,
+        which: Which,
+        reason: EndReason,
+    ) -> impl Future<Output = Vec<Handle>> + '_ {
+        let place = Location::caller();
+        let revocation = Revocation {
+            user: user.clone(),
+            which,
+            reason,
+            note: note(EventKind::Ended(reason)),
+        };
+        async move {
+            let answer = self.0.revoke(&revocation).await;
+            let mut ended = answered(answer, "revoke", place).ended;
+            ended.sort_unstable();
+            ended
+        }
+    }
+
+    /// All that is over, in as many steps as it takes.
+    #[track_caller]
+    pub(super) fn sweep(&self) -> impl Future<Output = Vec<Expired>> + '_ {
+        const ENOUGH: u32 = 100_000;
+        let place = Location::caller();
+        async move {
+            let mut expired = Vec::new();
+            for _ in 0..ENOUGH {
+                let swept = answered(self.0.sweep().await, "sweep", place);
+                expired.extend(swept.expired);
+                if !swept.more {
+                    return expired;
+                }
+            }
+            panic!("there was always more to sweep ({place})")
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn read_log(&self, query: LogQuery) -> impl Future<Output = Vec<Logged>> + '_ {
+        let place = Location::caller();
+        async move { answered(self.0.read_log(&query).await, "read_log", place) }
+    }
+
+    /// What is in the log of this session, oldest first.
+    #[track_caller]
+    pub(super) fn logged(&self) -> impl Future<Output = Vec<EventKind>> + '_ {
+        let place = Location::caller();
+        let query = LogQuery {
+            user: self.1.user().cloned(),
+            session: Some(self.1.handle),
+            most: 1000,
+            ..LogQuery::default()
+        };
+        async move {
+            let logged = answered(self.0.read_log(&query).await, "read_log", place);
+            logged.into_iter().rev().map(kind_of).collect()
+        }
+    }
+}
+
+#[track_caller]
+pub(super) fn kind_of(logged: Logged) -> EventKind {
+    let event = logged.event.expect("the event can be read");
+    event.kind
+}

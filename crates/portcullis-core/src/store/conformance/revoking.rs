@@ -1,0 +1,267 @@
+//! Sessions that end from outside, and sign-ins that come too late for it.
+
+use super::{
+    Harness, LONG, MILLI, key,
+    people::{Session, arriving, handles, key_of, name, sign_in, somebody},
+    short,
+    subject::{join, join_all, subject, yield_now},
+};
+use crate::{
+    EndReason, Handle,
+    store::{Activity, Created, Deadline, Ended, Loaded, Replaced, Touched, Which},
+};
+
+const BY_USER: EndReason = EndReason::RevokedByUser;
+const KEEP: Deadline = Deadline::Keep(Activity::Active);
+
+fn revoked(handle: Handle) -> Loaded {
+    Loaded::Ended(BY_USER, handle)
+}
+
+/// So that what comes next is after what came before on any clock.
+async fn later<H: Harness>(harness: &H) {
+    harness.advance(MILLI + H::TOLERANCE * 2).await;
+}
+
+/// S-063: that one, once, and no other.
+pub async fn a_session_is_revoked_by_its_name<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let [one, other] = [
+        sign_in(harness, &user, LONG).await,
+        sign_in(harness, &user, LONG).await,
+    ];
+    let which = Which::One(one.handle());
+    assert_eq!(store.revoke(&user, which, BY_USER).await, [one.handle()]);
+    assert_eq!(store.load(one.key).await, revoked(one.handle()));
+    store.assert_listed(&user, [&other]).await;
+    assert_eq!(store.live(other.key).await, other.stored);
+    assert_eq!(store.revoke(&user, which, EndReason::SignedOut).await, []);
+    assert_eq!(store.load(one.key).await, revoked(one.handle()));
+}
+
+/// Wherever it moved since the list was shown.
+pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_lives<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let mut session = sign_in(harness, &user, LONG).await;
+    session.move_on(KEEP).await;
+    session.move_on(Deadline::Restart(LONG)).await;
+    let which = Which::One(session.handle());
+    assert_eq!(
+        store.revoke(&user, which, BY_USER).await,
+        [session.handle()]
+    );
+    assert_eq!(store.load(session.key).await, revoked(session.handle()));
+}
+
+/// Whoever's name it is: somebody else's, nobody's, or of what ended before.
+pub async fn a_name_that_is_not_of_a_live_session_of_theirs_revokes_nothing<H: Harness>(
+    harness: &H,
+) {
+    let (store, user) = (subject(harness), somebody());
+    let theirs = sign_in(harness, &user, LONG).await;
+    let others = sign_in(harness, &somebody(), LONG).await;
+    let signed_out = sign_in(harness, &user, LONG).await;
+    let answer = signed_out
+        .who
+        .end(signed_out.key, EndReason::SignedOut)
+        .await;
+    assert_eq!(answer, Ended::Done);
+    let over = sign_in(harness, &user, short::<H>()).await;
+    harness.advance(short::<H>().idle + H::TOLERANCE * 2).await;
+
+    for handle in [others.handle(), signed_out.handle(), over.handle(), name()] {
+        assert_eq!(store.revoke(&user, Which::One(handle), BY_USER).await, []);
+    }
+    assert_eq!(store.live(theirs.key).await, theirs.stored);
+    assert_eq!(store.live(others.key).await, others.stored);
+    let end = Loaded::Ended(EndReason::SignedOut, signed_out.handle());
+    assert_eq!(store.load(signed_out.key).await, end);
+    store.over(over.key).await;
+}
+
+/// S-063, and nobody else is touched.
+pub async fn revoking_all_ends_every_session_of_the_user<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let others = sign_in(harness, &somebody(), LONG).await;
+    let anonymous = (key_of(&user), key());
+    store.create(anonymous.0, "", LONG).await;
+    store.create(anonymous.1, "", LONG).await;
+    let mut sessions = Vec::new();
+    for _ in 0..5 {
+        sessions.push(sign_in(harness, &user, LONG).await);
+    }
+    let ended = store.revoke(&user, Which::All, BY_USER).await;
+    assert_eq!(ended, handles(&sessions));
+    store.assert_listed(&user, []).await;
+    for session in &sessions {
+        assert_eq!(store.load(session.key).await, revoked(session.handle()));
+    }
+    assert_eq!(store.revoke(&user, Which::All, BY_USER).await, []);
+    assert_eq!(store.live(others.key).await, others.stored);
+    store.live(anonymous.0).await;
+    store.live(anonymous.1).await;
+}
+
+/// The one they did it from goes on as if nothing had been, until it is its turn.
+pub async fn revoking_all_but_one_leaves_that_one<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let mut kept = sign_in(harness, &user, LONG).await;
+    let others = [
+        sign_in(harness, &user, LONG).await,
+        sign_in(harness, &user, LONG).await,
+    ];
+    later(harness).await;
+    let which = Which::AllBut(kept.handle());
+    assert_eq!(store.revoke(&user, which, BY_USER).await, handles(&others));
+    store.assert_listed(&user, [&kept]).await;
+
+    let Session { who, key, stored } = &mut kept;
+    assert!(matches!(who.try_touch(*key).await, Touched::Done(_)));
+    *stored = who
+        .commit(*key, stored.revision, "goes on", Activity::Active)
+        .await;
+    kept.move_on(KEEP).await;
+    kept.move_on(Deadline::Restart(LONG)).await;
+    store.assert_listed(&user, [&kept]).await;
+
+    assert_eq!(store.revoke(&user, which, BY_USER).await, []);
+    let ended = store.revoke(&user, Which::All, BY_USER).await;
+    assert_eq!(ended, [kept.handle()]);
+    assert_eq!(store.load(kept.key).await, revoked(kept.handle()));
+}
+
+/// T01, S-064: for the reason that was given, and that is remembered.
+pub async fn no_operation_revives_a_session_that_was_revoked<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    for (kept, reason) in [
+        (None, EndReason::RevokedByOperator),
+        (Some(name()), EndReason::RevokedByUser),
+    ] {
+        let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
+        later(harness).await;
+        let which = kept.map_or(Which::All, Which::AllBut);
+        assert_eq!(store.revoke(&user, which, reason).await, [who.1.handle]);
+        let end = Loaded::Ended(reason, who.1.handle);
+        who.assert_dead(key, stored.revision, &end).await;
+        later(harness).await;
+    }
+}
+
+/// T06: a sign-in under way when everything was revoked does not come to its end, whatever it starts from.
+pub async fn a_sign_in_from_before_a_revocation_of_all_is_refused<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    for kept in [None, Some(name())] {
+        let user = somebody();
+        let (who, new) = (arriving(harness, &user), key_of(&user));
+        later(harness).await;
+        let which = kept.map_or(Which::All, Which::AllBut);
+        assert_eq!(store.revoke(&user, which, BY_USER).await, []);
+
+        let answer = who.create_with(new, who.write(""), LONG, None).await;
+        assert_eq!(answer, Created::Revoked);
+        assert_eq!(store.load(new).await, Loaded::Absent);
+        for old in [key_of(&user), key()] {
+            let anonymous = store.create(old, "anonymous", LONG).await;
+            let replaced = store.old(old, anonymous.revision);
+            let restart = Deadline::Restart(LONG);
+            let answer = who
+                .replace_with(replaced, new, who.write(""), restart, None)
+                .await;
+            assert_eq!(answer, Replaced::Gone);
+            assert_eq!(store.load(new).await, Loaded::Absent);
+        }
+        store.assert_listed(&user, []).await;
+    }
+}
+
+/// T06: the revocation is of a moment, not of the person.
+pub async fn a_sign_in_after_a_revocation_of_all_is_not_refused<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    store.revoke(&user, Which::All, BY_USER).await;
+    later(harness).await;
+    let created = sign_in(harness, &user, LONG).await;
+    for old in [key_of(&user), key()] {
+        let anonymous = store.create(old, "anonymous", LONG).await;
+        let (who, new) = (arriving(harness, &user), key_of(&user));
+        let (replaced, restart) = (store.old(old, anonymous.revision), Deadline::Restart(LONG));
+        let answer = who
+            .replace_with(replaced, new, who.write(""), restart, None)
+            .await;
+        assert!(matches!(answer, Replaced::Done(..)), "{answer:?}");
+    }
+    assert_eq!(store.live(created.key).await, created.stored);
+    assert_eq!(store.list(&user).await.len(), 3);
+}
+
+/// To end one session, or somebody else's, says nothing of the others.
+pub async fn only_a_revocation_of_all_refuses_sign_ins<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let early = arriving(harness, &user);
+    let one = sign_in(harness, &user, LONG).await;
+    later(harness).await;
+    let which = Which::One(one.handle());
+    assert_eq!(store.revoke(&user, which, BY_USER).await, [one.handle()]);
+    assert_eq!(store.revoke(&somebody(), Which::All, BY_USER).await, []);
+    let (early, _) = early.sign_in_within(None).await;
+    store.assert_listed(&user, [&early]).await;
+}
+
+/// T06: of the sign-ins that race a revocation of all, each either comes before it and is ended, or after and is
+/// refused.
+pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    for head_start in [0, 2, 5] {
+        let user = somebody();
+        let arrivals: Vec<_> = (0..20)
+            .map(|_| (arriving(harness, &user), key_of(&user)))
+            .collect();
+        later(harness).await;
+        let sign_ins = join_all(arrivals.iter().enumerate().map(
+            |(number, (who, key))| async move {
+                for _ in 0..number / 2 {
+                    yield_now().await;
+                }
+                who.create_with(*key, who.write(""), LONG, None).await
+            },
+        ));
+        let revocation = async {
+            for _ in 0..head_start {
+                yield_now().await;
+            }
+            store.revoke(&user, Which::All, BY_USER).await
+        };
+        let (answers, ended) = join(sign_ins, revocation).await;
+        for ((who, key), answer) in arrivals.iter().zip(answers) {
+            let (found, told) = match answer {
+                Created::Done(..) => (revoked(who.1.handle), true),
+                Created::Revoked => (Loaded::Absent, false),
+                other => panic!("a sign-in answered {other:?}"),
+            };
+            assert_eq!(store.load(*key).await, found);
+            assert_eq!(ended.contains(&who.1.handle), told);
+        }
+        store.assert_listed(&user, []).await;
+        later(harness).await;
+        let next = sign_in(harness, &user, LONG).await;
+        store.assert_listed(&user, [&next]).await;
+    }
+}
+
+/// One change, one event: whoever asks first.
+pub async fn of_many_who_revoke_one_session_exactly_one_does<H: Harness>(harness: &H) {
+    let user = somebody();
+    let ways: [fn(Handle) -> Which; 3] = [Which::One, |_| Which::All, |_| Which::AllBut(name())];
+    for which in ways {
+        let session = sign_in(harness, &user, LONG).await;
+        later(harness).await;
+        let stores: Vec<_> = (0..8).map(|_| subject(harness)).collect();
+        let which = which(session.handle());
+        let answers = join_all(
+            stores
+                .iter()
+                .map(|store| store.revoke(&user, which, BY_USER)),
+        );
+        assert_eq!(answers.await.concat(), [session.handle()]);
+        later(harness).await;
+    }
+}

@@ -1,0 +1,332 @@
+//! What ends by itself is told, once, to one caller.
+
+use super::{
+    Harness, LONG, key, key_in,
+    people::{Session, arriving, at_most, begin, key_of, sign_in, somebody, stranger},
+    short, steps,
+    subject::{Subject, join_all, subject, subjects},
+};
+use crate::{
+    EndReason, Handle, SessionKey,
+    store::{
+        Activity, Deadline, Ended, Excess, Expired, Expiry, Limits, Loaded, Store, Which, Write,
+    },
+};
+
+const KEEP: Deadline = Deadline::Keep(Activity::Active);
+
+/// What is to be told of a session that runs out as it is.
+fn expected<S: Store>(session: &Session<S>) -> Expired {
+    let timing = session.stored.timing;
+    let at = timing.idle_deadline();
+    let reason = match at == timing.absolute_deadline {
+        true => EndReason::AbsoluteTimeout,
+        false => EndReason::IdleTimeout,
+    };
+    Expired {
+        handle: session.handle(),
+        user: session.who.1.user().cloned(),
+        what: Expiry::Session(reason),
+        at,
+    }
+}
+
+fn elevation<S: Store>(session: &Session<S>, write: &Write) -> Expired {
+    Expired {
+        handle: session.handle(),
+        user: session.who.1.user().cloned(),
+        what: Expiry::Elevation,
+        at: write.elevated_until.expect("it is elevated"),
+    }
+}
+
+/// What is told of these names, in the order of the names and moments.
+fn told_of(mut expired: Vec<Expired>, handles: &[Handle]) -> Vec<Expired> {
+    expired.retain(|one| handles.contains(&one.handle));
+    expired.sort_by_key(|one| (one.handle, one.at));
+    expired
+}
+
+/// T74, T75: however many sweep at once, and however long nobody did.
+pub async fn every_expiry_is_told_exactly_once<H: Harness>(harness: &H) {
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..5 {
+            waiting.push(sign_in(harness, &somebody(), short::<H>()).await);
+            waiting.push(begin(stranger(harness), key(), short::<H>()).await);
+        }
+        harness.advance(steps::<H>(3)).await;
+    }
+    harness.advance(steps::<H>(20)).await;
+    let stores = subjects(harness, 5);
+    let told = join_all(stores.iter().map(Subject::sweep)).await.concat();
+
+    let handles: Vec<_> = waiting.iter().map(Session::handle).collect();
+    let expected = waiting.iter().map(expected).collect();
+    assert_eq!(told_of(told, &handles), told_of(expected, &handles));
+    let again = subject(harness).sweep().await;
+    assert_eq!(told_of(again, &handles), []);
+}
+
+/// S-036, S-037: what a person reads must be why.
+pub async fn idle_and_absolute_timeout_are_told_apart<H: Harness>(harness: &H) {
+    let user = somebody();
+    let idle = sign_in(harness, &user, short::<H>()).await;
+    let mut absolute = sign_in(harness, &user, short::<H>()).await;
+    for _ in 0..3 {
+        harness.advance(steps::<H>(3)).await;
+        absolute.stored.timing = absolute.who.touch(absolute.key).await;
+    }
+    harness.advance(steps::<H>(2)).await;
+    let handles = [idle.handle(), absolute.handle()];
+    let told = told_of(subject(harness).sweep().await, &handles);
+    let expected = told_of(vec![expected(&idle), expected(&absolute)], &handles);
+    assert_eq!(told, expected);
+    let reasons: Vec<_> = expected.iter().map(|one| one.what).collect();
+    for reason in [EndReason::IdleTimeout, EndReason::AbsoluteTimeout] {
+        assert!(reasons.contains(&Expiry::Session(reason)));
+    }
+}
+
+/// T75: whoever comes back to a session that ran out is the first to know, and the audit knows by that.
+pub async fn a_load_tells_of_an_expiry_and_remembers_it<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    for (who, key) in [
+        (arriving(harness, &user), key_of(&user)),
+        (stranger(harness), key()),
+    ] {
+        let session = begin(who, key, short::<H>()).await;
+        harness.advance(short::<H>().idle + H::TOLERANCE * 2).await;
+        let expected = expected(&session);
+        let first = store.load(session.key).await;
+        assert_eq!(first, Loaded::Expired(expected.clone()));
+        let end = Loaded::Ended(EndReason::IdleTimeout, session.handle());
+        for _ in 0..2 {
+            assert_eq!(store.load(session.key).await, end);
+            let again = store.sweep().await;
+            assert_eq!(told_of(again, &[expected.handle]), []);
+        }
+    }
+}
+
+/// What was told by a sweep is told by no load; a user's session still knows why it ended.
+pub async fn an_expiry_that_was_swept_is_not_told_by_a_load<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let session = sign_in(harness, &somebody(), short::<H>()).await;
+    let nobodys = begin(stranger(harness), key(), short::<H>()).await;
+    harness.advance(short::<H>().idle + H::TOLERANCE * 2).await;
+    store.sweep().await;
+    let end = Loaded::Ended(EndReason::IdleTimeout, session.handle());
+    assert_eq!(store.load(session.key).await, end);
+    session
+        .who
+        .assert_dead(session.key, session.stored.revision, &end)
+        .await;
+    let found = store.load(nobodys.key).await;
+    let end = Loaded::Ended(EndReason::IdleTimeout, nobodys.handle());
+    assert!(found == Loaded::Absent || found == end, "{found:?}");
+}
+
+/// Rule: one change, one event.
+pub async fn what_ended_otherwise_is_never_told_as_expired<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let ended = sign_in(harness, &somebody(), short::<H>()).await;
+    let answer = ended.who.end(ended.key, EndReason::SignedOut).await;
+    assert_eq!(answer, Ended::Done);
+
+    let displaced = sign_in(harness, &user, short::<H>()).await;
+    arriving(harness, &user)
+        .sign_in_within(at_most(1, Excess::Displace))
+        .await;
+
+    let mut revoked = sign_in(harness, &somebody(), short::<H>()).await;
+    revoked.move_on(KEEP).await;
+    let whose = revoked.who.1.user().cloned().expect("it is somebody's");
+    let reason = EndReason::RevokedByUser;
+    assert_eq!(
+        store.revoke(&whose, Which::All, reason).await,
+        [revoked.handle()]
+    );
+
+    let mut restarted = sign_in(harness, &somebody(), short::<H>()).await;
+    restarted.move_on(Deadline::Restart(LONG)).await;
+
+    harness.advance(steps::<H>(12)).await;
+    let handles = [&ended, &displaced, &revoked, &restarted].map(Session::handle);
+    assert_eq!(told_of(store.sweep().await, &handles), []);
+    store.live(restarted.key).await;
+}
+
+/// Under whatever keys it lived: they are one session.
+pub async fn a_session_that_moved_is_told_once<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let mut sessions = [
+        sign_in(harness, &somebody(), short::<H>()).await,
+        begin(stranger(harness), key(), short::<H>()).await,
+    ];
+    for session in &mut sessions {
+        session.move_on(KEEP).await;
+        session.move_on(Deadline::Restart(short::<H>())).await;
+        session.move_on(KEEP).await;
+    }
+    harness.advance(steps::<H>(12)).await;
+    let handles = sessions.each_ref().map(Session::handle);
+    let expected = sessions.iter().map(expected).collect();
+    assert_eq!(
+        told_of(store.sweep().await, &handles),
+        told_of(expected, &handles)
+    );
+}
+
+/// Not even to who looks at the very moment at which it would have ended.
+pub async fn a_session_that_was_active_meanwhile_is_not_told<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let limits = Limits {
+        idle: steps::<H>(4),
+        absolute: steps::<H>(100),
+    };
+    let mut touched = sign_in(harness, &somebody(), limits).await;
+    let mut written = begin(stranger(harness), key(), limits).await;
+    for _ in 0..3 {
+        harness.advance(steps::<H>(3)).await;
+        touched.stored.timing = touched.who.touch(touched.key).await;
+        let Session { who, key, stored } = &mut written;
+        *stored = who
+            .commit(*key, stored.revision, "", Activity::Active)
+            .await;
+        let handles = [&touched, &written].map(Session::handle);
+        assert_eq!(told_of(store.sweep().await, &handles), []);
+    }
+    harness.advance(steps::<H>(5)).await;
+    let handles = [&touched, &written].map(Session::handle);
+    let expected = [&touched, &written].map(expected).into();
+    assert_eq!(
+        told_of(store.sweep().await, &handles),
+        told_of(expected, &handles)
+    );
+}
+
+/// A write by which a session is elevated for two steps.
+fn elevating<H: Harness>(who: &Subject<H::Store>) -> Write {
+    Write {
+        elevated_until: Some(who.0.now().after(steps::<H>(2))),
+        ..who.write("elevated")
+    }
+}
+
+/// Makes a session that is elevated for two steps.
+async fn elevated<H: Harness>(
+    harness: &H,
+    key: SessionKey,
+    who: Subject<H::Store>,
+    limits: Limits,
+) -> (Session<H::Store>, Write) {
+    let session = begin(who, key, limits).await;
+    let (write, new) = (elevating::<H>(&session.who), key_in(key.bucket()));
+    let old = session.who.old(key, session.stored.revision);
+    session
+        .who
+        .replace_with(old, new, write.clone(), KEEP, None)
+        .await;
+    let stored = subject(harness).live(new).await;
+    let session = Session {
+        who: session.who,
+        key: new,
+        stored,
+    };
+    (session, write)
+}
+
+/// S-055: while the session lives on, whatever is written to it.
+pub async fn the_end_of_an_elevation_is_told_once<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let who = arriving(harness, &user);
+    let (session, write) = elevated(harness, key_of(&user), who, LONG).await;
+    let handles = [session.handle()];
+    let Session { who, key, stored } = &session;
+    who.commit(*key, stored.revision, "", Activity::Active)
+        .await;
+    harness.advance(steps::<H>(1)).await;
+    assert_eq!(told_of(store.sweep().await, &handles), []);
+    harness.advance(steps::<H>(2)).await;
+
+    let stores = subjects(harness, 4);
+    let told = join_all(stores.iter().map(Subject::sweep)).await.concat();
+    assert_eq!(told_of(told, &handles), [elevation(&session, &write)]);
+    let live = store.live(*key).await;
+    who.commit(*key, live.revision, "", Activity::Active).await;
+    assert_eq!(told_of(store.sweep().await, &handles), []);
+}
+
+/// One that is made elevated, too.
+pub async fn an_elevation_from_the_beginning_is_told_when_it_ends<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let (who, key) = (arriving(harness, &user), key_of(&user));
+    let write = elevating::<H>(&who);
+    who.create_with(key, write.clone(), LONG, None).await;
+    let stored = store.live(key).await;
+    let session = Session { who, key, stored };
+    harness.advance(steps::<H>(3)).await;
+    let told = told_of(store.sweep().await, &[session.handle()]);
+    assert_eq!(told, [elevation(&session, &write)]);
+}
+
+/// Dropped with a new identifier, or gone with its session: that was told then.
+pub async fn an_elevation_that_ended_before_its_time_is_not_told<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let [first, second, third] = [somebody(), somebody(), somebody()];
+
+    let who = arriving(harness, &first);
+    let (mut dropped, _) = elevated(harness, key_of(&first), who, LONG).await;
+    dropped.move_on(KEEP).await;
+
+    let who = arriving(harness, &second);
+    let (ended, _) = elevated(harness, key_of(&second), who, LONG).await;
+    let answer = ended.who.end(ended.key, EndReason::SignedOut).await;
+    assert_eq!(answer, Ended::Done);
+
+    let who = arriving(harness, &third);
+    let (revoked, _) = elevated(harness, key_of(&third), who, LONG).await;
+    let reason = EndReason::RevokedByUser;
+    let which = Which::One(revoked.handle());
+    assert_eq!(
+        store.revoke(&third, which, reason).await,
+        [revoked.handle()]
+    );
+
+    harness.advance(steps::<H>(3)).await;
+    let handles = [&dropped, &ended, &revoked].map(Session::handle);
+    assert_eq!(told_of(store.sweep().await, &handles), []);
+}
+
+/// A session that ran out first took it along.
+pub async fn of_a_session_that_ran_out_no_elevation_is_told<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let limits = Limits {
+        idle: steps::<H>(1),
+        absolute: steps::<H>(30),
+    };
+    let who = arriving(harness, &user);
+    let (session, _) = elevated(harness, key_of(&user), who, limits).await;
+    harness.advance(steps::<H>(4)).await;
+    let told = told_of(store.sweep().await, &[session.handle()]);
+    assert_eq!(told, [expected(&session)]);
+}
+
+/// A further elevation takes the place of the one before.
+pub async fn an_elevation_that_was_prolonged_is_told_at_its_new_end<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let who = arriving(harness, &user);
+    let (mut session, _) = elevated(harness, key_of(&user), who, LONG).await;
+    harness.advance(steps::<H>(1)).await;
+    let (write, new) = (elevating::<H>(&session.who), key_of(&user));
+    let old = session.who.old(session.key, session.stored.revision);
+    session
+        .who
+        .replace_with(old, new, write.clone(), KEEP, None)
+        .await;
+    session.key = new;
+    harness.advance(steps::<H>(3)).await;
+    let told = told_of(store.sweep().await, &[session.handle()]);
+    assert_eq!(told, [elevation(&session, &write)]);
+}

@@ -1,6 +1,6 @@
 //! Where the server is, read from a URL.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use crate::ConnectError;
 
@@ -52,9 +52,24 @@ impl Address {
         &self.plain_url
     }
 
-    #[cfg(feature = "tls")]
     pub(crate) fn tls(&self) -> bool {
-        self.tls
+        #[cfg(feature = "tls")]
+        let tls = self.tls;
+        // Else it would have been refused.
+        #[cfg(not(feature = "tls"))]
+        let tls = false;
+        tls
+    }
+
+    /// Whether it names this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let host = match self.shown.strip_prefix('[') {
+            Some(bracketed) => bracketed.split(']').next(),
+            None => self.shown.split(':').next(),
+        };
+        let host = host.unwrap_or_default();
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 
@@ -103,6 +118,24 @@ mod tests {
         ] {
             let error = Address::parse(url).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_loopback_address_is_this_machine() {
+        for (url, local) in [
+            ("redis://localhost", true),
+            ("redis://app:secret@LOCALHOST:6380/1", true),
+            ("redis://127.0.0.1:6379", true),
+            ("redis://127.1.2.3", true),
+            ("redis://[::1]:6379", true),
+            ("redis://db.internal", false),
+            ("redis://localhost.example.com", false),
+            ("redis://localhost@db.internal", false),
+            ("redis://10.0.0.1", false),
+            ("redis://[2001:db8::1]:6379", false),
+        ] {
+            assert_eq!(Address::parse(url).unwrap().is_local(), local, "{url}");
         }
     }
 

@@ -52,14 +52,7 @@ impl Connection {
         };
         match opened {
             Ok((sent, server_ms)) => Ok((connection, sent, server_ms)),
-            Err(error) => {
-                let (address, reason) = (settings.address.to_string(), failure::shown(&error));
-                Err(if failure::is_refusal(&error) {
-                    ConnectError::Refused { address, reason }
-                } else {
-                    ConnectError::Unreachable { address, reason }
-                })
-            }
+            Err(error) => Err(failure::connect_error(&settings.address, &error)),
         }
     }
 

@@ -6,6 +6,7 @@ use fred::prelude::{Error, ErrorKind};
 use portcullis_core::store::{StoreError, StoreErrorKind as Kind};
 
 use super::codes::{CODES, Code};
+use crate::{ConnectError, address::Address};
 
 /// The code of the server's error; nothing if it is not the server that raised it.
 ///
@@ -40,7 +41,7 @@ pub(super) fn is_outage(error: &Error) -> bool {
 }
 
 /// Whether user, password or rights were refused.
-pub(super) fn is_refusal(error: &Error) -> bool {
+fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Auth)
         || ["NOAUTH", "WRONGPASS", "NOPERM"]
             .iter()
@@ -54,7 +55,19 @@ pub(super) fn shown(error: &Error) -> String {
             word: "ERR" | "WRONGTYPE",
             ..
         }) => "Redis answered with an error".to_owned(),
-        _ => error.to_string(),
+        // In the server's own words; the library's name for the kind of error says less.
+        Some(_) => error.details().to_owned(),
+        None => error.to_string(),
+    }
+}
+
+/// What it means to somebody who wanted to connect.
+pub(super) fn connect_error(address: &Address, error: &Error) -> ConnectError {
+    let (address, reason) = (address.to_string(), shown(error));
+    if is_refusal(error) {
+        ConnectError::Refused { address, reason }
+    } else {
+        ConnectError::Unreachable { address, reason }
     }
 }
 
@@ -85,6 +98,14 @@ pub(super) fn known_down() -> StoreError {
         Kind::Unavailable,
         "Redis does not answer; the connection is restored without further action once it does",
     )
+}
+
+pub(super) fn not_connected(error: ConnectError) -> StoreError {
+    StoreError::new(
+        Kind::Unavailable,
+        "Redis takes no second connection, which confirmation by replicas needs; try again",
+    )
+    .with_source(error)
 }
 
 pub(super) fn unexpected_reply() -> StoreError {

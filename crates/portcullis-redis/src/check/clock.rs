@@ -1,0 +1,175 @@
+//! The server's clock, by which sessions end.
+
+use std::time::Duration;
+
+use super::{Facts, Sample, Told, Withheld, finding::Ruling};
+
+/// How far the two clocks may be apart before it is worth a word.
+const APART: Duration = Duration::from_secs(1);
+const FAR_APART: Duration = Duration::from_secs(60);
+/// Over a span that is longer than this, a clock that runs has moved.
+const MOVES: Duration = Duration::from_millis(20);
+
+pub(super) fn clock(facts: &Facts) -> Told<Ruling> {
+    let samples = &facts.samples;
+    let best = samples.iter().min_by_key(|sample| sample.round_trip);
+    let best = best.ok_or(Withheld::Missing)?;
+    if let Some(ruling) = unsteady(samples) {
+        return Ok(ruling);
+    }
+    let (ahead, doubt) = ahead(best);
+    let apart = Duration::from_millis(ahead.unsigned_abs());
+    let says = format!(
+        "its clock is {} {} this machine's",
+        length(apart),
+        if ahead < 0 { "behind" } else { "ahead of" },
+    );
+    const MEND: &str =
+        "let a time service (chrony, systemd-timesyncd) set the clocks of both machines";
+    Ok(if apart <= APART + doubt {
+        Ruling::fine(format!("{says}, give or take {}", length(doubt)))
+    } else if apart <= FAR_APART {
+        Ruling::warning(
+            format!("{says}: sessions end by the server's clock, so times in logs do not match"),
+            MEND,
+        )
+    } else {
+        Ruling::warning(
+            format!(
+                "{says}: sessions end by the server's clock, so times in logs, and those that people are shown, are wrong by that much; when the clock is set right, sessions end early or late by it"
+            ),
+            MEND,
+        )
+    })
+}
+
+/// Goes back, or does not go on. Deadlines mean nothing by such a clock.
+fn unsteady(samples: &[Sample]) -> Option<Ruling> {
+    let times = || samples.iter().map(|sample| sample.server_ms);
+    let back = times().zip(times().skip(1)).map(|(one, next)| one - next);
+    let back = back.max().unwrap_or(0);
+    if back > 0 {
+        return Some(Ruling::broken(
+            format!(
+                "its clock went back by {back} ms while it was watched: sessions live longer than they should"
+            ),
+            "let a time service slew its clock instead of setting it, and look for what else sets it",
+        ));
+    }
+    let (first, last) = (samples.first()?, samples.last()?);
+    let span = i64::try_from(MOVES.as_millis()).unwrap_or(i64::MAX);
+    (last.sent_ms - first.sent_ms > span && last.server_ms == first.server_ms).then(|| {
+        Ruling::broken(
+            "its clock stands still: no session ends by it",
+            "restart the server, and look at the clock of its machine",
+        )
+    })
+}
+
+/// By how many ms the server's clock is ahead, and how wrong that may be: it was read at some moment between
+/// the sending and the receiving.
+fn ahead(sample: &Sample) -> (i64, Duration) {
+    let half = sample.round_trip / 2;
+    let read_ms = sample.sent_ms + i64::try_from(half.as_millis()).unwrap_or(i64::MAX / 2);
+    (
+        sample.server_ms - read_ms,
+        half.max(Duration::from_millis(1)),
+    )
+}
+
+fn length(length: Duration) -> String {
+    if length < APART {
+        format!("{} ms", length.as_millis())
+    } else {
+        format!("{:.1} s", length.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Finding, Subject, Verdict, facts::healthy},
+        *,
+    };
+
+    fn found(samples: Vec<Sample>) -> Finding {
+        let facts = Facts {
+            samples,
+            ..healthy()
+        };
+        clock(&facts)
+            .unwrap_or_else(|_| panic!("not told"))
+            .about(Subject::Clock)
+    }
+
+    /// A server this far ahead.
+    fn ahead_by(ms: i64) -> Finding {
+        let mut samples = healthy().samples;
+        for sample in &mut samples {
+            sample.server_ms += ms;
+        }
+        found(samples)
+    }
+
+    #[test]
+    fn a_clock_that_agrees_to_a_second_is_fine_and_one_that_does_not_is_a_warning() {
+        for (ms, verdict, says) in [
+            (0, Verdict::Fine, "0 ms ahead of"),
+            (-900, Verdict::Fine, "900 ms behind"),
+            (5_200, Verdict::Warning, "5.2 s ahead of"),
+            (-5_200, Verdict::Warning, "5.2 s behind"),
+            (-3_600_000, Verdict::Warning, "3600.0 s behind"),
+        ] {
+            let finding = ahead_by(ms);
+            assert_eq!(finding.verdict, verdict, "{finding:?}");
+            assert!(finding.says.contains(says), "{finding:?}");
+        }
+        assert_ne!(ahead_by(5_000).says, ahead_by(61_000).says);
+    }
+
+    #[test]
+    fn the_fastest_answer_tells_best() {
+        let mut samples = healthy().samples;
+        samples[3].round_trip = Duration::from_secs(3);
+        samples[7].round_trip = Duration::from_micros(100);
+        samples[7].server_ms = samples[7].sent_ms;
+        let finding = found(samples);
+        assert_eq!(finding.verdict, Verdict::Fine);
+        assert!(finding.says.ends_with("take 1 ms"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_difference_that_a_slow_answer_explains_is_none() {
+        let slow = Sample {
+            sent_ms: 0,
+            round_trip: Duration::from_secs(2),
+            server_ms: 2_900,
+        };
+        assert_eq!(found(vec![slow]).verdict, Verdict::Fine);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_or_stands_still_is_broken() {
+        let mut samples = healthy().samples;
+        samples[9].server_ms -= 15;
+        let back = found(samples);
+        assert_eq!(back.verdict, Verdict::Broken);
+        assert!(back.says.contains("went back by 5 ms"), "{back:?}");
+        let mut samples = healthy().samples;
+        for sample in &mut samples {
+            sample.server_ms = 5;
+        }
+        let still = found(samples);
+        assert_eq!(still.verdict, Verdict::Broken);
+        assert!(still.says.contains("stands still"), "{still:?}");
+    }
+
+    #[test]
+    fn without_an_answer_nothing_is_known() {
+        let facts = Facts {
+            samples: Vec::new(),
+            ..healthy()
+        };
+        assert_eq!(clock(&facts).err(), Some(Withheld::Missing));
+    }
+}

@@ -1,0 +1,225 @@
+//! How full the memory is, and what happens when it is.
+
+use super::{Facts, Told, finding::Ruling};
+
+/// From here on it is worth a warning, in percent.
+const FULL: u128 = 90;
+
+pub(super) fn eviction(facts: &Facts) -> Told<Ruling> {
+    let info = facts.info()?;
+    let policy = facts.value("maxmemory_policy")?;
+    if facts.value("maxmemory")? == "0" {
+        return Ok(Ruling::fine(format!(
+            "maxmemory-policy is {policy}, but without maxmemory nothing is evicted"
+        )));
+    }
+    let evicted = info.number("evicted_keys").unwrap_or(0);
+    let figure = format!("evicted keys so far: {evicted}");
+    const MEND: &str = "CONFIG SET maxmemory-policy noeviction, then CONFIG REWRITE";
+    Ok(match info.unsafe_policy() {
+        Some(_) if facts.unsafe_eviction => Ruling::warning(
+            format!(
+                "maxmemory-policy is {policy}, as allow_unsafe_eviction() allows: sessions and their ends can get lost ({figure})"
+            ),
+            MEND,
+        ),
+        Some(_) => Ruling::broken(
+            format!(
+                "maxmemory-policy is {policy}: sessions and their ends can get lost ({figure})"
+            ),
+            format!("{MEND}; or give sessions a server of their own"),
+        ),
+        None if policy.starts_with("volatile") => Ruling::warning(
+            format!(
+                "maxmemory-policy is {policy}: when memory is full, people are signed out early ({figure})"
+            ),
+            MEND,
+        ),
+        None => Ruling::fine(format!("maxmemory-policy is {policy}: nothing is evicted")),
+    })
+}
+
+pub(super) fn memory(facts: &Facts) -> Told<Ruling> {
+    let used = facts.number("used_memory")?;
+    let limit = facts.number("maxmemory")?;
+    if limit == 0 {
+        return Ok(unlimited(used, facts.number("total_system_memory").ok()));
+    }
+    // What the server itself does not count when it decides whether memory is full.
+    let counted = used.saturating_sub(facts.number("mem_not_counted_for_evict").unwrap_or(0));
+    let says = format!(
+        "{} used, {}",
+        size(used),
+        share(counted, limit, "maxmemory")
+    );
+    let evicts = facts.value("maxmemory_policy") != Ok("noeviction");
+    Ok(if counted >= limit && !evicts {
+        Ruling::broken(
+            format!("{says}: no session can be created or changed"),
+            "raise it: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
+        )
+    } else if nearly_full(counted, limit) {
+        Ruling::warning(
+            says,
+            "raise it before it is full: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
+        )
+    } else {
+        Ruling::fine(says)
+    })
+}
+
+fn unlimited(used: u64, machine: Option<u64>) -> Ruling {
+    let says = format!("{} used, without a limit (maxmemory is 0)", size(used));
+    match machine.filter(|machine| *machine > 0) {
+        Some(machine) => {
+            let says = format!("{says}, {}", share(used, machine, "the machine's memory"));
+            if nearly_full(used, machine) {
+                Ruling::warning(
+                    format!("{says}: when that is used up, the system ends the server"),
+                    "give the machine more memory, or set a limit: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
+                )
+            } else {
+                Ruling::fine(says)
+            }
+        }
+        None => Ruling::fine(says),
+    }
+}
+
+fn nearly_full(part: u64, whole: u64) -> bool {
+    u128::from(part) * 100 > u128::from(whole) * FULL
+}
+
+fn percent(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100).checked_div(whole).unwrap_or(100)
+}
+
+fn share(part: u64, whole: u64, name: &str) -> String {
+    format!("{} % of {name}, {}", percent(part, whole), size(whole))
+}
+
+/// Bytes, as people read them.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => {
+            let tenths = bytes.saturating_mul(10) / unit;
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        *,
+    };
+
+    fn evicting(policy: &str, maxmemory: &str) -> Facts {
+        healthy().with(&[
+            ("maxmemory_policy", policy),
+            ("maxmemory", maxmemory),
+            ("evicted_keys", "42"),
+        ])
+    }
+
+    fn found(judge: fn(&Facts) -> Told<Ruling>, facts: &Facts) -> Finding {
+        judge(facts)
+            .unwrap_or_else(|_| panic!("not told"))
+            .about(Subject::Memory)
+    }
+
+    #[test]
+    fn a_policy_is_judged_by_what_it_throws_away_and_only_where_memory_is_bounded() {
+        for (policy, maxmemory, verdict) in [
+            ("noeviction", "100", Verdict::Fine),
+            ("noeviction", "0", Verdict::Fine),
+            ("volatile-ttl", "100", Verdict::Warning),
+            ("volatile-lru", "0", Verdict::Fine),
+            ("allkeys-lru", "100", Verdict::Broken),
+            ("allkeys-random", "0", Verdict::Fine),
+        ] {
+            let finding = found(eviction, &evicting(policy, maxmemory));
+            assert_eq!(finding.verdict, verdict, "{finding:?}");
+            assert!(finding.says.contains(policy), "{finding:?}");
+            if verdict != Verdict::Fine {
+                assert!(finding.says.contains("42"), "{finding:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn eviction_that_the_application_allows_is_a_warning() {
+        let facts = Facts {
+            unsafe_eviction: true,
+            ..evicting("allkeys-lru", "100")
+        };
+        assert_eq!(found(eviction, &facts).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn memory_is_warned_of_before_it_is_full_and_broken_when_it_is() {
+        let verdict = |used: &str, policy: &str| {
+            found(
+                memory,
+                &evicting(policy, "1000").with(&[("used_memory", used)]),
+            )
+            .verdict
+        };
+        assert_eq!(verdict("900", "noeviction"), Verdict::Fine);
+        assert_eq!(verdict("901", "noeviction"), Verdict::Warning);
+        assert_eq!(verdict("1000", "noeviction"), Verdict::Broken);
+        // Something else is thrown away instead: that is told of by the policy.
+        assert_eq!(verdict("1000", "volatile-ttl"), Verdict::Warning);
+    }
+
+    #[test]
+    fn memory_that_the_server_does_not_count_is_not_counted() {
+        let facts = healthy().with(&[
+            ("maxmemory", "1000"),
+            ("used_memory", "1100"),
+            ("mem_not_counted_for_evict", "600"),
+        ]);
+        let finding = found(memory, &facts);
+        assert_eq!(finding.verdict, Verdict::Fine);
+        assert_eq!(finding.says, "1.0 KiB used, 50 % of maxmemory, 1000 B");
+    }
+
+    #[test]
+    fn without_a_limit_it_is_the_machine_that_counts() {
+        let with = |used: &str| {
+            healthy().with(&[
+                ("maxmemory", "0"),
+                ("used_memory", used),
+                ("total_system_memory", "1000"),
+            ])
+        };
+        assert_eq!(found(memory, &with("900")).verdict, Verdict::Fine);
+        assert_eq!(found(memory, &with("901")).verdict, Verdict::Warning);
+        let silent = with("910").without(&["total_system_memory"]);
+        assert_eq!(found(memory, &silent).verdict, Verdict::Fine);
+    }
+
+    #[test]
+    fn what_is_not_told_is_not_made_up() {
+        let facts = healthy().without(&["maxmemory_policy", "used_memory"]);
+        assert_eq!(eviction(&facts).err(), Some(Withheld::Missing));
+        assert_eq!(memory(&facts).err(), Some(Withheld::Missing));
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_people_would_choose() {
+        for (bytes, told) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (50 << 20, "50.0 MiB"),
+            (25_276_502_016, "23.5 GiB"),
+            (u64::MAX, "1717986918.3 GiB"),
+        ] {
+            assert_eq!(size(bytes), told);
+        }
+    }
+}

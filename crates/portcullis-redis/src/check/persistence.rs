@@ -1,0 +1,199 @@
+//! What a restart or a crash leaves of sessions and of their ends.
+
+use super::{Facts, Told, finding::Ruling};
+use crate::info::Info;
+
+/// Changed while it runs: a file that says so does not bring along what is only in a snapshot.
+const APPEND: &str = "CONFIG SET appendonly yes, then CONFIG REWRITE";
+
+pub(super) fn persistence(facts: &Facts) -> Told<Ruling> {
+    let info = facts.info()?;
+    let appends = facts.value("aof_enabled")? == "1";
+    if info.is("loading", "1") {
+        return Ok(Ruling::broken(
+            "it is still loading its data, and answers nothing else before that is done",
+            "wait, then check again",
+        ));
+    }
+    if let Some(failed) = failed(info, appends, facts) {
+        return Ok(failed);
+    }
+    Ok(if appends {
+        appending(facts)
+    } else {
+        snapshots(info, facts)
+    })
+}
+
+/// What was to be written could not be.
+fn failed(info: Info<'_>, appends: bool, facts: &Facts) -> Option<Ruling> {
+    const LOOK: &str = "look at its log, its disk and the rights to its directory";
+    let error = |name| info.get(name).is_some_and(|status| status != "ok");
+    if appends && error("aof_last_write_status") {
+        return Some(Ruling::broken(
+            "its append-only file cannot be written, so it takes no writes",
+            LOOK,
+        ));
+    }
+    // Where it takes no snapshots by itself, one that failed was asked for, and stops nothing.
+    if error("rdb_last_bgsave_status") && facts.config("save") != Ok("") {
+        return Some(if facts.config("stop-writes-on-bgsave-error") == Ok("no") {
+            Ruling::warning(
+                "its last snapshot failed; it takes writes all the same (stop-writes-on-bgsave-error no)",
+                LOOK,
+            )
+        } else {
+            Ruling::broken(
+                "its last snapshot failed, so it takes no writes (stop-writes-on-bgsave-error)",
+                LOOK,
+            )
+        });
+    }
+    if appends && error("aof_last_bgrewrite_status") {
+        return Some(Ruling::warning(
+            "its append-only file could not be rewritten and grows until the disk is full",
+            LOOK,
+        ));
+    }
+    None
+}
+
+fn appending(facts: &Facts) -> Ruling {
+    match facts.config("appendfsync") {
+        Ok("always") => {
+            Ruling::fine("append-only file, written to disk with every change (appendfsync always)")
+        }
+        Ok("everysec") => Ruling::fine(
+            "append-only file, written to disk every second (appendfsync everysec): a crash of the machine undoes at most about the last second, ends of sessions too",
+        ),
+        Ok(other) => Ruling::warning(
+            format!(
+                "append-only file, written to disk when the system likes (appendfsync {other}): a crash of the machine can undo half a minute, and sessions that ended in it come back"
+            ),
+            "CONFIG SET appendfsync everysec, then CONFIG REWRITE",
+        ),
+        Err(withheld) => Ruling::withheld(
+            "append-only file, but how often it is written to disk cannot be told",
+            withheld,
+            facts,
+        ),
+    }
+}
+
+/// Without an append-only file.
+fn snapshots(info: Info<'_>, facts: &Facts) -> Ruling {
+    let unsaved = match info.number("rdb_changes_since_last_save") {
+        Some(changes) => format!("changes since the last one: {changes}"),
+        None => "how many changes are in none is not told".to_owned(),
+    };
+    let undone =
+        "a crash undoes what changed since, so sessions that ended come back until their deadlines";
+    match facts.config("save") {
+        Ok("") => Ruling::warning(
+            "nothing is kept on disk: a restart signs everybody out, and nothing comes back",
+            format!("if that is not what you want: {APPEND}"),
+        ),
+        Ok(when) => Ruling::warning(
+            format!("snapshots only (save {when}; {unsaved}): {undone}"),
+            APPEND,
+        ),
+        Err(_) => Ruling::warning(
+            format!(
+                "no append-only file. If it takes no snapshots, a restart signs everybody out; if it does ({unsaved}), {undone}"
+            ),
+            APPEND,
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        *,
+    };
+
+    fn found(facts: &Facts) -> Finding {
+        persistence(facts)
+            .unwrap_or_else(|_| panic!("not told"))
+            .about(Subject::Persistence)
+    }
+
+    fn not_appending() -> Facts {
+        healthy().with(&[("aof_enabled", "0")])
+    }
+
+    const FORBIDDEN: Told<&str> = Err(Withheld::Forbidden("+config|get"));
+
+    #[test]
+    fn an_append_only_file_is_judged_by_how_often_it_is_written() {
+        for (fsync, verdict) in [
+            ("always", Verdict::Fine),
+            ("everysec", Verdict::Fine),
+            ("no", Verdict::Warning),
+        ] {
+            let finding = found(&healthy().set("appendfsync", Ok(fsync)));
+            assert_eq!(finding.verdict, verdict, "{finding:?}");
+            assert!(finding.says.contains(fsync), "{finding:?}");
+        }
+        let finding = found(&healthy().set("appendfsync", FORBIDDEN));
+        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert!(finding.says.starts_with("append-only file"), "{finding:?}");
+        assert!(
+            finding
+                .mend
+                .unwrap()
+                .ends_with("ACL SETUSER app +config|get")
+        );
+    }
+
+    #[test]
+    fn without_one_ends_can_be_undone_and_without_anything_everybody_is_signed_out() {
+        let none = found(&not_appending());
+        assert_eq!(none.verdict, Verdict::Warning);
+        assert!(none.says.contains("signs everybody out"), "{none:?}");
+        let snapshots = found(&not_appending().set("save", Ok("3600 1")));
+        assert_eq!(snapshots.verdict, Verdict::Warning);
+        assert!(snapshots.says.contains("save 3600 1"), "{snapshots:?}");
+        assert!(snapshots.says.contains("one: 12"), "{snapshots:?}");
+        assert!(snapshots.says.contains("come back"), "{snapshots:?}");
+    }
+
+    #[test]
+    fn it_is_a_warning_whichever_it_is_that_the_server_does_not_tell() {
+        let finding = found(&not_appending().set("save", FORBIDDEN));
+        assert_eq!(finding.verdict, Verdict::Warning);
+        assert!(finding.says.contains("signs everybody out"), "{finding:?}");
+        assert!(finding.says.contains("come back"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_snapshot_that_failed_is_broken_where_it_stops_writes() {
+        let failed = || healthy().with(&[("rdb_last_bgsave_status", "err")]);
+        let scheduled = || failed().set("save", Ok("60 1"));
+        assert_eq!(found(&scheduled()).verdict, Verdict::Broken);
+        let ignored = scheduled().set("stop-writes-on-bgsave-error", Ok("no"));
+        assert_eq!(found(&ignored).verdict, Verdict::Warning);
+        assert_eq!(found(&failed()).verdict, Verdict::Fine);
+        let unknown = failed()
+            .set("save", FORBIDDEN)
+            .set("stop-writes-on-bgsave-error", FORBIDDEN);
+        assert_eq!(found(&unknown).verdict, Verdict::Broken);
+    }
+
+    #[test]
+    fn an_append_only_file_that_cannot_be_written_is_broken_if_there_is_one() {
+        let failed = [("aof_last_write_status", "err")];
+        assert_eq!(found(&healthy().with(&failed)).verdict, Verdict::Broken);
+        let off = not_appending().with(&failed);
+        assert_eq!(found(&off).verdict, Verdict::Warning);
+        let grows = healthy().with(&[("aof_last_bgrewrite_status", "err")]);
+        assert_eq!(found(&grows).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn a_server_that_is_still_loading_is_broken() {
+        let loading = healthy().with(&[("loading", "1")]);
+        assert_eq!(found(&loading).verdict, Verdict::Broken);
+    }
+}

@@ -1,0 +1,217 @@
+//! What a failover leaves of sessions and of their ends.
+
+use super::{Facts, Told, finding::Ruling, memory::size, server::primary};
+use crate::info::Info;
+
+/// A replica that was not heard of for longer is not kept up with. Also what Redis takes unless told.
+const LATE: u64 = 10;
+
+pub(super) fn replication(facts: &Facts) -> Told<Ruling> {
+    let info = facts.info()?;
+    if facts.value("role")? != "master" {
+        return Ok(Ruling::unknown(
+            "this is a replica, and what it may lack is known to its primary alone",
+            format!("check the primary{}", primary(facts)),
+        ));
+    }
+    let count = facts.number("connected_slaves")?;
+    // Told only where writes depend on it.
+    let good = info.number("min_slaves_good_slaves");
+    let least = match (good, facts.config("min-replicas-to-write")) {
+        (Some(_), Ok(least)) => least.parse().unwrap_or(1),
+        (Some(_), Err(_)) => 1,
+        (None, _) => 0,
+    };
+    if let Some(good) = good.filter(|good| *good < least) {
+        return Ok(Ruling::broken(
+            format!(
+                "it takes no writes: replicas that keep up: {good}, min-replicas-to-write: {least}"
+            ),
+            "bring the replicas back (INFO replication shows their lag), or lower min-replicas-to-write",
+        ));
+    }
+    if let Some(copies) = facts.copies.filter(|copies| count < u64::from(*copies)) {
+        return Ok(Ruling::warning(
+            format!(
+                "replicas: {count}, but confirm_by_replicas is {copies}: no revocation is confirmed"
+            ),
+            "bring the replicas back (INFO replication shows them), or lower confirm_by_replicas",
+        ));
+    }
+    if count == 0 {
+        return Ok(Ruling::fine(
+            "no replicas: this one server has everything, and nothing takes over from it",
+        ));
+    }
+    let (late, figures) = replicas(info, count);
+    Ok(if late {
+        Ruling::warning(
+            format!("{figures}: what a failover leaves is older than that"),
+            "find out what keeps the replica: its log, its disk, the network in between",
+        )
+    } else if let (0, Some(copies @ 1..)) = (least, facts.copies) {
+        Ruling::fine(format!(
+            "{figures}; writes wait for none of them, but a revocation tells whether {copies} have it"
+        ))
+    } else if least == 0 {
+        Ruling::warning(
+            format!(
+                "{figures}, but writes wait for none of them: a failover can bring ended sessions back"
+            ),
+            "CONFIG SET min-replicas-to-write 1, then CONFIG REWRITE; or have revocations confirmed, with confirm_by_replicas(1)",
+        )
+    } else {
+        let seconds = facts.config("min-replicas-max-lag").unwrap_or("10");
+        Ruling::fine(format!(
+            "{figures}; writes are refused with fewer than {least} that keep up, so a failover undoes no more than the last {seconds} s"
+        ))
+    })
+}
+
+/// Whether one of them does not keep up, and how far they are behind.
+fn replicas(info: Info<'_>, count: u64) -> (bool, String) {
+    let written = info.number("master_repl_offset").unwrap_or(0);
+    let (mut lag, mut behind, mut offline) = (0, 0, 0);
+    for number in 0..count {
+        let Some(line) = info.get(&format!("slave{number}")) else {
+            continue;
+        };
+        let value = |name: &str| {
+            let mut pairs = line.split(',').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+        };
+        let figure = |name| value(name).and_then(|value| value.parse().ok());
+        if value("state").is_some_and(|state| state != "online") {
+            offline += 1;
+            continue;
+        }
+        lag = lag.max(figure("lag").unwrap_or(0));
+        behind = behind.max(written.saturating_sub(figure("offset").unwrap_or(written)));
+    }
+    let mut says = format!(
+        "replicas: {count}, the furthest {lag} s and {} behind",
+        size(behind)
+    );
+    if offline > 0 {
+        says.push_str(&format!(", not in step yet: {offline}"));
+    }
+    (offline > 0 || lag > LATE, says)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        *,
+    };
+
+    fn found(facts: &Facts) -> Finding {
+        replication(facts)
+            .unwrap_or_else(|_| panic!("not told"))
+            .about(Subject::Replication)
+    }
+
+    #[test]
+    fn replicas_that_writes_depend_on_are_fine_and_how_far_they_are_behind_is_told() {
+        let finding = found(&healthy());
+        assert_eq!(finding.verdict, Verdict::Fine);
+        assert!(
+            finding
+                .says
+                .starts_with("replicas: 1, the furthest 0 s and 120 B behind; "),
+            "{finding:?}"
+        );
+        assert!(finding.says.ends_with("the last 10 s"), "{finding:?}");
+    }
+
+    #[test]
+    fn replicas_that_writes_do_not_depend_on_are_a_warning() {
+        let finding = found(&healthy().without(&["min_slaves_good_slaves"]));
+        assert_eq!(finding.verdict, Verdict::Warning);
+        let mend = finding.mend.unwrap();
+        assert!(mend.contains("min-replicas-to-write 1"), "{mend}");
+    }
+
+    #[test]
+    fn where_revocations_are_confirmed_writes_need_not_depend_on_replicas() {
+        let with_copies = |copies| {
+            let facts = healthy().without(&["min_slaves_good_slaves"]);
+            found(&Facts {
+                copies: Some(copies),
+                ..facts
+            })
+        };
+        let finding = with_copies(1);
+        assert_eq!(finding.verdict, Verdict::Fine, "{finding:?}");
+        assert!(finding.says.ends_with("whether 1 have it"), "{finding:?}");
+        let finding = with_copies(2);
+        assert_eq!(finding.verdict, Verdict::Warning, "{finding:?}");
+        assert!(finding.says.contains("is 2: no revocation"), "{finding:?}");
+        // That nobody is waited for is no confirmation.
+        assert_eq!(with_copies(0).verdict, Verdict::Warning);
+        let alone = Facts {
+            copies: Some(1),
+            ..healthy().with(&[("connected_slaves", "0")])
+        };
+        assert_eq!(found(&alone).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn whether_writes_depend_on_them_is_known_without_the_right_to_read_settings() {
+        let forbidden = || {
+            let withheld = Err(Withheld::Forbidden("+config|get"));
+            healthy()
+                .set("min-replicas-to-write", withheld)
+                .set("min-replicas-max-lag", withheld)
+        };
+        assert_eq!(found(&forbidden()).verdict, Verdict::Fine);
+        let none = forbidden().without(&["min_slaves_good_slaves"]);
+        assert_eq!(found(&none).verdict, Verdict::Warning);
+        let too_few = forbidden().with(&[("min_slaves_good_slaves", "0")]);
+        assert_eq!(found(&too_few).verdict, Verdict::Broken);
+    }
+
+    #[test]
+    fn too_few_replicas_to_write_are_broken_even_if_there_are_none() {
+        for count in ["0", "1"] {
+            let facts = healthy()
+                .with(&[
+                    ("connected_slaves", count),
+                    ("min_slaves_good_slaves", count),
+                ])
+                .set("min-replicas-to-write", Ok("2"));
+            let finding = found(&facts);
+            assert_eq!(finding.verdict, Verdict::Broken);
+            assert!(
+                finding.says.contains(&format!("up: {count}, ")),
+                "{finding:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_without_replicas_is_fine() {
+        let facts = healthy()
+            .with(&[("connected_slaves", "0")])
+            .without(&["min_slaves", "slave0"]);
+        assert_eq!(found(&facts).verdict, Verdict::Fine);
+    }
+
+    #[test]
+    fn a_replica_that_is_late_or_not_in_step_is_a_warning() {
+        let late = "ip=10.0.0.2,port=6379,state=online,offset=1000,lag=11";
+        let finding = found(&healthy().with(&[("slave0", late)]));
+        assert_eq!(finding.verdict, Verdict::Warning);
+        assert!(finding.says.contains("11 s and 0 B"), "{finding:?}");
+        let offline = "ip=10.0.0.2,port=6379,state=wait_bgsave,offset=0,lag=0";
+        let finding = found(&healthy().with(&[("slave0", offline)]));
+        assert_eq!(finding.verdict, Verdict::Warning);
+        assert!(finding.says.contains("not in step yet: 1"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_replica_does_not_know() {
+        let finding = found(&healthy().with(&[("role", "slave")]));
+        assert_eq!(finding.verdict, Verdict::Unknown);
+    }
+}

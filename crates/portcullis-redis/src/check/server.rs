@@ -1,0 +1,192 @@
+//! Which server it is, and what it is part of.
+
+use super::{Facts, Told, finding::Ruling};
+use crate::info::Info;
+
+/// All there are in a cluster.
+const SLOTS: u64 = 16384;
+
+pub(super) fn version(facts: &Facts) -> Told<Ruling> {
+    let info = facts.info()?;
+    let version = facts.value("redis_version")?;
+    let name = match (info.get("valkey_version"), info.get("server_name")) {
+        (Some(valkey), _) => format!("Valkey {valkey}, compatible with Redis {version}"),
+        (None, Some(name)) if !name.eq_ignore_ascii_case("redis") => {
+            format!("{name}, compatible with Redis {version}")
+        }
+        _ => format!("Redis {version}"),
+    };
+    Ok(match info.too_old() {
+        Some(_) => Ruling::broken(
+            format!("{name} is too old: 6.2 is the oldest that will do"),
+            "upgrade it to Redis 6.2 or later, or to Valkey",
+        ),
+        None => Ruling::fine(name),
+    })
+}
+
+pub(super) fn mode(facts: &Facts) -> Told<Ruling> {
+    let info = facts.info()?;
+    // Valkey has its own word for it.
+    let told = facts.value("redis_mode");
+    let mode = told.or_else(|_| facts.value("server_mode"))?;
+    if mode == "cluster" || info.is("cluster_enabled", "1") {
+        return Ok(cluster(facts));
+    }
+    Ok(match mode {
+        "standalone" => Ruling::fine("a single server, not a node of a cluster"),
+        other => Ruling::broken(
+            format!("it runs as {other:?}, which keeps no sessions"),
+            "point the address at the primary itself",
+        ),
+    })
+}
+
+/// A node that has all slots answers for every key. Any other sends away those who ask for a key of
+/// another node, and that is not followed.
+fn cluster(facts: &Facts) -> Ruling {
+    let told = match &facts.cluster {
+        Ok(told) => Info::new(told),
+        Err(withheld) => {
+            return Ruling::withheld(
+                "a node of a cluster, and whether it has all slots cannot be told",
+                *withheld,
+                facts,
+            );
+        }
+    };
+    let number = |name| told.number(name).unwrap_or(0);
+    let (nodes, slots) = (number("cluster_size"), number("cluster_slots_ok"));
+    if nodes > 1 {
+        return Ruling::broken(
+            format!(
+                "a node of a cluster of {nodes} primaries: sessions in slots of the others cannot be reached"
+            ),
+            "use a single primary; clusters are not supported yet",
+        );
+    }
+    if slots < SLOTS || !told.is("cluster_state", "ok") {
+        let state = told.get("cluster_state").unwrap_or("unknown");
+        return Ruling::broken(
+            format!(
+                "a node of a cluster whose state is {state}: {slots} of {SLOTS} slots are served"
+            ),
+            "mend the cluster (CLUSTER INFO, CLUSTER NODES), or use a single primary",
+        );
+    }
+    Ruling::warning(
+        format!(
+            "a cluster whose only primary has all {SLOTS} slots: it works until a slot is moved to another one"
+        ),
+        "use a single primary (cluster-enabled no); clusters are not supported yet",
+    )
+}
+
+pub(super) fn role(facts: &Facts) -> Told<Ruling> {
+    Ok(match facts.value("role")? {
+        "master" => Ruling::fine("the primary"),
+        _ => {
+            let link = facts.value("master_link_status").unwrap_or("unknown");
+            Ruling::broken(
+                format!("a replica, which takes no writes (its link to the primary is {link})"),
+                format!("point the address at the primary{}", primary(facts)),
+            )
+        }
+    })
+}
+
+/// Where a replica says that its primary is.
+pub(super) fn primary(facts: &Facts) -> String {
+    match (facts.value("master_host"), facts.value("master_port")) {
+        (Ok(host), Ok(port)) => format!(", {host} port {port}"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        *,
+    };
+
+    fn found(judge: fn(&Facts) -> Told<Ruling>, facts: &Facts) -> Finding {
+        judge(facts)
+            .unwrap_or_else(|_| panic!("not told"))
+            .about(Subject::Mode)
+    }
+
+    #[test]
+    fn a_server_is_called_by_its_own_name() {
+        let says = |lines: &[(&str, &str)]| found(version, &healthy().with(lines)).says;
+        assert_eq!(says(&[]), "Redis 7.0.15");
+        assert_eq!(
+            says(&[
+                ("redis_version", "7.2.4"),
+                ("server_name", "valkey"),
+                ("valkey_version", "8.1.1")
+            ]),
+            "Valkey 8.1.1, compatible with Redis 7.2.4"
+        );
+        assert_eq!(
+            says(&[("server_name", "other")]),
+            "other, compatible with Redis 7.0.15"
+        );
+    }
+
+    #[test]
+    fn a_server_that_is_too_old_is_broken() {
+        let old = found(version, &healthy().with(&[("redis_version", "6.0.16")]));
+        assert_eq!(old.verdict, Verdict::Broken);
+        assert!(old.says.contains("6.0.16"), "{}", old.says);
+    }
+
+    #[test]
+    fn valkey_s_word_for_the_mode_is_understood() {
+        let facts = healthy().without(&["redis_mode"]);
+        assert_eq!(mode(&facts).err(), Some(Withheld::Missing));
+        let facts = facts.with(&[("server_mode", "standalone")]);
+        assert_eq!(found(mode, &facts).verdict, Verdict::Fine);
+    }
+
+    #[test]
+    fn a_sentinel_is_broken() {
+        let sentinel = found(mode, &healthy().with(&[("redis_mode", "sentinel")]));
+        assert_eq!(sentinel.verdict, Verdict::Broken);
+    }
+
+    #[test]
+    fn of_clusters_only_one_whose_single_primary_has_all_slots_works_and_not_for_ever() {
+        let verdict = |cluster: Told<&str>| {
+            let mut facts = healthy().with(&[("redis_mode", "cluster"), ("cluster_enabled", "1")]);
+            facts.cluster = cluster.map(str::to_owned);
+            found(mode, &facts).verdict
+        };
+        let told = |state: &str, slots: u32, nodes: u32| {
+            format!("cluster_state:{state}\r\ncluster_slots_ok:{slots}\r\ncluster_size:{nodes}\r\n")
+        };
+        assert_eq!(verdict(Ok(&told("ok", 16384, 1))), Verdict::Warning);
+        assert_eq!(verdict(Ok(&told("ok", 16384, 3))), Verdict::Broken);
+        assert_eq!(verdict(Ok(&told("fail", 16384, 1))), Verdict::Broken);
+        assert_eq!(verdict(Ok(&told("ok", 16000, 1))), Verdict::Broken);
+        assert_eq!(verdict(Ok("")), Verdict::Broken);
+        let forbidden = Withheld::Forbidden("+cluster|info");
+        assert_eq!(verdict(Err(forbidden)), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_replica_is_broken_and_its_primary_is_named() {
+        let replica = found(
+            role,
+            &healthy().with(&[
+                ("role", "slave"),
+                ("master_host", "10.0.0.1"),
+                ("master_port", "6380"),
+                ("master_link_status", "up"),
+            ]),
+        );
+        assert_eq!(replica.verdict, Verdict::Broken);
+        assert!(replica.says.contains("is up"), "{}", replica.says);
+        assert!(replica.mend.unwrap().ends_with("10.0.0.1 port 6380"));
+    }
+}

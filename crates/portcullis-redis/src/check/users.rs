@@ -1,0 +1,262 @@
+//! Whether users may do what is needed, and not far more.
+
+use super::{Facts, May, Told, UserRules, finding::Ruling};
+use crate::rights::{Need, Right, own_user};
+
+/// A rule is gone after a restart unless it is written down.
+const KEEP: &str = "ACL SAVE or CONFIG REWRITE";
+
+pub(super) fn rights(facts: &Facts) -> Told<Ruling> {
+    let may = facts.may.as_ref().map_err(|why| *why)?;
+    let (user, prefix) = (&facts.user, &facts.prefix);
+    let missing = |what: May| {
+        may.iter()
+            .filter(move |(right, may)| *may == what && right.need != Need::Comfort)
+            .map(|(right, _)| *right)
+    };
+    let names = |what: May| {
+        missing(what)
+            .map(|right| right.name.to_uppercase())
+            .collect()
+    };
+    let unheard: Vec<String> = names(May::Unheard);
+    if !unheard.is_empty() {
+        return Ok(Ruling::broken(
+            format!("the server does not know {}", unheard.join(", ")),
+            "use Redis 6.2 or later or Valkey, and disable or rename none of these commands in its configuration",
+        ));
+    }
+    let commands: Vec<String> = names(May::NotCommand);
+    let foreign = missing(May::NotKey).next().is_some();
+    if commands.is_empty() && !foreign {
+        return Ok(Ruling::fine(enough(may, user)));
+    }
+    let mut lacks = Vec::new();
+    let mut mend = format!("grant that, and keep it with {KEEP}: ACL SETUSER {user}");
+    if foreign {
+        lacks.push(format!("use keys that begin with {prefix}:"));
+        mend.push_str(&format!(" ~{prefix}:*"));
+    }
+    if !commands.is_empty() {
+        lacks.push(format!("call {}", commands.join(", ")));
+        for right in missing(May::NotCommand) {
+            mend.push_str(" +");
+            mend.push_str(right.name);
+        }
+    }
+    Ok(Ruling::broken(
+        format!("the user {user} may not {}", lacks.join(", nor ")),
+        mend,
+    ))
+}
+
+fn enough(may: &[(&Right, May)], user: &str) -> String {
+    let without: Vec<_> = may
+        .iter()
+        .filter(|(_, may)| *may != May::Yes)
+        .map(|(right, _)| right.name.replace('|', " ").to_uppercase())
+        .collect();
+    if without.is_empty() {
+        format!("the user {user} may do all that is needed")
+    } else {
+        format!(
+            "the user {user} may do all that is needed (without {}, which can be missed)",
+            without.join(" and ")
+        )
+    }
+}
+
+pub(super) fn user(facts: &Facts) -> Told<Ruling> {
+    let (user, own) = (&facts.user, facts.own_rules?);
+    let own_user = format!(
+        "give the application a user of its own, and keep it with {KEEP}: {}",
+        own_user(&facts.prefix, facts.copies.is_some())
+    );
+    if own.without_password {
+        return Ok(Ruling::warning(
+            format!(
+                "the user {user} needs no password: any client that reaches the server can {}",
+                doing(own)
+            ),
+            own_user,
+        ));
+    }
+    // Every command is also the one that grants the rest.
+    if own.every_command {
+        return Ok(Ruling::warning(
+            format!(
+                "the user {user} may do anything: who learns its password can {}",
+                doing(own)
+            ),
+            own_user,
+        ));
+    }
+    let default = facts.default_rules?;
+    if default.enabled && default.without_password && (default.every_key || default.every_command) {
+        return Ok(Ruling::warning(
+            format!(
+                "the user {user} is bounded, but any client that does not log in can {}",
+                doing(default)
+            ),
+            format!("once nobody depends on it, and keep it with {KEEP}: ACL SETUSER default off"),
+        ));
+    }
+    Ok(Ruling::fine(format!(
+        "the user {user} needs a password and may not do everything"
+    )))
+}
+
+fn doing(rules: UserRules) -> &'static str {
+    match rules {
+        UserRules {
+            every_key: true,
+            every_command: true,
+            ..
+        } => "do anything, such as making sessions and bringing ended ones back",
+        UserRules {
+            every_command: true,
+            ..
+        } => "change settings of the server and call any command",
+        UserRules {
+            every_key: true, ..
+        } => "use every key",
+        _ => "do what it may",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        *,
+    };
+
+    fn found(judge: fn(&Facts) -> Told<Ruling>, facts: &Facts) -> Finding {
+        judge(facts)
+            .unwrap_or_else(|_| panic!("not told"))
+            .about(Subject::Rights)
+    }
+
+    /// One who may do all but these.
+    fn lacking(lacks: &[(&str, May)]) -> Finding {
+        let mut facts = healthy();
+        for (right, may) in facts.may.as_mut().unwrap() {
+            if let Some((_, what)) = lacks.iter().find(|(name, _)| *name == right.name) {
+                *may = *what;
+            }
+        }
+        found(rights, &facts)
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_rule_that_grants_it() {
+        let finding = lacking(&[("eval", May::NotCommand), ("set", May::NotCommand)]);
+        assert_eq!(finding.verdict, Verdict::Broken);
+        assert_eq!(finding.says, "the user app may not call SET, EVAL");
+        assert!(
+            finding
+                .mend
+                .unwrap()
+                .ends_with(": ACL SETUSER app +set +eval")
+        );
+        let finding = lacking(&[("get", May::NotKey), ("del", May::NotCommand)]);
+        assert_eq!(
+            finding.says,
+            "the user app may not use keys that begin with pc:, nor call DEL"
+        );
+        assert!(
+            finding
+                .mend
+                .unwrap()
+                .ends_with(": ACL SETUSER app ~pc:* +del")
+        );
+    }
+
+    #[test]
+    fn what_can_be_missed_is_told_and_fine() {
+        let finding = lacking(&[("client|id", May::NotCommand), ("info", May::Unheard)]);
+        assert_eq!(finding.verdict, Verdict::Fine);
+        assert!(
+            finding.says.contains("without INFO and CLIENT ID,"),
+            "{finding:?}"
+        );
+    }
+
+    #[test]
+    fn a_command_that_the_server_does_not_know_is_not_a_matter_of_rights() {
+        let finding = lacking(&[("eval", May::Unheard)]);
+        assert_eq!(finding.verdict, Verdict::Broken);
+        assert_eq!(finding.says, "the server does not know EVAL");
+    }
+
+    fn user_with(own: UserRules, default: UserRules) -> Finding {
+        let facts = Facts {
+            own_rules: Ok(own),
+            default_rules: Ok(default),
+            ..healthy()
+        };
+        found(user, &facts)
+    }
+
+    const BOUNDED: UserRules = UserRules {
+        enabled: true,
+        without_password: false,
+        every_key: false,
+        every_command: false,
+    };
+    const OPEN: UserRules = UserRules {
+        enabled: true,
+        without_password: true,
+        every_key: true,
+        every_command: true,
+    };
+
+    #[test]
+    fn a_user_without_a_password_or_bounds_is_a_warning_with_the_line_that_makes_another() {
+        let mighty = UserRules {
+            without_password: false,
+            ..OPEN
+        };
+        let no_password = UserRules {
+            without_password: true,
+            ..BOUNDED
+        };
+        let administrator = UserRules {
+            every_key: false,
+            ..mighty
+        };
+        for own in [OPEN, mighty, no_password, administrator] {
+            let finding = user_with(own, BOUNDED);
+            assert_eq!(finding.verdict, Verdict::Warning, "{finding:?}");
+            let mend = finding.mend.unwrap();
+            assert!(mend.contains("ACL SETUSER app on >"), "{mend}");
+            assert!(mend.contains(" ~pc:* "), "{mend}");
+        }
+        let every_key = UserRules {
+            every_command: false,
+            ..mighty
+        };
+        assert_eq!(user_with(every_key, BOUNDED).verdict, Verdict::Fine);
+    }
+
+    #[test]
+    fn a_user_of_its_own_is_no_use_while_everybody_else_needs_none() {
+        assert_eq!(user_with(BOUNDED, OPEN).verdict, Verdict::Warning);
+        let off = UserRules {
+            enabled: false,
+            ..OPEN
+        };
+        assert_eq!(user_with(BOUNDED, off).verdict, Verdict::Fine);
+        assert_eq!(user_with(BOUNDED, BOUNDED).verdict, Verdict::Fine);
+    }
+
+    #[test]
+    fn rules_that_are_not_shown_are_unknown() {
+        let withheld = Withheld::Forbidden("+acl|getuser");
+        let facts = Facts {
+            own_rules: Err(withheld),
+            ..healthy()
+        };
+        assert_eq!(user(&facts).err(), Some(withheld));
+    }
+}

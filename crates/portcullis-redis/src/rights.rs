@@ -1,0 +1,125 @@
+//! What a user must be allowed. The only place.
+
+/// A command, as rules of an ACL spell it.
+#[derive(Debug)]
+pub(crate) struct Right {
+    pub(crate) name: &'static str,
+    /// With these it could be carried out; [`KEY`] stands for one of ours.
+    arguments: &'static [&'static str],
+    pub(crate) need: Need,
+}
+
+/// What a right is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Sessions,
+    /// Without it sessions work, but something else is missed.
+    Comfort,
+    /// Only where revocations are confirmed by replicas.
+    Confirmation,
+}
+
+const KEY: &str = "KEY";
+
+const fn needed(name: &'static str, arguments: &'static [&'static str]) -> Right {
+    Right {
+        name,
+        arguments,
+        need: Need::Sessions,
+    }
+}
+
+const fn optional(name: &'static str) -> Right {
+    Right {
+        name,
+        arguments: &[],
+        need: Need::Comfort,
+    }
+}
+
+/// Scripts need the rights to what they call.
+pub(crate) const RIGHTS: [Right; 21] = [
+    needed("time", &[]),
+    optional("info"),
+    optional("client|id"),
+    needed("get", &[KEY]),
+    needed("mget", &[KEY]),
+    needed("del", &[KEY]),
+    needed("set", &[KEY, "value"]),
+    needed("getrange", &[KEY, "0", "1"]),
+    needed("setrange", &[KEY, "0", "value"]),
+    needed("pexpireat", &[KEY, "1"]),
+    needed("eval", &["return 1", "1", KEY]),
+    needed("evalsha", &["hash", "1", KEY]),
+    needed("zadd", &[KEY, "1", "member"]),
+    needed("zrem", &[KEY, "member"]),
+    needed("zscore", &[KEY, "member"]),
+    needed("zrange", &[KEY, "0", "1"]),
+    needed("zrangebyscore", &[KEY, "0", "1"]),
+    needed("xadd", &[KEY, "*", "field", "value"]),
+    needed("xrevrange", &[KEY, "+", "-"]),
+    needed("xtrim", &[KEY, "MAXLEN", "1"]),
+    Right {
+        name: "wait",
+        arguments: &["1", "1"],
+        need: Need::Confirmation,
+    },
+];
+
+/// What a store with these settings asks for.
+pub(crate) fn asked_for(confirmed: bool) -> impl Iterator<Item = &'static Right> {
+    RIGHTS
+        .iter()
+        .filter(move |right| confirmed || right.need != Need::Confirmation)
+}
+
+impl Right {
+    /// The command with arguments, on a key with this prefix.
+    pub(crate) fn example(&self, prefix: &str) -> Vec<String> {
+        let arguments = self.arguments.iter().map(|argument| match *argument {
+            KEY => format!("{prefix}:{{0}}check"),
+            other => other.to_owned(),
+        });
+        self.name
+            .split('|')
+            .map(str::to_uppercase)
+            .chain(arguments)
+            .collect()
+    }
+}
+
+/// The command that makes a user who may do what is needed, and nothing else.
+pub(crate) fn own_user(prefix: &str, confirmed: bool) -> String {
+    let mut command =
+        format!("ACL SETUSER app on >PASSWORD resetkeys ~{prefix}:* resetchannels nocommands");
+    for right in asked_for(confirmed) {
+        command.push_str(" +");
+        command.push_str(right.name);
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_is_the_command_on_a_key_of_ours() {
+        let example = |name| {
+            let right = RIGHTS.iter().find(|right| right.name == name).unwrap();
+            right.example("shop").join(" ")
+        };
+        assert_eq!(example("client|id"), "CLIENT ID");
+        assert_eq!(example("eval"), "EVAL return 1 1 shop:{0}check");
+    }
+
+    #[test]
+    fn a_user_of_its_own_is_bound_to_the_prefix_and_to_commands_by_name() {
+        let command = own_user("shop", false);
+        assert!(command.contains(" ~shop:* "), "{command}");
+        assert!(command.contains(" nocommands +time +info "), "{command}");
+        assert!(!command.contains('@'), "{command}");
+        assert!(!command.contains("+wait"), "{command}");
+        assert_eq!(own_user("shop", true), command + " +wait");
+    }
+}

@@ -1,7 +1,9 @@
 -- Writes the payload of a live session if nobody else did since the expected revision.
 --
--- KEYS  1 the session
+-- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation mark of the user
 -- ARGV  1 expected revision  2 new revision  3 '1' if it is activity, else '0'  4 payload
+--       5 ref  6 user, or ''  7 when they authenticated (ms), or ''  8 ms to remember a revocation
+--       9 size of the log, and then the notes
 -- Reply DONE, CONFLICT, GONE, NEWER
 --
 -- SET is the first write: when memory is full it refuses and nothing has changed. The expiry is computed
@@ -15,6 +17,14 @@ end
 if session.revision == ARGV[2] then
   return done(session, now)
 end
+local ref, user = ARGV[5], ARGV[6]
+local code, text = revoked(KEYS[5], ARGV[7], ref)
+if code then
+  bury(KEYS[1], ref, code, ARGV[8], '!')
+  unlist(KEYS[2], KEYS[4], session, ref, user, now)
+  note(KEYS[3], ARGV[9], ref, user, text)
+  return {GONE, now}
+end
 if session.revision ~= ARGV[1] then
   return {CONFLICT, now, redis.call('GET', KEYS[1])}
 end
@@ -23,4 +33,8 @@ if ARGV[3] == '1' then
   session.last = math.max(session.last, now)
 end
 redis.call('SET', KEYS[1], header(session) .. ARGV[4], 'PXAT', due(session))
+list(KEYS[2], KEYS[4], session, ref, user)
+for i = 10, #ARGV do
+  note(KEYS[3], ARGV[9], ref, user, ARGV[i])
+end
 return done(session, now)

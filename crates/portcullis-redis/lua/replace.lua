@@ -1,12 +1,22 @@
 -- Moves a live session to another key of its bucket and writes its payload, if nobody else did since the
 -- expected revision. The old key is dead in the same step.
 --
--- KEYS  1 the session  2 where it goes
--- ARGV  1 expected revision  2 new revision  3 payload  4 code of the end of the old one
+-- KEYS  1 the session  2 where it goes  3 list of the bucket  4 log of the old one  5 list of its user
+--       6 log of the new one  7 list of its user  8 revocation mark of its user
+--       9… sessions that may have to go for it
+-- ARGV  1 expected revision  2 new revision  3 payload  4 letter of the end of the old one
 --       5 ms to remember it  6 '1' if it is activity, else '0'
 --       7 idle timeout (ms) and 8 absolute timeout (ms from now) if the deadlines are set anew, else ''
---       9 the new key as the mark under the old one spells it
--- Reply DONE, CONFLICT, GONE, NEWER, TAKEN (something is stored under the new key)
+--       9 the new key as the mark under the old one spells it, or ''
+--       10 ref of the old one  11 its user, or ''  12 note on its end, or ''
+--       13 ref of the new one  14 its user, or ''  15 when they authenticated (ms), or ''
+--       16 when its elevations run out (ms), or ''
+--       17 size of the log of the old one  18 of the new one
+--       19 how many sessions the user may have, or ''  20 '1' to make room, '0' to refuse
+--       21 note and 22 ms to remember it, for those who have to go  23 how many notes, and then the notes,
+--       and then the refs of 9…
+-- Reply DONE, CONFLICT, GONE, NEWER, TAKEN (something is stored under the new key), LIMIT (with those who have
+--       to go: name them, and try again), REVOKED
 --
 -- SET of the new key is the first write: when memory is full it refuses and nothing has changed. What
 -- comes after it is not refused any more.
@@ -24,6 +34,36 @@ end
 if session.revision ~= ARGV[1] then
   return {CONFLICT, now, redis.call('GET', KEYS[1])}
 end
+local old, user, notes = ARGV[10], ARGV[14], tonumber(ARGV[23])
+local ref = ARGV[13]
+local before = {absolute = session.absolute}
+
+local over, declared = {}, {}
+if user ~= '' then
+  local letter, text = revoked(KEYS[8], ARGV[15], ref)
+  if letter then
+    -- A session that was missed. A sign-in under it is refused, and leaves what was there before.
+    if ARGV[7] == '' then
+      bury(KEYS[1], old, letter, ARGV[22], '!')
+      unlist(KEYS[3], KEYS[5], before, old, ARGV[11], now)
+      note(KEYS[4], ARGV[17], old, ARGV[11], text)
+      return {GONE, now}
+    end
+    return {REVOKED, now}
+  end
+  if ARGV[7] ~= '' then
+    over = excess(KEYS[7], now, ARGV[19], old)
+    declared = declared_from(9, 24 + notes)
+    if #over > 0 then
+      if ARGV[20] == '0' then
+        return {LIMIT, now}
+      end
+      if not are_declared(over, declared) then
+        return {LIMIT, now, unpack(over)}
+      end
+    end
+  end
+end
 session.revision = ARGV[2]
 if ARGV[7] ~= '' then
   session.idle, session.absolute, session.last = tonumber(ARGV[7]), now + tonumber(ARGV[8]), now
@@ -33,5 +73,18 @@ end
 if not redis.call('SET', KEYS[2], header(session) .. ARGV[3], 'PXAT', due(session), 'NX') then
   return {TAKEN, now}
 end
-bury(KEYS[1], ARGV[4], ARGV[5], ARGV[9])
-return done(session, now)
+bury(KEYS[1], old, ARGV[4], ARGV[5], ARGV[9])
+unlist(KEYS[3], KEYS[5], before, old, ARGV[11], now)
+list(KEYS[3], KEYS[7], session, ref, user)
+list_elevation(KEYS[3], session, ref, user, ARGV[16])
+if ARGV[12] ~= '' then
+  note(KEYS[4], ARGV[17], old, ARGV[11], ARGV[12])
+end
+local reply = done(session, now)
+for _, gone in ipairs(displace(over, declared, KEYS[3], KEYS[7], KEYS[6], ARGV[18], user, ARGV[21], ARGV[22], now)) do
+  reply[#reply + 1] = gone
+end
+for i = 1, notes do
+  note(KEYS[6], ARGV[18], ref, user, ARGV[23 + i])
+end
+return reply

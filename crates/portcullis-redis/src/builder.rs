@@ -2,10 +2,13 @@
 
 use std::{fmt, time::Duration};
 
+use portcullis_core::store::LogLimits;
+
 use crate::{
-    ConnectError, RedisStore,
+    ConnectError, Finding, RedisStore,
     address::Address,
-    driver::{Driver, Settings},
+    check,
+    driver::{self, Driver, Settings},
     keys::Prefix,
 };
 
@@ -30,6 +33,8 @@ pub struct RedisStoreBuilder {
     key_prefix: String,
     wait: Duration,
     unsafe_eviction: bool,
+    log: LogLimits,
+    copies: Option<u32>,
     #[cfg(feature = "tls")]
     ca_certificate: Option<Vec<u8>>,
 }
@@ -41,6 +46,8 @@ impl RedisStoreBuilder {
             key_prefix: "pc".to_owned(),
             wait: Duration::from_millis(250),
             unsafe_eviction: false,
+            log: LogLimits::default(),
+            copies: None,
             #[cfg(feature = "tls")]
             ca_certificate: None,
         }
@@ -68,6 +75,25 @@ impl RedisStoreBuilder {
         }
     }
 
+    /// How much is kept of the log of what happens to sessions: 400 000 events and 90 days unless set, which is
+    /// some 50 MB when it is full. It is kept in parts of a hundred events and more, so that up to 200 000
+    /// may be there beyond the limit. With no events, none is kept.
+    pub fn log(self, log: LogLimits) -> Self {
+        Self { log, ..self }
+    }
+
+    /// Waits, with each revocation, until this many replicas have it, at most for [`wait`](Self::wait). Its
+    /// [`Receipt`](portcullis_core::store::Receipt) tells how many did. Without it, a failure of the primary
+    /// just after a revocation can bring ended sessions back, until they expire.
+    ///
+    /// Each revocation then opens a connection of its own.
+    pub fn confirm_by_replicas(self, copies: u32) -> Self {
+        Self {
+            copies: Some(copies),
+            ..self
+        }
+    }
+
     /// Trusts the certificate authorities in this PEM text, and no others, for `rediss://`. Without it those
     /// of the operating system are trusted.
     #[cfg(feature = "tls")]
@@ -88,6 +114,47 @@ impl RedisStoreBuilder {
     /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or used. It is not tried
     /// again: a server that starts before Redis does should be restarted by whoever started it.
     pub async fn connect(self) -> Result<RedisStore, ConnectError> {
+        let log = self.log;
+        let (settings, prefix) = self.settings()?;
+        Ok(RedisStore::new(
+            Driver::connect(settings).await?,
+            prefix,
+            log,
+        ))
+    }
+
+    /// Looks at the server instead of using it: is it one that sessions are safe on?
+    ///
+    /// Tells one [`Finding`] of everything that was looked at, good or bad, always in the same order. A server
+    /// that [`connect`](Self::connect) would refuse for its settings is reported and not refused. Nothing is
+    /// written, and no key is read. It takes as long as about sixty commands do, one after the other.
+    ///
+    /// Some settings are told only to users with rights that an application should not have; see
+    /// [`Verdict::Unknown`].
+    ///
+    /// ```no_run
+    /// # use portcullis_redis::{ConnectError, RedisStore};
+    /// # async fn check() -> Result<(), ConnectError> {
+    /// let findings = RedisStore::builder("redis://127.0.0.1:6379").check().await?;
+    /// for finding in findings {
+    ///     let (verdict, about) = (finding.verdict.as_str(), finding.about.as_str());
+    ///     println!("{verdict} {about}: {}", finding.says);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or refuses the user.
+    ///
+    /// [`Verdict::Unknown`]: crate::Verdict::Unknown
+    pub async fn check(self) -> Result<Vec<Finding>, ConnectError> {
+        let (settings, prefix) = self.settings()?;
+        Ok(check::judge(&driver::examine(settings, &prefix).await?))
+    }
+
+    fn settings(self) -> Result<(Settings, Prefix), ConnectError> {
         let address = Address::parse(&self.url)?;
         let prefix = Prefix::new(self.key_prefix)?;
         if self.wait < Duration::from_millis(10) || self.wait > Duration::from_secs(10) {
@@ -99,10 +166,11 @@ impl RedisStoreBuilder {
             address,
             wait: self.wait,
             unsafe_eviction: self.unsafe_eviction,
+            copies: self.copies,
             #[cfg(feature = "tls")]
             ca_certificate: self.ca_certificate,
         };
-        Ok(RedisStore::new(Driver::connect(settings).await?, prefix))
+        Ok((settings, prefix))
     }
 }
 
@@ -112,6 +180,8 @@ impl fmt::Debug for RedisStoreBuilder {
             .field("address", &Address::parse(&self.url).ok())
             .field("key_prefix", &self.key_prefix)
             .field("wait", &self.wait)
+            .field("log", &self.log)
+            .field("copies", &self.copies)
             .finish_non_exhaustive()
     }
 }

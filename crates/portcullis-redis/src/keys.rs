@@ -1,7 +1,7 @@
 //! How keys are spelled. The only place.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use portcullis_core::SessionKey;
+use portcullis_core::{Bucket, SessionKey, UserKey};
 
 use crate::ConnectError;
 
@@ -21,15 +21,58 @@ impl Prefix {
         Ok(Self(prefix))
     }
 
-    /// The key of a session: `pc:{1ff}` and 22 characters. What stands in braces, the bucket in hex, decides
-    /// the slot of a Redis Cluster, so all sessions of a bucket share one. With the default prefix a key
-    /// just fits the allocator's class of 32 bytes; keys of other kinds go on with a colon, which no
-    /// session's does.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of a session: `pc:{1ff}` and 22 characters. With the default prefix it just fits the
+    /// allocator's class of 32 bytes; keys of other kinds go on with a colon, which no session's does.
     pub(crate) fn session(&self, key: &SessionKey) -> String {
-        let mut spelled = String::with_capacity(self.0.len() + ":{3ff}".len() + DIGEST_CHARS);
+        let mut spelled = self.bucket(key.bucket(), DIGEST_CHARS);
+        BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
+        spelled
+    }
+
+    /// The list of a bucket: what is due when.
+    pub(crate) fn due_list(&self, bucket: Bucket) -> String {
+        self.of_bucket(bucket, ":x")
+    }
+
+    /// The log of a bucket. Sessions with a user and those without have one each.
+    pub(crate) fn log(&self, bucket: Bucket, of_users: bool) -> String {
+        self.of_bucket(bucket, if of_users { ":l" } else { ":a" })
+    }
+
+    /// The list of a user's sessions.
+    pub(crate) fn user_list(&self, user: &UserKey) -> String {
+        self.of_user(user, ":u")
+    }
+
+    /// The mark of a revocation of all of a user's sessions.
+    pub(crate) fn mark(&self, user: &UserKey) -> String {
+        self.of_user(user, ":e")
+    }
+
+    fn of_user(&self, user: &UserKey, kind: &str) -> String {
+        let mut spelled = self.bucket(user.bucket(), kind.len() + USER_CHARS);
+        spelled.push_str(kind);
+        BASE64_URL_SAFE_NO_PAD.encode_string(user.digest(), &mut spelled);
+        spelled
+    }
+
+    fn of_bucket(&self, bucket: Bucket, kind: &str) -> String {
+        let mut spelled = self.bucket(bucket, kind.len());
+        spelled.push_str(kind);
+        spelled
+    }
+
+    /// `pc:{1ff}`, with room for more. What stands in braces, the bucket in hex, decides the slot of a Redis
+    /// Cluster, so all keys of a bucket share one.
+    fn bucket(&self, bucket: Bucket, room: usize) -> String {
+        let mut spelled = String::with_capacity(self.0.len() + ":{3ff}".len() + room);
         spelled.push_str(&self.0);
         spelled.push_str(":{");
-        let bucket = u32::from(key.bucket().number());
+        let bucket = u32::from(bucket.number());
         let mut significant = false;
         for shift in [8, 4, 0] {
             let digit = bucket >> shift & 0xf;
@@ -39,18 +82,18 @@ impl Prefix {
             }
         }
         spelled.push('}');
-        BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
         spelled
     }
 }
 
+const USER_CHARS: usize = 16;
 const DIGEST_CHARS: usize = 22;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-    use portcullis_core::{Bucket, SessionId, UserId};
+    use portcullis_core::{SessionId, UserId};
 
     use super::*;
 
@@ -78,6 +121,20 @@ mod tests {
             assert!(prefix.session(&key).starts_with(&expected));
             assert_eq!(prefix.session(&key).len(), expected.len() + DIGEST_CHARS);
             seen.insert(bucket);
+        }
+    }
+
+    #[test]
+    fn t72_a_user_of_any_bytes_has_a_key_of_the_same_shape() {
+        let prefix = Prefix::new("pc".into()).unwrap();
+        let long = "x".repeat(10_000);
+        for user in ["alice", ":*{}?[]", "\0\r\n", "аlice", long.as_str()] {
+            let key = UserKey::of(&UserId::from(user));
+            let list = prefix.user_list(&key);
+            let (bucket, rest) = list.split_once('}').unwrap();
+            assert_eq!(bucket, format!("pc:{{{:x}", key.bucket().number()));
+            assert_eq!((&rest[..2], rest.len()), (":u", 2 + USER_CHARS));
+            assert_ne!(prefix.mark(&key), list);
         }
     }
 

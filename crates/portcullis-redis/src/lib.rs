@@ -19,14 +19,26 @@
 
 mod address;
 mod builder;
+mod check;
 mod clock;
 mod connect_error;
 mod driver;
+mod filing;
+mod info;
+mod inventory;
 mod keys;
+mod log;
 mod record;
 mod relocation;
+mod rights;
 mod store;
+mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use self::{builder::RedisStoreBuilder, connect_error::ConnectError, store::RedisStore};
+pub use self::{
+    builder::RedisStoreBuilder,
+    check::{Finding, Subject, Verdict},
+    connect_error::ConnectError,
+    store::RedisStore,
+};

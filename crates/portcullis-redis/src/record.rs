@@ -11,28 +11,32 @@
 //! └ version of the format
 //! ```
 //!
-//! All numbers are lower-case hexadecimal. An ended session is `-` and the letter of its reason. Where it was
-//! replaced, the key it was moved to may follow, for an end to find: the bucket as three hexadecimal digits,
-//! and 22 characters of base64url, which are the digest. That key is a hash and grants nothing.
+//! All numbers are lower-case hexadecimal. An ended session is `-`, the letter of its reason and the 12 bytes of
+//! its public name. Where it was replaced, the key it was moved to may follow, for an end to find: the bucket as
+//! three hexadecimal digits, and 22 characters of base64url, which are the digest. That key is a hash and
+//! grants nothing. A `!` may follow where the mark of a revocation ended the session, until the revocation knows.
 
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, SessionKey, Timestamp,
+    Bucket, EndReason, Handle, SessionKey, Timestamp,
     store::{Limits, Revision, Stored, Timing},
 };
 
+use crate::filing::name_of;
+
 const HEADER: usize = 39;
+const NAME: usize = 12;
 
 /// What a stored value turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     /// A session, live or past its deadlines.
     Session(Stored),
-    /// A session that was ended. `None`: for a reason this version does not know.
-    Ended(Option<EndReason>),
+    /// A session that was ended, and its name. `None`: for a reason this version does not know.
+    Ended(Option<EndReason>, Handle),
     /// Written by a later version of Portcullis.
     Newer,
     /// Not a record.
@@ -42,12 +46,10 @@ pub(crate) enum Record {
 impl Record {
     pub(crate) fn parse(value: &Bytes) -> Self {
         match **value {
-            [b'-', code] if code.is_ascii_lowercase() => {
-                Self::Ended(EndReason::from_code(char::from(code)))
-            }
-            [b'-', b'r', ref key @ ..] if successor(key).is_some() => {
-                Self::Ended(Some(EndReason::Replaced))
-            }
+            [b'-', code @ b'a'..=b'z', ref rest @ ..] => match mark(code, rest) {
+                Some((reason, handle)) => Self::Ended(reason, handle),
+                None => Self::Damaged,
+            },
             [b'2'..=b'9', ..] => Self::Newer,
             [b'1', ref rest @ ..] => match header(rest) {
                 Some((timing, revision)) => Self::Session(Stored {
@@ -60,6 +62,14 @@ impl Record {
             _ => Self::Damaged,
         }
     }
+}
+
+fn mark(code: u8, rest: &[u8]) -> Option<(Option<EndReason>, Handle)> {
+    let (name, moved_to) = rest.split_at_checked(NAME)?;
+    let reason = EndReason::from_code(char::from(code));
+    let may_follow = matches!(moved_to, b"" | b"!")
+        || reason == Some(EndReason::Replaced) && successor(moved_to).is_some();
+    may_follow.then_some((reason, name_of(name)?))
 }
 
 fn header(bytes: &[u8]) -> Option<(Timing, Revision)> {
@@ -185,7 +195,7 @@ mod tests {
                 Record::Session(_) => assert_eq!(first, b'1'),
                 Record::Newer => assert!(first > b'1' && first.is_ascii_digit()),
                 Record::Damaged => assert!(!(b'1'..=b'9').contains(&first)),
-                Record::Ended(_) => panic!("{first}"),
+                Record::Ended(..) => panic!("{first}"),
             }
         }
         assert_eq!(parse(b"2"), Record::Newer);
@@ -193,12 +203,22 @@ mod tests {
 
     #[test]
     fn the_reason_of_an_end_is_read_back() {
-        for reason in [EndReason::SignedOut, EndReason::Replaced] {
-            let value = format!("-{}", reason.code());
-            assert_eq!(parse(value.as_bytes()), Record::Ended(Some(reason)));
+        let name = Handle::from_bytes(*b"twelve bytes");
+        for reason in EndReason::ALL {
+            let value = format!("-{}twelve bytes", reason.code());
+            assert_eq!(parse(value.as_bytes()), Record::Ended(Some(reason), name));
         }
-        assert_eq!(parse(b"-z"), Record::Ended(None));
-        for hostile in [&b"-"[..], b"-O", b"-oo", b"--", b"-\xff"] {
+        assert_eq!(parse(b"-ztwelve bytes"), Record::Ended(None, name));
+        for hostile in [
+            &b"-"[..],
+            b"-o",
+            b"-otwelve byte",
+            b"-otwelve bytes!!",
+            b"-otwelve bytes?",
+            b"-Otwelve bytes",
+            b"--twelve bytes",
+            b"-\xfftwelve bytes",
+        ] {
             assert_eq!(parse(hostile), Record::Damaged);
         }
     }
@@ -212,10 +232,14 @@ mod tests {
             assert_eq!(spelled, format!("{number:03x}-_v7-_v7-_v7-_v7-_v7-w"));
             assert_eq!(successor(spelled.as_bytes()), Some(key));
             assert_eq!(
-                parse(format!("-r{spelled}").as_bytes()),
-                Record::Ended(Some(EndReason::Replaced))
+                parse(format!("-rtwelve bytes{spelled}").as_bytes()),
+                Record::Ended(
+                    Some(EndReason::Replaced),
+                    Handle::from_bytes(*b"twelve bytes")
+                )
             );
-            assert_eq!(parse(format!("-o{spelled}").as_bytes()), Record::Damaged);
+            let other = format!("-otwelve bytes{spelled}");
+            assert_eq!(parse(other.as_bytes()), Record::Damaged);
         }
     }
 
@@ -238,12 +262,12 @@ mod tests {
         ]);
         for spelled in hostile {
             assert_eq!(successor(spelled.as_bytes()), None, "{spelled}");
-            let mark = format!("-r{spelled}");
-            let expected = match spelled.is_empty() {
-                true => Record::Ended(Some(EndReason::Replaced)),
-                false => Record::Damaged,
-            };
-            assert_eq!(parse(mark.as_bytes()), expected, "{mark}");
+            let mark = format!("-rtwelve bytes{spelled}");
+            assert_eq!(
+                parse(mark.as_bytes()) == Record::Damaged,
+                !spelled.is_empty(),
+                "{mark}"
+            );
         }
     }
 

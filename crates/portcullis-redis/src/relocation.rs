@@ -4,30 +4,34 @@
 //! is made first, under a key that was drawn a moment ago and that nobody has been told; then the old one is
 //! ended if it is still as expected. Ending it is the one step that others can observe.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, SessionKey,
-    store::{Activity, Committed, Deadline, Loaded, Revision, Store, StoreError, Timing},
+    EndReason, EventKind, Label, Note, SessionKey,
+    store::{Activity, Deadline, Old, Replaced, SessionLimit, StoreError, Timing, Write},
 };
-
 use tokio::runtime::Handle;
 
 use crate::{
     RedisStore,
-    driver::{CREATE, Reply, SUPERSEDE},
+    driver::{Reply, SUPERSEDE},
+    filing::{self, Filing},
     record::{self, millis},
-    store::{committed, draw, epitaph, number, out_of_place, successor},
+    store::{
+        Admitted, draw, epitaph, number, out_of_place, parting, replaced, revision, successor,
+    },
 };
 
 impl RedisStore {
     pub(crate) async fn relocate(
         &self,
-        old: &SessionKey,
+        old: &Old,
         new: &SessionKey,
-        expected: Revision,
-        payload: Bytes,
+        write: &Write,
         deadline: Deadline,
-    ) -> Result<Committed, StoreError> {
+        limit: Option<SessionLimit>,
+    ) -> Result<Replaced, StoreError> {
         let moments = match deadline {
             Deadline::Restart(limits) => {
                 let (idle, absolute) = record::limits(limits);
@@ -35,48 +39,58 @@ impl RedisStore {
             }
             // Only the old record knows its deadlines. A touch between this read and the end is lost, and
             // the session ends that much early.
-            Deadline::Keep(activity) => match self.load(old).await? {
-                Loaded::Live(stored) if stored.revision == expected => {
-                    kept(stored.timing, activity)
-                }
-                Loaded::Live(stored) => return Ok(Committed::Conflict(stored)),
-                Loaded::Ended(_) | Loaded::Absent | Loaded::Damaged => return Ok(Committed::Gone),
+            Deadline::Keep(activity) => match self.replaceable(old).await? {
+                Ok(stored) => kept(stored.timing, activity),
+                Err(too_late) => return Ok(too_late),
             },
         };
-        let revision = draw();
-        let [idle, absolute, ends_at, last] = moments;
-        let arguments = vec![
-            idle,
-            absolute,
-            record::revision(revision).into(),
-            payload,
-            ends_at,
-            last,
-        ];
-        let unclaimed = Unclaimed::new(self, new);
-        let timing = match self.run(&CREATE, &[new], arguments).await? {
-            Reply::Done(timing) => timing,
-            Reply::Taken => {
+        let drawn = draw();
+        let limit = limit.filter(|_| matches!(deadline, Deadline::Restart(_)));
+        let unclaimed = Unclaimed::new(self, new, write);
+        let admitted = self.admit(new, write, moments, limit, drawn, Some(old));
+        let (timing, displaced) = match admitted.await? {
+            Admitted::Done(timing, displaced) => (timing, displaced),
+            refused => {
                 unclaimed.keep();
-                return Err(StoreError::key_taken());
+                return match refused {
+                    Admitted::AtLimit => Ok(Replaced::AtLimit),
+                    Admitted::Revoked => Ok(Replaced::Gone),
+                    Admitted::TooLate(why) => Ok(why),
+                    _ => Err(StoreError::key_taken()),
+                };
             }
-            _ => return Err(out_of_place()),
         };
-        let [code, memory] = epitaph(EndReason::Replaced);
+        let filing = Filing::of(self.prefix(), &old.key, &old.label);
+        let [code, memory] = epitaph(parting(deadline));
+        let [user, _] = filing::owner(&old.label);
         let arguments = vec![
-            record::revision(expected).into(),
+            revision(old.expected),
             code,
             memory,
             successor(deadline, new),
+            filing::reference(&old.key, old.label.handle),
+            user,
+            old.note
+                .as_ref()
+                .map(|note| note.encode())
+                .unwrap_or_default(),
+            self.log_size(old.label.owner.is_some()),
         ];
-        match self.run(&SUPERSEDE, &[old], arguments).await? {
-            Reply::Done(_) => {
+        let keys = vec![
+            filing.session,
+            filing.due_list,
+            filing.log,
+            filing.user_list,
+        ];
+        match self.run(&SUPERSEDE, keys, arguments).await? {
+            Reply::Done(..) => {
                 unclaimed.keep();
-                Ok(Committed::Done(timing, revision))
+                Ok(Replaced::Done(timing, drawn, displaced))
             }
+            Reply::Taken => Err(out_of_place()),
             refused => {
                 unclaimed.take_back().await;
-                committed(refused, revision)
+                replaced(refused, drawn)
             }
         }
     }
@@ -84,20 +98,20 @@ impl RedisStore {
 
 /// A session that was made a moment ago and that nobody knows of. Dropped, it is removed in the background:
 /// after an error, and when the caller stops waiting half-way. Should that fail, it goes with its deadline.
-struct Unclaimed(Option<(RedisStore, SessionKey)>);
+pub(crate) struct Unclaimed(Option<(RedisStore, SessionKey, Label)>);
 
 impl Unclaimed {
-    fn new(store: &RedisStore, key: &SessionKey) -> Self {
-        Self(Some((store.clone(), *key)))
+    pub(crate) fn new(store: &RedisStore, key: &SessionKey, write: &Write) -> Self {
+        Self(Some((store.clone(), *key, write.label.clone())))
     }
 
-    fn keep(mut self) {
+    pub(crate) fn keep(mut self) {
         self.0 = None;
     }
 
     async fn take_back(mut self) {
-        if let Some((store, key)) = &self.0
-            && store.remove(key).await.is_ok()
+        if let Some((store, key, label)) = &self.0
+            && withdraw(store, key, label).await
         {
             self.0 = None;
         }
@@ -106,14 +120,21 @@ impl Unclaimed {
 
 impl Drop for Unclaimed {
     fn drop(&mut self) {
-        if let (Some((store, key)), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+        if let (Some((store, key, label)), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(async move {
-                if store.remove(&key).await.is_err() {
+                if !withdraw(&store, &key, &label).await {
                     tracing::debug!("a session that was never handed out is left to expire");
                 }
             });
         }
     }
+}
+
+/// Nothing is left under the key: nobody can come back with it.
+async fn withdraw(store: &RedisStore, key: &SessionKey, label: &Label) -> bool {
+    let note = Note::of_system(EventKind::Ended(EndReason::Withdrawn));
+    let ended = store.finish(key, label, EndReason::Withdrawn, Duration::ZERO, &note);
+    ended.await.is_ok()
 }
 
 /// The arguments of `lua/create.lua` for a session that keeps its deadlines.

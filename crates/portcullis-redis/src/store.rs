@@ -1,21 +1,24 @@
 //! The store: contract on one side, scripts on the other.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, SessionKey, Timestamp,
+    EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Revision, Store, StoreError,
-        StoreErrorKind, Touched,
+        Activity, Committed, Created, Deadline, Ended, Excess, Expiry, Limits, Listed, Loaded,
+        LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation,
+        SessionLimit, Store, StoreError, StoreErrorKind, Stored, Swept, Timing, Touched, Write,
     },
 };
 
 use crate::{
     ConnectError, RedisStoreBuilder,
     driver::{COMMIT, CREATE, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH},
+    filing::{self, Filing, name_of, referenced},
     keys::Prefix,
     record::{self, Record, millis},
+    relocation::Unclaimed,
 };
 
 /// Sessions in Redis.
@@ -30,6 +33,7 @@ pub struct RedisStore {
 struct Inner {
     driver: Driver,
     prefix: Prefix,
+    log: LogLimits,
 }
 
 impl RedisStore {
@@ -57,159 +61,163 @@ impl RedisStore {
         RedisStoreBuilder::new(url.into())
     }
 
-    pub(crate) fn new(driver: Driver, prefix: Prefix) -> Self {
+    pub(crate) fn new(driver: Driver, prefix: Prefix, log: LogLimits) -> Self {
         Self {
-            inner: Arc::new(Inner { driver, prefix }),
+            inner: Arc::new(Inner {
+                driver,
+                prefix,
+                log,
+            }),
         }
+    }
+
+    pub(crate) fn driver(&self) -> &Driver {
+        &self.inner.driver
+    }
+
+    pub(crate) fn prefix(&self) -> &Prefix {
+        &self.inner.prefix
+    }
+
+    pub(crate) fn log_limits(&self) -> LogLimits {
+        self.inner.log
     }
 
     pub(crate) async fn run(
         &self,
         script: &Script,
-        keys: &[&SessionKey],
+        keys: Vec<String>,
         arguments: Vec<Bytes>,
     ) -> Result<Reply, StoreError> {
-        let keys = keys
-            .iter()
-            .map(|key| self.inner.prefix.session(key))
-            .collect();
         self.inner.driver.run(script, keys, arguments).await
     }
 
-    /// Removes a key without a trace. Only for one that was never handed out.
-    pub(crate) async fn remove(&self, key: &SessionKey) -> Result<(), StoreError> {
-        self.inner
-            .driver
-            .remove(self.inner.prefix.session(key))
-            .await
+    /// Creates a session whose moments are the first, second, fifth and sixth argument of `lua/create.lua`.
+    ///
+    /// A script may touch only keys that it is told. So where sessions have to go for the new one, the first
+    /// answer says which, and the second attempt names them.
+    ///
+    /// `old` is what the new one is to replace, in another bucket. It is looked at while the first attempt is
+    /// under way, for nobody is to go for a sign-in that comes too late.
+    pub(crate) async fn admit(
+        &self,
+        key: &SessionKey,
+        write: &Write,
+        moments: [Bytes; 4],
+        limit: Option<SessionLimit>,
+        revision: Revision,
+        old: Option<&Old>,
+    ) -> Result<Admitted, StoreError> {
+        let [idle, absolute, ends_at, last] = moments;
+        let [user, since] = filing::owner(&write.label);
+        let [most, room] = limit_of(limit);
+        let mut room_for_it = Vec::new();
+        let mut look_at = old.filter(|_| limit.is_some());
+        for _ in 0..ATTEMPTS {
+            let filing = Filing::of(self.prefix(), key, &write.label);
+            let mut keys = vec![
+                filing.session,
+                filing.due_list,
+                filing.log,
+                filing.user_list,
+                filing.mark,
+            ];
+            let mut arguments = vec![
+                idle.clone(),
+                absolute.clone(),
+                record::revision(revision).into(),
+                write.payload.clone(),
+                ends_at.clone(),
+                last.clone(),
+                filing::reference(key, write.label.handle),
+                user.clone(),
+                since.clone(),
+                elevated_until(write),
+                self.log_size(write.label.owner.is_some()),
+                most.clone(),
+                room.clone(),
+            ];
+            self.name_the_displaced(key, write, &room_for_it, &mut keys, &mut arguments);
+            let created = self.run(&CREATE, keys, arguments);
+            let (reply, too_late) = match look_at.take() {
+                Some(old) => {
+                    let (reply, found) = tokio::join!(created, self.replaceable(old));
+                    (reply, found.map(Result::err))
+                }
+                None => (created.await, Ok(None)),
+            };
+            match reply? {
+                Reply::Done(timing, displaced) => {
+                    let displaced = displaced.iter().filter_map(|name| name_of(name)).collect();
+                    return Ok(Admitted::Done(timing, displaced));
+                }
+                Reply::Taken => return Ok(Admitted::Taken),
+                Reply::Revoked => return Ok(Admitted::Revoked),
+                Reply::AtLimit(none) if none.is_empty() => return Ok(Admitted::AtLimit),
+                Reply::AtLimit(refs) => room_for_it = refs,
+                _ => return Err(out_of_place()),
+            }
+            if let Some(why) = too_late? {
+                return Ok(Admitted::TooLate(why));
+            }
+        }
+        Err(contended())
     }
-}
 
-/// How many moves of a session an end follows: more than take place within the minute in which they are
-/// remembered, unless somebody makes them on purpose. That is an error, never "gone".
-const MOVES: usize = 64;
-
-impl Store for RedisStore {
-    fn now(&self) -> Timestamp {
-        self.inner.driver.now()
-    }
-
-    async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
-        let value = match self
-            .inner
-            .driver
-            .get(self.inner.prefix.session(key))
-            .await?
-        {
-            Fetched::Value(value) => value,
-            Fetched::Nothing => return Ok(Loaded::Absent),
-            Fetched::OtherType => return Ok(damaged()),
+    /// The session that is to be replaced, or why it cannot be any more. One whose time is over is left for
+    /// somebody to [`load`](Store::load) or sweep who will tell of it.
+    pub(crate) async fn replaceable(
+        &self,
+        old: &Old,
+    ) -> Result<Result<Stored, Replaced>, StoreError> {
+        let Fetched::Value(value) = self.driver().get(self.prefix().session(&old.key)).await?
+        else {
+            return Ok(Err(Replaced::Gone));
         };
         Ok(match Record::parse(&value) {
-            // A key may lose its TTL, by PERSIST or a careless restore. The session still ends in time.
-            Record::Session(stored) if !stored.timing.is_live(self.now()) => Loaded::Absent,
-            Record::Session(stored) => Loaded::Live(stored),
-            Record::Ended(Some(reason)) => Loaded::Ended(reason),
-            Record::Ended(None) => Loaded::Absent,
+            Record::Session(stored) if !stored.timing.is_live(self.now()) => Err(Replaced::Gone),
+            Record::Session(stored) if stored.revision == old.expected => Ok(stored),
+            Record::Session(stored) => Err(Replaced::Conflict(stored)),
             Record::Newer => return Err(StoreError::newer_format()),
-            Record::Damaged => damaged(),
+            Record::Ended(..) | Record::Damaged => Err(Replaced::Gone),
         })
     }
 
-    async fn create(
-        &self,
-        key: &SessionKey,
-        payload: Bytes,
-        limits: Limits,
-    ) -> Result<Created, StoreError> {
-        let revision = draw();
-        let (idle, absolute) = record::limits(limits);
-        let arguments = vec![
-            number(idle),
-            number(absolute),
-            record::revision(revision).into(),
-            payload,
-            Bytes::new(),
-            Bytes::new(),
-        ];
-        match self.run(&CREATE, &[key], arguments).await? {
-            Reply::Done(timing) => Ok(Created::Done(timing, revision)),
-            Reply::Taken => Ok(Created::Taken),
-            _ => Err(out_of_place()),
-        }
-    }
-
-    async fn commit(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        payload: Bytes,
-        activity: Activity,
-    ) -> Result<Committed, StoreError> {
-        let revision = draw_after(expected);
-        let arguments = vec![
-            record::revision(expected).into(),
-            record::revision(revision).into(),
-            flag(activity),
-            payload,
-        ];
-        committed(self.run(&COMMIT, &[key], arguments).await?, revision)
-    }
-
-    /// Within a bucket this is one atomic step. Between buckets, which may be on different servers, it is
-    /// two: the new session is made under a key that nobody knows yet, then the old one is ended if nobody
-    /// wrote to it meanwhile, else the new one is taken back. The end is the moment that counts: before it
-    /// the old session lives and the new one is unknown to all, after it the old one is dead for everyone.
-    async fn replace(
-        &self,
-        old: &SessionKey,
-        new: &SessionKey,
-        expected: Revision,
-        payload: Bytes,
-        deadline: Deadline,
-    ) -> Result<Committed, StoreError> {
-        if old.bucket() != new.bucket() {
-            return self.relocate(old, new, expected, payload, deadline).await;
-        }
-        let revision = draw_after(expected);
-        let (activity, idle, absolute) = match deadline {
-            Deadline::Keep(activity) => (flag(activity), Bytes::new(), Bytes::new()),
-            Deadline::Restart(limits) => {
-                let (idle, absolute) = record::limits(limits);
-                (Bytes::new(), number(idle), number(absolute))
-            }
-        };
-        let [code, memory] = epitaph(EndReason::Replaced);
-        let arguments = vec![
-            record::revision(expected).into(),
-            record::revision(revision).into(),
-            payload,
-            code,
-            memory,
-            activity,
-            idle,
-            absolute,
-            successor(deadline, new),
-        ];
-        committed(self.run(&REPLACE, &[old, new], arguments).await?, revision)
-    }
-
-    async fn touch(&self, key: &SessionKey) -> Result<Touched, StoreError> {
-        match self.run(&TOUCH, &[key], Vec::new()).await? {
-            Reply::Done(timing) => Ok(Touched::Done(timing)),
-            Reply::Gone => Ok(Touched::Gone),
-            Reply::Newer => Err(StoreError::newer_format()),
-            _ => Err(out_of_place()),
-        }
-    }
-
+    /// As [`Store::end`], remembered for `memory`.
+    ///
     /// One atomic step under each key that the session was moved to meanwhile, which may be on different
     /// servers. Only the last one changes something; whoever moves the session in between is followed too.
-    async fn end(&self, key: &SessionKey, reason: EndReason) -> Result<Ended, StoreError> {
+    pub(crate) async fn finish(
+        &self,
+        key: &SessionKey,
+        label: &Label,
+        reason: EndReason,
+        memory: Duration,
+        note: &Note,
+    ) -> Result<Ended, StoreError> {
         let mut key = *key;
+        let code: Bytes = reason.code().to_string().into();
+        let memory = number(millis(memory));
+        let [user, _] = filing::owner(label);
+        let (note, size) = (note.encode(), self.log_size(label.owner.is_some()));
         for _ in 0..=MOVES {
-            match self.run(&END, &[&key], epitaph(reason).into()).await? {
-                Reply::Done(_) => return Ok(Ended::Done),
+            let filing = Filing::of(self.prefix(), &key, label);
+            let keys = vec![
+                filing.session,
+                filing.due_list,
+                filing.log,
+                filing.user_list,
+            ];
+            let arguments = vec![
+                code.clone(),
+                memory.clone(),
+                filing::reference(&key, label.handle),
+                user.clone(),
+                note.clone(),
+                size.clone(),
+            ];
+            match self.run(&END, keys, arguments).await? {
+                Reply::Done(..) => return Ok(Ended::Done),
                 Reply::Gone => return Ok(Ended::AlreadyGone),
                 Reply::Moved(successor) => match record::successor(&successor) {
                     Some(successor) => key = successor,
@@ -225,6 +233,277 @@ impl Store for RedisStore {
             "a session was given new identifiers faster than it could be ended, and lives on; try again",
         ))
     }
+
+    /// The last arguments of `lua/create.lua` and `lua/replace.lua`.
+    fn name_the_displaced(
+        &self,
+        key: &SessionKey,
+        write: &Write,
+        refs: &[Bytes],
+        keys: &mut Vec<String>,
+        arguments: &mut Vec<Bytes>,
+    ) {
+        let note = Expiry::Session(EndReason::Displaced).note();
+        arguments.push(note.encode());
+        arguments.push(number(millis(EndReason::Displaced.remembered_for())));
+        arguments.push(number(write.notes.len() as u64));
+        arguments.extend(write.notes.iter().map(Note::encode));
+        for reference in refs {
+            if let Some((displaced, _)) = referenced(key.bucket(), reference) {
+                keys.push(self.prefix().session(&displaced));
+                arguments.push(reference.clone());
+            }
+        }
+    }
+
+    /// How many events one part of the log may hold, as scripts are told.
+    pub(crate) fn log_size(&self, of_users: bool) -> Bytes {
+        let events = self.inner.log.events;
+        let events = if of_users { events } else { events / 4 };
+        let parts = usize::from(portcullis_core::BUCKETS);
+        number(events.div_ceil(parts) as u64)
+    }
+}
+
+/// What came of an attempt to create a session.
+pub(crate) enum Admitted {
+    /// With the names of those that had to go for it.
+    Done(Timing, Vec<Handle>),
+    Taken,
+    AtLimit,
+    Revoked,
+    /// The session that it was to replace cannot be any more.
+    TooLate(Replaced),
+}
+
+/// How many moves of a session an end follows: more than take place within the minute in which they are
+/// remembered, unless somebody makes them on purpose. That is an error, never "gone".
+const MOVES: usize = 64;
+
+/// How often a sign-in is tried because others of the same user came in between.
+const ATTEMPTS: usize = 64;
+
+impl Store for RedisStore {
+    fn now(&self) -> Timestamp {
+        self.inner.driver.now()
+    }
+
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+        let value = match self.driver().get(self.prefix().session(key)).await? {
+            Fetched::Value(value) => value,
+            Fetched::Nothing => return self.explain_absence(key).await,
+            Fetched::OtherType => return Ok(damaged()),
+        };
+        Ok(match Record::parse(&value) {
+            // A key may lose its TTL, by PERSIST or a careless restore. The session still ends in time.
+            Record::Session(stored) if !stored.timing.is_live(self.now()) => {
+                return self.explain_absence(key).await;
+            }
+            Record::Session(stored) => Loaded::Live(stored),
+            Record::Ended(Some(reason), handle) => Loaded::Ended(reason, handle),
+            Record::Ended(None, _) => Loaded::Absent,
+            Record::Newer => return Err(StoreError::newer_format()),
+            Record::Damaged => damaged(),
+        })
+    }
+
+    async fn create(
+        &self,
+        key: &SessionKey,
+        write: &Write,
+        limits: Limits,
+        limit: Option<SessionLimit>,
+    ) -> Result<Created, StoreError> {
+        let (idle, absolute) = record::limits(limits);
+        let moments = [number(idle), number(absolute), Bytes::new(), Bytes::new()];
+        // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
+        let unclaimed = Unclaimed::new(self, key, write);
+        let drawn = draw();
+        let admitted = self.admit(key, write, moments, limit, drawn, None).await?;
+        unclaimed.keep();
+        Ok(match admitted {
+            Admitted::Done(timing, displaced) => Created::Done(timing, drawn, displaced),
+            Admitted::Taken => Created::Taken,
+            Admitted::AtLimit => Created::AtLimit,
+            Admitted::Revoked => Created::Revoked,
+            Admitted::TooLate(_) => return Err(out_of_place()),
+        })
+    }
+
+    async fn commit(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        write: &Write,
+        activity: Activity,
+    ) -> Result<Committed, StoreError> {
+        let drawn = draw_after(expected);
+        let filing = Filing::of(self.prefix(), key, &write.label);
+        let [user, since] = filing::owner(&write.label);
+        let keys = vec![
+            filing.session,
+            filing.due_list,
+            filing.log,
+            filing.user_list,
+            filing.mark,
+        ];
+        let mut arguments = vec![
+            revision(expected),
+            revision(drawn),
+            flag(activity),
+            write.payload.clone(),
+            filing::reference(key, write.label.handle),
+            user,
+            since,
+            memory_of_revocation(),
+            self.log_size(write.label.owner.is_some()),
+        ];
+        arguments.extend(write.notes.iter().map(Note::encode));
+        match self.run(&COMMIT, keys, arguments).await? {
+            Reply::Done(timing, _) => Ok(Committed::Done(timing, drawn)),
+            Reply::Gone => Ok(Committed::Gone),
+            Reply::Conflict(value) => Ok(match Record::parse(&value) {
+                Record::Session(current) => Committed::Conflict(current),
+                // The script has just found a live session in it, so this is out of reach; gone is safe.
+                _ => Committed::Gone,
+            }),
+            Reply::Newer => Err(StoreError::newer_format()),
+            _ => Err(out_of_place()),
+        }
+    }
+
+    /// Within a bucket this is one atomic step. Between buckets, which may be on different servers, it is
+    /// two: the new session is made under a key that nobody knows yet, then the old one is ended if nobody
+    /// wrote to it meanwhile, else the new one is taken back. The end is the moment that counts: before it
+    /// the old session lives and the new one is unknown to all, after it the old one is dead for everyone.
+    async fn replace(
+        &self,
+        old: &Old,
+        new: &SessionKey,
+        write: &Write,
+        deadline: Deadline,
+        limit: Option<SessionLimit>,
+    ) -> Result<Replaced, StoreError> {
+        if old.key.bucket() != new.bucket() {
+            return self.relocate(old, new, write, deadline, limit).await;
+        }
+        let drawn = draw_after(old.expected);
+        let (activity, idle, absolute) = match deadline {
+            Deadline::Keep(activity) => (flag(activity), Bytes::new(), Bytes::new()),
+            Deadline::Restart(limits) => {
+                let (idle, absolute) = record::limits(limits);
+                (Bytes::new(), number(idle), number(absolute))
+            }
+        };
+        let [code, memory] = epitaph(parting(deadline));
+        let [old_user, _] = filing::owner(&old.label);
+        let [user, since] = filing::owner(&write.label);
+        let [most, room] = limit_of(limit);
+        let mut room_for_it = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let before = Filing::of(self.prefix(), &old.key, &old.label);
+            let after = Filing::of(self.prefix(), new, &write.label);
+            let mut keys = vec![
+                before.session,
+                after.session,
+                before.due_list,
+                before.log,
+                before.user_list,
+                after.log,
+                after.user_list,
+                after.mark,
+            ];
+            let mut arguments = vec![
+                revision(old.expected),
+                revision(drawn),
+                write.payload.clone(),
+                code.clone(),
+                memory.clone(),
+                activity.clone(),
+                idle.clone(),
+                absolute.clone(),
+                successor(deadline, new),
+                filing::reference(&old.key, old.label.handle),
+                old_user.clone(),
+                old.note.as_ref().map(Note::encode).unwrap_or_default(),
+                filing::reference(new, write.label.handle),
+                user.clone(),
+                since.clone(),
+                elevated_until(write),
+                self.log_size(old.label.owner.is_some()),
+                self.log_size(write.label.owner.is_some()),
+                most.clone(),
+                room.clone(),
+            ];
+            self.name_the_displaced(new, write, &room_for_it, &mut keys, &mut arguments);
+            let reply = self.run(&REPLACE, keys, arguments).await;
+            if reply.is_err() && matches!(deadline, Deadline::Restart(_)) {
+                // As with a session that is created: nobody will know of it.
+                drop(Unclaimed::new(self, new, write));
+            }
+            match reply? {
+                Reply::AtLimit(refs) if !refs.is_empty() => room_for_it = refs,
+                reply => return replaced(reply, drawn),
+            }
+        }
+        Err(contended())
+    }
+
+    async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
+        let filing = Filing::of(self.prefix(), key, label);
+        let [user, since] = filing::owner(label);
+        let keys = vec![
+            filing.session,
+            filing.due_list,
+            filing.user_list,
+            filing.mark,
+            filing.log,
+        ];
+        let arguments = vec![
+            filing::reference(key, label.handle),
+            user,
+            since,
+            memory_of_revocation(),
+            self.log_size(label.owner.is_some()),
+        ];
+        match self.run(&TOUCH, keys, arguments).await? {
+            Reply::Done(timing, _) => Ok(Touched::Done(timing)),
+            Reply::Gone => Ok(Touched::Gone),
+            Reply::Newer => Err(StoreError::newer_format()),
+            _ => Err(out_of_place()),
+        }
+    }
+
+    async fn end(
+        &self,
+        key: &SessionKey,
+        label: &Label,
+        reason: EndReason,
+        note: &Note,
+    ) -> Result<Ended, StoreError> {
+        self.finish(key, label, reason, reason.remembered_for(), note)
+            .await
+    }
+
+    async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
+        self.sessions_of(user).await
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, StoreError> {
+        self.carry_out(revocation).await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.sweep_buckets().await
+    }
+
+    async fn observe(&self, observation: &Observation) -> Result<(), StoreError> {
+        self.append(observation).await
+    }
+
+    async fn read_log(&self, query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
+        self.events(query).await
+    }
 }
 
 impl fmt::Debug for RedisStore {
@@ -232,22 +511,27 @@ impl fmt::Debug for RedisStore {
         f.debug_struct("RedisStore")
             .field("driver", &self.inner.driver)
             .field("prefix", &self.inner.prefix)
+            .field("log", &self.inner.log)
             .finish()
     }
 }
 
-pub(crate) fn committed(reply: Reply, revision: Revision) -> Result<Committed, StoreError> {
+pub(crate) fn replaced(reply: Reply, revision: Revision) -> Result<Replaced, StoreError> {
     match reply {
-        Reply::Done(timing) => Ok(Committed::Done(timing, revision)),
-        Reply::Gone => Ok(Committed::Gone),
+        Reply::Done(timing, displaced) => {
+            let displaced = displaced.iter().filter_map(|name| name_of(name)).collect();
+            Ok(Replaced::Done(timing, revision, displaced))
+        }
+        Reply::Gone | Reply::Revoked => Ok(Replaced::Gone),
+        Reply::AtLimit(_) => Ok(Replaced::AtLimit),
         Reply::Conflict(value) => Ok(match Record::parse(&value) {
-            Record::Session(current) => Committed::Conflict(current),
+            Record::Session(current) => Replaced::Conflict(current),
             // The script has just found a live session in it, so this is out of reach; gone is safe.
-            _ => Committed::Gone,
+            _ => Replaced::Gone,
         }),
         Reply::Taken => Err(StoreError::key_taken()),
         Reply::Newer => Err(StoreError::newer_format()),
-        Reply::Moved(_) => Err(out_of_place()),
+        _ => Err(out_of_place()),
     }
 }
 
@@ -275,6 +559,14 @@ pub(crate) fn successor(deadline: Deadline, new: &SessionKey) -> Bytes {
     }
 }
 
+/// What becomes of the old session.
+pub(crate) fn parting(deadline: Deadline) -> EndReason {
+    match deadline {
+        Deadline::Keep(_) => EndReason::Replaced,
+        Deadline::Restart(_) => EndReason::ReplacedAtSignIn,
+    }
+}
+
 /// How scripts are told why a session ends and for how long to remember it.
 pub(crate) fn epitaph(reason: EndReason) -> [Bytes; 2] {
     [
@@ -283,8 +575,37 @@ pub(crate) fn epitaph(reason: EndReason) -> [Bytes; 2] {
     ]
 }
 
+/// Scripts find the letter of the reason in the mark; all of them are remembered equally long.
+fn memory_of_revocation() -> Bytes {
+    number(millis(EndReason::RevokedByOperator.remembered_for()))
+}
+
+fn limit_of(limit: Option<SessionLimit>) -> [Bytes; 2] {
+    match limit {
+        None => [Bytes::new(), Bytes::from_static(b"0")],
+        Some(limit) => [
+            number(limit.most.get() as u64),
+            Bytes::from_static(match limit.excess {
+                Excess::Displace => b"1",
+                Excess::Refuse => b"0",
+            }),
+        ],
+    }
+}
+
+fn elevated_until(write: &Write) -> Bytes {
+    write
+        .elevated_until
+        .map(|moment| number(moment.as_millis()))
+        .unwrap_or_default()
+}
+
 pub(crate) fn number(number: u64) -> Bytes {
     number.to_string().into()
+}
+
+pub(crate) fn revision(revision: Revision) -> Bytes {
+    record::revision(revision).into()
 }
 
 fn flag(activity: Activity) -> Bytes {
@@ -300,6 +621,13 @@ fn damaged() -> Loaded {
          application use the same key prefix?"
     );
     Loaded::Damaged
+}
+
+fn contended() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        "one user signed in too often at once to make room for this session; try again",
+    )
 }
 
 pub(crate) fn out_of_place() -> StoreError {

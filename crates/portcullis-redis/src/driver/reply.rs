@@ -10,13 +10,32 @@ use portcullis_core::{Timestamp, store::Timing};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Gone,
-    Done(Timing),
+    /// With the names of the sessions that had to go for it.
+    Done(Timing, Vec<Bytes>),
     /// With the record as it is stored now.
     Conflict(Bytes),
     Taken,
     Newer,
     /// With the key the session was moved to, as the mark in its place spells it.
     Moved(Bytes),
+    /// With those who would have to go; nobody if the limit refuses.
+    AtLimit(Vec<Bytes>),
+    Revoked,
+    /// How many were looked at, and what was found.
+    Listed(u64, Vec<Bytes>),
+    /// Whether there was one of a newer version, and the names of those that were ended.
+    Ended(bool, Vec<Bytes>),
+    Expired(Vec<Over>),
+}
+
+/// A member of a list whose time was over.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub(crate) member: Bytes,
+    /// The letter of the reason.
+    pub(crate) letter: u8,
+    /// When, in ms.
+    pub(crate) at: u64,
 }
 
 impl Reply {
@@ -31,23 +50,45 @@ impl Reply {
             0 => Self::Gone,
             1 => {
                 let mut millis = || items.next()?.as_u64();
-                Self::Done(Timing {
+                let timing = Timing {
                     absolute_deadline: Timestamp::from_millis(millis()?),
                     idle_timeout: Duration::from_millis(millis()?),
                     last_active_at: Timestamp::from_millis(millis()?),
-                })
+                };
+                Self::Done(timing, rest(items)?)
             }
             2 => Self::Conflict(bytes(items.next()?)?),
             3 => Self::Taken,
             4 => Self::Newer,
             5 => Self::Moved(bytes(items.next()?)?),
+            6 => Self::AtLimit(rest(items)?),
+            7 => Self::Revoked,
+            8 => Self::Listed(items.next()?.as_u64()?, rest(items)?),
+            9 => Self::Ended(bytes(items.next()?)? == "1", rest(items)?),
+            10 => Self::Expired(over(items)?),
             _ => return None,
         };
         Some((reply, now))
     }
 }
 
-fn bytes(value: Value) -> Option<Bytes> {
+fn rest(items: impl Iterator<Item = Value>) -> Option<Vec<Bytes>> {
+    items.map(bytes).collect()
+}
+
+fn over(mut items: impl Iterator<Item = Value>) -> Option<Vec<Over>> {
+    let mut over = Vec::new();
+    while let Some(member) = items.next() {
+        over.push(Over {
+            member: bytes(member)?,
+            letter: *bytes(items.next()?)?.first()?,
+            at: items.next()?.as_u64()?,
+        });
+    }
+    Some(over)
+}
+
+pub(crate) fn bytes(value: Value) -> Option<Bytes> {
     match value {
         Value::Bytes(bytes) => Some(bytes),
         Value::String(text) => Some(text.into_inner()),
@@ -72,7 +113,10 @@ mod tests {
             &[1],
             &[1, 5],
             &[1, 5, 6, 7],
-            &[9, 5],
+            &[8, 5],
+            &[9, 5, 1],
+            &[10, 5, 1],
+            &[11, 5],
             &[-1, 5],
             &[1, -5, 1, 1, 1],
             &[2, 5],
@@ -98,7 +142,10 @@ mod tests {
             idle_timeout: Duration::from_millis(3),
             last_active_at: Timestamp::from_millis(4),
         };
-        assert_eq!(read(&[1, 5, 9, 3, 4]), Some((Reply::Done(timing), 5)));
+        assert_eq!(
+            read(&[1, 5, 9, 3, 4]),
+            Some((Reply::Done(timing, vec![]), 5))
+        );
         let with_text = |code| {
             Reply::read(Value::Array(vec![
                 Value::Integer(code),
@@ -108,5 +155,23 @@ mod tests {
         };
         assert_eq!(with_text(2), Some((Reply::Conflict("1".into()), 5)));
         assert_eq!(with_text(5), Some((Reply::Moved("1".into()), 5)));
+        assert_eq!(with_text(6), Some((Reply::AtLimit(vec!["1".into()]), 5)));
+        assert_eq!(read(&[7, 5]), Some((Reply::Revoked, 5)));
+        assert_eq!(read(&[8, 5, 3]), Some((Reply::Listed(3, vec![]), 5)));
+        assert_eq!(with_text(9), Some((Reply::Ended(true, vec![]), 5)));
+        assert_eq!(read(&[10, 5]), Some((Reply::Expired(vec![]), 5)));
+        let expired = Reply::read(Value::Array(vec![
+            Value::Integer(10),
+            Value::Integer(5),
+            Value::String("member".into()),
+            Value::String("i".into()),
+            Value::Integer(4),
+        ]));
+        let over = Over {
+            member: "member".into(),
+            letter: b'i',
+            at: 4,
+        };
+        assert_eq!(expired, Some((Reply::Expired(vec![over]), 5)));
     }
 }

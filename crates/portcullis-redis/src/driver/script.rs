@@ -11,24 +11,28 @@ pub(crate) struct Script {
 }
 
 macro_rules! script {
-    ($name:ident, $file:literal) => {
-        #[doc = concat!("`lua/", $file, "`")]
+    ($name:ident, $($file:literal),+) => {
+        #[doc = concat!($("`lua/", $file, "` "),+)]
         pub(crate) static $name: Script = Script {
             source: concat!(
                 include_str!("../../lua/prelude.lua"),
-                include_str!(concat!("../../lua/", $file))
+                $(include_str!(concat!("../../lua/", $file))),+
             ),
             hash: LazyLock::new(|| sha1_hash($name.source)),
         };
     };
 }
 
-script!(CREATE, "create.lua");
+script!(CREATE, "admit.lua", "create.lua");
 script!(COMMIT, "commit.lua");
-script!(REPLACE, "replace.lua");
+script!(REPLACE, "admit.lua", "replace.lua");
 script!(SUPERSEDE, "supersede.lua");
 script!(TOUCH, "touch.lua");
 script!(END, "end.lua");
+script!(MARK, "mark.lua");
+script!(STRAYS, "strays.lua");
+script!(REVOKE, "revoke.lua");
+script!(CLAIM, "claim.lua");
 
 impl Script {
     pub(super) fn source(&self) -> &'static str {

@@ -1,0 +1,261 @@
+//! Sessions of a user: listed, and ended from outside.
+
+use bytes::Bytes;
+use portcullis_core::{
+    Handle, SessionKey, UserId, UserKey,
+    store::{Copies, Listed, Receipt, Revocation, Store, StoreError, StoreErrorKind, Which},
+};
+
+use crate::{
+    RedisStore,
+    driver::{Answer, Command, Line, MARK, REVOKE, Reply, STRAYS, Script},
+    filing::{name_of, referenced},
+    record::{Record, millis},
+    store::{epitaph, number, out_of_place},
+};
+
+/// Records read with one command, and sessions ended by one script: neither may keep Redis from others for
+/// long.
+const BATCH: usize = 100;
+
+/// Members of a bucket's list that one script looks at.
+const PAGE: u64 = 1000;
+
+/// How often a session is looked for that gets new identifiers meanwhile.
+const ATTEMPTS: usize = 16;
+
+/// Sessions that authenticated before it may live as long as this: the longest absolute timeout there is.
+const MARKED_FOR: std::time::Duration = std::time::Duration::from_secs(400 * 24 * 60 * 60);
+
+impl RedisStore {
+    /// One round trip for the list and one for all records, however many there are. One more of each when a
+    /// session was moved in between: it is under a key that was not listed yet.
+    pub(crate) async fn sessions_of(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
+        let user = UserKey::of(user);
+        for _ in 0..ATTEMPTS {
+            if let Some(sessions) = self.look_through(&user).await? {
+                return Ok(sessions);
+            }
+        }
+        Err(restless())
+    }
+
+    /// The sessions that are listed, unless one of them has just been moved.
+    async fn look_through(&self, user: &UserKey) -> Result<Option<Vec<Listed>>, StoreError> {
+        let listed = self.listed(user).await?.into_iter();
+        let keys: Vec<_> = listed.map(|(key, _)| key).collect();
+        if keys.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let commands = keys.chunks(BATCH).map(|keys| Command {
+            name: "MGET",
+            arguments: keys
+                .iter()
+                .map(|key| self.prefix().session(key).into())
+                .collect(),
+        });
+        let answers = self.driver().ask(commands.collect()).await?;
+        let now = self.now();
+        let values = answers.into_iter().flat_map(Answer::list);
+        let mut sessions = Vec::new();
+        for (key, value) in keys.into_iter().zip(values) {
+            match value.as_ref().map(Record::parse) {
+                Some(Record::Session(stored)) if stored.timing.is_live(now) => {
+                    sessions.push(Listed { key, stored });
+                }
+                Some(Record::Ended(Some(reason), _)) if reason.is_replacement() => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok(Some(sessions))
+    }
+
+    async fn listed(&self, user: &UserKey) -> Result<Vec<(SessionKey, Handle)>, StoreError> {
+        let list = Command {
+            name: "ZRANGE",
+            arguments: vec![
+                self.prefix().user_list(user).into(),
+                Bytes::from_static(b"0"),
+                Bytes::from_static(b"-1"),
+            ],
+        };
+        let answers = self.driver().ask(vec![list]).await?;
+        let refs = answers.into_iter().flat_map(Answer::list).flatten();
+        Ok(refs
+            .filter_map(|reference| referenced(user.bucket(), &reference))
+            .collect())
+    }
+
+    pub(crate) async fn carry_out(&self, revocation: &Revocation) -> Result<Receipt, StoreError> {
+        let line = match self.driver().copies() {
+            Some(_) => Some(self.driver().own_line().await?),
+            None => None,
+        };
+        let work = Work {
+            store: self,
+            line,
+            user: UserKey::of(&revocation.user),
+            revocation,
+        };
+        let ended = match revocation.which {
+            Which::One(handle) => work.one(handle).await?,
+            Which::AllBut(kept) => work.all_but(Some(kept)).await?,
+            Which::All => work.all_but(None).await?,
+        };
+        Ok(Receipt {
+            ended,
+            copies: work.confirmed().await,
+        })
+    }
+}
+
+fn restless() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        "a session was given new identifiers faster than it could be looked at, and lives on; try again",
+    )
+}
+
+/// A revocation that is being carried out.
+struct Work<'w> {
+    store: &'w RedisStore,
+    /// Where it has to be confirmed.
+    line: Option<Line<'w>>,
+    user: UserKey,
+    revocation: &'w Revocation,
+}
+
+impl Work<'_> {
+    /// Whoever gives the session a new identifier meanwhile is followed.
+    async fn one(&self, handle: Handle) -> Result<Vec<Handle>, StoreError> {
+        let mut tried = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let listed = self.store.listed(&self.user).await?;
+            let found = listed
+                .into_iter()
+                .find(|(key, name)| *name == handle && !tried.contains(key));
+            let Some(session) = found else {
+                return Ok(Vec::new());
+            };
+            tried.push(session.0);
+            let ended = self.end(&[session]).await?;
+            if !ended.is_empty() {
+                return Ok(ended);
+            }
+        }
+        Err(restless())
+    }
+
+    /// The mark is the moment: what is listed then is older, and cannot be moved any more. What comes after it
+    /// is newer, or refused. Then whoever is listed is ended, and whoever should have been.
+    async fn all_but(&self, kept: Option<Handle>) -> Result<Vec<Handle>, StoreError> {
+        let reason = self.revocation.reason.code().to_string().into();
+        let name = kept.map(|handle| Bytes::copy_from_slice(handle.as_bytes()));
+        let keys = vec![self.user_list(), self.store.prefix().mark(&self.user)];
+        let arguments = vec![
+            reason,
+            name.unwrap_or_default(),
+            number(millis(MARKED_FOR)),
+            self.revocation.note.encode(),
+        ];
+        let mut sessions = match self.run(&MARK, keys, arguments).await? {
+            Reply::Listed(_, refs) => self.referenced(&refs),
+            _ => return Err(out_of_place()),
+        };
+        sessions.extend(self.strays().await?);
+        sessions.retain(|(_, handle)| Some(*handle) != kept);
+        self.end(&sessions).await
+    }
+
+    async fn strays(&self) -> Result<Vec<(SessionKey, Handle)>, StoreError> {
+        let mut strays = Vec::new();
+        let mut first = 0;
+        loop {
+            let keys = vec![self.due_list(), self.user_list()];
+            let arguments = vec![
+                Bytes::copy_from_slice(self.revocation.user.as_bytes()),
+                number(first),
+                number(first + PAGE - 1),
+            ];
+            match self.run(&STRAYS, keys, arguments).await? {
+                Reply::Listed(seen, refs) => {
+                    strays.extend(self.referenced(&refs));
+                    if seen < PAGE {
+                        return Ok(strays);
+                    }
+                }
+                _ => return Err(out_of_place()),
+            }
+            first += PAGE;
+        }
+    }
+
+    async fn end(&self, sessions: &[(SessionKey, Handle)]) -> Result<Vec<Handle>, StoreError> {
+        let (mut ended, mut left_alone) = (Vec::new(), false);
+        let [code, memory] = epitaph(self.revocation.reason);
+        let note = self.revocation.note.encode();
+        for batch in sessions.chunks(BATCH) {
+            let prefix = self.store.prefix();
+            let log = prefix.log(self.user.bucket(), true);
+            let mut keys = vec![self.due_list(), log, self.user_list()];
+            let mut arguments = vec![
+                code.clone(),
+                memory.clone(),
+                note.clone(),
+                self.store.log_size(true),
+                Bytes::copy_from_slice(self.revocation.user.as_bytes()),
+            ];
+            for (key, handle) in batch {
+                keys.push(prefix.session(key));
+                arguments.push(crate::filing::reference(key, *handle));
+            }
+            match self.run(&REVOKE, keys, arguments).await? {
+                Reply::Ended(newer, names) => {
+                    ended.extend(names.iter().filter_map(|name| name_of(name)));
+                    left_alone |= newer;
+                }
+                _ => return Err(out_of_place()),
+            }
+        }
+        if left_alone {
+            return Err(StoreError::newer_format());
+        }
+        Ok(ended)
+    }
+
+    async fn run(
+        &self,
+        script: &Script,
+        keys: Vec<String>,
+        arguments: Vec<Bytes>,
+    ) -> Result<Reply, StoreError> {
+        match &self.line {
+            Some(line) => line.run(script, keys, arguments).await,
+            None => self.store.run(script, keys, arguments).await,
+        }
+    }
+
+    async fn confirmed(&self) -> Option<Copies> {
+        let (line, asked) = self.line.as_ref().zip(self.store.driver().copies())?;
+        // They are ended all the same, and that is what the receipt is for.
+        let confirmed = line.confirmed(asked).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "it is not known whether replicas have an end of sessions");
+            0
+        });
+        Some(Copies { asked, confirmed })
+    }
+
+    fn referenced(&self, refs: &[Bytes]) -> Vec<(SessionKey, Handle)> {
+        let refs = refs.iter();
+        refs.filter_map(|reference| referenced(self.user.bucket(), reference))
+            .collect()
+    }
+
+    fn due_list(&self) -> String {
+        self.store.prefix().due_list(self.user.bucket())
+    }
+
+    fn user_list(&self) -> String {
+        self.store.prefix().user_list(&self.user)
+    }
+}

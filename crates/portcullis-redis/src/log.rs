@@ -1,0 +1,188 @@
+//! The log: two streams in each bucket, one of sessions with a user and one of those without.
+//!
+//! An entry has the fields `s` (the 12 bytes of a session's name, or nothing), `u` (the user, or nothing), `n`
+//! (the note) and `t` (when it happened, in ms, if that was before it was written).
+
+use std::cmp::Reverse;
+
+use bytes::Bytes;
+use portcullis_core::{
+    BUCKETS, Bucket, Event, Note, Timestamp, UserId, UserKey,
+    store::{LogPlace, LogQuery, Logged, Observation, Store, StoreError},
+};
+
+use crate::{RedisStore, driver::Command, filing::name_of, store::number};
+
+/// Streams read in one round trip.
+const STREAMS: usize = 64;
+
+/// Entries read from a stream at once.
+const PAGE: usize = 500;
+
+/// A stream: its bucket, and whether it is of sessions with a user.
+type Part = (Bucket, bool);
+
+impl RedisStore {
+    pub(crate) async fn append(&self, observation: &Observation) -> Result<(), StoreError> {
+        if self.log_limits().events == 0 {
+            return Ok(());
+        }
+        let session = observation.session.map(|session| *session.as_bytes());
+        let bucket = match (&observation.user, session) {
+            (Some(user), _) => Some(UserKey::of(user).bucket()),
+            // Anywhere, as long as it is everywhere.
+            (None, Some([high, low, ..])) => {
+                Bucket::from_number(u16::from_be_bytes([high, low]) % BUCKETS)
+            }
+            (None, None) => Bucket::from_number(0),
+        };
+        let Some(bucket) = bucket else {
+            return Ok(());
+        };
+        let of_users = observation.user.is_some();
+        let user = observation.user.as_ref().map(UserId::as_bytes);
+        let field = Bytes::from_static;
+        let entry = Command {
+            name: "XADD",
+            arguments: vec![
+                self.prefix().log(bucket, of_users).into(),
+                field(b"MAXLEN"),
+                field(b"~"),
+                self.log_size(of_users),
+                field(b"*"),
+                field(b"s"),
+                session
+                    .map(|name| Bytes::copy_from_slice(&name))
+                    .unwrap_or_default(),
+                field(b"u"),
+                user.map(Bytes::copy_from_slice).unwrap_or_default(),
+                field(b"n"),
+                observation.note.encode(),
+                field(b"t"),
+                Bytes::new(),
+            ],
+        };
+        self.driver().ask(vec![entry]).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn events(&self, query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
+        let mut events = Vec::new();
+        for parts in parts_for(query).chunks(STREAMS) {
+            events.extend(self.newest(parts, query).await?);
+            // What is not among the newest so far will not be in the end.
+            events.sort_unstable_by_key(|logged: &Logged| Reverse(logged.place));
+            events.truncate(query.count());
+        }
+        Ok(events)
+    }
+
+    /// The newest of each of these that the query asks for, and perhaps more.
+    async fn newest(&self, parts: &[Part], query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
+        let mut events = Vec::new();
+        let oldest = self.now().before(self.log_limits().age);
+        let start = number(query.from.unwrap_or(oldest).max(oldest).as_millis());
+        // Where everything counts, no more is read than was asked for.
+        let everything = query.session.is_none() && query.names.is_empty();
+        let page = if everything && query.user.is_none() {
+            PAGE.min(query.count())
+        } else {
+            PAGE
+        };
+        let mut open: Vec<_> = parts.iter().map(|part| (*part, end_of(query), 0)).collect();
+        while !open.is_empty() {
+            let commands = open.iter().map(|(part, end, _)| Command {
+                name: "XREVRANGE",
+                arguments: vec![
+                    self.prefix().log(part.0, part.1).into(),
+                    end.clone(),
+                    start.clone(),
+                    Bytes::from_static(b"COUNT"),
+                    number(page as u64),
+                ],
+            });
+            let answers = self.driver().ask(commands.collect()).await?;
+            let mut left = Vec::new();
+            for ((part, _, mut found), answer) in open.into_iter().zip(answers) {
+                let entries = answer.entries();
+                let more = entries.len() >= page;
+                let oldest = entries.last().map(|(number, _)| before(number));
+                for (number, fields) in entries {
+                    let Some(logged) = logged(part, &number, &fields, query) else {
+                        continue;
+                    };
+                    events.push(logged);
+                    found += 1;
+                }
+                if let (true, Some(oldest)) = (more && found < query.count(), oldest) {
+                    left.push((part, oldest, found));
+                }
+            }
+            open = left;
+        }
+        Ok(events)
+    }
+
+    /// Removes what is too old from the logs of these buckets.
+    pub(crate) async fn trim_log(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
+        let oldest = self.now().before(self.log_limits().age);
+        let streams = buckets
+            .iter()
+            .flat_map(|bucket| [(*bucket, true), (*bucket, false)]);
+        let commands = streams.map(|(bucket, of_users)| Command {
+            name: "XTRIM",
+            arguments: vec![
+                self.prefix().log(bucket, of_users).into(),
+                // Exactly: the nodes of a quiet stream would keep what is old for years.
+                Bytes::from_static(b"MINID"),
+                number(oldest.as_millis()),
+            ],
+        });
+        self.driver().ask(commands.collect()).await?;
+        Ok(())
+    }
+}
+
+/// A user's sessions are noted in one part; all others may be anywhere.
+fn parts_for(query: &LogQuery) -> Vec<Part> {
+    match &query.user {
+        Some(user) => vec![(UserKey::of(user).bucket(), true)],
+        None => (0..BUCKETS)
+            .filter_map(Bucket::from_number)
+            .flat_map(|bucket| [(bucket, true), (bucket, false)])
+            .collect(),
+    }
+}
+
+fn end_of(_: &LogQuery) -> Bytes {
+    Bytes::from_static(b"+")
+}
+
+/// The range that ends just before the entry of this number.
+fn before(number: &Bytes) -> Bytes {
+    let mut range = Vec::with_capacity(number.len() + 1);
+    range.push(b'(');
+    range.extend_from_slice(number);
+    range.into()
+}
+
+fn logged(part: Part, number: &[u8], fields: &[Bytes], query: &LogQuery) -> Option<Logged> {
+    let [_, session, _, user, _, note, _, at] = fields else {
+        return None;
+    };
+    let (written_at, sequence) = std::str::from_utf8(number).ok()?.split_once('-')?;
+    let written_at = Timestamp::from_millis(written_at.parse().ok()?);
+    let at = std::str::from_utf8(at).ok()?.parse();
+    let at = at.map_or(written_at, Timestamp::from_millis);
+    let session = name_of(session);
+    let user = (!user.is_empty()).then(|| UserId::from(&user[..]));
+    let covered = query.covers(at, session, user.as_ref(), note);
+    covered.then(|| Logged {
+        place: LogPlace {
+            written_at,
+            number: sequence.parse().unwrap_or_default(),
+            part: part.0.number() << 1 | u16::from(part.1),
+        },
+        event: Note::decode(note).map(|note| Event::new(note, at, session, user)),
+    })
+}

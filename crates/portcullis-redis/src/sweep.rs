@@ -1,0 +1,192 @@
+//! Clearing away what is over, and telling of it once.
+//!
+//! Redis removes an expired session by itself and tells nobody. The list of its bucket still holds it, with
+//! all there is to tell: whoever takes it out of there is the one to tell. Any number of servers may look at
+//! the same lists; each looks at all of them, starting anywhere.
+
+use bytes::Bytes;
+use portcullis_core::{
+    BUCKETS, Bucket, EndReason, SessionKey, Timestamp, UserKey,
+    store::{Expired, Expiry, Loaded, Store, StoreError, Swept},
+};
+
+use crate::{
+    RedisStore,
+    driver::{Answer, CLAIM, Command, Over, Reply},
+    filing::Member,
+    record::{Record, millis},
+    store::{number, out_of_place},
+};
+
+/// Lists looked at in one round trip.
+const LISTS: u16 = 64;
+
+/// What is taken out of a list by one script.
+const BATCH: usize = 100;
+
+/// How far into what waits to be swept in its bucket a session is looked for. There is more only where nobody swept
+/// for long.
+const PAGES: usize = 10;
+
+/// What one sweep brings at most, or a little more.
+const MOST: usize = 1000;
+
+impl RedisStore {
+    /// What was taken out of a list is told, also when the server fails before the next one.
+    pub(crate) async fn sweep_buckets(&self) -> Result<Swept, StoreError> {
+        let mut swept = Swept::default();
+        match self.sweep_into(&mut swept).await {
+            Err(error) if swept.expired.is_empty() => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "a sweep came to an end half-way");
+                Ok(swept)
+            }
+            Ok(()) => Ok(swept),
+        }
+    }
+
+    async fn sweep_into(&self, swept: &mut Swept) -> Result<(), StoreError> {
+        let first: u16 = rand::random_range(0..BUCKETS);
+        for offset in (0..BUCKETS).step_by(usize::from(LISTS)) {
+            let numbers = (0..LISTS).map(|step| (first + offset + step) % BUCKETS);
+            let buckets: Vec<_> = numbers.filter_map(Bucket::from_number).collect();
+            if offset == 0 {
+                self.trim_log(&buckets).await?;
+            }
+            for (bucket, members) in self.due(&buckets).await? {
+                let claimed = self.claim(bucket, &members, false).await?;
+                // What cannot be taken out of a list is still there the next time.
+                swept.more |= members.len() >= BATCH && !claimed.is_empty();
+                swept.expired.extend(claimed);
+            }
+            if swept.expired.len() >= MOST {
+                swept.more = true;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why there is no session under this key: perhaps its time was over, and nobody has told of it yet.
+    pub(crate) async fn explain_absence(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+        let (bucket, now) = (key.bucket(), number(self.now().as_millis()));
+        for page in 0..PAGES {
+            // Whoever takes it out of the list leaves the mark, so it is in the one or the other.
+            let get = Command {
+                name: "GET",
+                arguments: vec![self.prefix().session(key).into()],
+            };
+            let commands = vec![self.due_in(bucket, &now, page * BATCH), get];
+            let mut answers = self.driver().ask(commands).await?.into_iter();
+            let members = answers.next().map(Answer::list).unwrap_or_default();
+            let mark = answers.next().and_then(Answer::bytes);
+            let is_it = |member: &Bytes| {
+                member.first() == Some(&b's')
+                    && Member::parse(bucket, member).is_some_and(|member| member.key == *key)
+            };
+            if let Some(member) = members.iter().flatten().find(|member| is_it(member)) {
+                let member = std::slice::from_ref(member);
+                if let Some(expired) = self.claim(bucket, member, true).await?.pop() {
+                    return Ok(Loaded::Expired(expired));
+                }
+                // Another server was faster. Look again.
+                continue;
+            }
+            if let Some(Record::Ended(Some(reason), handle)) = mark.as_ref().map(Record::parse) {
+                return Ok(Loaded::Ended(reason, handle));
+            }
+            if members.len() < BATCH {
+                break;
+            }
+        }
+        Ok(Loaded::Absent)
+    }
+
+    /// What is due in each of these buckets, from this place on, as far as there is anything.
+    async fn due(&self, buckets: &[Bucket]) -> Result<Vec<(Bucket, Vec<Bytes>)>, StoreError> {
+        let now = number(self.now().as_millis());
+        let commands = buckets.iter();
+        let commands = commands.map(|bucket| self.due_in(*bucket, &now, 0));
+        let answers = self.driver().ask(commands.collect()).await?;
+        let members = answers
+            .into_iter()
+            .map(Answer::list)
+            .map(|list| list.into_iter().flatten());
+        Ok(buckets
+            .iter()
+            .copied()
+            .zip(members.map(Iterator::collect))
+            .filter(|(_, members): &(_, Vec<_>)| !members.is_empty())
+            .collect())
+    }
+
+    fn due_in(&self, bucket: Bucket, now: &Bytes, skip: usize) -> Command {
+        Command {
+            name: "ZRANGEBYSCORE",
+            arguments: vec![
+                self.prefix().due_list(bucket).into(),
+                Bytes::from_static(b"-inf"),
+                now.clone(),
+                Bytes::from_static(b"LIMIT"),
+                number(skip as u64),
+                number(BATCH as u64),
+            ],
+        }
+    }
+
+    /// Takes these out of the list of their bucket, and returns those that nobody else had taken.
+    async fn claim(
+        &self,
+        bucket: Bucket,
+        members: &[Bytes],
+        remember: bool,
+    ) -> Result<Vec<Expired>, StoreError> {
+        let prefix = self.prefix();
+        let mut keys = vec![
+            prefix.due_list(bucket),
+            prefix.log(bucket, true),
+            prefix.log(bucket, false),
+        ];
+        let note = |what: Expiry| what.note().encode();
+        let mut arguments = vec![
+            self.log_size(true),
+            self.log_size(false),
+            number(millis(EndReason::IdleTimeout.remembered_for())),
+            Bytes::from_static(if remember { b"1" } else { b"0" }),
+            note(Expiry::Session(EndReason::IdleTimeout)),
+            note(Expiry::Session(EndReason::AbsoluteTimeout)),
+            note(Expiry::Elevation),
+        ];
+        for bytes in members {
+            let Some(member) = Member::parse(bucket, bytes) else {
+                continue;
+            };
+            keys.push(prefix.session(&member.key));
+            keys.push(match &member.user {
+                Some(user) => prefix.user_list(&UserKey::of(user)),
+                None => prefix.due_list(bucket),
+            });
+            arguments.push(bytes.clone());
+        }
+        match self.run(&CLAIM, keys, arguments).await? {
+            Reply::Expired(over) => Ok(over
+                .iter()
+                .filter_map(|over| expired(bucket, over))
+                .collect()),
+            _ => Err(out_of_place()),
+        }
+    }
+}
+
+fn expired(bucket: Bucket, over: &Over) -> Option<Expired> {
+    let member = Member::parse(bucket, &over.member)?;
+    Some(Expired {
+        handle: member.handle,
+        user: member.user,
+        what: match over.letter {
+            b'e' => Expiry::Elevation,
+            letter => Expiry::Session(EndReason::from_code(char::from(letter))?),
+        },
+        at: Timestamp::from_millis(over.at),
+    })
+}

@@ -11,7 +11,8 @@ use portcullis_core::{
 };
 use portcullis_redis::testing::TestServer;
 use support::{
-    LIMITS, WAIT, connect, create, healed, key, kind, known_down, live, payload, server_and_store,
+    Anonymous, LIMITS, WAIT, connect, create, healed, key, kind, known_down, live, payload,
+    server_and_store,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,12 +25,15 @@ async fn a_killed_server_is_an_error_in_bounded_time_then_at_once_and_the_store_
     for _ in 0..3 {
         let asked = Instant::now();
         assert_eq!(
-            kind(store.create(&key(), payload(), LIMITS).await),
+            kind(store.create_anonymous(&key(), payload(), LIMITS).await),
             StoreErrorKind::Unavailable
         );
-        assert_eq!(kind(store.touch(&key()).await), StoreErrorKind::Unavailable);
         assert_eq!(
-            kind(store.end(&key(), EndReason::SignedOut).await),
+            kind(store.touch_anonymous(&key()).await),
+            StoreErrorKind::Unavailable
+        );
+        assert_eq!(
+            kind(store.end_anonymous(&key(), EndReason::SignedOut).await),
             StoreErrorKind::Unavailable
         );
         assert!(
@@ -54,7 +58,10 @@ async fn a_hung_server_is_noticed_under_traffic_and_the_store_heals_when_it_goes
     create(&store, &key).await;
     server.pause();
     let asked = Instant::now();
-    assert_eq!(kind(store.touch(&key).await), StoreErrorKind::Unavailable);
+    assert_eq!(
+        kind(store.touch_anonymous(&key).await),
+        StoreErrorKind::Unavailable
+    );
     assert!(asked.elapsed() < 2 * WAIT, "{:?}", asked.elapsed());
     println!("known to be down after {:?}", known_down(&store).await);
     // It stays down, whatever comes in, and fails at once.
@@ -102,7 +109,10 @@ async fn time_that_passed_while_the_server_was_away_has_passed() {
     tokio::time::sleep(Duration::from_millis(450)).await;
     server.resume();
     healed(&store).await;
-    assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
+    assert!(matches!(
+        store.load(&key).await.unwrap(),
+        Loaded::Expired(_)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +176,7 @@ async fn a_write_that_was_not_answered_is_not_sent_a_second_time() {
     let (_, revision) = create(&store, &key).await;
     server.pause();
     let refused = store
-        .commit(&key, revision, payload(), Activity::Passive)
+        .commit_anonymous(&key, revision, payload(), Activity::Passive)
         .await;
     assert_eq!(kind(refused), StoreErrorKind::Unavailable);
     server.resume();

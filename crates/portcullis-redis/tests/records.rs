@@ -9,13 +9,18 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, SessionId, SessionKey, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Loaded, Revision, Store, StoreErrorKind,
-        Touched,
+        Activity, Committed, Created, Deadline, Ended, Expiry, Loaded, Replaced, Revision, Store,
+        StoreErrorKind, Touched,
     },
 };
+use portcullis_redis::{
+    RedisStore,
+    testing::{Answer, TestServer},
+};
 use support::{
-    LIMITS, assert_every_key_expires, create, create_with, key, key_of, kind, limits, live,
-    payload, server_and_store, spelled,
+    Anonymous, LIMITS, NAME, anonymous, assert_came_to_nothing, assert_every_key_expires, create,
+    create_with, key, key_of, kind, limits, live, owned, payload, server_and_store, sessions,
+    spelled, write_of,
 };
 
 #[tokio::test]
@@ -30,8 +35,7 @@ async fn a_record_is_stored_as_documented_with_the_deadline_as_its_ttl() {
         timing.last_active_at.as_millis(),
         revision.0
     );
-    let portcullis_redis::testing::Answer::Bytes(value) = server.cli(&["GET", &spelled(&key)])
-    else {
+    let Answer::Bytes(value) = server.cli(&["GET", &spelled(&key)]) else {
         panic!("nothing under the documented key")
     };
     assert_eq!(value, [header.as_bytes(), &payload()].concat());
@@ -46,7 +50,7 @@ async fn a_record_is_stored_as_documented_with_the_deadline_as_its_ttl() {
 fn mark(successor: &SessionKey) -> String {
     use base64::Engine;
     let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(successor.digest());
-    format!("-r{:03x}{digest}", successor.bucket().number())
+    format!("-rtwelve bytes{:03x}{digest}", successor.bucket().number())
 }
 
 #[tokio::test]
@@ -56,8 +60,10 @@ async fn the_mark_of_a_replaced_session_names_the_new_key_and_that_of_another_en
     let (_, mut revision) = create(&store, &first).await;
     for (old, new) in [(first, second), (second, elsewhere)] {
         let keep = Deadline::Keep(Activity::Active);
-        let moved = store.replace(&old, &new, revision, payload(), keep).await;
-        let Committed::Done(_, next) = moved.unwrap() else {
+        let moved = store
+            .replace_anonymous(&old, &new, revision, payload(), keep)
+            .await;
+        let Replaced::Done(_, next, _) = moved.unwrap() else {
             panic!("not replaced")
         };
         revision = next;
@@ -68,11 +74,15 @@ async fn the_mark_of_a_replaced_session_names_the_new_key_and_that_of_another_en
     for key in [first, second] {
         assert_eq!(
             store.load(&key).await.unwrap(),
-            Loaded::Ended(EndReason::Replaced)
+            Loaded::Ended(EndReason::Replaced, NAME)
         );
     }
-    store.end(&first, EndReason::SignedOut).await.unwrap();
-    assert_eq!(server.cli(&["GET", &spelled(&elsewhere)]).text(), "-o");
+    store
+        .end_anonymous(&first, EndReason::SignedOut)
+        .await
+        .unwrap();
+    let signed_out = server.cli(&["GET", &spelled(&elsewhere)]).text();
+    assert_eq!(signed_out, "-otwelve bytes");
     for (old, new) in [(first, second), (second, elsewhere)] {
         assert_eq!(server.cli(&["GET", &spelled(&old)]).text(), mark(&new));
     }
@@ -90,10 +100,12 @@ async fn an_end_follows_a_replacement_for_a_minute() {
         let (old, new) = (key(), key_of(user));
         let (_, revision) = create(&store, &old).await;
         let keep = Deadline::Keep(Activity::Active);
-        let moved = store.replace(&old, &new, revision, payload(), keep).await;
-        assert!(matches!(moved.unwrap(), Committed::Done(..)));
+        let moved = store
+            .replace_anonymous(&old, &new, revision, payload(), keep)
+            .await;
+        assert!(matches!(moved.unwrap(), Replaced::Done(..)));
         server.age_sessions(Duration::from_secs(age));
-        let ended = store.end(&old, EndReason::SignedOut).await;
+        let ended = store.end_anonymous(&old, EndReason::SignedOut).await;
         assert_eq!(ended.unwrap(), expected, "{user} after {age} s");
         let lives = matches!(store.load(&new).await.unwrap(), Loaded::Live(_));
         assert_eq!(lives, expected == Ended::AlreadyGone);
@@ -101,24 +113,24 @@ async fn an_end_follows_a_replacement_for_a_minute() {
 }
 
 #[tokio::test]
-async fn a_mark_of_the_version_before_leads_nowhere_and_one_that_leads_in_circles_ends() {
+async fn a_mark_without_a_successor_leads_nowhere_and_one_that_leads_in_circles_ends() {
     let (server, store) = server_and_store().await;
     let (one, other) = (key(), key_of("bob"));
     let set = |key: &SessionKey, value: &str| {
         server.cli(&["SET", &spelled(key), value, "PX", "60000"]);
     };
-    set(&one, "-r");
+    set(&one, "-rtwelve bytes");
     assert_eq!(
         store.load(&one).await.unwrap(),
-        Loaded::Ended(EndReason::Replaced)
+        Loaded::Ended(EndReason::Replaced, NAME)
     );
-    assert_nothing_works(&store, &one).await;
+    assert_nothing_works(&server, &store, &one).await;
 
     set(&one, &mark(&other));
-    assert_nothing_works(&store, &one).await;
+    assert_nothing_works(&server, &store, &one).await;
     set(&other, &mark(&one));
     assert_eq!(
-        kind(store.end(&one, EndReason::SignedOut).await),
+        kind(store.end_anonymous(&one, EndReason::SignedOut).await),
         StoreErrorKind::Unavailable
     );
 }
@@ -129,7 +141,10 @@ async fn keys_show_neither_the_identifier_nor_the_user() {
     let user = UserId::from("alice@example.com");
     let id = SessionId::generate(Bucket::of(&user)).unwrap();
     create(&store, &id.key()).await;
-    store.end(&id.key(), EndReason::SignedOut).await.unwrap();
+    store
+        .end_anonymous(&id.key(), EndReason::SignedOut)
+        .await
+        .unwrap();
     let secret = id.expose();
     for key in server.cli(&["KEYS", "*"]).texts() {
         assert!(!key.contains("alice"));
@@ -147,18 +162,18 @@ async fn every_key_expires_after_every_operation() {
     let (_, revision) = create(&store, &first).await;
     assert_every_key_expires(&server);
     let Committed::Done(_, revision) = store
-        .commit(&first, revision, payload(), Activity::Passive)
+        .commit_anonymous(&first, revision, payload(), Activity::Passive)
         .await
         .unwrap()
     else {
         panic!("not committed")
     };
     assert_every_key_expires(&server);
-    store.touch(&first).await.unwrap();
+    store.touch_anonymous(&first).await.unwrap();
     assert_every_key_expires(&server);
     let keep = Deadline::Keep(Activity::Active);
-    let Committed::Done(_, revision) = store
-        .replace(&first, &second, revision, payload(), keep)
+    let Replaced::Done(_, revision, _) = store
+        .replace_anonymous(&first, &second, revision, payload(), keep)
         .await
         .unwrap()
     else {
@@ -167,13 +182,16 @@ async fn every_key_expires_after_every_operation() {
     assert_every_key_expires(&server);
     let restart = Deadline::Restart(LIMITS);
     store
-        .replace(&second, &elsewhere, revision, payload(), restart)
+        .replace_anonymous(&second, &elsewhere, revision, payload(), restart)
         .await
         .unwrap();
     assert_every_key_expires(&server);
-    store.end(&elsewhere, EndReason::SignedOut).await.unwrap();
+    store
+        .end_anonymous(&elsewhere, EndReason::SignedOut)
+        .await
+        .unwrap();
     assert_every_key_expires(&server);
-    assert_eq!(server.cli(&["DBSIZE"]).integer(), 3);
+    assert_eq!(sessions(&server).len(), 3);
 }
 
 #[tokio::test]
@@ -184,29 +202,63 @@ async fn a_session_that_lost_its_ttl_still_ends_in_time_for_every_operation() {
     assert_eq!(server.cli(&["PERSIST", &spelled(&key)]).integer(), 1);
     live(&store, &key).await;
     tokio::time::sleep(Duration::from_millis(310)).await;
-    assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
-    assert_eq!(store.touch(&key).await.unwrap(), Touched::Gone);
+    assert_eq!(store.touch_anonymous(&key).await.unwrap(), Touched::Gone);
     let committed = store
-        .commit(&key, revision, payload(), Activity::Active)
+        .commit_anonymous(&key, revision, payload(), Activity::Active)
         .await;
     assert_eq!(committed.unwrap(), Committed::Gone);
-    for to in [support::key(), key_of("bob")] {
+    for user in ["alice", "bob"] {
         for deadline in [Deadline::Restart(LIMITS), Deadline::Keep(Activity::Active)] {
+            let to = key_of(user);
             let replaced = store
-                .replace(&key, &to, revision, payload(), deadline)
+                .replace_anonymous(&key, &to, revision, payload(), deadline)
                 .await;
-            assert_eq!(replaced.unwrap(), Committed::Gone);
-            assert_eq!(store.load(&to).await.unwrap(), Loaded::Absent);
+            assert_eq!(replaced.unwrap(), Replaced::Gone);
+            assert_came_to_nothing(&server, &store, &to).await;
         }
     }
     assert_eq!(
-        store.end(&key, EndReason::SignedOut).await.unwrap(),
+        store
+            .end_anonymous(&key, EndReason::SignedOut)
+            .await
+            .unwrap(),
         Ended::AlreadyGone
     );
     assert_eq!(
-        store.create(&key, payload(), LIMITS).await.unwrap(),
+        store
+            .create_anonymous(&key, payload(), LIMITS)
+            .await
+            .unwrap(),
         Created::Taken
     );
+    // Whoever looks is told once, and what is left expires.
+    let Loaded::Expired(expired) = store.load(&key).await.unwrap() else {
+        panic!("not told")
+    };
+    assert_eq!(expired.handle, NAME);
+    assert_eq!(expired.what, Expiry::Session(EndReason::IdleTimeout));
+    assert_eq!(
+        store.load(&key).await.unwrap(),
+        Loaded::Ended(EndReason::IdleTimeout, NAME)
+    );
+    assert_every_key_expires(&server);
+}
+
+#[tokio::test]
+async fn a_sweep_removes_a_session_that_lost_its_ttl() {
+    let (server, store) = server_and_store().await;
+    for (key, owner) in [(key(), None), (key_of("bob"), Some("bob"))] {
+        let label = owner.map_or_else(anonymous, |user| owned(&store, user));
+        let write = write_of(&label, payload());
+        let created = store.create(&key, &write, limits(30, 60_000), None).await;
+        assert!(matches!(created.unwrap(), Created::Done(..)));
+        server.cli(&["PERSIST", &spelled(&key)]);
+    }
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    assert_eq!(store.sweep().await.unwrap().expired.len(), 2);
+    // The end of the one with a user.
+    assert_eq!(sessions(&server).len(), 1);
+    assert_every_key_expires(&server);
 }
 
 #[tokio::test]
@@ -216,12 +268,12 @@ async fn a_commit_or_a_touch_gives_a_lost_ttl_back() {
     let (_, revision) = create(&store, &key).await;
     server.cli(&["PERSIST", &spelled(&key)]);
     store
-        .commit(&key, revision, payload(), Activity::Passive)
+        .commit_anonymous(&key, revision, payload(), Activity::Passive)
         .await
         .unwrap();
     assert_every_key_expires(&server);
     server.cli(&["PERSIST", &spelled(&key)]);
-    store.touch(&key).await.unwrap();
+    store.touch_anonymous(&key).await.unwrap();
     assert_every_key_expires(&server);
 }
 
@@ -236,18 +288,22 @@ async fn what_is_not_a_record_grants_nothing_and_is_left_alone() {
         good.replace('1', "g"),
         good.to_uppercase().replace('1', "A"),
         "-".into(),
-        "-oo".into(),
+        "-o".into(),
+        "-otwelve byte".into(),
+        "-otwelve bytes!!".into(),
         format!("-o{}", &mark(&key)[2..]),
-        format!("-rfff{}", &mark(&key)[5..]),
+        format!("-n{}", &mark(&key)[2..]),
+        mark(&key).replace("bytes", "bytesfff"),
+        format!("-rtwelve bytesfff{}", &mark(&key)[17..]),
         format!("{}A", mark(&key)),
-        mark(&key)[..26].into(),
+        mark(&key)[..38].into(),
         mark(&key).replace("-r", "-R"),
         "0".into(),
     ]);
     for value in hostile.iter().filter(|value| !value.is_empty()) {
         server.cli(&["SET", &spelled(&key), value, "PX", "60000"]);
         assert_eq!(store.load(&key).await.unwrap(), Loaded::Damaged, "{value}");
-        assert_nothing_works(&store, &key).await;
+        assert_nothing_works(&server, &store, &key).await;
         assert_eq!(server.cli(&["GET", &spelled(&key)]).text(), *value);
     }
 }
@@ -258,33 +314,39 @@ async fn a_key_of_another_type_grants_nothing_and_is_left_alone() {
     let key = key();
     server.cli(&["HSET", &spelled(&key), "a", "b"]);
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Damaged);
-    assert_nothing_works(&store, &key).await;
+    assert_nothing_works(&server, &store, &key).await;
     assert_eq!(server.cli(&["HGET", &spelled(&key), "a"]).text(), "b");
 }
 
-async fn assert_nothing_works(store: &portcullis_redis::RedisStore, key: &SessionKey) {
+async fn assert_nothing_works(server: &TestServer, store: &RedisStore, key: &SessionKey) {
     let revision = Revision(0);
-    assert_eq!(store.touch(key).await.unwrap(), Touched::Gone);
+    assert_eq!(store.touch_anonymous(key).await.unwrap(), Touched::Gone);
     assert_eq!(
         store
-            .commit(key, revision, payload(), Activity::Active)
+            .commit_anonymous(key, revision, payload(), Activity::Active)
             .await
             .unwrap(),
         Committed::Gone
     );
     for to in [support::key(), key_of("bob")] {
         let replaced = store
-            .replace(key, &to, revision, payload(), Deadline::Restart(LIMITS))
+            .replace_anonymous(key, &to, revision, payload(), Deadline::Restart(LIMITS))
             .await;
-        assert_eq!(replaced.unwrap(), Committed::Gone);
-        assert_eq!(store.load(&to).await.unwrap(), Loaded::Absent);
+        assert_eq!(replaced.unwrap(), Replaced::Gone);
+        assert_came_to_nothing(server, store, &to).await;
     }
     assert_eq!(
-        store.end(key, EndReason::SignedOut).await.unwrap(),
+        store
+            .end_anonymous(key, EndReason::SignedOut)
+            .await
+            .unwrap(),
         Ended::AlreadyGone
     );
     assert_eq!(
-        store.create(key, payload(), LIMITS).await.unwrap(),
+        store
+            .create_anonymous(key, payload(), LIMITS)
+            .await
+            .unwrap(),
         Created::Taken
     );
 }
@@ -297,11 +359,11 @@ async fn a_record_of_a_newer_version_is_an_error_and_is_left_alone() {
     let newer = StoreErrorKind::NewerFormat;
     let restart = Deadline::Restart(LIMITS);
     assert_eq!(kind(store.load(&key).await), newer);
-    assert_eq!(kind(store.touch(&key).await), newer);
+    assert_eq!(kind(store.touch_anonymous(&key).await), newer);
     assert_eq!(
         kind(
             store
-                .commit(&key, Revision(0), payload(), Activity::Active)
+                .commit_anonymous(&key, Revision(0), payload(), Activity::Active)
                 .await
         ),
         newer
@@ -309,7 +371,7 @@ async fn a_record_of_a_newer_version_is_an_error_and_is_left_alone() {
     assert_eq!(
         kind(
             store
-                .replace(&key, &to, Revision(0), payload(), restart)
+                .replace_anonymous(&key, &to, Revision(0), payload(), restart)
                 .await
         ),
         newer
@@ -317,21 +379,28 @@ async fn a_record_of_a_newer_version_is_an_error_and_is_left_alone() {
     assert_eq!(
         kind(
             store
-                .replace(&key, &elsewhere, Revision(0), payload(), restart)
+                .replace_anonymous(&key, &elsewhere, Revision(0), payload(), restart)
                 .await
         ),
         newer
     );
-    assert_eq!(kind(store.end(&key, EndReason::SignedOut).await), newer);
     assert_eq!(
-        store.create(&key, payload(), LIMITS).await.unwrap(),
+        kind(store.end_anonymous(&key, EndReason::SignedOut).await),
+        newer
+    );
+    assert_eq!(
+        store
+            .create_anonymous(&key, payload(), LIMITS)
+            .await
+            .unwrap(),
         Created::Taken
     );
     assert_eq!(
         server.cli(&["GET", &spelled(&key)]).text(),
         "2 whatever comes"
     );
-    assert_eq!(server.cli(&["DBSIZE"]).integer(), 1);
+    assert_came_to_nothing(&server, &store, &to).await;
+    assert_came_to_nothing(&server, &store, &elsewhere).await;
 }
 
 #[tokio::test]
@@ -344,11 +413,14 @@ async fn payloads_of_any_bytes_and_size_come_back_as_they_were() {
         Bytes::from_static(b"\r\n$5\r\n"),
     ] {
         let key = key();
-        store.create(&key, payload.clone(), LIMITS).await.unwrap();
+        store
+            .create_anonymous(&key, payload.clone(), LIMITS)
+            .await
+            .unwrap();
         let stored = live(&store, &key).await;
         assert_eq!(stored.payload, payload);
         let Committed::Conflict(current) = store
-            .commit(
+            .commit_anonymous(
                 &key,
                 Revision(stored.revision.0 ^ 1),
                 payload.clone(),
@@ -376,8 +448,11 @@ async fn limits_out_of_all_bounds_are_cut_short_and_limits_of_nothing_last_no_ti
     assert_every_key_expires(&server);
     for none in [limits(0, 1000), limits(1000, 0)] {
         let key = key();
-        store.create(&key, payload(), none).await.unwrap();
-        assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
+        store.create_anonymous(&key, payload(), none).await.unwrap();
+        assert!(matches!(
+            store.load(&key).await.unwrap(),
+            Loaded::Expired(_)
+        ));
     }
 }
 
@@ -388,15 +463,21 @@ async fn time_can_be_made_to_pass_for_tests() {
     create_with(&store, &idle, limits(60_000, 600_000)).await;
     let (before, _) = create_with(&store, &kept, limits(600_000, 900_000)).await;
     create(&store, &ended).await;
-    store.end(&ended, EndReason::Replaced).await.unwrap();
+    store
+        .end_anonymous(&ended, EndReason::Replaced)
+        .await
+        .unwrap();
     server.age_sessions(Duration::from_secs(59));
     live(&store, &idle).await;
     assert_eq!(
         store.load(&ended).await.unwrap(),
-        Loaded::Ended(EndReason::Replaced)
+        Loaded::Ended(EndReason::Replaced, NAME)
     );
     server.age_sessions(Duration::from_secs(2));
-    assert_eq!(store.load(&idle).await.unwrap(), Loaded::Absent);
+    assert!(matches!(
+        store.load(&idle).await.unwrap(),
+        Loaded::Expired(_)
+    ));
     assert_eq!(store.load(&ended).await.unwrap(), Loaded::Absent);
     let after = live(&store, &kept).await.timing;
     let by = Duration::from_secs(61);

@@ -7,13 +7,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason,
-    store::{Activity, Committed, Deadline, Ended, Loaded, Store, StoreErrorKind, Touched},
+    EndReason, EventKind, Note,
+    store::{
+        Activity, Committed, Copies, Created, Deadline, Ended, Excess, Loaded, LogQuery,
+        Observation, Old, Replaced, Revision, SessionLimit, Store, StoreError, StoreErrorKind,
+        Touched, Which,
+    },
 };
-use portcullis_redis::{ConnectError, RedisStore, testing::TestServer};
+use portcullis_redis::{
+    ConnectError, RedisStore,
+    testing::{Answer, TestServer},
+};
 use support::{
-    LIMITS, assert_every_key_expires, create, healed, key, key_of, kind, live, payload,
-    server_and_store,
+    Anonymous, LIMITS, NAME, all_of, assert_every_key_expires, create, ended_note, healed, key,
+    key_of, kind, limits, live, owned, payload, revocation, server_and_store, sessions, write_of,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,23 +32,33 @@ async fn a_replica_is_read_but_takes_no_writes_and_says_so() {
     let read_only = StoreErrorKind::ReadOnly;
     for _ in 0..3 {
         assert_eq!(
-            kind(store.create(&support::key(), payload(), LIMITS).await),
-            read_only
-        );
-        assert_eq!(kind(store.touch(&key).await), read_only);
-        assert_eq!(
             kind(
                 store
-                    .commit(&key, revision, payload(), Activity::Active)
+                    .create_anonymous(&support::key(), payload(), LIMITS)
                     .await
             ),
             read_only
         );
-        assert_eq!(kind(store.end(&key, EndReason::SignedOut).await), read_only);
+        assert_eq!(kind(store.touch_anonymous(&key).await), read_only);
+        assert_eq!(
+            kind(
+                store
+                    .commit_anonymous(&key, revision, payload(), Activity::Active)
+                    .await
+            ),
+            read_only
+        );
+        assert_eq!(
+            kind(store.end_anonymous(&key, EndReason::SignedOut).await),
+            read_only
+        );
         live(&store, &key).await;
     }
     server.cli(&["REPLICAOF", "NO", "ONE"]);
-    assert!(matches!(store.touch(&key).await.unwrap(), Touched::Done(_)));
+    assert!(matches!(
+        store.touch_anonymous(&key).await.unwrap(),
+        Touched::Done(_)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +77,10 @@ async fn a_demoted_server_is_connected_to_anew_because_the_address_may_lead_else
     // Not in the first second after the last connection.
     let since = std::time::Instant::now();
     loop {
-        assert_eq!(kind(store.touch(&key).await), StoreErrorKind::ReadOnly);
+        assert_eq!(
+            kind(store.touch_anonymous(&key).await),
+            StoreErrorKind::ReadOnly
+        );
         let after = client();
         if after.len() == 1 && after != before {
             break;
@@ -82,13 +102,9 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
     let large = Bytes::from(vec![0; 10_000]);
     let restart = Deadline::Restart(LIMITS);
     assert_eq!(
-        kind(store.create(&support::key(), payload(), LIMITS).await),
-        full
-    );
-    assert_eq!(
         kind(
             store
-                .commit(&key, revision, large.clone(), Activity::Active)
+                .create_anonymous(&support::key(), payload(), LIMITS)
                 .await
         ),
         full
@@ -96,7 +112,7 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
     assert_eq!(
         kind(
             store
-                .replace(&key, &support::key(), revision, large.clone(), restart)
+                .commit_anonymous(&key, revision, large.clone(), Activity::Active)
                 .await
         ),
         full
@@ -104,21 +120,35 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
     assert_eq!(
         kind(
             store
-                .replace(&key, &elsewhere, revision, large, restart)
+                .replace_anonymous(&key, &support::key(), revision, large.clone(), restart)
+                .await
+        ),
+        full
+    );
+    assert_eq!(
+        kind(
+            store
+                .replace_anonymous(&key, &elsewhere, revision, large, restart)
                 .await
         ),
         full
     );
     assert_eq!(live(&store, &key).await, before);
-    assert_eq!(server.cli(&["DBSIZE"]).integer(), 2);
-    assert!(matches!(store.touch(&key).await.unwrap(), Touched::Done(_)));
+    assert_eq!(sessions(&server).len(), 2);
+    assert!(matches!(
+        store.touch_anonymous(&key).await.unwrap(),
+        Touched::Done(_)
+    ));
     assert_eq!(
-        store.end(&key, EndReason::SignedOut).await.unwrap(),
+        store
+            .end_anonymous(&key, EndReason::SignedOut)
+            .await
+            .unwrap(),
         Ended::Done
     );
     assert_eq!(
         store.load(&key).await.unwrap(),
-        Loaded::Ended(EndReason::SignedOut)
+        Loaded::Ended(EndReason::SignedOut, NAME)
     );
     assert_every_key_expires(&server);
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -126,8 +156,8 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
 }
 
 /// Everything this crate sends, and nothing else. The README has the same list.
-const RIGHTS: &str =
-    "+ping +time +info +client|id +get +del +eval +evalsha +set +getrange +setrange +pexpireat";
+const RIGHTS: &str = "+time +info +client|id +get +mget +del +set +getrange +setrange +pexpireat +eval \
+                      +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +xadd +xrevrange +xtrim";
 
 fn limited(server: &TestServer, user: &str, rights: &str) -> String {
     let rule: Vec<_> = [
@@ -148,129 +178,198 @@ fn limited(server: &TestServer, user: &str, rights: &str) -> String {
     format!("redis://{user}:s3cret%2Fp%3Ass@127.0.0.1:{}", server.port())
 }
 
-async fn everything(store: &RedisStore) {
+/// Every operation of the store, on every way it may take.
+async fn everything(store: &RedisStore) -> Result<(), StoreError> {
+    without_a_user(store).await?;
+    with_a_user(store).await?;
+    // Whose time is over, for whoever comes across it.
+    let (found, swept) = (key(), key_of("bob"));
+    for (key, user) in [(found, "alice"), (swept, "bob")] {
+        let write = write_of(&owned(store, user), payload());
+        store.create(&key, &write, limits(5, 60_000), None).await?;
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(matches!(store.load(&found).await?, Loaded::Expired(_)));
+    assert_eq!(store.sweep().await?.expired.len(), 1);
+    store
+        .observe(&Observation {
+            session: None,
+            user: None,
+            note: Note::of_system(EventKind::MalformedIdentifier),
+        })
+        .await?;
+    assert!(store.read_log(&LogQuery::default()).await?.len() > 5);
+    Ok(())
+}
+
+async fn without_a_user(store: &RedisStore) -> Result<(), StoreError> {
     let (first, second, elsewhere) = (key(), key(), key_of("bob"));
-    let (_, revision) = create(store, &first).await;
-    live(store, &first).await;
+    let Created::Done(_, revision, _) = store.create_anonymous(&first, payload(), LIMITS).await?
+    else {
+        panic!("not created")
+    };
+    assert!(matches!(store.load(&first).await?, Loaded::Live(_)));
     assert!(matches!(
-        store.touch(&first).await.unwrap(),
+        store.touch_anonymous(&first).await?,
         Touched::Done(_)
     ));
+    let active = Activity::Active;
     let committed = store
-        .commit(&first, revision, payload(), Activity::Active)
-        .await
-        .unwrap();
+        .commit_anonymous(&first, revision, payload(), active)
+        .await?;
     let Committed::Done(_, revision) = committed else {
         panic!("{committed:?}")
     };
-    let conflict = store.commit(
-        &first,
-        portcullis_core::store::Revision(revision.0 ^ 1),
-        payload(),
-        Activity::Active,
-    );
-    assert!(matches!(conflict.await.unwrap(), Committed::Conflict(_)));
-    let keep = Deadline::Keep(Activity::Active);
+    let outdated = Revision(revision.0 ^ 1);
+    let conflict = store.commit_anonymous(&first, outdated, payload(), active);
+    assert!(matches!(conflict.await?, Committed::Conflict(_)));
+    let keep = Deadline::Keep(active);
     let replaced = store
-        .replace(&first, &second, revision, payload(), keep)
-        .await
-        .unwrap();
-    let Committed::Done(_, revision) = replaced else {
+        .replace_anonymous(&first, &second, revision, payload(), keep)
+        .await?;
+    let Replaced::Done(_, revision, _) = replaced else {
         panic!("{replaced:?}")
     };
     let restart = Deadline::Restart(LIMITS);
     let gone = store
-        .replace(&first, &elsewhere, revision, payload(), restart)
-        .await
-        .unwrap();
-    assert_eq!(gone, Committed::Gone);
+        .replace_anonymous(&first, &key_of("dave"), revision, payload(), restart)
+        .await?;
+    assert_eq!(gone, Replaced::Gone);
     let replaced = store
-        .replace(&second, &elsewhere, revision, payload(), restart)
-        .await
-        .unwrap();
-    assert!(matches!(replaced, Committed::Done(..)), "{replaced:?}");
-    assert_eq!(
-        store.end(&elsewhere, EndReason::SignedOut).await.unwrap(),
-        Ended::Done
-    );
-    assert_eq!(
-        store.load(&elsewhere).await.unwrap(),
-        Loaded::Ended(EndReason::SignedOut)
-    );
+        .replace_anonymous(&second, &elsewhere, revision, payload(), restart)
+        .await?;
+    assert!(matches!(replaced, Replaced::Done(..)), "{replaced:?}");
+    let ended = store
+        .end_anonymous(&elsewhere, EndReason::SignedOut)
+        .await?;
+    assert_eq!(ended, Ended::Done);
+    Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_with_the_documented_rights_and_no_others_is_enough() {
+async fn with_a_user(store: &RedisStore) -> Result<(), StoreError> {
+    let one = SessionLimit {
+        most: 1.try_into().unwrap(),
+        excess: Excess::Displace,
+    };
+    let create = async |limit| {
+        let (key, label) = (key_of("carol"), owned(store, "carol"));
+        let write = write_of(&label, payload());
+        match store.create(&key, &write, LIMITS, limit).await? {
+            Created::Done(_, revision, displaced) => Ok((key, label, revision, displaced)),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (_, first, ..) = create(None).await?;
+    let (key, label, revision, displaced) = create(Some(one)).await?;
+    assert_eq!(displaced, [first.handle]);
+    let old = Old {
+        key,
+        label,
+        expected: revision,
+        note: Some(ended_note(EndReason::ReplacedAtSignIn)),
+    };
+    let again = owned(store, "carol");
+    let write = write_of(&again, payload());
+    let restart = Deadline::Restart(LIMITS);
+    let replaced = store
+        .replace(&old, &key_of("carol"), &write, restart, Some(one))
+        .await?;
+    assert!(matches!(replaced, Replaced::Done(..)), "{replaced:?}");
+    let (_, second, ..) = create(None).await?;
+    let (_, third, ..) = create(None).await?;
+    assert_eq!(store.list(&"carol".into()).await?.len(), 3);
+    let mut ended = Vec::new();
+    for which in [
+        Which::One(again.handle),
+        Which::AllBut(third.handle),
+        Which::All,
+    ] {
+        ended.extend(store.revoke(&revocation("carol", which)).await?.ended);
+    }
+    assert_eq!(ended, [again.handle, second.handle, third.handle]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_for_every_operation() {
     let server = TestServer::start();
     let url = limited(&server, "app", RIGHTS);
     let store = RedisStore::connect(&url).await.unwrap();
-    everything(&store).await;
+    everything(&store).await.unwrap();
+    server.cli(&["SCRIPT", "FLUSH"]);
     server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
     healed(&store).await;
-    everything(&store).await;
-    assert_eq!(
-        server.cli(&["ACL", "LOG"]),
-        portcullis_redis::testing::Answer::List(vec![])
-    );
+    everything(&store).await.unwrap();
+    assert_eq!(server.cli(&["ACL", "LOG"]), Answer::List(vec![]));
+}
+
+#[tokio::test]
+async fn the_readme_tells_the_rights_that_are_tested() {
+    let readme = include_str!("../README.md");
+    let rule = format!("resetkeys ~pc:* resetchannels nocommands {RIGHTS}");
+    let words: Vec<_> = readme.split_whitespace().collect();
+    let rule: Vec<_> = rule.split_whitespace().collect();
+    assert!(words.windows(rule.len()).any(|told| told == rule));
 }
 
 #[tokio::test]
 async fn each_documented_right_is_needed() {
     let server = TestServer::start();
-    // PING only for a user without a password; INFO and CLIENT ID are missed without harm.
+    // INFO and CLIENT ID are missed without harm.
     for right in RIGHTS
-        .split(' ')
-        .filter(|right| !["+ping", "+info", "+client|id"].contains(right))
+        .split_whitespace()
+        .filter(|right| !["+info", "+client|id"].contains(right))
     {
         let rights: Vec<_> = RIGHTS.split(' ').filter(|other| *other != right).collect();
         let url = limited(&server, "app", &rights.join(" "));
+        server.cli(&["FLUSHALL"]);
         server.cli(&["SCRIPT", "FLUSH"]);
-        let refused = match RedisStore::connect(&url).await {
-            Err(ConnectError::Refused { .. }) => true,
+        match RedisStore::connect(&url).await {
+            Err(ConnectError::Refused { .. }) => {}
             Err(other) => panic!("{right}: {other}"),
-            Ok(store) => refuses_something(&store).await,
-        };
-        assert!(refused, "{right}");
+            Ok(store) => {
+                let Err(error) = everything(&store).await else {
+                    panic!("{right} is not needed")
+                };
+                assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+                assert!(error.to_string().contains("no right"), "{error}");
+            }
+        }
     }
 }
 
-/// Whether one of the operations fails for want of rights, or an end is not remembered.
-async fn refuses_something(store: &RedisStore) -> bool {
-    let misconfigured = |error: portcullis_core::store::StoreError| {
-        assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
-        assert!(error.to_string().contains("no right"), "{error}");
+#[tokio::test]
+async fn whoever_has_revocations_confirmed_needs_one_right_more() {
+    let server = TestServer::start();
+    let url = limited(&server, "app", RIGHTS);
+    let builder = RedisStore::builder(&url).confirm_by_replicas(1);
+    let store = builder.connect().await.unwrap();
+    let nobody = Copies {
+        asked: 1,
+        confirmed: 0,
     };
-    let key = key();
-    let revision = match store.create(&key, payload(), LIMITS).await {
-        Ok(portcullis_core::store::Created::Done(_, revision)) => revision,
-        Ok(other) => panic!("{other:?}"),
-        Err(error) => {
-            return {
-                misconfigured(error);
-                true
-            };
-        }
-    };
-    let results = [
-        store.load(&key).await.map(drop),
-        store.touch(&key).await.map(drop),
-        store
-            .commit(
-                &key,
-                portcullis_core::store::Revision(revision.0 ^ 1),
-                payload(),
-                Activity::Active,
-            )
-            .await
-            .map(drop),
-        store.end(&key, EndReason::SignedOut).await.map(drop),
-    ];
-    results
-        .into_iter()
-        .filter_map(Result::err)
-        .map(misconfigured)
-        .count()
-        > 0
+    for denied in [1, 0] {
+        server.cli(&["ACL", "LOG", "RESET"]);
+        // What is ended is told all the same.
+        let receipt = store.revoke(&all_of("alice")).await.unwrap();
+        assert_eq!(receipt.copies, Some(nobody));
+        let Answer::List(log) = server.cli(&["ACL", "LOG"]) else {
+            panic!("no log")
+        };
+        assert_eq!(log.len(), denied);
+        server.cli(&["ACL", "SETUSER", "app", "+wait"]);
+    }
+}
+
+#[tokio::test]
+async fn a_user_without_a_password_may_have_to_answer_for_itself() {
+    let server = TestServer::start();
+    let rule = format!("ACL SETUSER app on nopass resetkeys ~pc:* nocommands +ping {RIGHTS}");
+    let rule: Vec<_> = rule.split_whitespace().collect();
+    assert_eq!(server.cli(&rule).text(), "OK");
+    let url = format!("redis://app@127.0.0.1:{}", server.port());
+    let store = RedisStore::connect(&url).await.unwrap();
+    everything(&store).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,7 +382,7 @@ async fn a_password_that_changes_under_way_is_an_error_that_heals_when_it_is_cha
     support::known_down(&store).await;
     server.cli(&["ACL", "SETUSER", "app", ">s3cret/p:ss"]);
     healed(&store).await;
-    everything(&store).await;
+    everything(&store).await.unwrap();
 }
 
 #[tokio::test]
@@ -295,7 +394,10 @@ async fn an_end_holds_even_where_its_reason_cannot_be_written_down() {
     let url = limited(&server, "app", &rights.join(" "));
     let limited = RedisStore::connect(&url).await.unwrap();
     assert_eq!(
-        limited.end(&key, EndReason::SignedOut).await.unwrap(),
+        limited
+            .end_anonymous(&key, EndReason::SignedOut)
+            .await
+            .unwrap(),
         Ended::Done
     );
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);

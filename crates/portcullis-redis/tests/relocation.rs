@@ -9,11 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use portcullis_core::{
     EndReason,
-    store::{Activity, Committed, Deadline, Loaded, Revision, Store, StoreErrorKind},
+    store::{Activity, Deadline, Loaded, Replaced, Revision, Store, StoreErrorKind},
 };
+use portcullis_redis::RedisStore;
 use support::{
-    LIMITS, assert_every_key_expires, create, create_with, key_of, limits, live, payload,
-    server_and_store,
+    Anonymous, LIMITS, NAME, assert_came_to_nothing, assert_every_key_expires, create, create_with,
+    in_lists, key_of, limits, lists, live, members, payload, server_and_store, sessions,
 };
 
 const RESTART: Deadline = Deadline::Restart(LIMITS);
@@ -24,9 +25,9 @@ async fn a_session_moves_between_buckets_with_new_deadlines_and_the_old_key_is_d
     let (old, new) = (key_of("alice"), key_of("bob"));
     let (_, revision) = create_with(&store, &old, limits(60_000, 120_000)).await;
     let moved = store
-        .replace(&old, &new, revision, Bytes::from_static(b"new"), RESTART)
+        .replace_anonymous(&old, &new, revision, Bytes::from_static(b"new"), RESTART)
         .await;
-    let Committed::Done(timing, written) = moved.unwrap() else {
+    let Replaced::Done(timing, written, _) = moved.unwrap() else {
         panic!("not moved")
     };
     let stored = live(&store, &new).await;
@@ -39,7 +40,7 @@ async fn a_session_moves_between_buckets_with_new_deadlines_and_the_old_key_is_d
     );
     assert_eq!(
         store.load(&old).await.unwrap(),
-        Loaded::Ended(EndReason::Replaced)
+        Loaded::Ended(EndReason::ReplacedAtSignIn, NAME)
     );
     assert_every_key_expires(&server);
 }
@@ -52,9 +53,9 @@ async fn a_session_that_keeps_its_deadlines_keeps_them_in_another_bucket() {
         let (before, revision) = create(&store, &old).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
         let moved = store
-            .replace(&old, &new, revision, payload(), Deadline::Keep(activity))
+            .replace_anonymous(&old, &new, revision, payload(), Deadline::Keep(activity))
             .await;
-        let Committed::Done(after, _) = moved.unwrap() else {
+        let Replaced::Done(after, ..) = moved.unwrap() else {
             panic!("not moved")
         };
         assert_eq!(after, live(&store, &new).await.timing);
@@ -76,11 +77,12 @@ async fn somebody_else_s_write_is_a_conflict_and_leaves_no_trace_of_the_new_sess
     for deadline in [RESTART, Deadline::Keep(Activity::Passive)] {
         let outdated = Revision(revision.0.wrapping_add(1));
         let moved = store
-            .replace(&old, &new, outdated, Bytes::from_static(b"new"), deadline)
+            .replace_anonymous(&old, &new, outdated, Bytes::from_static(b"new"), deadline)
             .await;
-        assert_eq!(moved.unwrap(), Committed::Conflict(stored.clone()));
+        assert_eq!(moved.unwrap(), Replaced::Conflict(stored.clone()));
         assert_eq!(live(&store, &old).await, stored);
-        assert_eq!(server.cli(&["DBSIZE"]).integer(), 1);
+        assert_came_to_nothing(&server, &store, &new).await;
+        assert_eq!(sessions(&server).len(), 1);
     }
 }
 
@@ -89,17 +91,21 @@ async fn a_session_that_is_gone_leaves_no_trace_of_the_new_one() {
     let (server, store) = server_and_store().await;
     let (old, new) = (key_of("alice"), key_of("bob"));
     let (_, revision) = create(&store, &old).await;
-    store.end(&old, EndReason::SignedOut).await.unwrap();
+    store
+        .end_anonymous(&old, EndReason::SignedOut)
+        .await
+        .unwrap();
     for deadline in [RESTART, Deadline::Keep(Activity::Passive)] {
         let moved = store
-            .replace(&old, &new, revision, payload(), deadline)
+            .replace_anonymous(&old, &new, revision, payload(), deadline)
             .await;
-        assert_eq!(moved.unwrap(), Committed::Gone);
+        assert_eq!(moved.unwrap(), Replaced::Gone);
         assert_eq!(
             store.load(&old).await.unwrap(),
-            Loaded::Ended(EndReason::SignedOut)
+            Loaded::Ended(EndReason::SignedOut, NAME)
         );
-        assert_eq!(server.cli(&["DBSIZE"]).integer(), 1);
+        assert_came_to_nothing(&server, &store, &new).await;
+        assert_eq!(sessions(&server).len(), 1);
     }
 }
 
@@ -111,25 +117,31 @@ async fn of_many_sign_ins_at_once_from_one_session_one_wins_and_the_others_leave
         let (_, revision) = create(&store, &old).await;
         let moves: Vec<_> = (0..4)
             .map(|user| {
-                let (store, new) = (store.clone(), key_of(&format!("user {user}")));
+                let (store, new) = (store.clone(), key_of(format!("user {user}")));
                 tokio::spawn(async move {
                     store
-                        .replace(&old, &new, revision, payload(), RESTART)
+                        .replace_anonymous(&old, &new, revision, payload(), RESTART)
                         .await
                 })
             })
             .collect();
         let mut done = 0;
+        let mut refused = 0;
         for one in moves {
             match one.await.unwrap().unwrap() {
-                Committed::Done(..) => done += 1,
-                Committed::Gone => {}
-                Committed::Conflict(_) => panic!("the old session was never written"),
+                Replaced::Done(..) => done += 1,
+                Replaced::Gone => refused += 1,
+                other => panic!("the old session was never written: {other:?}"),
             }
         }
-        assert_eq!(done, 1);
+        assert_eq!((done, refused), (1, 3));
         // The new session and the end of the old one.
-        assert_eq!(server.cli(&["DBSIZE"]).integer(), 2);
+        assert_eq!(sessions(&server).len(), 2);
+        let listed: usize = lists(&server, "x")
+            .iter()
+            .map(|list| members(&server, list).len())
+            .sum();
+        assert_eq!(listed, 1);
         server.cli(&["FLUSHALL"]);
     }
 }
@@ -142,7 +154,7 @@ async fn a_move_that_nobody_waits_for_any_more_leaves_one_session_at_most() {
         server.cli(&["FLUSHALL"]);
         let (old, new) = (key_of("alice"), key_of("bob"));
         let (_, revision) = create(store, &old).await;
-        let moving = store.replace(&old, &new, revision, payload(), RESTART);
+        let moving = store.replace_anonymous(&old, &new, revision, payload(), RESTART);
         let _ = tokio::time::timeout(Duration::from_micros(after), moving).await;
         let since = std::time::Instant::now();
         loop {
@@ -160,7 +172,7 @@ async fn a_move_that_nobody_waits_for_any_more_leaves_one_session_at_most() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_second_step_is_an_error_and_takes_the_new_session_back() {
+async fn an_error_in_the_second_step_is_an_error_and_leaves_no_trace_of_the_new_session() {
     let (server, store) = server_and_store().await;
     let (old, new) = (key_of("alice"), key_of("bob"));
     let (_, revision) = create(&store, &old).await;
@@ -170,9 +182,9 @@ async fn an_error_in_the_second_step_is_an_error_and_takes_the_new_session_back(
     let rule = ["ACL", "SETUSER", "app", "on", "nopass", "+@all", &bucket];
     assert_eq!(server.cli(&rule).text(), "OK");
     let url = format!("redis://app@127.0.0.1:{}", server.port());
-    let halved = portcullis_redis::RedisStore::connect(url).await.unwrap();
+    let halved = RedisStore::connect(url).await.unwrap();
     let moved = halved
-        .replace(&old, &new, revision, payload(), RESTART)
+        .replace_anonymous(&old, &new, revision, payload(), RESTART)
         .await;
     assert_eq!(support::kind(moved), StoreErrorKind::Misconfigured);
     let since = std::time::Instant::now();
@@ -180,4 +192,5 @@ async fn an_error_in_the_second_step_is_an_error_and_takes_the_new_session_back(
         assert!(since.elapsed() < Duration::from_secs(1));
     }
     assert_eq!(live(&store, &old).await, before);
+    assert_eq!((in_lists(&server, &new), in_lists(&server, &old)), (0, 1));
 }

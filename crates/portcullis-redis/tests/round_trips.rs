@@ -5,10 +5,10 @@ mod support;
 
 use portcullis_core::{
     EndReason,
-    store::{Activity, Committed, Deadline, Loaded, Store},
+    store::{Activity, Committed, Deadline, Loaded, Replaced, Store},
 };
 use portcullis_redis::testing::TestServer;
-use support::{LIMITS, calls, create, key, key_of, payload, server_and_store};
+use support::{Anonymous, LIMITS, calls, create, key, key_of, payload, server_and_store};
 
 /// What clients sent since the last `CONFIG RESETSTAT`, without the supervisor's questions for the time.
 fn sent(server: &TestServer) -> (u64, u64, u64, u64) {
@@ -38,11 +38,11 @@ async fn reading_is_one_get_and_every_change_is_one_script() {
     assert_eq!(store.load(&second).await.unwrap(), Loaded::Absent);
     assert_eq!(sent(&server), (1, 0, 0, 0));
 
-    store.touch(&first).await.unwrap();
+    store.touch_anonymous(&first).await.unwrap();
     assert_eq!(sent(&server), (0, 1, 0, 0));
 
     let committed = store
-        .commit(&first, revision, payload(), Activity::Active)
+        .commit_anonymous(&first, revision, payload(), Activity::Active)
         .await
         .unwrap();
     let Committed::Done(_, revision) = committed else {
@@ -52,10 +52,10 @@ async fn reading_is_one_get_and_every_change_is_one_script() {
 
     let keep = Deadline::Keep(Activity::Active);
     let replaced = store
-        .replace(&first, &second, revision, payload(), keep)
+        .replace_anonymous(&first, &second, revision, payload(), keep)
         .await
         .unwrap();
-    let Committed::Done(_, revision) = replaced else {
+    let Replaced::Done(_, revision, _) = replaced else {
         panic!("{replaced:?}")
     };
     // The script itself buries the old key with DEL.
@@ -63,12 +63,15 @@ async fn reading_is_one_get_and_every_change_is_one_script() {
 
     let restart = Deadline::Restart(LIMITS);
     store
-        .replace(&second, &elsewhere, revision, payload(), restart)
+        .replace_anonymous(&second, &elsewhere, revision, payload(), restart)
         .await
         .unwrap();
     assert_eq!(sent(&server), (0, 2, 0, 1));
 
-    store.end(&elsewhere, EndReason::SignedOut).await.unwrap();
+    store
+        .end_anonymous(&elsewhere, EndReason::SignedOut)
+        .await
+        .unwrap();
     assert_eq!(sent(&server), (0, 1, 0, 1));
 }
 
@@ -77,12 +80,12 @@ async fn a_server_that_forgot_the_scripts_is_told_them_once() {
     let (server, store) = server_and_store().await;
     let key = key();
     create(&store, &key).await;
-    store.touch(&key).await.unwrap();
+    store.touch_anonymous(&key).await.unwrap();
     server.cli(&["SCRIPT", "FLUSH"]);
     server.cli(&["CONFIG", "RESETSTAT"]);
-    store.touch(&key).await.unwrap();
+    store.touch_anonymous(&key).await.unwrap();
     assert_eq!(sent(&server), (0, 1, 1, 0));
-    store.touch(&key).await.unwrap();
+    store.touch_anonymous(&key).await.unwrap();
     assert_eq!(sent(&server), (0, 1, 0, 0));
 }
 
@@ -99,24 +102,24 @@ async fn no_command_looks_at_all_keys() {
 async fn warm_up(store: &portcullis_redis::RedisStore) {
     let (first, second, elsewhere) = (key(), key(), key_of("bob"));
     let (_, revision) = create(store, &first).await;
-    store.touch(&first).await.unwrap();
+    store.touch_anonymous(&first).await.unwrap();
     let Committed::Done(_, revision) = store
-        .commit(&first, revision, payload(), Activity::Active)
+        .commit_anonymous(&first, revision, payload(), Activity::Active)
         .await
         .unwrap()
     else {
         panic!("not committed")
     };
     let keep = Deadline::Keep(Activity::Active);
-    let Committed::Done(_, revision) = store
-        .replace(&first, &second, revision, payload(), keep)
+    let Replaced::Done(_, revision, _) = store
+        .replace_anonymous(&first, &second, revision, payload(), keep)
         .await
         .unwrap()
     else {
         panic!("not replaced")
     };
     store
-        .replace(
+        .replace_anonymous(
             &second,
             &elsewhere,
             revision,
@@ -125,5 +128,8 @@ async fn warm_up(store: &portcullis_redis::RedisStore) {
         )
         .await
         .unwrap();
-    store.end(&elsewhere, EndReason::SignedOut).await.unwrap();
+    store
+        .end_anonymous(&elsewhere, EndReason::SignedOut)
+        .await
+        .unwrap();
 }

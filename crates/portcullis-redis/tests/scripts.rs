@@ -1,158 +1,347 @@
-//! Each script, sent again with the same arguments as after a lost answer: nothing happens twice.
+//! Each script, sent again with the same arguments as after a lost answer: nothing happens twice, neither to a
+//! session nor in a list nor in a log.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::{thread::sleep, time::Duration};
 
 use portcullis_redis::testing::{Answer, TestServer};
 
 const KEY: &str = "pc:{1}one";
 const NEW: &str = "pc:{1}two";
+const THIRD: &str = "pc:{1}three";
+const DUE: &str = "pc:{1}:x";
+const LOG: &str = "pc:{1}:l";
+const LOG_OF_VISITORS: &str = "pc:{1}:a";
+const USERS: &str = "pc:{1}:ualice";
+const MARK: &str = "pc:{1}:ealice";
 const HOUR: &str = "3600000";
+const MINUTE: &str = "60000";
 
-macro_rules! script {
-    ($name:literal) => {
-        concat!(
-            include_str!("../lua/prelude.lua"),
-            include_str!(concat!("../lua/", $name, ".lua"))
-        )
-    };
-}
-
-fn run(server: &TestServer, script: &str, keys: &[&str], arguments: &[&str]) -> Vec<i64> {
-    let count = keys.len().to_string();
-    let command = [&["EVAL", script, &count][..], keys, arguments].concat();
-    match server.cli(&command) {
-        Answer::List(items) => items
-            .iter()
-            .map(|item| match item {
-                Answer::Integer(number) => *number,
-                _ => -1,
-            })
-            .collect(),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// A reply without the server's time, which passes.
-fn timeless(mut reply: Vec<i64>) -> Vec<i64> {
-    reply.remove(1);
-    reply
-}
-
-/// Everything that is stored, with the moment it expires.
-fn everything(server: &TestServer) -> Vec<(String, String, i64)> {
-    let mut all: Vec<_> = server
-        .cli(&["KEYS", "*"])
-        .texts()
-        .into_iter()
-        .map(|key| {
-            let value = server.cli(&["GET", &key]).text();
-            let expires = server.cli(&["PEXPIRETIME", &key]).integer();
-            (key, value, expires)
-        })
-        .collect();
-    all.sort();
-    all
-}
-
-fn create(server: &TestServer) -> Vec<i64> {
-    run(
-        server,
-        script!("create"),
-        &[KEY],
-        &[HOUR, HOUR, "0000000a", "payload", "", ""],
-    )
-}
+/// 16 bytes of a digest, and 12 of a name.
+const REF: &str = "one digest......session one.";
+const NEW_REF: &str = "two digest......session two.";
+const THIRD_REF: &str = "three digest....session 3...";
+const NAME: &str = "session one.";
 
 /// A key as marks spell it. Nothing needs to be stored under it.
 const SUCCESSOR: &str = "001AAAAAAAAAAAAAAAAAAAAAA";
 
-/// The arguments of `replace.lua` for activity that keeps the deadlines.
-fn replacement<'a>(expected: &'a str, revision: &'a str, payload: &'a str) -> [&'a str; 9] {
-    [
-        expected, revision, payload, "r", "60000", "1", "", "", SUCCESSOR,
-    ]
-}
-
-#[test]
-fn a_session_is_created_once() {
-    let server = TestServer::start();
-    let reply = create(&server);
-    let before = everything(&server);
-    std::thread::sleep(std::time::Duration::from_millis(3));
-    assert_eq!(timeless(create(&server)), timeless(reply));
-    assert_eq!(everything(&server), before);
-    let other = run(
-        &server,
-        script!("create"),
-        &[KEY],
-        &[HOUR, HOUR, "0000000b", "other", "", ""],
-    );
-    assert_eq!(timeless(other), [3]);
-    assert_eq!(everything(&server), before);
-}
-
-#[test]
-fn a_commit_is_carried_out_once() {
-    let server = TestServer::start();
-    create(&server);
-    let commit = || {
-        run(
-            &server,
-            script!("commit"),
-            &[KEY],
-            &["0000000a", "0000000b", "1", "new"],
+macro_rules! script {
+    ($($name:literal),+) => {
+        concat!(
+            include_str!("../lua/prelude.lua"),
+            $(include_str!(concat!("../lua/", $name, ".lua"))),+
         )
     };
-    let reply = commit();
-    assert_eq!(reply[0], 1);
+}
+
+const CREATE: &str = script!("admit", "create");
+const REPLACE: &str = script!("admit", "replace");
+const COMMIT: &str = script!("commit");
+const SUPERSEDE: &str = script!("supersede");
+const TOUCH: &str = script!("touch");
+const END: &str = script!("end");
+const REVOKE: &str = script!("revoke");
+const CLAIM: &str = script!("claim");
+
+const GONE: &str = "0";
+const DONE: &str = "1";
+const TAKEN: &str = "3";
+const LIMIT: &str = "6";
+const REVOKED: &str = "7";
+
+/// The reply without the server's time, which passes.
+fn run(server: &TestServer, script: &str, keys: &[&str], arguments: &[&str]) -> Vec<String> {
+    let count = keys.len().to_string();
+    let command = [&["EVAL", script, &count][..], keys, arguments].concat();
+    let Answer::List(items) = server.cli(&command) else {
+        panic!("{:?}", server.cli(&command))
+    };
+    let text = |item: &Answer| match item {
+        Answer::Integer(number) => number.to_string(),
+        other => other.text(),
+    };
+    let mut reply: Vec<_> = items.iter().map(text).collect();
+    reply.remove(1);
+    reply
+}
+
+/// Everything that is stored, whatever its type, with the moment it expires.
+fn everything(server: &TestServer) -> Vec<(String, Answer, i64)> {
+    let mut keys = server.cli(&["KEYS", "*"]).texts();
+    keys.sort();
+    let stored = keys.into_iter().map(|key| {
+        let value = server.cli(&["DUMP", &key]);
+        let expires = server.cli(&["PEXPIRETIME", &key]).integer();
+        (key, value, expires)
+    });
+    stored.collect()
+}
+
+/// Does it, and once more: the answer is the same and nothing changes.
+fn twice(server: &TestServer, it: impl Fn() -> Vec<String>) -> Vec<String> {
+    let reply = it();
+    let before = everything(server);
+    sleep(Duration::from_millis(3));
+    assert_eq!(it(), reply);
+    assert_eq!(everything(server), before);
+    reply
+}
+
+fn length_of_log(server: &TestServer) -> i64 {
+    server.cli(&["XLEN", LOG]).integer()
+}
+
+struct Create<'a> {
+    key: &'a str,
+    reference: &'a str,
+    revision: &'a str,
+    since: &'a str,
+    /// How many sessions, and whether to make room.
+    limit: [&'a str; 2],
+    room: &'a [(&'a str, &'a str)],
+}
+
+const FIRST: Create<'_> = Create {
+    key: KEY,
+    reference: REF,
+    revision: "0000000a",
+    since: "",
+    limit: ["", "0"],
+    room: &[],
+};
+
+impl Create<'_> {
+    fn run(&self, server: &TestServer) -> Vec<String> {
+        let mut keys = vec![self.key, DUE, LOG, USERS, MARK];
+        let mut arguments = vec![HOUR, HOUR, self.revision, "payload", "", ""];
+        arguments.extend([self.reference, "alice", self.since, "", "9"]);
+        arguments.extend([self.limit[0], self.limit[1], "displaced", MINUTE]);
+        arguments.extend(["2", "begun", "signed in"]);
+        for (key, reference) in self.room {
+            keys.push(key);
+            arguments.push(reference);
+        }
+        run(server, CREATE, &keys, &arguments)
+    }
+}
+
+fn create(server: &TestServer) -> Vec<String> {
+    FIRST.run(server)
+}
+
+struct Replace<'a> {
+    to: [&'a str; 2],
+    expected: &'a str,
+    revision: &'a str,
+    payload: &'a str,
+    /// Letter, and successor.
+    end: [&'a str; 2],
+    timeouts: [&'a str; 2],
+    limit: [&'a str; 2],
+    room: &'a [(&'a str, &'a str)],
+}
+
+/// Activity that keeps the deadlines.
+const MOVE: Replace<'_> = Replace {
+    to: [NEW, NEW_REF],
+    expected: "0000000a",
+    revision: "0000000b",
+    payload: "new",
+    end: ["r", SUCCESSOR],
+    timeouts: ["", ""],
+    limit: ["", "0"],
+    room: &[],
+};
+
+impl Replace<'_> {
+    fn run(&self, server: &TestServer) -> Vec<String> {
+        let [to, reference] = self.to;
+        let mut keys = vec![KEY, to, DUE, LOG, USERS, LOG, USERS, MARK];
+        let mut arguments = vec![self.expected, self.revision, self.payload];
+        arguments.extend([self.end[0], MINUTE, "1", self.timeouts[0], self.timeouts[1]]);
+        arguments.extend([
+            self.end[1],
+            REF,
+            "alice",
+            "left",
+            reference,
+            "alice",
+            "",
+            "",
+        ]);
+        arguments.extend(["9", "9", self.limit[0], self.limit[1], "displaced", MINUTE]);
+        arguments.extend(["1", "moved"]);
+        for (key, reference) in self.room {
+            keys.push(key);
+            arguments.push(reference);
+        }
+        run(server, REPLACE, &keys, &arguments)
+    }
+}
+
+fn commit(server: &TestServer, expected: &str, revision: &str, payload: &str) -> Vec<String> {
+    let arguments = [
+        expected, revision, "1", payload, REF, "alice", "", MINUTE, "9", "noted",
+    ];
+    run(server, COMMIT, &[KEY, DUE, LOG, USERS, MARK], &arguments)
+}
+
+fn touch(server: &TestServer, since: &str) -> Vec<String> {
+    let arguments = [REF, "alice", since, MINUTE, "9"];
+    run(server, TOUCH, &[KEY, DUE, USERS, MARK, LOG], &arguments)
+}
+
+fn end(server: &TestServer) -> Vec<String> {
+    let arguments = ["o", MINUTE, REF, "alice", "ended", "9"];
+    run(server, END, &[KEY, DUE, LOG, USERS], &arguments)
+}
+
+fn supersede(server: &TestServer) -> Vec<String> {
+    let arguments = [
+        "0000000a", "r", MINUTE, SUCCESSOR, REF, "alice", "left", "9",
+    ];
+    run(server, SUPERSEDE, &[KEY, DUE, LOG, USERS], &arguments)
+}
+
+fn mark(server: &TestServer, kept: &str) -> Vec<String> {
+    let arguments = ["p", kept, HOUR, "revoked"];
+    run(server, script!("mark"), &[USERS, MARK], &arguments)
+}
+
+fn members(server: &TestServer, list: &str) -> Vec<String> {
+    server.cli(&["ZRANGE", list, "0", "-1"]).texts()
+}
+
+#[test]
+fn a_session_is_created_listed_and_noted_once() {
+    let server = TestServer::start();
+    let reply = twice(&server, || create(&server));
+    assert_eq!(reply[0], DONE);
+    assert_eq!(members(&server, USERS), [REF]);
+    assert_eq!(members(&server, DUE).len(), 1);
+    assert_eq!(length_of_log(&server), 2);
     let before = everything(&server);
-    std::thread::sleep(std::time::Duration::from_millis(3));
-    assert_eq!(timeless(commit()), timeless(reply));
+    let other = Create {
+        revision: "0000000b",
+        ..FIRST
+    };
+    assert_eq!(other.run(&server), [TAKEN]);
     assert_eq!(everything(&server), before);
+}
+
+#[test]
+fn under_a_limit_a_session_goes_once_and_only_when_it_was_named() {
+    let server = TestServer::start();
+    create(&server);
+    sleep(Duration::from_millis(2));
+    let second = Create {
+        key: NEW,
+        reference: NEW_REF,
+        ..FIRST
+    };
+    second.run(&server);
+    let before = everything(&server);
+    let third = |limit, room| Create {
+        key: THIRD,
+        reference: THIRD_REF,
+        limit,
+        room,
+        ..FIRST
+    };
+    assert_eq!(third(["2", "0"], &[]).run(&server), [LIMIT]);
+    assert_eq!(third(["2", "1"], &[]).run(&server), [LIMIT, REF]);
+    // Somebody else's turn to go is not this one's.
+    let wrong = third(["2", "1"], &[(NEW, NEW_REF)]);
+    assert_eq!(wrong.run(&server), [LIMIT, REF]);
+    assert_eq!(everything(&server), before);
+    let right = third(["2", "1"], &[(KEY, REF)]);
+    let reply = right.run(&server);
+    assert_eq!((&*reply[0], &reply[4..]), (DONE, &[NAME.to_owned()][..]));
+    let before = everything(&server);
+    let again = right.run(&server);
+    assert_eq!(again, reply[..4]);
+    assert_eq!(everything(&server), before);
+    assert_eq!(members(&server, USERS).len(), 2);
+    assert_eq!(server.cli(&["GET", KEY]).text(), format!("-l{NAME}"));
+}
+
+#[test]
+fn under_a_limit_a_replacement_displaces_once_and_the_one_it_leaves_does_not_count() {
+    let server = TestServer::start();
+    create(&server);
+    sleep(Duration::from_millis(2));
+    let other = Create {
+        key: THIRD,
+        reference: THIRD_REF,
+        ..FIRST
+    };
+    other.run(&server);
+    let sign_in = |most, room| Replace {
+        end: ["n", ""],
+        timeouts: [HOUR, HOUR],
+        limit: [most, "1"],
+        room,
+        ..MOVE
+    };
+    let before = everything(&server);
+    assert_eq!(sign_in("1", &[]).run(&server), [LIMIT, THIRD_REF]);
+    assert_eq!(everything(&server), before);
+    let reply = sign_in("1", &[(THIRD, THIRD_REF)]).run(&server);
+    assert_eq!(reply[4..], ["session 3...".to_owned()]);
+    let before = everything(&server);
+    sleep(Duration::from_millis(3));
+    let again = sign_in("1", &[(THIRD, THIRD_REF)]).run(&server);
+    assert_eq!(again, reply[..4]);
+    assert_eq!(everything(&server), before);
+    assert_eq!(members(&server, USERS), [NEW_REF]);
+}
+
+#[test]
+fn a_commit_is_carried_out_and_noted_once() {
+    let server = TestServer::start();
+    create(&server);
+    let reply = twice(&server, || commit(&server, "0000000a", "0000000b", "new"));
+    assert_eq!(reply[0], DONE);
+    assert_eq!(length_of_log(&server), 3);
+    assert_eq!(members(&server, DUE).len(), 1);
 }
 
 #[test]
 fn a_session_is_replaced_once() {
     let server = TestServer::start();
     create(&server);
-    let arguments = replacement("0000000a", "0000000b", "new");
-    let replace = || run(&server, script!("replace"), &[KEY, NEW], &arguments);
-    let reply = replace();
-    assert_eq!(reply[0], 1);
-    let before = everything(&server);
-    assert_eq!(before.len(), 2);
-    std::thread::sleep(std::time::Duration::from_millis(3));
-    assert_eq!(timeless(replace()), timeless(reply));
-    assert_eq!(everything(&server), before);
+    let reply = twice(&server, || MOVE.run(&server));
+    assert_eq!(reply[0], DONE);
+    assert_eq!(members(&server, USERS), [NEW_REF]);
+    assert_eq!(members(&server, DUE).len(), 1);
+    assert_eq!(length_of_log(&server), 4);
 }
 
 #[test]
 fn a_replacement_never_overwrites_what_it_finds() {
     let server = TestServer::start();
     create(&server);
-    server.cli(&["SET", NEW, "something", "PX", "60000"]);
+    server.cli(&["SET", NEW, "something", "PX", MINUTE]);
     let before = everything(&server);
-    let arguments = replacement("0000000a", "0000000b", "new");
-    assert_eq!(
-        timeless(run(&server, script!("replace"), &[KEY, NEW], &arguments)),
-        [3]
-    );
+    assert_eq!(MOVE.run(&server), [TAKEN]);
     assert_eq!(everything(&server), before);
 }
 
 #[test]
 fn an_end_is_counted_once_and_remembered_from_the_first() {
     let server = TestServer::start();
-    create(&server);
-    for (script, arguments) in [
-        (script!("end"), &["o", "60000"][..]),
-        (script!("supersede"), &["0000000a", "r", "60000", ""]),
-    ] {
-        server.cli(&["DEL", KEY]);
+    for ending in [end, supersede] {
+        server.cli(&["FLUSHALL"]);
         create(&server);
-        assert_eq!(run(&server, script, &[KEY], arguments)[0], 1);
+        assert_eq!(ending(&server)[0], DONE);
         let before = everything(&server);
-        std::thread::sleep(std::time::Duration::from_millis(3));
-        assert_eq!(timeless(run(&server, script, &[KEY], arguments)), [0]);
+        // What is left is the mark and the log.
+        assert_eq!(before.len(), 2);
+        assert_eq!(length_of_log(&server), 3);
+        sleep(Duration::from_millis(3));
+        let again = ending(&server);
+        assert!([GONE, "5"].contains(&&*again[0]), "{again:?}");
         assert_eq!(everything(&server), before);
     }
 }
@@ -160,45 +349,28 @@ fn an_end_is_counted_once_and_remembered_from_the_first() {
 #[test]
 fn an_end_under_a_key_that_was_left_tells_the_new_one_and_changes_nothing() {
     let server = TestServer::start();
-    let replace = replacement("0000000a", "0000000b", "new");
-    let supersede = ["0000000a", "r", "60000", SUCCESSOR];
-    for (script, keys, arguments) in [
-        (script!("replace"), &[KEY, NEW][..], &replace[..]),
-        (script!("supersede"), &[KEY], &supersede),
-    ] {
+    for replacing in [supersede, |server: &TestServer| MOVE.run(server)] {
         server.cli(&["FLUSHALL"]);
         create(&server);
-        assert_eq!(run(&server, script, keys, arguments)[0], 1);
-        let mark = format!("-r{SUCCESSOR}");
+        assert_eq!(replacing(&server)[0], DONE);
+        let mark = format!("-r{NAME}{SUCCESSOR}");
         assert_eq!(server.cli(&["GET", KEY]).text(), mark);
         let before = everything(&server);
         for _ in 0..2 {
-            let count = ["EVAL", script!("end"), "1", KEY, "o", "60000"];
-            let Answer::List(reply) = server.cli(&count) else {
-                panic!("no reply")
-            };
-            assert_eq!(reply.len(), 3);
-            assert_eq!(reply[0], Answer::Integer(5));
-            assert_eq!(reply[2], Answer::Bytes(SUCCESSOR.into()));
+            assert_eq!(end(&server), ["5", SUCCESSOR]);
         }
         // Every other script finds nothing there.
-        let commit = ["0000000a", "0000000c", "1", "late"];
-        assert_eq!(timeless(run(&server, script!("touch"), &[KEY], &[])), [0]);
-        assert_eq!(
-            timeless(run(&server, script!("commit"), &[KEY], &commit)),
-            [0]
-        );
-        assert_eq!(
-            timeless(run(&server, script!("supersede"), &[KEY], &supersede)),
-            [0]
-        );
-        let again = replacement("0000000a", "0000000d", "late");
-        let elsewhere = &[KEY, "pc:{1}three"];
-        assert_eq!(
-            timeless(run(&server, script!("replace"), elsewhere, &again)),
-            [0]
-        );
-        assert_eq!(timeless(create(&server)), [3]);
+        assert_eq!(touch(&server, ""), [GONE]);
+        assert_eq!(commit(&server, "0000000a", "0000000c", "late"), [GONE]);
+        assert_eq!(supersede(&server), [GONE]);
+        let again = Replace {
+            to: [THIRD, THIRD_REF],
+            revision: "0000000d",
+            payload: "late",
+            ..MOVE
+        };
+        assert_eq!(again.run(&server), [GONE]);
+        assert_eq!(create(&server), [TAKEN]);
         assert_eq!(everything(&server), before);
     }
 }
@@ -209,17 +381,211 @@ fn an_end_takes_no_other_value_for_a_move() {
     for value in [
         "-r".to_owned(),
         "-o".to_owned(),
-        format!("-o{SUCCESSOR}"),
-        format!("-r{SUCCESSOR}A"),
-        format!("-r{}", &SUCCESSOR[1..]),
-        format!("xr{SUCCESSOR}"),
+        format!("-r{NAME}"),
+        format!("-o{NAME}{SUCCESSOR}"),
+        format!("-n{NAME}{SUCCESSOR}"),
+        format!("-r{NAME}{SUCCESSOR}A"),
+        format!("-r{NAME}{}", &SUCCESSOR[1..]),
+        format!("xr{NAME}{SUCCESSOR}"),
     ] {
-        server.cli(&["SET", KEY, &value, "PX", "60000"]);
+        server.cli(&["SET", KEY, &value, "PX", MINUTE]);
         let before = everything(&server);
-        let reply = run(&server, script!("end"), &[KEY], &["o", "60000"]);
-        assert_eq!(timeless(reply), [0], "{value}");
+        assert_eq!(end(&server), [GONE], "{value}");
         assert_eq!(everything(&server), before);
     }
+}
+
+#[test]
+fn a_revocation_ends_and_notes_each_session_once() {
+    let server = TestServer::start();
+    create(&server);
+    let second = Create {
+        key: NEW,
+        reference: NEW_REF,
+        ..FIRST
+    };
+    second.run(&server);
+    let revoke = || {
+        let arguments = ["p", MINUTE, "revoked", "9", "alice", REF, NEW_REF];
+        run(&server, REVOKE, &[DUE, LOG, USERS, KEY, NEW], &arguments)
+    };
+    assert_eq!(revoke(), ["9", "0", NAME, "session two."]);
+    assert_eq!(length_of_log(&server), 6);
+    assert_eq!(twice(&server, revoke), ["9", "0"]);
+    assert_eq!(length_of_log(&server), 6);
+}
+
+#[test]
+fn a_mark_lists_the_same_again_and_only_its_moment_moves_forward() {
+    let server = TestServer::start();
+    create(&server);
+    let without_mark = || {
+        let mut all = everything(&server);
+        all.retain(|(key, ..)| key != MARK);
+        all
+    };
+    let before = without_mark();
+    assert_eq!(mark(&server, NAME), ["8", "1", REF]);
+    let first = server.cli(&["GET", MARK]).text();
+    sleep(Duration::from_millis(3));
+    assert_eq!(mark(&server, NAME), ["8", "1", REF]);
+    let second = server.cli(&["GET", MARK]).text();
+    assert!(second[11..22] > first[11..22], "{first} {second}");
+    for mark in [first, second] {
+        assert_eq!(&mark[..11], "00000000000");
+        assert_eq!(&mark[22..], "psession one.revoked");
+    }
+    assert_eq!(without_mark(), before);
+}
+
+#[test]
+fn after_a_mark_no_older_sign_in_is_created_replaced_or_written_and_it_changes_nothing_else() {
+    let server = TestServer::start();
+    let older = Create {
+        since: "1000",
+        ..FIRST
+    };
+    older.run(&server);
+    mark(&server, "");
+    let another = Create {
+        key: NEW,
+        reference: NEW_REF,
+        ..older
+    };
+    let before = everything(&server);
+    assert_eq!(another.run(&server), [REVOKED]);
+    assert_eq!(everything(&server), before);
+    // One that was missed dies of the next that is done with it, and that is noted.
+    let noted = length_of_log(&server);
+    assert_eq!(touch(&server, "1000"), [GONE]);
+    assert_eq!(server.cli(&["GET", KEY]).text(), format!("-p{NAME}!"));
+    assert_eq!(twice(&server, || touch(&server, "1000")), [GONE]);
+    assert!(members(&server, USERS).is_empty() && members(&server, DUE).is_empty());
+    assert_eq!(length_of_log(&server), noted + 1);
+    // Whoever revoked it is told, once.
+    let revoke = || {
+        let arguments = ["p", MINUTE, "revoked", "9", "alice", REF];
+        run(&server, REVOKE, &[DUE, LOG, USERS, KEY], &arguments)
+    };
+    assert_eq!(revoke(), ["9", "0", NAME]);
+    assert_eq!(twice(&server, revoke), ["9", "0"]);
+    assert_eq!(length_of_log(&server), noted + 1);
+}
+
+#[test]
+fn t06_a_mark_is_never_weakened_by_a_later_one() {
+    let server = TestServer::start();
+    let older = Create {
+        since: "1000",
+        ..FIRST
+    };
+    for (marks, lives) in [
+        (&[""][..], false),
+        (&[NAME], true),
+        (&[NAME, NAME], true),
+        (&["", NAME], false),
+        (&[NAME, ""], false),
+        (&["session two.", NAME], false),
+        (&[NAME, "session two."], false),
+        (&[NAME, "", NAME, NAME], false),
+    ] {
+        server.cli(&["FLUSHALL"]);
+        older.run(&server);
+        for kept in marks {
+            mark(&server, kept);
+            sleep(Duration::from_millis(2));
+        }
+        let touched = touch(&server, "1000");
+        assert_eq!(touched[0] == DONE, lives, "{marks:?}");
+    }
+}
+
+#[test]
+fn as_many_sessions_as_one_likes_are_listed_by_a_mark() {
+    let server = TestServer::start();
+    for thousand in 0..10 {
+        let fill = "for i = 1, 1000 do redis.call('ZADD', KEYS[1], i, string.rep('x', 16) .. ARGV[1] .. \
+                    string.format('%08d', i)) end";
+        let number = format!("{thousand:04}");
+        server.cli(&["EVAL", fill, "1", USERS, &number]);
+    }
+    assert_eq!(mark(&server, "")[1], "10000");
+}
+
+#[test]
+fn strays_are_told_and_nothing_is_changed() {
+    let server = TestServer::start();
+    create(&server);
+    let strays = || {
+        run(
+            &server,
+            script!("strays"),
+            &[DUE, USERS],
+            &["alice", "0", "9"],
+        )
+    };
+    assert_eq!(twice(&server, strays), ["8", "1"]);
+    server.cli(&["DEL", USERS]);
+    assert_eq!(twice(&server, strays), ["8", "1", REF]);
+}
+
+#[test]
+fn what_is_over_is_claimed_and_noted_once() {
+    let server = TestServer::start();
+    create(&server);
+    server.age_sessions(Duration::from_secs(3601));
+    let member = members(&server, DUE).remove(0);
+    let claim = || {
+        let keys = [DUE, LOG, LOG_OF_VISITORS, KEY, USERS];
+        let arguments = [
+            "9",
+            "9",
+            MINUTE,
+            "0",
+            "idle",
+            "absolute",
+            "elevation",
+            &member,
+        ];
+        run(&server, CLAIM, &keys, &arguments)
+    };
+    let reply = claim();
+    // Both timeouts were an hour.
+    assert_eq!(reply[..3], ["10", &*member, "a"]);
+    assert_eq!(length_of_log(&server), 3);
+    assert_eq!(server.cli(&["GET", KEY]).text(), format!("-a{NAME}"));
+    assert_eq!(twice(&server, claim), ["10"]);
+    assert_eq!(length_of_log(&server), 3);
+}
+
+#[test]
+fn what_is_not_due_cannot_be_claimed() {
+    let server = TestServer::start();
+    create(&server);
+    let member = members(&server, DUE).remove(0);
+    let claim = || {
+        let keys = [DUE, LOG, LOG_OF_VISITORS, KEY, USERS];
+        let arguments = [
+            "9",
+            "9",
+            MINUTE,
+            "0",
+            "idle",
+            "absolute",
+            "elevation",
+            &member,
+        ];
+        run(&server, CLAIM, &keys, &arguments)
+    };
+    let before = everything(&server);
+    assert_eq!(claim(), ["10"]);
+    // A list that says that the session is over does not make it so, not even while memory is full.
+    server.cli(&["ZADD", DUE, "5", &member]);
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(claim(), ["10"]);
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(claim(), ["10"]);
+    assert_eq!(everything(&server), before);
 }
 
 #[test]
@@ -235,30 +601,22 @@ fn last_activity_does_not_move_back_when_the_server_s_clock_does() {
             7_200_000
         )
     };
-    server.cli(&[
-        "SET",
-        KEY,
-        &format!("{}payload", header("0000000a")),
-        "PX",
-        "60000",
-    ]);
-    run(&server, script!("touch"), &[KEY], &[]);
-    assert_eq!(
-        server.cli(&["GET", KEY]).text(),
-        format!("{}payload", header("0000000a"))
-    );
-    run(
-        &server,
-        script!("commit"),
-        &[KEY],
-        &["0000000a", "0000000b", "1", "new"],
-    );
+    let stored = format!("{}payload", header("0000000a"));
+    server.cli(&["SET", KEY, &stored, "PX", MINUTE]);
+    touch(&server, "");
+    assert_eq!(server.cli(&["GET", KEY]).text(), stored);
+    commit(&server, "0000000a", "0000000b", "new");
     assert_eq!(
         server.cli(&["GET", KEY]).text(),
         format!("{}new", header("0000000b"))
     );
-    let arguments = replacement("0000000b", "0000000c", "moved");
-    run(&server, script!("replace"), &[KEY, NEW], &arguments);
+    let moved = Replace {
+        expected: "0000000b",
+        revision: "0000000c",
+        payload: "moved",
+        ..MOVE
+    };
+    moved.run(&server);
     assert_eq!(
         server.cli(&["GET", NEW]).text(),
         format!("{}moved", header("0000000c"))

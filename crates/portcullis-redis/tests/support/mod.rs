@@ -7,14 +7,23 @@
     reason = "each test uses its part"
 )]
 
+pub mod snapshot;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, SessionId, SessionKey, UserId,
-    store::{Created, Limits, Loaded, Revision, Store, StoreError, StoreErrorKind, Stored, Timing},
+    Actor, Bucket, EndReason, EventKind, Handle, Label, Note, Owner, SessionId, SessionKey,
+    Timestamp, UserId,
+    store::{
+        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Old, Replaced, Revision,
+        Revocation, Store, StoreError, StoreErrorKind, Stored, Timing, Touched, Which, Write,
+    },
 };
-use portcullis_redis::{RedisStore, testing::TestServer};
+use portcullis_redis::{
+    RedisStore,
+    testing::{Answer, TestServer},
+};
 
 pub const WAIT: Duration = Duration::from_millis(250);
 
@@ -31,10 +40,8 @@ pub fn limits(idle_ms: u64, absolute_ms: u64) -> Limits {
 }
 
 /// A key in the bucket of this user.
-pub fn key_of(user: &str) -> SessionKey {
-    SessionId::generate(Bucket::of(&UserId::from(user)))
-        .unwrap()
-        .key()
+pub fn key_of(user: impl Into<UserId>) -> SessionKey {
+    SessionId::generate(Bucket::of(&user.into())).unwrap().key()
 }
 
 pub fn key() -> SessionKey {
@@ -66,6 +73,145 @@ pub fn payload() -> Bytes {
     Bytes::from_static(b"payload\xff\0\r\n")
 }
 
+/// The name of every session that has no name of its own.
+pub const NAME: Handle = Handle::from_bytes(*b"twelve bytes");
+
+pub fn anonymous() -> Label {
+    Label {
+        handle: NAME,
+        owner: None,
+    }
+}
+
+/// A session of its own for this user, who authenticated then.
+pub fn owned_since(user: impl Into<UserId>, authenticated_at: Timestamp) -> Label {
+    Label {
+        handle: Handle::from_bytes(rand::random()),
+        owner: Some(Owner {
+            user: user.into(),
+            authenticated_at,
+        }),
+    }
+}
+
+pub fn owned(store: &RedisStore, user: impl Into<UserId>) -> Label {
+    owned_since(user, store.now())
+}
+
+pub fn write_of(label: &Label, payload: impl Into<Bytes>) -> Write {
+    Write {
+        label: label.clone(),
+        payload: payload.into(),
+        elevated_until: None,
+        notes: vec![Note::new(EventKind::Created, Actor::Client, None)],
+    }
+}
+
+/// A revocation of all sessions of this user.
+pub fn all_of(user: impl Into<UserId>) -> Revocation {
+    revocation(user, Which::All)
+}
+
+pub fn revocation(user: impl Into<UserId>, which: Which) -> Revocation {
+    let reason = EndReason::RevokedByOperator;
+    Revocation {
+        user: user.into(),
+        which,
+        reason,
+        note: Note::new(
+            EventKind::Ended(reason),
+            Actor::Operator("test".into()),
+            None,
+        ),
+    }
+}
+
+pub fn ended_note(reason: EndReason) -> Note {
+    Note::of_system(EventKind::Ended(reason))
+}
+
+/// What every test does with sessions without a user, in few words.
+pub trait Anonymous {
+    async fn create_anonymous(
+        &self,
+        key: &SessionKey,
+        payload: Bytes,
+        limits: Limits,
+    ) -> Result<Created, StoreError>;
+    async fn commit_anonymous(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        activity: Activity,
+    ) -> Result<Committed, StoreError>;
+    async fn replace_anonymous(
+        &self,
+        old: &SessionKey,
+        new: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        deadline: Deadline,
+    ) -> Result<Replaced, StoreError>;
+    async fn touch_anonymous(&self, key: &SessionKey) -> Result<Touched, StoreError>;
+    async fn end_anonymous(&self, key: &SessionKey, reason: EndReason)
+    -> Result<Ended, StoreError>;
+}
+
+impl Anonymous for RedisStore {
+    async fn create_anonymous(
+        &self,
+        key: &SessionKey,
+        payload: Bytes,
+        limits: Limits,
+    ) -> Result<Created, StoreError> {
+        let write = write_of(&anonymous(), payload);
+        self.create(key, &write, limits, None).await
+    }
+
+    async fn commit_anonymous(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        activity: Activity,
+    ) -> Result<Committed, StoreError> {
+        let write = write_of(&anonymous(), payload);
+        self.commit(key, expected, &write, activity).await
+    }
+
+    async fn replace_anonymous(
+        &self,
+        old: &SessionKey,
+        new: &SessionKey,
+        expected: Revision,
+        payload: Bytes,
+        deadline: Deadline,
+    ) -> Result<Replaced, StoreError> {
+        let old = Old {
+            key: *old,
+            label: anonymous(),
+            expected,
+            note: None,
+        };
+        let write = write_of(&anonymous(), payload);
+        self.replace(&old, new, &write, deadline, None).await
+    }
+
+    async fn touch_anonymous(&self, key: &SessionKey) -> Result<Touched, StoreError> {
+        self.touch(key, &anonymous()).await
+    }
+
+    async fn end_anonymous(
+        &self,
+        key: &SessionKey,
+        reason: EndReason,
+    ) -> Result<Ended, StoreError> {
+        self.end(key, &anonymous(), reason, &ended_note(reason))
+            .await
+    }
+}
+
 pub async fn create(store: &RedisStore, key: &SessionKey) -> (Timing, Revision) {
     create_with(store, key, LIMITS).await
 }
@@ -75,9 +221,25 @@ pub async fn create_with(
     key: &SessionKey,
     limits: Limits,
 ) -> (Timing, Revision) {
-    match store.create(key, payload(), limits).await.unwrap() {
-        Created::Done(timing, revision) => (timing, revision),
-        Created::Taken => panic!("taken"),
+    done(store.create_anonymous(key, payload(), limits).await)
+}
+
+/// A session of this user, in their bucket.
+pub async fn create_owned(
+    store: &RedisStore,
+    user: impl Into<UserId>,
+) -> (SessionKey, Label, Revision) {
+    let user = user.into();
+    let (key, label) = (key_of(user.clone()), owned(store, user));
+    let write = write_of(&label, payload());
+    let (_, revision) = done(store.create(&key, &write, LIMITS, None).await);
+    (key, label, revision)
+}
+
+fn done(created: Result<Created, StoreError>) -> (Timing, Revision) {
+    match created.unwrap() {
+        Created::Done(timing, revision, _) => (timing, revision),
+        other => panic!("not created: {other:?}"),
     }
 }
 
@@ -92,12 +254,60 @@ pub fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind
     result.unwrap_err().kind()
 }
 
-/// Asserts that the rest of Redis holds nothing without a TTL.
+/// Asserts that no session and no mark is without a TTL. Lists and logs have none: a server that evicts what
+/// has one must not lose them.
 pub fn assert_every_key_expires(server: &TestServer) {
-    for key in server.cli(&["KEYS", "*"]).texts() {
+    for key in sessions(server) {
         let ttl = server.cli(&["PTTL", &key]).integer();
         assert!(ttl > 0, "{key} has the TTL {ttl}");
     }
+}
+
+/// The keys of sessions, and of marks of sessions that ended.
+pub fn sessions(server: &TestServer) -> Vec<String> {
+    let mut keys = server.cli(&["KEYS", "*"]).texts();
+    keys.retain(|key| !key.contains("}:"));
+    keys
+}
+
+/// The keys of this kind: `x` lists of buckets, `u` lists of users, `e` marks of revocations, `l` and `a` logs.
+pub fn lists(server: &TestServer, kind: &str) -> Vec<String> {
+    let mut keys = server.cli(&["KEYS", "*"]).texts();
+    keys.retain(|key| key.contains(&format!("}}:{kind}")));
+    keys
+}
+
+/// The members of a list, each with when it is due.
+pub fn members(server: &TestServer, list: &str) -> Vec<(Vec<u8>, u64)> {
+    let Answer::List(items) = server.cli(&["ZRANGE", list, "0", "-1", "WITHSCORES"]) else {
+        panic!("{list} is no list")
+    };
+    items
+        .chunks(2)
+        .map(|pair| match pair {
+            [Answer::Bytes(member), score] => (member.clone(), score.text().parse().unwrap()),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+/// How many times a session is in any list.
+pub fn in_lists(server: &TestServer, key: &SessionKey) -> usize {
+    [lists(server, "x"), lists(server, "u")]
+        .concat()
+        .iter()
+        .flat_map(|list| members(server, list))
+        .filter(|(member, _)| {
+            let mut parts = member.windows(key.digest().len());
+            parts.any(|part| part == key.digest())
+        })
+        .count()
+}
+
+/// Asserts that nothing came of a move to this key: nothing is there, and no list knows of it.
+pub async fn assert_came_to_nothing(server: &TestServer, store: &RedisStore, key: &SessionKey) {
+    assert_eq!(store.load(key).await.unwrap(), Loaded::Absent);
+    assert_eq!(in_lists(server, key), 0);
 }
 
 /// Waits until the store answers again and returns how long that took.

@@ -1,0 +1,209 @@
+//! A user's sessions, listed and ended from outside.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::time::Duration;
+
+use portcullis_core::{
+    EndReason, EventKind,
+    store::{
+        Copies, Created, Excess, Expiry, Loaded, LogQuery, SessionLimit, Store, StoreErrorKind,
+    },
+};
+use portcullis_redis::{RedisStore, testing::TestServer};
+use support::{
+    LIMITS, all_of, calls, create_owned, key_of, kind, limits, lists, owned, owned_since, payload,
+    server_and_store, write_of,
+};
+
+#[tokio::test]
+async fn s066_all_sessions_of_a_user_are_ended_and_those_of_others_are_not() {
+    let (_server, store) = server_and_store().await;
+    let mut keys = Vec::new();
+    for _ in 0..250 {
+        keys.push(create_owned(&store, "alice").await.0);
+    }
+    let (other, ..) = create_owned(&store, "bob").await;
+    let receipt = store.revoke(&all_of("alice")).await.unwrap();
+    assert_eq!((receipt.ended.len(), receipt.copies), (250, None));
+    for key in keys {
+        let loaded = store.load(&key).await.unwrap();
+        assert!(matches!(
+            loaded,
+            Loaded::Ended(EndReason::RevokedByOperator, _)
+        ));
+    }
+    assert!(store.list(&"alice".into()).await.unwrap().is_empty());
+    assert!(matches!(store.load(&other).await.unwrap(), Loaded::Live(_)));
+}
+
+#[tokio::test]
+async fn t07_a_session_that_a_lost_list_does_not_name_does_not_survive_a_revocation_of_all() {
+    for lost in [&["u"][..], &["x"], &["u", "x"]] {
+        let (server, store) = server_and_store().await;
+        let (key, label, revision) = create_owned(&store, "alice").await;
+        for kind in lost {
+            for list in lists(&server, kind) {
+                server.cli(&["DEL", &list]);
+            }
+        }
+        let receipt = store.revoke(&all_of("alice")).await.unwrap();
+        if lost.len() == 1 {
+            assert_eq!(receipt.ended, [label.handle]);
+            assert!(matches!(store.load(&key).await.unwrap(), Loaded::Ended(..)));
+        }
+        let write = write_of(&label, payload());
+        let active = portcullis_core::store::Activity::Active;
+        let committed = store.commit(&key, revision, &write, active).await;
+        assert_eq!(committed.unwrap(), portcullis_core::store::Committed::Gone);
+        assert!(matches!(store.load(&key).await.unwrap(), Loaded::Ended(..)));
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_active_makes_a_lost_list_anew() {
+    let (server, store) = server_and_store().await;
+    let (_, label, _) = create_owned(&store, "alice").await;
+    let key = store.list(&"alice".into()).await.unwrap()[0].key;
+    for list in [lists(&server, "u"), lists(&server, "x")].concat() {
+        server.cli(&["DEL", &list]);
+    }
+    assert!(store.list(&"alice".into()).await.unwrap().is_empty());
+    store.touch(&key, &label).await.unwrap();
+    assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
+    assert_eq!(lists(&server, "x").len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_of_a_hundred_sessions_takes_two_round_trips() {
+    let (server, store) = server_and_store().await;
+    for _ in 0..100 {
+        create_owned(&store, "alice").await;
+    }
+    server.cli(&["CONFIG", "RESETSTAT"]);
+    assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 100);
+    assert_eq!((calls(&server, "zrange"), calls(&server, "mget")), (1, 1));
+    assert_eq!(calls(&server, "get") + calls(&server, "evalsha"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t76_of_twenty_sign_ins_at_once_under_a_limit_of_three_exactly_three_are_live() {
+    let (_server, store) = server_and_store().await;
+    let limit = SessionLimit {
+        most: 3.try_into().unwrap(),
+        excess: Excess::Displace,
+    };
+    let sign_ins: Vec<_> = (0..20)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let write = write_of(&owned(&store, "alice"), payload());
+                let key = key_of("alice");
+                let created = store.create(&key, &write, LIMITS, Some(limit)).await;
+                assert!(matches!(created.unwrap(), Created::Done(..)));
+            })
+        })
+        .collect();
+    for sign_in in sign_ins {
+        sign_in.await.unwrap();
+        assert!(store.list(&"alice".into()).await.unwrap().len() <= 3);
+    }
+    assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn s066_a_sign_in_that_was_under_way_does_not_survive_a_revocation_of_all() {
+    let (_server, store) = server_and_store().await;
+    let under_way = owned(&store, "alice");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    store.revoke(&all_of("alice")).await.unwrap();
+    let write = write_of(&under_way, payload());
+    let created = store.create(&key_of("alice"), &write, LIMITS, None).await;
+    assert_eq!(created.unwrap(), Created::Revoked);
+    create_owned(&store, "alice").await;
+}
+
+#[tokio::test]
+async fn sessions_are_revoked_while_redis_is_out_of_memory() {
+    let (server, store) = server_and_store().await;
+    let (key, ..) = create_owned(&store, "alice").await;
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let write = write_of(&owned(&store, "alice"), payload());
+    let created = store.create(&key_of("alice"), &write, LIMITS, None).await;
+    assert_eq!(kind(created), StoreErrorKind::Full);
+    let receipt = store.revoke(&all_of("alice")).await.unwrap();
+    assert_eq!(receipt.ended.len(), 1);
+    assert!(matches!(store.load(&key).await.unwrap(), Loaded::Ended(..)));
+    let query = LogQuery {
+        user: Some("alice".into()),
+        ..LogQuery::default()
+    };
+    let events = store.read_log(&query).await.unwrap();
+    assert_eq!(
+        events[0].event.as_ref().unwrap().kind,
+        EventKind::Ended(EndReason::RevokedByOperator)
+    );
+}
+
+#[tokio::test]
+async fn a_receipt_tells_how_many_replicas_have_the_revocation() {
+    let primary = TestServer::start();
+    let port = primary.port().to_string();
+    let replica = TestServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+    let builder = RedisStore::builder(primary.url()).confirm_by_replicas(1);
+    let store = builder.connect().await.unwrap();
+    for _ in 0..500 {
+        if replica
+            .cli(&["INFO", "replication"])
+            .text()
+            .contains("master_link_status:up")
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    create_owned(&store, "alice").await;
+    let receipt = store.revoke(&all_of("alice")).await.unwrap();
+    let all = Copies {
+        asked: 1,
+        confirmed: 1,
+    };
+    assert_eq!(receipt.copies, Some(all));
+    replica.pause();
+    create_owned(&store, "alice").await;
+    let receipt = store.revoke(&all_of("alice")).await.unwrap();
+    assert_eq!(receipt.ended.len(), 1);
+    assert!(!receipt.copies.unwrap().are_enough());
+    replica.resume();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t74_a_backlog_is_told_once_each_though_many_sweep() {
+    let (server, store) = server_and_store().await;
+    for user in 0..300 {
+        let label = owned_since(format!("user {user}"), store.now());
+        let write = write_of(&label, payload());
+        let key = key_of(format!("user {user}"));
+        store
+            .create(&key, &write, limits(60_000, 600_000), None)
+            .await
+            .unwrap();
+    }
+    server.age_sessions(Duration::from_secs(61));
+    let sweeps: Vec<_> = (0..5)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.sweep().await.unwrap().expired })
+        })
+        .collect();
+    let mut told = Vec::new();
+    for sweep in sweeps {
+        told.extend(sweep.await.unwrap());
+    }
+    assert_eq!(told.len(), 300);
+    let idle = Expiry::Session(EndReason::IdleTimeout);
+    assert!(told.iter().all(|expired| expired.what == idle));
+    assert!(lists(&server, "x").is_empty() && lists(&server, "u").is_empty());
+    assert!(store.sweep().await.unwrap().expired.is_empty());
+}

@@ -1,0 +1,289 @@
+//! Long random walks through all operations: at every step records and lists agree.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use portcullis_core::{
+    EndReason, Handle, Label, SessionId, SessionKey,
+    store::{
+        Activity, Committed, Created, Deadline, Excess, Expired, Expiry, Loaded, Old, Replaced,
+        Revision, SessionLimit, Store, StoreErrorKind, Which, Write,
+    },
+};
+use portcullis_redis::{RedisStore, testing::TestServer};
+use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use support::{
+    ended_note, key_of, limits, owned, payload, revocation, server_and_store, snapshot::Snapshot,
+    write_of,
+};
+
+const MINUTE: u64 = 60_000;
+
+struct Walk {
+    server: TestServer,
+    store: RedisStore,
+    random: SmallRng,
+    /// Whatever there ever was, or was to be.
+    known: Vec<(SessionKey, Label)>,
+    revisions: HashMap<SessionKey, Revision>,
+    told: HashSet<Handle>,
+    full: bool,
+    refused: usize,
+}
+
+#[tokio::test]
+async fn at_every_step_each_session_is_where_it_belongs_and_nothing_else_is() {
+    for seed in 1..=3 {
+        Walk::start(seed).await.go(300, false).await;
+    }
+}
+
+#[tokio::test]
+async fn the_same_is_true_when_memory_is_full_now_and_then_and_what_is_refused_changes_nothing() {
+    for seed in 11..=13 {
+        let refused = Walk::start(seed).await.go(300, true).await;
+        assert!(refused > 20, "{refused}");
+    }
+}
+
+impl Walk {
+    async fn start(seed: u64) -> Self {
+        let (server, store) = server_and_store().await;
+        Self {
+            server,
+            store,
+            random: SmallRng::seed_from_u64(seed),
+            known: Vec::new(),
+            revisions: HashMap::new(),
+            told: HashSet::new(),
+            full: false,
+            refused: 0,
+        }
+    }
+
+    async fn go(mut self, steps: usize, full_at_times: bool) -> usize {
+        for _ in 0..steps {
+            if full_at_times && self.random.random_ratio(1, 4) {
+                self.set_full(!self.full);
+            }
+            let (before, _) = Snapshot::take(&self.server);
+            match self.step().await {
+                Ok(()) => {}
+                Err(error) if self.full && error == StoreErrorKind::Full => {
+                    self.refused += 1;
+                    assert_eq!(Snapshot::take(&self.server).0, before);
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+            let (after, now) = Snapshot::take(&self.server);
+            after.assert_consistent(now, &self.known);
+        }
+        self.finish().await
+    }
+
+    /// When everything is over and told of, no list is left.
+    async fn finish(mut self) -> usize {
+        self.set_full(false);
+        self.server.age_sessions(Duration::from_secs(26 * 60 * 60));
+        loop {
+            let swept = self.store.sweep().await.unwrap();
+            self.tell(swept.expired);
+            if !swept.more {
+                break;
+            }
+        }
+        let (last, _) = Snapshot::take(&self.server);
+        assert_eq!(last.lists, [].into());
+        assert_eq!(last.live().count(), 0);
+        assert!(!self.told.is_empty());
+        self.refused
+    }
+
+    fn set_full(&mut self, full: bool) {
+        self.full = full;
+        let limit = if full { "1" } else { "0" };
+        self.server.cli(&["CONFIG", "SET", "maxmemory", limit]);
+    }
+
+    async fn step(&mut self) -> Result<(), StoreErrorKind> {
+        let kind = |error: portcullis_core::store::StoreError| error.kind();
+        match self.random.random_range(0..22) {
+            0..=2 => {
+                let key = SessionId::generate(portcullis_core::Bucket::random().unwrap());
+                let label = Label {
+                    handle: Handle::from_bytes(self.random.random()),
+                    owner: None,
+                };
+                self.create(key.unwrap().key(), label).await
+            }
+            3..=6 => {
+                let user = self.user();
+                let label = owned(&self.store, user);
+                self.create(key_of(user), label).await
+            }
+            7..=9 => {
+                let Some((key, label, revision)) = self.any() else {
+                    return Ok(());
+                };
+                let write = self.write(&label);
+                let activity = self.activity();
+                let done = self.store.commit(&key, revision, &write, activity).await;
+                if let Committed::Done(_, revision) = done.map_err(kind)? {
+                    self.revisions.insert(key, revision);
+                }
+                Ok(())
+            }
+            10..=11 => {
+                let Some((key, label, _)) = self.any() else {
+                    return Ok(());
+                };
+                self.store.touch(&key, &label).await.map_err(kind)?;
+                Ok(())
+            }
+            12..=15 => self.replace().await,
+            16 => {
+                let Some((key, label, _)) = self.any() else {
+                    return Ok(());
+                };
+                let reason = EndReason::SignedOut;
+                let note = ended_note(reason);
+                let ended = self.store.end(&key, &label, reason, &note).await;
+                ended.map_err(kind)?;
+                Ok(())
+            }
+            17 => {
+                let user = self.user();
+                let one = self.known.choose(&mut self.random);
+                let handle = one.map_or(support::NAME, |(_, label)| label.handle);
+                let which = [Which::One(handle), Which::AllBut(handle), Which::All];
+                let which = which[self.random.random_range(0..3)];
+                let done = self.store.revoke(&revocation(user, which)).await;
+                done.map_err(kind)?;
+                Ok(())
+            }
+            18 => {
+                let full = self.full;
+                self.set_full(false);
+                let by = Duration::from_millis(self.random.random_range(0..20 * MINUTE));
+                self.server.age_sessions(by);
+                self.set_full(full);
+                Ok(())
+            }
+            19 => {
+                let swept = self.store.sweep().await.map_err(kind)?;
+                self.tell(swept.expired);
+                Ok(())
+            }
+            _ => {
+                let Some((key, ..)) = self.any() else {
+                    return Ok(());
+                };
+                if let Loaded::Expired(expired) = self.store.load(&key).await.map_err(kind)? {
+                    self.tell(vec![expired]);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A session gets another key: in its bucket or not, with its user or another, with its deadlines or new ones.
+    async fn replace(&mut self) -> Result<(), StoreErrorKind> {
+        let Some((key, label, expected)) = self.any() else {
+            return Ok(());
+        };
+        let (new, new_label, deadline) = match self.random.random_range(0..3) {
+            0 => {
+                let user = self.user();
+                let restart = Deadline::Restart(limits(30 * MINUTE, 60 * MINUTE));
+                (key_of(user), owned(&self.store, user), restart)
+            }
+            1 if label.owner.is_none() => {
+                let elsewhere = key_of(self.user());
+                (elsewhere, label.clone(), Deadline::Keep(self.activity()))
+            }
+            _ => {
+                let near = SessionId::generate(key.bucket()).unwrap().key();
+                (near, label.clone(), Deadline::Keep(self.activity()))
+            }
+        };
+        self.known.push((new, new_label.clone()));
+        let old = Old {
+            key,
+            label,
+            expected,
+            note: None,
+        };
+        let (write, limit) = (self.write(&new_label), self.limit());
+        let replaced = self.store.replace(&old, &new, &write, deadline, limit);
+        match replaced.await.map_err(|error| error.kind())? {
+            Replaced::Done(_, revision, _) => drop(self.revisions.insert(new, revision)),
+            Replaced::Conflict(stored) => drop(self.revisions.insert(key, stored.revision)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn create(&mut self, key: SessionKey, label: Label) -> Result<(), StoreErrorKind> {
+        let (write, limit) = (self.write(&label), self.limit());
+        self.known.push((key, label));
+        let limits = limits(30 * MINUTE, 60 * MINUTE);
+        let created = self.store.create(&key, &write, limits, limit).await;
+        if let Created::Done(_, revision, _) = created.map_err(|error| error.kind())? {
+            self.revisions.insert(key, revision);
+        }
+        Ok(())
+    }
+
+    /// A session that was there once, and what was written last, or something else.
+    fn any(&mut self) -> Option<(SessionKey, Label, Revision)> {
+        // Most of those that were there long ago are over.
+        let recent = self.known.len().saturating_sub(20)..self.known.len();
+        let (key, label) = self.known[recent].choose(&mut self.random)?.clone();
+        let written = self.revisions.get(&key).copied();
+        let revision = match written {
+            Some(revision) if !self.random.random_ratio(1, 10) => revision,
+            _ => Revision(self.random.next_u32()),
+        };
+        Some((key, label, revision))
+    }
+
+    fn write(&mut self, label: &Label) -> Write {
+        let minutes = self.random.random_range(1..15);
+        let elevated = self.random.random_ratio(1, 3);
+        Write {
+            elevated_until: elevated
+                .then(|| self.store.now().after(Duration::from_secs(60 * minutes))),
+            ..write_of(label, payload())
+        }
+    }
+
+    fn limit(&mut self) -> Option<SessionLimit> {
+        let excess = [Excess::Displace, Excess::Refuse][self.random.random_range(0..2)];
+        self.random.random_ratio(1, 2).then(|| SessionLimit {
+            most: 2.try_into().unwrap(),
+            excess,
+        })
+    }
+
+    fn user(&mut self) -> &'static str {
+        ["alice", "bob", "carol"][self.random.random_range(0..3)]
+    }
+
+    fn activity(&mut self) -> Activity {
+        [Activity::Active, Activity::Passive][self.random.random_range(0..2)]
+    }
+
+    /// Each end is told once.
+    fn tell(&mut self, expired: Vec<Expired>) {
+        for one in expired {
+            if matches!(one.what, Expiry::Session(_)) {
+                assert!(self.told.insert(one.handle), "{one:?} was told before");
+            }
+        }
+    }
+}

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use portcullis_core::{
-    DraftError, EndReason, Handle, SessionId, SessionKey, UserId,
-    draft::{Change, Plan, Step},
+    DraftError, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey, UserId,
+    draft::{Ending, Plan, Step},
     store::{
-        Activity, Committed, Created, Ended, Loaded, Revision, StoreError, StoreErrorKind, Timing,
-        Touched,
+        Activity, Committed, Created, Ended, Old, Replaced, Revision, StoreErrorKind, Stored,
+        Timing, Touched, Write,
     },
 };
-use tokio::runtime::Handle as Runtime;
-use tracing::Instrument;
 
 use crate::{
-    EventKind, SessionError,
-    state::{CookieAction, Doubt, State},
+    SessionError,
+    state::{self, CookieAction, Doubt, State, Subject, Used},
+    task,
 };
 
 /// How often a write is tried again because another request was faster. Each time one of them wins, so
@@ -97,25 +96,11 @@ impl Work {
 
     /// Does the work. It is finished, and told to the audit, even when the caller goes away meanwhile.
     pub(crate) async fn carry_out(self) -> Result<(), SessionError> {
-        if let (None, Step::Touch { key }) = (&self.plan.end, &self.plan.step) {
-            touch(&self.turn.state, key).await;
+        if let (None, Step::Touch { key, label }) = (&self.plan.end, &self.plan.step) {
+            touch(&self.turn.state, key, label).await;
             return Ok(());
         }
-        let Ok(runtime) = Runtime::try_current() else {
-            return self.finished().await;
-        };
-        match runtime.spawn(self.finished().in_current_span()).await {
-            Ok(result) => result,
-            Err(stopped) => match stopped.try_into_panic() {
-                // Only a function of the application's, given to `update`, can have panicked.
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(StoreError::new(
-                    StoreErrorKind::Unavailable,
-                    "the server is shutting down, so it is not known whether the session was written",
-                )
-                .into()),
-            },
-        }
+        task::finished(self.finished()).await?
     }
 
     async fn finished(self) -> Result<(), SessionError> {
@@ -131,14 +116,24 @@ impl Work {
     }
 }
 
-async fn carry_out(state: &Arc<State>, plan: Plan, activity: Activity) -> Result<(), SessionError> {
-    if let Some((key, reason)) = plan.end {
-        end(state, &key, reason).await?;
+async fn carry_out(state: &State, plan: Plan, activity: Activity) -> Result<(), SessionError> {
+    if let Some(ending) = plan.end {
+        end(state, ending).await?;
     }
     let mut step = plan.step;
     for _ in 0..ATTEMPTS {
-        if attempt(state, step).await? == Progress::Done {
-            return Ok(());
+        match attempt(state, step).await {
+            Ok(Progress::Done) => return Ok(()),
+            Ok(Progress::Again) => {}
+            // It is noted with the next request. The draft stays as it is: to forget here what was noticed
+            // would give rights back.
+            Err(SessionError::Store(error))
+                if state.used().is_some_and(|used| only_read(&used)) =>
+            {
+                tracing::warn!(error = %error, "the change of a session's device could not be written down");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
         step = match state.used() {
             Some(used) => used.draft.plan(activity, state.now())?.step,
@@ -155,8 +150,8 @@ enum Progress {
     Again,
 }
 
-async fn attempt(state: &Arc<State>, step: Step) -> Result<Progress, SessionError> {
-    let store = &state.config.store;
+async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
+    let store = state.house().store();
     match step {
         Step::Nothing => {
             if let Some(mut used) = state.used() {
@@ -164,72 +159,76 @@ async fn attempt(state: &Arc<State>, step: Step) -> Result<Progress, SessionErro
             }
             Ok(Progress::Done)
         }
-        Step::Refuse => Err(refused(state, SessionError::Replaced)),
-        Step::Touch { key } => {
-            touch(state, &key).await;
+        Step::Refuse => Err(refused(state, SessionError::Replaced, None)),
+        Step::Touch { key, label } => {
+            touch(state, &key, &label).await;
             Ok(Progress::Done)
         }
         Step::Create {
             id,
-            payload,
+            write,
             limits,
-        } => match store.create(&id.key(), payload, limits).await? {
-            Created::Done(timing, revision) => {
-                let key = id.key();
-                written(state, key, Some(id), timing, revision);
+            limit,
+        } => match store.create(&id.key(), &write, limits, limit).await? {
+            Created::Done(timing, revision, displaced) => {
+                written(state, id.key(), Some(id), timing, revision);
+                tell(state, None, displaced, write);
                 Ok(Progress::Done)
             }
             Created::Taken => Ok(Progress::Again),
+            Created::AtLimit => Err(at_limit(state, &write.label)),
+            Created::Revoked => {
+                let user = write.label.user().cloned();
+                Err(refused(state, SessionError::Ended, user))
+            }
         },
         Step::Commit {
             key,
             expected,
-            payload,
+            write,
             activity,
-        } => {
-            let committed = store.commit(&key, expected, payload, activity).await?;
-            settle(state, key, None, committed)
-        }
+        } => match store.commit(&key, expected, &write, activity).await? {
+            Committed::Done(timing, revision) => {
+                written(state, key, None, timing, revision);
+                tell(state, None, Vec::new(), write);
+                Ok(Progress::Done)
+            }
+            Committed::Conflict(stored) => rebase(state, &stored),
+            Committed::Gone => gone(state, &key).await,
+        },
         Step::Replace {
             old,
             id,
-            expected,
-            payload,
+            write,
             deadline,
+            limit,
         } => {
             let key = id.key();
-            let committed = store
-                .replace(&old, &key, expected, payload, deadline)
-                .await?;
-            settle(state, key, Some(id), committed)
+            match store.replace(&old, &key, &write, deadline, limit).await? {
+                Replaced::Done(timing, revision, displaced) => {
+                    written(state, key, Some(id), timing, revision);
+                    tell(state, Some(old), displaced, write);
+                    Ok(Progress::Done)
+                }
+                Replaced::Conflict(stored) => rebase(state, &stored),
+                Replaced::Gone => gone(state, &old.key).await,
+                Replaced::AtLimit => Err(at_limit(state, &write.label)),
+            }
         }
     }
 }
 
-fn settle(
-    state: &State,
-    key: SessionKey,
-    id: Option<SessionId>,
-    committed: Committed,
-) -> Result<Progress, SessionError> {
-    let stored = match committed {
-        Committed::Done(timing, revision) => {
-            written(state, key, id, timing, revision);
-            return Ok(Progress::Done);
-        }
-        Committed::Gone => return Err(refused(state, SessionError::Ended)),
-        Committed::Conflict(stored) => stored,
-    };
+fn rebase(state: &State, stored: &Stored) -> Result<Progress, SessionError> {
     let Some(mut used) = state.used() else {
         return Ok(Progress::Done);
     };
-    match used.draft.rebase(&stored) {
+    match used.draft.rebase(stored) {
         Ok(()) => Ok(Progress::Again),
         Err(DraftError::Unusable(None)) => {
-            let subject = owned(used.draft.subject());
+            let subject = state::subject(&used.draft);
             drop(used);
-            state.note(EventKind::RecordDamaged, borrowed(&subject));
-            Err(refused(state, SessionError::Ended))
+            state.observe(EventKind::RecordDamaged, subject);
+            Err(refused(state, SessionError::Ended, None))
         }
         Err(error) => Err(error.into()),
     }
@@ -242,48 +241,62 @@ fn written(
     timing: Timing,
     revision: Revision,
 ) {
-    let Some(mut used) = state.used() else {
-        return;
-    };
-    let changes = used.draft.changes();
-    let before = owned(used.draft.subject());
-    used.draft.written(key, timing, revision);
-    if let Some(id) = id {
-        used.cookie = CookieAction::Set(Arc::new((id, timing.absolute_deadline)));
+    if let Some(mut used) = state.used() {
+        used.draft.written(key, timing, revision);
+        if let Some(id) = id {
+            used.cookie = CookieAction::Set(Arc::new((id, timing.absolute_deadline)));
+        }
     }
-    let view = used.draft.view().clone();
-    drop(used);
+}
 
-    let session = view.info().map(|info| (info.handle, view.user()));
-    if let Some((handle, Some(_))) = &before
-        && session.is_some_and(|(now, _)| now != *handle)
+/// Tells of a write what the store's log tells of it, in the same order.
+fn tell(state: &State, old: Option<Old>, displaced: Vec<Handle>, write: Write) {
+    if let Some(Old {
+        label,
+        note: Some(note),
+        ..
+    }) = old
     {
-        // Somebody else signed in over a session that had a user: that one is over.
-        state.note(EventKind::Ended(EndReason::Replaced), borrowed(&before));
+        state.tell(note, &label);
     }
-    for change in changes {
-        tell(state, change, session);
+    for handle in displaced {
+        let owner = write.label.owner.clone();
+        let note = Note::of_system(EventKind::Ended(EndReason::Displaced));
+        state.tell(note, &Label { handle, owner });
+    }
+    for note in write.notes {
+        state.tell(note, &write.label);
     }
 }
 
-fn tell(state: &State, change: Change, session: Option<(Handle, Option<&UserId>)>) {
-    let kind = match change {
-        Change::Created => EventKind::Created,
-        Change::Authenticated => EventKind::Authenticated,
-        Change::Elevated { scope, .. } => EventKind::Elevated(scope),
-        Change::ElevationDropped => EventKind::ElevationDropped,
-        Change::Regenerated => EventKind::Regenerated,
-        _ => return,
-    };
-    state.note(kind, session);
+/// Whether all that is wished is the layer's: to take note of the device.
+fn only_read(used: &Used) -> bool {
+    !used.wished || used.draft.only_observes()
 }
 
-/// The request's wishes were not granted, because its session is not there any more.
-fn refused(state: &State, error: SessionError) -> SessionError {
+/// The session that was to be written to is not there any more. Who only read is not told of it.
+async fn gone(state: &State, key: &SessionKey) -> Result<Progress, SessionError> {
+    if let Some(mut used) = state.used()
+        && only_read(&used)
+    {
+        used.draft.lost();
+        return Ok(Progress::Done);
+    }
+    // The refusal says why if it can be learned.
+    let _ = state.why_gone(key).await;
+    Err(refused(state, SessionError::Ended, None))
+}
+
+/// The request's wishes were not granted, because its session is not there any more. `user` is who wanted to sign
+/// in, where there is no session to name.
+fn refused(state: &State, error: SessionError, user: Option<UserId>) -> SessionError {
     let Some(mut used) = state.used() else {
         return error;
     };
-    let subject = owned(used.draft.subject());
+    let subject = match state::subject(&used.draft) {
+        (None, _) => (None, user),
+        known => known,
+    };
     used.doubt = match error {
         SessionError::Replaced => Doubt::Replaced,
         _ => Doubt::Ended,
@@ -291,29 +304,53 @@ fn refused(state: &State, error: SessionError) -> SessionError {
     used.draft.lost();
     used.cookie = CookieAction::Keep;
     drop(used);
-    state.note(EventKind::WriteRefused, borrowed(&subject));
+    state.observe(EventKind::WriteRefused, subject);
     error
 }
 
-async fn end(state: &State, key: &SessionKey, reason: EndReason) -> Result<(), SessionError> {
-    let store = &state.config.store;
-    let (ended, asked_twice) = match store.end(key, reason).await {
+/// The sign-in was not granted. The session stays what it was, and so does the cookie.
+fn at_limit(state: &State, label: &Label) -> SessionError {
+    if let Some(mut used) = state.used() {
+        used.draft.keep_only_the_end();
+        used.doubt = Doubt::AtLimit;
+    }
+    let subject: Subject = (None, label.user().cloned());
+    state.observe(EventKind::LimitReached, subject);
+    SessionError::AtLimit
+}
+
+async fn end(state: &State, ending: Ending) -> Result<(), SessionError> {
+    let store = state.house().store();
+    let Ending {
+        key,
+        label,
+        reason,
+        note,
+        ..
+    } = ending;
+    let (ended, asked_twice) = match store.end(&key, &label, reason, &note).await {
         // It may have been carried out all the same, and then nobody would ever hear of it.
         Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-            (store.end(key, reason).await?, true)
+            (store.end(&key, &label, reason, &note).await?, true)
         }
         ended => (ended?, false),
     };
-    if ended == Ended::AlreadyGone && store.load(key).await? == Loaded::Ended(EndReason::Replaced) {
+    let by_the_person = reason == EndReason::SignedOut;
+    if ended == Ended::AlreadyGone
+        && by_the_person
+        && state
+            .why_gone(&key)
+            .await?
+            .is_some_and(EndReason::is_replacement)
+    {
         // Its user authenticated anew meanwhile, which began another session: nobody was signed out.
-        return Err(refused(state, SessionError::Replaced));
+        return Err(refused(state, SessionError::Replaced, None));
     }
     let Some(mut used) = state.used() else {
         return Ok(());
     };
     // An earlier commit of this request may have been the one that ended it.
     let asked_twice = asked_twice || used.doubt == Doubt::Unknown;
-    let subject = owned(used.draft.subject());
     used.draft.ended();
     used.cookie = match ended {
         Ended::Done => CookieAction::Remove,
@@ -322,14 +359,14 @@ async fn end(state: &State, key: &SessionKey, reason: EndReason) -> Result<(), S
     };
     drop(used);
     if ended == Ended::Done || asked_twice {
-        state.note(EventKind::Ended(reason), borrowed(&subject));
+        state.tell(note, &label);
     }
     Ok(())
 }
 
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
-async fn touch(state: &State, key: &SessionKey) {
-    match state.config.store.touch(key).await {
+async fn touch(state: &State, key: &SessionKey, label: &Label) {
+    match state.house().store().touch(key, label).await {
         Ok(Touched::Done(timing)) => {
             if let Some(mut used) = state.used() {
                 used.draft.touched(timing);
@@ -344,34 +381,18 @@ async fn touch(state: &State, key: &SessionKey) {
 
 fn report(state: &State, error: &SessionError) {
     let store = match error {
-        SessionError::Ended | SessionError::Replaced => return,
+        SessionError::Ended | SessionError::Replaced | SessionError::AtLimit => return,
         SessionError::Store(store) => store,
         error => {
             tracing::error!(error = %error, "a session could not be written");
             return;
         }
     };
-    tracing::error!(error = %store, "a session could not be written");
-    let Some(mut used) = state.used() else {
-        return;
-    };
-    // What was asked for may have been carried out. To ask for it again could do it twice.
-    used.doubt = Doubt::Unknown;
-    let subject = owned(used.draft.subject());
-    used.draft.keep_only_the_end();
-    drop(used);
-    state.note(EventKind::StoreFailed, borrowed(&subject));
-}
-
-type Subject = Option<(Handle, Option<UserId>)>;
-
-/// A subject that outlives the lock: the audit is told without it.
-fn owned(subject: Option<(Handle, Option<&UserId>)>) -> Subject {
-    subject.map(|(handle, user)| (handle, user.cloned()))
-}
-
-fn borrowed(subject: &Subject) -> Option<(Handle, Option<&UserId>)> {
-    subject
-        .as_ref()
-        .map(|(handle, user)| (*handle, user.as_ref()))
+    let subject = state.subject();
+    if let Some(mut used) = state.used() {
+        // What was asked for may have been carried out. To ask for it again could do it twice.
+        used.doubt = Doubt::Unknown;
+        used.draft.keep_only_the_end();
+    }
+    state.failed(store, subject);
 }

@@ -2,12 +2,12 @@
 
 use std::{future::Future, pin::Pin};
 
-use bytes::Bytes;
 use portcullis_core::{
-    EndReason, SessionKey, Timestamp,
+    EndReason, Label, Note, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Revision, Store, StoreError,
-        Touched,
+        Activity, Committed, Created, Deadline, Ended, Limits, Listed, Loaded, LogQuery, Logged,
+        Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit, Store, StoreError,
+        Swept, Touched, Write,
     },
 };
 
@@ -20,26 +20,38 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn create<'a>(
         &'a self,
         key: &'a SessionKey,
-        payload: Bytes,
+        write: &'a Write,
         limits: Limits,
+        limit: Option<SessionLimit>,
     ) -> Answer<'a, Created>;
     fn commit<'a>(
         &'a self,
         key: &'a SessionKey,
         expected: Revision,
-        payload: Bytes,
+        write: &'a Write,
         activity: Activity,
     ) -> Answer<'a, Committed>;
     fn replace<'a>(
         &'a self,
-        old: &'a SessionKey,
+        old: &'a Old,
         new: &'a SessionKey,
-        expected: Revision,
-        payload: Bytes,
+        write: &'a Write,
         deadline: Deadline,
-    ) -> Answer<'a, Committed>;
-    fn touch<'a>(&'a self, key: &'a SessionKey) -> Answer<'a, Touched>;
-    fn end<'a>(&'a self, key: &'a SessionKey, reason: EndReason) -> Answer<'a, Ended>;
+        limit: Option<SessionLimit>,
+    ) -> Answer<'a, Replaced>;
+    fn touch<'a>(&'a self, key: &'a SessionKey, label: &'a Label) -> Answer<'a, Touched>;
+    fn end<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        label: &'a Label,
+        reason: EndReason,
+        note: &'a Note,
+    ) -> Answer<'a, Ended>;
+    fn list<'a>(&'a self, user: &'a UserId) -> Answer<'a, Vec<Listed>>;
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt>;
+    fn sweep(&self) -> Answer<'_, Swept>;
+    fn observe<'a>(&'a self, observation: &'a Observation) -> Answer<'a, ()>;
+    fn read_log<'a>(&'a self, query: &'a LogQuery) -> Answer<'a, Vec<Logged>>;
 }
 
 impl<S: Store> ErasedStore for S {
@@ -54,38 +66,65 @@ impl<S: Store> ErasedStore for S {
     fn create<'a>(
         &'a self,
         key: &'a SessionKey,
-        payload: Bytes,
+        write: &'a Write,
         limits: Limits,
+        limit: Option<SessionLimit>,
     ) -> Answer<'a, Created> {
-        Box::pin(Store::create(self, key, payload, limits))
+        Box::pin(Store::create(self, key, write, limits, limit))
     }
 
     fn commit<'a>(
         &'a self,
         key: &'a SessionKey,
         expected: Revision,
-        payload: Bytes,
+        write: &'a Write,
         activity: Activity,
     ) -> Answer<'a, Committed> {
-        Box::pin(Store::commit(self, key, expected, payload, activity))
+        Box::pin(Store::commit(self, key, expected, write, activity))
     }
 
     fn replace<'a>(
         &'a self,
-        old: &'a SessionKey,
+        old: &'a Old,
         new: &'a SessionKey,
-        expected: Revision,
-        payload: Bytes,
+        write: &'a Write,
         deadline: Deadline,
-    ) -> Answer<'a, Committed> {
-        Box::pin(Store::replace(self, old, new, expected, payload, deadline))
+        limit: Option<SessionLimit>,
+    ) -> Answer<'a, Replaced> {
+        Box::pin(Store::replace(self, old, new, write, deadline, limit))
     }
 
-    fn touch<'a>(&'a self, key: &'a SessionKey) -> Answer<'a, Touched> {
-        Box::pin(Store::touch(self, key))
+    fn touch<'a>(&'a self, key: &'a SessionKey, label: &'a Label) -> Answer<'a, Touched> {
+        Box::pin(Store::touch(self, key, label))
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, reason: EndReason) -> Answer<'a, Ended> {
-        Box::pin(Store::end(self, key, reason))
+    fn end<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        label: &'a Label,
+        reason: EndReason,
+        note: &'a Note,
+    ) -> Answer<'a, Ended> {
+        Box::pin(Store::end(self, key, label, reason, note))
+    }
+
+    fn list<'a>(&'a self, user: &'a UserId) -> Answer<'a, Vec<Listed>> {
+        Box::pin(Store::list(self, user))
+    }
+
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt> {
+        Box::pin(Store::revoke(self, revocation))
+    }
+
+    fn sweep(&self) -> Answer<'_, Swept> {
+        Box::pin(Store::sweep(self))
+    }
+
+    fn observe<'a>(&'a self, observation: &'a Observation) -> Answer<'a, ()> {
+        Box::pin(Store::observe(self, observation))
+    }
+
+    fn read_log<'a>(&'a self, query: &'a LogQuery) -> Answer<'a, Vec<Logged>> {
+        Box::pin(Store::read_log(self, query))
     }
 }

@@ -24,6 +24,13 @@ pub enum SessionError {
     /// one, which the browser has received meanwhile. Nothing of what the request wanted was done.
     #[error("the session goes on under another identifier; nothing was written")]
     Replaced,
+    /// The user has as many sessions as the limit allows, and was not signed in. The session is as it was, and so is
+    /// the cookie. After a [`commit`](crate::Session::commit) the handler may go on with it.
+    #[error("the user has as many sessions as the limit allows; nothing was written")]
+    AtLimit,
+    /// The elevation that the route needed ended while the request was under way. Nothing was done.
+    #[error("the elevation ended while the request was under way; nothing was done")]
+    ElevationEnded,
     /// An earlier commit of this request failed, and it is not known whether it was carried out.
     #[error(
         "an earlier commit of this request failed, so it is not known what is stored; let the client try again"
@@ -97,6 +104,16 @@ impl SessionError {
                 "session-replaced",
                 "Your session was renewed while the request was under way. Nothing was changed; try again.",
             ),
+            Self::ElevationEnded => (
+                StatusCode::UNAUTHORIZED,
+                "elevation-required",
+                "Prove again who you are to do this. Nothing was changed.",
+            ),
+            Self::AtLimit => (
+                StatusCode::CONFLICT,
+                "session-limit-reached",
+                "You are signed in on as many devices as may be in use at once. Sign out on one of them and try again.",
+            ),
             Self::Draft(DraftError::TooLarge { .. }) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "session-too-large",
@@ -137,6 +154,8 @@ mod tests {
             (SessionError::InDoubt, 503, Some(1)),
             (SessionError::Ended, 401, None),
             (SessionError::Replaced, 401, None),
+            (SessionError::AtLimit, 409, None),
+            (SessionError::ElevationEnded, 401, None),
             (DraftError::TooLarge { size: 2, limit: 1 }.into(), 413, None),
             (DraftError::NotAuthenticated.into(), 401, None),
             (DraftError::Unusable(None).into(), 401, None),

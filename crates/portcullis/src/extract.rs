@@ -13,7 +13,8 @@ use http::request::Parts;
 use portcullis_core::Scope;
 
 use crate::{
-    Authenticated, Elevated, Rejection, Session, SessionError, guard, refusal, state::State,
+    Authenticated, Elevated, Rejection, Session, SessionError, Sessions, guard, refusal,
+    state::State,
 };
 
 impl<S: Sync> FromRequestParts<S> for Session {
@@ -62,6 +63,14 @@ impl<S: Sync, N: Scope> OptionalFromRequestParts<S> for Elevated<N> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
         optional(guard::elevated(State::of(&parts.extensions)).await)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Sessions {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Self::of_request(&parts.extensions).map_err(|error| Rejection::error(error, None))
     }
 }
 

@@ -26,6 +26,9 @@ use crate::{
 ///
 /// It is a look at one moment: in a handler that runs for long, or a stream, it outlives a sign-out elsewhere.
 ///
+/// With [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) it also refuses a session that was used from another
+/// device, until its user has proved again who they are.
+///
 /// ```
 /// # use portcullis::Authenticated;
 /// async fn account(signed_in: Authenticated) -> String {
@@ -98,6 +101,11 @@ impl<S> Elevated<S> {
         &self.authenticated.user
     }
 
+    /// That they are signed in, with what goes along with that.
+    pub fn authenticated(&self) -> &Authenticated {
+        &self.authenticated
+    }
+
     /// Their session.
     pub fn session(&self) -> &Session {
         &self.authenticated.session
@@ -152,7 +160,10 @@ impl Rejection {
     /// The response: a problem document, or a redirection to the page that the application named.
     pub fn into_answer(self) -> Response<Bytes> {
         match (self.why, self.state) {
-            (Why::Error(error), Some(state)) => fail(&error, &state.audience, &state.config.pages),
+            (Why::Error(error), Some(state)) => {
+                let (audience, pages) = (&state.audience, &state.config.pages);
+                fail(&error, state.reasons(), audience, pages)
+            }
             (Why::Refused(refusal), Some(state)) => {
                 refuse(refusal, &state.audience, &state.config.pages)
             }
@@ -183,30 +194,46 @@ pub(crate) async fn session(state: Option<&Arc<State>>) -> Result<Session, Rejec
 }
 
 pub(crate) async fn authenticated(state: Option<&Arc<State>>) -> Result<Authenticated, Rejection> {
-    let session = session(state).await?;
-    match session.user() {
-        Some(user) => Ok(Authenticated { session, user }),
-        None => Err(Rejection::refused(Refusal::SignInRequired, session.state())),
+    let authenticated = signed_in(state).await?;
+    let state = authenticated.session.state();
+    if state.is_distrusted() {
+        return Err(step_up::<General>(state));
     }
+    Ok(authenticated)
 }
 
 pub(crate) async fn elevated<S: Scope>(
     state: Option<&Arc<State>>,
 ) -> Result<Elevated<S>, Rejection> {
-    let authenticated = authenticated(state).await?;
+    let authenticated = signed_in(state).await?;
     let state = authenticated.session.state();
-    let Some(until) = authenticated.session.elevated_until_for::<S>() else {
-        let refusal = Refusal::ElevationRequired {
-            scope: S::NAME,
-            max_age: state.config.policy.timeouts.elevation(),
-        };
-        return Err(Rejection::refused(refusal, state));
+    let until = authenticated.session.elevated_until_for::<S>();
+    match until {
+        Some(until) if !state.is_distrusted() => Ok(Elevated {
+            authenticated,
+            until,
+            scope: PhantomData,
+        }),
+        _ => Err(step_up::<S>(state)),
+    }
+}
+
+async fn signed_in(state: Option<&Arc<State>>) -> Result<Authenticated, Rejection> {
+    let session = session(state).await?;
+    let Some(user) = session.user() else {
+        let state = session.state();
+        let ended = state.ended();
+        return Err(Rejection::refused(Refusal::SignInRequired { ended }, state));
     };
-    Ok(Elevated {
-        authenticated,
-        until,
-        scope: PhantomData,
-    })
+    Ok(Authenticated { session, user })
+}
+
+fn step_up<S: Scope>(state: &Arc<State>) -> Rejection {
+    let refusal = Refusal::ElevationRequired {
+        scope: S::NAME,
+        max_age: state.config.policy.timeouts.elevation(),
+    };
+    Rejection::refused(refusal, state)
 }
 
 /// What a [`GuardLayer`] asks for.

@@ -2,11 +2,17 @@
 
 use std::{fmt, sync::Arc};
 
-use portcullis_core::{ConfigError, Timeouts, draft::DraftPolicy, store::Store};
+use portcullis_core::{
+    ConfigError, CorrelationKey, Timeouts,
+    draft::DraftPolicy,
+    store::{SessionLimit, Store},
+};
 use tower_layer::Layer;
 
 use crate::{
-    Audit, CookieConfig, ReturnTo, SessionService, TracingAudit, erased::ErasedStore,
+    Audit, ClientAddresses, CookieConfig, DeviceBinding, ReturnTo, SessionService, Sessions,
+    TracingAudit,
+    house::{House, Setup},
     refusal::Pages,
 };
 
@@ -19,8 +25,13 @@ use crate::{
 /// | [`timeouts`](Self::timeouts) | idle 30 min, absolute 24 h, elevation 15 min |
 /// | [`cookie`](Self::cookie) | `__Host-Http-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/` |
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
+/// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
+/// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is told of, nobody is signed out |
+/// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
 /// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused person gets a 401 |
 /// | [`audit`](Self::audit) | [`TracingAudit`] |
+/// | [`correlation_key`](Self::correlation_key) | a new one for each process |
+/// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,6 +46,13 @@ use crate::{
 /// # Ok::<(), portcullis::ConfigError>(())
 /// ```
 ///
+/// # In the background
+///
+/// Where it is put in front of a service inside of a Tokio runtime, or else at the first request, it starts two tasks: one
+/// has the store [clear away](Store::sweep) what is over and tells the [`Audit`] of it, also of sessions that nobody
+/// ever asked for again; the other writes what was refused into the store's log, as far as there is room. All services
+/// of a layer share them, and they end with the last of those and of the [`Sessions`] made from it.
+///
 /// Place it outside of every layer and guard that looks at the session, and inside of compression and
 /// tracing layers.
 #[derive(Clone)]
@@ -44,11 +62,12 @@ pub struct SessionLayer {
 
 #[derive(Clone)]
 pub(crate) struct Config {
-    pub(crate) store: Arc<dyn ErasedStore>,
+    pub(crate) house: Arc<House>,
     pub(crate) policy: DraftPolicy,
     pub(crate) cookie: CookieConfig,
     pub(crate) pages: Pages,
-    pub(crate) audit: Arc<dyn Audit>,
+    pub(crate) addresses: ClientAddresses,
+    pub(crate) binding: DeviceBinding,
 }
 
 const PAYLOAD_LIMIT: usize = 64 * 1024;
@@ -59,14 +78,21 @@ impl SessionLayer {
     pub fn new(store: impl Store) -> Self {
         Self {
             config: Arc::new(Config {
-                store: Arc::new(store),
+                house: Arc::new(House::new(Setup {
+                    store: Arc::new(store),
+                    audit: Arc::new(TracingAudit),
+                    key: None,
+                    sweeps: true,
+                })),
                 policy: DraftPolicy {
                     timeouts: Timeouts::default(),
                     payload_limit: PAYLOAD_LIMIT,
+                    session_limit: Some(SessionLimit::default()),
                 },
                 cookie: CookieConfig::default(),
                 pages: Pages::default(),
-                audit: Arc::new(TracingAudit),
+                addresses: ClientAddresses::default(),
+                binding: DeviceBinding::default(),
             }),
         }
     }
@@ -99,8 +125,8 @@ impl SessionLayer {
     }
 
     /// Where to send a person who must sign in: a path of this site. It gets the place they wanted as
-    /// `?return_to=…`; read it with [`ReturnTo::parse`]. The place is what this layer sees of the address: put
-    /// the layer around the whole router rather than into one that is nested below a path.
+    /// `?return_to=…`; read it with [`ReturnTo::parse`]. With axum that is the whole path also where the layer is in a
+    /// router that is nested below one; without, it is what this layer sees of the address.
     ///
     /// # Errors
     ///
@@ -120,15 +146,67 @@ impl SessionLayer {
         Ok(self.with(|config| config.pages.reauthentication = Some(page)))
     }
 
+    /// How many sessions a user may have at once, on all servers together, and what becomes of a sign-in over it
+    /// (OWASP ASVS 5.0, 7.1.2). `None` is no limit. It is enforced in the step that begins the session, so it also holds
+    /// when many sign in at the same moment. A user who has more already keeps them until the next sign-in.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer, SessionLimit};
+    /// let three = SessionLayer::new(MemoryStore::new()).session_limit(SessionLimit::refuse(3)?);
+    /// let unlimited = SessionLayer::new(MemoryStore::new()).session_limit(None);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn session_limit(self, limit: impl Into<Option<SessionLimit>>) -> Self {
+        self.with(|config| config.policy.session_limit = limit.into())
+    }
+
+    /// What happens when a session is used from what looks like another device.
+    #[must_use]
+    pub fn device_binding(self, binding: DeviceBinding) -> Self {
+        self.with(|config| config.binding = binding)
+    }
+
+    /// Whether and how addresses of clients are used: compared with a [`device_binding`](Self::device_binding), and
+    /// told in lists and events.
+    #[must_use]
+    pub fn client_addresses(self, addresses: ClientAddresses) -> Self {
+        self.with(|config| config.addresses = addresses)
+    }
+
     /// Who is told what happens to sessions.
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
-        self.with(|config| config.audit = Arc::new(audit))
+        self.with_house(|setup| setup.audit = Arc::new(audit))
+    }
+
+    /// The key of the [correlators](crate::Correlator) in events: 32 random bytes that all servers share, so that what
+    /// different servers and processes tell of one session can be tied together.
+    #[must_use]
+    pub fn correlation_key(self, bytes: [u8; 32]) -> Self {
+        self.with_house(|setup| setup.key = Some(CorrelationKey::new(bytes)))
+    }
+
+    /// Leaves the clearing away of what is over to others who share the store, such as a program that calls
+    /// [`Sessions::sweep`]. If nobody does it, ends that nobody asks for are never told.
+    #[must_use]
+    pub fn without_sweeping(self) -> Self {
+        self.with_house(|setup| setup.sweeps = false)
+    }
+
+    /// The sessions of this layer's store, to list and end them from outside of a request. Events go to the
+    /// [`audit`](Self::audit) that is set now.
+    pub fn sessions(&self) -> Sessions {
+        Sessions::of_house(&self.config.house)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self
+    }
+
+    fn with_house(self, change: impl FnOnce(&mut Setup)) -> Self {
+        self.with(|config| config.house = Arc::new(config.house.changed(change)))
     }
 }
 
@@ -144,6 +222,7 @@ impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        self.config.house.wake();
         SessionService::new(inner, Arc::clone(&self.config))
     }
 }
@@ -154,6 +233,8 @@ impl fmt::Debug for SessionLayer {
             .field("policy", &self.config.policy)
             .field("cookie", &self.config.cookie)
             .field("pages", &self.config.pages)
+            .field("addresses", &self.config.addresses)
+            .field("binding", &self.config.binding)
             .finish_non_exhaustive()
     }
 }

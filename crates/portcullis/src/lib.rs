@@ -4,7 +4,8 @@
 //! One [`SessionLayer`] in front of a router, one [`Session`] extractor in the handlers, and the state in Redis or in
 //! memory. `SessionLayer::new(store)` is secure; no key, secret or other setting is needed.
 //!
-//! ```
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
 //! use axum::{Router, response::Redirect, routing::{get, post}};
 //! use portcullis::{Authenticated, Elevated, Key, MemoryStore, Session, SessionError, SessionLayer};
 //!
@@ -34,8 +35,13 @@
 //! }
 //!
 //! async fn change_password(elevated: Elevated) -> Result<(), SessionError> {
-//!     // … cannot be reached without a recent proof
+//!     // … cannot be reached without a recent proof; once the new password is stored:
+//!     elevated.revoke_other_sessions().await?;
 //!     elevated.session().regenerate()
+//! }
+//!
+//! async fn devices(signed_in: Authenticated) -> Result<String, SessionError> {
+//!     Ok(format!("{} devices are signed in.", signed_in.list_sessions().await?.len()))
 //! }
 //!
 //! async fn sign_out(session: Session) -> Result<Redirect, SessionError> {
@@ -50,6 +56,7 @@
 //!     .route("/account", get(account))
 //!     .route("/confirm", post(confirm))
 //!     .route("/password", post(change_password))
+//!     .route("/devices", get(devices))
 //!     .route("/sign-out", post(sign_out))
 //!     .layer(SessionLayer::new(MemoryStore::new()));
 //! ```
@@ -69,6 +76,10 @@
 //!    nothing had happened.
 //! 6. **The identifier lives in the cookie and nowhere else.** The store holds a hash, logs hold a [`Handle`], `Debug` shows nothing.
 //! 7. **A failed request grants nothing.** With a 5xx, data, sign-ins and elevations are dropped; ends and new identifiers are not.
+//! 8. **Every end is told once, with its reason**: to the [`Audit`] and in the store's log, which is written in the same step as the
+//!    change; also where nobody came by when the time of a session was over.
+//! 9. **A user has a list of sessions, and it is true.** A session is in it from the step that begins it to the step that
+//!    ends it, so that it can be seen, limited ([`SessionLimit`]) and ended from elsewhere.
 //!
 //! What an application must add: a limit on attempts to sign in, and protection from forged cross-site requests beyond
 //! `SameSite=Lax` (tower-http's `CsrfLayer`). Redis forgets what it had not yet written to disk or to its replica when it
@@ -76,9 +87,11 @@
 //!
 //! # Where to look
 //!
-//! * Settings: [`SessionLayer`], [`Timeouts`], [`CookieConfig`].
+//! * Settings: [`SessionLayer`], [`Timeouts`], [`CookieConfig`], [`SessionLimit`], [`DeviceBinding`], [`ClientAddresses`].
 //! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`].
-//! * What refused requests are answered: [`Refusal`]. What happened: [`Audit`], [`Event`].
+//! * A page of one's devices: [`Authenticated::list_sessions`], [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
+//! * For operators: [`Sessions`].
+//! * What refused requests are answered: [`Refusal`]. What happened: [`Audit`], [`Event`], [`Sessions::history`].
 //! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`].
 //!
 //! # Features
@@ -90,8 +103,10 @@
 
 mod activity;
 mod audit;
+mod binding;
 mod body;
 mod cache;
+mod client;
 mod commit;
 mod cookie;
 mod erased;
@@ -99,27 +114,39 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod guard;
+mod house;
 mod layer;
+mod notebook;
+mod own;
 mod passive;
 mod refusal;
 mod return_to;
 mod service;
 mod session;
+mod sessions;
 mod state;
+mod sweeper;
+mod task;
 
 #[doc(no_inline)]
 pub use portcullis_core::{
-    AsKey, ConfigError, DraftError, EndReason, General, Handle, Key, NoRandomness, Scope,
-    SessionInfo, Timeouts, Timestamp, UserId,
-    store::{ManualClock, MemoryStore, Store, StoreError, StoreErrorKind},
+    Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
+    CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
+    Network, NoRandomness, Scope, SessionEntry, SessionInfo, Timeouts, Timestamp, UserId,
+    store::{
+        Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
+        SessionLimit, Store, StoreError, StoreErrorKind,
+    },
 };
 #[cfg(feature = "redis")]
 #[doc(no_inline)]
 pub use portcullis_redis::RedisStore;
 
 pub use self::{
-    audit::{Audit, Event, EventKind, TracingAudit},
+    audit::{Audit, TracingAudit},
+    binding::DeviceBinding,
     body::SessionBody,
+    client::{ClientAddresses, ForwardedHeader, PeerAddress},
     cookie::{CookieBuilder, CookieConfig, SameSite},
     error::SessionError,
     guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
@@ -129,4 +156,5 @@ pub use self::{
     return_to::ReturnTo,
     service::{ResponseFuture, SessionService},
     session::Session,
+    sessions::Sessions,
 };

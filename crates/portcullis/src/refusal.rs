@@ -12,6 +12,8 @@ use http::{
     header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
+use portcullis_core::EndReason;
+
 use crate::{ReturnTo, SessionError};
 
 /// Why a request was refused. It is among the extensions of the response, so that a middleware around
@@ -22,7 +24,7 @@ use crate::{ReturnTo, SessionError};
 /// # use portcullis::Refusal;
 /// async fn in_our_words(response: Response) -> Response {
 ///     match response.extensions().get::<Refusal>() {
-///         Some(Refusal::SessionEnded) => "Somebody signed you out.".into_response(),
+///         Some(Refusal::SessionEnded { reason: Some(reason), .. }) => reason.message().into_response(),
 ///         _ => response,
 ///     }
 /// }
@@ -32,7 +34,10 @@ use crate::{ReturnTo, SessionError};
 #[non_exhaustive]
 pub enum Refusal {
     /// The route needs somebody who is signed in.
-    SignInRequired,
+    SignInRequired {
+        /// Why the session that the request came with is none any more, if it came with one and that is known.
+        ended: Option<EndReason>,
+    },
     /// The route needs a recent proof of who it is.
     ElevationRequired {
         /// The scope to elevate for.
@@ -41,7 +46,10 @@ pub enum Refusal {
         max_age: Duration,
     },
     /// The session ended while the request was under way; nothing was written.
-    SessionEnded,
+    SessionEnded {
+        /// Why, if that is known.
+        reason: Option<EndReason>,
+    },
     /// The request came with an identifier that was replaced a moment ago; nothing was done. Tried again, it
     /// comes with the new one.
     SessionReplaced,
@@ -52,6 +60,8 @@ pub enum Refusal {
     },
     /// This is more than a session can hold.
     TooLarge,
+    /// The user has as many sessions as the limit allows, and was not signed in.
+    AtLimit,
     /// Something else; see the log.
     Failed,
 }
@@ -100,36 +110,73 @@ pub(crate) struct Pages {
     pub(crate) reauthentication: Option<ReturnTo>,
 }
 
+impl Pages {
+    /// Whether people prove again who they are under this path.
+    pub(crate) fn are_confirmed_at(&self, path: &str) -> bool {
+        let page = self.reauthentication.as_ref();
+        page.is_some_and(|page| page.path() == path)
+    }
+}
+
 /// The answer to a guard's refusal.
 pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Response<Bytes> {
     let page = match refusal {
         Refusal::ElevationRequired { .. } => &pages.reauthentication,
-        Refusal::SignInRequired => &pages.sign_in,
+        Refusal::SignInRequired { .. } => &pages.sign_in,
         // Sent on without a word, a person would take their change for done.
-        Refusal::SessionEnded | Refusal::SessionReplaced => &None,
-        Refusal::Unavailable { .. } | Refusal::TooLarge | Refusal::Failed => &None,
+        _ => &None,
     };
     let response = match (page, audience) {
         (Some(page), Audience::Person(_)) => redirect(page, audience.return_to().as_ref()),
         _ => match &refusal {
             Refusal::ElevationRequired { scope, max_age } => step_up(scope, *max_age),
-            Refusal::SessionEnded => of_error(&SessionError::Ended),
-            Refusal::SessionReplaced => of_error(&SessionError::Replaced),
-            _ => problem(
-                StatusCode::UNAUTHORIZED,
-                "authentication-required",
-                "Sign in to do this.",
-            ),
+            Refusal::SessionEnded { reason } => return ended(*reason),
+            Refusal::SignInRequired { ended } => sign_in(*ended),
+            _ => sign_in(None),
         },
     };
     with(response, refusal)
 }
 
+const SIGN_IN: &str = "authentication-required";
+
+fn sign_in(ended: Option<EndReason>) -> Response<Bytes> {
+    let detail = ended.map_or("Sign in to do this.", EndReason::message);
+    problem(StatusCode::UNAUTHORIZED, SIGN_IN, detail, ended)
+}
+
+fn ended(reason: Option<EndReason>) -> Response<Bytes> {
+    let (status, code, detail) = SessionError::Ended.telling();
+    let response = match reason {
+        None => problem(status, code, detail, None),
+        Some(reason) => {
+            let detail = format!("{detail} {}", reason.message());
+            problem(status, code, &detail, Some(reason))
+        }
+    };
+    with(response, Refusal::SessionEnded { reason })
+}
+
+/// Why there is no session, as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reasons {
+    /// Why the one that the request came with is none any more.
+    pub(crate) ended: Option<EndReason>,
+    /// Why the one that the request wanted to change is none any more.
+    pub(crate) lost: Option<EndReason>,
+}
+
 /// The answer to an error.
-pub(crate) fn fail(error: &SessionError, audience: &Audience, pages: &Pages) -> Response<Bytes> {
+pub(crate) fn fail(
+    error: &SessionError,
+    Reasons { ended, lost }: Reasons,
+    audience: &Audience,
+    pages: &Pages,
+) -> Response<Bytes> {
     match Refusal::of(error) {
-        refusal @ (Refusal::SessionEnded | Refusal::SignInRequired) => {
-            refuse(refusal, audience, pages)
+        Refusal::SessionEnded { .. } => self::ended(lost),
+        Refusal::SignInRequired { .. } => {
+            refuse(Refusal::SignInRequired { ended }, audience, pages)
         }
         _ => of_error(error),
     }
@@ -138,7 +185,7 @@ pub(crate) fn fail(error: &SessionError, audience: &Audience, pages: &Pages) -> 
 /// The answer to an error, for everybody alike.
 pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
     let (status, code, detail) = error.telling();
-    let mut response = problem(status, code, detail);
+    let mut response = problem(status, code, detail, None);
     if let Some(seconds) = error.retry_after() {
         response
             .headers_mut()
@@ -150,9 +197,11 @@ pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
 impl Refusal {
     fn of(error: &SessionError) -> Self {
         match (error, error.status(), error.retry_after()) {
-            (SessionError::Ended, ..) => Self::SessionEnded,
+            (SessionError::Ended, ..) => Self::SessionEnded { reason: None },
             (SessionError::Replaced, ..) => Self::SessionReplaced,
-            (_, StatusCode::UNAUTHORIZED, _) => Self::SignInRequired,
+            (SessionError::AtLimit, ..) => Self::AtLimit,
+            (SessionError::ElevationEnded, ..) => Self::Failed,
+            (_, StatusCode::UNAUTHORIZED, _) => Self::SignInRequired { ended: None },
             (_, StatusCode::PAYLOAD_TOO_LARGE, _) => Self::TooLarge,
             (_, _, Some(seconds)) => Self::Unavailable {
                 retry_after: Duration::from_secs(seconds),
@@ -168,6 +217,7 @@ fn step_up(scope: &str, max_age: Duration) -> Response<Bytes> {
         StatusCode::UNAUTHORIZED,
         "elevation-required",
         "Prove again who you are to do this.",
+        None,
     );
     let challenge = format!(
         "Session error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", scope=\"{}\", max_age=\"{}\"",
@@ -196,13 +246,22 @@ fn redirect(page: &ReturnTo, target: Option<&ReturnTo>) -> Response<Bytes> {
     response
 }
 
-fn problem(status: StatusCode, code: &str, detail: &str) -> Response<Bytes> {
-    let document = serde_json::json!({
+/// `reason` is why a session ended, where that is what it is about.
+fn problem(
+    status: StatusCode,
+    code: &str,
+    detail: &str,
+    reason: Option<EndReason>,
+) -> Response<Bytes> {
+    let mut document = serde_json::json!({
         "type": format!("urn:portcullis:problem:{code}"),
         "title": status.canonical_reason(),
         "status": status.as_u16(),
         "detail": detail,
     });
+    if let (Some(reason), Some(members)) = (reason, document.as_object_mut()) {
+        members.insert("reason".to_owned(), reason.as_str().into());
+    }
     let mut response = Response::new(Bytes::from(document.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -243,6 +302,8 @@ mod tests {
         }
     }
 
+    const SIGN_IN_REQUIRED: Refusal = Refusal::SignInRequired { ended: None };
+
     const ELEVATION: Refusal = Refusal::ElevationRequired {
         scope: "payments",
         max_age: Duration::from_secs(900),
@@ -266,7 +327,7 @@ mod tests {
         let person = audience(Method::GET, &[("sec-fetch-mode", "navigate")]);
         for (refusal, location) in [
             (ELEVATION, "/confirm?return_to=/cart%3Fa%3Db"),
-            (Refusal::SignInRequired, "/sign-in?return_to=/cart%3Fa%3Db"),
+            (SIGN_IN_REQUIRED, "/sign-in?return_to=/cart%3Fa%3Db"),
         ] {
             let response = refuse(refusal, &person, &pages());
             assert_eq!(response.status(), StatusCode::SEE_OTHER);
@@ -277,14 +338,54 @@ mod tests {
     #[test]
     fn a_person_whose_session_ended_under_their_hands_is_told_and_not_sent_on() {
         let person = audience(Method::POST, &[("sec-fetch-mode", "navigate")]);
-        let response = refuse(Refusal::SessionEnded, &person, &pages());
+        let ended = Refusal::SessionEnded { reason: None };
+        let response = refuse(ended, &person, &pages());
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    fn document(response: &Response<Bytes>) -> serde_json::Value {
+        serde_json::from_slice(response.body()).unwrap()
+    }
+
+    #[test]
+    fn t26_a_refusal_tells_why_the_session_ended_where_that_is_known() {
+        let program = audience(Method::GET, &[("accept", "application/json")]);
+        let (none, idle) = (Pages::default(), Some(EndReason::IdleTimeout));
+        for refusal in [
+            Refusal::SignInRequired { ended: idle },
+            Refusal::SessionEnded { reason: idle },
+        ] {
+            let response = refuse(refusal.clone(), &program, &none);
+            let document = document(&response);
+            assert_eq!(document["reason"], "idle_timeout");
+            let detail = document["detail"].as_str().unwrap();
+            assert!(
+                detail.ends_with(EndReason::IdleTimeout.message()),
+                "{detail}"
+            );
+            assert_eq!(response.extensions().get(), Some(&refusal));
+        }
+        for refusal in [SIGN_IN_REQUIRED, Refusal::SessionEnded { reason: None }] {
+            let document = document(&refuse(refusal, &program, &none));
+            assert!(document.get("reason").is_none(), "{document}");
+        }
+    }
+
+    #[test]
+    fn s070_who_is_at_the_limit_is_told_so() {
+        let response = of_error(&SessionError::AtLimit);
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        assert_eq!(
+            document(&response)["type"],
+            "urn:portcullis:problem:session-limit-reached"
+        );
+        assert_eq!(response.extensions().get(), Some(&Refusal::AtLimit));
     }
 
     #[test]
     fn the_target_of_a_submitted_form_is_not_a_way_back() {
         let person = audience(Method::POST, &[("sec-fetch-mode", "navigate")]);
-        let response = refuse(Refusal::SignInRequired, &person, &pages());
+        let response = refuse(SIGN_IN_REQUIRED, &person, &pages());
         assert_eq!(response.headers()[LOCATION], "/sign-in");
     }
 
@@ -314,7 +415,7 @@ mod tests {
     #[test]
     fn a_person_without_a_page_to_go_to_gets_the_status() {
         let person = audience(Method::GET, &[("sec-fetch-mode", "navigate")]);
-        let response = refuse(Refusal::SignInRequired, &person, &Pages::default());
+        let response = refuse(SIGN_IN_REQUIRED, &person, &Pages::default());
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     }
 }

@@ -36,6 +36,11 @@ impl ReturnTo {
         &self.0
     }
 
+    /// The path alone.
+    pub(crate) fn path(&self) -> &str {
+        self.0.split(['?', '#']).next().unwrap_or_default()
+    }
+
     /// This path with `?return_to=…` (or `&return_to=…`) added.
     pub(crate) fn carrying(&self, target: Option<&ReturnTo>) -> String {
         let Some(target) = target else {
@@ -146,5 +151,12 @@ mod tests {
             "/in?x=1&return_to=/#y"
         );
         assert_eq!(page("/in").carrying(None), "/in");
+    }
+
+    #[test]
+    fn the_path_ends_where_the_query_begins() {
+        for text in ["/in", "/in?x=/y", "/in#y", "/in?#"] {
+            assert_eq!(ReturnTo::parse(text).unwrap().path(), "/in");
+        }
     }
 }

@@ -59,6 +59,8 @@ where
             );
             return ResponseFuture::handling(self.inner.call(request), None);
         }
+        // Where the layer was made there may have been nothing to run anything.
+        self.config.house.wake();
         let state = Arc::new(State::new(&self.config, &request));
         state.put_into(request.extensions_mut());
         ResponseFuture::handling(self.inner.call(request), Some(state))
@@ -158,7 +160,7 @@ fn prepare(state: &Arc<State>, status: Option<StatusCode>) -> Result<Option<Work
         }
         match status {
             // The answer is not ours to give, so it cannot carry a new identifier either.
-            None => used.draft.keep_only_the_end(),
+            None => used.draft.keep_what_needs_no_answer(),
             Some(status) if is_failure(status) => used.draft.drop_grants()?,
             Some(_) => {}
         }
@@ -211,9 +213,13 @@ fn finish<B, E>(
     // An earlier commit that failed is told even where the handler ignored it.
     let result = result.and(doubt.as_error().map_or(Ok(()), Err));
     let mut response = match result {
-        Err(error) if !speaks_for_itself(&answer, &error) => {
-            refusal::fail(&error, &state.audience, &state.config.pages).map(SessionBody::own)
-        }
+        Err(error) if !speaks_for_itself(&answer, &error) => refusal::fail(
+            &error,
+            state.reasons(),
+            &state.audience,
+            &state.config.pages,
+        )
+        .map(SessionBody::own),
         _ => answer.map(SessionBody::application),
     };
     hand_out(state, &cookie, response.headers_mut());
@@ -224,7 +230,10 @@ fn finish<B, E>(
 /// that merely passes our error on does not: who asks decides what they are told.
 fn speaks_for_itself<B>(answer: &Response<B>, error: &SessionError) -> bool {
     let passed_on = answer.extensions().get::<Refusal>().is_some();
-    let refused = matches!(error, SessionError::Ended | SessionError::Replaced);
+    let refused = matches!(
+        error,
+        SessionError::Ended | SessionError::Replaced | SessionError::AtLimit
+    );
     is_failure(answer.status()) || (refused && answer.status().is_client_error() && !passed_on)
 }
 
@@ -244,7 +253,8 @@ fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
 }
 
 /// A request whose handler has not answered yet. When it never does, because the client went away or the
-/// handler panicked, a session that the handler had already ended is ended all the same.
+/// handler panicked, a session that the handler had already ended is ended all the same, and what was seen of the
+/// client is written down.
 struct Unfinished(Option<Arc<State>>);
 
 impl Drop for Unfinished {
@@ -258,8 +268,8 @@ impl Drop for Unfinished {
                 return true;
             }
             // Nothing else was asked for; and wishes may hold the session that holds them.
-            used.draft.keep_only_the_end();
-            used.draft.has_ended_a_session()
+            used.draft.keep_what_needs_no_answer();
+            used.draft.is_dirty()
         });
         if let (true, Ok(runtime)) = (left, Runtime::try_current()) {
             // Without an answer there is no cookie either.

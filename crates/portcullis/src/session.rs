@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use http::Extensions;
 use portcullis_core::{
-    AsKey, DraftError, EndReason, General, Scope, SessionInfo, Timestamp, UserId, draft::Draft,
-    store::Activity,
+    AsKey, ClientChange, DraftError, EndReason, General, Scope, SessionInfo, Timestamp, UserId,
+    draft::Draft, store::Activity,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -26,7 +26,9 @@ use crate::{
 ///
 /// * Changes of different values by concurrent requests all survive. [`update`](Self::update) is applied
 ///   again when another request was faster.
-/// * If the session ended meanwhile, nothing is written and the response becomes a 401.
+/// * If the session ended meanwhile, nothing is written and the response becomes a 401. One that only read passes.
+/// * If a sign-in would exceed the [limit of sessions](crate::SessionLayer::session_limit) and that is to be refused,
+///   the response becomes a 409.
 /// * If the handler answered with a status of 500 or above, changes of data, sign-ins and elevations are
 ///   dropped; [`terminate`](Self::terminate), [`regenerate`](Self::regenerate) and
 ///   [`drop_elevation`](Self::drop_elevation) are carried out all the same.
@@ -170,6 +172,12 @@ impl Session {
         self.state.view().user().cloned()
     }
 
+    /// Whether the session was used from what looks like another device since its user last proved who they are:
+    /// what was different. See [`DeviceBinding`](crate::DeviceBinding).
+    pub fn flagged(&self) -> Option<ClientChange> {
+        self.state.view().flagged()
+    }
+
     /// Binds the session to `user`, who has just proved who they are: the only way to bind a user.
     ///
     /// The session gets a new identifier and the old one is dead in the same step; both timeouts start anew
@@ -252,10 +260,13 @@ impl Session {
     pub fn terminate(&self) -> Result<(), SessionError> {
         let mut used = self.open()?;
         match used.doubt {
-            // To end it is safe whatever became of earlier wishes.
-            Doubt::None | Doubt::Unknown => used.draft.terminate(),
             Doubt::Ended | Doubt::Replaced => return used.doubt.as_error().map_or(Ok(()), Err),
+            Doubt::AtLimit => used.doubt = Doubt::None,
+            // To end it is safe whatever became of earlier wishes.
+            Doubt::None | Doubt::Unknown => {}
         }
+        used.draft.terminate();
+        used.wished = true;
         Ok(())
     }
 
@@ -268,8 +279,10 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError::Ended`] when the session ended meanwhile; nothing was written then, and unless the
-    /// handler answers with an error of its own, the response becomes a 401. [`SessionError::Store`] when the
-    /// store could not write.
+    /// handler answers with an error of its own, the response becomes a 401. [`SessionError::AtLimit`] when a
+    /// sign-in was refused because of the [limit](crate::SessionLayer::session_limit); the handler may then ask for
+    /// something else, such as another sign-in after a session was ended. [`SessionError::Store`] when the store
+    /// could not write.
     pub async fn commit(&self) -> Result<(), SessionError> {
         let doubt = self.open()?.doubt;
         if let Some(error) = doubt.as_error() {
@@ -293,6 +306,7 @@ impl Session {
     }
 
     /// Why the session that this request came with is none any more, if the store remembers.
+    /// [`EndReason::message`] has words for people.
     pub fn ended(&self) -> Option<EndReason> {
         self.state.ended()
     }
@@ -312,9 +326,13 @@ impl Session {
     ) -> Result<T, SessionError> {
         let now = self.state.now();
         let mut used = self.open()?;
-        if let Some(error) = used.doubt.as_error() {
-            return Err(error);
+        match (used.doubt, used.doubt.as_error()) {
+            // The handler knows, and the session is as it was.
+            (Doubt::AtLimit, _) => used.doubt = Doubt::None,
+            (_, Some(error)) => return Err(error),
+            (_, None) => {}
         }
+        used.wished = true;
         Ok(change(&mut used.draft, now)?)
     }
 

@@ -3,7 +3,6 @@
 use std::{
     cell::Cell,
     ops::{Deref, DerefMut},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -13,17 +12,20 @@ use std::{
 
 use http::{Extensions, Request, Uri, header::HOST};
 use portcullis_core::{
-    EndReason, Handle, SessionId, Timestamp, UserId,
+    Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionId, SessionKey,
+    Timestamp, UserId,
     draft::{Draft, SessionView, Unusable},
-    store::{Activity, Loaded},
+    store::{Activity, Expiry, Loaded, Observation, StoreError},
 };
 use tokio::sync::{Notify, OnceCell};
 
 use crate::{
-    Event, EventKind, SessionError, activity,
+    DeviceBinding, SessionError, activity,
+    client::Caller,
     cookie::{self, Presented},
+    house::House,
     layer::Config,
-    refusal::Audience,
+    refusal::{Audience, Reasons},
 };
 
 /// Shared by the layer, the guards and every clone of the request's `Session`.
@@ -32,6 +34,10 @@ pub(crate) struct State {
     pub(crate) config: Arc<Config>,
     pub(crate) audience: Audience,
     presented: Presented,
+    caller: Caller,
+    client: OnceLock<Client>,
+    /// The request is for the page on which people prove again who they are.
+    confirms: bool,
     activity: Activity,
     passive: AtomicBool,
     /// The cookie may not be used for this request at all.
@@ -42,7 +48,10 @@ pub(crate) struct State {
     asked_for: AtomicBool,
     used: OnceCell<Shared>,
     turn_over: Notify,
+    /// Why the session that the request came with had ended before.
     ended: OnceLock<EndReason>,
+    /// Why there is no session any more that the request wanted to change.
+    lost: OnceLock<EndReason>,
 }
 
 /// Readers have a lock of their own, so that a function that changes a value may look at the session.
@@ -122,6 +131,8 @@ pub(crate) struct Used {
     /// The draft's wishes are being carried out; until that is done nobody changes it.
     pub(crate) committing: bool,
     pub(crate) doubt: Doubt,
+    /// The handler wanted to change something, and not only the layer.
+    pub(crate) wished: bool,
 }
 
 /// Why the request may ask for nothing more.
@@ -132,6 +143,8 @@ pub(crate) enum Doubt {
     Ended,
     /// A write was refused because the session goes on under another identifier.
     Replaced,
+    /// A sign-in was refused because of the limit of sessions. The session is as it was, and may be changed.
+    AtLimit,
     /// It is not known whether a write was carried out.
     Unknown,
 }
@@ -142,6 +155,7 @@ impl Doubt {
             Self::None => None,
             Self::Ended => Some(SessionError::Ended),
             Self::Replaced => Some(SessionError::Replaced),
+            Self::AtLimit => Some(SessionError::AtLimit),
             Self::Unknown => Some(SessionError::InDoubt),
         }
     }
@@ -166,11 +180,14 @@ struct InRequest(Arc<State>);
 
 impl State {
     pub(crate) fn new<B>(config: &Arc<Config>, request: &Request<B>) -> Self {
-        let headers = request.headers();
+        let (headers, uri) = (request.headers(), target_of(request));
         Self {
             config: Arc::clone(config),
-            audience: Audience::of(request.method(), request.uri(), headers),
+            audience: Audience::of(request.method(), uri, headers),
             presented: cookie::read(headers, config.cookie.name()),
+            caller: Caller::of(&config.addresses, headers, request.extensions()),
+            client: OnceLock::new(),
+            confirms: config.pages.are_confirmed_at(uri.path()),
             activity: activity::of_request(request.method(), headers),
             passive: AtomicBool::new(request.extensions().get::<MarkedPassive>().is_some()),
             barred: !config.cookie.is_secure() && !is_for_localhost(request),
@@ -179,6 +196,7 @@ impl State {
             used: OnceCell::new(),
             turn_over: Notify::new(),
             ended: OnceLock::new(),
+            lost: OnceLock::new(),
         }
     }
 
@@ -202,12 +220,35 @@ impl State {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.config.store.now()
+        self.house().now()
     }
 
-    /// Why the session that the request came with had ended before, if that is known.
+    pub(crate) fn house(&self) -> &Arc<House> {
+        &self.config.house
+    }
+
+    /// Who sent the request.
+    pub(crate) fn client(&self) -> &Client {
+        self.client.get_or_init(|| self.caller.client())
+    }
+
+    /// Why the session that the request came with is none any more, if that is known.
     pub(crate) fn ended(&self) -> Option<EndReason> {
-        self.ended.get().copied()
+        self.ended.get().or_else(|| self.lost.get()).copied()
+    }
+
+    /// What a refusal of this request may tell of why.
+    pub(crate) fn reasons(&self) -> Reasons {
+        Reasons {
+            ended: self.ended(),
+            lost: self.lost.get().copied(),
+        }
+    }
+
+    /// Whether the session must not be trusted until its user has proved again who they are.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        let distrusts = self.config.binding == DeviceBinding::StepUp && !self.confirms;
+        distrusts && self.view().flagged().is_some()
     }
 
     /// Loads the session unless that was done before.
@@ -225,11 +266,11 @@ impl State {
             Presented::Id(id) => self.look_up(id).await?,
             Presented::Nothing => self.without_session(None),
             Presented::Malformed => {
-                self.note(EventKind::MalformedIdentifier, None);
+                self.observe(EventKind::MalformedIdentifier, (None, None));
                 self.without_session(None)
             }
             Presented::Ambiguous => {
-                self.note(EventKind::AmbiguousIdentifier, None);
+                self.observe(EventKind::AmbiguousIdentifier, (None, None));
                 self.without_session(None)
             }
         };
@@ -240,41 +281,105 @@ impl State {
                 cookie: CookieAction::Keep,
                 committing: false,
                 doubt: Doubt::None,
+                wished: false,
             }),
         })
     }
 
     async fn look_up(&self, id: &SessionId) -> Result<Draft, SessionError> {
-        let key = id.key();
-        let loaded = self.config.store.load(&key).await.inspect_err(|error| {
-            tracing::error!(error = %error, "a session could not be read");
-            self.note(EventKind::StoreFailed, None);
-        })?;
-        let damaged = match loaded {
+        let (key, began) = (id.key(), self.now());
+        let loaded = self
+            .look_at(&key, &self.ended)
+            .await
+            .inspect_err(|error| self.failed(error, (None, None)))?;
+        let kind = match loaded {
             Loaded::Live(stored) => match Draft::of_session(self.config.policy, key, &stored) {
-                Ok(draft) => return Ok(draft),
+                Ok(draft) => {
+                    return self.compare(draft.from_client(self.client().clone()).began(began));
+                }
                 Err(Unusable::Newer(error)) => return Err(error.into()),
-                Err(Unusable::Damaged) => true,
+                Err(Unusable::Damaged) => EventKind::RecordDamaged,
             },
-            Loaded::Ended(reason) => {
-                self.note(EventKind::UsedAfterEnd(reason), None);
-                let _ = self.ended.set(reason);
+            Loaded::Ended(reason, handle) => {
+                self.observe(EventKind::UsedAfterEnd(reason), (Some(handle), None));
                 return Ok(self.without_session(Some(reason)));
             }
-            Loaded::Damaged => true,
-            Loaded::Absent => false,
+            Loaded::Expired(expired) => {
+                return Ok(self.without_session(match expired.what {
+                    Expiry::Session(reason) => Some(reason),
+                    Expiry::Elevation => None,
+                }));
+            }
+            Loaded::Damaged => EventKind::RecordDamaged,
+            Loaded::Absent => EventKind::UnknownIdentifier,
         };
-        let kind = if damaged {
-            EventKind::RecordDamaged
-        } else {
-            EventKind::UnknownIdentifier
-        };
-        self.note(kind, None);
+        let event = self.event(kind, None, None);
+        self.house().tell_of_identifier(event, &key);
         Ok(self.without_session(None))
+    }
+
+    /// Does what is to be done when a session is used from another device than before. It can only take rights
+    /// away: to note it changes nothing for the request.
+    fn compare(&self, mut draft: Draft) -> Result<Draft, SessionError> {
+        let binding = self.config.binding;
+        if binding == DeviceBinding::Off || draft.change_of_client().is_none() {
+            return Ok(draft);
+        }
+        match binding {
+            DeviceBinding::End => {
+                draft.terminate_for(EndReason::DeviceChanged);
+                let _ = self.ended.set(EndReason::DeviceChanged);
+            }
+            binding => draft.flag(binding == DeviceBinding::StepUp, self.now())?,
+        }
+        Ok(draft)
+    }
+
+    /// Asks the store for a session, tells of it if it is found to be over, and remembers in `why` for what
+    /// reason it ended.
+    async fn look_at(
+        &self,
+        key: &SessionKey,
+        why: &OnceLock<EndReason>,
+    ) -> Result<Loaded, StoreError> {
+        let loaded = self.house().store().load(key).await?;
+        match &loaded {
+            Loaded::Ended(reason, _) => {
+                let _ = why.set(*reason);
+            }
+            Loaded::Expired(expired) => {
+                if let Expiry::Session(reason) = expired.what {
+                    let _ = why.set(reason);
+                }
+                self.house().tell_expired(expired.clone());
+            }
+            _ => {}
+        }
+        Ok(loaded)
+    }
+
+    /// Why there is no session under `key` any more, if there is none and that is known.
+    pub(crate) async fn why_gone(&self, key: &SessionKey) -> Result<Option<EndReason>, StoreError> {
+        Ok(match self.look_at(key, &self.lost).await? {
+            Loaded::Ended(reason, _) => Some(reason),
+            _ => None,
+        })
+    }
+
+    /// Whether the session that the request works with is still there: a look, not an answer that lasts.
+    pub(crate) async fn is_live(&self) -> Result<bool, StoreError> {
+        let key = self.used().and_then(|used| used.draft.key());
+        let Some(key) = key else {
+            return Ok(false);
+        };
+        let loaded = self.look_at(&key, &self.lost).await?;
+        Ok(matches!(loaded, Loaded::Live(_)))
     }
 
     fn without_session(&self, ended: Option<EndReason>) -> Draft {
         Draft::without_session(self.config.policy, ended)
+            .from_client(self.client().clone())
+            .began(self.now())
     }
 
     /// What the request did with its session, if it has looked at it.
@@ -328,23 +433,58 @@ impl State {
             .unwrap_or_default()
     }
 
-    /// Tells the audit. `of` names the session and its user. Never under a lock: what an audit does must
-    /// neither stop nor undo what is under way.
-    pub(crate) fn note(&self, kind: EventKind, of: Option<(Handle, Option<&UserId>)>) {
-        let event = Event {
-            kind,
-            at: self.now(),
-            session: of.map(|(handle, _)| handle),
-            user: of.and_then(|(_, user)| user.cloned()),
-        };
-        let record = || self.config.audit.record(&event);
-        if catch_unwind(AssertUnwindSafe(record)).is_err() {
-            tracing::error!(
-                event = event.kind.as_str(),
-                "the audit panicked; the event may be lost"
-            );
-        }
+    /// Tells the audit of a change, as the store's log does.
+    pub(crate) fn tell(&self, note: Note, of: &Label) {
+        let event = Event::new(note, self.now(), Some(of.handle), of.user().cloned());
+        self.house().tell(event);
     }
+
+    /// Tells of what the client wanted, or came with, where that changed nothing.
+    pub(crate) fn observe(&self, kind: EventKind, (session, user): Subject) {
+        let note = Note::new(kind, Actor::Client, Some(self.client().clone()));
+        self.house().observe(Observation {
+            session,
+            user,
+            note,
+        });
+    }
+
+    /// The store could not be used for this request.
+    pub(crate) fn failed(&self, error: &StoreError, (session, user): Subject) {
+        tracing::error!(error = %error, "the session store cannot be used");
+        self.house()
+            .tell(self.event(EventKind::StoreFailed, session, user));
+    }
+
+    /// Name and user of the session that is stored, if it was looked at.
+    pub(crate) fn subject(&self) -> Subject {
+        self.used()
+            .map_or((None, None), |used| subject(&used.draft))
+    }
+
+    fn event(&self, kind: EventKind, session: Option<Handle>, user: Option<UserId>) -> Event {
+        let note = Note::new(kind, Actor::Client, Some(self.client().clone()));
+        Event::new(note, self.now(), session, user)
+    }
+}
+
+/// Of which session and user something is told.
+pub(crate) type Subject = (Option<Handle>, Option<UserId>);
+
+/// Name and user of the session a draft builds on.
+pub(crate) fn subject(draft: &Draft) -> Subject {
+    draft
+        .subject()
+        .map_or((None, None), |(handle, user)| (Some(handle), user.cloned()))
+}
+
+/// What was asked for, before a router that the layer is nested in took its own part of the path away.
+fn target_of<B>(request: &Request<B>) -> &Uri {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::OriginalUri(uri)) = request.extensions().get() {
+        return uri;
+    }
+    request.uri()
 }
 
 /// Behind a proxy the host says nothing, so a request that was forwarded is not for localhost.

@@ -1,0 +1,248 @@
+//! What requests and operations from outside of them have in common: the store, and who is told.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock},
+};
+
+use portcullis_core::{
+    CorrelationKey, Event, EventKind, SessionKey, Timestamp,
+    store::{Expired, Observation},
+};
+use tokio::runtime::Handle as Runtime;
+
+use crate::{
+    Audit,
+    erased::ErasedStore,
+    notebook::Notebook,
+    sweeper::{self, Alive},
+};
+
+/// What there is one of for a layer, all its services, and what is done to its sessions from outside.
+pub(crate) struct House {
+    setup: Setup,
+    notebook: Notebook,
+    /// What runs in the background, once it does: until this is dropped.
+    background: OnceLock<Option<Alive>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) store: Arc<dyn ErasedStore>,
+    pub(crate) audit: Arc<dyn Audit>,
+    /// Without one, that of the process.
+    pub(crate) key: Option<CorrelationKey>,
+    pub(crate) sweeps: bool,
+}
+
+impl House {
+    pub(crate) fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            notebook: Notebook::new(),
+            background: OnceLock::new(),
+        }
+    }
+
+    /// Another one that differs in this. What runs in the background of the first is not shared.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = self.setup.clone();
+        change(&mut setup);
+        Self::new(setup)
+    }
+
+    pub(crate) fn store(&self) -> &dyn ErasedStore {
+        &*self.setup.store
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.setup.store.now()
+    }
+
+    /// Starts what runs in the background, if there is something to run it and it does not run yet.
+    pub(crate) fn wake(self: &Arc<Self>) {
+        if self.background.get().is_some() {
+            return;
+        }
+        let Ok(runtime) = Runtime::try_current() else {
+            return;
+        };
+        self.background.get_or_init(|| {
+            self.notebook.keep(&runtime, &self.setup.store);
+            let sweeps = self.setup.sweeps;
+            sweeps.then(|| sweeper::start(&runtime, Arc::downgrade(self)))
+        });
+    }
+
+    /// Tells the audit. Never under a lock: what an audit does must neither stop nor undo what is under way.
+    pub(crate) fn tell(&self, event: Event) {
+        let event = match (event.correlator, self.key()) {
+            (None, Some(key)) => event.correlated(key),
+            _ => event,
+        };
+        let record = || self.setup.audit.record(&event);
+        if catch_unwind(AssertUnwindSafe(record)).is_err() {
+            tracing::error!(
+                event = event.kind.as_str(),
+                "the audit panicked; the event may be lost"
+            );
+        }
+    }
+
+    /// Tells of what the store was the first to notice.
+    pub(crate) fn tell_expired(&self, expired: Expired) {
+        let Expired {
+            handle,
+            user,
+            what,
+            at,
+        } = expired;
+        self.tell(Event::new(what.note(), at, Some(handle), user));
+    }
+
+    /// Tells of what changed nothing, and has it put into the store's log if it belongs there.
+    pub(crate) fn observe(&self, observation: Observation) {
+        let now = self.now();
+        let Observation {
+            session,
+            user,
+            note,
+        } = &observation;
+        self.tell(Event::new(note.clone(), now, *session, user.clone()));
+        if belongs_into_the_log(&observation) {
+            self.notebook.put(observation, now);
+        }
+    }
+
+    /// Tells of an identifier that names no session. It is not for the log: anybody can make them up.
+    pub(crate) fn tell_of_identifier(&self, mut event: Event, key: &SessionKey) {
+        event.correlator = self.key().map(|secret| secret.of_identifier(key));
+        self.tell(event);
+    }
+
+    /// The event as an audit would have been told of it.
+    pub(crate) fn correlated(&self, event: Event) -> Event {
+        match self.key() {
+            Some(key) => event.correlated(key),
+            None => event,
+        }
+    }
+
+    /// `None` while the operating system's generator fails; events are told without a correlator then.
+    fn key(&self) -> Option<&CorrelationKey> {
+        static OF_THE_PROCESS: OnceLock<CorrelationKey> = OnceLock::new();
+
+        if let Some(key) = &self.setup.key {
+            return Some(key);
+        }
+        if OF_THE_PROCESS.get().is_none()
+            && let Ok(key) = CorrelationKey::generate()
+        {
+            let _ = OF_THE_PROCESS.set(key);
+        }
+        OF_THE_PROCESS.get()
+    }
+}
+
+fn belongs_into_the_log(observation: &Observation) -> bool {
+    let of_somebody = observation.session.is_some() || observation.user.is_some();
+    of_somebody
+        && matches!(
+            observation.note.kind,
+            EventKind::WriteRefused
+                | EventKind::UsedAfterEnd(_)
+                | EventKind::LimitReached
+                | EventKind::RevocationRefused
+                | EventKind::RecordDamaged
+                | EventKind::AmbiguousIdentifier
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use portcullis_core::{Handle, Note, store::MemoryStore};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Told(Arc<Mutex<Vec<Event>>>);
+
+    impl Audit for Told {
+        fn record(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.clone());
+            assert_ne!(event.kind, EventKind::StoreFailed, "an audit that panics");
+        }
+    }
+
+    fn house(key: Option<[u8; 32]>) -> (House, Arc<Mutex<Vec<Event>>>) {
+        let told = Told::default();
+        let events = Arc::clone(&told.0);
+        let house = House::new(Setup {
+            store: Arc::new(MemoryStore::new()),
+            audit: Arc::new(told),
+            key: key.map(CorrelationKey::new),
+            sweeps: true,
+        });
+        (house, events)
+    }
+
+    fn event(kind: EventKind, session: Option<Handle>) -> Event {
+        Event::new(
+            Note::of_system(kind),
+            Timestamp::from_millis(0),
+            session,
+            None,
+        )
+    }
+
+    #[test]
+    fn s100_events_of_a_session_have_one_correlator_in_a_process_and_another_under_a_key() {
+        let session = Some(Handle::from_bytes([1; 12]));
+        let correlators: Vec<_> = [None, None, Some([1; 32]), Some([1; 32]), Some([2; 32])]
+            .into_iter()
+            .map(|key| {
+                let (house, told) = house(key);
+                house.tell(event(EventKind::Created, session));
+                let told = told.lock().unwrap();
+                told[0].correlator.unwrap()
+            })
+            .collect();
+        assert_eq!(correlators[0], correlators[1]);
+        assert_ne!(correlators[1], correlators[2]);
+        assert_eq!(correlators[2], correlators[3]);
+        assert_ne!(correlators[3], correlators[4]);
+    }
+
+    #[test]
+    fn a_panic_of_the_audit_stops_nothing() {
+        let (house, told) = house(None);
+        house.tell(event(EventKind::StoreFailed, None));
+        house.tell(event(EventKind::Created, None));
+        assert_eq!(told.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn s098_only_what_names_somebody_and_was_refused_is_for_the_log() {
+        let named = Some(Handle::from_bytes([1; 12]));
+        for (kind, session, belongs) in [
+            (EventKind::WriteRefused, named, true),
+            (EventKind::WriteRefused, None, false),
+            (EventKind::MalformedIdentifier, named, false),
+            (EventKind::UnknownIdentifier, named, false),
+            (EventKind::StoreFailed, named, false),
+        ] {
+            let observation = Observation {
+                session,
+                user: None,
+                note: Note::of_system(kind),
+            };
+            assert_eq!(
+                belongs_into_the_log(&observation),
+                belongs,
+                "{observation:?}"
+            );
+        }
+    }
+}

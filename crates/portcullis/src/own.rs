@@ -1,0 +1,191 @@
+//! What people see of their own sessions, and may do to them.
+
+use portcullis_core::{
+    Actor, EventKind, Handle, SessionEntry,
+    store::{LogQuery, Logged, Receipt, StoreError},
+};
+
+use crate::{
+    Authenticated, Elevated, SessionError, Sessions,
+    state::{CookieAction, State},
+};
+
+/// Of oneself.
+impl Authenticated {
+    /// The live sessions of whoever is signed in, the most recently active first, with
+    /// [`current`](SessionEntry::current) set for the one that asks. For a page of devices (OWASP ASVS 5.0, 7.5.2).
+    ///
+    /// ```
+    /// # use portcullis::{Authenticated, SessionError};
+    /// async fn devices(signed_in: Authenticated) -> Result<String, SessionError> {
+    ///     let sessions = signed_in.list_sessions().await?;
+    ///     let names = sessions.iter().filter_map(|session| session.client.as_ref());
+    ///     Ok(names.map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`] when the store cannot answer.
+    pub async fn list_sessions(&self) -> Result<Vec<SessionEntry>, SessionError> {
+        let state = self.session().state();
+        let listed = Sessions::of_client(state).list(self.user().clone()).await;
+        let mut entries = listed.inspect_err(|error| report(state, error))?;
+        let (current, _) = state.subject();
+        for entry in &mut entries {
+            entry.current = current == Some(entry.info.handle);
+        }
+        Ok(entries)
+    }
+
+    /// What the store's log says of whoever is signed in: at most this many events, newest first; 100 for zero.
+    /// Of operators it says neither name nor client.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`] when the store cannot answer.
+    pub async fn history(&self, most: usize) -> Result<Vec<Logged>, SessionError> {
+        let state = self.session().state();
+        let query = LogQuery {
+            user: Some(self.user().clone()),
+            most,
+            ..LogQuery::default()
+        };
+        let logged = Sessions::of_client(state).history(query).await;
+        let mut logged = logged.inspect_err(|error| report(state, error))?;
+        for event in logged.iter_mut().filter_map(|line| line.event.as_mut()) {
+            if let Actor::Operator(name) = &mut event.actor {
+                // Where operators sit and what they are called is not for the people they look after.
+                name.clear();
+                event.client = None;
+            }
+        }
+        Ok(logged)
+    }
+}
+
+/// Ends of one's own sessions. They need a recent proof of who it is (OWASP ASVS 5.0, 7.5.2): whoever found a device
+/// signed in must not be able to sign its owner out everywhere else. To end the current session needs none, see
+/// [`Session::terminate`](crate::Session::terminate).
+impl<S> Elevated<S> {
+    /// Ends one of the sessions of whoever is signed in: when this answers, it is dead. If it is the current one,
+    /// the browser is told to forget it as well, and the handler has none any more.
+    ///
+    /// Somebody else's session, or none, is an empty receipt and
+    /// [`EventKind::RevocationRefused`](crate::EventKind::RevocationRefused), and takes as long: answer both with 404.
+    ///
+    /// ```
+    /// # use axum::{extract::Path, http::StatusCode};
+    /// # use portcullis::{Elevated, Handle, SessionError};
+    /// async fn end(elevated: Elevated, Path(name): Path<String>) -> Result<StatusCode, SessionError> {
+    ///     let Some(handle) = Handle::parse(&name) else {
+    ///         return Ok(StatusCode::NOT_FOUND);
+    ///     };
+    ///     let receipt = elevated.revoke_session(handle).await?;
+    ///     Ok(if receipt.ended.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::NO_CONTENT })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`] when it is not known whether it was ended; it can be asked for again.
+    /// [`SessionError::Ended`] and [`SessionError::ElevationEnded`] when the session that asks is over, or not elevated
+    /// any more: the guard was a look at one moment. For the current one also those of [`terminate`](crate::Session::terminate) and [`commit`](crate::Session::commit).
+    pub async fn revoke_session(&self, handle: Handle) -> Result<Receipt, SessionError> {
+        let state = self.still_in_force().await?;
+        let current = state.subject();
+        if current.0 == Some(handle) {
+            return self.terminate(handle, Receipt::default()).await;
+        }
+        let sessions = Sessions::of_client(state);
+        let revoked = sessions.revoke(self.user().clone(), handle).await;
+        let receipt = revoked.inspect_err(|error| report(state, error))?;
+        if receipt.ended.is_empty() {
+            let (session, _) = current;
+            let user = Some(self.user().clone());
+            state.observe(EventKind::RevocationRefused, (session, user));
+        }
+        Ok(receipt)
+    }
+
+    /// Ends all sessions of whoever is signed in but the current one, at one moment as
+    /// [`Sessions::revoke_others`] does.
+    ///
+    /// After a change of a password or another proof, end the other sessions and give this one a new
+    /// identifier (OWASP ASVS 5.0, 7.4.3). If that fails, the new password holds all the same: tell the person that
+    /// the other devices are still signed in.
+    ///
+    /// ```
+    /// # use portcullis::{Elevated, SessionError};
+    /// async fn change_password(elevated: Elevated) -> Result<String, SessionError> {
+    ///     // … once the new password is stored:
+    ///     let receipt = elevated.revoke_other_sessions().await?;
+    ///     elevated.session().regenerate()?;
+    ///     Ok(format!("{} other sessions were ended.", receipt.ended.len()))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`]: some may be ended and others not. It can be asked for again.
+    /// [`SessionError::Ended`] when there is no current session to keep any more, and
+    /// [`SessionError::ElevationEnded`] when it is not elevated any more: the guard was a look at one moment.
+    pub async fn revoke_other_sessions(&self) -> Result<Receipt, SessionError> {
+        let (current, _) = self.still_in_force().await?.subject();
+        self.revoke_all_but(current.ok_or(SessionError::Ended)?)
+            .await
+    }
+
+    /// Ends all sessions of whoever is signed in, the current one last; the browser is told to forget that one, and the
+    /// handler has none any more. Each half takes effect when it is done: the others at one moment as with
+    /// [`Sessions::revoke_others`], then this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_other_sessions`](Self::revoke_other_sessions), and for the current one those of
+    /// [`terminate`](crate::Session::terminate) and [`commit`](crate::Session::commit).
+    pub async fn revoke_all_sessions(&self) -> Result<Receipt, SessionError> {
+        let (current, _) = self.still_in_force().await?.subject();
+        let current = current.ok_or(SessionError::Ended)?;
+        let others = self.revoke_all_but(current).await?;
+        self.terminate(current, others).await
+    }
+
+    /// The guard was a look at one moment, and a handler may have waited since, for a body that somebody keeps back.
+    /// Whoever was signed out meanwhile must not sign out others.
+    async fn still_in_force(&self) -> Result<&State, SessionError> {
+        let state = self.session().state();
+        if state.now() >= self.until() {
+            return Err(SessionError::ElevationEnded);
+        }
+        let live = state.is_live().await;
+        match live.inspect_err(|error| report(state, error))? {
+            true => Ok(state),
+            false => Err(SessionError::Ended),
+        }
+    }
+
+    async fn revoke_all_but(&self, kept: Handle) -> Result<Receipt, SessionError> {
+        let state = self.session().state();
+        let sessions = Sessions::of_client(state);
+        let revoked = sessions.revoke_others(self.user().clone(), kept).await;
+        Ok(revoked.inspect_err(|error| report(state, error))?)
+    }
+
+    /// Ends the current session through itself, so that the response removes the cookie.
+    async fn terminate(&self, current: Handle, others: Receipt) -> Result<Receipt, SessionError> {
+        self.session().terminate()?;
+        self.session().commit().await?;
+        let mut receipt = others;
+        // The cookie goes only with the request that ended the session, and so does the receipt.
+        let used = self.session().state().used();
+        if used.is_some_and(|used| matches!(used.cookie, CookieAction::Remove)) {
+            receipt.ended.push(current);
+        }
+        Ok(receipt)
+    }
+}
+
+fn report(state: &State, error: &StoreError) {
+    state.failed(error, state.subject());
+}

@@ -1,0 +1,295 @@
+//! Sessions of users, seen and ended from outside of them.
+
+use std::{cmp::Reverse, collections::HashSet, fmt, sync::Arc, time::Duration};
+
+use http::Extensions;
+use portcullis_core::{
+    Actor, Client, ClientChange, EndReason, Event, EventKind, Handle, Note, SessionEntry, UserId,
+    store::{LogQuery, Logged, Receipt, Revocation, Store, StoreError, Which},
+};
+
+use crate::{
+    Audit, SessionError, TracingAudit,
+    house::{House, Setup},
+    state::State,
+    sweeper, task,
+};
+
+/// Lists, ends and accounts for sessions from outside of them: for pages of operators, jobs, and the commands of a
+/// program. Clones are the same.
+///
+/// It may do everything to everybody's sessions, so guard what hands it out, with
+/// [`Elevated`](crate::Elevated) for a start. What people may do to their own sessions is on the guards:
+/// [`Authenticated::list_sessions`](crate::Authenticated::list_sessions),
+/// [`Elevated::revoke_session`](crate::Elevated::revoke_session) and their like.
+///
+/// It is an extractor as well, so that an operator's page needs no state of the application:
+///
+/// ```
+/// use portcullis::{Elevated, Scope, SessionError, Sessions};
+///
+/// struct Operators;
+/// impl Scope for Operators {
+///     const NAME: &'static str = "operators";
+/// }
+///
+/// async fn block(operator: Elevated<Operators>, sessions: Sessions, user: String) -> Result<String, SessionError> {
+///     // … once `operator.user()` is known to be one, and `user` cannot sign in any more:
+///     let sessions = sessions.as_operator(operator.user().to_string());
+///     let receipt = sessions.revoke_all(user).await?;
+///     Ok(format!("{} sessions were ended.", receipt.ended.len()))
+/// }
+/// ```
+///
+/// Outside of requests it is made from the layer, or from a store alone:
+///
+/// ```
+/// # use portcullis::{MemoryStore, SessionLayer, Sessions};
+/// # let store = MemoryStore::new();
+/// let layer = SessionLayer::new(store.clone());
+/// let sessions = layer.sessions();
+/// let elsewhere = Sessions::new(store).as_operator("nightly job");
+/// ```
+///
+/// What ends a session is finished, and told to the [`Audit`], also when the caller goes away meanwhile.
+#[derive(Clone)]
+pub struct Sessions {
+    house: Arc<House>,
+    actor: Actor,
+    client: Option<Client>,
+}
+
+/// The name of whoever does not give one.
+const APPLICATION: &str = "application";
+
+/// How far back, and how many changes of device, a look for flagged sessions goes.
+const REVIEWED: (Duration, usize) = (Duration::from_secs(24 * 60 * 60), 1000);
+
+const CHANGE: &str = EventKind::DeviceChanged(ClientChange::Name).as_str();
+
+impl Sessions {
+    /// The sessions kept in `store`, for a program that serves no requests. It starts nothing in the background.
+    pub fn new(store: impl Store) -> Self {
+        Self::of_house(&Arc::new(House::new(Setup {
+            store: Arc::new(store),
+            audit: Arc::new(TracingAudit),
+            key: None,
+            sweeps: false,
+        })))
+    }
+
+    /// The sessions of the layer around the service that got a request with these extensions, for services without
+    /// extractors.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::MissingLayer`] without a [`SessionLayer`](crate::SessionLayer).
+    pub fn of_request(extensions: &Extensions) -> Result<Self, SessionError> {
+        let state = State::of(extensions).ok_or(SessionError::MissingLayer)?;
+        Ok(Self {
+            client: Some(state.client().clone()),
+            ..Self::of_house(state.house())
+        })
+    }
+
+    pub(crate) fn of_house(house: &Arc<House>) -> Self {
+        Self {
+            house: Arc::clone(house),
+            actor: Actor::Operator(APPLICATION.to_owned()),
+            client: None,
+        }
+    }
+
+    /// As the person who sent the request sees and ends theirs.
+    pub(crate) fn of_client(state: &State) -> Self {
+        Self {
+            house: Arc::clone(state.house()),
+            actor: Actor::Client,
+            client: Some(state.client().clone()),
+        }
+    }
+
+    /// Who is told, in place of [`TracingAudit`] or the layer's.
+    #[must_use]
+    pub fn audit(self, audit: impl Audit) -> Self {
+        let changed = self.house.changed(|setup| setup.audit = Arc::new(audit));
+        Self {
+            house: Arc::new(changed),
+            ..self
+        }
+    }
+
+    /// In whose name sessions are ended, for events to tell; `application` without it.
+    #[must_use]
+    pub fn as_operator(self, name: impl Into<String>) -> Self {
+        Self {
+            actor: Actor::Operator(name.into()),
+            ..self
+        }
+    }
+
+    /// The live sessions of `user`, the most recently active first. What cannot be read is left out;
+    /// [`revoke_all`](Self::revoke_all) ends it as well.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn list(&self, user: impl Into<UserId>) -> Result<Vec<SessionEntry>, StoreError> {
+        self.list_of(&user.into()).await
+    }
+
+    /// Ends the session of this name, if it is one of `user`: when this answers, it is dead. The receipt says
+    /// whether it was ended by this; somebody else's session, or none, is an empty receipt.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it is not known whether it was ended. It can be asked for again.
+    pub async fn revoke(
+        &self,
+        user: impl Into<UserId>,
+        handle: Handle,
+    ) -> Result<Receipt, StoreError> {
+        self.end(user.into(), Which::One(handle)).await
+    }
+
+    /// Ends all sessions of `user` but one.
+    ///
+    /// There is one moment at which it takes effect: every other session whose user authenticated before it is dead
+    /// when this answers, and no sign-in that was under way then comes to its end. Who authenticates after that moment
+    /// is signed in.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: some may be ended and others not. It can be asked for again.
+    pub async fn revoke_others(
+        &self,
+        user: impl Into<UserId>,
+        keep: Handle,
+    ) -> Result<Receipt, StoreError> {
+        self.end(user.into(), Which::AllBut(keep)).await
+    }
+
+    /// Ends all sessions of `user`, at one moment as [`revoke_others`](Self::revoke_others) does. To lock somebody
+    /// out, see first that they cannot sign in any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: some may be ended and others not. It can be asked for again.
+    pub async fn revoke_all(&self, user: impl Into<UserId>) -> Result<Receipt, StoreError> {
+        self.end(user.into(), Which::All).await
+    }
+
+    /// What the store's log says, newest first, with correlators.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn history(&self, query: LogQuery) -> Result<Vec<Logged>, StoreError> {
+        let mut logged = self.house.store().read_log(&query).await?;
+        for line in &mut logged {
+            line.event = line.event.take().map(|event| self.house.correlated(event));
+        }
+        Ok(logged)
+    }
+
+    /// Live sessions that were used from what looks like another device, to be reviewed; the most recently active
+    /// first. They are looked for among the latest 1000 changes of device of the last 24 hours; what must not be
+    /// missed is heard with an [`Audit`]. Sessions without a user are not among them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn flagged(&self) -> Result<Vec<SessionEntry>, StoreError> {
+        let (age, most) = REVIEWED;
+        let query = LogQuery {
+            names: vec![CHANGE.to_owned()],
+            from: Some(self.house.now().before(age)),
+            most,
+            ..LogQuery::default()
+        };
+        let logged = self.house.store().read_log(&query).await?;
+        let users: HashSet<UserId> = logged
+            .into_iter()
+            .filter_map(|line| line.event?.user)
+            .collect();
+        let mut flagged = Vec::new();
+        for user in users {
+            let entries = self.list_of(&user).await?;
+            flagged.extend(entries.into_iter().filter(|entry| entry.flagged.is_some()));
+        }
+        sort(&mut flagged);
+        Ok(flagged)
+    }
+
+    /// Has the store clear away what is over until nothing is left, tells the audit, and says of how much. For
+    /// programs in which no [layer](crate::SessionLayer) does it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer. What was told before stays told.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        let house = Arc::clone(&self.house);
+        task::finished(async move { sweeper::sweep(&Arc::downgrade(&house)).await }).await?
+    }
+
+    async fn list_of(&self, user: &UserId) -> Result<Vec<SessionEntry>, StoreError> {
+        let listed = self.house.store().list(user).await?;
+        let now = self.house.now();
+        let mut entries: Vec<_> = listed
+            .iter()
+            .filter_map(|listed| SessionEntry::read(&listed.stored, now))
+            .filter(|entry| entry.user.as_ref() == Some(user))
+            .collect();
+        sort(&mut entries);
+        Ok(entries)
+    }
+
+    async fn end(&self, user: UserId, which: Which) -> Result<Receipt, StoreError> {
+        let reason = match self.actor {
+            Actor::Client => EndReason::RevokedByUser,
+            _ => EndReason::RevokedByOperator,
+        };
+        let revocation = Revocation {
+            user,
+            which,
+            reason,
+            note: Note::new(
+                EventKind::Ended(reason),
+                self.actor.clone(),
+                self.client.clone(),
+            ),
+        };
+        let house = Arc::clone(&self.house);
+        task::finished(async move { revoke(&house, revocation).await }).await?
+    }
+}
+
+async fn revoke(house: &House, revocation: Revocation) -> Result<Receipt, StoreError> {
+    let receipt = house.store().revoke(&revocation).await?;
+    let now = house.now();
+    for handle in &receipt.ended {
+        let (note, user) = (revocation.note.clone(), revocation.user.clone());
+        house.tell(Event::new(note, now, Some(*handle), Some(user)));
+    }
+    if let Some(copies) = receipt.copies.filter(|copies| !copies.are_enough()) {
+        tracing::warn!(
+            asked = copies.asked,
+            confirmed = copies.confirmed,
+            "not enough copies of the store confirmed an end of sessions; a failover may undo it"
+        );
+    }
+    Ok(receipt)
+}
+
+/// The most recently active first.
+fn sort(entries: &mut [SessionEntry]) {
+    entries.sort_by_key(|entry| Reverse((entry.info.last_active_at, entry.info.created_at)));
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
+}

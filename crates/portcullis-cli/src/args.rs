@@ -1,0 +1,340 @@
+//! The command line.
+
+use std::{
+    ffi::OsString,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
+
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
+};
+use portcullis::{ClientChange, EndReason, EventKind, Handle, UserId};
+
+use crate::{commands, exit, moment::Moment};
+
+/// See, end and account for the sessions of an application that keeps them in Redis with Portcullis.
+#[derive(Parser)]
+#[command(name = "portcullis", version, after_help = exit::CODES)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) look: Look,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the sessions are.
+#[derive(Args)]
+#[command(next_help_heading = "Where the sessions are")]
+pub(crate) struct Connection {
+    /// The server's address, with rediss:// for TLS. Put one with a password into the environment.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "REDIS_URL",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1:6379"
+    )]
+    pub(crate) redis_url: String,
+    /// What the keys of the application begin with.
+    #[arg(
+        long,
+        global = true,
+        env = "PORTCULLIS_PREFIX",
+        hide_env_values = true,
+        default_value = "pc"
+    )]
+    pub(crate) prefix: String,
+    /// Trust only the certificate authorities in this PEM file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_certificate: Option<PathBuf>,
+}
+
+/// How results look.
+#[derive(Args, Clone, Copy)]
+#[command(next_help_heading = "How results look")]
+pub(crate) struct Look {
+    /// For programs: one JSON document; of audit, one object per line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Tell moments in full instead of relative to now.
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List the sessions of a user, the last used first.
+    List(Whose),
+    /// Show all there is about one session, and its last events.
+    Show(Which),
+    /// End one session of a user, or all.
+    Revoke(Revoke),
+    /// List the sessions that were used from what looks like another device.
+    Flagged(Flagged),
+    /// Read the log of what happened to sessions, oldest first.
+    Audit(Audit),
+    /// Look at the server: is it one that sessions are safe on? Writes nothing.
+    Check(Check),
+    /// Clear away sessions whose time is over, which running applications do by themselves.
+    Sweep,
+}
+
+#[derive(Args)]
+pub(crate) struct Whose {
+    /// The user, byte for byte as the application names them.
+    #[arg(value_parser = users())]
+    pub(crate) user: UserId,
+}
+
+#[derive(Args)]
+pub(crate) struct Which {
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// The session, as `list` names it.
+    #[arg(value_parser = handle, allow_hyphen_values = true)]
+    pub(crate) handle: Handle,
+}
+
+#[derive(Args)]
+pub(crate) struct Revoke {
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// The session, as `list` names it.
+    #[arg(
+        value_parser = handle,
+        allow_hyphen_values = true,
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub(crate) handle: Option<Handle>,
+    /// End all their sessions, and refuse sign-ins that are under way.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// But not this one.
+    #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true, requires = "all")]
+    pub(crate) keep: Option<Handle>,
+    /// Do not ask before ending all. Needed where there is nobody to ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Wait until this many replicas have it.
+    #[arg(long, value_name = "N")]
+    pub(crate) confirm_replicas: Option<NonZeroU32>,
+    /// Who does it, for the log [default: $USER, or "operator"].
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) operator: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Flagged {
+    /// Flagged since: 90s, 15m, 1h, 2d or 1w ago, or a moment such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse, default_value = commands::FLAGGED_SINCE)]
+    pub(crate) since: Moment,
+}
+
+#[derive(Args)]
+pub(crate) struct Audit {
+    /// Only events of this user.
+    #[arg(long, value_parser = users())]
+    pub(crate) user: Option<UserId>,
+    /// Only events of this session.
+    #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true)]
+    pub(crate) session: Option<Handle>,
+    /// None before: 90s, 15m, 1h, 2d or 1w ago, or a moment such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
+    pub(crate) since: Option<Moment>,
+    /// None after.
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse, conflicts_with = "follow")]
+    pub(crate) until: Option<Moment>,
+    /// Only events of this name. Can be given more than once.
+    #[arg(long, value_name = "NAME", value_parser = event_names())]
+    pub(crate) event: Vec<String>,
+    /// Only events with this detail: why a session ended, what it was elevated for, what of the device changed.
+    #[arg(long, value_name = "WORD")]
+    pub(crate) reason: Option<String>,
+    /// The newest this many.
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(crate) limit: NonZeroUsize,
+    /// Then go on with what happens, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    /// Take warnings, and what could not be looked at, for as bad as what is broken.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+fn users() -> impl TypedValueParser<Value = UserId> {
+    OsStringValueParser::new().try_map(user)
+}
+
+/// File names, arguments and users are bytes.
+#[cfg(unix)]
+fn user(argument: OsString) -> Result<UserId, &'static str> {
+    use std::os::unix::ffi::OsStringExt;
+
+    match argument.into_vec() {
+        bytes if bytes.is_empty() => Err("no user has an empty name"),
+        bytes => Ok(UserId::from(bytes)),
+    }
+}
+
+#[cfg(not(unix))]
+fn user(argument: OsString) -> Result<UserId, &'static str> {
+    match argument.into_string() {
+        Ok(text) if text.is_empty() => Err("no user has an empty name"),
+        Ok(text) => Ok(UserId::from(text)),
+        Err(_) => Err("on this system the name must be Unicode"),
+    }
+}
+
+fn handle(text: &str) -> Result<Handle, &'static str> {
+    Handle::parse(text).ok_or("a handle has 16 letters, digits, - and _, as `list` shows it")
+}
+
+fn event_names() -> PossibleValuesParser {
+    let kinds = [
+        EventKind::Created,
+        EventKind::Authenticated,
+        EventKind::Elevated(String::new()),
+        EventKind::ElevationDropped,
+        EventKind::ElevationEnded,
+        EventKind::Regenerated,
+        EventKind::Ended(EndReason::SignedOut),
+        EventKind::LimitReached,
+        EventKind::DeviceChanged(ClientChange::Name),
+        EventKind::WriteRefused,
+        EventKind::RevocationRefused,
+        EventKind::UsedAfterEnd(EndReason::SignedOut),
+        EventKind::UnknownIdentifier,
+        EventKind::MalformedIdentifier,
+        EventKind::AmbiguousIdentifier,
+        EventKind::RecordDamaged,
+        EventKind::StoreFailed,
+    ];
+    PossibleValuesParser::new(kinds.map(|kind| kind.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Command, clap::error::ErrorKind> {
+        let all = ["portcullis"].iter().chain(arguments);
+        CommandLine::try_parse_from(all)
+            .map(|line| line.command)
+            .map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_handle_may_look_like_an_option() {
+        for text in ["-hVabcdefghijklm", "--help-AAAAAAAAA", "-_-_-_-_-_-_-_-_"] {
+            let wanted = Handle::parse(text);
+            assert!(wanted.is_some(), "{text}");
+            let Ok(Command::Show(which)) = parse(&["show", "alice", text]) else {
+                panic!("{text}")
+            };
+            assert_eq!(Some(which.handle), wanted);
+            let Ok(Command::Revoke(revoke)) = parse(&["revoke", "alice", "--all", "--keep", text])
+            else {
+                panic!("{text}")
+            };
+            assert_eq!(revoke.keep, wanted);
+            assert!(revoke.all);
+            assert!(parse(&["audit", "--session", text]).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_to_revoke_must_be_said_and_said_once() {
+        use clap::error::ErrorKind::{ArgumentConflict, MissingRequiredArgument, ValueValidation};
+
+        let handle = "AAAAAAAAAAAAAAAA";
+        for (arguments, kind) in [
+            (&["revoke", "alice"][..], MissingRequiredArgument),
+            (&["revoke", "alice", handle, "--all"], ArgumentConflict),
+            (
+                &["revoke", "alice", "--keep", handle],
+                MissingRequiredArgument,
+            ),
+            (&["revoke", "alice", "--al"], ValueValidation),
+            (&["revoke", "", "--all"], ValueValidation),
+            (
+                &["revoke", "alice", "--all", "--confirm-replicas", "0"],
+                ValueValidation,
+            ),
+            (&["show", "alice", "short"], ValueValidation),
+            (&["audit", "--limit", "0"], ValueValidation),
+            (&["audit", "--follow", "--until", "1h"], ArgumentConflict),
+        ] {
+            assert_eq!(parse(arguments).err(), Some(kind), "{arguments:?}");
+        }
+        assert!(parse(&["revoke", "alice", handle]).is_ok());
+        assert!(parse(&["revoke", "--all", "alice", "--yes"]).is_ok());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_user_may_be_any_bytes() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let bytes = b"\xff\xfe=\n".to_vec();
+        for list in [
+            vec![
+                "portcullis".into(),
+                "list".into(),
+                OsString::from_vec(bytes.clone()),
+            ],
+            vec![
+                "portcullis".into(),
+                "list".into(),
+                "--".into(),
+                OsString::from_vec(bytes.clone()),
+            ],
+        ] {
+            let Ok(line) = CommandLine::try_parse_from(list) else {
+                panic!("not understood")
+            };
+            let Command::List(whose) = line.command else {
+                panic!("another command")
+            };
+            assert_eq!(whose.user.as_bytes(), bytes);
+        }
+        let Ok(Command::List(whose)) = parse(&["list", "--", "--json"]) else {
+            panic!("not understood")
+        };
+        assert_eq!(whose.user, UserId::from("--json"));
+    }
+
+    #[test]
+    fn every_reason_a_session_ends_for_can_be_asked_for() {
+        for reason in EndReason::ALL {
+            assert!(parse(&["audit", "--reason", reason.as_str()]).is_ok());
+        }
+        assert!(
+            parse(&[
+                "audit",
+                "--event",
+                "session_expired",
+                "--event",
+                "authz_fail"
+            ])
+            .is_ok()
+        );
+        assert!(parse(&["audit", "--event", "session_expird"]).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! The sessions of a user.
+
+use portcullis::SessionEntry;
+
+use crate::{
+    args::{Connection, Look, Whose},
+    desk::Desk,
+    exit::{Failure, Outcome},
+    json,
+    moment::{self, Clock},
+    screen::{mention, say},
+    text::{self, Ink, Pen, Table},
+};
+
+pub(crate) async fn list(
+    connection: &Connection,
+    look: Look,
+    whose: &Whose,
+) -> Result<Outcome, Failure> {
+    let desk = Desk::open(connection, look).await?;
+    let entries = desk.sessions.list(whose.user.clone()).await?;
+    let clock = desk.clock();
+    let user = text::user(&whose.user);
+    if look.json {
+        say(&json::document(&json::Sessions::new(clock.now, &entries))?)?;
+    } else if entries.is_empty() {
+        mention(&format!("{user} has no session"));
+    } else {
+        let sessions = text::count(entries.len(), "session");
+        let now = moment::clock(clock.now);
+        let table = table(&entries, clock, false).render(Pen::of_stdout());
+        say(&format!("{sessions} of {user} at {now}\n\n{table}"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// With users, these come last: nobody knows how wide they are.
+pub(super) fn table(entries: &[SessionEntry], clock: Clock, with_users: bool) -> Table {
+    let headings = [
+        "HANDLE",
+        "CREATED",
+        "LAST ACTIVE",
+        "AUTHENTICATED",
+        "ENDS IF IDLE",
+        "ENDS IN ANY CASE",
+        "ELEVATED UNTIL",
+        "CLIENT",
+        "FLAGGED",
+    ];
+    let mut table = Table::new(headings.into_iter().chain(with_users.then_some("USER")));
+    for entry in entries {
+        let info = &entry.info;
+        let plain = |text: String| (Ink::Plain, text);
+        let mut row = vec![
+            plain(info.handle.to_string()),
+            plain(clock.tell(info.created_at)),
+            plain(clock.tell(info.last_active_at)),
+            plain(clock.tell_if_any(info.authenticated_at)),
+            plain(clock.tell(info.idle_deadline)),
+            plain(clock.tell(info.absolute_deadline)),
+            plain(clock.tell_if_any(entry.elevated_until)),
+            plain(client(entry)),
+            flag(entry),
+        ];
+        if with_users {
+            row.push(plain(user(entry)));
+        }
+        table.push(row);
+    }
+    table
+}
+
+pub(super) fn client(entry: &SessionEntry) -> String {
+    entry
+        .client
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
+pub(super) fn flag(entry: &SessionEntry) -> (Ink, String) {
+    match entry.flagged {
+        Some(change) => (Ink::Doubtful, change.as_str().to_owned()),
+        None => (Ink::Plain, "-".to_owned()),
+    }
+}
+
+pub(super) fn user(entry: &SessionEntry) -> String {
+    entry
+        .user
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), text::user)
+}

@@ -1,0 +1,104 @@
+//! One session.
+
+use portcullis::{LogQuery, Logged, SessionEntry};
+use serde::Serialize;
+
+use super::{
+    audit::line,
+    list::{client, flag, user},
+};
+use crate::{
+    args::{Connection, Look, Which},
+    desk::Desk,
+    exit::{Failure, Outcome},
+    json::{self, EventJson, SessionJson},
+    moment::{self, Clock},
+    screen::say,
+    text::{self, Ink, Pen},
+};
+
+/// How many events are shown.
+const EVENTS: usize = 20;
+
+#[derive(Serialize)]
+struct Shown<'s> {
+    now: String,
+    session: SessionJson<'s>,
+    events: Vec<EventJson<'s>>,
+}
+
+pub(crate) async fn show(
+    connection: &Connection,
+    look: Look,
+    which: &Which,
+) -> Result<Outcome, Failure> {
+    let desk = Desk::open(connection, look).await?;
+    let (whose, handle) = (&which.whose.user, which.handle);
+    let entries = desk.sessions.list(whose.clone()).await?;
+    let Some(entry) = entries
+        .into_iter()
+        .find(|entry| entry.info.handle == handle)
+    else {
+        return Err(Failure::NotFound(format!(
+            "{} has no live session {handle}; `portcullis audit --session={handle}` tells what became of it",
+            text::user(whose)
+        )));
+    };
+    let query = LogQuery {
+        user: Some(whose.clone()),
+        session: Some(handle),
+        ..LogQuery::default()
+    };
+    let mut events = desk.newest(&query, EVENTS, |_| true).await?;
+    events.reverse();
+    let clock = desk.clock();
+    say(&if look.json {
+        json::document(&Shown {
+            now: moment::rfc3339(clock.now),
+            session: SessionJson::from(&entry),
+            events: events.iter().map(EventJson::from).collect(),
+        })?
+    } else {
+        page(&entry, &events, clock, Pen::of_stdout())
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn page(entry: &SessionEntry, events: &[Logged], clock: Clock, pen: Pen) -> String {
+    let info = &entry.info;
+    let plain = |text: String| (Ink::Plain, text);
+    let facts = [
+        ("session", plain(info.handle.to_string())),
+        ("user", plain(user(entry))),
+        ("created", plain(clock.tell(info.created_at))),
+        ("last active", plain(clock.tell(info.last_active_at))),
+        (
+            "authenticated",
+            plain(clock.tell_if_any(info.authenticated_at)),
+        ),
+        ("ends if idle", plain(clock.tell(info.idle_deadline))),
+        (
+            "ends in any case",
+            plain(clock.tell(info.absolute_deadline)),
+        ),
+        (
+            "elevated until",
+            plain(clock.tell_if_any(entry.elevated_until)),
+        ),
+        ("client", plain(client(entry))),
+        ("flagged", flag(entry)),
+        ("now", plain(moment::clock(clock.now))),
+    ];
+    let mut page = String::new();
+    for (name, (ink, value)) in facts {
+        let name = pen.write(Ink::Bold, &format!("{name:<16}"));
+        page.push_str(&format!("{name}  {}\n", pen.write(ink, &value)));
+    }
+    let events: String = events.iter().map(line).collect();
+    if events.is_empty() {
+        page.push_str("\nnothing of it is in the log\n");
+    } else {
+        page.push_str(&format!("\nits last events\n{events}"));
+    }
+    page
+}

@@ -1,0 +1,180 @@
+//! What programs read. The README has a table of the fields.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use portcullis::{Client, Logged, SessionEntry, Timestamp, UserId};
+use serde::Serialize;
+
+use crate::{exit::Failure, moment::rfc3339, text::is_invisible};
+
+/// One document.
+pub(crate) fn document(value: &impl Serialize) -> Result<String, Failure> {
+    finished(serde_json::to_string_pretty(value))
+}
+
+/// One line.
+pub(crate) fn line(value: &impl Serialize) -> Result<String, Failure> {
+    finished(serde_json::to_string(value))
+}
+
+fn finished(written: serde_json::Result<String>) -> Result<String, Failure> {
+    let mut text =
+        written.map_err(|error| Failure::Output(format!("the result has no JSON: {error}")))?;
+    text.push('\n');
+    Ok(ascii_where_unsafe(&text))
+}
+
+/// JSON escapes what is below a space. A terminal also obeys some of what is above.
+fn ascii_where_unsafe(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if is_invisible(letter) || (letter >= '\u{7f}' && letter.is_control()) {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
+/// A user: a string, or bytes in base64url where it is none.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum User<'u> {
+    Text(&'u str),
+    Bytes { bytes: String },
+}
+
+impl<'u> From<&'u UserId> for User<'u> {
+    fn from(user: &'u UserId) -> Self {
+        match user.as_str() {
+            Some(text) => Self::Text(text),
+            None => Self::Bytes {
+                bytes: BASE64_URL_SAFE_NO_PAD.encode(user.as_bytes()),
+            },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ClientJson {
+    name: String,
+    network: Option<String>,
+    address: Option<String>,
+}
+
+impl From<&Client> for ClientJson {
+    fn from(client: &Client) -> Self {
+        Self {
+            name: client.name().to_string(),
+            network: client.network().map(|network| network.to_string()),
+            address: client.address().map(|address| address.to_string()),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct SessionJson<'e> {
+    handle: String,
+    user: Option<User<'e>>,
+    created_at: String,
+    last_active_at: String,
+    authenticated_at: Option<String>,
+    idle_deadline: String,
+    absolute_deadline: String,
+    elevated_until: Option<String>,
+    client: Option<ClientJson>,
+    flagged: Option<&'static str>,
+}
+
+impl<'e> From<&'e SessionEntry> for SessionJson<'e> {
+    fn from(entry: &'e SessionEntry) -> Self {
+        let info = &entry.info;
+        Self {
+            handle: info.handle.to_string(),
+            user: entry.user.as_ref().map(User::from),
+            created_at: rfc3339(info.created_at),
+            last_active_at: rfc3339(info.last_active_at),
+            authenticated_at: info.authenticated_at.map(rfc3339),
+            idle_deadline: rfc3339(info.idle_deadline),
+            absolute_deadline: rfc3339(info.absolute_deadline),
+            elevated_until: entry.elevated_until.map(rfc3339),
+            client: entry.client.as_ref().map(ClientJson::from),
+            flagged: entry.flagged.map(|change| change.as_str()),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Sessions<'e> {
+    now: String,
+    sessions: Vec<SessionJson<'e>>,
+}
+
+impl<'e> Sessions<'e> {
+    pub(crate) fn new(now: Timestamp, sessions: &'e [SessionEntry]) -> Self {
+        Self {
+            now: rfc3339(now),
+            sessions: sessions.iter().map(SessionJson::from).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct EventJson<'l> {
+    place: String,
+    at: String,
+    event: Option<&'l str>,
+    detail: Option<&'l str>,
+    session: Option<String>,
+    user: Option<User<'l>>,
+    actor: Option<&'l str>,
+    operator: Option<&'l str>,
+    client: Option<ClientJson>,
+}
+
+impl<'l> From<&'l Logged> for EventJson<'l> {
+    fn from(logged: &'l Logged) -> Self {
+        let event = logged.event.as_ref();
+        Self {
+            place: logged.place.to_string(),
+            at: rfc3339(event.map_or(logged.place.written_at, |event| event.at)),
+            event: event.map(|event| event.kind.as_str()),
+            detail: event.and_then(|event| event.kind.detail()),
+            session: event.and_then(|event| Some(event.session?.to_string())),
+            user: event.and_then(|event| event.user.as_ref().map(User::from)),
+            actor: event.map(|event| event.actor.as_str()),
+            operator: event.and_then(|event| event.actor.operator()),
+            client: event.and_then(|event| event.client.as_ref().map(ClientJson::from)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_a_string_or_its_bytes() {
+        for (user, json) in [
+            (UserId::from("alice"), "\"alice\"\n"),
+            (UserId::from(&b"\xff\x00"[..]), "{\"bytes\":\"_wA\"}\n"),
+            (
+                UserId::from("\u{9b}\u{202e}\x1b"),
+                "\"\\u009b\\u202e\\u001b\"\n",
+            ),
+            (UserId::from("\u{e0001}"), "\"\\udb40\\udc01\"\n"),
+            (UserId::from("東京"), "\"東京\"\n"),
+        ] {
+            assert_eq!(line(&User::from(&user)).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn what_was_escaped_is_read_back_as_it_was() {
+        let text = "a\u{7f}\u{85}\u{9b}\u{200d}\u{feff}\u{e0041}\r\n\"\\";
+        let json = line(&text).unwrap();
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    }
+}

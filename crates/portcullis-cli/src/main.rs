@@ -1,0 +1,76 @@
+//! The tool for operators of applications that keep their sessions in Redis with Portcullis. `README.md` says what
+//! it does.
+
+mod args;
+mod commands;
+mod desk;
+mod exit;
+mod json;
+mod moment;
+mod screen;
+mod text;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use crate::{
+    args::{Command, CommandLine},
+    exit::{Failure, Outcome},
+    screen::mention,
+};
+
+fn main() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return explain(&error),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(line)),
+        Err(error) => Err(Failure::Store(format!(
+            "no connection can be made: {error}"
+        ))),
+    };
+    match ended {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            mention(&failure.to_string());
+            failure.code()
+        }
+    }
+}
+
+/// Help and version, or what is wrong with the command line. The latter quotes it, and there can be anything in it.
+fn explain(error: &clap::Error) -> ExitCode {
+    // Who closed the pipe does not want to read it.
+    if error.use_stderr() {
+        let _ = write!(io::stderr(), "{}", text::quotable(&error.to_string()));
+        ExitCode::from(2)
+    } else {
+        let _ = error.print();
+        ExitCode::SUCCESS
+    }
+}
+
+async fn run(line: CommandLine) -> Result<Outcome, Failure> {
+    let CommandLine {
+        connection,
+        look,
+        command,
+    } = line;
+    match command {
+        Command::List(whose) => commands::list(&connection, look, &whose).await,
+        Command::Show(which) => commands::show(&connection, look, &which).await,
+        Command::Revoke(revoke) => commands::revoke(&connection, look, &revoke).await,
+        Command::Flagged(flagged) => commands::flagged(&connection, look, &flagged).await,
+        Command::Audit(audit) => commands::audit(&connection, look, &audit).await,
+        Command::Check(check) => commands::check(&connection, look, &check).await,
+        Command::Sweep => commands::sweep(&connection, look).await,
+    }
+}

@@ -1,0 +1,242 @@
+//! Text that is safe on a terminal, and tables of it.
+
+use std::{fmt::Write, io::IsTerminal};
+
+use portcullis::UserId;
+
+/// What cannot break a line, drive the terminal, or turn the order of letters around.
+pub(crate) fn shown(text: &str) -> String {
+    visible(&UserId::from(text).to_string())
+}
+
+/// The same for any bytes, in quotes unless it is plainly one word: where words follow each other, nobody may
+/// name themselves so as to look like the next one.
+pub(crate) fn word(bytes: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.@+:/".contains(byte);
+    let text = visible(&UserId::from(bytes).to_string());
+    if bytes.is_empty() || !bytes.iter().all(plain) {
+        format!("\"{}\"", text.replace('"', "\\\""))
+    } else {
+        text
+    }
+}
+
+pub(crate) fn user(user: &UserId) -> String {
+    word(user.as_bytes())
+}
+
+/// `Display` of a user leaves letters that have no width, or change the direction of others.
+fn visible(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_invisible(letter) {
+            let _ = write!(safe, "{}", letter.escape_unicode());
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
+/// Whether a letter is not for eyes: it moves, hides or reorders what is around it.
+pub(crate) fn is_invisible(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// What stands out, where the terminal can do that. It never tells anything that words do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ink {
+    Plain,
+    Bold,
+    Good,
+    Doubtful,
+    Bad,
+}
+
+/// Whether there is ink.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pen(pub(crate) bool);
+
+impl Pen {
+    /// On a terminal, unless the person wants none.
+    pub(crate) fn of_stdout() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let able = std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        Self(wanted && able && std::io::stdout().is_terminal())
+    }
+
+    pub(crate) fn write(self, ink: Ink, text: &str) -> String {
+        let code = match ink {
+            Ink::Plain => return text.to_owned(),
+            _ if !self.0 || text.is_empty() => return text.to_owned(),
+            Ink::Bold => 1,
+            Ink::Good => 32,
+            Ink::Doubtful => 33,
+            Ink::Bad => 31,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// A table with a heading. Cells are text that is safe already; the last column may be of any width.
+#[derive(Debug)]
+pub(crate) struct Table {
+    rows: Vec<Vec<(Ink, String)>>,
+}
+
+impl Table {
+    pub(crate) fn new<'h>(headings: impl IntoIterator<Item = &'h str>) -> Self {
+        let headings = headings.into_iter();
+        Self {
+            rows: vec![headings.map(|text| (Ink::Bold, text.to_owned())).collect()],
+        }
+    }
+
+    pub(crate) fn push(&mut self, row: Vec<(Ink, String)>) {
+        self.rows.push(row);
+    }
+
+    pub(crate) fn render(&self, pen: Pen) -> String {
+        let mut widths = Vec::new();
+        for row in &self.rows {
+            widths.resize(widths.len().max(row.len()), 0);
+            for (width, (_, text)) in widths.iter_mut().zip(row) {
+                *width = text.chars().count().max(*width);
+            }
+        }
+        let mut rendered = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            let mut owed = 0;
+            for ((ink, text), width) in row.iter().zip(&widths) {
+                line.extend(std::iter::repeat_n(' ', owed));
+                line.push_str(&pen.write(*ink, text));
+                owed = width - text.chars().count() + 2;
+            }
+            rendered.push_str(line.trim_end());
+            rendered.push('\n');
+        }
+        rendered
+    }
+}
+
+/// `1 session`, `2 sessions`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
+}
+
+/// What may be quoted of a command line: no password of an address, and nothing that drives a terminal.
+pub(crate) fn quotable(text: &str) -> String {
+    let quotable = |line: &str| {
+        let letters = line.chars().flat_map(|letter| {
+            let escaped =
+                (letter.is_control() || is_invisible(letter)).then(|| letter.escape_unicode());
+            let as_it_is = escaped.is_none().then_some(letter);
+            escaped.into_iter().flatten().chain(as_it_is)
+        });
+        without_password(&letters.collect::<String>())
+    };
+    let lines: Vec<_> = text.split('\n').map(quotable).collect();
+    lines.join("\n")
+}
+
+fn without_password(line: &str) -> String {
+    match (line.find("://"), line.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (before, rest) = line.split_at(scheme);
+            let (_, after) = rest.split_at(at - scheme);
+            format!("{before}://…{after}")
+        }
+        _ => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s101_nothing_that_is_shown_can_drive_a_terminal() {
+        for (text, safe) in [
+            ("alice", "alice"),
+            ("\x1b[31mred\x07", r"\u{1b}[31mred\u{7}"),
+            ("\u{9b}2J\r\n\x7f", r"\u{9b}2J\r\n\u{7f}"),
+            ("a\u{202e}ecila", r"a\u{202e}ecila"),
+            ("zero\u{200b}width\u{feff}", r"zero\u{200b}width\u{feff}"),
+            (r"\u{1b}", r"\\u{1b}"),
+            ("Zoë 東京", "Zoë 東京"),
+        ] {
+            assert_eq!(shown(text), safe);
+        }
+    }
+
+    #[test]
+    fn a_word_cannot_be_taken_for_two() {
+        for (name, word_of_it) in [
+            (&b"alice@example.com"[..], "alice@example.com"),
+            (b"", r#""""#),
+            (b"eve by=operator:root", r#""eve by=operator:root""#),
+            (b"eve\" by=\"", r#""eve\" by=\"""#),
+            (b"eve\\\"", r#""eve\\\"""#),
+            (b"\xff", r#""\xff""#),
+            ("Zoë".as_bytes(), "\"Zoë\""),
+        ] {
+            assert_eq!(word(name), word_of_it);
+        }
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_it_must_be_and_has_no_trailing_space() {
+        let mut table = Table::new(["ONE", "TWO", "THREE"]);
+        let cells = |texts: [&str; 3]| texts.map(|text| (Ink::Plain, text.to_owned())).into();
+        table.push(cells(["longer", "b", "c"]));
+        table.push(cells(["é", "", ""]));
+        assert_eq!(
+            table.render(Pen(false)),
+            "ONE     TWO  THREE\nlonger  b    c\né\n"
+        );
+    }
+
+    #[test]
+    fn ink_does_not_move_columns() {
+        let mut table = Table::new(["A", "B"]);
+        table.push(vec![(Ink::Bad, "x".into()), (Ink::Plain, "y".into())]);
+        assert_eq!(
+            table.render(Pen(true)),
+            "\x1b[1mA\x1b[0m  \x1b[1mB\x1b[0m\n\x1b[31mx\x1b[0m  y\n"
+        );
+    }
+
+    #[test]
+    fn what_is_quoted_of_a_command_line_shows_no_password_and_drives_nothing() {
+        for (text, safe) in [
+            (
+                "unexpected 'redis://a:p w@d@h:1' found",
+                "unexpected 'redis://…@h:1' found",
+            ),
+            ("see https://example.com", "see https://example.com"),
+            ("one@two", "one@two"),
+            ("'\x1b[2J'\n", "'\\u{1b}[2J'\n"),
+            (
+                "first\nrediss://:secret@h\nlast@x",
+                "first\nrediss://…@h\nlast@x",
+            ),
+        ] {
+            assert_eq!(quotable(text), safe);
+        }
+    }
+}

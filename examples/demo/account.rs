@@ -33,6 +33,10 @@ pub(crate) async fn show(
                 p { "Asks for your password first, unless you have entered it within the last few minutes." }
             }
             li {
+                h2 { a href="/account/devices" { "See your devices" } }
+                p { "Where you are signed in, and what happened. End any of it, or all but this." }
+            }
+            li {
                 h2 { a href="/confirm" { "Enter elevated mode" } }
                 p { "Whatever you do in it, it ends at a fixed time." }
             }
@@ -103,7 +107,25 @@ pub(crate) async fn change_password(
     // Before what cannot be undone: if the session has ended meanwhile, the password stays as it was.
     session.commit().await?;
     users.set(elevated.user(), hash);
+    // Whoever signed in with the old password is out, and so is a sign-in with it that is under way.
+    if let Err(error) = elevated.revoke_other_sessions().await {
+        tracing::error!(%error, "a password was changed, but the other sessions live on");
+        return Ok(half_done().into_response());
+    }
     Ok(Redirect::to("/account").into_response())
+}
+
+/// The new password holds, and whoever knew the old one is still signed in: to be said, not to be left at an error.
+fn half_done() -> Markup {
+    let main = html! {
+        h1 { "Your password is changed" }
+        p.lead {
+            "Your other devices could not be signed out at the moment. If somebody else knew the old password, they \
+             may still be signed in."
+        }
+        p { a.button href="/account/devices/manage" { "Sign them out" } }
+    };
+    page("Your password is changed", Here::Account, main, None)
 }
 
 fn password_page(elevated: &Elevated, users: &Users, faults: Faults) -> Result<Markup, Error> {

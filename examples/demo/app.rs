@@ -9,7 +9,9 @@ use axum::{
 use portcullis::{ConfigError, SessionLayer};
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
-use crate::{account, cart, catalogue, confirm, error, page, sign_in, users::Users};
+use crate::{
+    account, activity, cart, catalogue, confirm, devices, error, page, sign_in, users::Users,
+};
 
 /// Of what a form here can hold, many times over.
 const LARGEST_FORM: usize = 16 * 1024;
@@ -37,6 +39,14 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
             "/account/password",
             routing::get(account::password_form).post(account::change_password),
         )
+        .route("/account/devices", routing::get(devices::show))
+        .route("/account/devices/manage", routing::get(devices::manage))
+        .route("/account/devices/end", routing::post(devices::end))
+        .route(
+            "/account/devices/end-others",
+            routing::post(devices::end_others),
+        )
+        .route("/account/activity", routing::get(activity::show))
         .route(
             "/confirm",
             routing::get(confirm::form).post(confirm::submit),

@@ -93,10 +93,30 @@ fn mentions_html(headers: &HeaderMap, name: header::HeaderName) -> bool {
 
 fn tell(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
     match (status, refusal) {
-        (_, Some(Refusal::SignInRequired)) => error_page(
+        (
+            _,
+            Some(Refusal::SignInRequired {
+                ended: Some(reason),
+            }),
+        ) => error_page(
+            "That session has ended",
+            reason.message(),
+            ("/sign-in", "Sign in again"),
+        ),
+        (_, Some(Refusal::SignInRequired { ended: None })) => error_page(
             "Sign in first",
             "This is for people who are signed in.",
             ("/sign-in", "Sign in"),
+        ),
+        (
+            _,
+            Some(Refusal::SessionEnded {
+                reason: Some(reason),
+            }),
+        ) => error_page(
+            "That session has ended",
+            &format!("{} Nothing was changed.", reason.message()),
+            ("/account", "To your account"),
         ),
         (_, Some(Refusal::ElevationRequired { .. })) => error_page(
             "Confirm that it is you",
@@ -108,6 +128,11 @@ fn tell(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
             "You were signed out, or the session went on under a new identifier, while this request was \
              under way. Nothing was changed.",
             ("/account", "To your account"),
+        ),
+        (_, Some(Refusal::AtLimit)) => error_page(
+            "Too many devices",
+            "You are signed in on as many as you may be at once. Sign out on one of them first.",
+            ("/", "To the catalogue"),
         ),
         (StatusCode::SERVICE_UNAVAILABLE, _) => error_page(
             "Sessions are resting",

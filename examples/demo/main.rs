@@ -10,10 +10,12 @@
 //! | `RUST_LOG` | what is logged; what happens to sessions is, unless this says otherwise |
 
 mod account;
+mod activity;
 mod app;
 mod cart;
 mod catalogue;
 mod confirm;
+mod devices;
 mod error;
 mod page;
 mod panel;

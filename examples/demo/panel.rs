@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use maud::{Markup, html};
-use portcullis::{EndReason, Key, Session, SessionInfo, Timestamp};
+use portcullis::{Key, Session, SessionInfo, Timestamp};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -21,6 +21,8 @@ pub(crate) enum Notice {
     Confirmed,
     ElevationLeft,
     PasswordChanged,
+    DeviceEnded,
+    OthersEnded,
 }
 
 impl Notice {
@@ -41,16 +43,20 @@ impl Notice {
             }
             Self::ElevationLeft => "You have left elevated mode. The session has a new identifier.",
             Self::PasswordChanged => {
-                "Your password is changed. The session has a new identifier, and is not elevated any more."
+                "Your password is changed. You are signed out everywhere else; this session has a new identifier, and is \
+                 not elevated any more."
             }
+            Self::DeviceEnded => "That session is ended.",
+            Self::OthersEnded => "All other sessions are ended.",
         }
     }
 }
 
-/// The notice that the last request left, if it did.
+/// Why the session that the browser came with is none any more, and the notice that the last request left.
 pub(crate) fn notice(session: &Session) -> Result<Markup, Error> {
     let notice = session.take(NOTICE)?;
     Ok(html! {
+        @if let Some(reason) = session.ended() { p.warning role="status" { (reason.message()) } }
         @if let Some(notice) = notice { p.notice role="status" { (notice.text()) } }
     })
 }
@@ -60,7 +66,6 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Markup {
     html! {
         aside.panel aria-labelledby="panel-title" {
             h2 #panel-title { "What your session knows" }
-            @if let Some(reason) = session.ended() { (ended(reason)) }
             @match session.info() {
                 None => p {
                     "You have no session. Nothing is stored and no cookie is set until there is something to remember."
@@ -108,25 +113,14 @@ fn moments(session: &Session, info: &SessionInfo) -> Markup {
     }
 }
 
-fn ended(reason: EndReason) -> Markup {
-    let text = match reason {
-        EndReason::SignedOut => "The session your browser came with was ended by signing out.",
-        EndReason::Replaced => {
-            "The session your browser came with goes on under a new identifier; this one is dead."
-        }
-        _ => "The session your browser came with has ended.",
-    };
-    html! { p.warning role="status" { (text) } }
-}
-
-fn past(moment: Timestamp, now: Timestamp) -> Markup {
+pub(crate) fn past(moment: Timestamp, now: Timestamp) -> Markup {
     match now.since(moment) {
         passed if passed < Duration::from_secs(1) => dated("just now", moment),
         passed => dated(&format!("{} ago", length(passed)), moment),
     }
 }
 
-fn future(moment: Timestamp, now: Timestamp) -> Markup {
+pub(crate) fn future(moment: Timestamp, now: Timestamp) -> Markup {
     dated(&format!("in {}", length(moment.since(now))), moment)
 }
 

@@ -226,7 +226,104 @@ async fn a_copy_of_the_cookie_is_dead_after_signing_out() {
         to("/sign-in?return_to=/account")
     );
     thief.get("/sign-in").await;
-    assert!(thief.says("was ended by signing out"));
+    assert!(thief.says("You signed out"));
+}
+
+#[tokio::test]
+async fn a_device_is_ended_from_another_and_told_why() {
+    let store = MemoryStore::new();
+    let shop = Browser::new(store);
+    let (mut desk, mut phone, mut tablet) = (shop.clone(), shop.clone(), shop);
+    for device in [&mut desk, &mut phone, &mut tablet] {
+        device.sign_in().await;
+    }
+    desk.get("/account/devices").await;
+    assert!(desk.says("this device") && desk.says("Enter your password to end any"));
+    assert_eq!(
+        desk.get("/account/devices/manage").await,
+        to("/confirm?return_to=/account/devices/manage")
+    );
+    let form = "password=analytical+engine&return_to=/account/devices/manage";
+    desk.post("/confirm", form).await;
+    assert_eq!(
+        desk.get("/account/devices/manage").await,
+        to("/account/devices")
+    );
+
+    desk.get("/account/devices").await;
+    let handles: Vec<_> = desk
+        .page
+        .split(r#"name="device" value=""#)
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(handles.len(), 2);
+    let end = format!("device={}", handles.first().unwrap());
+    assert_eq!(
+        desk.post("/account/devices/end", &end).await,
+        to("/account/devices")
+    );
+    let answers = [phone.get("/account").await, tablet.get("/account").await];
+    let lives = page(StatusCode::OK);
+    assert_eq!(answers.iter().filter(|answer| **answer == lives).count(), 1);
+
+    assert_eq!(
+        desk.post("/account/devices/end", &end).await,
+        page(StatusCode::NOT_FOUND)
+    );
+    assert_eq!(
+        desk.post("/account/devices/end-others", "").await,
+        to("/account/devices")
+    );
+    for device in [&mut phone, &mut tablet] {
+        assert_eq!(
+            device.get("/account").await,
+            to("/sign-in?return_to=/account")
+        );
+        device.get("/sign-in").await;
+        assert!(device.says("You were signed out from another of your devices."));
+    }
+    desk.get("/account/activity").await;
+    assert!(desk.says("Ended: revoked by user") && desk.says("Password confirmed"));
+}
+
+#[tokio::test]
+async fn a_device_of_somebody_else_is_none() {
+    let shop = Browser::new(MemoryStore::new());
+    let (mut ada, mut grace) = (shop.clone(), shop);
+    ada.sign_in().await;
+    let answer = grace
+        .post("/sign-in", "name=grace&password=nanoseconds+of+wire")
+        .await;
+    assert_eq!(answer, to("/account"));
+    grace.get("/account").await;
+    let panel = grace.page.split("<code>").nth(1).unwrap().to_owned();
+    let handle = panel.split('<').next().unwrap();
+    ada.post("/confirm", "password=analytical+engine").await;
+    for device in [handle, "AAAAAAAAAAAAAAAA", "nonsense"] {
+        let answer = ada
+            .post("/account/devices/end", &format!("device={device}"))
+            .await;
+        assert_eq!(answer, page(StatusCode::NOT_FOUND));
+    }
+    assert_eq!(grace.get("/account").await, page(StatusCode::OK));
+}
+
+#[tokio::test]
+async fn a_new_password_signs_out_everywhere_else() {
+    let shop = Browser::new(MemoryStore::new());
+    let (mut here, mut there) = (shop.clone(), shop);
+    here.sign_in().await;
+    there.sign_in().await;
+    here.post("/confirm", "password=analytical+engine").await;
+    let new = "password=a+whole+new+password&again=a+whole+new+password";
+    assert_eq!(here.post("/account/password", new).await, to("/account"));
+    assert_eq!(here.get("/account").await, page(StatusCode::OK));
+    assert_eq!(
+        there.get("/account").await,
+        to("/sign-in?return_to=/account")
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,88 @@
+//! What happened to your sessions, as the log of the store has it.
+
+use axum::extract::State;
+use maud::{Markup, html};
+use portcullis::{Actor, Authenticated, Event, EventKind};
+
+use crate::{
+    error::Error,
+    page::{Here, page},
+    panel::{panel, past},
+    users::Users,
+};
+
+const SHOWN: usize = 50;
+
+pub(crate) async fn show(
+    signed_in: Authenticated,
+    State(users): State<Users>,
+) -> Result<Markup, Error> {
+    let session = signed_in.session();
+    let current = session.info().map(|info| info.handle);
+    let log = signed_in.history(SHOWN).await?;
+    let events: Vec<_> = log.into_iter().filter_map(|logged| logged.event).collect();
+    let now = session.now();
+    let main = html! {
+        h1 { "What happened to your sessions" }
+        p.lead {
+            "Each entry was written in the same step as the change it tells of. The newest " (SHOWN) " at most."
+        }
+        div.wide tabindex="0" role="region" aria-labelledby="log-title" {
+            table.log {
+                caption #log-title.unseen { "Events, newest first" }
+                thead {
+                    tr {
+                        th scope="col" { "When" }
+                        th scope="col" { "What" }
+                        th scope="col" { "Where" }
+                        th scope="col" { "Session" }
+                    }
+                }
+                tbody {
+                    @for event in &events {
+                        tr {
+                            td { (past(event.at, now)) }
+                            td { (words(event)) }
+                            td { (place(event)) }
+                            td {
+                                @if let Some(handle) = event.session {
+                                    @if event.session == current { "this one" } @else { code { (handle) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        p { a href="/account/devices" { "Your devices" } }
+    };
+    Ok(page(
+        "What happened to your sessions",
+        Here::Account,
+        main,
+        Some(panel(session, &users)),
+    ))
+}
+
+fn words(event: &Event) -> String {
+    match &event.kind {
+        EventKind::Authenticated => "Signed in".to_owned(),
+        EventKind::Elevated(_) => "Password confirmed, elevated mode".to_owned(),
+        EventKind::ElevationDropped => "Left elevated mode".to_owned(),
+        EventKind::ElevationEnded => "Elevated mode ended by itself".to_owned(),
+        EventKind::Regenerated => "New identifier".to_owned(),
+        EventKind::Ended(reason) => format!("Ended: {}", reason.as_str().replace('_', " ")),
+        EventKind::DeviceChanged(_) => "Used from what looks like another device".to_owned(),
+        EventKind::WriteRefused => "A late change was refused: the session had ended".to_owned(),
+        EventKind::RevocationRefused => "Wanted to end a session that is none of yours".to_owned(),
+        other => other.as_str().replace('_', " "),
+    }
+}
+
+fn place(event: &Event) -> String {
+    match (&event.actor, &event.client) {
+        (Actor::Operator(_), _) => "by this shop".to_owned(),
+        (_, Some(client)) => client.to_string(),
+        (_, None) => "by itself".to_owned(),
+    }
+}

@@ -1,12 +1,17 @@
 //! One change, one event: what happened, when, to whose session.
 
+use std::collections::BTreeSet;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis::{
-    EndReason::{Replaced, SignedOut},
+    EndReason::{Replaced, ReplacedAtSignIn, SignedOut},
+    Event,
     EventKind::{self, *},
-    SessionLayer, TracingAudit,
+    LogQuery, SessionLayer, SessionLimit, TracingAudit,
 };
 use portcullis_tests::{
-    Backend, CapturedLog, Client, Gate, Moment, Op, World, minutes, on_every_store,
+    Backend, Call, CapturedAudit, CapturedLog, Client, Gate, Moment, Op, World, minutes,
+    on_every_store,
 };
 
 on_every_store![
@@ -18,7 +23,13 @@ on_every_store![
     what_is_refused_is_told_with_its_reason,
     reading_and_writing_values_are_no_events,
     the_words_of_events_are_stable,
+    s097_every_kind_of_event_comes_about,
+    s100_a_correlator_is_stable_across_identifiers_and_says_nothing_without_the_key,
+    s100_servers_with_one_key_tell_of_a_session_alike,
+    s103_an_identifier_that_is_guessed_twice_has_one_correlator,
+    every_event_of_a_request_names_its_client,
     @one_thread:
+    s101_nobody_can_write_a_line_of_the_log,
     without_an_audit_of_ones_own_events_are_logged,
 ];
 
@@ -28,7 +39,10 @@ async fn rule_12_every_change_is_one_event<B: Backend>() {
     let general = || Elevated("general".into());
     for (change, events) in [
         ("/cart?item=1", vec![Created]),
-        ("/login?user=alice", vec![Authenticated]),
+        (
+            "/login?user=alice",
+            vec![Ended(ReplacedAtSignIn), Authenticated],
+        ),
         ("/login?user=alice", vec![Authenticated]),
         ("/elevate", vec![general()]),
         ("/elevate/payments", vec![Elevated("payments".into())]),
@@ -159,7 +173,15 @@ async fn what_is_refused_is_told_with_its_reason<B: Backend>() {
     )
     .await;
     expect(&world.client(), "/me", &[]).await;
+    let handle = world.signed_in("bob").await;
+    let (name, tab) = (handle.handle().await, handle.fork());
+    handle.post("/logout").await.is(204);
     world.forget();
+    tab.get("/me").await.is(401);
+    let [event] = &world.audit.take()[..] else {
+        panic!("one event")
+    };
+    assert_eq!(event.session.unwrap().to_string(), name);
     replaced.post("/put/a/b").await.is(401);
     assert_eq!(
         world.audit.take_kinds(),
@@ -200,11 +222,12 @@ async fn the_words_of_events_are_stable<B: Backend>() {
         words,
         [
             ("session_created", None),
+            ("session_expired", Some("replaced_at_sign_in")),
             ("authn_login_success", None),
             ("privilege_elevated", Some("general")),
             ("privilege_dropped", None),
             ("session_renewed", None),
-            ("session_ended", Some("signed_out")),
+            ("session_expired", Some("signed_out")),
         ]
     );
 }
@@ -231,13 +254,228 @@ async fn without_an_audit_of_ones_own_events_are_logged<B: Backend>() {
     };
     for (words, level) in [
         ("authn_login_success", " INFO "),
-        ("session_ended", " INFO "),
+        ("session_expired", " INFO "),
         ("session_write_refused", " WARN "),
     ] {
         let line = line(words);
         assert!(
-            line.contains(level) && line.contains(&handle) && line.contains(r"al\nice"),
+            line.contains(level) && line.contains(&handle) && line.contains(r#"user="al\\nice""#),
             "{line}"
         );
+    }
+}
+
+/// One of each. A kind that is new in a later version is missing here, and this test says so.
+async fn s097_every_kind_of_event_comes_about<B: Backend>() {
+    let one = SessionLimit::refuse(1).unwrap();
+    let world = World::<B>::with(|layer| layer.session_limit(one)).await;
+    let client = world.client();
+    for change in [
+        "/cart?item=1",
+        "/login?user=alice",
+        "/elevate",
+        "/drop",
+        "/regenerate",
+        "/elevate",
+    ] {
+        client.post(change).await;
+    }
+    world.client().post("/login?user=alice").await.is(409);
+    client.delete("/sessions/AAAAAAAAAAAAAAAA").await.is(404);
+    client
+        .fork()
+        .calling_itself("curl/8")
+        .get("/me")
+        .await
+        .is(200);
+    world.advance(minutes(15));
+    world.layer.sessions().sweep().await.unwrap();
+
+    let gate = Gate::closed();
+    let slow = client.fork().post("/put/a/b").held_at(&gate).start();
+    gate.reached().await;
+    let (tab, id) = (client.fork(), client.id());
+    client.post("/logout").await.is(204);
+    gate.open();
+    slow.reply().await.is(401);
+    tab.get("/me").await.is(401);
+
+    for cookie in [
+        format!("__Host-Http-id={}", "A".repeat(43)),
+        "__Host-Http-id=nonsense".to_owned(),
+        format!("__Host-Http-id={}; __Host-Http-id={id}", "A".repeat(43)),
+    ] {
+        world.client().get("/me").raw_cookie(cookie).await.is(401);
+    }
+    client.post("/login?user=alice").await.is(204);
+    world.store.fail(Op::Load, Moment::Before);
+    client.get("/me").await.is(503);
+    world.overwrite(&client.id(), &b"garbage"[..]).await;
+    client.get("/me").await.is(401);
+
+    let told = world.audit.take_kinds();
+    let words: BTreeSet<_> = told.iter().map(EventKind::as_str).collect();
+    let expected = BTreeSet::from([
+        "session_created",
+        "authn_login_success",
+        "privilege_elevated",
+        "privilege_dropped",
+        "privilege_expired",
+        "session_renewed",
+        "session_expired",
+        "excess_sessions_exceeded",
+        "session_device_changed",
+        "session_write_refused",
+        "authz_fail",
+        "session_use_after_expire",
+        "session_unknown_id",
+        "input_validation_discrete_fail",
+        "session_cookie_ambiguous",
+        "session_record_invalid",
+        "security_control_failure",
+    ]);
+    assert_eq!(words, expected);
+    // What changed a session was told once. The others are the requests that were made above.
+    let count = |word: &str| told.iter().filter(|kind| kind.as_str() == word).count();
+    for word in expected {
+        let times = match word {
+            "authn_login_success" | "privilege_elevated" | "session_expired" => 2,
+            _ => 1,
+        };
+        assert_eq!(count(word), times, "{word}: {told:?}");
+    }
+}
+
+/// The correlators of what was told, each once.
+fn correlators(events: &[Event]) -> BTreeSet<String> {
+    let correlators = events.iter().filter_map(|event| event.correlator);
+    correlators
+        .map(|correlator| correlator.to_string())
+        .collect()
+}
+
+async fn s100_a_correlator_is_stable_across_identifiers_and_says_nothing_without_the_key<
+    B: Backend,
+>() {
+    let world = World::<B>::with(|layer| layer.correlation_key([1; 32])).await;
+    let mut seen = BTreeSet::new();
+    for user in ["alice", "bob"] {
+        let client = world.client();
+        client.post(&format!("/login?user={user}")).await.is(204);
+        for change in ["/regenerate", "/elevate", "/drop", "/elevate"] {
+            client.post(change).await.new_id();
+        }
+        client.post(&format!("/login?user={user}")).await.is(204);
+        let (tab, handle) = (client.fork(), client.handle().await);
+        client.post("/logout").await.is(204);
+        tab.get("/me").await.is(401);
+        let events = world.audit.take();
+        assert!(events.iter().all(|event| event.correlator.is_some()));
+        let one = correlators(&events);
+        assert_eq!(one.len(), 1, "{events:?}");
+        assert!(!one.contains(&handle));
+        seen.extend(one);
+    }
+    assert_eq!(seen.len(), 2);
+    let contents = world.backend.contents();
+    for text in &seen {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
+        for secret in [text.as_bytes(), &bytes] {
+            let found = contents.windows(secret.len()).any(|part| part == secret);
+            assert!(!found, "{text} is in the store");
+        }
+    }
+    // Under another key the same sessions are others, also in what the log tells.
+    let other = world.another_layer().await.correlation_key([2; 32]);
+    let query = LogQuery::default;
+    let logged = other.sessions().history(query()).await.unwrap();
+    let theirs: Vec<_> = logged.into_iter().map(|line| line.event.unwrap()).collect();
+    assert_eq!(correlators(&theirs).len(), 2);
+    assert!(correlators(&theirs).is_disjoint(&seen));
+    let logged = world.layer.sessions().history(query()).await.unwrap();
+    let ours: Vec<_> = logged.into_iter().map(|line| line.event.unwrap()).collect();
+    assert_eq!(correlators(&ours), seen);
+}
+
+async fn s100_servers_with_one_key_tell_of_a_session_alike<B: Backend>() {
+    let world = World::<B>::with(|layer| layer.correlation_key([1; 32])).await;
+    let client = world.client();
+    client.post("/login?user=alice").await.is(204);
+    let (audit, layer) = (CapturedAudit::default(), world.another_layer().await);
+    let layer = layer.correlation_key([1; 32]).audit(audit.clone());
+    let server = world.serve(layer).await;
+    client.at(server.address()).post("/logout").await.is(204);
+    assert_eq!(correlators(&world.audit.take()), correlators(&audit.take()));
+}
+
+async fn s103_an_identifier_that_is_guessed_twice_has_one_correlator<B: Backend>() {
+    let world = World::<B>::start().await;
+    for last in ["A", "A", "E"] {
+        let guess = world.client().with_id(&format!("{}{last}", "A".repeat(42)));
+        guess.get("/me").await.is(401);
+    }
+    let told = world.audit.take();
+    let correlators: Vec<_> = told.iter().map(|event| event.correlator.unwrap()).collect();
+    assert_eq!(correlators.len(), 3);
+    assert_eq!(correlators[0], correlators[1]);
+    assert_ne!(correlators[1], correlators[2]);
+    let contents = world.backend.contents();
+    let guess = "A".repeat(20);
+    assert!(!String::from_utf8_lossy(&contents).contains(&guess));
+}
+
+async fn every_event_of_a_request_names_its_client<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.client().calling_itself("curl/8");
+    for change in [
+        "/cart?item=1",
+        "/login?user=alice",
+        "/elevate",
+        "/regenerate",
+        "/login?user=bob",
+    ] {
+        client.post(change).await.is(204);
+    }
+    let tab = client.fork();
+    client.post("/logout").await.is(204);
+    tab.get("/me").await.is(401);
+    client.clone().with_id("nonsense").get("/me").await.is(401);
+    let told = world.audit.take();
+    assert_eq!(told.len(), 10, "{told:?}");
+    for event in told {
+        let client = event.client.as_ref().map(ToString::to_string);
+        assert_eq!(client.as_deref(), Some("curl"), "{event:?}");
+    }
+}
+
+/// Neither as a user, nor as an agent, nor as an operator, nor as a scope.
+async fn s101_nobody_can_write_a_line_of_the_log<B: Backend>() {
+    let world = World::<B>::with(|layer: SessionLayer| layer.audit(TracingAudit::default())).await;
+    let log = CapturedLog::start();
+    let agent = "curl/8\"} forged session_expired \u{1b}[31m";
+    let client = world.client();
+    let hostile = |call: Call| call.header("user-agent", agent.replace('\u{1b}', "\t\u{80}"));
+    let user = b"eve\r\n2026 ERROR forged\x1b[31m\xff\xc2\x85\xe2\x80\xa8";
+    hostile(client.post("/login-bytes").body(&user[..]))
+        .await
+        .is(204);
+    hostile(client.post("/elevate/hostile")).await.is(204);
+    // The operator is called `ops\nolga`.
+    let other = world.client();
+    hostile(other.post("/login?user=bob")).await.is(204);
+    hostile(other.delete("/operator/bob")).await.is(200);
+    let text = log.text();
+    let audit = |line: &&str| line.contains("portcullis::audit");
+    let lines: Vec<_> = text.lines().filter(audit).collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    for line in text.lines() {
+        // Each line begins with its moment; what was forged would not.
+        let begins = line.starts_with("20") && line.as_bytes().get(10) == Some(&b'T');
+        assert!(begins, "{line:?}");
+    }
+    for line in lines {
+        let is_plain = |letter: char| !letter.is_control();
+        assert!(line.chars().all(is_plain), "{line:?}");
+        assert!(!line.contains("} forged") && line.len() < 600, "{line:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! What a request costs: exactly which operations of the store, and how many commands of Redis.
 
+use portcullis::{EndReason::SignedOut, EventKind::UsedAfterEnd, SessionLimit};
 use portcullis_tests::{
     Backend, Client, Gate,
     Op::{self, *},
@@ -139,7 +140,7 @@ async fn a_request_that_lost_a_race_costs_one_write_more<B: Backend>() {
     }
 }
 
-/// In commands that Redis carries out for the request. A script is one.
+/// In commands that are sent to Redis for the request. A script is one.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_costs_redis_the_commands_it_must_and_no_more() {
     let world = World::<Redis>::start().await;
@@ -149,37 +150,67 @@ async fn every_request_costs_redis_the_commands_it_must_and_no_more() {
     let dead = client.fork();
     old.clone().post("/logout").await.is(204);
     client.post("/login?user=alice").await.is(204);
-    for (who, request, gets, scripts) in [
-        (&client, "GET /public", 0, 0),
-        (&client, "GET /nothing-here", 0, 0),
-        (&client, "GET /me", 1, 0),
-        (&client, "GET /maybe", 1, 0),
-        (&client, "POST /transfer", 1, 0),
-        (&client, "POST /put/a/c", 1, 1),
-        (&client, "POST /cart?item=1", 1, 1),
-        (&client, "POST /elevate", 1, 1),
-        (&client, "POST /drop", 1, 1),
-        (&client, "POST /regenerate", 1, 1),
-        (&client, "POST /login?user=alice", 1, 1),
-        // Between two buckets: the new one is made, then the old one is ended.
-        (&client, "POST /login?user=bob", 1, 2),
-        (&client, "POST /logout", 1, 1),
-        (&dead, "GET /me", 1, 0),
-        (&world.client(), "GET /session", 0, 0),
-        (&world.client(), "GET /me", 0, 0),
-        (&world.client(), "POST /login?user=alice", 0, 1),
-        (&world.client(), "POST /cart?item=1", 0, 1),
-        (&world.client().with_id("nonsense"), "GET /me", 0, 0),
+    let (get, script) = ("get", "evalsha");
+    let mut monitor = world.backend.monitor();
+    for (who, request, commands) in [
+        (&client, "GET /public", &[][..]),
+        (&client, "GET /nothing-here", &[]),
+        (&client, "GET /me", &[get]),
+        (&client, "GET /maybe", &[get]),
+        (&client, "POST /transfer", &[get]),
+        (&client, "POST /put/a/c", &[get, script]),
+        (&client, "POST /cart?item=1", &[get, script]),
+        (&client, "POST /elevate", &[get, script]),
+        (&client, "POST /drop", &[get, script]),
+        (&client, "POST /regenerate", &[get, script]),
+        (&client, "POST /login?user=alice", &[get, script]),
+        (&client, "GET /sessions", &[get, "zrange", "mget"]),
+        (&client, "GET /history", &[get, "xrevrange"]),
+        (&client, "POST /logout", &[get, script]),
+        (&dead, "GET /me", &[get]),
+        (&world.client(), "GET /session", &[]),
+        (&world.client(), "GET /me", &[]),
+        (&world.client(), "POST /login?user=alice", &[script]),
+        (&world.client(), "POST /cart?item=1", &[script]),
+        (&world.client().with_id("nonsense"), "GET /me", &[]),
+        // Its time may be over, which nobody may have told yet, or somebody just now. One round trip more.
+        (
+            &world.client().with_id(&"A".repeat(43)),
+            "GET /me",
+            &[get, "zrangebyscore", get],
+        ),
     ] {
         let (method, target) = request.split_once(' ').unwrap();
-        world.backend.take_commands();
+        monitor.sent();
         who.call(method.parse().unwrap(), target).await;
-        let expected: Vec<_> = [("evalsha", scripts), ("get", gets)]
+        let mut sent = monitor.sent();
+        // What was refused is written into the log by and by.
+        sent.retain(|command| command != "xadd");
+        assert_eq!(sent, commands, "{request}");
+    }
+}
+
+/// With the list of the user, the limit and the log. Between two buckets the new session is made, then the old one is
+/// ended; the look at the old one is under way together with the former.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_costs_redis_three_round_trips_and_at_the_limit_one_more() {
+    let two = SessionLimit::displace(2).unwrap();
+    let world = World::<Redis>::with(|layer| layer.session_limit(two)).await;
+    know_all_scripts(&world).await;
+    let mut monitor = world.backend.monitor();
+    for at_limit in [false, false, true, true] {
+        let client = world.shopping(&[1]).await;
+        monitor.sent();
+        client.post("/login?user=alice").await.is(204);
+        let mut sent = monitor.sent();
+        // In which order they arrive is chance.
+        sent[1..3].sort_unstable();
+        let displacing = at_limit.then_some("evalsha");
+        let expected: Vec<_> = ["get", "evalsha", "get", "evalsha"]
             .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| (name.to_owned(), count))
+            .chain(displacing)
             .collect();
-        assert_eq!(world.backend.take_commands(), expected, "{request}");
+        assert_eq!(sent, expected);
     }
 }
 
@@ -188,13 +219,34 @@ async fn activity_costs_redis_one_script_in_a_step() {
     let world = World::<Redis>::start().await;
     let client = know_all_scripts(&world).await;
     world.advance(minutes(1));
-    for scripts in [1, 0, 0] {
-        world.backend.take_commands();
-        client.get("/me").await;
-        let commands = world.backend.take_commands();
-        let ran = commands.iter().find(|(name, _)| name == "evalsha");
-        assert_eq!(ran.map_or(0, |(_, count)| *count), scripts);
+    let mut monitor = world.backend.monitor();
+    for commands in [&["get", "evalsha"][..], &["get"], &["get"]] {
+        client.get("/me").await.is(200);
+        assert_eq!(monitor.sent(), commands);
     }
+}
+
+/// However often what is refused is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn s102_to_tell_of_what_was_read_costs_the_request_no_command() {
+    let world = World::<Redis>::start().await;
+    let client = know_all_scripts(&world).await;
+    let dead = client.fork();
+    client.post("/logout").await.is(204);
+    world.forget();
+    let mut monitor = world.backend.monitor();
+    dead.get("/me").await.is(401);
+    assert_eq!(world.store.take_calls(), [Load]);
+    world.audit.until(UsedAfterEnd(SignedOut)).await;
+    // It is written into the log by and by.
+    let sent = monitor.sent();
+    assert!(sent == ["get"] || sent == ["get", "xadd"], "{sent:?}");
+    world.client().with_id(&"A".repeat(43)).get("/me").await;
+    let sent = monitor.sent();
+    assert!(
+        sent.ends_with(&["get", "zrangebyscore", "get"].map(String::from)),
+        "{sent:?}"
+    );
 }
 
 /// A browser with a session, on a server that has seen every script once.

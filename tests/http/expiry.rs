@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use portcullis::{EventKind, Timeouts};
-use portcullis_core::store::Loaded;
+use portcullis::{EndReason, EventKind, Timeouts};
 use portcullis_tests::{
     Backend, Gate, Memory, Moment, Op, Redis, World, about, hours, minutes, on_every_store, seconds,
 };
@@ -38,7 +37,8 @@ async fn s036_a_session_without_activity_ends_at_its_idle_timeout<B: Backend>() 
     client.get("/me").await.is(200);
     world.advance(minutes(30));
     client.get("/me").await.is(401).keeps_the_cookie();
-    assert_eq!(world.stored(&client.id()).await, Loaded::Absent);
+    let ended = world.ended(&client.id()).await;
+    assert_eq!(ended, Some(EndReason::IdleTimeout));
     assert_eq!(world.backend.live(), 0);
 }
 
@@ -223,7 +223,8 @@ async fn t40_a_write_across_the_absolute_deadline_is_refused<B: Backend>() {
         .await
         .is_problem(401, "session-ended")
         .keeps_the_cookie();
-    assert_eq!(world.stored(&client.id()).await, Loaded::Absent);
+    let ended = world.ended(&client.id()).await;
+    assert_eq!(ended, Some(EndReason::AbsoluteTimeout));
 }
 
 async fn t40_a_rotation_across_the_deadline_is_refused<B: Backend>() {
@@ -261,7 +262,8 @@ async fn t43_a_write_or_a_touch_that_reaches_the_store_after_expiry_creates_noth
         held.open();
         slow.reply().await.is(status).keeps_the_cookie();
         assert_eq!(world.backend.live(), 0, "{op:?}");
-        assert_eq!(world.stored(&client.id()).await, Loaded::Absent, "{op:?}");
+        let ended = world.ended(&client.id()).await;
+        assert_eq!(ended, Some(EndReason::IdleTimeout), "{op:?}");
     }
 }
 
@@ -307,7 +309,10 @@ async fn s046_after_expiry_the_session_is_gone_and_the_next_one_is_new<B: Backen
         .await
         .is_problem(401, "authentication-required")
         .keeps_the_cookie();
-    assert_eq!(world.audit.take_kinds(), [EventKind::UnknownIdentifier]);
+    assert_eq!(
+        world.audit.take_kinds(),
+        [EventKind::Ended(EndReason::IdleTimeout)]
+    );
     let old = client.id();
     let id = client.post("/login?user=alice").await.is(204).new_id();
     assert_ne!(id, old);

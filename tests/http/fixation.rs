@@ -70,10 +70,7 @@ async fn t23_the_old_identifier_is_dead_the_moment_it_is_replaced<B: Backend>() 
     let old = client.fork();
     client.post("/regenerate").await.is(204).new_id();
     old.get("/me").await.is(401).keeps_the_cookie();
-    assert_eq!(
-        world.stored(&old.id()).await,
-        Loaded::Ended(EndReason::Replaced)
-    );
+    assert_eq!(world.ended(&old.id()).await, Some(EndReason::Replaced));
     assert_eq!(world.backend.live(), 1);
     client.get("/me").await.is(200);
 }

@@ -272,7 +272,7 @@ fn everywhere_guarded() -> Router {
 
 async fn in_our_words(response: Response) -> Response {
     let words = match response.extensions().get::<Refusal>() {
-        Some(Refusal::SignInRequired) => "sign in".to_owned(),
+        Some(Refusal::SignInRequired { .. }) => "sign in".to_owned(),
         Some(Refusal::ElevationRequired { scope, .. }) => format!("confirm for {scope}"),
         Some(Refusal::SessionReplaced) => "replaced".to_owned(),
         Some(Refusal::Unavailable { retry_after }) => format!("come back in {retry_after:?}"),

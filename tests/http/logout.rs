@@ -1,7 +1,7 @@
 //! Ended means ended: for slow requests, for parallel ones, and for the browser's cookie.
 
 use portcullis::{EndReason, EventKind};
-use portcullis_core::store::Loaded;
+
 use portcullis_tests::{Backend, Gate, Moment, Op, World, hours, minutes, on_every_store};
 
 on_every_store![
@@ -34,10 +34,7 @@ async fn s059_after_logout_the_identifier_is_dead_for_everybody<B: Backend>() {
     client.post("/logout").await.is(204).removes_the_cookie();
     assert!(!client.has_cookie());
     copy.get("/me").await.is(401).keeps_the_cookie();
-    assert_eq!(
-        world.stored(&copy.id()).await,
-        Loaded::Ended(EndReason::SignedOut)
-    );
+    assert_eq!(world.ended(&copy.id()).await, Some(EndReason::SignedOut));
     assert_eq!(world.backend.live(), 0);
 }
 
@@ -70,7 +67,7 @@ async fn t01_a_slow_write_after_logout_is_refused_and_carries_no_cookie<B: Backe
     assert_eq!(event.kind, EventKind::WriteRefused);
     assert_eq!(event.user, Some("alice".into()));
     assert!(event.session.is_some());
-    assert_eq!(world.stored(&id).await, Loaded::Ended(EndReason::SignedOut));
+    assert_eq!(world.ended(&id).await, Some(EndReason::SignedOut));
     assert_eq!(world.backend.live(), 0);
 }
 
@@ -278,8 +275,8 @@ async fn t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same<B: B
         assert!(!client.has_cookie(), "{changes:?}");
         renewed.get("/me").await.is(401).keeps_the_cookie();
         assert_eq!(
-            world.stored(&renewed.id()).await,
-            Loaded::Ended(EndReason::SignedOut),
+            world.ended(&renewed.id()).await,
+            Some(EndReason::SignedOut),
             "{changes:?}"
         );
         assert_eq!(world.backend.live(), 0, "{changes:?}");

@@ -324,6 +324,29 @@ async fn t67_s031_a_rotation_while_redis_hangs_is_whole_or_not_at_all() {
     assert_eq!(world.backend.live(), 1);
 }
 
+/// It may be carried out when Redis goes on. Until that is known nobody says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn t67_a_revocation_while_redis_hangs_is_not_taken_for_done_and_can_be_repeated() {
+    let world = on_redis(&[]).await;
+    for target in ["/sessions/others", "/sessions"] {
+        let [desk, phone] = world.elevated_and_other("alice").await;
+        let load = world.store.hold(Op::Load, Moment::After);
+        let slow = desk.delete(target).start();
+        load.reached().await;
+        world.backend.server().pause();
+        let sent = Instant::now();
+        load.open();
+        is_unavailable(&slow.reply().await);
+        assert!(sent.elapsed() < Duration::from_secs(2));
+        world.backend.server().resume();
+        assert_eq!(healed(&desk).await.is(200).body(), "alice");
+        desk.delete("/sessions").await.is(200).removes_the_cookie();
+        phone.get("/me").await.is(401);
+        assert_eq!(world.backend.live(), 0);
+        portcullis_tests::a_moment().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t66_redis_that_is_full_refuses_sign_ins_aloud_and_signs_nobody_out() {
     let world = on_redis(&[]).await;

@@ -23,7 +23,8 @@ use axum::{
 };
 use hyper::body::Frame;
 use portcullis::{
-    Authenticated, Elevated, GuardLayer, Key, PassiveLayer, Scope, Session, SessionError, Timestamp,
+    Authenticated, Elevated, GuardLayer, Handle, Key, LogQuery, Logged, PassiveLayer, Receipt,
+    Scope, Session, SessionEntry, SessionError, Sessions, Timestamp,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -37,6 +38,14 @@ impl Scope for Payments {
     const NAME: &'static str = "payments";
 }
 
+/// A scope with a name that would like to be two lines of a log.
+#[derive(Debug)]
+struct Hostile;
+
+impl Scope for Hostile {
+    const NAME: &'static str = "a\n2026 ERROR forged\u{1b}[31m";
+}
+
 const CART: Key<Vec<u32>> = Key::new("cart");
 
 type Done = Result<StatusCode, SessionError>;
@@ -46,6 +55,7 @@ const DONE: Done = Ok(StatusCode::NO_CONTENT);
 pub fn routes(gates: Gates) -> Router {
     let passive = Router::new()
         .route("/passive/session", get(look))
+        .route("/passive/sessions", get(devices))
         .route("/passive/put/{key}/{value}", post(put))
         .route_layer(PassiveLayer::new());
     let account = Router::new()
@@ -77,10 +87,26 @@ pub fn routes(gates: Gates) -> Router {
         .route("/number/{key}", get(number).post(count))
         .route("/big/{key}/{bytes}", post(big))
         .route("/login", post(login))
+        .route("/login-bytes", post(login_bytes))
+        .route("/login-asking", post(login_asking))
+        .route("/sessions", get(devices).delete(revoke_all))
+        .route("/sessions/others", delete(revoke_others))
+        .route("/sessions/{handle}", delete(revoke))
+        .route("/password", post(change_password))
+        .route("/history", get(history))
+        .route("/confirm", get(me).post(confirm))
+        .route("/operator/flagged", get(flagged))
+        .route("/operator/history", get(history_of_all))
+        .route(
+            "/operator/{user}",
+            get(devices_of).delete(operator_revokes_all),
+        )
+        .route("/operator/{user}/{handle}", delete(operator_revokes))
         .route("/logout", post(logout))
         .route("/regenerate", post(regenerate))
         .route("/elevate", post(elevate))
         .route("/elevate/payments", post(elevate_for_payments))
+        .route("/elevate/hostile", post(elevate_for_hostile))
         .route("/drop", post(drop_elevation))
         .route("/transfer", post(transfer))
         .route("/pay", post(pay))
@@ -144,6 +170,8 @@ pub struct Look {
     pub user: Option<String>,
     /// Why the session of the cookie ended.
     pub ended: Option<String>,
+    /// What is different about the device.
+    pub flagged: Option<String>,
     /// The value `cart`.
     pub cart: Vec<u32>,
     /// Since the session began.
@@ -169,6 +197,7 @@ async fn look(session: Session) -> Result<Json<Look>, SessionError> {
     let mut look = Look {
         user: session.user().map(|user| user.to_string()),
         ended: session.ended().map(|reason| reason.as_str().to_owned()),
+        flagged: session.flagged().map(|change| change.as_str().to_owned()),
         cart: session.get(CART)?.unwrap_or_default(),
         elevated_left: session.elevated_until().map(until),
         payments_left: session.elevated_until_for::<Payments>().map(until),
@@ -283,6 +312,188 @@ async fn clear_and_login(session: Session, Query(Who { user }): Query<Who>) -> D
     DONE
 }
 
+async fn login_bytes(session: Session, user: Bytes) -> Done {
+    session.authenticate(user.to_vec())?;
+    DONE
+}
+
+/// Asks the person what to do where they have too many sessions.
+async fn login_asking(
+    session: Session,
+    Query(Who { user }): Query<Who>,
+) -> Result<&'static str, SessionError> {
+    session.authenticate(user)?;
+    match session.commit().await {
+        Err(SessionError::AtLimit) => {
+            session.insert("asked", "1")?;
+            Ok("too many")
+        }
+        done => done.map(|()| "signed in"),
+    }
+}
+
+/// A session in a list. Moments in milliseconds before or after the present.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its public name.
+    pub handle: String,
+    /// Its user.
+    pub user: Option<String>,
+    /// It is the one that asks.
+    pub current: bool,
+    /// What its client is called, and where it is.
+    pub client: Option<String>,
+    /// What is different about the device.
+    pub flagged: Option<String>,
+    /// Until the elevation ends.
+    pub elevated_left: Option<u64>,
+    /// Since it began.
+    pub age: u64,
+    /// Since the last activity.
+    pub inactive: u64,
+}
+
+fn device(entry: SessionEntry, now: Timestamp) -> Device {
+    Device {
+        handle: entry.info.handle.to_string(),
+        user: entry.user.map(|user| user.to_string()),
+        current: entry.current,
+        client: entry.client.map(|client| client.to_string()),
+        flagged: entry.flagged.map(|change| change.as_str().to_owned()),
+        elevated_left: entry.elevated_until.map(|until| millis(until.since(now))),
+        age: millis(now.since(entry.info.created_at)),
+        inactive: millis(now.since(entry.info.last_active_at)),
+    }
+}
+
+fn table(entries: Vec<SessionEntry>, now: Timestamp) -> Json<Vec<Device>> {
+    Json(
+        entries
+            .into_iter()
+            .map(|entry| device(entry, now))
+            .collect(),
+    )
+}
+
+async fn devices(signed_in: Authenticated) -> Result<Json<Vec<Device>>, SessionError> {
+    let entries = signed_in.list_sessions().await?;
+    Ok(table(entries, signed_in.session().now()))
+}
+
+/// How many sessions were ended. None is not found.
+fn ended(receipt: &Receipt) -> Response {
+    match receipt.ended.len() {
+        0 => StatusCode::NOT_FOUND.into_response(),
+        ended => ended.to_string().into_response(),
+    }
+}
+
+async fn revoke(elevated: Elevated, Path(name): Path<String>) -> Result<Response, SessionError> {
+    let Some(handle) = Handle::parse(&name) else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
+    Ok(ended(&elevated.revoke_session(handle).await?))
+}
+
+async fn revoke_others(elevated: Elevated) -> Result<String, SessionError> {
+    let receipt = elevated.revoke_other_sessions().await?;
+    Ok(receipt.ended.len().to_string())
+}
+
+async fn revoke_all(elevated: Elevated) -> Result<String, SessionError> {
+    let receipt = elevated.revoke_all_sessions().await?;
+    Ok(receipt.ended.len().to_string())
+}
+
+async fn change_password(elevated: Elevated) -> Result<String, SessionError> {
+    let receipt = elevated.revoke_other_sessions().await?;
+    elevated.session().regenerate()?;
+    Ok(receipt.ended.len().to_string())
+}
+
+async fn confirm(signed_in: Authenticated) -> Done {
+    signed_in.session().elevate()?;
+    DONE
+}
+
+/// An event in a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What happened, with its detail.
+    pub event: String,
+    /// Of which session.
+    pub session: Option<String>,
+    /// Of which user.
+    pub user: Option<String>,
+    /// At whose wish, with the operator's name.
+    pub actor: String,
+    /// What tells events of one session.
+    pub correlator: Option<String>,
+    /// From which client.
+    pub client: Option<String>,
+}
+
+fn lines(logged: Vec<Logged>) -> Json<Vec<Line>> {
+    let events = logged.into_iter().map(|line| line.event.expect("an event"));
+    let lines = events.map(|event| Line {
+        event: [event.kind.as_str(), event.kind.detail().unwrap_or_default()].join(" "),
+        session: event.session.map(|session| session.to_string()),
+        user: event.user.map(|user| user.to_string()),
+        actor: [
+            event.actor.as_str(),
+            event.actor.operator().unwrap_or_default(),
+        ]
+        .join(" "),
+        correlator: event.correlator.map(|correlator| correlator.to_string()),
+        client: event.client.map(|client| client.to_string()),
+    });
+    Json(lines.collect())
+}
+
+async fn history(signed_in: Authenticated) -> Result<Json<Vec<Line>>, SessionError> {
+    Ok(lines(signed_in.history(1000).await?))
+}
+
+/// Who may do this is the application's business.
+async fn history_of_all(sessions: Sessions) -> Result<Json<Vec<Line>>, SessionError> {
+    let everything = LogQuery {
+        most: 1000,
+        ..LogQuery::default()
+    };
+    Ok(lines(sessions.history(everything).await?))
+}
+
+async fn flagged(session: Session, sessions: Sessions) -> Result<Json<Vec<Device>>, SessionError> {
+    Ok(table(sessions.flagged().await?, session.now()))
+}
+
+async fn devices_of(
+    session: Session,
+    sessions: Sessions,
+    Path(user): Path<String>,
+) -> Result<Json<Vec<Device>>, SessionError> {
+    Ok(table(sessions.list(user).await?, session.now()))
+}
+
+async fn operator_revokes(
+    sessions: Sessions,
+    Path((user, name)): Path<(String, String)>,
+) -> Result<Response, SessionError> {
+    let Some(handle) = Handle::parse(&name) else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
+    let sessions = sessions.as_operator("ops\nolga");
+    Ok(ended(&sessions.revoke(user, handle).await?))
+}
+
+async fn operator_revokes_all(
+    sessions: Sessions,
+    Path(user): Path<String>,
+) -> Result<String, SessionError> {
+    let sessions = sessions.as_operator("ops\nolga");
+    Ok(sessions.revoke_all(user).await?.ended.len().to_string())
+}
+
 async fn logout(session: Session) -> Done {
     session.terminate()?;
     DONE
@@ -300,6 +511,11 @@ async fn elevate(session: Session) -> Done {
 
 async fn elevate_for_payments(session: Session) -> Done {
     session.elevate_for::<Payments>()?;
+    DONE
+}
+
+async fn elevate_for_hostile(session: Session) -> Done {
+    session.elevate_for::<Hostile>()?;
     DONE
 }
 

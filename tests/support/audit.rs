@@ -26,6 +26,14 @@ impl CapturedAudit {
         self.take().into_iter().map(|event| event.kind).collect()
     }
 
+    /// What happened to sessions that was an end, since the last time somebody took the events: with the session, its user and
+    /// at whose wish.
+    pub fn take_ends(&self) -> Vec<Event> {
+        let mut events = self.take();
+        events.retain(|event| matches!(event.kind, EventKind::Ended(_)));
+        events
+    }
+
     /// Whether there is an event of this kind among those not taken.
     pub fn has(&self, kind: &EventKind) -> bool {
         let events = self.events.lock().expect("events");

@@ -3,7 +3,9 @@
 use std::{fmt::Debug, future::Future, time::Duration};
 
 use portcullis::{ManualClock, MemoryStore, RedisStore, Store};
-use portcullis_redis::testing::TestServer;
+use portcullis_redis::testing::{Answer, TestServer};
+
+use crate::Monitor;
 
 /// A store of one's own for one test.
 pub trait Backend: Sized + Send + Sync + 'static {
@@ -120,26 +122,27 @@ impl Redis {
         assert_eq!(answer.text(), "OK");
     }
 
-    /// All keys.
+    /// The keys of sessions, and of marks of sessions that ended. Lists and logs have others.
     pub fn keys(&self) -> Vec<String> {
+        let mut keys = self.all_keys();
+        keys.retain(|key| !key.contains("}:"));
+        keys
+    }
+
+    fn all_keys(&self) -> Vec<String> {
         self.server.cli(&["KEYS", "*"]).texts()
     }
 
-    /// How often sessions were read and scripts run since the last time somebody asked.
-    pub fn take_commands(&self) -> Vec<(String, u64)> {
-        let text = self.server.cli(&["INFO", "commandstats"]).text();
-        self.server.cli(&["CONFIG", "RESETSTAT"]);
-        let mut commands: Vec<_> = text
-            .lines()
-            .filter_map(|line| {
-                let (name, numbers) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-                let calls = numbers.split(',').next()?.parse().ok()?;
-                Some((name.to_owned(), calls))
-            })
-            .filter(|(name, _)| ["get", "eval", "evalsha"].contains(&name.as_str()))
-            .collect();
-        commands.sort();
-        commands
+    /// Begins to listen to what is sent to the server.
+    pub fn monitor(&self) -> Monitor<'_> {
+        Monitor::of(&self.server)
+    }
+
+    /// The lists of what is due and of users' sessions.
+    pub fn lists(&self) -> Vec<String> {
+        let mut keys = self.all_keys();
+        keys.retain(|key| key.contains("}:x") || key.contains("}:u"));
+        keys
     }
 }
 
@@ -169,15 +172,27 @@ impl Backend for Redis {
 
     fn contents(&self) -> Vec<u8> {
         let mut all = Vec::new();
-        for key in self.keys() {
+        for key in self.all_keys() {
             all.extend_from_slice(key.as_bytes());
             all.push(b'\n');
-            if let portcullis_redis::testing::Answer::Bytes(value) = self.server.cli(&["GET", &key])
-            {
-                all.extend_from_slice(&value);
+            for command in [
+                &["GET", &key][..],
+                &["ZRANGE", &key, "0", "-1", "WITHSCORES"],
+                &["XRANGE", &key, "-", "+"],
+            ] {
+                gather(&self.server.cli(command), &mut all);
             }
-            all.push(b'\n');
         }
         all
     }
+}
+
+/// All bytes of an answer. That a key holds something of another kind is none.
+fn gather(answer: &Answer, into: &mut Vec<u8>) {
+    match answer {
+        Answer::Bytes(bytes) => into.extend_from_slice(bytes),
+        Answer::List(items) => items.iter().for_each(|item| gather(item, into)),
+        Answer::Integer(_) | Answer::Nil | Answer::Error(_) => {}
+    }
+    into.push(b'\n');
 }

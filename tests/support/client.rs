@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::{Future, IntoFuture},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
@@ -14,12 +14,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::TcpStream,
+    net::TcpSocket,
     task::{JoinError, JoinHandle},
     time::timeout,
 };
 
-use crate::{COOKIE, Gate, Gates, Look, Reply};
+use crate::{COOKIE, Device, Gate, Gates, Look, Reply};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -29,6 +29,8 @@ pub struct Client {
     address: SocketAddr,
     gates: Gates,
     jar: Arc<Mutex<BTreeMap<String, String>>>,
+    agent: Option<&'static str>,
+    from: Ipv4Addr,
 }
 
 impl Client {
@@ -38,6 +40,26 @@ impl Client {
             address,
             gates,
             jar: Arc::default(),
+            agent: None,
+            from: Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    /// The same cookies in a browser that calls itself so.
+    #[must_use]
+    pub fn calling_itself(&self, agent: &'static str) -> Self {
+        Self {
+            agent: Some(agent),
+            ..self.clone()
+        }
+    }
+
+    /// The same browser at this address, which must be one of this machine: `127.….….…`.
+    #[must_use]
+    pub fn from_address(&self, from: [u8; 4]) -> Self {
+        Self {
+            from: from.into(),
+            ..self.clone()
         }
     }
 
@@ -61,6 +83,27 @@ impl Client {
             request,
             takes_cookies: true,
         }
+    }
+
+    /// `DELETE`.
+    pub fn delete(&self, target: &str) -> Call {
+        self.call(Method::DELETE, target)
+    }
+
+    /// The page of devices.
+    pub async fn devices(&self) -> Vec<Device> {
+        self.get("/passive/sessions").await.is(200).json()
+    }
+
+    /// The public name of the session.
+    pub async fn handle(&self) -> String {
+        self.look().await.handle.expect("a session")
+    }
+
+    /// Somebody proves again who they are.
+    pub async fn elevate(&self) -> &Self {
+        self.post("/elevate").await.is(204).new_id();
+        self
     }
 
     /// The session as the application sees it. Is no activity.
@@ -201,11 +244,14 @@ impl Call {
         if !headers.contains_key(header::HOST) {
             headers.insert(header::HOST, HeaderValue::from_static("shop.example"));
         }
+        if let (Some(agent), false) = (client.agent, headers.contains_key(header::USER_AGENT)) {
+            headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        }
         if let Some(cookies) = client.cookies().filter(|_| takes_cookies) {
             headers.insert(header::COOKIE, cookies);
         }
         async move {
-            let exchanged = exchange(client.address, request);
+            let exchanged = exchange(client.from.into(), client.address, request);
             // Longer than anything takes that works.
             let reply = timeout(Duration::from_secs(20), exchanged).await??;
             client.take(&reply);
@@ -246,10 +292,15 @@ impl Flight {
 
 /// One request over a connection of its own, which ends with this future.
 async fn exchange(
+    from: IpAddr,
     address: SocketAddr,
     request: Request<Full<bytes::Bytes>>,
 ) -> Result<Reply, Failure> {
-    let stream = TcpStream::connect(address).await?;
+    let socket = TcpSocket::new_v4()?;
+    if from != address.ip() {
+        socket.bind((from, 0).into())?;
+    }
+    let stream = socket.connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let talk = async {
         let (head, body) = sender.send_request(request).await?.into_parts();

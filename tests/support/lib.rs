@@ -18,6 +18,7 @@ mod client;
 mod cookie;
 mod gate;
 mod log;
+mod monitor;
 mod probe;
 mod reply;
 mod serve;
@@ -25,18 +26,19 @@ mod time;
 mod world;
 
 pub use self::{
-    app::{Look, Payments, routes},
+    app::{Device, Line, Look, Payments, routes},
     audit::CapturedAudit,
     backend::{Backend, Memory, Redis},
     client::{Call, Client, Flight},
     cookie::SetCookie,
     gate::{Gate, Gates},
     log::CapturedLog,
+    monitor::Monitor,
     probe::{Moment, Op, ProbeStore},
     reply::Reply,
     serve::Server,
-    time::{about, hours, minutes, seconds},
-    world::{COOKIE, World},
+    time::{a_moment, about, hours, minutes, seconds},
+    world::{COOKIE, World, key},
 };
 
 /// Makes a test of each scenario for each store.

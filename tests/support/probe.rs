@@ -5,11 +5,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
-use portcullis::{EndReason, Store, StoreError, StoreErrorKind, Timestamp};
+use portcullis::{EndReason, Store, StoreError, StoreErrorKind, Timestamp, UserId};
 use portcullis_core::{
-    SessionKey,
-    store::{Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Revision, Touched},
+    Label, Note, SessionKey,
+    store::{
+        Activity, Committed, Created, Deadline, Ended, Limits, Listed, Loaded, LogQuery, Logged,
+        Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit, Swept, Touched,
+        Write,
+    },
 };
 
 use crate::Gate;
@@ -29,6 +32,16 @@ pub enum Op {
     Touch,
     /// [`Store::end`].
     End,
+    /// [`Store::list`].
+    List,
+    /// [`Store::revoke`].
+    Revoke,
+    /// [`Store::sweep`].
+    Sweep,
+    /// [`Store::observe`].
+    Observe,
+    /// [`Store::read_log`].
+    ReadLog,
 }
 
 /// A side of an operation.
@@ -108,7 +121,10 @@ impl<S> ProbeStore<S> {
         op: Op,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        self.with(|probe| probe.calls.push(op));
+        // What the layer's own task does comes at any time, and is no part of what a request costs.
+        if !matches!(op, Op::Sweep | Op::Observe) {
+            self.with(|probe| probe.calls.push(op));
+        }
         self.at(op, Moment::Before).await?;
         let result = work.await;
         self.at(op, Moment::After).await?;
@@ -151,10 +167,11 @@ impl<S: Store> Store for ProbeStore<S> {
     async fn create(
         &self,
         key: &SessionKey,
-        payload: Bytes,
+        write: &Write,
         limits: Limits,
+        limit: Option<SessionLimit>,
     ) -> Result<Created, StoreError> {
-        let work = self.inner.create(key, payload, limits);
+        let work = self.inner.create(key, write, limits, limit);
         self.around(Op::Create, work).await
     }
 
@@ -162,30 +179,58 @@ impl<S: Store> Store for ProbeStore<S> {
         &self,
         key: &SessionKey,
         expected: Revision,
-        payload: Bytes,
+        write: &Write,
         activity: Activity,
     ) -> Result<Committed, StoreError> {
-        let work = self.inner.commit(key, expected, payload, activity);
+        let work = self.inner.commit(key, expected, write, activity);
         self.around(Op::Commit, work).await
     }
 
     async fn replace(
         &self,
-        old: &SessionKey,
+        old: &Old,
         new: &SessionKey,
-        expected: Revision,
-        payload: Bytes,
+        write: &Write,
         deadline: Deadline,
-    ) -> Result<Committed, StoreError> {
-        let work = self.inner.replace(old, new, expected, payload, deadline);
+        limit: Option<SessionLimit>,
+    ) -> Result<Replaced, StoreError> {
+        let work = self.inner.replace(old, new, write, deadline, limit);
         self.around(Op::Replace, work).await
     }
 
-    async fn touch(&self, key: &SessionKey) -> Result<Touched, StoreError> {
-        self.around(Op::Touch, self.inner.touch(key)).await
+    async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
+        self.around(Op::Touch, self.inner.touch(key, label)).await
     }
 
-    async fn end(&self, key: &SessionKey, reason: EndReason) -> Result<Ended, StoreError> {
-        self.around(Op::End, self.inner.end(key, reason)).await
+    async fn end(
+        &self,
+        key: &SessionKey,
+        label: &Label,
+        reason: EndReason,
+        note: &Note,
+    ) -> Result<Ended, StoreError> {
+        self.around(Op::End, self.inner.end(key, label, reason, note))
+            .await
+    }
+
+    async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
+        self.around(Op::List, self.inner.list(user)).await
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, StoreError> {
+        self.around(Op::Revoke, self.inner.revoke(revocation)).await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.around(Op::Sweep, self.inner.sweep()).await
+    }
+
+    async fn observe(&self, observation: &Observation) -> Result<(), StoreError> {
+        self.around(Op::Observe, self.inner.observe(observation))
+            .await
+    }
+
+    async fn read_log(&self, query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
+        self.around(Op::ReadLog, self.inner.read_log(query)).await
     }
 }

@@ -74,7 +74,8 @@ impl Reply {
         let document: serde_json::Value = self.json();
         assert_eq!(document["type"], format!("urn:portcullis:problem:{code}"));
         assert_eq!(document["status"], status);
-        let members: Vec<_> = document.as_object().expect("an object").keys().collect();
+        let members = document.as_object().expect("an object").keys();
+        let members: Vec<_> = members.filter(|name| *name != "reason").collect();
         assert_eq!(members, ["detail", "status", "title", "type"]);
         for inner in [
             "redis",
@@ -87,6 +88,12 @@ impl Reply {
             assert!(!self.body.contains(inner), "{inner} in {}", self.body);
         }
         self
+    }
+
+    /// Why the session ended, as a problem document tells.
+    pub fn reason(&self) -> Option<String> {
+        let document: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+        document["reason"].as_str().map(ToOwned::to_owned)
     }
 
     /// The `Set-Cookie` fields.

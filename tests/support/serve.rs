@@ -23,7 +23,8 @@ impl Server {
     pub async fn of_router(router: Router) -> Self {
         let (listener, address) = listen().await;
         let task = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("a server");
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).await.expect("a server");
         });
         Self { address, task }
     }

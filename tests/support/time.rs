@@ -17,6 +17,11 @@ pub const fn hours(count: u64) -> Duration {
     minutes(count * 60)
 }
 
+/// Long enough to come after what went before on everybody's clock, also where one is known only to a round trip.
+pub async fn a_moment() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
 /// Some milliseconds are this length, give or take what a test takes.
 #[track_caller]
 pub fn about(milliseconds: u64, length: Duration) {

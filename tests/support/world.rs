@@ -8,10 +8,10 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use portcullis::{SessionLayer, Store};
+use portcullis::{EndReason, Handle, SessionLayer, Store};
 use portcullis_core::{
-    SessionId,
-    store::{Activity, Committed, Loaded, Revision, Stored},
+    Label, Owner, SessionEntry, SessionId,
+    store::{Activity, Committed, Expiry, Loaded, Revision, Stored, Write},
 };
 
 use crate::{Backend, CapturedAudit, Client, Gate, Gates, ProbeStore, Server, routes};
@@ -48,7 +48,8 @@ impl<B: Backend> World<B> {
     /// On a store that exists.
     pub async fn on(backend: B, configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
         let (store, audit) = (ProbeStore::new(backend.store()), CapturedAudit::default());
-        let layer = configure(SessionLayer::new(store.clone()).audit(audit.clone()));
+        let quiet = SessionLayer::new(store.clone()).without_sweeping();
+        let layer = configure(quiet.audit(audit.clone()));
         let gates = Gates::default();
         let departures = Gate::closed();
         let routes = routes(gates.clone()).layer(layer.clone());
@@ -86,6 +87,14 @@ impl<B: Backend> World<B> {
         client
     }
 
+    /// Two browsers in which `user` is signed in, the first of which has just proved again who that is.
+    pub async fn elevated_and_other(&self, user: &str) -> [Client; 2] {
+        let clients = [self.signed_in(user).await, self.signed_in(user).await];
+        clients[0].elevate().await;
+        self.forget();
+        clients
+    }
+
     /// A browser with the session of a stranger who has `items` in the cart.
     pub async fn shopping(&self, items: &[u32]) -> Client {
         let client = self.client();
@@ -114,7 +123,16 @@ impl<B: Backend> World<B> {
 
     /// Another server of the same site, with a connection of its own to the store.
     pub async fn another_server(&self) -> Server {
-        let layer = SessionLayer::new(self.backend.other_store().await);
+        self.serve(self.another_layer().await).await
+    }
+
+    /// What another server of the same site would be configured with, with a connection of its own to the store.
+    pub async fn another_layer(&self) -> SessionLayer {
+        SessionLayer::new(self.backend.other_store().await).without_sweeping()
+    }
+
+    /// A server of the same site that is configured with this.
+    pub async fn serve(&self, layer: SessionLayer) -> Server {
         Server::of_router(routes(self.gates.clone()).layer(layer)).await
     }
 
@@ -144,14 +162,47 @@ impl<B: Backend> World<B> {
         }
     }
 
+    /// Why the session under an identifier ended, as the store remembers.
+    pub async fn ended(&self, id: &str) -> Option<EndReason> {
+        match self.stored(id).await {
+            Loaded::Ended(reason, _) => Some(reason),
+            Loaded::Expired(expired) => match expired.what {
+                Expiry::Session(reason) => Some(reason),
+                Expiry::Elevation => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Puts something else in place of the payload of a session.
     pub async fn overwrite(&self, id: &str, payload: impl Into<bytes::Bytes>) {
-        let Stored { revision, .. } = self.live(id).await;
-        let (key, payload) = (key(id), payload.into());
+        let stored = self.live(id).await;
+        let entry = SessionEntry::read(&stored, self.store.now());
+        let label = entry.map_or(
+            Label {
+                handle: Handle::from_bytes([0; 12]),
+                owner: None,
+            },
+            |entry| Label {
+                handle: entry.info.handle,
+                owner: entry.user.zip(entry.info.authenticated_at).map(
+                    |(user, authenticated_at)| Owner {
+                        user,
+                        authenticated_at,
+                    },
+                ),
+            },
+        );
+        let write = Write {
+            label,
+            payload: payload.into(),
+            elevated_until: None,
+            notes: Vec::new(),
+        };
         let done = self
             .store
             .inner()
-            .commit(&key, revision, payload, Activity::Passive)
+            .commit(&key(id), stored.revision, &write, Activity::Passive)
             .await;
         assert!(
             matches!(done, Ok(Committed::Done(_, Revision(_)))),
@@ -164,7 +215,8 @@ async fn watch(State(departures): State<Gate>, request: Request, next: Next) -> 
     departures.watch(next.run(request)).await
 }
 
-fn key(id: &str) -> portcullis_core::SessionKey {
+/// What stores know of an identifier.
+pub fn key(id: &str) -> portcullis_core::SessionKey {
     let id = SessionId::parse(id.as_bytes());
     id.expect("an identifier").key()
 }

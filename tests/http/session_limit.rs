@@ -1,0 +1,297 @@
+//! How many sessions a user may have, and what becomes of one too many.
+
+use portcullis::{
+    Actor,
+    EndReason::Displaced,
+    EventKind::{self, *},
+    SessionLimit,
+};
+use portcullis_tests::{
+    Backend, Client, Device, Moment, Op, Reply, World, minutes, on_every_store, seconds,
+};
+
+on_every_store![
+    t76_s071_of_twenty_sign_ins_at_once_as_many_are_live_as_the_limit_allows,
+    t76_s071_of_twenty_strangers_who_sign_in_at_once_too,
+    t76_s071_where_more_are_refused_as_many_sign_ins_come_to_their_end_as_the_limit_allows,
+    s070_the_least_recently_used_is_displaced_and_its_person_is_told,
+    s070_where_more_are_refused_a_sign_in_says_so_and_the_stranger_keeps_what_they_had,
+    an_application_can_ask_what_to_do,
+    s070_by_default_ten_sessions_may_be_live,
+    without_a_limit_there_is_none,
+    a_session_that_goes_on_is_not_counted_twice,
+    what_is_over_is_not_counted,
+    who_signs_in_as_somebody_else_makes_room,
+    the_limit_is_each_users_own,
+    a_sign_in_of_a_handler_that_failed_displaces_nobody,
+    a_session_displaced_while_it_writes_refuses_the_write_with_the_reason,
+];
+
+fn three() -> SessionLimit {
+    SessionLimit::displace(3).unwrap()
+}
+
+async fn with_limit<B: Backend>(limit: impl Into<Option<SessionLimit>>) -> World<B> {
+    World::with(|layer| layer.session_limit(limit)).await
+}
+
+async fn list_of<B: Backend>(world: &World<B>, user: &str) -> Vec<Device> {
+    let list = world.client().get(&format!("/operator/{user}")).await;
+    list.is(200).json()
+}
+
+/// All of them sign in, none before all are about to.
+async fn sign_in_at_once<B: Backend>(world: &World<B>, op: Op, clients: &[Client]) -> Vec<Reply> {
+    let gate = world.store.hold_each(op, Moment::Before, clients.len());
+    let flights: Vec<_> = clients
+        .iter()
+        .map(|client| client.post("/login?user=alice").start())
+        .collect();
+    for _ in clients {
+        gate.reached().await;
+    }
+    world.forget();
+    gate.open();
+    let mut replies = Vec::new();
+    for flight in flights {
+        replies.push(flight.reply().await);
+    }
+    replies
+}
+
+#[track_caller]
+fn is_at_limit(reply: &Reply) {
+    reply
+        .is_problem(409, "session-limit-reached")
+        .keeps_the_cookie();
+}
+
+async fn are_live(clients: &[Client]) -> usize {
+    let mut live = 0;
+    for client in clients {
+        live += usize::from(client.get("/me").await.status() == 200);
+    }
+    live
+}
+
+async fn t76_s071_of_twenty_sign_ins_at_once_as_many_are_live_as_the_limit_allows<B: Backend>() {
+    let world = with_limit::<B>(three()).await;
+    let clients: Vec<_> = (0..20).map(|_| world.client()).collect();
+    for reply in sign_in_at_once(&world, Op::Create, &clients).await {
+        reply.is(204).new_id();
+    }
+    assert_eq!(are_live(&clients).await, 3);
+    assert_eq!(world.backend.live(), 3);
+    assert_eq!(list_of(&world, "alice").await.len(), 3);
+    let displaced = Ended(Displaced);
+    let told = world.audit.take_kinds();
+    let count = |kind: &EventKind| told.iter().filter(|told| *told == kind).count();
+    assert_eq!((count(&Authenticated), count(&displaced)), (20, 17));
+}
+
+async fn t76_s071_of_twenty_strangers_who_sign_in_at_once_too<B: Backend>() {
+    let world = with_limit::<B>(three()).await;
+    let mut clients = Vec::new();
+    for n in 0..20 {
+        clients.push(world.shopping(&[n]).await);
+    }
+    for reply in sign_in_at_once(&world, Op::Replace, &clients).await {
+        reply.is(204).new_id();
+    }
+    assert_eq!(are_live(&clients).await, 3);
+    assert_eq!(world.backend.live(), 3);
+    assert_eq!(list_of(&world, "alice").await.len(), 3);
+}
+
+async fn t76_s071_where_more_are_refused_as_many_sign_ins_come_to_their_end_as_the_limit_allows<
+    B: Backend,
+>() {
+    let world = with_limit::<B>(SessionLimit::refuse(3).unwrap()).await;
+    let clients: Vec<_> = (0..20).map(|_| world.client()).collect();
+    let replies = sign_in_at_once(&world, Op::Create, &clients).await;
+    let refused: Vec<_> = replies.iter().filter(|it| it.status() != 204).collect();
+    assert_eq!(refused.len(), 17);
+    refused.into_iter().for_each(is_at_limit);
+    assert_eq!(are_live(&clients).await, 3);
+    assert_eq!(world.backend.live(), 3);
+}
+
+async fn s070_the_least_recently_used_is_displaced_and_its_person_is_told<B: Backend>() {
+    let world = with_limit::<B>(three()).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(world.signed_in("alice").await);
+        world.advance(minutes(2));
+    }
+    // The oldest one is in use, so it is the second that goes.
+    clients[0].get("/me").await.is(200);
+    world.advance(seconds(1));
+    let handle = clients[1].handle().await;
+    world.forget();
+    let fourth = world.client();
+    fourth.post("/login?user=alice").await.is(204).new_id();
+    let ends = world.audit.take_ends();
+    assert_eq!(ends.len(), 1);
+    assert_eq!(
+        (&ends[0].kind, &ends[0].actor),
+        (&Ended(Displaced), &Actor::System)
+    );
+    assert_eq!(ends[0].session.unwrap().to_string(), handle);
+    assert_eq!(ends[0].user, Some("alice".into()));
+
+    let reply = clients[1].get("/me").await;
+    reply.is(401).keeps_the_cookie();
+    assert_eq!(reply.reason().as_deref(), Some("displaced_by_limit"));
+    let page = clients[1].look().await;
+    assert_eq!(page.ended.as_deref(), Some("displaced_by_limit"));
+    for client in [&clients[0], &clients[2], &fourth] {
+        client.get("/me").await.is(200);
+    }
+}
+
+async fn s070_where_more_are_refused_a_sign_in_says_so_and_the_stranger_keeps_what_they_had<
+    B: Backend,
+>() {
+    let world = with_limit::<B>(SessionLimit::refuse(1).unwrap()).await;
+    let desk = world.signed_in("alice").await;
+    let phone = world.shopping(&[1]).await;
+    let id = phone.id();
+    for client in [&phone, &world.client()] {
+        world.forget();
+        is_at_limit(&client.post("/login?user=alice").await);
+        let [event] = &world.audit.take()[..] else {
+            panic!("one event")
+        };
+        assert_eq!(event.kind, LimitReached);
+        assert_eq!(event.user, Some("alice".into()));
+    }
+    assert_eq!(phone.id(), id);
+    let look = phone.look().await;
+    assert_eq!((look.user, look.cart), (None, vec![1]));
+    phone.post("/cart?item=2").await.is(204);
+    desk.get("/me").await.is(200);
+    assert_eq!(world.backend.live(), 2);
+
+    desk.post("/logout").await.is(204);
+    phone.post("/login?user=alice").await.is(204).new_id();
+    assert_eq!(phone.look().await.cart, [1, 2]);
+}
+
+async fn an_application_can_ask_what_to_do<B: Backend>() {
+    let world = with_limit::<B>(SessionLimit::refuse(1).unwrap()).await;
+    let desk = world.client();
+    assert_eq!(
+        desk.post("/login-asking?user=alice").await.body(),
+        "signed in"
+    );
+    let phone = world.shopping(&[1]).await;
+    let reply = phone.post("/login-asking?user=alice").await;
+    assert_eq!(reply.is(200).keeps_the_cookie().body(), "too many");
+    assert_eq!(phone.get("/get/asked").await.body(), "1");
+    assert_eq!(phone.look().await.user, None);
+}
+
+async fn s070_by_default_ten_sessions_may_be_live<B: Backend>() {
+    let world = World::<B>::start().await;
+    let first = world.signed_in("alice").await;
+    world.advance(minutes(1));
+    for _ in 0..9 {
+        world.signed_in("alice").await;
+    }
+    first.look().await.user.expect("a user");
+    world.signed_in("alice").await;
+    let page = first.look().await;
+    assert_eq!(page.ended.as_deref(), Some("displaced_by_limit"));
+    assert_eq!(list_of(&world, "alice").await.len(), 10);
+    assert_eq!(world.backend.live(), 10);
+}
+
+async fn without_a_limit_there_is_none<B: Backend>() {
+    let world = with_limit::<B>(None).await;
+    for _ in 0..15 {
+        world.signed_in("alice").await;
+    }
+    assert_eq!(list_of(&world, "alice").await.len(), 15);
+}
+
+async fn a_session_that_goes_on_is_not_counted_twice<B: Backend>() {
+    for limit in [SessionLimit::displace(1), SessionLimit::refuse(1)] {
+        let world = with_limit::<B>(limit.unwrap()).await;
+        let client = world.signed_in("alice").await;
+        for change in [
+            "/login?user=alice",
+            "/elevate",
+            "/regenerate",
+            "/everything",
+        ] {
+            client.post(change).await.is(204).new_id();
+            client.get("/me").await.is(200);
+        }
+        assert_eq!(world.audit.take_ends(), []);
+    }
+}
+
+async fn what_is_over_is_not_counted<B: Backend>() {
+    let world = with_limit::<B>(SessionLimit::refuse(1).unwrap()).await;
+    world.signed_in("alice").await;
+    world.advance(minutes(30));
+    let second = world.signed_in("alice").await;
+    second.post("/logout").await.is(204);
+    world.signed_in("alice").await;
+    let operator = world.client();
+    assert_eq!(operator.delete("/operator/alice").await.body(), "1");
+    portcullis_tests::a_moment().await;
+    world.signed_in("alice").await;
+    is_at_limit(&world.client().post("/login?user=alice").await);
+}
+
+async fn who_signs_in_as_somebody_else_makes_room<B: Backend>() {
+    let world = with_limit::<B>(SessionLimit::refuse(1).unwrap()).await;
+    let client = world.signed_in("alice").await;
+    for user in ["bob", "alice"] {
+        client
+            .post(&format!("/login?user={user}"))
+            .await
+            .is(204)
+            .new_id();
+    }
+    assert_eq!(world.backend.live(), 1);
+    // Who is refused stays who they were.
+    world.signed_in("bob").await;
+    is_at_limit(&client.post("/login?user=bob").await);
+    assert_eq!(client.get("/me").await.body(), "alice");
+}
+
+async fn the_limit_is_each_users_own<B: Backend>() {
+    let world = with_limit::<B>(SessionLimit::displace(1).unwrap()).await;
+    let (alice, bob) = (world.signed_in("alice").await, world.signed_in("bob").await);
+    world.shopping(&[1]).await;
+    for client in [&alice, &bob] {
+        client.get("/me").await.is(200);
+    }
+    assert_eq!(world.backend.live(), 3);
+}
+
+async fn a_sign_in_of_a_handler_that_failed_displaces_nobody<B: Backend>() {
+    let world = with_limit::<B>(SessionLimit::displace(1).unwrap()).await;
+    let client = world.signed_in("alice").await;
+    let failing = world.client().post("/login?user=alice").answered(500);
+    failing.await.is(500);
+    client.get("/me").await.is(200);
+}
+
+async fn a_session_displaced_while_it_writes_refuses_the_write_with_the_reason<B: Backend>() {
+    let world = with_limit::<B>(SessionLimit::displace(1).unwrap()).await;
+    for (change, op) in [("/put/a/b", Op::Commit), ("/elevate", Op::Replace)] {
+        let client = world.signed_in("alice").await;
+        let gate = world.store.hold(op, Moment::Before);
+        let slow = client.post(change).start();
+        gate.reached().await;
+        world.client().post("/login?user=alice").await.is(204);
+        gate.open();
+        let reply = slow.reply().await;
+        reply.is_problem(401, "session-ended").keeps_the_cookie();
+        assert_eq!(reply.reason().as_deref(), Some("displaced_by_limit"));
+        assert_eq!(world.backend.live(), 1);
+    }
+}

@@ -291,13 +291,14 @@ impl Store for RedisStore {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
         let value = match self.driver().get(self.prefix().session(key)).await? {
             Fetched::Value(value) => value,
-            Fetched::Nothing => return self.explain_absence(key).await,
+            // Boxed, so that what is rare takes no room in the future of what there is most of.
+            Fetched::Nothing => return Box::pin(self.explain_absence(key)).await,
             Fetched::OtherType => return Ok(damaged()),
         };
         Ok(match Record::parse(&value) {
             // A key may lose its TTL, by PERSIST or a careless restore. The session still ends in time.
             Record::Session(stored) if !stored.timing.is_live(self.now()) => {
-                return self.explain_absence(key).await;
+                return Box::pin(self.explain_absence(key)).await;
             }
             Record::Session(stored) => Loaded::Live(stored),
             Record::Ended(Some(reason), handle) => Loaded::Ended(reason, handle),

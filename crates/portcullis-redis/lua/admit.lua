@@ -32,23 +32,6 @@ local function are_declared(refs, declared)
   return true
 end
 
--- Ends them, and returns their names.
-local function displace(refs, declared, due_list, users, log, most, user, text, memory, now)
-  local names = {}
-  for _, ref in ipairs(refs) do
-    local session = live(declared[ref], now)
-    if session then
-      bury(declared[ref], ref, 'l', memory)
-      unlist(due_list, users, session, ref, user, now)
-      note(log, most, ref, user, text)
-      names[#names + 1] = name(ref)
-    else
-      redis.call('ZREM', users, ref)
-    end
-  end
-  return names
-end
-
 -- The refs that the caller named, each with its key.
 local function declared_from(first_key, first_ref)
   local declared = {}
@@ -56,4 +39,32 @@ local function declared_from(first_key, first_ref)
     declared[ARGV[first_ref + i]] = KEYS[first_key + i]
   end
   return declared
+end
+
+-- Whether there is room for one more: the refs of those who have to go for it and the keys the caller named, or nil
+-- and the reply that refuses. `first_key` and `first_ref` are where those whom the caller named begin.
+local function room(users, now, most, may_displace, besides, first_key, first_ref)
+  local over, declared = excess(users, now, most, besides), declared_from(first_key, first_ref)
+  if #over == 0 or (may_displace == '1' and are_declared(over, declared)) then
+    return over, declared
+  end
+  if may_displace == '1' then
+    return nil, {LIMIT, now, unpack(over)}
+  end
+  return nil, {LIMIT, now}
+end
+
+-- Ends them, and adds their names to the reply.
+local function displace(reply, refs, declared, due_list, users, log, log_size, user, text, memory, now)
+  for _, ref in ipairs(refs) do
+    local session = live(declared[ref], now)
+    if session then
+      bury(declared[ref], ref, 'l', memory)
+      unlist(due_list, users, session, ref, user, now)
+      note(log, log_size, ref, user, text)
+      reply[#reply + 1] = name(ref)
+    else
+      redis.call('ZREM', users, ref)
+    end
+  end
 end

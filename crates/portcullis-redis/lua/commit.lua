@@ -18,11 +18,7 @@ if session.revision == ARGV[2] then
   return done(session, now)
 end
 local ref, user = ARGV[5], ARGV[6]
-local code, text = revoked(KEYS[5], ARGV[7], ref)
-if code then
-  bury(KEYS[1], ref, code, ARGV[8], '!')
-  unlist(KEYS[2], KEYS[4], session, ref, user, now)
-  note(KEYS[3], ARGV[9], ref, user, text)
+if end_by_mark(KEYS[5], ARGV[7], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[9], session, ref, user, ARGV[8], now) then
   return {GONE, now}
 end
 if session.revision ~= ARGV[1] then

@@ -25,15 +25,9 @@ if user ~= '' then
   if revoked(KEYS[5], ARGV[9], ref) then
     return {REVOKED, now}
   end
-  over = excess(KEYS[4], now, ARGV[12], ref)
-  declared = declared_from(6, 17 + notes)
-  if #over > 0 then
-    if ARGV[13] == '0' then
-      return {LIMIT, now}
-    end
-    if not are_declared(over, declared) then
-      return {LIMIT, now, unpack(over)}
-    end
+  over, declared = room(KEYS[4], now, ARGV[12], ARGV[13], ref, 6, 17 + notes)
+  if not over then
+    return declared
   end
 end
 if not redis.call('SET', KEYS[1], header(session) .. ARGV[4], 'PXAT', math.max(due(session), 1), 'NX') then
@@ -47,9 +41,7 @@ end
 list(KEYS[2], KEYS[4], session, ref, user)
 list_elevation(KEYS[2], session, ref, user, ARGV[10])
 local reply = done(session, now)
-for _, gone in ipairs(displace(over, declared, KEYS[2], KEYS[4], KEYS[3], log_size, user, ARGV[14], ARGV[15], now)) do
-  reply[#reply + 1] = gone
-end
+displace(reply, over, declared, KEYS[2], KEYS[4], KEYS[3], log_size, user, ARGV[14], ARGV[15], now)
 for i = 1, notes do
   note(KEYS[3], log_size, ref, user, ARGV[16 + i])
 end

@@ -141,3 +141,16 @@ local function revoked(mark, since, ref)
   end
   return string.sub(found, 23, 23), string.sub(found, 36)
 end
+
+-- Ends a session that a revocation of all missed, and leaves the note that the mark has for it. Whoever revoked it
+-- is to be told. Returns whether it was ended.
+local function end_by_mark(mark, since, key, due_list, users, log, log_size, session, ref, user, memory, now)
+  local letter, text = revoked(mark, since, ref)
+  if not letter then
+    return false
+  end
+  bury(key, ref, letter, memory, '!')
+  unlist(due_list, users, session, ref, user, now)
+  note(log, log_size, ref, user, text)
+  return true
+end

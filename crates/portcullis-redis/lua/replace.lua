@@ -40,28 +40,17 @@ local before = {absolute = session.absolute}
 
 local over, declared = {}, {}
 if user ~= '' then
-  local letter, text = revoked(KEYS[8], ARGV[15], ref)
-  if letter then
-    -- A session that was missed. A sign-in under it is refused, and leaves what was there before.
-    if ARGV[7] == '' then
-      bury(KEYS[1], old, letter, ARGV[22], '!')
-      unlist(KEYS[3], KEYS[5], before, old, ARGV[11], now)
-      note(KEYS[4], ARGV[17], old, ARGV[11], text)
-      return {GONE, now}
-    end
-    return {REVOKED, now}
-  end
   if ARGV[7] ~= '' then
-    over = excess(KEYS[7], now, ARGV[19], old)
-    declared = declared_from(9, 24 + notes)
-    if #over > 0 then
-      if ARGV[20] == '0' then
-        return {LIMIT, now}
-      end
-      if not are_declared(over, declared) then
-        return {LIMIT, now, unpack(over)}
-      end
+    -- A sign-in that is refused leaves what was there before.
+    if revoked(KEYS[8], ARGV[15], ref) then
+      return {REVOKED, now}
     end
+    over, declared = room(KEYS[7], now, ARGV[19], ARGV[20], old, 9, 24 + notes)
+    if not over then
+      return declared
+    end
+  elseif end_by_mark(KEYS[8], ARGV[15], KEYS[1], KEYS[3], KEYS[5], KEYS[4], ARGV[17], before, old, ARGV[11], ARGV[22], now) then
+    return {GONE, now}
   end
 end
 session.revision = ARGV[2]
@@ -81,9 +70,7 @@ if ARGV[12] ~= '' then
   note(KEYS[4], ARGV[17], old, ARGV[11], ARGV[12])
 end
 local reply = done(session, now)
-for _, gone in ipairs(displace(over, declared, KEYS[3], KEYS[7], KEYS[6], ARGV[18], user, ARGV[21], ARGV[22], now)) do
-  reply[#reply + 1] = gone
-end
+displace(reply, over, declared, KEYS[3], KEYS[7], KEYS[6], ARGV[18], user, ARGV[21], ARGV[22], now)
 for i = 1, notes do
   note(KEYS[6], ARGV[18], ref, user, ARGV[23 + i])
 end

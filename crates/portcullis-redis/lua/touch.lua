@@ -1,6 +1,6 @@
 -- Moves the last activity of a live session to now.
 --
--- KEYS  1 the session  2 list of the bucket  3 list of the user  4 revocation mark of the user  5 log
+-- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation mark of the user
 -- ARGV  1 ref  2 user, or ''  3 when they authenticated (ms), or ''  4 ms to remember a revocation
 --       5 size of the log
 -- Reply DONE, GONE, NEWER
@@ -13,15 +13,11 @@ if not session then
   return refusal
 end
 local ref, user = ARGV[1], ARGV[2]
-local code, text = revoked(KEYS[4], ARGV[3], ref)
-if code then
-  bury(KEYS[1], ref, code, ARGV[4], '!')
-  unlist(KEYS[2], KEYS[3], session, ref, user, now)
-  note(KEYS[5], ARGV[5], ref, user, text)
+if end_by_mark(KEYS[5], ARGV[3], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[5], session, ref, user, ARGV[4], now) then
   return {GONE, now}
 end
 session.last = math.max(session.last, now)
 redis.call('PEXPIREAT', KEYS[1], due(session))
 redis.call('SETRANGE', KEYS[1], 20, string.format('%011x', session.last))
-list(KEYS[2], KEYS[3], session, ref, user)
+list(KEYS[2], KEYS[4], session, ref, user)
 return done(session, now)

@@ -42,6 +42,24 @@ impl Filing {
     }
 }
 
+impl Filing {
+    /// What scripts are told that end a session, in their order.
+    pub(crate) fn keys_to_end(self) -> Vec<String> {
+        vec![self.session, self.due_list, self.log, self.user_list]
+    }
+
+    /// What scripts are told that let it begin or go on, which a revocation may forbid.
+    pub(crate) fn keys(self) -> Vec<String> {
+        vec![
+            self.session,
+            self.due_list,
+            self.log,
+            self.user_list,
+            self.mark,
+        ]
+    }
+}
+
 /// A session as lists hold it: the digest of its key, and its name.
 pub(crate) fn reference(key: &SessionKey, handle: Handle) -> Bytes {
     let mut bytes = Vec::with_capacity(REF);
@@ -59,6 +77,10 @@ pub(crate) fn referenced(bucket: Bucket, reference: &[u8]) -> Option<(SessionKey
 
 pub(crate) fn name_of(bytes: &[u8]) -> Option<Handle> {
     Some(Handle::from_bytes(bytes.try_into().ok()?))
+}
+
+pub(crate) fn names_of(list: &[Bytes]) -> Vec<Handle> {
+    list.iter().filter_map(|name| name_of(name)).collect()
 }
 
 /// The user as scripts are told, and when they authenticated.

@@ -9,7 +9,7 @@ use portcullis_core::{
 use crate::{
     RedisStore,
     driver::{Answer, Command, Line, MARK, REVOKE, Reply, STRAYS, Script},
-    filing::{name_of, referenced},
+    filing::{names_of, referenced},
     record::{Record, millis},
     store::{epitaph, number, out_of_place},
 };
@@ -211,7 +211,7 @@ impl Work<'_> {
             }
             match self.run(&REVOKE, keys, arguments).await? {
                 Reply::Ended(newer, names) => {
-                    ended.extend(names.iter().filter_map(|name| name_of(name)));
+                    ended.extend(names_of(&names));
                     left_alone |= newer;
                 }
                 _ => return Err(out_of_place()),

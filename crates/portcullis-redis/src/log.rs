@@ -89,7 +89,10 @@ impl RedisStore {
         } else {
             PAGE
         };
-        let mut open: Vec<_> = parts.iter().map(|part| (*part, end_of(query), 0)).collect();
+        let mut open: Vec<_> = parts
+            .iter()
+            .map(|part| (*part, Bytes::from_static(b"+"), 0))
+            .collect();
         while !open.is_empty() {
             let commands = open.iter().map(|(part, end, _)| Command {
                 name: "XREVRANGE",
@@ -152,10 +155,6 @@ fn parts_for(query: &LogQuery) -> Vec<Part> {
             .flat_map(|bucket| [(bucket, true), (bucket, false)])
             .collect(),
     }
-}
-
-fn end_of(_: &LogQuery) -> Bytes {
-    Bytes::from_static(b"+")
 }
 
 /// The range that ends just before the entry of this number.

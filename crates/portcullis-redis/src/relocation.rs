@@ -76,12 +76,7 @@ impl RedisStore {
                 .unwrap_or_default(),
             self.log_size(old.label.owner.is_some()),
         ];
-        let keys = vec![
-            filing.session,
-            filing.due_list,
-            filing.log,
-            filing.user_list,
-        ];
+        let keys = filing.keys_to_end();
         match self.run(&SUPERSEDE, keys, arguments).await? {
             Reply::Done(..) => {
                 unclaimed.keep();

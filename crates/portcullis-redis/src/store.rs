@@ -15,7 +15,7 @@ use portcullis_core::{
 use crate::{
     ConnectError, RedisStoreBuilder,
     driver::{COMMIT, CREATE, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH},
-    filing::{self, Filing, name_of, referenced},
+    filing::{self, Filing, names_of, referenced},
     keys::Prefix,
     record::{self, Record, millis},
     relocation::Unclaimed,
@@ -115,13 +115,7 @@ impl RedisStore {
         let mut look_at = old.filter(|_| limit.is_some());
         for _ in 0..ATTEMPTS {
             let filing = Filing::of(self.prefix(), key, &write.label);
-            let mut keys = vec![
-                filing.session,
-                filing.due_list,
-                filing.log,
-                filing.user_list,
-                filing.mark,
-            ];
+            let mut keys = filing.keys();
             let mut arguments = vec![
                 idle.clone(),
                 absolute.clone(),
@@ -148,8 +142,7 @@ impl RedisStore {
             };
             match reply? {
                 Reply::Done(timing, displaced) => {
-                    let displaced = displaced.iter().filter_map(|name| name_of(name)).collect();
-                    return Ok(Admitted::Done(timing, displaced));
+                    return Ok(Admitted::Done(timing, names_of(&displaced)));
                 }
                 Reply::Taken => return Ok(Admitted::Taken),
                 Reply::Revoked => return Ok(Admitted::Revoked),
@@ -202,12 +195,7 @@ impl RedisStore {
         let (note, size) = (note.encode(), self.log_size(label.owner.is_some()));
         for _ in 0..=MOVES {
             let filing = Filing::of(self.prefix(), &key, label);
-            let keys = vec![
-                filing.session,
-                filing.due_list,
-                filing.log,
-                filing.user_list,
-            ];
+            let keys = filing.keys_to_end();
             let arguments = vec![
                 code.clone(),
                 memory.clone(),
@@ -341,13 +329,7 @@ impl Store for RedisStore {
         let drawn = draw_after(expected);
         let filing = Filing::of(self.prefix(), key, &write.label);
         let [user, since] = filing::owner(&write.label);
-        let keys = vec![
-            filing.session,
-            filing.due_list,
-            filing.log,
-            filing.user_list,
-            filing.mark,
-        ];
+        let keys = filing.keys();
         let mut arguments = vec![
             revision(expected),
             revision(drawn),
@@ -453,13 +435,7 @@ impl Store for RedisStore {
     async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
         let filing = Filing::of(self.prefix(), key, label);
         let [user, since] = filing::owner(label);
-        let keys = vec![
-            filing.session,
-            filing.due_list,
-            filing.user_list,
-            filing.mark,
-            filing.log,
-        ];
+        let keys = filing.keys();
         let arguments = vec![
             filing::reference(key, label.handle),
             user,
@@ -520,8 +496,7 @@ impl fmt::Debug for RedisStore {
 pub(crate) fn replaced(reply: Reply, revision: Revision) -> Result<Replaced, StoreError> {
     match reply {
         Reply::Done(timing, displaced) => {
-            let displaced = displaced.iter().filter_map(|name| name_of(name)).collect();
-            Ok(Replaced::Done(timing, revision, displaced))
+            Ok(Replaced::Done(timing, revision, names_of(&displaced)))
         }
         Reply::Gone | Reply::Revoked => Ok(Replaced::Gone),
         Reply::AtLimit(_) => Ok(Replaced::AtLimit),

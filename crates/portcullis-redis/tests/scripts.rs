@@ -189,7 +189,7 @@ fn commit(server: &TestServer, expected: &str, revision: &str, payload: &str) ->
 
 fn touch(server: &TestServer, since: &str) -> Vec<String> {
     let arguments = [REF, "alice", since, MINUTE, "9"];
-    run(server, TOUCH, &[KEY, DUE, USERS, MARK, LOG], &arguments)
+    run(server, TOUCH, &[KEY, DUE, LOG, USERS, MARK], &arguments)
 }
 
 fn end(server: &TestServer) -> Vec<String> {

@@ -7,8 +7,9 @@
 /// [addresses are used](crate::SessionLayer::client_addresses), its network. A thief who imitates both is not noticed, so
 /// it can only take rights away and never grants any.
 ///
-/// Each other device is told once, as [`EventKind::DeviceChanged`](crate::EventKind::DeviceChanged), and the session
-/// is [`flagged`](crate::SessionEntry::flagged) until its user proves anew who they are.
+/// Each other device is told once, as [`EventKind::DeviceChanged`](crate::EventKind::DeviceChanged), up to four, and the
+/// session is [`flagged`](crate::SessionEntry::flagged) until its user proves anew who they are. Sessions without a user
+/// are not compared: nobody has proved anything in them.
 ///
 /// ```
 /// # use portcullis::{DeviceBinding, MemoryStore, SessionLayer};

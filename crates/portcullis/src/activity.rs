@@ -3,25 +3,49 @@
 //! A request is *not* activity when any of these holds:
 //!
 //! 1. its method is `HEAD` or `OPTIONS`;
-//! 2. the browser says that nobody asked for it yet (`Sec-Purpose` or `Purpose` with `prefetch`);
-//! 3. its route is marked with [`PassiveLayer`](crate::PassiveLayer);
-//! 4. it is answered with a status of 400 or above.
+//! 2. the browser says that nobody asked for it yet (`Sec-Purpose` or `Purpose` with `prefetch`, which prerendering
+//!    sends too);
+//! 3. the browser says that another site loads it into a page of its own (`Sec-Fetch-Site: cross-site`, and not to
+//!    navigate);
+//! 4. it opens a stream, or opens it again: `Accept: text/event-stream`, or an upgrade to a WebSocket;
+//! 5. the client says that nobody asked for it: a field `Portcullis-Passive`, whatever its value;
+//! 6. its route is marked with [`PassiveLayer`](crate::PassiveLayer);
+//! 7. it is answered with a status of 400 or above.
 //!
 //! Such requests read the session like any other (NIST SP 800-63B-4, 5.2, counts activity *from the
-//! subscriber*; OWASP Session Management, "Idle Timeout").
+//! subscriber*; OWASP Session Management, "Idle Timeout"). Nothing that a client says makes a request activity that
+//! would not be without.
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{
+    HeaderMap, Method, StatusCode,
+    header::{ACCEPT, UPGRADE},
+};
 use portcullis_core::store::Activity;
 
 pub(crate) fn of_request(method: &Method, headers: &HeaderMap) -> Activity {
-    let speculative = ["sec-purpose", "purpose"]
-        .into_iter()
-        .filter_map(|name| headers.get(name))
-        .any(|value| value.as_bytes().starts_with(b"prefetch"));
-    if speculative || method == Method::HEAD || method == Method::OPTIONS {
+    let has = |name: &str, word: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| begins_with(value, word))
+    };
+    let speculative = has("sec-purpose", "prefetch") || has("purpose", "prefetch");
+    let embedded = has("sec-fetch-site", "cross-site") && !has("sec-fetch-mode", "navigate");
+    let streams = has(ACCEPT.as_str(), "text/event-stream") || has(UPGRADE.as_str(), "websocket");
+    let idle_method = method == Method::HEAD || method == Method::OPTIONS;
+    if idle_method
+        || speculative
+        || embedded
+        || streams
+        || headers.contains_key("portcullis-passive")
+    {
         return Activity::Passive;
     }
     Activity::Active
+}
+
+fn begins_with(value: &str, word: &str) -> bool {
+    value
+        .get(..word.len())
+        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
 }
 
 pub(crate) fn of_response(status: StatusCode) -> Activity {
@@ -29,4 +53,66 @@ pub(crate) fn of_response(status: StatusCode) -> Activity {
         return Activity::Passive;
     }
     Activity::Active
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn activity(method: Method, fields: &[(&'static str, &'static str)]) -> Activity {
+        let fields = fields.iter().map(|(name, value)| {
+            (
+                name.parse::<http::HeaderName>().unwrap(),
+                http::HeaderValue::from_static(value),
+            )
+        });
+        of_request(&method, &fields.collect())
+    }
+
+    #[test]
+    fn t37_s041_what_nobody_asked_for_is_no_activity() {
+        for fields in [
+            &[("sec-purpose", "prefetch")][..],
+            &[("sec-purpose", "prefetch;prerender")],
+            &[("purpose", "prefetch")],
+            &[("portcullis-passive", "1")],
+            &[("accept", "text/event-stream")],
+            &[("connection", "upgrade"), ("upgrade", "WebSocket")],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-mode", "no-cors"),
+            ],
+            &[("sec-fetch-site", "cross-site")],
+        ] {
+            assert_eq!(
+                activity(Method::GET, fields),
+                Activity::Passive,
+                "{fields:?}"
+            );
+        }
+        for method in [Method::HEAD, Method::OPTIONS] {
+            assert_eq!(activity(method, &[]), Activity::Passive);
+        }
+    }
+
+    #[test]
+    fn what_a_person_does_is() {
+        for fields in [
+            &[][..],
+            &[("accept", "text/html")],
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-mode", "cors"),
+            ],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-mode", "navigate"),
+            ],
+            &[("upgrade", "h2c")],
+        ] {
+            for method in [Method::GET, Method::POST] {
+                assert_eq!(activity(method, fields), Activity::Active, "{fields:?}");
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@
 
 mod audit;
 mod caching;
+mod clearing;
 mod concurrency;
 mod cookies;
 mod cost;
@@ -31,6 +32,7 @@ mod plain_tower;
 mod reasons;
 mod records;
 mod revocation;
+mod routes;
 mod secrecy;
 mod session_limit;
 mod sweeping;

@@ -24,7 +24,7 @@ use axum::{
 use hyper::body::Frame;
 use portcullis::{
     Authenticated, Elevated, GuardLayer, Handle, Key, LogQuery, Logged, PassiveLayer, Receipt,
-    Scope, Session, SessionEntry, SessionError, Sessions, Timestamp,
+    Scope, Session, SessionEntry, SessionError, SessionRoutes, Sessions, Timestamp,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -75,6 +75,7 @@ pub fn routes(gates: Gates) -> Router {
             "/public",
             get(|| async { "public" }).post(|| async { "public" }),
         )
+        .nest("/session", SessionRoutes::new().into_router())
         .route("/session", get(look))
         .route("/me", get(me).options(me))
         .route("/maybe", get(maybe))

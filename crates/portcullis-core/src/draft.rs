@@ -314,6 +314,19 @@ impl Draft {
         Ok(elevated)
     }
 
+    /// Takes the request for activity, whatever else it is. Says whether there is a session.
+    ///
+    /// # Errors
+    ///
+    /// None that this operation could raise; the type is that of every change.
+    pub fn extend(&mut self, now: Timestamp) -> Result<bool, DraftError> {
+        let exists = self.view.exists();
+        if exists {
+            self.record(Op::Extend(now), now)?;
+        }
+        Ok(exists)
+    }
+
     /// Ends the session. What is written afterwards in this request starts a new one.
     pub fn terminate(&mut self) {
         self.terminate_for(EndReason::SignedOut);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The user a session is bound to: whatever bytes the application names its users by.
 ///
@@ -26,6 +28,23 @@ impl UserId {
     /// The text, if the bytes are UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
+    }
+
+    /// A name for the user that is the same everywhere and always, and that does not say who it is to anybody who cannot
+    /// guess it: 22 letters of base64url. For browsers, to tell whether two sessions are of the same person.
+    ///
+    /// ```
+    /// # use portcullis_core::UserId;
+    /// let alice = UserId::from("alice").fingerprint();
+    /// assert_eq!(alice.len(), 22);
+    /// assert_ne!(alice, UserId::from("bob").fingerprint());
+    /// ```
+    pub fn fingerprint(&self) -> String {
+        let hash = Sha256::new_with_prefix(b"portcullis fingerprint\0")
+            .chain_update(&self.0)
+            .finalize();
+        let (half, _) = hash.split_at(16);
+        BASE64_URL_SAFE_NO_PAD.encode(half)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

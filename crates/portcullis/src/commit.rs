@@ -164,6 +164,15 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             touch(state, &key, &label).await;
             Ok(Progress::Done)
         }
+        Step::Extend { key, label } => match store.touch(&key, &label).await? {
+            Touched::Done(timing) => {
+                if let Some(mut used) = state.used() {
+                    used.draft.touched(timing);
+                }
+                Ok(Progress::Done)
+            }
+            Touched::Gone => gone(state, &key).await,
+        },
         Step::Create {
             id,
             write,

@@ -10,8 +10,8 @@ use portcullis_core::{
 use tower_layer::Layer;
 
 use crate::{
-    Audit, ClientAddresses, CookieConfig, DeviceBinding, ReturnTo, SessionService, Sessions,
-    TracingAudit,
+    Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, ReturnTo, SessionService,
+    Sessions, TracingAudit,
     house::{House, Setup},
     refusal::Pages,
 };
@@ -29,6 +29,8 @@ use crate::{
 /// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is told of, nobody is signed out |
 /// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
 /// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused person gets a 401 |
+/// | [`clear_site_data`](Self::clear_site_data) | cache and storage, with a sign-out |
+/// | [`tell_deadlines`](Self::tell_deadlines) | not told |
 /// | [`audit`](Self::audit) | [`TracingAudit`] |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
 /// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |
@@ -68,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) pages: Pages,
     pub(crate) addresses: ClientAddresses,
     pub(crate) binding: DeviceBinding,
+    pub(crate) clear_site_data: ClearSiteData,
+    pub(crate) tells_deadlines: bool,
 }
 
 const PAYLOAD_LIMIT: usize = 64 * 1024;
@@ -93,6 +97,8 @@ impl SessionLayer {
                 pages: Pages::default(),
                 addresses: ClientAddresses::default(),
                 binding: DeviceBinding::default(),
+                clear_site_data: ClearSiteData::default(),
+                tells_deadlines: false,
             }),
         }
     }
@@ -174,6 +180,20 @@ impl SessionLayer {
         self.with(|config| config.addresses = addresses)
     }
 
+    /// What the browser is asked to clear away with a sign-out, beside the session's cookie.
+    #[must_use]
+    pub fn clear_site_data(self, what: ClearSiteData) -> Self {
+        self.with(|config| config.clear_site_data = what)
+    }
+
+    /// Tells with each response for which a live session was looked at how many seconds it has left:
+    /// `Session-Timeout: idle=1799, absolute=86399`, and `elevated=899` while it is elevated. Clients that see it need not
+    /// ask [`SessionRoutes`](crate::SessionRoutes) for the status.
+    #[must_use]
+    pub fn tell_deadlines(self) -> Self {
+        self.with(|config| config.tells_deadlines = true)
+    }
+
     /// Who is told what happens to sessions.
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
@@ -210,7 +230,7 @@ impl SessionLayer {
     }
 }
 
-fn page(path: &str) -> Result<ReturnTo, ConfigError> {
+pub(crate) fn page(path: &str) -> Result<ReturnTo, ConfigError> {
     ReturnTo::parse(path).ok_or_else(|| {
         ConfigError::new(format!(
             "{path:?} is not a path of this site, such as `/sign-in`"
@@ -235,6 +255,8 @@ impl fmt::Debug for SessionLayer {
             .field("pages", &self.config.pages)
             .field("addresses", &self.config.addresses)
             .field("binding", &self.config.binding)
+            .field("clear_site_data", &self.config.clear_site_data)
+            .field("tells_deadlines", &self.config.tells_deadlines)
             .finish_non_exhaustive()
     }
 }

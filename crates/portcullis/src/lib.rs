@@ -106,9 +106,11 @@ mod audit;
 mod binding;
 mod body;
 mod cache;
+mod clear_site_data;
 mod client;
 mod commit;
 mod cookie;
+mod deadlines;
 mod erased;
 mod error;
 #[cfg(feature = "axum")]
@@ -121,6 +123,8 @@ mod own;
 mod passive;
 mod refusal;
 mod return_to;
+#[cfg(feature = "axum")]
+mod routes;
 mod service;
 mod session;
 mod sessions;
@@ -142,10 +146,13 @@ pub use portcullis_core::{
 #[doc(no_inline)]
 pub use portcullis_redis::RedisStore;
 
+#[cfg(feature = "axum")]
+pub use self::routes::SessionRoutes;
 pub use self::{
     audit::{Audit, TracingAudit},
     binding::DeviceBinding,
     body::SessionBody,
+    clear_site_data::ClearSiteData,
     client::{ClientAddresses, ForwardedHeader, PeerAddress},
     cookie::{CookieBuilder, CookieConfig, SameSite},
     error::SessionError,

@@ -62,6 +62,8 @@ pub enum Refusal {
     TooLarge,
     /// The user has as many sessions as the limit allows, and was not signed in.
     AtLimit,
+    /// Another site asked for it.
+    CrossSite,
     /// Something else; see the log.
     Failed,
 }
@@ -76,10 +78,8 @@ pub(crate) enum Audience {
 
 impl Audience {
     pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
-        let navigates = match headers.get("sec-fetch-mode") {
-            Some(mode) => mode == "navigate",
-            None => *method == Method::GET && accepts_html(headers),
-        };
+        let navigates =
+            navigates(headers).unwrap_or_else(|| *method == Method::GET && accepts_html(headers));
         if navigates {
             Self::Person((*method == Method::GET).then(|| uri.clone()))
         } else {
@@ -93,6 +93,16 @@ impl Audience {
             _ => None,
         }
     }
+}
+
+/// Whether somebody waits for a page, also after they submitted a form in a browser that does not say so.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    navigates(headers).unwrap_or_else(|| accepts_html(headers))
+}
+
+/// What the browser says of it.
+fn navigates(headers: &HeaderMap) -> Option<bool> {
+    Some(headers.get("sec-fetch-mode")? == "navigate")
 }
 
 fn accepts_html(headers: &HeaderMap) -> bool {
@@ -118,6 +128,11 @@ impl Pages {
     }
 }
 
+/// The answer to a program, or to somebody who shall be told and not sent on.
+pub(crate) fn of(refusal: Refusal) -> Response<Bytes> {
+    refuse(refusal, &Audience::Program, &Pages::default())
+}
+
 /// The answer to a guard's refusal.
 pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Response<Bytes> {
     let page = match refusal {
@@ -132,6 +147,7 @@ pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Re
             Refusal::ElevationRequired { scope, max_age } => step_up(scope, *max_age),
             Refusal::SessionEnded { reason } => return ended(*reason),
             Refusal::SignInRequired { ended } => sign_in(*ended),
+            Refusal::CrossSite => cross_site(),
             _ => sign_in(None),
         },
     };
@@ -143,6 +159,15 @@ const SIGN_IN: &str = "authentication-required";
 fn sign_in(ended: Option<EndReason>) -> Response<Bytes> {
     let detail = ended.map_or("Sign in to do this.", EndReason::message);
     problem(StatusCode::UNAUTHORIZED, SIGN_IN, detail, ended)
+}
+
+fn cross_site() -> Response<Bytes> {
+    problem(
+        StatusCode::FORBIDDEN,
+        "cross-site-request",
+        "Another site asked for this, so it was not done. Do it from the page itself.",
+        None,
+    )
 }
 
 fn ended(reason: Option<EndReason>) -> Response<Bytes> {

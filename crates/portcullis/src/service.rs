@@ -17,6 +17,7 @@ use tracing::Instrument;
 use crate::{
     Refusal, SessionBody, SessionError, activity, cache,
     commit::{self, Work},
+    deadlines,
     layer::Config,
     refusal,
     state::{CookieAction, State},
@@ -212,6 +213,7 @@ fn finish<B, E>(
     drop(used);
     // An earlier commit that failed is told even where the handler ignored it.
     let result = result.and(doubt.as_error().map_or(Ok(()), Err));
+    let succeeded = result.is_ok();
     let mut response = match result {
         Err(error) if !speaks_for_itself(&answer, &error) => refusal::fail(
             &error,
@@ -222,6 +224,12 @@ fn finish<B, E>(
         .map(SessionBody::own),
         _ => answer.map(SessionBody::application),
     };
+    if matches!(cookie, CookieAction::Remove) || (state.was_terminated() && succeeded) {
+        state.config.clear_site_data.ask(response.headers_mut());
+    }
+    if state.config.tells_deadlines {
+        deadlines::tell(&state.view(), state.now(), response.headers_mut());
+    }
     hand_out(state, &cookie, response.headers_mut());
     Ok(response)
 }

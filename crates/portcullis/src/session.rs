@@ -267,7 +267,22 @@ impl Session {
         }
         used.draft.terminate();
         used.wished = true;
+        self.state.note_termination();
         Ok(())
+    }
+
+    /// Keeps the session from ending for inactivity, from now for another idle timeout: the answer to a person who was
+    /// warned and wishes to stay (WCAG 2.2, 2.2.1 "Extend"). It moves nothing but the idle deadline. Says whether there is a
+    /// session.
+    ///
+    /// There is no need to call it for ordinary requests, which count as activity by themselves. Unlike those it is
+    /// written at once, on passive routes too, and the response fails if it cannot be written.
+    ///
+    /// # Errors
+    ///
+    /// Those of every change, see [`Session`].
+    pub fn extend(&self) -> Result<bool, SessionError> {
+        self.change(Draft::extend)
     }
 
     /// Writes now what was changed so far, for who must know before going on: before a body is streamed, or

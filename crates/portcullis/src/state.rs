@@ -46,6 +46,8 @@ pub(crate) struct State {
     sealed: AtomicBool,
     /// Somebody wanted to look at the session, whether or not that succeeded.
     asked_for: AtomicBool,
+    /// The handler signed the person out, whether or not there was a session any more.
+    terminated: AtomicBool,
     used: OnceCell<Shared>,
     turn_over: Notify,
     /// Why the session that the request came with had ended before.
@@ -193,6 +195,7 @@ impl State {
             barred: !config.cookie.is_secure() && !is_for_localhost(request),
             sealed: AtomicBool::new(false),
             asked_for: AtomicBool::new(false),
+            terminated: AtomicBool::new(false),
             used: OnceCell::new(),
             turn_over: Notify::new(),
             ended: OnceLock::new(),
@@ -400,6 +403,14 @@ impl State {
 
     pub(crate) fn was_asked_for(&self) -> bool {
         self.asked_for.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_termination(&self) {
+        self.terminated.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_terminated(&self) -> bool {
+        self.terminated.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_sealed(&self) -> bool {

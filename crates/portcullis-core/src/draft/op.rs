@@ -34,6 +34,8 @@ pub(super) enum Op {
     },
     DropElevations,
     Regenerate,
+    /// The person wishes to stay: activity at this moment.
+    Extend(Timestamp),
     /// The session is used from another client.
     Observe(Client, ClientChange),
 }
@@ -74,6 +76,7 @@ impl Op {
                 view.trust(client.as_ref());
             }
             Self::DropElevations | Self::Regenerate => view.record.head.elevations.clear(),
+            Self::Extend(at) => view.timing = view.timing.active(*at),
             Self::Observe(client, _) => {
                 if let Some(device) = &mut view.record.head.device {
                     device.observe(client);
@@ -107,7 +110,9 @@ impl Op {
             Self::DropElevations => Some(EventKind::ElevationDropped),
             Self::Regenerate => Some(EventKind::Regenerated),
             Self::Observe(_, change) => Some(EventKind::DeviceChanged(*change)),
-            Self::Set(..) | Self::Update(..) | Self::Remove(..) | Self::Clear => None,
+            Self::Set(..) | Self::Update(..) | Self::Remove(..) | Self::Clear | Self::Extend(_) => {
+                None
+            }
         }
     }
 
@@ -181,6 +186,7 @@ impl fmt::Debug for Op {
             Self::Grant { .. } => "Grant",
             Self::DropElevations => "DropElevations",
             Self::Regenerate => "Regenerate",
+            Self::Extend(_) => "Extend",
             Self::Observe(..) => "Observe",
         })
     }

@@ -45,6 +45,13 @@ pub enum Step {
         /// Its name and owner.
         label: Label,
     },
+    /// The same because the person asked for it: unlike a touch that accompanies other work, it must not fail unnoticed.
+    Extend {
+        /// The session.
+        key: SessionKey,
+        /// Its name and owner.
+        label: Label,
+    },
     /// [`Store::create`](crate::store::Store::create).
     Create {
         /// The new identifier.
@@ -90,6 +97,7 @@ impl std::fmt::Debug for Step {
         f.write_str(match self {
             Self::Nothing => "Nothing",
             Self::Touch { .. } => "Touch",
+            Self::Extend { .. } => "Extend",
             Self::Create { .. } => "Create",
             Self::Commit { .. } => "Commit",
             Self::Replace { .. } => "Replace",
@@ -151,6 +159,8 @@ impl Draft {
         let Some(view) = &self.view.0 else {
             return Ok(Step::Nothing);
         };
+        let extends = self.ops.iter().any(|op| matches!(op, Op::Extend(_)));
+        let activity = if extends { Activity::Active } else { activity };
         if self.ops.iter().any(Op::changes_identifier) {
             let bucket = match &view.record.head.user {
                 Some(user) => Bucket::of(user),
@@ -182,6 +192,12 @@ impl Draft {
                 expected: origin.revision,
                 write: self.write(view, view.timing.absolute_deadline)?,
                 activity,
+            });
+        }
+        if extends {
+            return Ok(Step::Extend {
+                key: origin.key,
+                label: origin.view.label(),
             });
         }
         if activity == Activity::Active && origin.view.timing.touch_is_due(now) {

@@ -39,6 +39,17 @@ pub struct SessionInfo {
     pub idle_deadline: Timestamp,
     /// When it ends whatever happens.
     pub absolute_deadline: Timestamp,
+    /// For how long it may be inactive.
+    pub idle_timeout: Duration,
+}
+
+impl SessionInfo {
+    /// When the session would end if there were activity at `now` and none after it. `None` where activity changes nothing,
+    /// because the absolute deadline comes first: then no extension can be offered.
+    pub fn extends_to(&self, now: Timestamp) -> Option<Timestamp> {
+        let extended = now.after(self.idle_timeout).min(self.absolute_deadline);
+        (self.idle_deadline < self.absolute_deadline).then_some(extended.max(self.idle_deadline))
+    }
 }
 
 /// A live session in a list: of its user's devices, or an operator's.
@@ -125,6 +136,19 @@ impl SessionView {
             .filter(|until| now < *until)
     }
 
+    /// The elevations in force at `now`: the scope of each, and when it ends.
+    pub fn elevations(&self, now: Timestamp) -> Vec<(String, Timestamp)> {
+        let Some(view) = &self.0 else {
+            return Vec::new();
+        };
+        let deadline = view.timing.absolute_deadline;
+        let all = view.record.head.elevations.iter().map(|elevation| {
+            let ends_at = deadline.before(elevation.ends_before_deadline());
+            (elevation.scope.clone(), ends_at)
+        });
+        all.filter(|(_, ends_at)| now < *ends_at).collect()
+    }
+
     /// The session's public name and moments, if there is a session.
     pub fn info(&self) -> Option<SessionInfo> {
         let View { timing, record } = self.0.as_deref()?;
@@ -153,6 +177,7 @@ impl Head {
             last_active_at: timing.last_active_at,
             idle_deadline: timing.idle_deadline(),
             absolute_deadline: deadline,
+            idle_timeout: timing.idle_timeout,
         }
     }
 }

@@ -1,0 +1,26 @@
+//! The field that tells deadlines along with ordinary responses.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use portcullis_core::{General, Scope, Timestamp, draft::SessionView};
+
+const FIELD: HeaderName = HeaderName::from_static("session-timeout");
+
+/// Tells of a live session, as a dictionary of RFC 9651, how many whole seconds it has left: `idle=1799, absolute=86399`,
+/// and `elevated=899` while it is. Seconds left are the same by every clock.
+pub(crate) fn tell(view: &SessionView, now: Timestamp, headers: &mut HeaderMap) {
+    let Some(info) = view.info() else {
+        return;
+    };
+    let left = |moment: Timestamp| moment.since(now).as_secs();
+    let mut value = format!(
+        "idle={}, absolute={}",
+        left(info.idle_deadline),
+        left(info.absolute_deadline)
+    );
+    if let Some(until) = view.elevated_until(General::NAME, now) {
+        value.push_str(&format!(", elevated={}", left(until)));
+    }
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(FIELD, value);
+    }
+}

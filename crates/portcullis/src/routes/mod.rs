@@ -1,0 +1,185 @@
+//! Routes for browsers and apps to ask how long the session lasts, to stay, and to sign out.
+
+mod status;
+
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header::LOCATION};
+use portcullis_core::ConfigError;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+
+use self::status::Status;
+use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, refusal};
+
+/// Routes to mount below `/session`, inside of a [`SessionLayer`](crate::SessionLayer): how long the session lasts, to
+/// stay, and to sign out. For pages, single-page applications and mobile apps alike.
+///
+/// ```
+/// # use axum::Router;
+/// # use portcullis::{MemoryStore, SessionLayer, SessionRoutes};
+/// let app: Router = Router::new()
+///     .nest("/session", SessionRoutes::new().into_router())
+///     .layer(SessionLayer::new(MemoryStore::new()));
+/// ```
+///
+/// | route | answer |
+/// |---|---|
+/// | `GET /session/status` | 200 with the document below; 401 without a live session |
+/// | `POST /session/extend` | the same, once the idle deadline is moved; nothing else moves it but activity |
+/// | `POST /session/sign-out` | 204; 303 to the [page after it](Self::after_sign_out) for somebody who submitted a form |
+///
+/// To ask for the status never counts as activity. All answers are `no-store`. The 401 is a problem document (RFC 9457)
+/// with `"reason"` where it is known why the session ended, such as `"idle_timeout"`, and `"detail"` in words for people.
+/// While the store is down the answer is 503 with `Retry-After`, which says nothing of the session.
+///
+/// ```json
+/// {
+///   "now": 1763727600000,
+///   "idle_deadline": 1763729400000,
+///   "absolute_deadline": 1763814000000,
+///   "ends_at": 1763729400000,
+///   "extends_to": 1763729400000,
+///   "authenticated": true,
+///   "person": "ri1dkD9oyVHCWAtaQyTsxg",
+///   "elevated_until": null,
+///   "elevations": {}
+/// }
+/// ```
+///
+/// Moments are milliseconds since 1970 by the *server's* clock, so only differences to `now` mean anything. `ends_at` is
+/// when the session ends without further activity; `extends_to` when it would end if it were extended now, and `null`
+/// where the absolute deadline comes first, so that there is nothing to offer. `person` is the same for the same user,
+/// and not their name. `elevated_until` is that of the general scope; `elevations` has all scopes in force.
+///
+/// # Cross-site requests
+///
+/// Extending and signing out are refused with 403 when another site asks (tower-http's
+/// [`CsrfLayer`], by `Sec-Fetch-Site` and `Origin`), and so is the status. Put the same layer around the whole application
+/// to protect its own routes.
+#[derive(Debug, Clone, Default)]
+#[must_use = "routes do nothing until they are mounted"]
+pub struct SessionRoutes {
+    after_sign_out: ReturnTo,
+    trusted_origins: Vec<String>,
+}
+
+impl SessionRoutes {
+    /// The routes, with `/` as the page after a sign-out.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where somebody is sent who signed out by submitting a form: a path of this site.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is not a path of this site.
+    pub fn after_sign_out(self, path: &str) -> Result<Self, ConfigError> {
+        let after_sign_out = crate::layer::page(path)?;
+        Ok(Self {
+            after_sign_out,
+            ..self
+        })
+    }
+
+    /// Another origin whose pages may extend the session and sign out, such as `https://app.example.com`: exactly as
+    /// browsers send it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is not an origin.
+    pub fn trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
+        let _checked = CsrfLayer::new().add_trusted_origin(origin).map_err(|_| {
+            ConfigError::new(format!(
+                "{origin:?} is not an origin, such as `https://app.example.com`"
+            ))
+        })?;
+        self.trusted_origins.push(origin.to_owned());
+        Ok(self)
+    }
+
+    /// The routes as a router, to be nested where they shall be.
+    pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
+        let page = self.after_sign_out;
+        Router::new()
+            .route(
+                "/status",
+                get(status_of_session).route_layer(PassiveLayer::new()),
+            )
+            .route("/extend", post(extend))
+            .route(
+                "/sign-out",
+                post(move |session, headers| sign_out(session, headers, page)),
+            )
+            .layer(guard(&self.trusted_origins))
+    }
+}
+
+type Guard = CsrfLayer<fn(ProtectionError) -> Response>;
+
+fn guard(trusted: &[String]) -> Guard {
+    let mut guard = CsrfLayer::new();
+    for origin in trusted {
+        // Checked when it was given.
+        if let Ok(wider) = guard.clone().add_trusted_origin(origin) {
+            guard = wider;
+        }
+    }
+    guard.with_rejection_response(|_| refused())
+}
+
+/// The answer to what another site asks for.
+fn refused() -> Response {
+    refusal::of(Refusal::CrossSite).map(Body::from)
+}
+
+async fn status_of_session(session: Session, headers: HeaderMap) -> Response {
+    let cross_site = headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site");
+    if cross_site {
+        return refused();
+    }
+    answer(&session)
+}
+
+async fn extend(session: Session) -> Result<Response, SessionError> {
+    if session.extend()? {
+        session.commit().await?;
+    }
+    Ok(answer(&session))
+}
+
+fn answer(session: &Session) -> Response {
+    match Status::of(session) {
+        Some(status) => (
+            [(http::header::CONTENT_TYPE, "application/json")],
+            status.to_json(),
+        )
+            .into_response(),
+        None => {
+            let ended = session.ended();
+            refusal::of(Refusal::SignInRequired { ended }).map(Body::from)
+        }
+    }
+}
+
+async fn sign_out(
+    session: Session,
+    headers: HeaderMap,
+    page: ReturnTo,
+) -> Result<Response, SessionError> {
+    session.terminate()?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if refusal::wants_page(&headers)
+        && let Ok(location) = HeaderValue::from_str(page.as_str())
+    {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}

@@ -1,0 +1,51 @@
+//! What a browser or an app is told of a live session.
+
+use std::collections::BTreeMap;
+
+use portcullis_core::{General, Scope, Timestamp};
+use serde::Serialize;
+
+use crate::Session;
+
+/// How long a session lasts. Moments are milliseconds by the server's clock.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    now: u64,
+    idle_deadline: u64,
+    absolute_deadline: u64,
+    ends_at: u64,
+    extends_to: Option<u64>,
+    authenticated: bool,
+    person: Option<String>,
+    elevated_until: Option<u64>,
+    elevations: BTreeMap<String, u64>,
+}
+
+impl Status {
+    /// `None` without a live session.
+    pub(super) fn of(session: &Session) -> Option<Self> {
+        let (now, view) = (session.now(), session.state().view());
+        let info = view.info()?;
+        let elevations: BTreeMap<_, _> = view
+            .elevations(now)
+            .into_iter()
+            .map(|(scope, until)| (scope, until.as_millis()))
+            .collect();
+        Some(Self {
+            now: now.as_millis(),
+            idle_deadline: info.idle_deadline.as_millis(),
+            absolute_deadline: info.absolute_deadline.as_millis(),
+            ends_at: info.idle_deadline.min(info.absolute_deadline).as_millis(),
+            extends_to: info.extends_to(now).map(Timestamp::as_millis),
+            authenticated: view.user().is_some(),
+            person: view.user().map(|user| user.fingerprint()),
+            elevated_until: elevations.get(General::NAME).copied(),
+            elevations,
+        })
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        // Numbers and text alone: it cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

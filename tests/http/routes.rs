@@ -1,0 +1,358 @@
+//! How long the session lasts, to stay, and to sign out: the routes for browsers and apps.
+
+use http::Method;
+use portcullis::{EndReason, EventKind, SessionRoutes, Timeouts};
+use portcullis_tests::{
+    Backend, Client, Moment, Op, Reply, World, about, hours, minutes, on_every_store, seconds,
+};
+use serde_json::Value;
+
+on_every_store![
+    s105_the_status_tells_both_deadlines_and_what_an_extension_would_give,
+    s105_the_status_costs_one_read_and_writes_nothing,
+    t36_s105_however_often_it_is_asked_for_the_status_keeps_no_session_alive,
+    s105_after_the_end_the_status_tells_why,
+    who_has_no_session_is_told_so_and_gets_none,
+    s105_while_the_store_is_down_the_status_says_nothing_of_the_session,
+    the_status_tells_of_elevations,
+    the_status_names_a_person_by_the_same_word_everywhere_and_nobody_by_their_name,
+    s107_an_extension_moves_the_idle_deadline_at_once_and_nothing_else,
+    s107_ten_extensions_in_a_row_are_granted,
+    t82_nothing_offers_an_extension_past_the_absolute_deadline,
+    s107_an_extension_brings_nothing_back,
+    s107_an_extension_that_could_not_be_written_is_not_taken_for_done,
+    s107_an_extension_overtaken_by_the_end_says_why,
+    s061_s107_another_site_can_neither_extend_nor_sign_out_nor_ask,
+    s061_a_link_can_neither_extend_nor_sign_out,
+    a_trusted_origin_may,
+    s059_signing_out_ends_the_session,
+    s062_signing_out_twice_succeeds_twice,
+    a_person_who_signs_out_is_sent_to_a_page,
+    the_answers_are_never_stored,
+];
+
+async fn status(client: &Client) -> Value {
+    client.get("/session/status").await.is(200).json()
+}
+
+fn moment(status: &Value, name: &str) -> u64 {
+    status[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{name} in {status}"))
+}
+
+/// How long after the present of the answer.
+fn left(status: &Value, name: &str) -> u64 {
+    moment(status, name) - moment(status, "now")
+}
+
+async fn s105_the_status_tells_both_deadlines_and_what_an_extension_would_give<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(10));
+    let status = status(&client).await;
+    about(left(&status, "idle_deadline"), minutes(20));
+    about(left(&status, "absolute_deadline"), hours(24) - minutes(10));
+    about(left(&status, "extends_to"), minutes(30));
+    assert_eq!(status["ends_at"], status["idle_deadline"]);
+    assert_eq!(status["authenticated"], true);
+}
+
+async fn s105_the_status_costs_one_read_and_writes_nothing<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(10));
+    status(&client).await;
+    assert_eq!(world.store.take_calls(), [Op::Load]);
+}
+
+async fn t36_s105_however_often_it_is_asked_for_the_status_keeps_no_session_alive<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    for _ in 0..5 {
+        world.advance(minutes(6) - seconds(1));
+        status(&client).await;
+    }
+    world.advance(seconds(5));
+    client.get("/session/status").await.is(401);
+}
+
+async fn s105_after_the_end_the_status_tells_why<B: Backend>() {
+    let world = World::<B>::start().await;
+    let [idle, out] = [world.signed_in("alice").await, world.signed_in("bob").await];
+    let gone = out.fork();
+    out.post("/session/sign-out").await.is(204);
+    world.advance(minutes(30));
+    for (client, reason) in [(idle, EndReason::IdleTimeout), (gone, EndReason::SignedOut)] {
+        let reply = client.get("/session/status").await;
+        reply
+            .is_problem(401, "authentication-required")
+            .keeps_the_cookie();
+        assert_eq!(reply.reason().as_deref(), Some(reason.as_str()));
+        assert_eq!(reply.json::<Value>()["detail"], reason.message());
+    }
+}
+
+async fn who_has_no_session_is_told_so_and_gets_none<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.client();
+    for call in [
+        client.get("/session/status"),
+        client.post("/session/extend"),
+    ] {
+        let reply = call.await;
+        reply
+            .is_problem(401, "authentication-required")
+            .keeps_the_cookie();
+        assert_eq!(reply.reason(), None);
+    }
+    assert_eq!(world.backend.live(), 0);
+}
+
+async fn s105_while_the_store_is_down_the_status_says_nothing_of_the_session<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    world.store.set_down(true);
+    for call in [
+        client.get("/session/status"),
+        client.post("/session/extend"),
+    ] {
+        let reply = call.await;
+        reply
+            .is_problem(503, "session-unavailable")
+            .keeps_the_cookie();
+        assert!(!reply.header("retry-after").is_empty());
+    }
+    world.store.set_down(false);
+    status(&client).await;
+}
+
+async fn the_status_tells_of_elevations<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    assert_eq!(status(&client).await["elevated_until"], Value::Null);
+    client.elevate().await;
+    client.post("/elevate/payments").await.is(204);
+    let elevated = status(&client).await;
+    about(left(&elevated, "elevated_until"), minutes(15));
+    let scopes = elevated["elevations"].as_object().unwrap();
+    assert_eq!(scopes.keys().collect::<Vec<_>>(), ["general", "payments"]);
+    world.advance(minutes(15));
+    assert_eq!(status(&client).await["elevations"], serde_json::json!({}));
+}
+
+async fn the_status_names_a_person_by_the_same_word_everywhere_and_nobody_by_their_name<
+    B: Backend,
+>() {
+    let world = World::<B>::start().await;
+    let [alice, again, bob] = [
+        world.signed_in("alice").await,
+        world.signed_in("alice").await,
+        world.signed_in("bob").await,
+    ];
+    let server = world.another_server().await;
+    let person = |client: Client| async move {
+        let reply = client.get("/session/status").await;
+        assert!(!reply.body().contains("alice"), "{reply:?}");
+        reply.json::<Value>()["person"].clone()
+    };
+    let of_alice = person(alice.clone()).await;
+    assert_eq!(of_alice, person(again.at(server.address())).await);
+    assert_ne!(of_alice, person(bob).await);
+    assert_eq!(person(world.shopping(&[1]).await).await, Value::Null);
+}
+
+async fn s107_an_extension_moves_the_idle_deadline_at_once_and_nothing_else<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    client.elevate().await;
+    // Less than a step of granularity, so that an ordinary request would not be written down.
+    world.advance(seconds(30));
+    let (id, before) = (client.id(), status(&client).await);
+    let reply = client.post("/session/extend").await;
+    let extended: Value = reply.is(200).keeps_the_cookie().json();
+    about(left(&extended, "idle_deadline"), minutes(30));
+    assert_eq!(world.store.take_calls().last(), Some(&Op::Touch));
+    let after = status(&client).await;
+    for same in ["absolute_deadline", "elevated_until", "person"] {
+        assert_eq!(before[same], after[same]);
+    }
+    assert_eq!(extended["idle_deadline"], after["idle_deadline"]);
+    assert_eq!(client.id(), id);
+}
+
+async fn s107_ten_extensions_in_a_row_are_granted<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    for _ in 0..10 {
+        world.advance(minutes(29));
+        client.post("/session/extend").await.is(200);
+    }
+    world.advance(minutes(29));
+    client.get("/me").await.is(200);
+}
+
+async fn t82_nothing_offers_an_extension_past_the_absolute_deadline<B: Backend>() {
+    let timeouts = Timeouts::new(minutes(30), hours(1)).unwrap();
+    let world = World::<B>::with(|layer| layer.timeouts(timeouts)).await;
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(20));
+    let extended: Value = client.post("/session/extend").await.json();
+    assert_ne!(extended["extends_to"], Value::Null);
+    world.advance(minutes(20));
+    let last = status(&client).await;
+    assert_eq!(last["extends_to"], last["absolute_deadline"]);
+    let extended: Value = client.post("/session/extend").await.json();
+    assert_eq!(extended["extends_to"], Value::Null);
+    assert_eq!(extended["ends_at"], extended["absolute_deadline"]);
+    world.advance(minutes(20));
+    client.post("/session/extend").await.is(401);
+}
+
+async fn s107_an_extension_brings_nothing_back<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(30));
+    let reply = client.post("/session/extend").await;
+    reply.is(401).keeps_the_cookie();
+    assert_eq!(reply.reason().as_deref(), Some("idle_timeout"));
+    client.get("/me").await.is(401);
+    assert_eq!(world.backend.live(), 0);
+}
+
+async fn s107_an_extension_that_could_not_be_written_is_not_taken_for_done<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(10));
+    world.store.fail(Op::Touch, Moment::Before);
+    let reply = client.post("/session/extend").await;
+    reply
+        .is_problem(503, "session-unavailable")
+        .keeps_the_cookie();
+    about(left(&status(&client).await, "idle_deadline"), minutes(20));
+}
+
+async fn s107_an_extension_overtaken_by_the_end_says_why<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let gate = world.store.hold(Op::Touch, Moment::Before);
+    let extension = client.post("/session/extend").start();
+    gate.reached().await;
+    client.fork().post("/logout").await.is(204);
+    gate.open();
+    let reply = extension.reply().await;
+    reply.is_problem(401, "session-ended").keeps_the_cookie();
+    assert_eq!(reply.reason().as_deref(), Some("signed_out"));
+    let told: Vec<_> = world.audit.take().into_iter().map(|it| it.kind).collect();
+    assert!(told.contains(&EventKind::WriteRefused), "{told:?}");
+}
+
+#[track_caller]
+fn is_refused(reply: &Reply) {
+    reply
+        .is_problem(403, "cross-site-request")
+        .keeps_the_cookie();
+}
+
+async fn s061_s107_another_site_can_neither_extend_nor_sign_out_nor_ask<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(10));
+    for (method, target) in [
+        (Method::POST, "/session/extend"),
+        (Method::POST, "/session/sign-out"),
+        (Method::GET, "/session/status"),
+    ] {
+        let call = || client.call(method.clone(), target);
+        is_refused(&call().header("sec-fetch-site", "cross-site").await);
+        if method == Method::POST {
+            is_refused(&call().header("sec-fetch-site", "same-site").await);
+            is_refused(&call().header("origin", "https://evil.example").await);
+            is_refused(&call().header("origin", "null").await);
+        }
+    }
+    about(left(&status(&client).await, "idle_deadline"), minutes(20));
+    let own = client.post("/session/extend");
+    own.header("origin", "https://shop.example").await.is(200);
+}
+
+async fn s061_a_link_can_neither_extend_nor_sign_out<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    for target in ["/session/extend", "/session/sign-out"] {
+        client.get(target).await.is(405);
+        client.call(Method::HEAD, target).await.is(405);
+    }
+    client.get("/me").await.is(200);
+}
+
+async fn a_trusted_origin_may<B: Backend>() {
+    let world = World::<B>::start().await;
+    let alice = world.signed_in("alice").await;
+    let routes = SessionRoutes::new().trusted_origin("https://app.example");
+    let routes = axum::Router::new().nest("/session", routes.unwrap().into_router());
+    let (_server, stranger) = world.serving(routes).await;
+    let client = stranger.with_id(&alice.id());
+    let extend = |origin: &'static str| client.post("/session/extend").header("origin", origin);
+    extend("https://app.example").await.is(200);
+    is_refused(&extend("https://app.example.evil").await);
+}
+
+async fn s059_signing_out_ends_the_session<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let copy = client.fork();
+    let reply = client.post("/session/sign-out").await;
+    reply.is(204).removes_the_cookie();
+    copy.get("/me").await.is(401);
+    assert_eq!(world.backend.live(), 0);
+}
+
+async fn s062_signing_out_twice_succeeds_twice<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let copy = client.fork();
+    client.post("/session/sign-out").await.is(204);
+    copy.post("/session/sign-out")
+        .await
+        .is(204)
+        .keeps_the_cookie();
+    world.client().post("/session/sign-out").await.is(204);
+}
+
+async fn a_person_who_signs_out_is_sent_to_a_page<B: Backend>() {
+    let world = World::<B>::start().await;
+    let routes = SessionRoutes::new().after_sign_out("/goodbye?a=b").unwrap();
+    let routes = axum::Router::new().nest("/session", routes.into_router());
+    let (_server, client) = world.serving(routes).await;
+    for (name, value) in [
+        ("sec-fetch-mode", "navigate"),
+        ("accept", "text/html,*/*;q=0.8"),
+    ] {
+        let reply = client.post("/session/sign-out").header(name, value).await;
+        assert_eq!(reply.is(303).header("location"), "/goodbye?a=b");
+    }
+    assert!(
+        SessionRoutes::new()
+            .after_sign_out("//evil.example")
+            .is_err()
+    );
+}
+
+async fn the_answers_are_never_stored<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let gone = client.fork();
+    for call in [
+        client.get("/session/status"),
+        client.post("/session/extend"),
+        client.post("/session/sign-out"),
+        gone.get("/session/status"),
+        gone.get("/session/status")
+            .header("sec-fetch-site", "cross-site"),
+    ] {
+        let reply = call.await;
+        assert_eq!(reply.header("cache-control"), "no-store");
+        assert_eq!(reply.header("vary"), "Cookie");
+    }
+}

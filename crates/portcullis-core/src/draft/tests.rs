@@ -5,6 +5,7 @@ mod concurrency;
 mod data;
 mod elevation;
 mod ending;
+mod extension;
 mod failure;
 mod identity;
 mod invariants;
@@ -224,6 +225,11 @@ impl Visit<'_> {
         self.draft.drop_elevation(now).unwrap()
     }
 
+    fn extend(&mut self) -> bool {
+        let now = self.now();
+        self.draft.extend(now).unwrap()
+    }
+
     fn user(&self) -> Option<&str> {
         self.draft.view().user().and_then(UserId::as_str)
     }
@@ -307,13 +313,15 @@ impl Visit<'_> {
             let (key, answer) = match plan.step {
                 Step::Nothing => return Saved::Nothing,
                 Step::Refuse => return Saved::Refused,
-                Step::Touch { key, label } => match ready(store.touch(&key, &label)).unwrap() {
-                    Touched::Done(timing) => {
-                        self.draft.touched(timing);
-                        return Saved::Touched;
+                Step::Touch { key, label } | Step::Extend { key, label } => {
+                    match ready(store.touch(&key, &label)).unwrap() {
+                        Touched::Done(timing) => {
+                            self.draft.touched(timing);
+                            return Saved::Touched;
+                        }
+                        Touched::Gone => (key, Committed::Gone),
                     }
-                    Touched::Gone => (key, Committed::Gone),
-                },
+                }
                 Step::Create {
                     id,
                     write,

@@ -12,6 +12,10 @@ if not session then
   if found and #found == 39 and string.sub(found, 1, 2) == '-r' then
     return {MOVED, now, string.sub(found, 15)}
   end
+  if found == '' and ARGV[4] ~= '' then
+    -- What somebody has removed by hand takes up no room in the list of its user.
+    redis.call('ZREM', KEYS[4], ARGV[3])
+  end
   return refusal
 end
 bury(KEYS[1], ARGV[3], ARGV[1], ARGV[2])

@@ -1,10 +1,9 @@
 -- Put before every script: the clock, what a live session is, the lists it is in, and the replies.
 --
 -- Every reply is a list: what came of it, the server's time in ms, and then
---   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms), names of the displaced
+--   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms), refs of those that have to go for it
 --   CONFLICT  the record as it is stored now
 --   MOVED     the key that the session was moved to, as its mark spells it
---   LIMIT     refs of the sessions that would have to go; none if the limit refuses
 --   LISTED    how many were looked at, and refs of sessions
 --   ENDED     names of the sessions that were ended
 --   EXPIRED   the members that were over, each followed by the letter of its reason and its deadline (ms)
@@ -63,8 +62,8 @@ local function header(session)
   return string.format('1%011x%08x%011x', session.absolute, session.idle, session.last) .. session.revision
 end
 
-local function done(session, now)
-  return {DONE, now, session.absolute, session.idle, session.last}
+local function done(session, now, over)
+  return {DONE, now, session.absolute, session.idle, session.last, unpack(over or {})}
 end
 
 local function name(ref)

@@ -3,7 +3,6 @@
 --
 -- KEYS  1 the session  2 where it goes  3 list of the bucket  4 log of the old one  5 list of its user
 --       6 log of the new one  7 list of its user  8 revocation mark of its user
---       9… sessions that may have to go for it
 -- ARGV  1 expected revision  2 new revision  3 payload  4 letter of the end of the old one
 --       5 ms to remember it  6 '1' if it is activity, else '0'
 --       7 idle timeout (ms) and 8 absolute timeout (ms from now) if the deadlines are set anew, else ''
@@ -13,10 +12,9 @@
 --       16 when its elevations run out (ms), or ''
 --       17 size of the log of the old one  18 of the new one
 --       19 how many sessions the user may have, or ''  20 '1' to make room, '0' to refuse
---       21 note and 22 ms to remember it, for those who have to go  23 how many notes, and then the notes,
---       and then the refs of 9…
--- Reply DONE, CONFLICT, GONE, NEWER, TAKEN (something is stored under the new key), LIMIT (with those who have
---       to go: name them, and try again), REVOKED
+--       21 ms to remember a revocation  22… notes
+-- Reply DONE (with those who have to go for it, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (something is stored
+--       under the new key), LIMIT, REVOKED
 --
 -- SET of the new key is the first write: when memory is full it refuses and nothing has changed. What
 -- comes after it is not refused any more.
@@ -27,29 +25,29 @@ if not session then
   -- The same request once more, because its answer was lost.
   local moved = live(KEYS[2], now)
   if moved and moved.revision == ARGV[2] then
-    return done(moved, now)
+    return done(moved, now, ARGV[7] ~= '' and excess(KEYS[7], now, ARGV[19], ARGV[13]))
   end
   return refusal
 end
 if session.revision ~= ARGV[1] then
   return {CONFLICT, now, redis.call('GET', KEYS[1])}
 end
-local old, user, notes = ARGV[10], ARGV[14], tonumber(ARGV[23])
+local old, user = ARGV[10], ARGV[14]
 local ref = ARGV[13]
 local before = {absolute = session.absolute}
 
-local over, declared = {}, {}
+local over = {}
 if user ~= '' then
   if ARGV[7] ~= '' then
     -- A sign-in that is refused leaves what was there before.
     if revoked(KEYS[8], ARGV[15], ref) then
       return {REVOKED, now}
     end
-    over, declared = room(KEYS[7], now, ARGV[19], ARGV[20], old, 9, 24 + notes)
-    if not over then
-      return declared
+    over = excess(KEYS[7], now, ARGV[19], old)
+    if #over > 0 and ARGV[20] == '0' then
+      return {LIMIT, now}
     end
-  elseif end_by_mark(KEYS[8], ARGV[15], KEYS[1], KEYS[3], KEYS[5], KEYS[4], ARGV[17], before, old, ARGV[11], ARGV[22], now) then
+  elseif end_by_mark(KEYS[8], ARGV[15], KEYS[1], KEYS[3], KEYS[5], KEYS[4], ARGV[17], before, old, ARGV[11], ARGV[21], now) then
     return {GONE, now}
   end
 end
@@ -69,9 +67,7 @@ list_elevation(KEYS[3], session, ref, user, ARGV[16])
 if ARGV[12] ~= '' then
   note(KEYS[4], ARGV[17], old, ARGV[11], ARGV[12])
 end
-local reply = done(session, now)
-displace(reply, over, declared, KEYS[3], KEYS[7], KEYS[6], ARGV[18], user, ARGV[21], ARGV[22], now)
-for i = 1, notes do
-  note(KEYS[6], ARGV[18], ref, user, ARGV[23 + i])
+for i = 22, #ARGV do
+  note(KEYS[6], ARGV[18], ref, user, ARGV[i])
 end
-return reply
+return done(session, now, over)

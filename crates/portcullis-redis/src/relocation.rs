@@ -19,7 +19,7 @@ use crate::{
     filing::{self, Filing},
     record::{self, millis},
     store::{
-        Admitted, draw, epitaph, number, out_of_place, parting, replaced, revision, successor,
+        Admitted, draw, epitaph, not_replaced, number, out_of_place, parting, revision, successor,
     },
 };
 
@@ -47,15 +47,26 @@ impl RedisStore {
         let drawn = draw();
         let limit = limit.filter(|_| matches!(deadline, Deadline::Restart(_)));
         let unclaimed = Unclaimed::new(self, new, write);
-        let admitted = self.admit(new, write, moments, limit, drawn, Some(old));
-        let (timing, displaced) = match admitted.await? {
-            Admitted::Done(timing, displaced) => (timing, displaced),
-            refused => {
+        let admitted = self.admit(new, write, moments, limit, drawn);
+        // Nobody is to go for a sign-in that comes too late.
+        let (admitted, too_late) = match limit {
+            None => (admitted.await?, None),
+            Some(_) => {
+                let (admitted, found) = tokio::join!(admitted, self.replaceable(old));
+                (admitted?, found?.err())
+            }
+        };
+        let (timing, excess) = match (admitted, too_late) {
+            (Admitted::Done(..), Some(why)) => {
+                unclaimed.take_back().await;
+                return Ok(why);
+            }
+            (Admitted::Done(timing, excess), None) => (timing, excess),
+            (refused, _) => {
                 unclaimed.keep();
                 return match refused {
                     Admitted::AtLimit => Ok(Replaced::AtLimit),
                     Admitted::Revoked => Ok(Replaced::Gone),
-                    Admitted::TooLate(why) => Ok(why),
                     _ => Err(StoreError::key_taken()),
                 };
             }
@@ -77,15 +88,20 @@ impl RedisStore {
             self.log_size(old.label.owner.is_some()),
         ];
         let keys = filing.keys_to_end();
-        match self.run(&SUPERSEDE, keys, arguments).await? {
+        let (superseded, displaced) = tokio::join!(
+            self.run(&SUPERSEDE, keys, arguments),
+            self.displace(new, write, &excess),
+        );
+        match superseded? {
             Reply::Done(..) => {
+                let displaced = displaced?;
                 unclaimed.keep();
                 Ok(Replaced::Done(timing, drawn, displaced))
             }
             Reply::Taken => Err(out_of_place()),
             refused => {
                 unclaimed.take_back().await;
-                replaced(refused, drawn)
+                not_replaced(refused)
             }
         }
     }

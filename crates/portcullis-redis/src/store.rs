@@ -12,10 +12,12 @@ use portcullis_core::{
     },
 };
 
+use tokio::task::JoinSet;
+
 use crate::{
     ConnectError, RedisStoreBuilder,
     driver::{COMMIT, CREATE, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH},
-    filing::{self, Filing, names_of, referenced},
+    filing::{self, Filing, referenced},
     keys::Prefix,
     record::{self, Record, millis},
     relocation::Unclaimed,
@@ -93,12 +95,6 @@ impl RedisStore {
     }
 
     /// Creates a session whose moments are the first, second, fifth and sixth argument of `lua/create.lua`.
-    ///
-    /// A script may touch only keys that it is told. So where sessions have to go for the new one, the first
-    /// answer says which, and the second attempt names them.
-    ///
-    /// `old` is what the new one is to replace, in another bucket. It is looked at while the first attempt is
-    /// under way, for nobody is to go for a sign-in that comes too late.
     pub(crate) async fn admit(
         &self,
         key: &SessionKey,
@@ -106,55 +102,65 @@ impl RedisStore {
         moments: [Bytes; 4],
         limit: Option<SessionLimit>,
         revision: Revision,
-        old: Option<&Old>,
     ) -> Result<Admitted, StoreError> {
         let [idle, absolute, ends_at, last] = moments;
         let [user, since] = filing::owner(&write.label);
         let [most, room] = limit_of(limit);
-        let mut room_for_it = Vec::new();
-        let mut look_at = old.filter(|_| limit.is_some());
-        for _ in 0..ATTEMPTS {
-            let filing = Filing::of(self.prefix(), key, &write.label);
-            let mut keys = filing.keys();
-            let mut arguments = vec![
-                idle.clone(),
-                absolute.clone(),
-                record::revision(revision).into(),
-                write.payload.clone(),
-                ends_at.clone(),
-                last.clone(),
-                filing::reference(key, write.label.handle),
-                user.clone(),
-                since.clone(),
-                elevated_until(write),
-                self.log_size(write.label.owner.is_some()),
-                most.clone(),
-                room.clone(),
-            ];
-            self.name_the_displaced(key, write, &room_for_it, &mut keys, &mut arguments);
-            let created = self.run(&CREATE, keys, arguments);
-            let (reply, too_late) = match look_at.take() {
-                Some(old) => {
-                    let (reply, found) = tokio::join!(created, self.replaceable(old));
-                    (reply, found.map(Result::err))
-                }
-                None => (created.await, Ok(None)),
-            };
-            match reply? {
-                Reply::Done(timing, displaced) => {
-                    return Ok(Admitted::Done(timing, names_of(&displaced)));
-                }
-                Reply::Taken => return Ok(Admitted::Taken),
-                Reply::Revoked => return Ok(Admitted::Revoked),
-                Reply::AtLimit(none) if none.is_empty() => return Ok(Admitted::AtLimit),
-                Reply::AtLimit(refs) => room_for_it = refs,
-                _ => return Err(out_of_place()),
-            }
-            if let Some(why) = too_late? {
-                return Ok(Admitted::TooLate(why));
+        let keys = Filing::of(self.prefix(), key, &write.label).keys();
+        let mut arguments = vec![
+            idle,
+            absolute,
+            record::revision(revision).into(),
+            write.payload.clone(),
+            ends_at,
+            last,
+            filing::reference(key, write.label.handle),
+            user,
+            since,
+            elevated_until(write),
+            self.log_size(write.label.owner.is_some()),
+            most,
+            room,
+        ];
+        arguments.extend(write.notes.iter().map(Note::encode));
+        match self.run(&CREATE, keys, arguments).await? {
+            Reply::Done(timing, excess) => Ok(Admitted::Done(timing, excess)),
+            Reply::Taken => Ok(Admitted::Taken),
+            Reply::Revoked => Ok(Admitted::Revoked),
+            Reply::AtLimit => Ok(Admitted::AtLimit),
+            _ => Err(out_of_place()),
+        }
+    }
+
+    /// Ends those who have to go for the session that was just made under `key`, all in one round trip, and returns the
+    /// names of those that were ended. The new one must be handed to nobody before.
+    pub(crate) async fn displace(
+        &self,
+        key: &SessionKey,
+        write: &Write,
+        excess: &[Bytes],
+    ) -> Result<Vec<Handle>, StoreError> {
+        let reason = EndReason::Displaced;
+        let mut ends = JoinSet::new();
+        for (key, handle) in excess.iter().filter_map(|it| referenced(key.bucket(), it)) {
+            let (store, owner) = (self.clone(), write.label.owner.clone());
+            ends.spawn(async move {
+                let (label, note) = (Label { handle, owner }, Expiry::Session(reason).note());
+                let ended = store.end(&key, &label, reason, &note).await;
+                (handle, ended)
+            });
+        }
+        let mut displaced = Vec::new();
+        while let Some(Ok((handle, ended))) = ends.join_next().await {
+            match ended {
+                Ok(Ended::Done) => displaced.push(handle),
+                Ok(Ended::AlreadyGone) => {}
+                // It is left alone, and makes one too many until the upgrade is over.
+                Err(error) if error.kind() == StoreErrorKind::NewerFormat => {}
+                Err(error) => return Err(error),
             }
         }
-        Err(contended())
+        Ok(displaced)
     }
 
     /// The session that is to be replaced, or why it cannot be any more. One whose time is over is left for
@@ -222,28 +228,6 @@ impl RedisStore {
         ))
     }
 
-    /// The last arguments of `lua/create.lua` and `lua/replace.lua`.
-    fn name_the_displaced(
-        &self,
-        key: &SessionKey,
-        write: &Write,
-        refs: &[Bytes],
-        keys: &mut Vec<String>,
-        arguments: &mut Vec<Bytes>,
-    ) {
-        let note = Expiry::Session(EndReason::Displaced).note();
-        arguments.push(note.encode());
-        arguments.push(number(millis(EndReason::Displaced.remembered_for())));
-        arguments.push(number(write.notes.len() as u64));
-        arguments.extend(write.notes.iter().map(Note::encode));
-        for reference in refs {
-            if let Some((displaced, _)) = referenced(key.bucket(), reference) {
-                keys.push(self.prefix().session(&displaced));
-                arguments.push(reference.clone());
-            }
-        }
-    }
-
     /// How many events one part of the log may hold, as scripts are told.
     pub(crate) fn log_size(&self, of_users: bool) -> Bytes {
         let events = self.inner.log.events;
@@ -255,21 +239,16 @@ impl RedisStore {
 
 /// What came of an attempt to create a session.
 pub(crate) enum Admitted {
-    /// With the names of those that had to go for it.
-    Done(Timing, Vec<Handle>),
+    /// With the refs of those that have to go for it.
+    Done(Timing, Vec<Bytes>),
     Taken,
     AtLimit,
     Revoked,
-    /// The session that it was to replace cannot be any more.
-    TooLate(Replaced),
 }
 
 /// How many moves of a session an end follows: more than take place within the minute in which they are
 /// remembered, unless somebody makes them on purpose. That is an error, never "gone".
 const MOVES: usize = 64;
-
-/// How often a sign-in is tried because others of the same user came in between.
-const ATTEMPTS: usize = 64;
 
 impl Store for RedisStore {
     fn now(&self) -> Timestamp {
@@ -308,15 +287,18 @@ impl Store for RedisStore {
         // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
         let unclaimed = Unclaimed::new(self, key, write);
         let drawn = draw();
-        let admitted = self.admit(key, write, moments, limit, drawn, None).await?;
-        unclaimed.keep();
-        Ok(match admitted {
-            Admitted::Done(timing, displaced) => Created::Done(timing, drawn, displaced),
+        let admitted = self.admit(key, write, moments, limit, drawn).await?;
+        let created = match admitted {
+            Admitted::Done(timing, excess) => {
+                let displaced = self.displace(key, write, &excess).await?;
+                Created::Done(timing, drawn, displaced)
+            }
             Admitted::Taken => Created::Taken,
             Admitted::AtLimit => Created::AtLimit,
             Admitted::Revoked => Created::Revoked,
-            Admitted::TooLate(_) => return Err(out_of_place()),
-        })
+        };
+        unclaimed.keep();
+        Ok(created)
     }
 
     async fn commit(
@@ -382,54 +364,56 @@ impl Store for RedisStore {
         let [old_user, _] = filing::owner(&old.label);
         let [user, since] = filing::owner(&write.label);
         let [most, room] = limit_of(limit);
-        let mut room_for_it = Vec::new();
-        for _ in 0..ATTEMPTS {
-            let before = Filing::of(self.prefix(), &old.key, &old.label);
-            let after = Filing::of(self.prefix(), new, &write.label);
-            let mut keys = vec![
-                before.session,
-                after.session,
-                before.due_list,
-                before.log,
-                before.user_list,
-                after.log,
-                after.user_list,
-                after.mark,
-            ];
-            let mut arguments = vec![
-                revision(old.expected),
-                revision(drawn),
-                write.payload.clone(),
-                code.clone(),
-                memory.clone(),
-                activity.clone(),
-                idle.clone(),
-                absolute.clone(),
-                successor(deadline, new),
-                filing::reference(&old.key, old.label.handle),
-                old_user.clone(),
-                old.note.as_ref().map(Note::encode).unwrap_or_default(),
-                filing::reference(new, write.label.handle),
-                user.clone(),
-                since.clone(),
-                elevated_until(write),
-                self.log_size(old.label.owner.is_some()),
-                self.log_size(write.label.owner.is_some()),
-                most.clone(),
-                room.clone(),
-            ];
-            self.name_the_displaced(new, write, &room_for_it, &mut keys, &mut arguments);
-            let reply = self.run(&REPLACE, keys, arguments).await;
-            if reply.is_err() && matches!(deadline, Deadline::Restart(_)) {
-                // As with a session that is created: nobody will know of it.
-                drop(Unclaimed::new(self, new, write));
+        let before = Filing::of(self.prefix(), &old.key, &old.label);
+        let after = Filing::of(self.prefix(), new, &write.label);
+        let keys = vec![
+            before.session,
+            after.session,
+            before.due_list,
+            before.log,
+            before.user_list,
+            after.log,
+            after.user_list,
+            after.mark,
+        ];
+        let mut arguments = vec![
+            revision(old.expected),
+            revision(drawn),
+            write.payload.clone(),
+            code,
+            memory,
+            activity,
+            idle,
+            absolute,
+            successor(deadline, new),
+            filing::reference(&old.key, old.label.handle),
+            old_user,
+            old.note.as_ref().map(Note::encode).unwrap_or_default(),
+            filing::reference(new, write.label.handle),
+            user,
+            since,
+            elevated_until(write),
+            self.log_size(old.label.owner.is_some()),
+            self.log_size(write.label.owner.is_some()),
+            most,
+            room,
+            memory_of_revocation(),
+        ];
+        arguments.extend(write.notes.iter().map(Note::encode));
+        // As with a session that is created.
+        let unclaimed =
+            matches!(deadline, Deadline::Restart(_)).then(|| Unclaimed::new(self, new, write));
+        let replaced = match self.run(&REPLACE, keys, arguments).await? {
+            Reply::Done(timing, excess) => {
+                let displaced = self.displace(new, write, &excess).await?;
+                Ok(Replaced::Done(timing, drawn, displaced))
             }
-            match reply? {
-                Reply::AtLimit(refs) if !refs.is_empty() => room_for_it = refs,
-                reply => return replaced(reply, drawn),
-            }
+            refused => not_replaced(refused),
+        };
+        if let Some(unclaimed) = unclaimed {
+            unclaimed.keep();
         }
-        Err(contended())
+        replaced
     }
 
     async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
@@ -493,13 +477,11 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-pub(crate) fn replaced(reply: Reply, revision: Revision) -> Result<Replaced, StoreError> {
+/// What it means that a session was not replaced.
+pub(crate) fn not_replaced(reply: Reply) -> Result<Replaced, StoreError> {
     match reply {
-        Reply::Done(timing, displaced) => {
-            Ok(Replaced::Done(timing, revision, names_of(&displaced)))
-        }
         Reply::Gone | Reply::Revoked => Ok(Replaced::Gone),
-        Reply::AtLimit(_) => Ok(Replaced::AtLimit),
+        Reply::AtLimit => Ok(Replaced::AtLimit),
         Reply::Conflict(value) => Ok(match Record::parse(&value) {
             Record::Session(current) => Replaced::Conflict(current),
             // The script has just found a live session in it, so this is out of reach; gone is safe.
@@ -597,13 +579,6 @@ fn damaged() -> Loaded {
          application use the same key prefix?"
     );
     Loaded::Damaged
-}
-
-fn contended() -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Unavailable,
-        "one user signed in too often at once to make room for this session; try again",
-    )
 }
 
 pub(crate) fn out_of_place() -> StoreError {

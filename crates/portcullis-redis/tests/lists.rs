@@ -19,7 +19,7 @@ use portcullis_core::{
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
 use support::{
-    Anonymous, LIMITS, all_of, anonymous, calls, create, create_owned, key_of, limits, lists,
+    Anonymous, LIMITS, all_of, anonymous, calls, create, create_owned, key, key_of, limits, lists,
     owned, payload, revocation, server_and_store, write_of,
 };
 
@@ -150,7 +150,7 @@ async fn sign_in(store: &RedisStore, limit: SessionLimit) -> Vec<portcullis_core
 }
 
 #[tokio::test]
-async fn a_sign_in_is_a_read_and_two_scripts_and_one_more_where_somebody_has_to_go() {
+async fn a_sign_in_is_a_read_and_two_scripts_and_one_more_for_each_who_has_to_go() {
     let (server, store) = server_and_store().await;
     let limit = SessionLimit {
         most: 2.try_into().unwrap(),
@@ -158,6 +158,10 @@ async fn a_sign_in_is_a_read_and_two_scripts_and_one_more_where_somebody_has_to_
     };
     // The first use of each script sends it.
     sign_in(&store, limit).await;
+    store
+        .end_anonymous(&key(), EndReason::SignedOut)
+        .await
+        .unwrap();
     for (displaced, scripts) in [(0, 2), (1, 3), (1, 3)] {
         server.cli(&["CONFIG", "RESETSTAT"]);
         assert_eq!(sign_in(&store, limit).await.len(), displaced);

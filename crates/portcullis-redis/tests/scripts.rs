@@ -99,7 +99,6 @@ struct Create<'a> {
     since: &'a str,
     /// How many sessions, and whether to make room.
     limit: [&'a str; 2],
-    room: &'a [(&'a str, &'a str)],
 }
 
 const FIRST: Create<'_> = Create {
@@ -108,20 +107,14 @@ const FIRST: Create<'_> = Create {
     revision: "0000000a",
     since: "",
     limit: ["", "0"],
-    room: &[],
 };
 
 impl Create<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
-        let mut keys = vec![self.key, DUE, LOG, USERS, MARK];
+        let keys = [self.key, DUE, LOG, USERS, MARK];
         let mut arguments = vec![HOUR, HOUR, self.revision, "payload", "", ""];
         arguments.extend([self.reference, "alice", self.since, "", "9"]);
-        arguments.extend([self.limit[0], self.limit[1], "displaced", MINUTE]);
-        arguments.extend(["2", "begun", "signed in"]);
-        for (key, reference) in self.room {
-            keys.push(key);
-            arguments.push(reference);
-        }
+        arguments.extend([self.limit[0], self.limit[1], "begun", "signed in"]);
         run(server, CREATE, &keys, &arguments)
     }
 }
@@ -139,7 +132,6 @@ struct Replace<'a> {
     end: [&'a str; 2],
     timeouts: [&'a str; 2],
     limit: [&'a str; 2],
-    room: &'a [(&'a str, &'a str)],
 }
 
 /// Activity that keeps the deadlines.
@@ -151,13 +143,12 @@ const MOVE: Replace<'_> = Replace {
     end: ["r", SUCCESSOR],
     timeouts: ["", ""],
     limit: ["", "0"],
-    room: &[],
 };
 
 impl Replace<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
         let [to, reference] = self.to;
-        let mut keys = vec![KEY, to, DUE, LOG, USERS, LOG, USERS, MARK];
+        let keys = [KEY, to, DUE, LOG, USERS, LOG, USERS, MARK];
         let mut arguments = vec![self.expected, self.revision, self.payload];
         arguments.extend([self.end[0], MINUTE, "1", self.timeouts[0], self.timeouts[1]]);
         arguments.extend([
@@ -170,12 +161,7 @@ impl Replace<'_> {
             "",
             "",
         ]);
-        arguments.extend(["9", "9", self.limit[0], self.limit[1], "displaced", MINUTE]);
-        arguments.extend(["1", "moved"]);
-        for (key, reference) in self.room {
-            keys.push(key);
-            arguments.push(reference);
-        }
+        arguments.extend(["9", "9", self.limit[0], self.limit[1], MINUTE, "moved"]);
         run(server, REPLACE, &keys, &arguments)
     }
 }
@@ -231,7 +217,7 @@ fn a_session_is_created_listed_and_noted_once() {
 }
 
 #[test]
-fn under_a_limit_a_session_goes_once_and_only_when_it_was_named() {
+fn under_a_limit_a_session_is_created_once_and_names_those_who_have_to_go() {
     let server = TestServer::start();
     create(&server);
     sleep(Duration::from_millis(2));
@@ -241,33 +227,26 @@ fn under_a_limit_a_session_goes_once_and_only_when_it_was_named() {
         ..FIRST
     };
     second.run(&server);
-    let before = everything(&server);
-    let third = |limit, room| Create {
+    let third = |limit| Create {
         key: THIRD,
         reference: THIRD_REF,
         limit,
-        room,
         ..FIRST
     };
-    assert_eq!(third(["2", "0"], &[]).run(&server), [LIMIT]);
-    assert_eq!(third(["2", "1"], &[]).run(&server), [LIMIT, REF]);
-    // Somebody else's turn to go is not this one's.
-    let wrong = third(["2", "1"], &[(NEW, NEW_REF)]);
-    assert_eq!(wrong.run(&server), [LIMIT, REF]);
-    assert_eq!(everything(&server), before);
-    let right = third(["2", "1"], &[(KEY, REF)]);
-    let reply = right.run(&server);
-    assert_eq!((&*reply[0], &reply[4..]), (DONE, &[NAME.to_owned()][..]));
     let before = everything(&server);
-    let again = right.run(&server);
-    assert_eq!(again, reply[..4]);
+    assert_eq!(third(["2", "0"]).run(&server), [LIMIT]);
     assert_eq!(everything(&server), before);
-    assert_eq!(members(&server, USERS).len(), 2);
-    assert_eq!(server.cli(&["GET", KEY]).text(), format!("-l{NAME}"));
+    assert_eq!(third(["3", "1"]).run(&server)[4..], [] as [String; 0]);
+    server.cli(&["DEL", THIRD]);
+    server.cli(&["ZREM", USERS, THIRD_REF]);
+    let reply = twice(&server, || third(["2", "1"]).run(&server));
+    assert_eq!((&*reply[0], &reply[4..]), (DONE, &[REF.to_owned()][..]));
+    let all = third(["1", "1"]).run(&server);
+    assert_eq!(all[4..], [REF.to_owned(), NEW_REF.to_owned()]);
 }
 
 #[test]
-fn under_a_limit_a_replacement_displaces_once_and_the_one_it_leaves_does_not_count() {
+fn under_a_limit_a_replacement_names_who_has_to_go_and_the_one_it_leaves_does_not_count() {
     let server = TestServer::start();
     create(&server);
     sleep(Duration::from_millis(2));
@@ -277,24 +256,18 @@ fn under_a_limit_a_replacement_displaces_once_and_the_one_it_leaves_does_not_cou
         ..FIRST
     };
     other.run(&server);
-    let sign_in = |most, room| Replace {
+    let sign_in = |limit| Replace {
         end: ["n", ""],
         timeouts: [HOUR, HOUR],
-        limit: [most, "1"],
-        room,
+        limit,
         ..MOVE
     };
     let before = everything(&server);
-    assert_eq!(sign_in("1", &[]).run(&server), [LIMIT, THIRD_REF]);
+    assert_eq!(sign_in(["1", "0"]).run(&server), [LIMIT]);
     assert_eq!(everything(&server), before);
-    let reply = sign_in("1", &[(THIRD, THIRD_REF)]).run(&server);
-    assert_eq!(reply[4..], ["session 3...".to_owned()]);
-    let before = everything(&server);
-    sleep(Duration::from_millis(3));
-    let again = sign_in("1", &[(THIRD, THIRD_REF)]).run(&server);
-    assert_eq!(again, reply[..4]);
-    assert_eq!(everything(&server), before);
-    assert_eq!(members(&server, USERS), [NEW_REF]);
+    let reply = twice(&server, || sign_in(["1", "1"]).run(&server));
+    assert_eq!(reply[4..], [THIRD_REF.to_owned()]);
+    assert_eq!(members(&server, USERS).len(), 2);
 }
 
 #[test]

@@ -268,13 +268,13 @@ fn tell(state: &State, old: Option<Old>, displaced: Vec<Handle>, write: Write) {
     {
         state.tell(note, &label);
     }
+    for note in write.notes {
+        state.tell(note, &write.label);
+    }
     for handle in displaced {
         let owner = write.label.owner.clone();
         let note = Note::of_system(EventKind::Ended(EndReason::Displaced));
         state.tell(note, &Label { handle, owner });
-    }
-    for note in write.notes {
-        state.tell(note, &write.label);
     }
 }
 

@@ -64,8 +64,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Brings a session into being under a key that nothing is stored under.
     ///
-    /// If it has an owner, `limit` is enforced in the same step, and a [revocation](Self::revoke) of all their
-    /// sessions that came after they authenticated refuses it.
+    /// If it has an owner, a [revocation](Self::revoke) of all their sessions that came after they authenticated refuses
+    /// it, and `limit` is enforced: the step decides who has to go for it, or refuses, and whoever has to go is dead when
+    /// this answers. So there are never more sessions that somebody could use, however many sign in at once; one that nobody
+    /// was told of yet may be listed beside them.
     fn create(
         &self,
         key: &SessionKey,

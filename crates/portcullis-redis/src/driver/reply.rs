@@ -10,7 +10,7 @@ use portcullis_core::{Timestamp, store::Timing};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Gone,
-    /// With the names of the sessions that had to go for it.
+    /// With the refs of the sessions that have to go for it.
     Done(Timing, Vec<Bytes>),
     /// With the record as it is stored now.
     Conflict(Bytes),
@@ -18,8 +18,7 @@ pub(crate) enum Reply {
     Newer,
     /// With the key the session was moved to, as the mark in its place spells it.
     Moved(Bytes),
-    /// With those who would have to go; nobody if the limit refuses.
-    AtLimit(Vec<Bytes>),
+    AtLimit,
     Revoked,
     /// How many were looked at, and what was found.
     Listed(u64, Vec<Bytes>),
@@ -61,7 +60,7 @@ impl Reply {
             3 => Self::Taken,
             4 => Self::Newer,
             5 => Self::Moved(bytes(items.next()?)?),
-            6 => Self::AtLimit(rest(items)?),
+            6 => Self::AtLimit,
             7 => Self::Revoked,
             8 => Self::Listed(items.next()?.as_u64()?, rest(items)?),
             9 => Self::Ended(bytes(items.next()?)? == "1", rest(items)?),
@@ -155,7 +154,7 @@ mod tests {
         };
         assert_eq!(with_text(2), Some((Reply::Conflict("1".into()), 5)));
         assert_eq!(with_text(5), Some((Reply::Moved("1".into()), 5)));
-        assert_eq!(with_text(6), Some((Reply::AtLimit(vec!["1".into()]), 5)));
+        assert_eq!(read(&[6, 5]), Some((Reply::AtLimit, 5)));
         assert_eq!(read(&[7, 5]), Some((Reply::Revoked, 5)));
         assert_eq!(read(&[8, 5, 3]), Some((Reply::Listed(3, vec![]), 5)));
         assert_eq!(with_text(9), Some((Reply::Ended(true, vec![]), 5)));

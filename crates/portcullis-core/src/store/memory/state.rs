@@ -75,7 +75,11 @@ impl State {
         self.slots.make_room(capacity);
         let timing = Timing::starting(now, limits);
         let revision = self.begin(*key, timing, write.label.clone(), write, now);
-        Ok(Created::Done(timing, revision, displaced))
+        Ok(Created::Done(
+            timing,
+            revision,
+            self.told_displaced(&displaced, now),
+        ))
     }
 
     pub(super) fn commit(
@@ -147,7 +151,11 @@ impl State {
             }
         };
         let revision = self.begin(*new, timing, label, write, now);
-        Ok(Replaced::Done(timing, revision, displaced))
+        Ok(Replaced::Done(
+            timing,
+            revision,
+            self.told_displaced(&displaced, now),
+        ))
     }
 
     pub(super) fn touch(&mut self, key: &SessionKey, now: Timestamp) -> Touched {
@@ -345,10 +353,19 @@ impl State {
         Some(others.into_iter().map(|(.., key)| key).collect())
     }
 
-    fn displace(&mut self, keys: &[SessionKey], now: Timestamp) -> Vec<Handle> {
-        let reason = EndReason::Displaced;
-        let note = Note::of_system(EventKind::Ended(reason));
-        self.end_all(keys, reason, &note, now)
+    /// To be [told](Self::told_displaced) of once the session is there for which they go.
+    fn displace(&mut self, keys: &[SessionKey], now: Timestamp) -> Vec<Label> {
+        let keys = keys.iter();
+        keys.filter_map(|key| self.end_as(key, EndReason::Displaced, None, now))
+            .collect()
+    }
+
+    fn told_displaced(&mut self, labels: &[Label], now: Timestamp) -> Vec<Handle> {
+        let note = Note::of_system(EventKind::Ended(EndReason::Displaced));
+        for label in labels {
+            self.note(label, [&note], now);
+        }
+        labels.iter().map(|label| label.handle).collect()
     }
 
     fn end_all(

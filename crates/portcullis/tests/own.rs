@@ -138,11 +138,11 @@ async fn s070_one_sign_in_too_many_displaces_the_least_recently_used() {
     assert_eq!(
         kinds,
         [
-            EventKind::Ended(EndReason::Displaced),
-            EventKind::Authenticated
+            EventKind::Authenticated,
+            EventKind::Ended(EndReason::Displaced)
         ]
     );
-    assert_eq!(told[0].actor, Actor::System);
+    assert_eq!(told[1].actor, Actor::System);
     let answer = first.get("/account").await;
     assert_eq!(answer.json()["reason"], "displaced_by_limit");
 }

@@ -4,6 +4,7 @@ use portcullis::{
     Actor,
     EndReason::{RevokedByOperator, RevokedByUser, SignedOut},
     EventKind::{self, *},
+    StoreErrorKind,
 };
 use portcullis_tests::{
     Backend, Client, Gate, Moment, Op, Redis, Reply, World, a_moment, minutes, on_every_store,
@@ -647,4 +648,32 @@ async fn s069_sessions_are_revoked_while_redis_has_no_room_and_by_another_proces
     is_told_why(&bob, "revoked_by_operator").await;
     assert_eq!(there.delete("/sessions").await.is(200).body(), "1");
     assert_eq!(world.backend.live(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_what_a_revocation_did_that_came_to_no_end_is_told() {
+    let world = World::<Redis>::start().await;
+    let newer = world.signed_in("alice").await;
+    let redis = world.backend.server();
+    let session = world.backend.keys().remove(0);
+    redis.cli(&["SETRANGE", &session, "0", "2"]);
+    let clients = [
+        world.signed_in("alice").await,
+        world.signed_in("alice").await,
+    ];
+    let revoked = world.layer.sessions().revoke_all("alice").await;
+    assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::NewerFormat);
+    for client in &clients {
+        is_told_why(client, "revoked_by_operator").await;
+    }
+    let told = world.audit.take_kinds();
+    assert_eq!(
+        told[..2],
+        [Ended(RevokedByOperator), Ended(RevokedByOperator)]
+    );
+
+    redis.cli(&["SETRANGE", &session, "0", "1"]);
+    let receipt = world.layer.sessions().revoke_all("alice").await.unwrap();
+    assert_eq!(receipt.ended.len(), 1);
+    is_told_why(&newer, "revoked_by_operator").await;
 }

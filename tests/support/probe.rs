@@ -9,9 +9,9 @@ use portcullis::{EndReason, Store, StoreError, StoreErrorKind, Timestamp, UserId
 use portcullis_core::{
     Label, Note, SessionKey,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Listed, Loaded, LogQuery, Logged,
-        Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit, Swept, Touched,
-        Write,
+        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed, Loaded,
+        LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
+        Swept, Touched, Write,
     },
 };
 
@@ -217,8 +217,9 @@ impl<S: Store> Store for ProbeStore<S> {
         self.around(Op::List, self.inner.list(user)).await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, StoreError> {
-        self.around(Op::Revoke, self.inner.revoke(revocation)).await
+    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
+        let revoked = async { Ok(self.inner.revoke(revocation).await) };
+        self.around(Op::Revoke, revoked).await?
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use portcullis_core::{
     Handle, SessionKey, UserId, UserKey,
-    store::{Copies, Listed, Receipt, Revocation, Store, StoreError, StoreErrorKind, Which},
+    store::{
+        Copies, Interrupted, Listed, Receipt, Revocation, Store, StoreError, StoreErrorKind, Which,
+    },
 };
 
 use crate::{
@@ -86,7 +88,7 @@ impl RedisStore {
             .collect())
     }
 
-    pub(crate) async fn carry_out(&self, revocation: &Revocation) -> Result<Receipt, StoreError> {
+    pub(crate) async fn carry_out(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
         let line = match self.driver().copies() {
             Some(_) => Some(self.driver().own_line().await?),
             None => None,
@@ -127,7 +129,7 @@ struct Work<'w> {
 
 impl Work<'_> {
     /// Whoever gives the session a new identifier meanwhile is followed.
-    async fn one(&self, handle: Handle) -> Result<Vec<Handle>, StoreError> {
+    async fn one(&self, handle: Handle) -> Result<Vec<Handle>, Interrupted> {
         let mut tried = Vec::new();
         for _ in 0..ATTEMPTS {
             let listed = self.store.listed(&self.user).await?;
@@ -143,12 +145,12 @@ impl Work<'_> {
                 return Ok(ended);
             }
         }
-        Err(restless())
+        Err(restless().into())
     }
 
     /// The mark is the moment: what is listed then is older, and cannot be moved any more. What comes after it
     /// is newer, or refused. Then whoever is listed is ended, and whoever should have been.
-    async fn all_but(&self, kept: Option<Handle>) -> Result<Vec<Handle>, StoreError> {
+    async fn all_but(&self, kept: Option<Handle>) -> Result<Vec<Handle>, Interrupted> {
         let reason = self.revocation.reason.code().to_string().into();
         let name = kept.map(|handle| Bytes::copy_from_slice(handle.as_bytes()));
         let keys = vec![self.user_list(), self.store.prefix().mark(&self.user)];
@@ -160,7 +162,7 @@ impl Work<'_> {
         ];
         let mut sessions = match self.run(&MARK, keys, arguments).await? {
             Reply::Listed(_, refs) => self.referenced(&refs),
-            _ => return Err(out_of_place()),
+            _ => return Err(out_of_place().into()),
         };
         sessions.extend(self.strays().await?);
         sessions.retain(|(_, handle)| Some(*handle) != kept);
@@ -190,7 +192,7 @@ impl Work<'_> {
         }
     }
 
-    async fn end(&self, sessions: &[(SessionKey, Handle)]) -> Result<Vec<Handle>, StoreError> {
+    async fn end(&self, sessions: &[(SessionKey, Handle)]) -> Result<Vec<Handle>, Interrupted> {
         let (mut ended, mut left_alone) = (Vec::new(), false);
         let [code, memory] = epitaph(self.revocation.reason);
         let note = self.revocation.note.encode();
@@ -209,16 +211,20 @@ impl Work<'_> {
                 keys.push(prefix.session(key));
                 arguments.push(crate::filing::reference(key, *handle));
             }
-            match self.run(&REVOKE, keys, arguments).await? {
-                Reply::Ended(newer, names) => {
+            let error = match self.run(&REVOKE, keys, arguments).await {
+                Ok(Reply::Ended(newer, names)) => {
                     ended.extend(names_of(&names));
                     left_alone |= newer;
+                    continue;
                 }
-                _ => return Err(out_of_place()),
-            }
+                Ok(_) => out_of_place(),
+                Err(error) => error,
+            };
+            return Err(Interrupted { ended, error });
         }
         if left_alone {
-            return Err(StoreError::newer_format());
+            let error = StoreError::newer_format();
+            return Err(Interrupted { ended, error });
         }
         Ok(ended)
     }

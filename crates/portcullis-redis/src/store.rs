@@ -6,9 +6,10 @@ use bytes::Bytes;
 use portcullis_core::{
     EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Excess, Expiry, Limits, Listed, Loaded,
-        LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation,
-        SessionLimit, Store, StoreError, StoreErrorKind, Stored, Swept, Timing, Touched, Write,
+        Activity, Committed, Created, Deadline, Ended, Excess, Expiry, Interrupted, Limits, Listed,
+        Loaded, LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
+        Revocation, SessionLimit, Store, StoreError, StoreErrorKind, Stored, Swept, Timing,
+        Touched, Write,
     },
 };
 
@@ -450,7 +451,7 @@ impl Store for RedisStore {
         self.sessions_of(user).await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, StoreError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
         self.carry_out(revocation).await
     }
 

@@ -163,7 +163,7 @@ impl Walk {
                 let which = [Which::One(handle), Which::AllBut(handle), Which::All];
                 let which = which[self.random.random_range(0..3)];
                 let done = self.store.revoke(&revocation(user, which)).await;
-                done.map_err(kind)?;
+                done.map_err(|it| kind(it.error))?;
                 Ok(())
             }
             18 => {

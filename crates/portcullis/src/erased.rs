@@ -5,13 +5,13 @@ use std::{future::Future, pin::Pin};
 use portcullis_core::{
     EndReason, Label, Note, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Listed, Loaded, LogQuery, Logged,
-        Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit, Store, StoreError,
-        Swept, Touched, Write,
+        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed, Loaded,
+        LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
+        Store, StoreError, Swept, Touched, Write,
     },
 };
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+type Answer<'a, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 /// [`Store`] with boxed futures. Method by method the same contract.
 pub(crate) trait ErasedStore: Send + Sync {
@@ -48,7 +48,7 @@ pub(crate) trait ErasedStore: Send + Sync {
         note: &'a Note,
     ) -> Answer<'a, Ended>;
     fn list<'a>(&'a self, user: &'a UserId) -> Answer<'a, Vec<Listed>>;
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt>;
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt, Interrupted>;
     fn sweep(&self) -> Answer<'_, Swept>;
     fn observe<'a>(&'a self, observation: &'a Observation) -> Answer<'a, ()>;
     fn read_log<'a>(&'a self, query: &'a LogQuery) -> Answer<'a, Vec<Logged>>;
@@ -112,7 +112,7 @@ impl<S: Store> ErasedStore for S {
         Box::pin(Store::list(self, user))
     }
 
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt> {
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt, Interrupted> {
         Box::pin(Store::revoke(self, revocation))
     }
 

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashSet, fmt, sync::Arc, time::Duration};
 use http::Extensions;
 use portcullis_core::{
     Actor, Client, ClientChange, EndReason, Event, EventKind, Handle, Note, SessionEntry, UserId,
-    store::{LogQuery, Logged, Receipt, Revocation, Store, StoreError, Which},
+    store::{Interrupted, LogQuery, Logged, Receipt, Revocation, Store, StoreError, Which},
 };
 
 use crate::{
@@ -265,12 +265,14 @@ impl Sessions {
 }
 
 async fn revoke(house: &House, revocation: Revocation) -> Result<Receipt, StoreError> {
-    let receipt = house.store().revoke(&revocation).await?;
+    let revoked = house.store().revoke(&revocation).await;
+    let (Ok(Receipt { ended, .. }) | Err(Interrupted { ended, .. })) = &revoked;
     let now = house.now();
-    for handle in &receipt.ended {
+    for handle in ended {
         let (note, user) = (revocation.note.clone(), revocation.user.clone());
         house.tell(Event::new(note, now, Some(*handle), Some(user)));
     }
+    let receipt = revoked.map_err(|interrupted| interrupted.error)?;
     if let Some(copies) = receipt.copies.filter(|copies| !copies.are_enough()) {
         tracing::warn!(
             asked = copies.asked,

@@ -86,9 +86,9 @@ mod tests {
     use portcullis_core::{
         Actor, EndReason, Event, EventKind, Label, Note, SessionKey, Timestamp, UserId,
         store::{
-            Activity, Committed, Created, Deadline, Ended, Expired, Expiry, Limits, Listed, Loaded,
-            LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation,
-            SessionLimit, Store, StoreErrorKind, Swept, Touched, Write,
+            Activity, Committed, Created, Deadline, Ended, Expired, Expiry, Interrupted, Limits,
+            Listed, Loaded, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
+            Revocation, SessionLimit, Store, StoreErrorKind, Swept, Touched, Write,
         },
     };
     use tower_layer::Layer;
@@ -186,8 +186,8 @@ mod tests {
             down()
         }
 
-        async fn revoke(&self, _: &Revocation) -> Result<Receipt, StoreError> {
-            down()
+        async fn revoke(&self, _: &Revocation) -> Result<Receipt, Interrupted> {
+            Ok(down()?)
         }
 
         async fn sweep(&self) -> Result<Swept, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::Stored;
+use super::{StoreError, Stored};
 use crate::{ConfigError, EndReason, EventKind, Handle, Note, SessionKey, Timestamp, UserId};
 
 /// How many sessions a user may have at once, and what becomes of one too many.
@@ -121,6 +121,24 @@ pub struct Receipt {
     pub ended: Vec<Handle>,
     /// Whether copies of the store have taken note, if the store was told to wait for them.
     pub copies: Option<Copies>,
+}
+
+/// A revocation that did not come to its end. It can be asked for again.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// The sessions that this call ended all the same, as far as that is known.
+    pub ended: Vec<Handle>,
+    /// Why no more of them.
+    pub error: StoreError,
+}
+
+impl From<StoreError> for Interrupted {
+    fn from(error: StoreError) -> Self {
+        Self {
+            ended: Vec::new(),
+            error,
+        }
+    }
 }
 
 /// How many copies of the store have confirmed a write.

@@ -14,9 +14,9 @@ use std::{
 pub use self::clock::ManualClock;
 use self::{clock::Clock, state::State};
 use super::{
-    Activity, Committed, Created, Deadline, Ended, Limits, Listed, Loaded, LogLimits, LogQuery,
-    Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit, Store,
-    StoreError, Swept, Touched, Write,
+    Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed, Loaded, LogLimits,
+    LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
+    Store, StoreError, Swept, Touched, Write,
 };
 use crate::{EndReason, Label, Note, SessionKey, Timestamp, UserId};
 
@@ -179,7 +179,7 @@ impl Store for MemoryStore {
         Ok(state.list(user, now))
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, StoreError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
         let (mut state, now) = self.at_once();
         Ok(state.revoke(revocation, now))
     }

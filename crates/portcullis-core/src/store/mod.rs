@@ -20,7 +20,8 @@ use bytes::Bytes;
 pub use self::{
     error::{StoreError, StoreErrorKind},
     inventory::{
-        Copies, Excess, Expired, Expiry, Listed, Receipt, Revocation, SessionLimit, Swept, Which,
+        Copies, Excess, Expired, Expiry, Interrupted, Listed, Receipt, Revocation, SessionLimit,
+        Swept, Which,
     },
     log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
@@ -137,14 +138,14 @@ pub trait Store: Send + Sync + 'static {
     /// With [`Which::All`] and [`Which::AllBut`] there is one moment at which it takes effect: every session
     /// whose user authenticated before it is dead when this answers (but for the one that is kept), also one
     /// that was missing from the list, and no sign-in that was under way then comes to its end. What
-    /// authenticated after that moment is not touched. An error means that some may be ended and others not:
-    /// it can be asked for again.
+    /// authenticated after that moment is not touched. An error means that some may be ended and others not,
+    /// and says which are known to be: it can be asked for again.
     ///
     /// It must work while the store has no room for another session.
     fn revoke(
         &self,
         revocation: &Revocation,
-    ) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Receipt, Interrupted>> + Send;
 
     /// Clears away sessions whose time is over, and says which. Each is told once, to one caller, with
     /// an event in the log, however long ago its time was over. What is due is done in steps of bounded

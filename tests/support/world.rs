@@ -165,7 +165,7 @@ impl<B: Backend> World<B> {
     /// Why the session under an identifier ended, as the store remembers.
     pub async fn ended(&self, id: &str) -> Option<EndReason> {
         match self.stored(id).await {
-            Loaded::Ended(reason, _) => Some(reason),
+            Loaded::Ended { reason, .. } => Some(reason),
             Loaded::Expired(expired) => match expired.what {
                 Expiry::Session(reason) => Some(reason),
                 Expiry::Elevation => None,

@@ -213,7 +213,11 @@ async fn the_reasons_of_ended_sessions_are_kept_until_their_room_is_needed() {
     let (staying, _) = create(&store, LIMITS).await;
     assert_eq!(
         store.load(&ended).await.unwrap(),
-        Loaded::Ended(EndReason::SignedOut, NAME)
+        Loaded::Ended {
+            reason: EndReason::SignedOut,
+            handle: NAME,
+            successor: None,
+        }
     );
     create(&store, LIMITS).await;
     assert_eq!(store.load(&ended).await.unwrap(), Loaded::Absent);
@@ -376,7 +380,11 @@ async fn t01_no_thread_brings_back_what_another_ended() {
         }
         assert_eq!(
             store.load(&key).await.unwrap(),
-            Loaded::Ended(EndReason::SignedOut, NAME)
+            Loaded::Ended {
+                reason: EndReason::SignedOut,
+                handle: NAME,
+                successor: None,
+            }
         );
         assert_eq!(store.live(), 0);
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use portcullis_core::{
-    Handle, SessionKey, UserId, UserKey,
+    EndReason, Handle, SessionKey, UserId, UserKey,
     store::{
         Copies, Interrupted, Listed, Receipt, Revocation, Store, StoreError, StoreErrorKind, Which,
     },
@@ -65,7 +65,9 @@ impl RedisStore {
                 Some(Record::Session(stored)) if stored.timing.is_live(now) => {
                     sessions.push(Listed { key, stored });
                 }
-                Some(Record::Ended(Some(reason), _)) if reason.is_replacement() => return Ok(None),
+                Some(Record::Ended(mark)) if mark.reason.is_some_and(EndReason::is_replacement) => {
+                    return Ok(None);
+                }
                 _ => {}
             }
         }

@@ -22,7 +22,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, Handle, SessionKey, Timestamp,
-    store::{Limits, Revision, Stored, Timing},
+    store::{Limits, Loaded, Revision, Stored, Timing},
 };
 
 use crate::filing::name_of;
@@ -35,19 +35,43 @@ const NAME: usize = 12;
 pub(crate) enum Record {
     /// A session, live or past its deadlines.
     Session(Stored),
-    /// A session that was ended, and its name. `None`: for a reason this version does not know.
-    Ended(Option<EndReason>, Handle),
+    /// A session that was ended.
+    Ended(Mark),
     /// Written by a later version of Portcullis.
     Newer,
     /// Not a record.
     Damaged,
 }
 
+/// What is remembered of an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// `None`: one that this version does not know.
+    pub(crate) reason: Option<EndReason>,
+    pub(crate) name: Handle,
+    /// Where the session was moved to.
+    pub(crate) successor: Option<SessionKey>,
+}
+
+impl Mark {
+    /// Nothing is known of an end for a reason that this version does not know.
+    pub(crate) fn loaded(self) -> Loaded {
+        match self.reason {
+            None => Loaded::Absent,
+            Some(reason) => Loaded::Ended {
+                reason,
+                handle: self.name,
+                successor: self.successor,
+            },
+        }
+    }
+}
+
 impl Record {
     pub(crate) fn parse(value: &Bytes) -> Self {
         match **value {
             [b'-', code @ b'a'..=b'z', ref rest @ ..] => match mark(code, rest) {
-                Some((reason, handle)) => Self::Ended(reason, handle),
+                Some(mark) => Self::Ended(mark),
                 None => Self::Damaged,
             },
             [b'2'..=b'9', ..] => Self::Newer,
@@ -64,12 +88,19 @@ impl Record {
     }
 }
 
-fn mark(code: u8, rest: &[u8]) -> Option<(Option<EndReason>, Handle)> {
-    let (name, moved_to) = rest.split_at_checked(NAME)?;
-    let reason = EndReason::from_code(char::from(code));
-    let may_follow = matches!(moved_to, b"" | b"!")
-        || reason == Some(EndReason::Replaced) && successor(moved_to).is_some();
-    may_follow.then_some((reason, name_of(name)?))
+fn mark(code: u8, rest: &[u8]) -> Option<Mark> {
+    let (name, follows) = rest.split_at_checked(NAME)?;
+    let (name, reason) = (name_of(name)?, EndReason::from_code(char::from(code)));
+    let successor = match follows {
+        b"" | b"!" => None,
+        spelled if reason == Some(EndReason::Replaced) => Some(successor(spelled)?),
+        _ => return None,
+    };
+    Some(Mark {
+        reason,
+        name,
+        successor,
+    })
 }
 
 fn header(bytes: &[u8]) -> Option<(Timing, Revision)> {
@@ -201,14 +232,21 @@ mod tests {
         assert_eq!(parse(b"2"), Record::Newer);
     }
 
+    fn ended(reason: Option<EndReason>, successor: Option<SessionKey>) -> Record {
+        Record::Ended(Mark {
+            reason,
+            name: Handle::from_bytes(*b"twelve bytes"),
+            successor,
+        })
+    }
+
     #[test]
     fn the_reason_of_an_end_is_read_back() {
-        let name = Handle::from_bytes(*b"twelve bytes");
         for reason in EndReason::ALL {
             let value = format!("-{}twelve bytes", reason.code());
-            assert_eq!(parse(value.as_bytes()), Record::Ended(Some(reason), name));
+            assert_eq!(parse(value.as_bytes()), ended(Some(reason), None));
         }
-        assert_eq!(parse(b"-ztwelve bytes"), Record::Ended(None, name));
+        assert_eq!(parse(b"-ztwelve bytes"), ended(None, None));
         for hostile in [
             &b"-"[..],
             b"-o",
@@ -233,10 +271,7 @@ mod tests {
             assert_eq!(successor(spelled.as_bytes()), Some(key));
             assert_eq!(
                 parse(format!("-rtwelve bytes{spelled}").as_bytes()),
-                Record::Ended(
-                    Some(EndReason::Replaced),
-                    Handle::from_bytes(*b"twelve bytes")
-                )
+                ended(Some(EndReason::Replaced), Some(key))
             );
             let other = format!("-otwelve bytes{spelled}");
             assert_eq!(parse(other.as_bytes()), Record::Damaged);

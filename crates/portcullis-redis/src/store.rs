@@ -269,8 +269,7 @@ impl Store for RedisStore {
                 return Box::pin(self.explain_absence(key)).await;
             }
             Record::Session(stored) => Loaded::Live(stored),
-            Record::Ended(Some(reason), handle) => Loaded::Ended(reason, handle),
-            Record::Ended(None, _) => Loaded::Absent,
+            Record::Ended(mark) => mark.loaded(),
             Record::Newer => return Err(StoreError::newer_format()),
             Record::Damaged => damaged(),
         })

@@ -92,8 +92,10 @@ impl RedisStore {
                 // Another server was faster. Look again.
                 continue;
             }
-            if let Some(Record::Ended(Some(reason), handle)) = mark.as_ref().map(Record::parse) {
-                return Ok(Loaded::Ended(reason, handle));
+            if let Some(Record::Ended(mark)) = mark.as_ref().map(Record::parse)
+                && mark.reason.is_some()
+            {
+                return Ok(mark.loaded());
             }
             if members.len() < BATCH {
                 break;

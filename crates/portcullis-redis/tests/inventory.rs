@@ -31,7 +31,10 @@ async fn s066_all_sessions_of_a_user_are_ended_and_those_of_others_are_not() {
         let loaded = store.load(&key).await.unwrap();
         assert!(matches!(
             loaded,
-            Loaded::Ended(EndReason::RevokedByOperator, _)
+            Loaded::Ended {
+                reason: EndReason::RevokedByOperator,
+                ..
+            }
         ));
     }
     assert!(store.list(&"alice".into()).await.unwrap().is_empty());
@@ -51,13 +54,19 @@ async fn t07_a_session_that_a_lost_list_does_not_name_does_not_survive_a_revocat
         let receipt = store.revoke(&all_of("alice")).await.unwrap();
         if lost.len() == 1 {
             assert_eq!(receipt.ended, [label.handle]);
-            assert!(matches!(store.load(&key).await.unwrap(), Loaded::Ended(..)));
+            assert!(matches!(
+                store.load(&key).await.unwrap(),
+                Loaded::Ended { .. }
+            ));
         }
         let write = write_of(&label, payload());
         let active = portcullis_core::store::Activity::Active;
         let committed = store.commit(&key, revision, &write, active).await;
         assert_eq!(committed.unwrap(), portcullis_core::store::Committed::Gone);
-        assert!(matches!(store.load(&key).await.unwrap(), Loaded::Ended(..)));
+        assert!(matches!(
+            store.load(&key).await.unwrap(),
+            Loaded::Ended { .. }
+        ));
     }
 }
 
@@ -142,7 +151,10 @@ async fn sessions_are_revoked_while_redis_is_out_of_memory() {
     assert_eq!(kind(created), StoreErrorKind::Full);
     let receipt = store.revoke(&all_of("alice")).await.unwrap();
     assert_eq!(receipt.ended.len(), 1);
-    assert!(matches!(store.load(&key).await.unwrap(), Loaded::Ended(..)));
+    assert!(matches!(
+        store.load(&key).await.unwrap(),
+        Loaded::Ended { .. }
+    ));
     let query = LogQuery {
         user: Some("alice".into()),
         ..LogQuery::default()

@@ -71,11 +71,13 @@ async fn the_mark_of_a_replaced_session_names_the_new_key_and_that_of_another_en
         let ttl = server.cli(&["PTTL", &spelled(&old)]).integer();
         assert!((59_000..=60_000).contains(&ttl), "{ttl}");
     }
-    for key in [first, second] {
-        assert_eq!(
-            store.load(&key).await.unwrap(),
-            Loaded::Ended(EndReason::Replaced, NAME)
-        );
+    for (key, successor) in [(first, second), (second, elsewhere)] {
+        let moved = Loaded::Ended {
+            reason: EndReason::Replaced,
+            handle: NAME,
+            successor: Some(successor),
+        };
+        assert_eq!(store.load(&key).await.unwrap(), moved);
     }
     store
         .end_anonymous(&first, EndReason::SignedOut)
@@ -122,7 +124,7 @@ async fn a_mark_without_a_successor_leads_nowhere_and_one_that_leads_in_circles_
     set(&one, "-rtwelve bytes");
     assert_eq!(
         store.load(&one).await.unwrap(),
-        Loaded::Ended(EndReason::Replaced, NAME)
+        support::ended(EndReason::Replaced, NAME)
     );
     assert_nothing_works(&server, &store, &one).await;
 
@@ -239,7 +241,7 @@ async fn a_session_that_lost_its_ttl_still_ends_in_time_for_every_operation() {
     assert_eq!(expired.what, Expiry::Session(EndReason::IdleTimeout));
     assert_eq!(
         store.load(&key).await.unwrap(),
-        Loaded::Ended(EndReason::IdleTimeout, NAME)
+        support::ended(EndReason::IdleTimeout, NAME)
     );
     assert_every_key_expires(&server);
 }
@@ -471,7 +473,7 @@ async fn time_can_be_made_to_pass_for_tests() {
     live(&store, &idle).await;
     assert_eq!(
         store.load(&ended).await.unwrap(),
-        Loaded::Ended(EndReason::Replaced, NAME)
+        support::ended(EndReason::Replaced, NAME)
     );
     server.age_sessions(Duration::from_secs(2));
     assert!(matches!(

@@ -148,7 +148,7 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
     );
     assert_eq!(
         store.load(&key).await.unwrap(),
-        Loaded::Ended(EndReason::SignedOut, NAME)
+        support::ended(EndReason::SignedOut, NAME)
     );
     assert_every_key_expires(&server);
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);

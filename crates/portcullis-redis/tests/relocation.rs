@@ -40,7 +40,7 @@ async fn a_session_moves_between_buckets_with_new_deadlines_and_the_old_key_is_d
     );
     assert_eq!(
         store.load(&old).await.unwrap(),
-        Loaded::Ended(EndReason::ReplacedAtSignIn, NAME)
+        support::ended(EndReason::ReplacedAtSignIn, NAME)
     );
     assert_every_key_expires(&server);
 }
@@ -102,7 +102,7 @@ async fn a_session_that_is_gone_leaves_no_trace_of_the_new_one() {
         assert_eq!(moved.unwrap(), Replaced::Gone);
         assert_eq!(
             store.load(&old).await.unwrap(),
-            Loaded::Ended(EndReason::SignedOut, NAME)
+            support::ended(EndReason::SignedOut, NAME)
         );
         assert_came_to_nothing(&server, &store, &new).await;
         assert_eq!(sessions(&server).len(), 1);

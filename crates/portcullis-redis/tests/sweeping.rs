@@ -87,13 +87,16 @@ async fn t75_whoever_comes_back_with_the_key_is_told_once_and_for_a_day_everybod
             ago.abs_diff(10 * MINUTE) < Duration::from_secs(5),
             "{ago:?}"
         );
-        let ended = Loaded::Ended(EndReason::IdleTimeout, handle);
+        let ended = support::ended(EndReason::IdleTimeout, handle);
         assert_eq!(store.load(&key).await.unwrap(), ended);
         assert_eq!(in_lists(&server, &key), 0);
     }
     assert!(sweep(&store).await.is_empty());
     server.age_sessions(DAY - MINUTE);
-    assert!(matches!(store.load(&key).await.unwrap(), Loaded::Ended(..)));
+    assert!(matches!(
+        store.load(&key).await.unwrap(),
+        Loaded::Ended { .. }
+    ));
     server.age_sessions(2 * MINUTE);
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
     assert_eq!(ends_in_log(&store, "alice").await, [EndReason::IdleTimeout]);
@@ -114,7 +117,7 @@ async fn of_many_who_come_back_with_one_key_one_is_told_and_the_others_know_why(
     for task in tasks {
         match task.await.unwrap() {
             Loaded::Expired(_) => told += 1,
-            other => assert_eq!(other, Loaded::Ended(EndReason::IdleTimeout, label.handle)),
+            other => assert_eq!(other, support::ended(EndReason::IdleTimeout, label.handle)),
         }
     }
     assert_eq!(told, 1);

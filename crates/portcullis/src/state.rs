@@ -303,7 +303,7 @@ impl State {
                 Err(Unusable::Newer(error)) => return Err(error.into()),
                 Err(Unusable::Damaged) => EventKind::RecordDamaged,
             },
-            Loaded::Ended(reason, handle) => {
+            Loaded::Ended { reason, handle, .. } => {
                 self.observe(EventKind::UsedAfterEnd(reason), (Some(handle), None));
                 return Ok(self.without_session(Some(reason)));
             }
@@ -347,7 +347,7 @@ impl State {
     ) -> Result<Loaded, StoreError> {
         let loaded = self.house().store().load(key).await?;
         match &loaded {
-            Loaded::Ended(reason, _) => {
+            Loaded::Ended { reason, .. } => {
                 let _ = why.set(*reason);
             }
             Loaded::Expired(expired) => {
@@ -364,7 +364,7 @@ impl State {
     /// Why there is no session under `key` any more, if there is none and that is known.
     pub(crate) async fn why_gone(&self, key: &SessionKey) -> Result<Option<EndReason>, StoreError> {
         Ok(match self.look_at(key, &self.lost).await? {
-            Loaded::Ended(reason, _) => Some(reason),
+            Loaded::Ended { reason, .. } => Some(reason),
             _ => None,
         })
     }

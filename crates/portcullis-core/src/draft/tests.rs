@@ -105,7 +105,7 @@ impl World {
     fn visit(&self, key: SessionKey) -> Visit<'_> {
         self.visit_with(match ready(self.store.load(&key)).unwrap() {
             Loaded::Live(stored) => Draft::of_session(self.policy, key, &stored).unwrap(),
-            Loaded::Ended(reason, _) => Draft::without_session(self.policy, Some(reason)),
+            Loaded::Ended { reason, .. } => Draft::without_session(self.policy, Some(reason)),
             Loaded::Expired(_) | Loaded::Absent | Loaded::Damaged => {
                 Draft::without_session(self.policy, None)
             }
@@ -152,7 +152,7 @@ impl World {
     /// Why the session of `key` ended, if that is remembered.
     fn end_of(&self, key: SessionKey) -> Option<EndReason> {
         match ready(self.store.load(&key)).unwrap() {
-            Loaded::Ended(reason, _) => Some(reason),
+            Loaded::Ended { reason, .. } => Some(reason),
             _ => None,
         }
     }

@@ -89,7 +89,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Moves a live session from `old` to `new` and writes its payload, if nobody else did since. Afterwards
     /// `old` is [`Ended`](Loaded::Ended): as [`EndReason::Replaced`] with [`Deadline::Keep`], which leaves name
-    /// and owner as they are, and as [`EndReason::ReplacedAtSignIn`] with [`Deadline::Restart`], which may change
+    /// and owner as they are and `new` as the successor, and as [`EndReason::ReplacedAtSignIn`] with [`Deadline::Restart`], which may change
     /// both and to which `limit` and revocations apply as in [`create`](Self::create).
     ///
     /// Nothing may be stored under `new`, which a fresh identifier ensures; otherwise it is an error and
@@ -310,8 +310,17 @@ pub enum Deadline {
 pub enum Loaded {
     /// A live session.
     Live(Stored),
-    /// No session any more: why not, and what its name was.
-    Ended(EndReason, Handle),
+    /// No session any more under this key.
+    Ended {
+        /// Why not.
+        reason: EndReason,
+        /// What its name was.
+        handle: Handle,
+        /// The key it goes on under, if it was moved with [`Deadline::Keep`]; the next one, where it was moved more
+        /// often. Nothing else has a successor: an authentication begins another session. Whoever watches a session
+        /// that other requests may move follows it by this.
+        successor: Option<SessionKey>,
+    },
     /// Its time was over, and this call is the one that is told of it, as by [`Store::sweep`].
     Expired(Expired),
     /// Nothing: never issued, expired, or ended long ago.

@@ -126,6 +126,14 @@ pub fn revocation(user: impl Into<UserId>, which: Which) -> Revocation {
     }
 }
 
+pub fn ended(reason: EndReason, handle: Handle) -> Loaded {
+    Loaded::Ended {
+        reason,
+        handle,
+        successor: None,
+    }
+}
+
 pub fn ended_note(reason: EndReason) -> Note {
     Note::of_system(EventKind::Ended(reason))
 }

@@ -3,7 +3,7 @@
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, assert_close, key, moves,
     short, steps,
-    subject::{ended, join_all, subject, subjects},
+    subject::{ended, join_all, moved_to, subject, subjects},
 };
 use crate::{
     EndReason,
@@ -75,7 +75,7 @@ pub async fn creating_under_an_ended_key_answers_taken_and_revives_nothing<H: Ha
             store.try_create(old, "second".into(), LONG).await,
             Created::Taken
         );
-        assert_eq!(store.load(old).await, ended(EndReason::Replaced));
+        assert_eq!(store.load(old).await, moved_to(new));
         assert_eq!(store.live(new).await, moved);
     }
 }
@@ -134,9 +134,7 @@ pub async fn no_operation_revives_a_session_that_was_replaced<H: Harness>(harnes
             .replace((old, new), first.revision, "first", keep)
             .await;
         for revision in [first.revision, moved.revision] {
-            store
-                .assert_dead(old, revision, &ended(EndReason::Replaced))
-                .await;
+            store.assert_dead(old, revision, &moved_to(new)).await;
         }
         assert_eq!(store.live(new).await, moved);
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, key_in, moves,
-    subject::{Subject, ended, join_all, subject, subjects},
+    subject::{Subject, ended, join_all, moved_to, subject, subjects},
 };
 use crate::{
     EndReason, SessionKey,
@@ -58,7 +58,7 @@ pub async fn an_end_does_not_ask_for_the_revision<H: Harness>(harness: &H) {
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
 /// Makes a session and moves it from each of the keys to the next.
-async fn moved_along<S: Store>(store: &Subject<S>, keys: &[SessionKey]) -> Stored {
+pub(super) async fn moved_along<S: Store>(store: &Subject<S>, keys: &[SessionKey]) -> Stored {
     let mut keys = keys.iter().copied();
     let mut current = keys.next().expect("a key to begin with");
     let mut stored = store.create(current, "carried along", LONG).await;
@@ -83,7 +83,7 @@ pub async fn an_end_follows_a_session_that_was_replaced<H: Harness>(harness: &H)
             assert_eq!(other.end(old, reason).await, Ended::Done);
             assert_eq!(store.load(new).await, ended(reason));
             store.assert_dead(new, last.revision, &ended(reason)).await;
-            assert_eq!(store.load(old).await, ended(EndReason::Replaced));
+            assert_eq!(store.load(old).await, moved_to(new));
             assert_eq!(store.live(neighbour).await, untouched);
         }
     }
@@ -126,8 +126,8 @@ pub async fn an_end_follows_a_session_however_often_it_was_replaced<H: Harness>(
                 let from = before.get(from).expect("more than one move");
                 assert_eq!(other.end(*from, EndReason::SignedOut).await, Ended::Done);
                 assert_eq!(store.load(*last).await, ended(EndReason::SignedOut));
-                for key in before {
-                    assert_eq!(store.load(*key).await, ended(EndReason::Replaced));
+                for (key, next) in keys.iter().zip(keys.iter().skip(1)) {
+                    assert_eq!(store.load(*key).await, moved_to(*next));
                 }
             }
         }
@@ -165,8 +165,8 @@ pub async fn an_end_finds_a_replaced_session_that_ended_since_already_gone<H: Ha
                 assert_eq!(other.end(key, reason).await, Ended::AlreadyGone);
             }
         }
-        for key in [old, new] {
-            assert_eq!(store.load(key).await, ended(EndReason::Replaced));
+        for (key, next) in [(old, new), (new, newest)] {
+            assert_eq!(store.load(key).await, moved_to(next));
         }
         assert_eq!(store.load(newest).await, ended(EndReason::SignedOut));
     }
@@ -194,21 +194,23 @@ pub async fn the_reason_of_an_end_is_remembered_and_then_forgotten<H: Harness>(h
     for reason in [EndReason::SignedOut, EndReason::Replaced] {
         let (store, key, new) = (subject(harness), key(), key());
         let created = store.create(key, "first", LONG).await;
-        if reason == EndReason::Replaced {
+        let expected = if reason == EndReason::Replaced {
             let keep = Deadline::Keep(Activity::Active);
             store
                 .replace((key, new), created.revision, "moved", keep)
                 .await;
+            moved_to(new)
         } else {
             assert_eq!(store.end(key, reason).await, Ended::Done);
-        }
-        assert_eq!(store.load(key).await, ended(reason));
+            ended(reason)
+        };
+        assert_eq!(store.load(key).await, expected);
         if H::PATIENCE < reason.remembered_for() + H::TOLERANCE * 2 {
             continue;
         }
         let ended_at = store.0.now();
         advance_to_just_before(harness, ended_at, ended_at.after(reason.remembered_for())).await;
-        assert_eq!(store.load(key).await, ended(reason));
+        assert_eq!(store.load(key).await, expected);
         advance_to_the_deadline(harness).await;
         assert_eq!(store.load(key).await, Loaded::Absent);
         store

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Harness, LONG, assert_close, key, key_in, moves, steps,
-    subject::{ended, subject},
+    subject::{ended, moved_to, subject},
 };
 use crate::{
     EndReason,
@@ -113,7 +113,7 @@ pub async fn every_handle_sees_the_same_sessions<H: Harness>(harness: &H) {
         let moved = here
             .replace((old, new), committed.revision, "here", keep)
             .await;
-        assert_eq!(there.load(old).await, ended(EndReason::Replaced));
+        assert_eq!(there.load(old).await, moved_to(new));
         assert_eq!(there.live(new).await, moved);
         assert_eq!(there.end(new, EndReason::SignedOut).await, Ended::Done);
         assert_eq!(here.load(new).await, ended(EndReason::SignedOut));

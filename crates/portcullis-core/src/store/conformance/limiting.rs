@@ -4,7 +4,7 @@ use super::{
     Harness, LONG, key, moves,
     people::{Session, arriving, at_most, handles, key_of, sign_in, somebody},
     short, steps,
-    subject::{join_all, subject},
+    subject::{end_of, join_all, subject},
 };
 use crate::{
     EndReason, EventKind,
@@ -27,9 +27,7 @@ pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harnes
         let mut live = 0;
         for ((who, key), answer) in arrivals.iter().zip(answers) {
             let expected = match (&answer, excess) {
-                (Created::Done(..), Excess::Displace) => {
-                    Loaded::Ended(EndReason::Displaced, who.1.handle)
-                }
+                (Created::Done(..), Excess::Displace) => end_of(who.1.handle, EndReason::Displaced),
                 (Created::AtLimit, Excess::Refuse) => Loaded::Absent,
                 (Created::Done(..), Excess::Refuse) => Loaded::Live(store.live(*key).await),
                 _ => panic!("a sign-in answered {answer:?}"),
@@ -103,7 +101,7 @@ pub async fn a_displaced_session_is_dead_and_knows_why<H: Harness>(harness: &H) 
     arriving(harness, &user)
         .sign_in_within(at_most(1, Excess::Displace))
         .await;
-    let displaced = Loaded::Ended(EndReason::Displaced, who.1.handle);
+    let displaced = end_of(who.1.handle, EndReason::Displaced);
     who.assert_dead(key, stored.revision, &displaced).await;
 }
 

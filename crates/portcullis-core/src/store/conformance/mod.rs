@@ -140,6 +140,8 @@ macro_rules! store_conformance {
 
             a_replaced_session_lives_on_under_the_new_key_alone
             a_session_can_be_replaced_again_and_again
+            a_session_that_was_replaced_is_found_from_every_key_it_had
+            a_session_that_authenticated_has_no_successor
             replacing_on_an_outdated_revision_conflicts_and_changes_nothing
             of_many_who_replace_one_session_exactly_one_does
             an_end_that_meets_a_replacement_wins_whichever_comes_first

@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, key, moves, steps,
-    subject::{Subject, ended, join, join_all, subject, subjects, yield_now},
+    subject::{Subject, ended, join, join_all, moved_to, subject, subjects, yield_now},
 };
 use crate::{
     EndReason, SessionKey,
@@ -184,7 +184,7 @@ pub async fn no_write_under_way_outlives_a_replacement<H: Harness>(harness: &H) 
                 }
             };
             let (_, (timing, revision)) = join(writes, replace).await;
-            assert_eq!(mover.load(old).await, ended(EndReason::Replaced));
+            assert_eq!(mover.load(old).await, moved_to(new));
             let live = mover.live(new).await;
             assert_eq!(
                 (&*live.payload, live.revision),

@@ -1,8 +1,10 @@
 //! A session moves whole: one key dies in the step in which the other comes to life.
 
 use super::{
-    Harness, LONG, assert_is_now, key, key_in, moves, short, steps,
-    subject::{ended, join, join_all, subject, subjects},
+    Harness, LONG, assert_is_now,
+    ending::moved_along,
+    key, key_in, moves, short, steps,
+    subject::{ended, join, join_all, moved_to, subject, subjects},
 };
 use crate::{
     EndReason,
@@ -13,22 +15,10 @@ use crate::{
 pub async fn a_replaced_session_lives_on_under_the_new_key_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
-        for (deadline, activity, end) in [
-            (
-                Deadline::Keep(Activity::Active),
-                Activity::Active,
-                EndReason::Replaced,
-            ),
-            (
-                Deadline::Keep(Activity::Passive),
-                Activity::Passive,
-                EndReason::Replaced,
-            ),
-            (
-                Deadline::Restart(short::<H>()),
-                Activity::Active,
-                EndReason::ReplacedAtSignIn,
-            ),
+        for (deadline, activity) in [
+            (Deadline::Keep(Activity::Active), Activity::Active),
+            (Deadline::Keep(Activity::Passive), Activity::Passive),
+            (Deadline::Restart(short::<H>()), Activity::Active),
         ] {
             let (old, new) = (key_in(old.bucket()), key_in(new.bucket()));
             let before = store.create(old, "before", LONG).await;
@@ -48,14 +38,18 @@ pub async fn a_replaced_session_lives_on_under_the_new_key_alone<H: Harness>(har
                 }
             }
 
-            assert_eq!(store.load(old).await, ended(end));
+            let end = match deadline {
+                Deadline::Keep(_) => moved_to(new),
+                Deadline::Restart(_) => ended(EndReason::ReplacedAtSignIn),
+            };
+            assert_eq!(store.load(old).await, end);
             assert_eq!(store.live(new).await, moved);
             assert_eq!(moved.payload, "after");
         }
     }
 }
 
-/// Every key but the last one is dead, however many there were.
+/// Every key but the last one is dead, however many there were, and leads to the next.
 pub async fn a_session_can_be_replaced_again_and_again<H: Harness>(harness: &H) {
     let store = subject(harness);
     let mut current = key();
@@ -67,13 +61,53 @@ pub async fn a_session_can_be_replaced_again_and_again<H: Harness>(harness: &H) 
             stored = store
                 .replace((current, new), stored.revision, stored.payload, keep)
                 .await;
-            dead.push(std::mem::replace(&mut current, new));
+            dead.push((std::mem::replace(&mut current, new), new));
         }
     }
     assert_eq!(store.live(current).await, stored);
     assert_eq!(stored.payload, "carried along");
-    for key in dead {
-        assert_eq!(store.load(key).await, ended(EndReason::Replaced));
+    for (key, next) in dead {
+        assert_eq!(store.load(key).await, moved_to(next));
+    }
+}
+
+/// Who watches a session that others move finds where it lives, from any of its keys; and where it ended there, that it did.
+pub async fn a_session_that_was_replaced_is_found_from_every_key_it_had<H: Harness>(harness: &H) {
+    let (store, other) = (subject(harness), subject(harness));
+    for (there, here) in moves() {
+        let last = key_in(there.bucket());
+        let mut keys: Vec<_> = [here, there, here, here]
+            .map(|key| key_in(key.bucket()))
+            .into();
+        keys.push(last);
+        let stored = moved_along(&store, &keys).await;
+        for from in &keys {
+            assert_eq!(other.follow(*from).await, Loaded::Live(stored.clone()));
+        }
+        assert_eq!(store.end(last, EndReason::SignedOut).await, Ended::Done);
+        for from in &keys {
+            assert_eq!(other.follow(*from).await, ended(EndReason::SignedOut));
+        }
+    }
+}
+
+/// An authentication begins another session, perhaps somebody else's: nobody is led to it.
+pub async fn a_session_that_authenticated_has_no_successor<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    for (old, new) in moves() {
+        let first = key_in(old.bucket());
+        let mut stored = store.create(first, "anonymous", LONG).await;
+        let keep = Deadline::Keep(Activity::Active);
+        for (from, to, deadline) in [(first, old, keep), (old, new, Deadline::Restart(LONG))] {
+            stored = store
+                .replace((from, to), stored.revision, "anonymous", deadline)
+                .await;
+        }
+        for from in [first, old] {
+            let found = store.follow(from).await;
+            assert_eq!(found, ended(EndReason::ReplacedAtSignIn));
+        }
+        assert_eq!(store.live(new).await, stored);
     }
 }
 
@@ -133,7 +167,9 @@ pub async fn of_many_who_replace_one_session_exactly_one_does<H: Harness>(harnes
         );
 
         let store = subject(harness);
-        assert_eq!(store.load(old).await, ended(EndReason::Replaced));
+        let winner = answers.iter().find_map(|(new, done)| done.then_some(*new));
+        let goes_on = moved_to(winner.expect("one of them"));
+        assert_eq!(store.load(old).await, goes_on);
         for (new, done) in answers {
             match done {
                 true => assert_eq!(store.live(new).await.payload, "moved"),
@@ -162,7 +198,7 @@ pub async fn an_end_that_meets_a_replacement_wins_whichever_comes_first<H: Harne
             };
             assert_eq!(answer, Ended::Done, "the session was live until it ended");
             let (old_is, new_is) = match replaced {
-                Replaced::Done(..) => (ended(EndReason::Replaced), ended(EndReason::SignedOut)),
+                Replaced::Done(..) => (moved_to(new), ended(EndReason::SignedOut)),
                 Replaced::Gone => (ended(EndReason::SignedOut), Loaded::Absent),
                 other => panic!("replace answered {other:?} where nobody wrote"),
             };

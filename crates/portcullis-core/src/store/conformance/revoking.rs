@@ -4,7 +4,7 @@ use super::{
     Harness, LONG, MILLI, key,
     people::{Session, arriving, handles, key_of, name, sign_in, somebody},
     short,
-    subject::{join, join_all, subject, yield_now},
+    subject::{end_of, join, join_all, subject, yield_now},
 };
 use crate::{
     EndReason, Handle,
@@ -15,7 +15,7 @@ const BY_USER: EndReason = EndReason::RevokedByUser;
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
 fn revoked(handle: Handle) -> Loaded {
-    Loaded::Ended(BY_USER, handle)
+    end_of(handle, BY_USER)
 }
 
 /// So that what comes next is after what came before on any clock.
@@ -74,7 +74,7 @@ pub async fn a_name_that_is_not_of_a_live_session_of_theirs_revokes_nothing<H: H
     }
     assert_eq!(store.live(theirs.key).await, theirs.stored);
     assert_eq!(store.live(others.key).await, others.stored);
-    let end = Loaded::Ended(EndReason::SignedOut, signed_out.handle());
+    let end = end_of(signed_out.handle(), EndReason::SignedOut);
     assert_eq!(store.load(signed_out.key).await, end);
     store.over(over.key).await;
 }
@@ -141,7 +141,7 @@ pub async fn no_operation_revives_a_session_that_was_revoked<H: Harness>(harness
         later(harness).await;
         let which = kept.map_or(Which::All, Which::AllBut);
         assert_eq!(store.revoke(&user, which, reason).await, [who.1.handle]);
-        let end = Loaded::Ended(reason, who.1.handle);
+        let end = end_of(who.1.handle, reason);
         who.assert_dead(key, stored.revision, &end).await;
         later(harness).await;
     }

@@ -36,7 +36,25 @@ pub(super) fn subject<H: Harness>(harness: &H) -> Subject<H::Store> {
 
 /// What a session without an owner is after its end.
 pub(super) fn ended(reason: EndReason) -> Loaded {
-    Loaded::Ended(reason, NOBODY.handle)
+    end_of(NOBODY.handle, reason)
+}
+
+/// What the session of this name is after an end that it does not go on from.
+pub(super) fn end_of(handle: Handle, reason: EndReason) -> Loaded {
+    Loaded::Ended {
+        reason,
+        handle,
+        successor: None,
+    }
+}
+
+/// What a session without an owner is where it was moved away from.
+pub(super) fn moved_to(successor: SessionKey) -> Loaded {
+    Loaded::Ended {
+        reason: EndReason::Replaced,
+        handle: NOBODY.handle,
+        successor: Some(successor),
+    }
 }
 
 /// Something to leave in the log.
@@ -89,6 +107,26 @@ impl<S: Store> Subject<S> {
         async move { answered(self.0.load(&key).await, "load", place) }
     }
 
+    /// What there is where the session of `key` goes on.
+    #[track_caller]
+    pub(super) fn follow(&self, key: SessionKey) -> impl Future<Output = Loaded> + '_ {
+        let place = Location::caller();
+        async move {
+            let mut key = key;
+            // More often than any rule moves a session.
+            for _ in 0..100 {
+                match answered(self.0.load(&key).await, "load", place) {
+                    Loaded::Ended {
+                        successor: Some(successor),
+                        ..
+                    } => key = successor,
+                    other => return other,
+                }
+            }
+            panic!("successors that lead nowhere ({place})");
+        }
+    }
+
     /// Loads a session that must be live.
     #[track_caller]
     pub(super) fn live(&self, key: SessionKey) -> impl Future<Output = Stored> + '_ {
@@ -111,7 +149,7 @@ impl<S: Store> Subject<S> {
             let second = answered(self.0.load(&key).await, "load", place);
             for answer in [&first, &second] {
                 let is_over = match answer {
-                    Loaded::Ended(reason, _) => is_timeout(*reason),
+                    Loaded::Ended { reason, .. } => is_timeout(*reason),
                     Loaded::Expired(_) | Loaded::Absent => true,
                     Loaded::Live(_) | Loaded::Damaged => false,
                 };
@@ -331,7 +369,14 @@ impl<S: Store> Subject<S> {
                     );
                 }
             }
-            if !matches!(as_what, Loaded::Ended(EndReason::Replaced, _)) {
+            let lives_on = matches!(
+                as_what,
+                Loaded::Ended {
+                    successor: Some(_),
+                    ..
+                }
+            );
+            if !lives_on {
                 for reason in [EndReason::SignedOut, EndReason::Replaced] {
                     check("end", self.end(key, reason).await != Ended::AlreadyGone);
                 }

@@ -4,7 +4,7 @@ use super::{
     Harness, LONG, key, key_in,
     people::{Session, arriving, at_most, begin, key_of, sign_in, somebody, stranger},
     short, steps,
-    subject::{Subject, join_all, subject, subjects},
+    subject::{Subject, end_of, join_all, subject, subjects},
 };
 use crate::{
     EndReason, Handle, SessionKey,
@@ -100,7 +100,7 @@ pub async fn a_load_tells_of_an_expiry_and_remembers_it<H: Harness>(harness: &H)
         let expected = expected(&session);
         let first = store.load(session.key).await;
         assert_eq!(first, Loaded::Expired(expected.clone()));
-        let end = Loaded::Ended(EndReason::IdleTimeout, session.handle());
+        let end = end_of(session.handle(), EndReason::IdleTimeout);
         for _ in 0..2 {
             assert_eq!(store.load(session.key).await, end);
             let again = store.sweep().await;
@@ -116,14 +116,14 @@ pub async fn an_expiry_that_was_swept_is_not_told_by_a_load<H: Harness>(harness:
     let nobodys = begin(stranger(harness), key(), short::<H>()).await;
     harness.advance(short::<H>().idle + H::TOLERANCE * 2).await;
     store.sweep().await;
-    let end = Loaded::Ended(EndReason::IdleTimeout, session.handle());
+    let end = end_of(session.handle(), EndReason::IdleTimeout);
     assert_eq!(store.load(session.key).await, end);
     session
         .who
         .assert_dead(session.key, session.stored.revision, &end)
         .await;
     let found = store.load(nobodys.key).await;
-    let end = Loaded::Ended(EndReason::IdleTimeout, nobodys.handle());
+    let end = end_of(nobodys.handle(), EndReason::IdleTimeout);
     assert!(found == Loaded::Absent || found == end, "{found:?}");
 }
 

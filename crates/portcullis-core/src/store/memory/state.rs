@@ -41,7 +41,11 @@ impl State {
                 Some(expired) => Loaded::Expired(expired),
                 None => Loaded::Absent,
             },
-            Some(Slot::Ended(end)) if now < end.until => Loaded::Ended(end.reason, end.handle),
+            Some(Slot::Ended(end)) if now < end.until => Loaded::Ended {
+                reason: end.reason,
+                handle: end.handle,
+                successor: end.successor,
+            },
             _ => Loaded::Absent,
         }
     }

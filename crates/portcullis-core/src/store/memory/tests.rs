@@ -90,7 +90,11 @@ async fn an_end_follows_as_many_moves_as_are_remembered() {
         assert_eq!(answer.unwrap(), ended);
         assert_eq!(store.live(), usize::from(ended == Ended::AlreadyGone));
         if ended == Ended::Done {
-            let expected = Loaded::Ended(reason, label.handle);
+            let expected = Loaded::Ended {
+                reason,
+                handle: label.handle,
+                successor: None,
+            };
             assert_eq!(store.load(&keys[7]).await.unwrap(), expected);
         }
     }
@@ -140,7 +144,11 @@ async fn strangers_whose_time_is_over_leave_no_mark_unless_somebody_asks() {
     clock.advance(LIMITS.idle);
     assert!(matches!(store.load(&asked).await, Ok(Loaded::Expired(_))));
     let reason = EndReason::IdleTimeout;
-    let expected = Loaded::Ended(reason, stranger.label.handle);
+    let expected = Loaded::Ended {
+        reason,
+        handle: stranger.label.handle,
+        successor: None,
+    };
     assert_eq!(store.load(&asked).await.unwrap(), expected);
     assert_eq!(store.load(&forgotten).await.unwrap(), Loaded::Absent);
     assert_eq!(store.sweep().await.unwrap().expired.len(), 1);

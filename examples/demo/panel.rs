@@ -56,7 +56,7 @@ impl Notice {
 pub(crate) fn notice(session: &Session) -> Result<Markup, Error> {
     let notice = session.take(NOTICE)?;
     Ok(html! {
-        @if let Some(reason) = session.ended() { p.warning role="status" { (reason.message()) } }
+        @if let Some(reason) = session.end_reason() { p.warning role="status" { (reason.message()) } }
         @if let Some(notice) = notice { p.notice role="status" { (notice.text()) } }
     })
 }

@@ -197,7 +197,9 @@ async fn look(session: Session) -> Result<Json<Look>, SessionError> {
     let until = |moment: Timestamp| millis(moment.since(now));
     let mut look = Look {
         user: session.user().map(|user| user.to_string()),
-        ended: session.ended().map(|reason| reason.as_str().to_owned()),
+        ended: session
+            .end_reason()
+            .map(|reason| reason.as_str().to_owned()),
         flagged: session.flagged().map(|change| change.as_str().to_owned()),
         cart: session.get(CART)?.unwrap_or_default(),
         elevated_left: session.elevated_until().map(until),
@@ -244,7 +246,7 @@ async fn debug(
         "{session:?} {signed_in:?} {elevated:?} {:?} {:?} {late:?} {:?} {:#?}",
         session.info(),
         session.user(),
-        session.ended(),
+        session.end_reason(),
         request.extensions()
     )
 }

@@ -7,6 +7,7 @@
 
 mod op;
 mod plan;
+mod standing;
 mod view;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use self::{
 };
 pub use self::{
     plan::{Ending, Plan, Step},
+    standing::Standing,
     view::{SessionEntry, SessionInfo, SessionView},
 };
 use crate::{
@@ -391,10 +393,7 @@ impl Draft {
 
 impl Origin {
     fn read(key: SessionKey, stored: &Stored) -> Result<Self, Unusable> {
-        let record = Record::decode(&stored.payload).map_err(|unreadable| match unreadable {
-            Unreadable::Newer => Unusable::Newer(StoreError::newer_format()),
-            Unreadable::Damaged => Unusable::Damaged,
-        })?;
+        let record = Record::decode(&stored.payload)?;
         Ok(Self {
             key,
             revision: stored.revision,
@@ -414,6 +413,15 @@ pub enum Unusable {
     Newer(StoreError),
     /// It cannot be read. It grants nothing.
     Damaged,
+}
+
+impl From<Unreadable> for Unusable {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Newer => Self::Newer(StoreError::newer_format()),
+            Unreadable::Damaged => Self::Damaged,
+        }
+    }
 }
 
 fn encode<T: Serialize>(name: &str, value: &T) -> Result<ByteBuf, DraftError> {

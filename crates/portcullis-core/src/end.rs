@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Why a session ended. The same value is in the audit event, in the refused response and in
-/// `Session::ended`, for the page to tell.
+/// `Session::end_reason`, for the page to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {

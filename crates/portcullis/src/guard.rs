@@ -222,7 +222,7 @@ async fn signed_in(state: Option<&Arc<State>>) -> Result<Authenticated, Rejectio
     let session = session(state).await?;
     let Some(user) = session.user() else {
         let state = session.state();
-        let ended = state.ended();
+        let ended = state.end_reason();
         return Err(Rejection::refused(Refusal::SignInRequired { ended }, state));
     };
     Ok(Authenticated { session, user })

@@ -322,8 +322,8 @@ impl Session {
 
     /// Why the session that this request came with is none any more, if the store remembers.
     /// [`EndReason::message`] has words for people.
-    pub fn ended(&self) -> Option<EndReason> {
-        self.state.ended()
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.state.end_reason()
     }
 
     /// The present, on the store's clock: what to compare the moments of [`info`](Self::info) with.

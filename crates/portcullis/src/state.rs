@@ -236,14 +236,14 @@ impl State {
     }
 
     /// Why the session that the request came with is none any more, if that is known.
-    pub(crate) fn ended(&self) -> Option<EndReason> {
+    pub(crate) fn end_reason(&self) -> Option<EndReason> {
         self.ended.get().or_else(|| self.lost.get()).copied()
     }
 
     /// What a refusal of this request may tell of why.
     pub(crate) fn reasons(&self) -> Reasons {
         Reasons {
-            ended: self.ended(),
+            ended: self.end_reason(),
             lost: self.lost.get().copied(),
         }
     }

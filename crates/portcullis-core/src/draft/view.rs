@@ -168,7 +168,7 @@ impl SessionView {
 }
 
 impl Head {
-    fn info(&self, timing: Timing) -> SessionInfo {
+    pub(super) fn info(&self, timing: Timing) -> SessionInfo {
         let deadline = timing.absolute_deadline;
         SessionInfo {
             handle: self.handle,

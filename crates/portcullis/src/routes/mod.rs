@@ -162,7 +162,7 @@ fn answer(session: &Session) -> Response {
         )
             .into_response(),
         None => {
-            let ended = session.ended();
+            let ended = session.end_reason();
             refusal::of(Refusal::SignInRequired { ended }).map(Body::from)
         }
     }

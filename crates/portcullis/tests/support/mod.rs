@@ -186,7 +186,7 @@ fn set_cookie(response: &Response) -> Option<String> {
 }
 
 async fn look(session: Session) -> String {
-    format!("{:?} {:?}", session.user(), session.ended())
+    format!("{:?} {:?}", session.user(), session.end_reason())
 }
 
 async fn sign_in(session: Session, Path(user): Path<String>) -> Result<(), SessionError> {

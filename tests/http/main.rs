@@ -26,6 +26,7 @@ mod handler;
 mod history;
 mod inventory;
 mod limits;
+mod live;
 mod logout;
 mod outage;
 mod plain_tower;

@@ -28,7 +28,7 @@ use portcullis::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::Gates;
+use crate::{Gates, live};
 
 /// A scope beside the general one.
 #[derive(Debug)]
@@ -135,6 +135,7 @@ pub fn routes(gates: Gates) -> Router {
         .merge(account)
         .merge(danger)
         .merge(payments)
+        .merge(live::routes())
         .layer(Extension(gates.clone()))
         .layer(from_fn_with_state(gates, ending))
 }
@@ -300,8 +301,8 @@ async fn big(session: Session, Path((key, bytes)): Path<(String, usize)>) -> Don
 }
 
 #[derive(Deserialize)]
-struct Who {
-    user: String,
+pub(crate) struct Who {
+    pub(crate) user: String,
 }
 
 async fn login(session: Session, Query(Who { user }): Query<Who>) -> Done {

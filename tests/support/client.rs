@@ -14,12 +14,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::TcpSocket,
+    net::{TcpSocket, TcpStream},
     task::{JoinError, JoinHandle},
     time::timeout,
 };
 
-use crate::{COOKIE, Device, Gate, Gates, Look, Reply};
+use crate::{COOKIE, Device, Events, Gate, Gates, Look, Reply};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -233,8 +233,36 @@ impl Call {
         assert!(result.is_err(), "{result:?}");
     }
 
+    /// Sends it, and listens to the events that it is answered with.
+    pub async fn listen(self) -> Events {
+        let client = self.client.clone();
+        let connected = connect(client.from.into(), client.address);
+        let (mut sender, connection) = connected.await.expect("a connection");
+        let connection = tokio::spawn(async {
+            // An end is what the page sees as well.
+            let _ = connection.await;
+        });
+        let answer = sender.send_request(self.into_request()).await;
+        let (head, body) = answer.expect("an answer").into_parts();
+        assert_eq!(head.status, 200, "no events");
+        client.take(&Reply::new(head.status, head.headers, String::new()));
+        Events::new(body, connection)
+    }
+
     /// The cookies are those of the moment this is called.
     fn send(self) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static {
+        let client = self.client.clone();
+        let request = self.into_request();
+        async move {
+            let exchanged = exchange(client.from.into(), client.address, request);
+            // Longer than anything takes that works.
+            let reply = timeout(Duration::from_secs(20), exchanged).await??;
+            client.take(&reply);
+            Ok(reply)
+        }
+    }
+
+    fn into_request(self) -> Request<Full<bytes::Bytes>> {
         let Self {
             client,
             mut request,
@@ -250,13 +278,7 @@ impl Call {
         if let Some(cookies) = client.cookies().filter(|_| takes_cookies) {
             headers.insert(header::COOKIE, cookies);
         }
-        async move {
-            let exchanged = exchange(client.from.into(), client.address, request);
-            // Longer than anything takes that works.
-            let reply = timeout(Duration::from_secs(20), exchanged).await??;
-            client.take(&reply);
-            Ok(reply)
-        }
+        request
     }
 }
 
@@ -290,18 +312,25 @@ impl Flight {
     }
 }
 
+type Connection = http1::Connection<TokioIo<TcpStream>, Full<bytes::Bytes>>;
+type Sender = http1::SendRequest<Full<bytes::Bytes>>;
+
+async fn connect(from: IpAddr, address: SocketAddr) -> Result<(Sender, Connection), Failure> {
+    let socket = TcpSocket::new_v4()?;
+    if from != address.ip() {
+        socket.bind((from, 0).into())?;
+    }
+    let stream = socket.connect(address).await?;
+    Ok(http1::handshake(TokioIo::new(stream)).await?)
+}
+
 /// One request over a connection of its own, which ends with this future.
 async fn exchange(
     from: IpAddr,
     address: SocketAddr,
     request: Request<Full<bytes::Bytes>>,
 ) -> Result<Reply, Failure> {
-    let socket = TcpSocket::new_v4()?;
-    if from != address.ip() {
-        socket.bind((from, 0).into())?;
-    }
-    let stream = socket.connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = connect(from, address).await?;
     let talk = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();

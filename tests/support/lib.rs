@@ -16,7 +16,9 @@ mod audit;
 mod backend;
 mod client;
 mod cookie;
+mod events;
 mod gate;
+mod live;
 mod log;
 mod monitor;
 mod probe;
@@ -31,6 +33,7 @@ pub use self::{
     backend::{Backend, Memory, Redis},
     client::{Call, Client, Flight},
     cookie::SetCookie,
+    events::Events,
     gate::{Gate, Gates},
     log::CapturedLog,
     monitor::Monitor,

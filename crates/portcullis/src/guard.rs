@@ -17,14 +17,16 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Refusal, Session, SessionBody, SessionError,
+    DeviceBinding, Lifeline, Refusal, Session, SessionBody, SessionError,
+    live::Need,
     refusal::{self, fail, refuse},
     state::State,
 };
 
 /// Somebody is signed in. As an extractor it refuses everybody else.
 ///
-/// It is a look at one moment: in a handler that runs for long, or a stream, it outlives a sign-out elsewhere.
+/// It is a look at one moment: in a handler that runs for long, or a stream, it outlives a sign-out elsewhere. There,
+/// [`ended`](Self::ended) asks again and again.
 ///
 /// With [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) it also refuses a session that was used from another
 /// device, until its user has proved again who they are.
@@ -60,6 +62,21 @@ impl Authenticated {
     pub fn session(&self) -> &Session {
         &self.session
     }
+
+    /// Resolves when this would not be true of a request any more: the session ended, or it is not theirs.
+    pub fn ended(&self) -> Lifeline {
+        self.lifeline(None)
+    }
+
+    fn lifeline(&self, scope: Option<&'static str>) -> Lifeline {
+        let state = self.session.state();
+        let need = Need {
+            user: Some(self.user.clone()),
+            scope,
+            trust: state.config.binding == DeviceBinding::StepUp,
+        };
+        Lifeline::new(state, need)
+    }
 }
 
 /// Somebody is signed in and has recently proved again who they are, for the scope `S`. As an extractor
@@ -92,6 +109,11 @@ impl<S: Scope> Elevated<S> {
     /// [`Rejection`] when nobody is, or when the session cannot be loaded.
     pub async fn load(extensions: &Extensions) -> Result<Self, Rejection> {
         elevated(State::of(extensions)).await
+    }
+
+    /// Resolves when this would not be true of a request any more: the session ended, or its elevation for this scope did.
+    pub fn ended(&self) -> Lifeline {
+        self.authenticated.lifeline(Some(S::NAME))
     }
 }
 

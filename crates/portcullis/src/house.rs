@@ -7,13 +7,14 @@ use std::{
 
 use portcullis_core::{
     CorrelationKey, Event, EventKind, SessionKey, Timestamp,
-    store::{Expired, Observation},
+    store::{Expired, Observation, Store},
 };
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    Audit,
+    Audit, TracingAudit,
     erased::ErasedStore,
+    live::{Pace, Watches},
     notebook::Notebook,
     sweeper::{self, Alive},
 };
@@ -33,6 +34,22 @@ pub(crate) struct Setup {
     /// Without one, that of the process.
     pub(crate) key: Option<CorrelationKey>,
     pub(crate) sweeps: bool,
+    /// The sessions of the store with live connections. Houses that differ in something else share them.
+    pub(crate) watches: Arc<Watches>,
+    pub(crate) pace: Pace,
+}
+
+impl Setup {
+    pub(crate) fn new(store: impl Store, sweeps: bool) -> Self {
+        Self {
+            store: Arc::new(store),
+            audit: Arc::new(TracingAudit),
+            key: None,
+            sweeps,
+            watches: Arc::default(),
+            pace: Pace::default(),
+        }
+    }
 }
 
 impl House {
@@ -74,8 +91,17 @@ impl House {
         });
     }
 
-    /// Tells the audit. Never under a lock: what an audit does must neither stop nor undo what is under way.
+    pub(crate) fn watches(&self) -> &Arc<Watches> {
+        &self.setup.watches
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        self.setup.pace
+    }
+
+    /// Tells the audit, and whoever watches the session. Never under a lock: what an audit does must neither stop nor undo what is under way.
     pub(crate) fn tell(&self, event: Event) {
+        self.setup.watches.notice(&event);
         let event = match (event.correlator, self.key()) {
             (None, Some(key)) => event.correlated(key),
             _ => event,
@@ -180,10 +206,9 @@ mod tests {
         let told = Told::default();
         let events = Arc::clone(&told.0);
         let house = House::new(Setup {
-            store: Arc::new(MemoryStore::new()),
             audit: Arc::new(told),
             key: key.map(CorrelationKey::new),
-            sweeps: true,
+            ..Setup::new(MemoryStore::new(), true)
         });
         (house, events)
     }

@@ -1,6 +1,6 @@
 //! The layer: settings, checked when they are made.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use portcullis_core::{
     ConfigError, CorrelationKey, Timeouts,
@@ -11,8 +11,9 @@ use tower_layer::Layer;
 
 use crate::{
     Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, ReturnTo, SessionService,
-    Sessions, TracingAudit,
+    Sessions,
     house::{House, Setup},
+    live::Pace,
     refusal::Pages,
 };
 
@@ -33,6 +34,7 @@ use crate::{
 /// | [`tell_deadlines`](Self::tell_deadlines) | not told |
 /// | [`audit`](Self::audit) | [`TracingAudit`] |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
+/// | [`live_within`](Self::live_within) | live connections notice an end on another server within 5 s |
 /// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |
 ///
 /// ```
@@ -82,12 +84,7 @@ impl SessionLayer {
     pub fn new(store: impl Store) -> Self {
         Self {
             config: Arc::new(Config {
-                house: Arc::new(House::new(Setup {
-                    store: Arc::new(store),
-                    audit: Arc::new(TracingAudit),
-                    key: None,
-                    sweeps: true,
-                })),
+                house: Arc::new(House::new(Setup::new(store, true))),
                 policy: DraftPolicy {
                     timeouts: Timeouts::default(),
                     payload_limit: PAYLOAD_LIMIT,
@@ -205,6 +202,20 @@ impl SessionLayer {
     #[must_use]
     pub fn correlation_key(self, bytes: [u8; 32]) -> Self {
         self.with_house(|setup| setup.key = Some(CorrelationKey::new(bytes)))
+    }
+
+    /// Within which time a live connection notices that its session was ended by another server, as long as the store
+    /// answers within a tenth of it: 5 seconds by default (OWASP ASVS 5.0, 7.4.1). Each session that has any is looked at that
+    /// often, by each server. When the store has not answered for three times as long, they are ended as well.
+    ///
+    /// Ends by this server and deadlines need no time, see [`Lifeline`](crate::Lifeline).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] below 1 and above 15 seconds: a session that gets a new identifier can be followed for a minute only.
+    pub fn live_within(self, period: Duration) -> Result<Self, ConfigError> {
+        let pace = Pace::new(period)?;
+        Ok(self.with_house(|setup| setup.pace = pace))
     }
 
     /// Leaves the clearing away of what is over to others who share the store, such as a program that calls

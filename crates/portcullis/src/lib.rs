@@ -118,6 +118,7 @@ mod extract;
 mod guard;
 mod house;
 mod layer;
+mod live;
 mod notebook;
 mod own;
 mod passive;
@@ -146,8 +147,6 @@ pub use portcullis_core::{
 #[doc(no_inline)]
 pub use portcullis_redis::RedisStore;
 
-#[cfg(feature = "axum")]
-pub use self::routes::SessionRoutes;
 pub use self::{
     audit::{Audit, TracingAudit},
     binding::DeviceBinding,
@@ -158,6 +157,7 @@ pub use self::{
     error::SessionError,
     guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
     layer::SessionLayer,
+    live::{Guarded, Lifeline, Lost},
     passive::{Passive, PassiveLayer},
     refusal::Refusal,
     return_to::ReturnTo,
@@ -165,3 +165,5 @@ pub use self::{
     session::Session,
     sessions::Sessions,
 };
+#[cfg(feature = "axum")]
+pub use self::{live::GuardedEvents, routes::SessionRoutes};

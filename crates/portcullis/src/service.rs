@@ -20,7 +20,7 @@ use crate::{
     deadlines,
     layer::Config,
     refusal,
-    state::{CookieAction, State},
+    state::{CookieAction, Ending, State},
 };
 
 /// The service of [`SessionLayer`](crate::SessionLayer).
@@ -124,6 +124,7 @@ where
                             answer.map(|answer| answer.map(SessionBody::application)),
                         );
                     };
+                    let state = Ending(state);
                     state.seal();
                     let status = answer.as_ref().ok().map(Response::status);
                     match prepare(&state, status) {
@@ -267,7 +268,7 @@ struct Unfinished(Option<Arc<State>>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some(state) = self.0.take() else {
+        let Some(state) = self.0.take().map(Ending) else {
             return;
         };
         state.seal();

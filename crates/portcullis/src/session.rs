@@ -10,7 +10,8 @@ use portcullis_core::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    SessionError, commit,
+    Lifeline, SessionError, commit,
+    live::Need,
     state::{self, Doubt, State, UsedGuard},
 };
 
@@ -324,6 +325,12 @@ impl Session {
     /// [`EndReason::message`] has words for people.
     pub fn end_reason(&self) -> Option<EndReason> {
         self.state.end_reason()
+    }
+
+    /// Resolves when this session ends: for what goes on after the response has begun. It starts from what this request
+    /// commits; without a session then, it resolves at once.
+    pub fn ended(&self) -> Lifeline {
+        Lifeline::new(&self.state, Need::default())
     }
 
     /// The present, on the store's clock: what to compare the moments of [`info`](Self::info) with.

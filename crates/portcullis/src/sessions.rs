@@ -9,7 +9,7 @@ use portcullis_core::{
 };
 
 use crate::{
-    Audit, SessionError, TracingAudit,
+    Audit, SessionError,
     house::{House, Setup},
     state::State,
     sweeper, task,
@@ -70,12 +70,7 @@ const CHANGE: &str = EventKind::DeviceChanged(ClientChange::Name).as_str();
 impl Sessions {
     /// The sessions kept in `store`, for a program that serves no requests. It starts nothing in the background.
     pub fn new(store: impl Store) -> Self {
-        Self::of_house(&Arc::new(House::new(Setup {
-            store: Arc::new(store),
-            audit: Arc::new(TracingAudit),
-            key: None,
-            sweeps: false,
-        })))
+        Self::of_house(&Arc::new(House::new(Setup::new(store, false))))
     }
 
     /// The sessions of the layer around the service that got a request with these extensions, for services without

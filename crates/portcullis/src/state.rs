@@ -50,6 +50,9 @@ pub(crate) struct State {
     terminated: AtomicBool,
     used: OnceCell<Shared>,
     turn_over: Notify,
+    /// Nothing of the session is changed by the request any more.
+    is_over: AtomicBool,
+    over: Notify,
     /// Why the session that the request came with had ended before.
     ended: OnceLock<EndReason>,
     /// Why there is no session any more that the request wanted to change.
@@ -122,6 +125,24 @@ impl Drop for UsedGuard<'_> {
 // A panic inside leaves a draft as it was before or after an operation, never half-way.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request that has come to its end, one way or another, when this is dropped.
+pub(crate) struct Ending(pub(crate) Arc<State>);
+
+impl Deref for Ending {
+    type Target = Arc<State>;
+
+    fn deref(&self) -> &Arc<State> {
+        &self.0
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
+        self.0.over.notify_waiters();
+    }
 }
 
 /// A session that the request has looked at.
@@ -198,6 +219,8 @@ impl State {
             terminated: AtomicBool::new(false),
             used: OnceCell::new(),
             turn_over: Notify::new(),
+            is_over: AtomicBool::new(false),
+            over: Notify::new(),
             ended: OnceLock::new(),
             lost: OnceLock::new(),
         }
@@ -434,6 +457,34 @@ impl State {
             }
             over.await;
         }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the request is answered, or given up, with all that it changed.
+    pub(crate) async fn over(&self) {
+        let mut over = pin!(self.over.notified());
+        over.as_mut().enable();
+        if !self.is_over() {
+            over.await;
+        }
+    }
+
+    /// Where the request's session is stored, and its name and owner there, as far as is committed.
+    pub(crate) fn stored(&self) -> Option<(SessionKey, Label)> {
+        self.used()?.draft.stored()
+    }
+
+    /// Why the request has no session.
+    pub(crate) fn reason_of_no_session(&self) -> Option<EndReason> {
+        let signed_out = || {
+            let removed = |used: UsedGuard<'_>| matches!(used.cookie, CookieAction::Remove);
+            self.used().is_some_and(removed)
+        };
+        self.end_reason()
+            .or_else(|| signed_out().then_some(EndReason::SignedOut))
     }
 
     /// What the handler sees of the session now.

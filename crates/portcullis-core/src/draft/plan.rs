@@ -355,6 +355,12 @@ impl Draft {
         self.origin.as_ref().map(|origin| origin.key)
     }
 
+    /// The same with its name and owner there.
+    pub fn stored(&self) -> Option<(SessionKey, Label)> {
+        let origin = self.origin.as_ref()?;
+        Some((origin.key, origin.view.label()))
+    }
+
     /// Whether the handler ended the session the request came with.
     pub fn has_ended_a_session(&self) -> bool {
         self.ending.is_some()

@@ -1,0 +1,181 @@
+//! What a live connection holds of its session.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_core::Stream;
+use portcullis_core::{Label, SessionKey};
+use tokio::sync::watch::Receiver;
+
+use super::{Guarded, Lost, Need, watch::Sight};
+use crate::{house::House, state::State};
+
+/// Resolves when a session ends, or loses what its guard asked for. For whatever goes on after the response has begun:
+/// streams of events, WebSockets, long downloads. From [`Session::ended`](crate::Session::ended),
+/// [`Authenticated::ended`](crate::Authenticated::ended) or [`Elevated::ended`](crate::Elevated::ended).
+///
+/// ```
+/// # use portcullis::Authenticated;
+/// # async fn next_message() -> String { String::new() }
+/// # async fn send(_: String) {}
+/// async fn connected(signed_in: Authenticated) {
+///     let lifeline = signed_in.ended();
+///     tokio::spawn(async move {
+///         loop {
+///             tokio::select! {
+///                 lost = lifeline.lost() => break send(lost.message().to_owned()).await,
+///                 message = next_message() => send(message).await,
+///             }
+///         }
+///     });
+/// }
+/// ```
+///
+/// # When
+///
+/// * **An end in this process** (a sign-out, a revocation, a sweep, another device), at once.
+/// * **A deadline**, idle, absolute or of an elevation, at its moment on the store's clock. Whether another request has
+///   moved the idle deadline is looked up first.
+/// * **An end anywhere else** within 5 seconds, see
+///   [`SessionLayer::live_within`](crate::SessionLayer::live_within).
+/// * **Store does not answer**: after three times as long, and at a known deadline at once. It fails closed.
+///
+/// Nothing of this is activity: neither a lifeline nor the connection it guards keeps a session alive.
+///
+/// A new identifier, by [`regenerate`](crate::Session::regenerate) in another tab for instance, is followed; elevations end
+/// with it as for every request. Somebody who authenticates begins another session, and this one is over.
+///
+/// # How
+///
+/// It begins with what the request has committed, also where it is made before. It works from the first time that
+/// [`lost`](Self::lost) is awaited until it and what it guards are dropped; as long as it does, the session is looked
+/// at, once however many connections it has. Clones are the same.
+#[derive(Clone)]
+pub struct Lifeline {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    need: Need,
+    house: Arc<House>,
+    stage: Mutex<Stage>,
+}
+
+#[derive(Clone)]
+enum Stage {
+    /// The request may still change its session.
+    Request(Arc<State>),
+    Watching(Receiver<Sight>),
+    Lost(Lost),
+}
+
+impl Lifeline {
+    pub(crate) fn new(state: &Arc<State>, need: Need) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                need,
+                house: Arc::clone(state.house()),
+                stage: Mutex::new(Stage::Request(Arc::clone(state))),
+            }),
+        }
+    }
+
+    /// Waits for the loss, and says what it is. May be dropped and called again, in a `select!` for instance.
+    pub async fn lost(&self) -> Lost {
+        loop {
+            // Whatever waits must not hold the lock.
+            let stage = self.stage().clone();
+            match stage {
+                Stage::Lost(lost) => return lost,
+                Stage::Watching(sights) => {
+                    let lost = self.follow(sights).await;
+                    *self.stage() = Stage::Lost(lost);
+                }
+                Stage::Request(state) => {
+                    if let Some(stage) = self.during(&state).await {
+                        *self.stage() = stage;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The items of `stream` until the session is lost. None is yielded after that was noticed.
+    ///
+    /// ```
+    /// # use axum::body::{Body, Bytes};
+    /// # use futures_core::Stream;
+    /// # use portcullis::Authenticated;
+    /// # fn rows() -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send { futures_util::stream::empty() }
+    /// async fn export(signed_in: Authenticated) -> Body {
+    ///     Body::from_stream(signed_in.ended().guard(rows()))
+    /// }
+    /// ```
+    pub fn guard<S: Stream>(&self, stream: S) -> Guarded<S> {
+        Guarded::new(self.clone(), stream)
+    }
+
+    /// Waits while the request may still change its session. `None` is to be tried again.
+    async fn during(&self, state: &State) -> Option<Stage> {
+        state.turn_is_over().await;
+        let is_over = state.is_over();
+        let Some((key, label)) = state.stored() else {
+            if is_over || !state.view().exists() {
+                return Some(Stage::Lost(Lost::Session(state.reason_of_no_session())));
+            }
+            state.over().await;
+            return None;
+        };
+        let sights = match self.watch(key, &label) {
+            Some(sights) => sights,
+            None => return Some(Stage::Lost(Lost::Unverifiable)),
+        };
+        if is_over {
+            return Some(Stage::Watching(sights));
+        }
+        tokio::select! {
+            biased;
+            () = state.over() => None,
+            lost = self.follow(sights) => {
+                state.turn_is_over().await;
+                let changed = state.stored().is_none_or(|(now, _)| now != key);
+                (!changed).then_some(Stage::Lost(lost))
+            }
+        }
+    }
+
+    fn watch(&self, key: SessionKey, label: &Label) -> Option<Receiver<Sight>> {
+        let house = &self.inner.house;
+        house.watches().watch(house, key, label)
+    }
+
+    async fn follow(&self, mut sights: Receiver<Sight>) -> Lost {
+        loop {
+            let lost = match &*sights.borrow_and_update() {
+                Sight::Unseen => None,
+                Sight::Live(standing) => self.inner.need.unmet(standing, self.inner.house.now()),
+                Sight::Lost(lost) => Some(*lost),
+            };
+            if let Some(lost) = lost {
+                return lost;
+            }
+            // Nobody looks any more: the runtime shuts down, or the store panicked.
+            if sights.changed().await.is_err() {
+                return Lost::Unverifiable;
+            }
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        let stage = self.inner.stage.lock();
+        stage.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Lifeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lifeline").finish_non_exhaustive()
+    }
+}

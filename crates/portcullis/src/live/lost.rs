@@ -1,0 +1,89 @@
+//! What a live connection lost.
+
+use std::fmt;
+
+use portcullis_core::EndReason;
+
+/// Why a live connection may not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The session ended; why, if that is known. Somebody who authenticates begins another session.
+    Session(Option<EndReason>),
+    /// The session goes on, but its user must prove again who they are for what the connection is about.
+    Elevation,
+    /// Whether the session goes on could not be learned for too long, because the store does not answer. It may be
+    /// alive: try again later.
+    Unverifiable,
+}
+
+impl Lost {
+    /// A stable word for programs: that of the [`EndReason`], or `session_ended`, `elevation_ended`, `unverifiable`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Session(Some(reason)) => reason.as_str(),
+            Self::Session(None) => "session_ended",
+            Self::Elevation => "elevation_ended",
+            Self::Unverifiable => "unverifiable",
+        }
+    }
+
+    /// What to tell the person, in a sentence or two.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Session(Some(reason)) => reason.message(),
+            Self::Session(None) => "Your session ended. Sign in again.",
+            Self::Elevation => "Prove again who you are to go on.",
+            Self::Unverifiable => "Sessions cannot be used at the moment. Try again shortly.",
+        }
+    }
+
+    /// The code to close a WebSocket with: 4401 for a session that ended and 4403 for an elevation, after the statuses of
+    /// HTTP in the range for private use (RFC 6455, 7.4.2); 1013, "try again later", where it could not be verified.
+    pub fn close_code(self) -> u16 {
+        match self {
+            Self::Session(_) => 4401,
+            Self::Elevation => 4403,
+            Self::Unverifiable => 1013,
+        }
+    }
+
+    /// As JSON: `{"reason":"revoked_by_user","message":"…"}`.
+    pub fn to_json(self) -> String {
+        serde_json::json!({ "reason": self.as_str(), "message": self.message() }).to_string()
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t55_each_loss_has_a_word_and_a_code_that_say_what_to_do() {
+        let revoked = EndReason::RevokedByUser;
+        for (lost, word, code) in [
+            (Lost::Session(Some(revoked)), "revoked_by_user", 4401),
+            (Lost::Session(None), "session_ended", 4401),
+            (Lost::Elevation, "elevation_ended", 4403),
+            (Lost::Unverifiable, "unverifiable", 1013),
+        ] {
+            assert_eq!((lost.as_str(), lost.close_code()), (word, code));
+            let json: serde_json::Value = serde_json::from_str(&lost.to_json()).unwrap();
+            assert_eq!(json["reason"], word);
+            assert_eq!(json["message"], lost.message());
+        }
+    }
+
+    #[test]
+    fn a_word_fits_into_a_close_frame() {
+        for reason in EndReason::ALL {
+            assert!(Lost::Session(Some(reason)).as_str().len() <= 123);
+        }
+    }
+}

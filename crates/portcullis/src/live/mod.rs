@@ -1,0 +1,18 @@
+//! Live connections end with their session.
+//!
+//! A guard is a look at one moment. What goes on after the response has begun, such as a stream of events or a
+//! WebSocket, holds a [`Lifeline`]: it asks again and again what the guard had asked.
+
+mod guarded;
+mod lifeline;
+mod lost;
+mod need;
+mod pace;
+#[cfg(feature = "axum")]
+mod sse;
+mod watch;
+
+#[cfg(feature = "axum")]
+pub use self::sse::GuardedEvents;
+pub use self::{guarded::Guarded, lifeline::Lifeline, lost::Lost};
+pub(crate) use self::{need::Need, pace::Pace, watch::Watches};

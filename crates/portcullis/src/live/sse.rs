@@ -1,0 +1,73 @@
+//! Server-sent events that end with a session, and say so.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::response::sse::Event;
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+
+use super::{Guarded, Lifeline, guarded::Next};
+
+/// The name of the last event.
+const SESSION_ENDED: &str = "session-ended";
+
+impl Lifeline {
+    /// The events of `stream` until the session is lost, and then a last one named `session-ended`, with what was lost as
+    /// JSON: `{"reason":"revoked_by_user","message":"…"}`. A page that gets it closes its `EventSource`, which would
+    /// connect again otherwise.
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use axum::response::sse::{Event, KeepAlive, Sse};
+    /// # use futures_core::Stream;
+    /// # use portcullis::Authenticated;
+    /// # fn news() -> impl Stream<Item = Result<Event, Infallible>> { futures_util::stream::empty() }
+    /// async fn events(signed_in: Authenticated) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    ///     Sse::new(signed_in.ended().guard_events(news())).keep_alive(KeepAlive::default())
+    /// }
+    /// ```
+    pub fn guard_events<S, E>(&self, stream: S) -> GuardedEvents<S>
+    where
+        S: Stream<Item = Result<Event, E>>,
+    {
+        GuardedEvents {
+            guarded: self.guard(stream),
+        }
+    }
+}
+
+pin_project! {
+    /// Events until their session is lost, and one that says so. From [`Lifeline::guard_events`].
+    #[must_use = "streams do nothing unless polled"]
+    pub struct GuardedEvents<S> {
+        #[pin]
+        guarded: Guarded<S>,
+    }
+}
+
+impl<S, E> Stream for GuardedEvents<S>
+where
+    S: Stream<Item = Result<Event, E>>,
+{
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        self.project().guarded.poll_step(cx).map(|next| match next {
+            Next::Item(event) => Some(event),
+            Next::Lost(lost) => Some(Ok(Event::default()
+                .event(SESSION_ENDED)
+                .data(lost.to_json()))),
+            Next::Nothing => None,
+        })
+    }
+}
+
+impl<S> fmt::Debug for GuardedEvents<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedEvents").finish_non_exhaustive()
+    }
+}

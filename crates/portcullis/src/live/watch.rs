@@ -1,0 +1,264 @@
+//! One task for each session that somebody watches, however many do.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use portcullis_core::{
+    EndReason, Event, EventKind, Handle, Label, SessionKey, Timestamp,
+    draft::{Standing, Unusable},
+    store::{Expiry, Loaded, StoreError},
+};
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout_at},
+};
+use tracing::Instrument;
+
+use super::{
+    Lost,
+    pace::{overdue, run_out},
+};
+use crate::house::House;
+
+/// What a watch found last.
+#[derive(Debug, Clone)]
+pub(super) enum Sight {
+    Unseen,
+    Live(Arc<Standing>),
+    Lost(Lost),
+}
+
+/// A session from one authentication to the next. Its identifier may change meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Life(Handle, Option<Timestamp>);
+
+impl Life {
+    fn of(label: &Label) -> Self {
+        let owner = label.owner.as_ref();
+        Self(label.handle, owner.map(|owner| owner.authenticated_at))
+    }
+}
+
+/// The sessions that are being watched.
+#[derive(Default)]
+pub(crate) struct Watches {
+    /// The tasks own them, so that none outlives its task.
+    by_name: Mutex<HashMap<Handle, Vec<Weak<Watch>>>>,
+    /// How many there are, for whoever would only find out that there is none.
+    count: AtomicUsize,
+}
+
+struct Watch {
+    life: Life,
+    sight: watch::Sender<Sight>,
+    /// Something is told of the session: look at it now.
+    hint: Notify,
+}
+
+impl Watches {
+    /// Has the session looked at that something is told of, if anybody watches it. What is told is only a hint.
+    pub(crate) fn notice(&self, event: &Event) {
+        let may_end = matches!(
+            event.kind,
+            EventKind::Ended(_)
+                | EventKind::Authenticated
+                | EventKind::Elevated(_)
+                | EventKind::ElevationDropped
+                | EventKind::ElevationEnded
+                | EventKind::Regenerated
+                | EventKind::DeviceChanged(_)
+        );
+        if let (true, Some(name)) = (may_end, event.session) {
+            self.hint(name);
+        }
+    }
+
+    /// Has the session of this name looked at now, if anybody watches it.
+    pub(crate) fn hint(&self, name: Handle) {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let watched = self.lock();
+        for watch in watched.get(&name).into_iter().flatten() {
+            if let Some(watch) = watch.upgrade() {
+                watch.hint.notify_one();
+            }
+        }
+    }
+
+    /// What is found of the session that is stored under `key` with this name and owner. `None` where there is no runtime.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        house: &Arc<House>,
+        key: SessionKey,
+        label: &Label,
+    ) -> Option<watch::Receiver<Sight>> {
+        let life = Life::of(label);
+        let runtime = Runtime::try_current().ok()?;
+        let mut watched = self.lock();
+        let of_name = watched.entry(label.handle).or_default();
+        let known = of_name.iter().filter_map(Weak::upgrade);
+        if let Some(watch) = known.into_iter().find(|watch| watch.life == life) {
+            return Some(watch.sight.subscribe());
+        }
+        let (sight, receiver) = watch::channel(Sight::Unseen);
+        let watch = Arc::new(Watch {
+            life,
+            sight,
+            hint: Notify::new(),
+        });
+        of_name.push(Arc::downgrade(&watch));
+        self.count.fetch_add(1, Ordering::SeqCst);
+        drop(watched);
+        let listed = Listed {
+            watches: Arc::clone(self),
+            watch,
+        };
+        runtime.spawn(run(listed, Arc::clone(house), key).in_current_span());
+        Some(receiver)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Handle, Vec<Weak<Watch>>>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A watch and its place among the others, which it leaves with its task.
+struct Listed {
+    watches: Arc<Watches>,
+    watch: Arc<Watch>,
+}
+
+impl Listed {
+    /// Leaves unless somebody has come to watch meanwhile.
+    fn leave_if_unwatched(&self) -> bool {
+        let mut watched = self.watches.lock();
+        let unwatched = self.watch.sight.receiver_count() == 0;
+        if unwatched {
+            self.leave(&mut watched);
+        }
+        unwatched
+    }
+
+    fn leave(&self, watched: &mut HashMap<Handle, Vec<Weak<Watch>>>) {
+        let Life(name, _) = self.watch.life;
+        let Some(of_name) = watched.get_mut(&name) else {
+            return;
+        };
+        let before = of_name.len();
+        of_name.retain(|watch| !std::ptr::eq(watch.as_ptr(), Arc::as_ptr(&self.watch)));
+        let left = before - of_name.len();
+        if of_name.is_empty() {
+            watched.remove(&name);
+        }
+        self.watches.count.fetch_sub(left, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.leave(&mut self.watches.lock());
+    }
+}
+
+/// Looks at a session until it is lost or nobody watches it any more.
+async fn run(listed: Listed, house: Arc<House>, mut key: SessionKey) {
+    let (watch, pace) = (&listed.watch, house.pace());
+    let mut seen: Option<Arc<Standing>> = None;
+    // Whoever begins to watch has just looked.
+    let mut verified = Instant::now();
+    loop {
+        let (began, give_up) = (Instant::now(), verified + pace.patience());
+        let found = timeout_at(give_up, look(&house, &mut key)).await;
+        let now = house.now();
+        let until_change = |seen: &Standing| seen.next_change(now).since(now);
+        let pause = match found {
+            Ok(Ok(Found::Live(standing))) => {
+                let standing = Arc::new(standing);
+                verified = began;
+                let pause = pace.pause(until_change(&standing));
+                watch.sight.send_replace(Sight::Live(Arc::clone(&standing)));
+                seen = Some(standing);
+                pause
+            }
+            Ok(Ok(Found::Over(reason))) => {
+                let run_out = || seen.as_deref().and_then(|seen| run_out(seen, now));
+                let lost = Lost::Session(reason.or_else(run_out));
+                watch.sight.send_replace(Sight::Lost(lost));
+                return;
+            }
+            Ok(Err(_)) | Err(_) => {
+                let certain = seen.as_deref().and_then(|seen| overdue(seen, now));
+                let left = give_up.saturating_duration_since(Instant::now());
+                let lost = certain.or_else(|| left.is_zero().then_some(Lost::Unverifiable));
+                if let Some(lost) = lost {
+                    if lost == Lost::Unverifiable {
+                        tracing::warn!(
+                            "live connections of a session are ended because the store does not say whether it goes on"
+                        );
+                    }
+                    watch.sight.send_replace(Sight::Lost(lost));
+                    return;
+                }
+                // The elevation that somebody needs may be over all the same.
+                watch.sight.send_modify(|_| {});
+                let until_change = seen.as_deref().map_or(left, until_change);
+                pace.retry(left, until_change)
+            }
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = watch.hint.notified() => {}
+            () = watch.sight.closed() => {
+                if listed.leave_if_unwatched() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+enum Found {
+    Live(Standing),
+    Over(Option<EndReason>),
+}
+
+/// How often a session is followed at once: more often than it can have moved since the last look.
+const MOVES: usize = 64;
+
+/// Looks at a session, wherever it went. `key` becomes the one it is stored under now.
+async fn look(house: &House, key: &mut SessionKey) -> Result<Found, StoreError> {
+    for _ in 0..MOVES {
+        return Ok(match house.store().load(key).await? {
+            Loaded::Live(stored) => match Standing::read(&stored) {
+                Ok(standing) => Found::Live(standing),
+                Err(Unusable::Newer(error)) => return Err(error),
+                Err(Unusable::Damaged) => Found::Over(None),
+            },
+            Loaded::Ended {
+                successor: Some(successor),
+                ..
+            } => {
+                *key = successor;
+                continue;
+            }
+            Loaded::Ended { reason, .. } => Found::Over(Some(reason)),
+            Loaded::Expired(expired) => {
+                let what = expired.what;
+                house.tell_expired(expired);
+                Found::Over(match what {
+                    Expiry::Session(reason) => Some(reason),
+                    Expiry::Elevation => None,
+                })
+            }
+            Loaded::Absent | Loaded::Damaged => Found::Over(None),
+        });
+    }
+    Ok(Found::Over(Some(EndReason::Replaced)))
+}

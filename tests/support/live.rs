@@ -1,0 +1,96 @@
+//! Routes of the application that go on after the response has begun.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Router,
+    extract::Query,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, Sse},
+    },
+    routing::{get, post},
+};
+use futures_util::{Stream, StreamExt, stream};
+use portcullis::{Authenticated, Elevated, Lifeline, Session, SessionError};
+
+use crate::app::{Payments, Who};
+
+pub(crate) fn routes() -> Router {
+    Router::new()
+        .route("/live/session", get(session))
+        .route("/live", get(signed_in))
+        .route("/live/bytes", get(bytes))
+        .route("/live/elevated", get(elevated))
+        .route("/live/payments", get(payments))
+        .route("/live/login", post(login))
+        .route("/live/logout", post(logout))
+        .route("/live/new", post(new))
+        .route("/live/regenerate", post(regenerate))
+        .route("/live/poll", get(poll))
+}
+
+/// Something happens all the time.
+fn ticks() -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::repeat(()).then(|()| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Ok(Event::default().event("tick").data("."))
+    })
+}
+
+fn events(lifeline: &Lifeline) -> Response {
+    Sse::new(lifeline.guard_events(ticks())).into_response()
+}
+
+async fn session(session: Session) -> Response {
+    events(&session.ended())
+}
+
+async fn signed_in(signed_in: Authenticated) -> Response {
+    events(&signed_in.ended())
+}
+
+/// Bytes without an end, as fast as they are taken.
+async fn bytes(signed_in: Authenticated) -> axum::body::Body {
+    let bytes = stream::repeat_with(|| Ok::<_, Infallible>("byte ".repeat(100)));
+    axum::body::Body::from_stream(signed_in.ended().guard(bytes))
+}
+
+async fn elevated(elevated: Elevated) -> Response {
+    events(&elevated.ended())
+}
+
+async fn payments(elevated: Elevated<Payments>) -> Response {
+    events(&elevated.ended())
+}
+
+/// The lifeline is made before the session is.
+async fn login(session: Session, Query(who): Query<Who>) -> Result<Response, SessionError> {
+    let lifeline = session.ended();
+    session.authenticate(who.user)?;
+    Ok(events(&lifeline))
+}
+
+async fn logout(session: Session) -> Result<Response, SessionError> {
+    let lifeline = session.ended();
+    session.terminate()?;
+    Ok(events(&lifeline))
+}
+
+async fn new(session: Session) -> Result<Response, SessionError> {
+    let lifeline = session.ended();
+    session.insert("a", "b")?;
+    Ok(events(&lifeline))
+}
+
+async fn regenerate(signed_in: Authenticated) -> Result<Response, SessionError> {
+    let lifeline = signed_in.ended();
+    signed_in.session().regenerate()?;
+    Ok(events(&lifeline))
+}
+
+/// A long poll: the response begins when there is something to tell.
+async fn poll(signed_in: Authenticated) -> Response {
+    let lost = signed_in.ended().lost().await;
+    lost.to_string().into_response()
+}

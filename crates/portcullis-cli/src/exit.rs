@@ -83,6 +83,8 @@ impl From<ConnectError> for Failure {
         match error {
             ConnectError::Unreachable { .. }
             | ConnectError::Refused { .. }
+            | ConnectError::Cluster { .. }
+            | ConnectError::Sentinel { .. }
             | ConnectError::TooOld { .. }
             | ConnectError::UnsafeEviction { .. } => Self::Store(text),
             _ => Self::Usage(text),

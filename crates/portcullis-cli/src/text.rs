@@ -155,13 +155,18 @@ pub(crate) fn quotable(text: &str) -> String {
 }
 
 fn without_password(line: &str) -> String {
-    match (line.find("://"), line.rfind('@')) {
+    let line = match (line.find("://"), line.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
             let (before, rest) = line.split_at(scheme);
             let (_, after) = rest.split_at(at - scheme);
             format!("{before}://…{after}")
         }
         _ => line.to_owned(),
+    };
+    // That of a Sentinel stands behind the host. How far it reaches nobody knows, so all that follows goes with it.
+    match line.split_once("entinelPassword=") {
+        Some((before, _)) => format!("{before}entinelPassword=…"),
+        None => line,
     }
 }
 
@@ -231,6 +236,10 @@ mod tests {
             ("see https://example.com", "see https://example.com"),
             ("one@two", "one@two"),
             ("'\x1b[2J'\n", "'\\u{1b}[2J'\n"),
+            (
+                "'redis-sentinel://a:p@h?node=g:1&sentinelPassword=s ecret' found",
+                "'redis-sentinel://…@h?node=g:1&sentinelPassword=…",
+            ),
             (
                 "first\nrediss://:secret@h\nlast@x",
                 "first\nrediss://…@h\nlast@x",

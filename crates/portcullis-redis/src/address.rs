@@ -1,55 +1,119 @@
-//! Where the server is, read from a URL.
+//! Where the servers are, read from a URL.
 
 use std::{fmt, net::IpAddr};
 
-use crate::ConnectError;
+use crate::{ConnectError, endpoint::Endpoint};
 
-/// A checked URL. `Debug` and `Display` show host and port alone.
+/// A checked URL. `Debug` and `Display` show hosts and ports alone, and the service of a Sentinel.
 #[derive(Clone)]
 pub(crate) struct Address {
-    /// The URL with the scheme `redis://`, for the driver's parser. Holds the password.
+    /// User, password, host, port and database with the scheme `redis://`, for the driver's parser.
     plain_url: String,
     #[cfg(feature = "tls")]
     tls: bool,
+    layout: Layout,
+    /// The server that is meant, where `plain_url` alone does not say.
+    endpoint: Option<Endpoint>,
     shown: String,
 }
+
+/// How the servers form one.
+#[derive(Clone)]
+pub(crate) enum Layout {
+    Single,
+    /// Some nodes of a Redis Cluster; they know the others.
+    Cluster(Vec<Endpoint>),
+    Sentinel(Sentinels),
+}
+
+/// Who knows which server is the primary.
+#[derive(Clone)]
+pub(crate) struct Sentinels {
+    pub(crate) service: String,
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// As `Address::plain_url`: they have a user and a password of their own, or none.
+    plain_url: String,
+}
+
+/// What stands in a URL.
+struct Parts<'u> {
+    user: &'u str,
+    host: &'u str,
+    path: &'u str,
+    query: &'u str,
+}
+
+const UNENCODED: ConnectError =
+    ConnectError::Address("user or password hold a character that must be percent-encoded");
 
 impl Address {
     pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        #[cfg(feature = "tls")]
-        let tls = scheme == "rediss";
-        match scheme {
-            "redis" => {}
-            "rediss" if cfg!(feature = "tls") => {}
-            "rediss" => return Err(ConnectError::TlsNotBuilt),
+        let (tls, layout) = match scheme {
+            "redis" => (false, ""),
+            "rediss" => (true, ""),
+            "redis-cluster" => (false, "cluster"),
+            "rediss-cluster" => (true, "cluster"),
+            "redis-sentinel" => (false, "sentinel"),
+            "rediss-sentinel" => (true, "sentinel"),
             // Without "://" anything could stand there, even a password.
             other => {
                 return Err(ConnectError::Scheme {
                     scheme: other.chars().take(32).collect(),
                 });
             }
+        };
+        if tls && cfg!(not(feature = "tls")) {
+            return Err(ConnectError::TlsNotBuilt);
         }
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let shown = authority.rsplit('@').next().unwrap_or_default();
-        if shown.is_empty() || shown.starts_with(':') {
-            return Err(ConnectError::Address("it names no host"));
-        }
-        if rest.matches('@').count() > 1 || (rest.contains('@') && !authority.contains('@')) {
-            return Err(ConnectError::Address(
-                "user or password hold a character that must be percent-encoded",
-            ));
-        }
+        let parts = Parts::of(rest)?;
+        let (layout, plain_url, shown) = match layout {
+            "cluster" => cluster(&parts)?,
+            "sentinel" => sentinel(&parts)?,
+            _ => (
+                Layout::Single,
+                format!("redis://{rest}"),
+                parts.host.to_owned(),
+            ),
+        };
         Ok(Self {
-            plain_url: format!("redis://{rest}"),
+            plain_url,
             #[cfg(feature = "tls")]
             tls,
-            shown: shown.to_owned(),
+            layout,
+            endpoint: None,
+            shown,
         })
+    }
+
+    /// One of the servers of this address, by itself.
+    pub(crate) fn at(&self, endpoint: &Endpoint) -> Self {
+        Self {
+            layout: Layout::Single,
+            endpoint: Some(endpoint.clone()),
+            shown: endpoint.to_string(),
+            ..self.clone()
+        }
+    }
+
+    /// One of the sentinels, to be asked itself.
+    pub(crate) fn of_sentinel(&self, sentinels: &Sentinels, endpoint: &Endpoint) -> Self {
+        Self {
+            plain_url: sentinels.plain_url.clone(),
+            ..self.at(endpoint)
+        }
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     pub(crate) fn plain_url(&self) -> &str {
         &self.plain_url
+    }
+
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
     }
 
     pub(crate) fn tls(&self) -> bool {
@@ -63,14 +127,143 @@ impl Address {
 
     /// Whether it names this machine.
     pub(crate) fn is_local(&self) -> bool {
-        let host = match self.shown.strip_prefix('[') {
-            Some(bracketed) => bracketed.split(']').next(),
-            None => self.shown.split(':').next(),
+        let host = match (&self.endpoint, self.shown.strip_prefix('[')) {
+            (Some(endpoint), _) => Some(endpoint.host()),
+            (None, Some(bracketed)) => bracketed.split(']').next(),
+            (None, None) => self.shown.split(':').next(),
         };
         let host = host.unwrap_or_default();
         host.eq_ignore_ascii_case("localhost")
             || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
+}
+
+impl<'u> Parts<'u> {
+    fn of(rest: &'u str) -> Result<Self, ConnectError> {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (user, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (user, host),
+            None => ("", authority),
+        };
+        if host.is_empty() || host.starts_with(':') {
+            return Err(ConnectError::Address("it names no host"));
+        }
+        if rest.matches('@').count() > 1 || (rest.contains('@') && !authority.contains('@')) {
+            return Err(UNENCODED);
+        }
+        let behind = rest.get(authority.len()..).unwrap_or_default();
+        let behind = behind.split('#').next().unwrap_or_default();
+        let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
+        Ok(Self {
+            user,
+            host,
+            path,
+            query,
+        })
+    }
+
+    /// What the query says of each of these names. There must be no others.
+    fn query<const N: usize>(&self, names: [&str; N]) -> Result<[Vec<&'u str>; N], ConnectError> {
+        let mut said = [const { Vec::new() }; N];
+        for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let place = names.iter().position(|known| *known == name);
+            match place.and_then(|place| said.get_mut(place)) {
+                Some(values) => values.push(value),
+                None => {
+                    return Err(ConnectError::Address(
+                        "after the question mark, only node=HOST:PORT is understood, and for a Sentinel also \
+                         sentinelServiceName, sentinelUsername and sentinelPassword",
+                    ));
+                }
+            }
+        }
+        Ok(said)
+    }
+
+    /// The host of the authority, and these.
+    fn endpoints(&self, port: u16, others: &[&str]) -> Result<Vec<Endpoint>, ConnectError> {
+        let mut endpoints = Vec::new();
+        // Without a port, one could not tell a forgotten one from the usual one.
+        let hosts = [(self.host, Some(port))].into_iter();
+        for (host, port) in hosts.chain(others.iter().map(|host| (*host, None))) {
+            let endpoint = Endpoint::parse(host, port).ok_or(ConnectError::Address(
+                "a host or a port in it cannot be read",
+            ))?;
+            if !endpoints.contains(&endpoint) {
+                endpoints.push(endpoint);
+            }
+        }
+        Ok(endpoints)
+    }
+}
+
+fn cluster(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError> {
+    if !matches!(parts.path, "" | "/" | "/0") {
+        return Err(ConnectError::Address(
+            "a Redis Cluster has no database but 0",
+        ));
+    }
+    let [nodes] = parts.query(["node"])?;
+    let endpoints = parts.endpoints(6379, &nodes)?;
+    let shown = list(&endpoints);
+    let url = plain_url(parts.user, &endpoints, "");
+    Ok((Layout::Cluster(endpoints), url, shown))
+}
+
+fn sentinel(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError> {
+    let [nodes, services, users, passwords] = parts.query([
+        "node",
+        "sentinelServiceName",
+        "sentinelUsername",
+        "sentinelPassword",
+    ])?;
+    let endpoints = parts.endpoints(26379, &nodes)?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let [service] = services[..] else {
+        return Err(ConnectError::Address(
+            "it must say once which service the Sentinels watch: ?sentinelServiceName=mymaster",
+        ));
+    };
+    if service.is_empty() || !service.bytes().all(fits) {
+        return Err(ConnectError::Address(
+            "the name of a service of Sentinel has letters, digits, dots, dashes and underscores only",
+        ));
+    }
+    let only = |values: &[&str]| match values {
+        [] => Ok(String::new()),
+        [value] if !value.contains(['/', ':']) => Ok((*value).to_owned()),
+        _ => Err(UNENCODED),
+    };
+    let (user, password) = (only(&users)?, only(&passwords)?);
+    let user = match (user.is_empty(), password.is_empty()) {
+        (true, true) => String::new(),
+        _ => format!("{user}:{password}"),
+    };
+    let sentinels = Sentinels {
+        service: service.to_owned(),
+        plain_url: plain_url(&user, &endpoints, ""),
+        endpoints,
+    };
+    let shown = format!("{service} (known to {})", list(&sentinels.endpoints));
+    let url = plain_url(parts.user, &sentinels.endpoints, parts.path);
+    Ok((Layout::Sentinel(sentinels), url, shown))
+}
+
+/// The host in it is only there to be parsed.
+fn plain_url(user: &str, endpoints: &[Endpoint], path: &str) -> String {
+    let host = endpoints.first().map(Endpoint::to_string);
+    let host = host.unwrap_or_default();
+    if user.is_empty() {
+        format!("redis://{host}{path}")
+    } else {
+        format!("redis://{user}@{host}{path}")
+    }
+}
+
+fn list(endpoints: &[Endpoint]) -> String {
+    let shown: Vec<_> = endpoints.iter().map(Endpoint::to_string).collect();
+    shown.join(", ")
 }
 
 impl fmt::Display for Address {
@@ -87,7 +280,7 @@ impl fmt::Debug for Address {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
     use super::*;
 
@@ -100,6 +293,65 @@ mod tests {
         );
     }
 
+    fn nodes(url: &str) -> Vec<String> {
+        let address = Address::parse(url).unwrap();
+        let endpoints = match address.layout() {
+            Layout::Single => panic!("{url} is a single server"),
+            Layout::Cluster(endpoints) => endpoints,
+            Layout::Sentinel(sentinels) => &sentinels.endpoints,
+        };
+        endpoints.iter().map(Endpoint::to_string).collect()
+    }
+
+    #[test]
+    fn nodes_of_a_cluster_are_named_in_the_url_and_all_of_them_are_shown() {
+        let url = "redis-cluster://app:secret@one.internal?node=two.internal:7001&node=[::1]:7002";
+        assert_eq!(
+            nodes(url),
+            ["one.internal:6379", "two.internal:7001", "[::1]:7002"]
+        );
+        let address = Address::parse(url).unwrap();
+        assert_eq!(
+            format!("{address} {address:?}"),
+            "one.internal:6379, two.internal:7001, [::1]:7002 "
+                .repeat(2)
+                .trim_end()
+        );
+        assert_eq!(address.plain_url(), "redis://app:secret@one.internal:6379");
+        assert_eq!(nodes("redis-cluster://a:1/?node=a:1"), ["a:1"]);
+    }
+
+    #[test]
+    fn sentinels_have_a_user_of_their_own_or_none() {
+        let url = "redis-sentinel://app:secret@a:1/3?node=b:2&sentinelServiceName=my.master-1";
+        let both = format!("{url}&sentinelUsername=watch&sentinelPassword=s%40cret");
+        let asked_as = |url: &str| {
+            let address = Address::parse(url).unwrap();
+            let Layout::Sentinel(sentinels) = address.layout() else {
+                panic!("no Sentinel")
+            };
+            assert_eq!(sentinels.service, "my.master-1");
+            assert_eq!(address.plain_url(), "redis://app:secret@a:1/3");
+            let shown = format!("{address} {address:?}");
+            assert!(!shown.contains("cret"), "{shown}");
+            let asked = address.of_sentinel(sentinels, &sentinels.endpoints[1]);
+            assert_eq!(asked.to_string(), "b:2");
+            asked.plain_url().to_owned()
+        };
+        assert_eq!(nodes(url), ["a:1", "b:2"]);
+        assert_eq!(asked_as(url), "redis://a:1");
+        assert_eq!(asked_as(&both), "redis://watch:s%40cret@a:1");
+    }
+
+    #[test]
+    fn one_server_of_many_is_meant_by_itself() {
+        let address = Address::parse("redis-cluster://app:secret@10.0.0.1:7000").unwrap();
+        let one = address.at(&Endpoint::parse("[::1]:7001", None).unwrap());
+        assert_eq!(one.to_string(), "[::1]:7001");
+        assert!(one.is_local());
+        assert!(matches!(one.layout(), Layout::Single));
+    }
+
     #[test]
     fn an_address_that_cannot_be_read_is_refused_without_repeating_it() {
         for url in [
@@ -107,7 +359,16 @@ mod tests {
             "secret",
             "http://app:secret@host",
             "redis+unix:///secret",
-            "redis-cluster://app:secret@host",
+            "redis-cluster://app:secret@host?node=secret:host",
+            "redis-cluster://app:secret@host?secret=1",
+            "redis-cluster://app:secret@host/1",
+            "redis-cluster://app:secret@host:99999",
+            "redis-sentinel://app:secret@host",
+            "redis-sentinel://app:secret@host?sentinelServiceName=",
+            "redis-sentinel://app:secret@host?sentinelServiceName=a%20secret",
+            "redis-sentinel://host?sentinelServiceName=a&sentinelPassword=sec@ret@",
+            "redis-sentinel://host?sentinelServiceName=a&sentinelPassword=sec/ret",
+            "redis-sentinel://host?sentinelServiceName=a&sentinelServiceName=secret",
             "valkey://app:secret@host",
             "redis:app:secret@host",
             "redis://",
@@ -142,7 +403,13 @@ mod tests {
     #[test]
     #[cfg(feature = "tls")]
     fn an_s_in_the_scheme_means_tls() {
-        assert!(Address::parse("rediss://host").unwrap().tls());
+        for url in [
+            "rediss://host",
+            "rediss-cluster://host",
+            "rediss-sentinel://host?sentinelServiceName=a",
+        ] {
+            assert!(Address::parse(url).unwrap().tls());
+        }
         assert!(!Address::parse("redis://host").unwrap().tls());
     }
 

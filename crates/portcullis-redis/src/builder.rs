@@ -125,7 +125,8 @@ impl RedisStoreBuilder {
 
     /// Looks at the server instead of using it: is it one that sessions are safe on?
     ///
-    /// Tells one [`Finding`] of everything that was looked at, good or bad, always in the same order. A server
+    /// Tells one [`Finding`] of everything that was looked at, good or bad, always in the same order. Of a cluster
+    /// every primary is looked at, and where they differ there is a finding of each, with its address in front. A server
     /// that [`connect`](Self::connect) would refuse for its settings is reported and not refused. Nothing is
     /// written, and no key is read. It takes as long as about sixty commands do, one after the other.
     ///
@@ -151,7 +152,8 @@ impl RedisStoreBuilder {
     /// [`Verdict::Unknown`]: crate::Verdict::Unknown
     pub async fn check(self) -> Result<Vec<Finding>, ConnectError> {
         let (settings, prefix) = self.settings()?;
-        Ok(check::judge(&driver::examine(settings, &prefix).await?))
+        let examined = driver::examine(settings, &prefix).await?;
+        Ok(check::judge_all(&examined.servers, &examined.unreachable))
     }
 
     fn settings(self) -> Result<(Settings, Prefix), ConnectError> {

@@ -2,13 +2,17 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, Ordering},
-    time::Instant,
+    sync::{
+        LazyLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use portcullis_core::Timestamp;
 
-use crate::record::millis;
+/// All clocks count from here, so that what two of them differ by is a number that does not depend on the moment.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Follows the server's clock through what its replies say.
 ///
@@ -17,8 +21,7 @@ use crate::record::millis;
 /// Between replies it runs on with a clock that nobody can set: a jump of this machine's wall clock changes
 /// nothing.
 pub(crate) struct ServerClock {
-    started: Instant,
-    /// The server's time when `started` was, in ms.
+    /// The server's time at [`START`], in ms.
     offset: AtomicI64,
 }
 
@@ -26,8 +29,7 @@ impl ServerClock {
     /// A clock for a server whose answer to a question `sent` then was `server_ms`.
     pub(crate) fn starting(sent: Instant, server_ms: u64) -> Self {
         Self {
-            started: sent,
-            offset: AtomicI64::new(signed(server_ms)),
+            offset: AtomicI64::new(signed(server_ms).saturating_sub(since_start(sent))),
         }
     }
 
@@ -44,26 +46,30 @@ impl ServerClock {
         let now = self
             .offset
             .load(Ordering::Relaxed)
-            .saturating_add(self.since_start(moment));
+            .saturating_add(since_start(moment));
         Timestamp::from_millis(u64::try_from(now).unwrap_or(0))
     }
 
     fn learn_at(&self, sent: Instant, server_ms: u64, received: Instant) {
         let server = signed(server_ms);
-        let least = server.saturating_sub(self.since_start(received));
+        let least = server.saturating_sub(since_start(received));
         // Parts of a millisecond were cut off.
         let most = server
             .saturating_add(1)
-            .saturating_sub(self.since_start(sent))
+            .saturating_sub(since_start(sent))
             .max(least);
         // Of two replies that are learned at once either may win: both are true.
         let offset = self.offset.load(Ordering::Relaxed).clamp(least, most);
         self.offset.store(offset, Ordering::Relaxed);
     }
+}
 
-    fn since_start(&self, moment: Instant) -> i64 {
-        signed(millis(moment.saturating_duration_since(self.started)))
-    }
+/// In whole ms, rounded down; less than nothing for a moment that was before.
+fn since_start(moment: Instant) -> i64 {
+    let micros = |length: Duration| i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
+    let after = micros(moment.saturating_duration_since(*START));
+    let before = micros(START.saturating_duration_since(moment));
+    (after - before).div_euclid(1000)
 }
 
 impl fmt::Debug for ServerClock {
@@ -92,6 +98,7 @@ mod tests {
     fn the_clock_runs_on_between_replies() {
         let start = Instant::now();
         let clock = ServerClock::starting(start, SERVER);
+        assert_eq!(clock.at(start).as_millis(), SERVER);
         assert_eq!(clock.at(start + ms(700)).as_millis(), SERVER + 700);
     }
 
@@ -107,6 +114,18 @@ mod tests {
         assert!(clock.at(start + ms(200)).as_millis().abs_diff(truth(200)) <= 2);
         clock.learn_at(start + ms(300), truth(590), start + ms(600));
         assert!(clock.at(start + ms(700)).as_millis().abs_diff(truth(700)) <= 2);
+    }
+
+    #[test]
+    fn what_two_clocks_differ_by_is_the_same_at_every_moment() {
+        let start = Instant::now();
+        let one = ServerClock::starting(start + Duration::from_micros(300), SERVER);
+        let other = ServerClock::starting(start + Duration::from_micros(900), SERVER + 5000);
+        let ahead = |moment| other.at(moment).since(one.at(moment));
+        for micros in (0..5000).step_by(100) {
+            let moment = start + Duration::from_micros(micros);
+            assert_eq!(ahead(moment), ahead(start));
+        }
     }
 
     #[test]

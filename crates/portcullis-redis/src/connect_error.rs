@@ -6,9 +6,9 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The address begins with a scheme other than `redis://` and `rediss://`.
+    /// The address begins with a scheme that is not understood.
     #[error(
-        "the Redis address begins with {scheme:?}; only redis:// and, for TLS, rediss:// are understood"
+        "the Redis address begins with {scheme:?}; only redis://, redis-cluster:// and redis-sentinel:// are understood and, for TLS, rediss://, rediss-cluster:// and rediss-sentinel://"
     )]
     #[non_exhaustive]
     Scheme {
@@ -17,12 +17,32 @@ pub enum ConnectError {
     },
     /// The address cannot be read. It is not repeated here because it may hold a password.
     #[error(
-        "the Redis address is not valid: {0}; write redis://[user:password@]host[:port][/database] and percent-encode special characters in the password"
+        "the Redis address is not valid: {0}; write redis://[user:password@]host[:port][/database], redis-cluster://[user:password@]host[:port][?node=host:port] or redis-sentinel://[user:password@]host[:port][/database]?sentinelServiceName=name[&node=host:port], and percent-encode special characters in the password"
     )]
     Address(&'static str),
+    /// The address is one of a Redis Cluster, but what is there is none, or cannot serve all sessions.
+    #[error("what is at {address} is no Redis Cluster that can be used: {reason}")]
+    #[non_exhaustive]
+    Cluster {
+        /// Hosts and ports.
+        address: String,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// No Sentinel names a primary.
+    #[error(
+        "the Sentinels name no primary of {address} ({reason}); check that they run, that they watch a service of this name, and the addresses"
+    )]
+    #[non_exhaustive]
+    Sentinel {
+        /// The service, and hosts and ports of the Sentinels.
+        address: String,
+        /// What they answered.
+        reason: String,
+    },
     /// The address asks for TLS, but this crate was built without it.
     #[error(
-        "the Redis address begins with rediss://, but portcullis-redis was built without its feature \"tls\"; enable it"
+        "the Redis address begins with rediss, but portcullis-redis was built without its feature \"tls\"; enable it"
     )]
     TlsNotBuilt,
     /// The certificate authorities to trust cannot be used.

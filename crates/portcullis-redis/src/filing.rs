@@ -1,6 +1,8 @@
 //! Where a session is filed: the lists and the log that its changes reach, and what scripts are told of it.
 //! `lua/prelude.lua` is the other side of this file.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use portcullis_core::{Bucket, Handle, Label, SessionKey, UserId, UserKey};
 
@@ -85,10 +87,15 @@ pub(crate) fn names_of(list: &[Bytes]) -> Vec<Handle> {
 
 /// The user as scripts are told, and when they authenticated.
 pub(crate) fn owner(label: &Label) -> [Bytes; 2] {
+    owner_by_a_clock_behind(label, Duration::ZERO)
+}
+
+/// The same where the moment was told by a clock that is this much ahead of the one it is compared with.
+pub(crate) fn owner_by_a_clock_behind(label: &Label, lead: Duration) -> [Bytes; 2] {
     match &label.owner {
         Some(owner) => [
             Bytes::copy_from_slice(owner.user.as_bytes()),
-            number(owner.authenticated_at.as_millis()),
+            number(owner.authenticated_at.before(lead).as_millis()),
         ],
         None => [Bytes::new(), Bytes::new()],
     }

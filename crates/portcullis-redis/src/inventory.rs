@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use portcullis_core::{
     EndReason, Handle, SessionKey, UserId, UserKey,
-    store::{
-        Copies, Interrupted, Listed, Receipt, Revocation, Store, StoreError, StoreErrorKind, Which,
-    },
+    store::{Copies, Interrupted, Listed, Receipt, Revocation, StoreError, StoreErrorKind, Which},
 };
 
 use crate::{
@@ -57,7 +55,7 @@ impl RedisStore {
                 .collect(),
         });
         let answers = self.driver().ask(commands.collect()).await?;
-        let now = self.now();
+        let now = self.now_in(user.bucket());
         let values = answers.into_iter().flat_map(Answer::list);
         let mut sessions = Vec::new();
         for (key, value) in keys.into_iter().zip(values) {
@@ -91,14 +89,15 @@ impl RedisStore {
     }
 
     pub(crate) async fn carry_out(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
+        let user = UserKey::of(&revocation.user);
         let line = match self.driver().copies() {
-            Some(_) => Some(self.driver().own_line().await?),
+            Some(_) => Some(self.driver().own_line(self.prefix().mark(&user)).await?),
             None => None,
         };
         let work = Work {
             store: self,
             line,
-            user: UserKey::of(&revocation.user),
+            user,
             revocation,
         };
         let ended = match revocation.which {
@@ -124,7 +123,7 @@ fn restless() -> StoreError {
 struct Work<'w> {
     store: &'w RedisStore,
     /// Where it has to be confirmed.
-    line: Option<Line<'w>>,
+    line: Option<Line>,
     user: UserKey,
     revocation: &'w Revocation,
 }

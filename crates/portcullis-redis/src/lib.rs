@@ -14,8 +14,8 @@
 //! answer, every operation fails within [a bounded wait](RedisStoreBuilder::wait), after about a second at
 //! once, and the connection heals by itself.
 //!
-//! Redis 6.2 or later, or a server compatible with it; one primary. Settings of the server and the rights
-//! it must grant are in the [README](https://crates.io/crates/portcullis-redis).
+//! Redis 6.2 or later, or a server compatible with it: one primary, the primary that Sentinels name, or a Redis Cluster. What
+//! holds on a cluster, settings of the server and the rights it must grant are in the [README](https://crates.io/crates/portcullis-redis).
 
 mod address;
 mod builder;
@@ -23,6 +23,7 @@ mod check;
 mod clock;
 mod connect_error;
 mod driver;
+mod endpoint;
 mod filing;
 mod info;
 mod inventory;

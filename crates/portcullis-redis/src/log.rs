@@ -126,9 +126,12 @@ impl RedisStore {
         Ok(events)
     }
 
+    fn oldest_in(&self, bucket: Bucket) -> Timestamp {
+        self.now_in(bucket).before(self.log_limits().age)
+    }
+
     /// Removes what is too old from the logs of these buckets.
     pub(crate) async fn trim_log(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
-        let oldest = self.now().before(self.log_limits().age);
         let streams = buckets
             .iter()
             .flat_map(|bucket| [(*bucket, true), (*bucket, false)]);
@@ -138,7 +141,7 @@ impl RedisStore {
                 self.prefix().log(bucket, of_users).into(),
                 // Exactly: the nodes of a quiet stream would keep what is old for years.
                 Bytes::from_static(b"MINID"),
-                number(oldest.as_millis()),
+                number(self.oldest_in(bucket).as_millis()),
             ],
         });
         self.driver().ask(commands.collect()).await?;

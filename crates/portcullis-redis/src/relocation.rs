@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, EventKind, Label, Note, SessionKey,
+    EndReason, EventKind, Label, Note, SessionKey, Timestamp,
     store::{Activity, Deadline, Old, Replaced, SessionLimit, StoreError, Timing, Write},
 };
 use tokio::runtime::Handle;
@@ -17,11 +17,15 @@ use crate::{
     RedisStore,
     driver::{Reply, SUPERSEDE},
     filing::{self, Filing},
-    record::{self, millis},
+    record::millis,
     store::{
-        Admitted, draw, epitaph, not_replaced, number, out_of_place, parting, revision, successor,
+        Admitted, Moments, draw, epitaph, not_replaced, number, out_of_place, parting, revision,
+        successor,
     },
 };
+
+/// Clocks that differ by less may well be one and the same: each is known to the length of a round trip.
+const KNOWN_TO: Duration = Duration::from_millis(50);
 
 impl RedisStore {
     pub(crate) async fn relocate(
@@ -33,14 +37,14 @@ impl RedisStore {
         limit: Option<SessionLimit>,
     ) -> Result<Replaced, StoreError> {
         let moments = match deadline {
-            Deadline::Restart(limits) => {
-                let (idle, absolute) = record::limits(limits);
-                [number(idle), number(absolute), Bytes::new(), Bytes::new()]
-            }
+            Deadline::Restart(limits) => Moments::starting(limits, self.lead_over(new.bucket())),
             // Only the old record knows its deadlines. A touch between this read and the end is lost, and
             // the session ends that much early.
             Deadline::Keep(activity) => match self.replaceable(old).await? {
-                Ok(stored) => kept(stored.timing, activity),
+                Ok(stored) => {
+                    let [here, there] = [old.key, *new].map(|key| self.now_in(key.bucket()));
+                    kept(stored.timing, activity, lag(here.since(there)))
+                }
                 Err(too_late) => return Ok(too_late),
             },
         };
@@ -148,15 +152,48 @@ async fn withdraw(store: &RedisStore, key: &SessionKey, label: &Label) -> bool {
     ended.await.is_ok()
 }
 
-/// The arguments of `lua/create.lua` for a session that keeps its deadlines.
-fn kept(timing: Timing, activity: Activity) -> [Bytes; 4] {
-    [
+/// In a cluster the new bucket may have another clock. By one that is behind by this much, the deadlines would strike
+/// late, so they are moved with the session. By one that is ahead they strike early, which nobody need prevent.
+fn lag(behind: Duration) -> Duration {
+    if behind < KNOWN_TO {
+        Duration::ZERO
+    } else {
+        behind
+    }
+}
+
+/// The moments of a session that keeps its deadlines, told by a clock that is this much ahead
+/// of the one they are going to be enforced by.
+fn kept(timing: Timing, activity: Activity, lead: Duration) -> Moments {
+    let moment = |moment: Timestamp| number(moment.before(lead).as_millis());
+    let arguments = [
         number(millis(timing.idle_timeout)),
         Bytes::new(),
-        number(timing.absolute_deadline.as_millis()),
+        moment(timing.absolute_deadline),
         match activity {
             Activity::Active => Bytes::new(),
-            Activity::Passive => number(timing.last_active_at.as_millis()),
+            Activity::Passive => moment(timing.last_active_at),
         },
-    ]
+    ];
+    Moments { arguments, lead }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_that_move_to_a_clock_that_is_behind_strike_at_the_same_moment() {
+        let timing = Timing {
+            absolute_deadline: Timestamp::from_millis(90_000),
+            idle_timeout: Duration::from_secs(30),
+            last_active_at: Timestamp::from_millis(50_000),
+        };
+        let told = |activity, lead| kept(timing, activity, Duration::from_millis(lead)).arguments;
+        assert_eq!(told(Activity::Passive, 0), ["30000", "", "90000", "50000"]);
+        assert_eq!(told(Activity::Passive, 7), ["30000", "", "89993", "49993"]);
+        assert_eq!(told(Activity::Active, 7), ["30000", "", "89993", ""]);
+        let lag = |ms| lag(Duration::from_millis(ms)).as_millis();
+        assert_eq!((lag(49), lag(50), lag(5000)), (0, 50, 5000));
+    }
 }

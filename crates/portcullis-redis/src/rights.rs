@@ -1,5 +1,7 @@
 //! What a user must be allowed. The only place.
 
+use crate::check::PartOf;
+
 /// A command, as rules of an ACL spell it.
 #[derive(Debug)]
 pub(crate) struct Right {
@@ -17,6 +19,10 @@ pub(crate) enum Need {
     Comfort,
     /// Only where revocations are confirmed by replicas.
     Confirmation,
+    /// Only in a cluster.
+    Cluster,
+    /// Only where Sentinel names the primary.
+    Sentinels,
 }
 
 const KEY: &str = "KEY";
@@ -29,6 +35,14 @@ const fn needed(name: &'static str, arguments: &'static [&'static str]) -> Right
     }
 }
 
+const fn only(need: Need, name: &'static str, arguments: &'static [&'static str]) -> Right {
+    Right {
+        name,
+        arguments,
+        need,
+    }
+}
+
 const fn optional(name: &'static str) -> Right {
     Right {
         name,
@@ -38,7 +52,7 @@ const fn optional(name: &'static str) -> Right {
 }
 
 /// Scripts need the rights to what they call.
-pub(crate) const RIGHTS: [Right; 21] = [
+pub(crate) const RIGHTS: [Right; 24] = [
     needed("time", &[]),
     optional("info"),
     optional("client|id"),
@@ -59,18 +73,20 @@ pub(crate) const RIGHTS: [Right; 21] = [
     needed("xadd", &[KEY, "*", "field", "value"]),
     needed("xrevrange", &[KEY, "+", "-"]),
     needed("xtrim", &[KEY, "MAXLEN", "1"]),
-    Right {
-        name: "wait",
-        arguments: &["1", "1"],
-        need: Need::Confirmation,
-    },
+    only(Need::Confirmation, "wait", &["1", "1"]),
+    only(Need::Cluster, "cluster|slots", &[]),
+    only(Need::Cluster, "asking", &[]),
+    only(Need::Sentinels, "role", &[]),
 ];
 
 /// What a store with these settings asks for.
-pub(crate) fn asked_for(confirmed: bool) -> impl Iterator<Item = &'static Right> {
-    RIGHTS
-        .iter()
-        .filter(move |right| confirmed || right.need != Need::Confirmation)
+pub(crate) fn asked_for(confirmed: bool, part_of: PartOf) -> impl Iterator<Item = &'static Right> {
+    RIGHTS.iter().filter(move |right| match right.need {
+        Need::Sessions | Need::Comfort => true,
+        Need::Confirmation => confirmed,
+        Need::Cluster => part_of == PartOf::Cluster,
+        Need::Sentinels => part_of == PartOf::Sentinels,
+    })
 }
 
 impl Right {
@@ -89,10 +105,10 @@ impl Right {
 }
 
 /// The command that makes a user who may do what is needed, and nothing else.
-pub(crate) fn own_user(prefix: &str, confirmed: bool) -> String {
+pub(crate) fn own_user(prefix: &str, confirmed: bool, part_of: PartOf) -> String {
     let mut command =
         format!("ACL SETUSER app on >PASSWORD resetkeys ~{prefix}:* resetchannels nocommands");
-    for right in asked_for(confirmed) {
+    for right in asked_for(confirmed, part_of) {
         command.push_str(" +");
         command.push_str(right.name);
     }
@@ -115,11 +131,16 @@ mod tests {
 
     #[test]
     fn a_user_of_its_own_is_bound_to_the_prefix_and_to_commands_by_name() {
-        let command = own_user("shop", false);
+        let command = own_user("shop", false, PartOf::Nothing);
         assert!(command.contains(" ~shop:* "), "{command}");
         assert!(command.contains(" nocommands +time +info "), "{command}");
         assert!(!command.contains('@'), "{command}");
         assert!(!command.contains("+wait"), "{command}");
-        assert_eq!(own_user("shop", true), command + " +wait");
+        let confirmed = own_user("shop", true, PartOf::Nothing);
+        assert_eq!(confirmed, format!("{command} +wait"));
+        let in_a_cluster = own_user("shop", false, PartOf::Cluster);
+        assert_eq!(in_a_cluster, format!("{command} +cluster|slots +asking"));
+        let watched = own_user("shop", false, PartOf::Sentinels);
+        assert_eq!(watched, format!("{command} +role"));
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId,
+    Bucket, EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId,
     store::{
         Activity, Committed, Created, Deadline, Ended, Excess, Expiry, Interrupted, Limits, Listed,
         Loaded, LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
@@ -42,7 +42,16 @@ struct Inner {
 impl RedisStore {
     /// Connects to the server at `url` with default settings.
     ///
-    /// The URL is `redis://[user:password@]host[:port][/database]`, or the same with `rediss://` for TLS.
+    /// The URL is one of
+    ///
+    /// * `redis://[user:password@]host[:port][/database]`: one primary;
+    /// * `redis-cluster://[user:password@]host[:port][?node=host:port]…`: a Redis Cluster, found through any of these
+    ///   nodes;
+    /// * `redis-sentinel://[user:password@]host[:port][/database]?sentinelServiceName=name[&node=host:port]…`: the
+    ///   primary that these Sentinels name; user and password are for it. With `&sentinelUsername=` and
+    ///   `&sentinelPassword=` the Sentinels are told others, and otherwise none;
+    ///
+    /// or the same with `rediss`, `rediss-cluster` and `rediss-sentinel` for TLS.
     ///
     /// # Errors
     ///
@@ -86,6 +95,17 @@ impl RedisStore {
         self.inner.log
     }
 
+    /// The clock by which sessions of this bucket end.
+    pub(crate) fn now_in(&self, bucket: Bucket) -> Timestamp {
+        self.driver().now_at(|| self.prefix().due_list(bucket))
+    }
+
+    /// By how much [`now`](Store::now) is ahead of that clock. What was told as a moment by the one is that much
+    /// earlier by the other.
+    pub(crate) fn lead_over(&self, bucket: Bucket) -> Duration {
+        self.now().since(self.now_in(bucket))
+    }
+
     pub(crate) async fn run(
         &self,
         script: &Script,
@@ -95,17 +115,18 @@ impl RedisStore {
         self.inner.driver.run(script, keys, arguments).await
     }
 
-    /// Creates a session whose moments are the first, second, fifth and sixth argument of `lua/create.lua`.
+    /// Creates a session with these moments.
     pub(crate) async fn admit(
         &self,
         key: &SessionKey,
         write: &Write,
-        moments: [Bytes; 4],
+        moments: Moments,
         limit: Option<SessionLimit>,
         revision: Revision,
     ) -> Result<Admitted, StoreError> {
-        let [idle, absolute, ends_at, last] = moments;
-        let [user, since] = filing::owner(&write.label);
+        let Moments { arguments, lead } = moments;
+        let [idle, absolute, ends_at, last] = arguments;
+        let [user, since] = filing::owner_by_a_clock_behind(&write.label, lead);
         let [most, room] = limit_of(limit);
         let keys = Filing::of(self.prefix(), key, &write.label).keys();
         let mut arguments = vec![
@@ -118,7 +139,7 @@ impl RedisStore {
             filing::reference(key, write.label.handle),
             user,
             since,
-            elevated_until(write),
+            elevated_until(write, lead),
             self.log_size(write.label.owner.is_some()),
             most,
             room,
@@ -175,7 +196,9 @@ impl RedisStore {
             return Ok(Err(Replaced::Gone));
         };
         Ok(match Record::parse(&value) {
-            Record::Session(stored) if !stored.timing.is_live(self.now()) => Err(Replaced::Gone),
+            Record::Session(stored) if !stored.timing.is_live(self.now_in(old.key.bucket())) => {
+                Err(Replaced::Gone)
+            }
             Record::Session(stored) if stored.revision == old.expected => Ok(stored),
             Record::Session(stored) => Err(Replaced::Conflict(stored)),
             Record::Newer => return Err(StoreError::newer_format()),
@@ -238,6 +261,24 @@ impl RedisStore {
     }
 }
 
+/// When a session begins and ends.
+pub(crate) struct Moments {
+    /// The first, second, fifth and sixth argument of `lua/create.lua`.
+    pub(crate) arguments: [Bytes; 4],
+    /// By how much the clock is ahead that the moments in its `Write` were told by.
+    pub(crate) lead: Duration,
+}
+
+impl Moments {
+    pub(crate) fn starting(limits: Limits, lead: Duration) -> Self {
+        let (idle, absolute) = record::limits(limits);
+        Self {
+            arguments: [number(idle), number(absolute), Bytes::new(), Bytes::new()],
+            lead,
+        }
+    }
+}
+
 /// What came of an attempt to create a session.
 pub(crate) enum Admitted {
     /// With the refs of those that have to go for it.
@@ -265,7 +306,7 @@ impl Store for RedisStore {
         };
         Ok(match Record::parse(&value) {
             // A key may lose its TTL, by PERSIST or a careless restore. The session still ends in time.
-            Record::Session(stored) if !stored.timing.is_live(self.now()) => {
+            Record::Session(stored) if !stored.timing.is_live(self.now_in(key.bucket())) => {
                 return Box::pin(self.explain_absence(key)).await;
             }
             Record::Session(stored) => Loaded::Live(stored),
@@ -282,8 +323,7 @@ impl Store for RedisStore {
         limits: Limits,
         limit: Option<SessionLimit>,
     ) -> Result<Created, StoreError> {
-        let (idle, absolute) = record::limits(limits);
-        let moments = [number(idle), number(absolute), Bytes::new(), Bytes::new()];
+        let moments = Moments::starting(limits, self.lead_over(key.bucket()));
         // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
         let unclaimed = Unclaimed::new(self, key, write);
         let drawn = draw();
@@ -353,16 +393,20 @@ impl Store for RedisStore {
             return self.relocate(old, new, write, deadline, limit).await;
         }
         let drawn = draw_after(old.expected);
-        let (activity, idle, absolute) = match deadline {
-            Deadline::Keep(activity) => (flag(activity), Bytes::new(), Bytes::new()),
+        let (activity, idle, absolute, lead) = match deadline {
+            // All its moments are told by the clock of the bucket already.
+            Deadline::Keep(activity) => {
+                (flag(activity), Bytes::new(), Bytes::new(), Duration::ZERO)
+            }
             Deadline::Restart(limits) => {
                 let (idle, absolute) = record::limits(limits);
-                (Bytes::new(), number(idle), number(absolute))
+                let lead = self.lead_over(new.bucket());
+                (Bytes::new(), number(idle), number(absolute), lead)
             }
         };
         let [code, memory] = epitaph(parting(deadline));
         let [old_user, _] = filing::owner(&old.label);
-        let [user, since] = filing::owner(&write.label);
+        let [user, since] = filing::owner_by_a_clock_behind(&write.label, lead);
         let [most, room] = limit_of(limit);
         let before = Filing::of(self.prefix(), &old.key, &old.label);
         let after = Filing::of(self.prefix(), new, &write.label);
@@ -392,7 +436,7 @@ impl Store for RedisStore {
             filing::reference(new, write.label.handle),
             user,
             since,
-            elevated_until(write),
+            elevated_until(write, lead),
             self.log_size(old.label.owner.is_some()),
             self.log_size(write.label.owner.is_some()),
             most,
@@ -551,10 +595,10 @@ fn limit_of(limit: Option<SessionLimit>) -> [Bytes; 2] {
     }
 }
 
-fn elevated_until(write: &Write) -> Bytes {
+fn elevated_until(write: &Write, lead: Duration) -> Bytes {
     write
         .elevated_until
-        .map(|moment| number(moment.as_millis()))
+        .map(|moment| number(moment.before(lead).as_millis()))
         .unwrap_or_default()
 }
 

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use portcullis_core::{
     BUCKETS, Bucket, EndReason, SessionKey, Timestamp, UserKey,
-    store::{Expired, Expiry, Loaded, Store, StoreError, Swept},
+    store::{Expired, Expiry, Loaded, StoreError, StoreErrorKind, Swept},
 };
 
 use crate::{
@@ -45,31 +45,60 @@ impl RedisStore {
         }
     }
 
+    /// Where only a part of a cluster does not answer, the rest is swept all the same.
     async fn sweep_into(&self, swept: &mut Swept) -> Result<(), StoreError> {
+        let mut failed = Ok(());
         let first: u16 = rand::random_range(0..BUCKETS);
         for offset in (0..BUCKETS).step_by(usize::from(LISTS)) {
             let numbers = (0..LISTS).map(|step| (first + offset + step) % BUCKETS);
             let buckets: Vec<_> = numbers.filter_map(Bucket::from_number).collect();
             if offset == 0 {
-                self.trim_log(&buckets).await?;
+                failed = match self.trim_log(&buckets).await {
+                    Err(error) if error.kind() != StoreErrorKind::Unavailable => return Err(error),
+                    trimmed => trimmed,
+                };
             }
-            for (bucket, members) in self.due(&buckets).await? {
-                let claimed = self.claim(bucket, &members, false).await?;
-                // What cannot be taken out of a list is still there the next time.
-                swept.more |= members.len() >= BATCH && !claimed.is_empty();
-                swept.expired.extend(claimed);
+            let (mut answered, mut left) = (false, Ok(()));
+            for (bucket, due) in self.due(&buckets).await {
+                let claimed = match due {
+                    Ok(members) if members.is_empty() => Ok((0, Vec::new())),
+                    Ok(members) if left.is_ok() => {
+                        let claimed = self.claim(bucket, &members, false).await;
+                        claimed.map(|claimed| (members.len(), claimed))
+                    }
+                    // One that was not answered takes the whole wait.
+                    Ok(_) => continue,
+                    Err(error) => {
+                        failed = Err(error);
+                        continue;
+                    }
+                };
+                answered = true;
+                match claimed {
+                    Ok((members, claimed)) => {
+                        // What cannot be taken out of a list is still there the next time.
+                        swept.more |= members >= BATCH && !claimed.is_empty();
+                        swept.expired.extend(claimed);
+                    }
+                    Err(error) => left = Err(error),
+                }
+            }
+            failed = left.and(failed);
+            if !answered {
+                break;
             }
             if swept.expired.len() >= MOST {
                 swept.more = true;
                 break;
             }
         }
-        Ok(())
+        failed
     }
 
     /// Why there is no session under this key: perhaps its time was over, and nobody has told of it yet.
     pub(crate) async fn explain_absence(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
-        let (bucket, now) = (key.bucket(), number(self.now().as_millis()));
+        let bucket = key.bucket();
+        let now = number(self.now_in(bucket).as_millis());
         for page in 0..PAGES {
             // Whoever takes it out of the list leaves the mark, so it is in the one or the other.
             let get = Command {
@@ -104,22 +133,15 @@ impl RedisStore {
         Ok(Loaded::Absent)
     }
 
-    /// What is due in each of these buckets, from this place on, as far as there is anything.
-    async fn due(&self, buckets: &[Bucket]) -> Result<Vec<(Bucket, Vec<Bytes>)>, StoreError> {
-        let now = number(self.now().as_millis());
-        let commands = buckets.iter();
-        let commands = commands.map(|bucket| self.due_in(*bucket, &now, 0));
-        let answers = self.driver().ask(commands.collect()).await?;
-        let members = answers
-            .into_iter()
-            .map(Answer::list)
-            .map(|list| list.into_iter().flatten());
-        Ok(buckets
-            .iter()
-            .copied()
-            .zip(members.map(Iterator::collect))
-            .filter(|(_, members): &(_, Vec<_>)| !members.is_empty())
-            .collect())
+    /// What is due in each of these buckets, from the first on.
+    async fn due(&self, buckets: &[Bucket]) -> Vec<(Bucket, Result<Vec<Bytes>, StoreError>)> {
+        let commands = buckets.iter().map(|bucket| {
+            let now = number(self.now_in(*bucket).as_millis());
+            self.due_in(*bucket, &now, 0)
+        });
+        let answers = self.driver().ask_each(commands.collect()).await.into_iter();
+        let lists = answers.map(|answer| Ok(answer?.list().into_iter().flatten().collect()));
+        buckets.iter().copied().zip(lists).collect()
     }
 
     fn due_in(&self, bucket: Bucket, now: &Bytes, skip: usize) -> Command {

@@ -20,12 +20,17 @@ async fn error(url: &str) -> ConnectError {
 async fn an_address_that_is_not_understood_is_refused_and_its_password_not_repeated() {
     for url in [
         "http://a:hunter2@localhost",
-        "redis-cluster://a:hunter2@localhost",
+        "redis-shard://a:hunter2@localhost",
         "redis+sentinel://hunter2@localhost",
     ] {
         let error = error(url).await;
         assert!(matches!(error, ConnectError::Scheme { .. }), "{error}");
-        assert!(error.to_string().contains("only redis:// and"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("only redis://, redis-cluster://"),
+            "{error}"
+        );
     }
     for url in [
         "redis://",
@@ -34,6 +39,10 @@ async fn an_address_that_is_not_understood_is_refused_and_its_password_not_repea
         "redis://a:hunter2@localhost/x",
         "redis://a:hunter2@localhost:99999",
         "redis://a:hunter2@x@localhost",
+        "redis-cluster://a:hunter2@localhost:port",
+        "redis-cluster://a:hunter2@localhost?node=localhost",
+        "redis-sentinel://a:hunter2@localhost",
+        "redis-sentinel://localhost?sentinelServiceName=a&sentinelPassword=hunter2@",
     ] {
         let error = error(url).await;
         assert!(matches!(error, ConnectError::Address(_)), "{url}: {error}");

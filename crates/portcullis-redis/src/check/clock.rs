@@ -66,6 +66,13 @@ fn unsteady(samples: &[Sample]) -> Option<Ruling> {
     })
 }
 
+/// By how many ms the server's clock is ahead of this machine's, and how wrong that may be, if it runs.
+pub(super) fn ahead_of_this_machine(facts: &Facts) -> Option<(i64, Duration)> {
+    let samples = &facts.samples;
+    let best = samples.iter().min_by_key(|sample| sample.round_trip)?;
+    unsteady(samples).is_none().then(|| ahead(best))
+}
+
 /// By how many ms the server's clock is ahead, and how wrong that may be: it was read at some moment between
 /// the sending and the receiving.
 fn ahead(sample: &Sample) -> (i64, Duration) {
@@ -77,7 +84,7 @@ fn ahead(sample: &Sample) -> (i64, Duration) {
     )
 }
 
-fn length(length: Duration) -> String {
+pub(super) fn length(length: Duration) -> String {
     if length < APART {
         format!("{} ms", length.as_millis())
     } else {

@@ -20,6 +20,10 @@ pub(crate) enum Withheld {
 /// Everything there is to judge by.
 #[derive(Debug)]
 pub(crate) struct Facts {
+    /// Its address.
+    pub(crate) server: String,
+    /// What the address asked for.
+    pub(crate) part_of: PartOf,
     pub(crate) prefix: String,
     pub(crate) wait: Duration,
     /// The application said that it can live with it.
@@ -43,6 +47,15 @@ pub(crate) struct Facts {
     pub(crate) own_rules: Told<UserRules>,
     /// Of the user that everybody is who does not log in.
     pub(crate) default_rules: Told<UserRules>,
+}
+
+/// What somebody took the server to be part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PartOf {
+    Nothing,
+    Cluster,
+    /// A primary and its replicas, under the eyes of Sentinels.
+    Sentinels,
 }
 
 /// One question for the server's time.
@@ -120,6 +133,8 @@ pub(super) fn healthy() -> Facts {
         every_command: false,
     };
     Facts {
+        server: "10.0.0.1:6379".into(),
+        part_of: PartOf::Nothing,
         prefix: "pc".into(),
         wait: Duration::from_millis(250),
         unsafe_eviction: false,
@@ -145,7 +160,7 @@ pub(super) fn healthy() -> Facts {
                 server_ms: 1_800_000_000_001 + 10 * number,
             })
             .collect(),
-        may: Ok(crate::rights::asked_for(false)
+        may: Ok(crate::rights::asked_for(false, PartOf::Nothing)
             .map(|right| (right, May::Yes))
             .collect()),
         own_rules: Ok(limited),

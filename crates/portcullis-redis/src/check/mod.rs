@@ -8,9 +8,10 @@ mod network;
 mod persistence;
 mod replication;
 mod server;
+mod together;
 mod users;
 
-pub(crate) use self::facts::{Facts, May, Sample, Told, UserRules, Withheld};
+pub(crate) use self::facts::{Facts, May, PartOf, Sample, Told, UserRules, Withheld};
 pub use self::finding::{Finding, Subject, Verdict};
 
 use self::finding::Ruling;
@@ -34,8 +35,16 @@ const JUDGES: [(Subject, Judge); 12] = [
     (Subject::Transport, network::transport),
 ];
 
+/// What the servers told, and which primaries could not be asked.
+pub(crate) fn judge_all(servers: &[Facts], unreachable: &[String]) -> Vec<Finding> {
+    match servers {
+        [server] if unreachable.is_empty() => judge(server),
+        servers => together::judge(servers, unreachable),
+    }
+}
+
 /// One finding of everything that is looked at.
-pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
+fn judge(facts: &Facts) -> Vec<Finding> {
     let judged = JUDGES.iter().map(|(about, judge)| {
         judge(facts)
             .unwrap_or_else(|withheld| Ruling::withheld("it cannot be told", withheld, facts))

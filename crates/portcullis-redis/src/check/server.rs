@@ -1,6 +1,6 @@
 //! Which server it is, and what it is part of.
 
-use super::{Facts, Told, finding::Ruling};
+use super::{Facts, PartOf, Told, finding::Ruling};
 use crate::info::Info;
 
 /// All there are in a cluster.
@@ -34,16 +34,18 @@ pub(super) fn mode(facts: &Facts) -> Told<Ruling> {
         return Ok(cluster(facts));
     }
     Ok(match mode {
+        "standalone" if facts.part_of == PartOf::Sentinels => {
+            Ruling::fine("a single server, the one that the Sentinels name")
+        }
         "standalone" => Ruling::fine("a single server, not a node of a cluster"),
         other => Ruling::broken(
             format!("it runs as {other:?}, which keeps no sessions"),
-            "point the address at the primary itself",
+            "point the address at the primary itself, or write redis-sentinel:// and the service",
         ),
     })
 }
 
-/// A node that has all slots answers for every key. Any other sends away those who ask for a key of
-/// another node, and that is not followed.
+/// Whether all slots are served, and whether they are asked for where they are.
 fn cluster(facts: &Facts) -> Ruling {
     let told = match &facts.cluster {
         Ok(told) => Info::new(told),
@@ -55,14 +57,16 @@ fn cluster(facts: &Facts) -> Ruling {
             );
         }
     };
+    const MEND: &str = "write redis-cluster:// instead of redis:// in the address";
     let number = |name| told.number(name).unwrap_or(0);
     let (nodes, slots) = (number("cluster_size"), number("cluster_slots_ok"));
-    if nodes > 1 {
+    let by_itself = facts.part_of != PartOf::Cluster;
+    if by_itself && nodes > 1 {
         return Ruling::broken(
             format!(
                 "a node of a cluster of {nodes} primaries: sessions in slots of the others cannot be reached"
             ),
-            "use a single primary; clusters are not supported yet",
+            MEND,
         );
     }
     if slots < SLOTS || !told.is("cluster_state", "ok") {
@@ -71,15 +75,23 @@ fn cluster(facts: &Facts) -> Ruling {
             format!(
                 "a node of a cluster whose state is {state}: {slots} of {SLOTS} slots are served"
             ),
-            "mend the cluster (CLUSTER INFO, CLUSTER NODES), or use a single primary",
+            "mend the cluster (CLUSTER INFO, CLUSTER NODES)",
         );
     }
-    Ruling::warning(
-        format!(
-            "a cluster whose only primary has all {SLOTS} slots: it works until a slot is moved to another one"
+    match (by_itself, nodes) {
+        (true, _) => Ruling::warning(
+            format!(
+                "a cluster whose only primary has all {SLOTS} slots: it works until a slot is moved to another one"
+            ),
+            MEND,
         ),
-        "use a single primary (cluster-enabled no); clusters are not supported yet",
-    )
+        (false, 1) => Ruling::fine(format!(
+            "a cluster whose only primary has all {SLOTS} slots"
+        )),
+        (false, nodes) => Ruling::fine(format!(
+            "a cluster of {nodes} primaries that serves all {SLOTS} slots; each of them was looked at"
+        )),
+    }
 }
 
 pub(super) fn role(facts: &Facts) -> Told<Ruling> {
@@ -155,16 +167,20 @@ mod tests {
         assert_eq!(sentinel.verdict, Verdict::Broken);
     }
 
+    fn in_a_cluster(part_of: PartOf, told: Told<&str>) -> Verdict {
+        let mut facts = healthy().with(&[("redis_mode", "cluster"), ("cluster_enabled", "1")]);
+        facts.part_of = part_of;
+        facts.cluster = told.map(str::to_owned);
+        found(mode, &facts).verdict
+    }
+
+    fn told(state: &str, slots: u32, nodes: u32) -> String {
+        format!("cluster_state:{state}\r\ncluster_slots_ok:{slots}\r\ncluster_size:{nodes}\r\n")
+    }
+
     #[test]
-    fn of_clusters_only_one_whose_single_primary_has_all_slots_works_and_not_for_ever() {
-        let verdict = |cluster: Told<&str>| {
-            let mut facts = healthy().with(&[("redis_mode", "cluster"), ("cluster_enabled", "1")]);
-            facts.cluster = cluster.map(str::to_owned);
-            found(mode, &facts).verdict
-        };
-        let told = |state: &str, slots: u32, nodes: u32| {
-            format!("cluster_state:{state}\r\ncluster_slots_ok:{slots}\r\ncluster_size:{nodes}\r\n")
-        };
+    fn by_itself_a_node_works_only_if_it_has_all_slots_and_not_for_ever() {
+        let verdict = |told: Told<&str>| in_a_cluster(PartOf::Nothing, told);
         assert_eq!(verdict(Ok(&told("ok", 16384, 1))), Verdict::Warning);
         assert_eq!(verdict(Ok(&told("ok", 16384, 3))), Verdict::Broken);
         assert_eq!(verdict(Ok(&told("fail", 16384, 1))), Verdict::Broken);
@@ -172,6 +188,15 @@ mod tests {
         assert_eq!(verdict(Ok("")), Verdict::Broken);
         let forbidden = Withheld::Forbidden("+cluster|info");
         assert_eq!(verdict(Err(forbidden)), Verdict::Unknown);
+    }
+
+    #[test]
+    fn as_a_whole_a_cluster_is_fine_if_it_serves_all_slots() {
+        let verdict = |told: &str| in_a_cluster(PartOf::Cluster, Ok(told));
+        assert_eq!(verdict(&told("ok", 16384, 1)), Verdict::Fine);
+        assert_eq!(verdict(&told("ok", 16384, 3)), Verdict::Fine);
+        assert_eq!(verdict(&told("fail", 16384, 3)), Verdict::Broken);
+        assert_eq!(verdict(&told("ok", 16000, 3)), Verdict::Broken);
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(super) fn user(facts: &Facts) -> Told<Ruling> {
     let (user, own) = (&facts.user, facts.own_rules?);
     let own_user = format!(
         "give the application a user of its own, and keep it with {KEEP}: {}",
-        own_user(&facts.prefix, facts.copies.is_some())
+        own_user(&facts.prefix, facts.copies.is_some(), facts.part_of)
     );
     if own.without_password {
         return Ok(Ruling::warning(

@@ -18,8 +18,7 @@ const fn code(word: &'static str, kind: StoreErrorKind, message: &'static str) -
     }
 }
 
-const CLUSTER: &str =
-    "this is a node of a Redis Cluster, which is not supported yet; use a single primary";
+const CLUSTER: &str = "this is a node of a Redis Cluster; write redis-cluster:// in the address";
 
 /// The text after each of these codes is fixed, but for `ERR` and `WRONGTYPE`: it holds no key and no value.
 pub(super) const CODES: [Code; 19] = [

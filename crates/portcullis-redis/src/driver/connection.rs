@@ -2,18 +2,31 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use fred::{
     prelude::{
         Builder, Client, ClientLike, Config, ConnectionConfig, Error, ErrorKind, PerformanceConfig,
         ReconnectPolicy, TcpConfig, Value,
     },
-    types::{ClusterHash, CustomCommand, config::UnresponsiveConfig},
+    types::{
+        ClusterHash, CustomCommand,
+        config::{ServerConfig, UnresponsiveConfig},
+    },
 };
 use socket2::TcpKeepalive;
 use tokio::task::JoinHandle;
 
 use super::{Settings, failure};
-use crate::ConnectError;
+use crate::{ConnectError, endpoint::Endpoint};
+
+/// Who restores a connection that broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restored {
+    /// The library, at once, to the same address.
+    ByItself,
+    /// Nobody: what is there by then must be looked at first.
+    Never,
+}
 
 const CONNECT: Duration = Duration::from_secs(1);
 const HANDSHAKE: Duration = Duration::from_millis(500);
@@ -23,35 +36,59 @@ const OPEN: Duration = Duration::from_secs(2);
 pub(super) struct Connection {
     client: Client,
     task: JoinHandle<Result<(), Error>>,
+    endpoint: Option<Endpoint>,
 }
 
 impl Connection {
     /// Connects. Also returns when the server was asked for its time, and what it said.
-    pub(super) async fn open(settings: &Settings) -> Result<(Self, Instant, u64), ConnectError> {
-        let client = build(settings)?;
-        let mut connection = Self {
+    pub(super) async fn open(
+        settings: &Settings,
+        restored: Restored,
+    ) -> Result<(Self, Instant, u64), ConnectError> {
+        let connection = Self::unproven(settings, restored)?;
+        connection.answering(settings, time).await
+    }
+
+    /// The same to a server that does not tell the time to everybody, as a Sentinel does not.
+    pub(super) async fn open_to_sentinel(settings: &Settings) -> Result<Self, ConnectError> {
+        let connection = Self::unproven(settings, Restored::Never)?;
+        let opened = connection.answering(settings, async |_| Ok(0)).await?;
+        Ok(opened.0)
+    }
+
+    fn unproven(settings: &Settings, restored: Restored) -> Result<Self, ConnectError> {
+        let client = build(settings, restored)?;
+        Ok(Self {
             task: client.connect(),
             client,
-        };
+            endpoint: settings.address.endpoint().cloned(),
+        })
+    }
+
+    /// This connection, when it is there, and what it was first asked.
+    async fn answering(
+        mut self,
+        settings: &Settings,
+        ask: impl AsyncFnOnce(&Client) -> Result<u64, Error>,
+    ) -> Result<(Self, Instant, u64), ConnectError> {
+        let client = self.client.clone();
         let ready = async {
-            while !connection.client.is_connected() {
+            while !client.is_connected() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             let sent = Instant::now();
-            time(&connection.client)
-                .await
-                .map(|server_ms| (sent, server_ms))
+            ask(&client).await.map(|answer| (sent, answer))
         };
         let opened = tokio::select! {
             opened = ready => opened,
-            ended = &mut connection.task => Err(match ended {
+            ended = &mut self.task => Err(match ended {
                 Ok(Err(error)) => error,
                 _ => Error::new(ErrorKind::IO, "closed"),
             }),
             () = tokio::time::sleep(OPEN) => Err(Error::new(ErrorKind::Timeout, "no answer")),
         };
         match opened {
-            Ok((sent, server_ms)) => Ok((connection, sent, server_ms)),
+            Ok((sent, answer)) => Ok((self, sent, answer)),
             Err(error) => Err(failure::connect_error(&settings.address, &error)),
         }
     }
@@ -69,6 +106,45 @@ impl Connection {
     pub(super) async fn info(&self) -> Result<String, Error> {
         self.client.info(None).await
     }
+
+    /// Whether the server says that it is a primary.
+    pub(super) async fn is_primary(&self) -> Result<bool, Error> {
+        let told = self.send("ROLE", Vec::new()).await?;
+        let role = told.into_array().first().and_then(Value::as_string);
+        Ok(role.as_deref() == Some("master"))
+    }
+
+    /// Where it leads.
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
+    }
+
+    /// One command, as it stands.
+    pub(super) async fn send(
+        &self,
+        name: &'static str,
+        arguments: Vec<Bytes>,
+    ) -> Result<Value, Error> {
+        let name = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+        self.client.custom(name, arguments).await
+    }
+
+    /// One command on a slot that is moving to this node.
+    pub(super) async fn send_asking(
+        &self,
+        name: &'static str,
+        arguments: Vec<Bytes>,
+    ) -> Result<Value, Error> {
+        let pipeline = self.client.pipeline();
+        let asking = CustomCommand::new_static("ASKING", ClusterHash::FirstKey, false);
+        let () = pipeline.custom(asking, Vec::<Bytes>::new()).await?;
+        let name = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+        let () = pipeline.custom(name, arguments).await?;
+        let mut answers = pipeline.try_all::<Value>().await;
+        answers
+            .pop()
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Protocol, "no answer")))
+    }
 }
 
 impl Drop for Connection {
@@ -84,9 +160,12 @@ async fn time(client: &Client) -> Result<u64, Error> {
     Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
 }
 
-fn build(settings: &Settings) -> Result<Client, ConnectError> {
+fn build(settings: &Settings, restored: Restored) -> Result<Client, ConnectError> {
     let mut config = Config::from_url_centralized(settings.address.plain_url())
         .map_err(|_| ConnectError::Address("host, port or database cannot be read"))?;
+    if let Some(endpoint) = settings.address.endpoint() {
+        config.server = ServerConfig::new_centralized(endpoint.host(), endpoint.port());
+    }
     if config.username.is_some() && config.password.is_none() {
         // The library would not log in at all and stay the default user.
         config.password = Some(String::new());
@@ -95,10 +174,14 @@ fn build(settings: &Settings) -> Result<Client, ConnectError> {
     if settings.address.tls() {
         config.tls = Some(super::tls::config(settings.ca_certificate.as_deref())?);
     }
-    Builder::from_config(config)
+    let mut builder = Builder::from_config(config);
+    builder
         .with_connection_config(|connection| *connection = connection_config())
-        .with_performance_config(|performance| *performance = performance_config(settings.wait))
-        .set_policy(ReconnectPolicy::new_exponential(0, 20, 1000, 2))
+        .with_performance_config(|performance| *performance = performance_config(settings.wait));
+    if restored == Restored::ByItself {
+        builder.set_policy(ReconnectPolicy::new_exponential(0, 20, 1000, 2));
+    }
+    builder
         .build()
         .map_err(|_| ConnectError::Address("it cannot be used"))
 }

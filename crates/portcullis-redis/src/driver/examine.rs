@@ -7,10 +7,18 @@ use fred::{
     types::{ClusterHash, CustomCommand},
 };
 
-use super::{Settings, connection::Connection, failure};
+use tokio::task::JoinSet;
+
+use super::{
+    Settings, cluster,
+    connection::{Connection, Restored},
+    failure, sentinel,
+};
 use crate::{
     ConnectError,
-    check::{Facts, May, Sample, Told, UserRules, Withheld},
+    address::Layout,
+    check::{Facts, May, PartOf, Sample, Told, UserRules, Withheld},
+    endpoint::Endpoint,
     info::Info,
     keys::Prefix,
     rights::{self, Right},
@@ -32,23 +40,96 @@ const CONFIG: [&str; 5] = [
     "min-replicas-max-lag",
 ];
 
-/// Connects, whatever the settings of the server, and asks. Writes nothing and reads no key.
-pub(crate) async fn examine(settings: Settings, prefix: &Prefix) -> Result<Facts, ConnectError> {
+/// What was asked of each server, and which were not there to be asked.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    pub(crate) servers: Vec<Facts>,
+    /// Primaries of a cluster, by their addresses.
+    pub(crate) unreachable: Vec<String>,
+}
+
+/// Connects, whatever the settings of the servers, and asks each. Writes nothing and reads no key.
+pub(crate) async fn examine(settings: Settings, prefix: &Prefix) -> Result<Examined, ConnectError> {
     let wait = settings.wait;
     let patient = Settings {
         wait: wait.max(PATIENCE),
         ..settings
     };
-    let (connection, ..) = Connection::open(&patient).await?;
-    tokio::time::timeout(ENOUGH, gather(&connection, &patient, wait, prefix))
+    let (connection, settings, part_of) = match patient.address.layout() {
+        Layout::Cluster(seeds) => return examine_all(&patient, seeds, wait, prefix).await,
+        Layout::Sentinel(sentinels) => {
+            let (connection, ..) = sentinel::open(&patient, sentinels).await?;
+            let named = connection.endpoint().map(|primary| patient.at(primary));
+            (connection, named.unwrap_or(patient), PartOf::Sentinels)
+        }
+        Layout::Single => {
+            let (connection, ..) = Connection::open(&patient, Restored::ByItself).await?;
+            (connection, patient, PartOf::Nothing)
+        }
+    };
+    let facts = ask_everything(&connection, &settings, part_of, wait, prefix).await?;
+    Ok(Examined {
+        servers: vec![facts],
+        unreachable: Vec::new(),
+    })
+}
+
+/// All primaries at once, so that their clocks can be compared.
+async fn examine_all(
+    settings: &Settings,
+    seeds: &[Endpoint],
+    wait: Duration,
+    prefix: &Prefix,
+) -> Result<Examined, ConnectError> {
+    let view = cluster::look(settings, seeds).await?;
+    let mut asked = JoinSet::new();
+    for (place, primary) in view.primaries().into_iter().enumerate() {
+        let (settings, prefix) = (settings.at(&primary), prefix.clone());
+        asked.spawn(async move {
+            let connected = match Connection::open(&settings, Restored::ByItself).await {
+                Ok((connection, ..)) => {
+                    let part_of = PartOf::Cluster;
+                    ask_everything(&connection, &settings, part_of, wait, &prefix).await
+                }
+                Err(error) => Err(error),
+            };
+            (place, settings.address.to_string(), connected)
+        });
+    }
+    let (mut servers, mut unreachable) = (Vec::new(), Vec::new());
+    while let Some(answer) = asked.join_next().await {
+        match answer {
+            Ok((place, _, Ok(facts))) => servers.push((place, facts)),
+            Ok((_, address, Err(ConnectError::Unreachable { .. }))) => unreachable.push(address),
+            Ok((.., Err(error))) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    servers.sort_by_key(|(place, _)| *place);
+    unreachable.sort();
+    Ok(Examined {
+        servers: servers.into_iter().map(|(_, facts)| facts).collect(),
+        unreachable,
+    })
+}
+
+async fn ask_everything(
+    connection: &Connection,
+    settings: &Settings,
+    part_of: PartOf,
+    wait: Duration,
+    prefix: &Prefix,
+) -> Result<Facts, ConnectError> {
+    tokio::time::timeout(ENOUGH, gather(connection, settings, part_of, wait, prefix))
         .await
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "no answer")))
-        .map_err(|error| failure::connect_error(&patient.address, &error))
+        .map_err(|error| failure::connect_error(&settings.address, &error))
 }
 
 async fn gather(
     connection: &Connection,
     settings: &Settings,
+    part_of: PartOf,
     wait: Duration,
     prefix: &Prefix,
 ) -> Result<Facts, Error> {
@@ -67,6 +148,8 @@ async fn gather(
         config.push((name, told.and_then(setting)));
     }
     Ok(Facts {
+        server: settings.address.to_string(),
+        part_of,
         prefix: prefix.as_str().to_owned(),
         wait,
         unsafe_eviction: settings.unsafe_eviction,
@@ -77,7 +160,7 @@ async fn gather(
         cluster,
         config,
         samples,
-        may: rights(connection, settings, &user, prefix).await?,
+        may: rights(connection, settings, part_of, &user, prefix).await?,
         own_rules: rules(connection, &user).await?,
         default_rules: rules(connection, "default").await?,
         user,
@@ -118,11 +201,12 @@ async fn user(connection: &Connection) -> Result<String, Error> {
 async fn rights(
     connection: &Connection,
     settings: &Settings,
+    part_of: PartOf,
     user: &str,
     prefix: &Prefix,
 ) -> Result<Told<Vec<(&'static Right, May)>>, Error> {
     let mut told = Vec::new();
-    for right in rights::asked_for(settings.copies.is_some()) {
+    for right in rights::asked_for(settings.copies.is_some(), part_of) {
         let mut command = vec!["ACL".to_owned(), "DRYRUN".to_owned(), user.to_owned()];
         command.extend(right.example(prefix.as_str()));
         let command: Vec<_> = command.iter().map(String::as_str).collect();

@@ -40,6 +40,13 @@ pub(super) fn is_outage(error: &Error) -> bool {
     code(error).is_none()
 }
 
+/// Whether a node of a cluster sends somebody to another one, or to a later moment.
+pub(super) fn is_redirection(error: &Error) -> bool {
+    ["MOVED", "ASK", "TRYAGAIN"]
+        .iter()
+        .any(|code| is(error, code))
+}
+
 /// Whether user, password or rights were refused.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Auth)
@@ -98,6 +105,31 @@ pub(super) fn known_down() -> StoreError {
         Kind::Unavailable,
         "Redis does not answer; the connection is restored without further action once it does",
     )
+}
+
+/// A slot of a cluster is between two nodes, or went from one to another faster than it could be followed.
+pub(super) fn moving() -> StoreError {
+    StoreError::new(
+        Kind::Unavailable,
+        "the Redis Cluster is moving the data; try again shortly",
+    )
+}
+
+pub(super) fn unserved() -> StoreError {
+    StoreError::new(
+        Kind::Unavailable,
+        "no node of the Redis Cluster serves this part of the data; check its nodes",
+    )
+}
+
+/// The same error for another command that failed with it.
+pub(super) fn again(error: &StoreError) -> StoreError {
+    let cause = std::error::Error::source(error).map(|source| Cause(source.to_string()));
+    let again = StoreError::new(error.kind(), error.to_string());
+    match cause {
+        Some(cause) => again.with_source(cause),
+        None => again,
+    }
 }
 
 pub(super) fn not_connected(error: ConnectError) -> StoreError {

@@ -1,41 +1,43 @@
 //! The connection to Redis. Nothing outside this module knows the client library.
 
+mod cluster;
 mod codes;
 mod connection;
 mod examine;
 mod failure;
 mod inspect;
+mod node;
 mod reply;
 mod script;
+mod sentinel;
 mod supervisor;
 #[cfg(feature = "tls")]
 mod tls;
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fred::{
-    prelude::{ClientLike, Error, ErrorKind, Key, KeysInterface, LuaInterface, Value},
-    types::{ClusterHash, CustomCommand},
+    prelude::{Error, ErrorKind, FromValue, Value},
+    util::redis_keyslot,
 };
 use portcullis_core::{Timestamp, store::StoreError};
-use tokio::{sync::Notify, task::JoinHandle};
 
-use self::connection::Connection;
+use self::{
+    cluster::Cluster,
+    connection::{Connection, Restored},
+    node::{Node, Shared},
+};
 pub(crate) use self::{
     examine::examine,
     reply::{Over, Reply},
     script::{CLAIM, COMMIT, CREATE, END, MARK, REPLACE, REVOKE, STRAYS, SUPERSEDE, Script, TOUCH},
 };
-use crate::{ConnectError, address::Address, clock::ServerClock};
+use crate::{
+    ConnectError,
+    address::{Address, Layout},
+    endpoint::Endpoint,
+};
 
 /// How to connect.
 #[derive(Clone)]
@@ -48,6 +50,16 @@ pub(crate) struct Settings {
     pub(crate) ca_certificate: Option<Vec<u8>>,
 }
 
+impl Settings {
+    /// For one of the servers of the address.
+    fn at(&self, endpoint: &Endpoint) -> Self {
+        Self {
+            address: self.address.at(endpoint),
+            ..self.clone()
+        }
+    }
+}
+
 /// What a `GET` found.
 #[derive(Debug)]
 pub(crate) enum Fetched {
@@ -57,56 +69,51 @@ pub(crate) enum Fetched {
     OtherType,
 }
 
-/// A connection that heals by itself, until it is dropped.
+/// The way to whatever keeps the sessions, until it is dropped.
 pub(crate) struct Driver {
-    shared: Arc<Shared>,
-    supervisor: JoinHandle<()>,
+    way: Way,
+    settings: Settings,
 }
 
-/// What the driver and its supervisor share.
-struct Shared {
-    settings: Settings,
-    clock: ServerClock,
-    connection: RwLock<Arc<Connection>>,
-    /// The server is known not to answer: fail at once instead of waiting once more.
-    down: AtomicBool,
-    /// The server answers but takes no writes: it may have been demoted, and the address may lead to
-    /// another one by now.
-    demoted: AtomicBool,
-    /// Something went wrong: look now.
-    suspicion: Notify,
+enum Way {
+    /// To one server, or to whichever one Sentinel names.
+    Node(Node),
+    Cluster(Cluster),
 }
 
 impl Driver {
     pub(crate) async fn connect(settings: Settings) -> Result<Self, ConnectError> {
-        let (connection, sent, server_ms) = Connection::open(&settings).await?;
-        inspect::at_start(&connection, &settings).await?;
-        let shared = Arc::new(Shared {
-            settings,
-            clock: ServerClock::starting(sent, server_ms),
-            connection: RwLock::new(Arc::new(connection)),
-            down: AtomicBool::new(false),
-            demoted: AtomicBool::new(false),
-            suspicion: Notify::new(),
-        });
-        let supervisor = tokio::spawn(supervisor::watch(shared.clone()));
-        Ok(Self { shared, supervisor })
+        let way = match settings.address.layout() {
+            Layout::Cluster(seeds) => {
+                Way::Cluster(Cluster::connect(settings.clone(), seeds).await?)
+            }
+            _ => Way::Node(Node::connect(settings.clone(), None).await?),
+        };
+        Ok(Self { way, settings })
     }
 
-    /// The server's clock.
+    /// The server's clock; in a cluster the one that is ahead of all others, so that no session lives too long by it.
     pub(crate) fn now(&self) -> Timestamp {
-        self.shared.clock.now()
+        match &self.way {
+            Way::Node(node) => node.shared().now().unwrap_or(Timestamp::from_millis(0)),
+            Way::Cluster(cluster) => cluster.now(),
+        }
     }
 
-    /// One `GET`. A single command is bounded by the client library's own timeout; a second timer would
-    /// only cost, on the path that everybody takes.
+    /// The clock by which what is stored under this key ends.
+    pub(crate) fn now_at(&self, key: impl FnOnce() -> String) -> Timestamp {
+        match &self.way {
+            Way::Node(_) => self.now(),
+            Way::Cluster(cluster) => cluster.now_at(&key()).unwrap_or_else(|| cluster.now()),
+        }
+    }
+
+    /// One `GET`.
     pub(crate) async fn get(&self, key: String) -> Result<Fetched, StoreError> {
-        let connection = self.shared.live_connection()?;
-        match connection.client().get::<Option<Bytes>, _>(key).await {
-            Ok(Some(value)) => Ok(Fetched::Value(value)),
-            Ok(None) => Ok(Fetched::Nothing),
-            Err(error) if failure::is(&error, "WRONGTYPE") => Ok(Fetched::OtherType),
-            Err(error) => Err(self.shared.failed(&error)),
+        match &self.way {
+            Way::Node(node) => node.shared().get(key).await,
+            // Boxed, so that it takes no room in the future of those who have one server.
+            Way::Cluster(cluster) => Box::pin(cluster.get(key)).await,
         }
     }
 
@@ -117,47 +124,79 @@ impl Driver {
         keys: Vec<String>,
         arguments: Vec<Bytes>,
     ) -> Result<Reply, StoreError> {
-        let connection = self.shared.live_connection()?;
-        self.shared.run(&connection, script, keys, arguments).await
-    }
-
-    /// Several commands in one round trip, each with its answer.
-    pub(crate) async fn ask(&self, commands: Vec<Command>) -> Result<Vec<Answer>, StoreError> {
-        let connection = self.shared.live_connection()?;
-        let answers = self.shared.bounded(async {
-            let pipeline = connection.client().pipeline();
-            for command in commands {
-                let name = CustomCommand::new_static(command.name, ClusterHash::FirstKey, false);
-                let () = pipeline.custom(name, command.arguments).await?;
+        match &self.way {
+            Way::Node(node) => {
+                let connection = node.shared().live_connection()?;
+                node.shared()
+                    .run(&connection, script, keys, arguments)
+                    .await
             }
-            pipeline.all::<Vec<Value>>().await
-        });
-        let answers = answers.await.map_err(|error| self.shared.failed(&error))?;
-        Ok(answers.into_iter().map(Answer).collect())
+            Way::Cluster(cluster) => Box::pin(cluster.run(script, keys, arguments)).await,
+        }
     }
 
-    /// A connection of one's own on which what is written can be confirmed by replicas.
-    pub(crate) async fn own_line(&self) -> Result<Line<'_>, StoreError> {
-        if self.shared.down.load(Ordering::Relaxed) {
-            return Err(failure::known_down());
-        }
-        let settings = Settings {
-            // The library gives up a little before this.
-            wait: (self.shared.settings.wait + SLACK) * 2,
-            ..self.shared.settings.clone()
+    /// Several commands in one round trip, each with its answer; in a cluster in one to each node.
+    pub(crate) async fn ask(&self, commands: Vec<Command>) -> Result<Vec<Answer>, StoreError> {
+        self.ask_each(commands).await.into_iter().collect()
+    }
+
+    /// The same where one may fail and others not.
+    pub(crate) async fn ask_each(&self, commands: Vec<Command>) -> Vec<Result<Answer, StoreError>> {
+        let answers = match &self.way {
+            Way::Node(node) => {
+                let shared = node.shared();
+                let failed = |error| shared.failed(&error);
+                match shared.ask(&commands).await {
+                    Ok(answers) => answers
+                        .into_iter()
+                        .map(|answer| answer.map_err(failed))
+                        .collect(),
+                    Err(error) => commands
+                        .iter()
+                        .map(|_| Err(failure::again(&error)))
+                        .collect(),
+                }
+            }
+            Way::Cluster(cluster) => Box::pin(cluster.ask(commands)).await,
         };
-        match Connection::open(&settings).await {
-            Ok((connection, ..)) => Ok(Line {
-                shared: &self.shared,
-                connection,
-            }),
-            Err(error) => Err(failure::not_connected(error)),
-        }
+        answers
+            .into_iter()
+            .map(|answer: Result<_, _>| answer.map(Answer))
+            .collect()
+    }
+
+    /// A connection of one's own, to the server that has this key, on which what is written can be confirmed by
+    /// replicas.
+    pub(crate) async fn own_line(&self, key: String) -> Result<Line, StoreError> {
+        let patient = |settings: &Settings| Settings {
+            // The library gives up a little before this.
+            wait: (settings.wait + SLACK) * 2,
+            ..settings.clone()
+        };
+        let (shared, connection) = match &self.way {
+            Way::Node(node) => {
+                let shared = node.shared();
+                // Where Sentinel is asked, to the server that everything else goes to.
+                let led = shared.live_connection()?.endpoint().cloned();
+                let settings = match led {
+                    Some(endpoint) => shared.settings.at(&endpoint),
+                    None => shared.settings.clone(),
+                };
+                let opened = Connection::open(&patient(&settings), Restored::Never).await;
+                let (connection, ..) = opened.map_err(failure::not_connected)?;
+                (shared.clone(), connection)
+            }
+            Way::Cluster(cluster) => {
+                let (node, connection) = cluster.own_line(key, patient).await?;
+                (node.shared().clone(), connection)
+            }
+        };
+        Ok(Line { shared, connection })
     }
 
     /// How many replicas are to confirm a revocation.
     pub(crate) fn copies(&self) -> Option<u32> {
-        self.shared.settings.copies
+        self.settings.copies
     }
 }
 
@@ -165,6 +204,28 @@ impl Driver {
 pub(crate) struct Command {
     pub(crate) name: &'static str,
     pub(crate) arguments: Vec<Bytes>,
+}
+
+impl Command {
+    /// That of its key. Of several keys all have the same.
+    fn slot(&self) -> u16 {
+        let scripts = ["EVALSHA", "EVAL"].contains(&self.name);
+        // The script and the number of keys come first.
+        let key = self.arguments.get(if scripts { 2 } else { 0 });
+        redis_keyslot(key.map(AsRef::as_ref).unwrap_or_default())
+    }
+
+    /// With the script itself in place of its hash.
+    fn in_full(&self, script: &Script) -> Self {
+        let mut arguments = self.arguments.clone();
+        if let Some(first) = arguments.first_mut() {
+            *first = Bytes::from_static(script.source().as_bytes());
+        }
+        Self {
+            name: "EVAL",
+            arguments,
+        }
+    }
 }
 
 /// What a command was answered.
@@ -212,13 +273,14 @@ impl Answer {
 const SLACK: Duration = Duration::from_millis(250);
 
 /// A connection that serves one caller alone. It closes when it is dropped.
-pub(crate) struct Line<'d> {
-    shared: &'d Shared,
+pub(crate) struct Line {
+    shared: Arc<Shared>,
     connection: Connection,
 }
 
-impl Line<'_> {
-    /// As [`Driver::run`].
+impl Line {
+    /// As [`Driver::run`]. A slot that moves away meanwhile is an error: what was written before would not be
+    /// confirmed by where it is then.
     pub(crate) async fn run(
         &self,
         script: &Script,
@@ -233,95 +295,26 @@ impl Line<'_> {
     /// How many replicas have what was written here, when `copies` do or the wait is over.
     pub(crate) async fn confirmed(&self, copies: u32) -> Result<u32, StoreError> {
         let wait = self.shared.settings.wait;
-        let command = CustomCommand::new_static("WAIT", ClusterHash::FirstKey, true);
-        let arguments = vec![copies.to_string(), wait.as_millis().to_string()];
-        let confirmed = self.connection.client().custom(command, arguments);
+        let arguments = [copies.to_string(), wait.as_millis().to_string()].map(Bytes::from);
+        let confirmed = self.connection.send("WAIT", arguments.into());
         tokio::time::timeout(wait + SLACK, confirmed)
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "no answer")))
+            .and_then(u32::from_value)
             .map_err(|error| self.shared.failed(&error))
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.supervisor.abort();
     }
 }
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver")
-            .field("address", &self.shared.settings.address)
-            .field("wait", &self.shared.settings.wait)
-            .field("down", &self.shared.down.load(Ordering::Relaxed))
-            .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn connection(&self) -> Arc<Connection> {
-        self.connection
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn swap_in(&self, connection: Connection) {
-        *self
-            .connection
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(connection);
-    }
-
-    fn live_connection(&self) -> Result<Arc<Connection>, StoreError> {
-        if self.down.load(Ordering::Relaxed) {
-            return Err(failure::known_down());
-        }
-        Ok(self.connection())
-    }
-
-    async fn run(
-        &self,
-        connection: &Connection,
-        script: &Script,
-        keys: Vec<String>,
-        arguments: Vec<Bytes>,
-    ) -> Result<Reply, StoreError> {
-        let client = connection.client();
-        let sent = Instant::now();
-        let keys: Vec<Key> = keys.into_iter().map(Key::from).collect();
-        let value = self.bounded(async {
-            let known =
-                client.evalsha::<Value, _, _, _>(script.hash(), keys.clone(), arguments.clone());
-            match known.await {
-                // Boxed, so that what hardly ever happens takes no room in the future of what always does.
-                Err(error) if failure::is(&error, "NOSCRIPT") => {
-                    Box::pin(client.eval(script.source(), keys, arguments)).await
-                }
-                result => result,
-            }
-        });
-        let value = value.await.map_err(|error| self.failed(&error))?;
-        let (reply, server_ms) = Reply::read(value).ok_or_else(failure::unexpected_reply)?;
-        self.clock.learn(sent, server_ms);
-        Ok(reply)
-    }
-
-    /// The client library bounds single commands; this also bounds what it forgets, and two in a row.
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::time::timeout(self.settings.wait, work)
-            .await
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "no answer")))
-    }
-
-    fn failed(&self, error: &Error) -> StoreError {
-        if failure::is_outage(error) {
-            self.suspicion.notify_one();
-        } else if failure::is(error, "READONLY") {
-            self.demoted.store(true, Ordering::Relaxed);
-            self.suspicion.notify_one();
-        }
-        failure::store_error(error)
+        let mut shown = f.debug_struct("Driver");
+        shown
+            .field("address", &self.settings.address)
+            .field("wait", &self.settings.wait);
+        match &self.way {
+            Way::Node(node) => shown.field("down", &node.shared().is_down()),
+            Way::Cluster(cluster) => shown.field("down", &cluster.down()),
+        };
+        shown.finish_non_exhaustive()
     }
 }

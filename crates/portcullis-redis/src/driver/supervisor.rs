@@ -11,8 +11,8 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::{Shared, connection::Connection, failure, inspect};
-use crate::ConnectError;
+use super::{Shared, failure, inspect, sentinel};
+use crate::{ConnectError, address::Layout, endpoint::Endpoint};
 
 const EVERY: Duration = Duration::from_millis(250);
 const ANSWER: Duration = Duration::from_millis(250);
@@ -23,10 +23,17 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const RECHECK: Duration = Duration::from_secs(60);
 const DEMOTED: Duration = Duration::from_secs(1);
 
+/// How often Sentinel is asked whether the primary is still the one.
+const ASKED: Duration = Duration::from_secs(1);
+
 /// Runs until it is aborted.
 pub(super) async fn watch(shared: Arc<Shared>) {
+    if shared.connection().is_none() {
+        restore(&shared).await;
+    }
     let mut checked = Instant::now();
     let mut renewed = Instant::now();
+    let mut asked = Instant::now();
     loop {
         tokio::select! {
             () = sleep(EVERY) => {}
@@ -36,6 +43,14 @@ pub(super) async fn watch(shared: Arc<Shared>) {
             restore(&shared).await;
             renewed = Instant::now();
             checked = renewed;
+        }
+        if asked.elapsed() > ASKED {
+            if is_replaced(&shared).await {
+                tracing::warn!(address = %shared.settings.address, "another server is the primary");
+                renew(&shared).await;
+                renewed = Instant::now();
+            }
+            asked = Instant::now();
         }
         if shared.demoted.swap(false, Ordering::Relaxed) && renewed.elapsed() > DEMOTED {
             renew(&shared).await;
@@ -49,11 +64,13 @@ pub(super) async fn watch(shared: Arc<Shared>) {
 }
 
 async fn answers(shared: &Shared) -> bool {
-    let connection = shared.connection();
+    let Some(connection) = shared.connection() else {
+        return false;
+    };
     let sent = Instant::now();
     match timeout(ANSWER, connection.time()).await {
         Ok(Ok(server_ms)) => {
-            shared.clock.learn(sent, server_ms);
+            shared.learn(sent, server_ms);
             true
         }
         // A refusal is an answer too.
@@ -67,19 +84,47 @@ async fn answers(shared: &Shared) -> bool {
     }
 }
 
+/// Whether another server is the primary by now, as most of the Sentinels say or as this one itself does. One that was
+/// cut off from the Sentinels still answers, and knows nothing of what has happened since.
+async fn is_replaced(shared: &Shared) -> bool {
+    let Layout::Sentinel(sentinels) = shared.settings.address.layout() else {
+        return false;
+    };
+    let Some(connection) = shared.connection() else {
+        return false;
+    };
+    if let Ok(Ok(false)) = timeout(ANSWER, connection.is_primary()).await {
+        return true;
+    }
+    // As a rule one of them is enough to know that all is as it was.
+    let one = rand::random_range(0..sentinels.endpoints.len());
+    let Some(one) = sentinels.endpoints.get(one) else {
+        return false;
+    };
+    let is_ours = |named: &Endpoint| connection.endpoint() == Some(named);
+    match timeout(ANSWER, sentinel::primary(&shared.settings, sentinels, one)).await {
+        Ok(Ok(named)) if !is_ours(&named) => {}
+        _ => return false,
+    }
+    let elected = sentinel::elected(&shared.settings, sentinels).await;
+    elected.is_some_and(|named| !is_ours(&named))
+}
+
 /// The server is down: says so to every caller, and tries until it is up.
 async fn restore(shared: &Shared) {
+    let mut told = shared.connection().is_some();
     shared.down.store(true, Ordering::Relaxed);
+    shared.suspect_elsewhere();
     let since = Instant::now();
-    tracing::error!(address = %shared.settings.address, "Redis does not answer; sessions are not available");
+    if told {
+        tracing::error!(address = %shared.settings.address, "Redis does not answer; sessions are not available");
+    }
     let (mut pause, longest) = BACKOFF;
     let mut refused = String::new();
     loop {
-        match Connection::open(&shared.settings).await {
+        match shared.open().await {
             Ok((connection, sent, server_ms)) => {
-                shared.clock.learn(sent, server_ms);
-                shared.swap_in(connection);
-                shared.down.store(false, Ordering::Relaxed);
+                shared.put_up(connection, sent, server_ms);
                 tracing::info!(address = %shared.settings.address, after = ?since.elapsed(), "Redis answers again");
                 return recheck(shared).await;
             }
@@ -87,6 +132,10 @@ async fn restore(shared: &Shared) {
             Err(error @ ConnectError::Refused { .. }) if error.to_string() != refused => {
                 refused = error.to_string();
                 tracing::error!(%error, "Redis refuses the connection");
+            }
+            Err(error) if !told => {
+                told = true;
+                tracing::error!(%error, "sessions are not available");
             }
             Err(error) => tracing::debug!(%error, "Redis still does not answer"),
         }
@@ -98,10 +147,9 @@ async fn restore(shared: &Shared) {
 
 /// The server answers but is not the primary any more: the address may lead to another one by now.
 async fn renew(shared: &Shared) {
-    match Connection::open(&shared.settings).await {
+    match shared.open().await {
         Ok((connection, sent, server_ms)) => {
-            shared.clock.learn(sent, server_ms);
-            shared.swap_in(connection);
+            shared.put_up(connection, sent, server_ms);
             recheck(shared).await;
         }
         Err(error) => tracing::warn!(%error, "Redis takes no writes, and a new connection failed"),
@@ -109,7 +157,10 @@ async fn renew(shared: &Shared) {
 }
 
 async fn recheck(shared: &Shared) {
-    if let Err(error) = inspect::again(&shared.connection(), &shared.settings).await {
+    let Some(connection) = shared.connection() else {
+        return;
+    };
+    if let Err(error) = inspect::again(&connection, &shared.settings).await {
         tracing::debug!(error = %failure::shown(&error), "Redis does not tell its settings");
     }
 }

@@ -1,0 +1,152 @@
+//! What several primaries of one cluster are together.
+
+use std::time::Duration;
+
+use super::{Facts, Finding, JUDGES, Subject, clock, finding::Ruling};
+
+/// How far clocks may be apart before it is worth a word.
+const APART: Duration = Duration::from_secs(1);
+
+/// In the order of the subjects: one finding where all servers are the same in it, else one for each of them.
+pub(super) fn judge(servers: &[Facts], unreachable: &[String]) -> Vec<Finding> {
+    let all: Vec<_> = servers
+        .iter()
+        .map(|facts| (facts, super::judge(facts)))
+        .collect();
+    let mut findings = Vec::new();
+    for (place, (about, _)) in JUDGES.iter().enumerate() {
+        if *about == Subject::Mode {
+            findings.extend(unreachable.iter().map(|server| away(server)));
+        }
+        let of_each = all
+            .iter()
+            .filter_map(|(facts, told)| Some((*facts, told.get(place)?)));
+        let of_each: Vec<(&Facts, &Finding)> = of_each.collect();
+        if let (Some((_, first)), true) = (of_each.first(), are_same(&of_each)) {
+            findings.push((*first).clone());
+        } else {
+            findings.extend(of_each.iter().map(|(facts, finding)| Finding {
+                says: format!("{}: {}", facts.server, finding.says),
+                ..(*finding).clone()
+            }));
+        }
+        if *about == Subject::Clock {
+            findings.extend(clocks(servers).map(|ruling| ruling.about(*about)));
+        }
+    }
+    findings
+}
+
+fn are_same(findings: &[(&Facts, &Finding)]) -> bool {
+    let pairs = findings.iter().zip(findings.iter().skip(1));
+    pairs.into_iter().all(|((_, one), (_, next))| one == next)
+}
+
+fn away(server: &str) -> Finding {
+    Ruling::broken(
+        format!("{server}: it does not answer, so the sessions in its slots are not available; the rest was looked at without it"),
+        "start it, or let a replica take its place (CLUSTER NODES, CLUSTER FAILOVER TAKEOVER)",
+    )
+    .about(Subject::Mode)
+}
+
+/// Sessions move between nodes when people sign in, and each node ends them by its own clock.
+fn clocks(servers: &[Facts]) -> Option<Ruling> {
+    let ahead = servers.iter().filter_map(|facts| {
+        let (ahead, doubt) = clock::ahead_of_this_machine(facts)?;
+        Some((ahead, doubt, &facts.server))
+    });
+    let ahead: Vec<_> = ahead.collect();
+    let first = ahead.iter().max_by_key(|(ahead, ..)| *ahead)?;
+    let last = ahead.iter().min_by_key(|(ahead, ..)| *ahead)?;
+    let apart = Duration::from_millis(first.0.abs_diff(last.0));
+    let doubt = first.1 + last.1;
+    Some(if apart <= APART + doubt {
+        Ruling::fine(format!(
+            "the clocks of the primaries agree to {}",
+            clock::length(apart)
+        ))
+    } else {
+        Ruling::warning(
+            format!(
+                "the clock of {} is {} ahead of that of {}: sessions on the latter end that much early, and the log of all is out of order by it",
+                first.2,
+                clock::length(apart),
+                last.2
+            ),
+            "let a time service (chrony, systemd-timesyncd) set the clocks of all nodes",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Verdict, facts::healthy},
+        *,
+    };
+
+    fn primary(server: &str) -> Facts {
+        Facts {
+            server: server.into(),
+            ..healthy()
+        }
+    }
+
+    fn about(findings: &[Finding], about: Subject) -> Vec<(&str, Verdict)> {
+        let findings = findings.iter().filter(|finding| finding.about == about);
+        findings
+            .map(|finding| (&*finding.says, finding.verdict))
+            .collect()
+    }
+
+    #[test]
+    fn where_all_primaries_are_the_same_it_is_told_once_and_else_of_each() {
+        let odd = primary("b:1").with(&[("maxmemory_policy", "allkeys-lru")]);
+        let findings = judge(&[primary("a:1"), odd, primary("c:1")], &[]);
+        assert_eq!(about(&findings, Subject::Version).len(), 1);
+        let eviction = about(&findings, Subject::Eviction);
+        assert_eq!(eviction.len(), 3);
+        assert!(
+            eviction[1].0.starts_with("b:1: maxmemory-policy"),
+            "{eviction:?}"
+        );
+        assert_eq!(eviction[1].1, Verdict::Broken);
+        assert_eq!(eviction[2].1, Verdict::Fine);
+    }
+
+    #[test]
+    fn clocks_of_primaries_that_are_more_than_a_second_apart_are_a_warning() {
+        let ahead_by = |ms: i64| {
+            let mut late = primary("late:1");
+            for sample in &mut late.samples {
+                sample.server_ms += ms;
+            }
+            let findings = judge(&[primary("a:1"), late], &[]);
+            let (says, verdict) = *about(&findings, Subject::Clock).last().unwrap();
+            (says.to_owned(), verdict)
+        };
+        assert_eq!(ahead_by(900).1, Verdict::Fine);
+        assert_eq!(ahead_by(-900).1, Verdict::Fine);
+        let (says, verdict) = ahead_by(-1500);
+        assert_eq!(verdict, Verdict::Warning);
+        assert!(
+            says.contains("a:1 is 1.5 s ahead of that of late:1"),
+            "{says}"
+        );
+        assert!(
+            ahead_by(1500)
+                .0
+                .contains("late:1 is 1.5 s ahead of that of a:1")
+        );
+    }
+
+    #[test]
+    fn a_primary_that_does_not_answer_is_named_and_broken() {
+        let findings = super::super::judge_all(&[primary("a:1")], &["b:1".into()]);
+        let mode = about(&findings, Subject::Mode);
+        assert_eq!(mode.len(), 2);
+        assert!(mode[0].0.starts_with("b:1: "), "{mode:?}");
+        assert_eq!(mode[0].1, Verdict::Broken);
+    }
+}

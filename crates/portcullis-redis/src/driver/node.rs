@@ -1,0 +1,253 @@
+//! One server: its connection, its clock, and who watches them.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use bytes::Bytes;
+use fred::{
+    prelude::{ClientLike, Error, ErrorKind, Key, KeysInterface, LuaInterface, Value},
+    types::{ClusterHash, CustomCommand},
+};
+use portcullis_core::{Timestamp, store::StoreError};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    task::JoinHandle,
+};
+
+use super::{
+    Command, Fetched, Reply, Script, Settings,
+    connection::{Connection, Restored},
+    failure, inspect, sentinel, supervisor,
+};
+use crate::{ConnectError, address::Layout, clock::ServerClock};
+
+/// A connection that heals by itself, until it is dropped.
+pub(super) struct Node {
+    shared: Arc<Shared>,
+    supervisor: JoinHandle<()>,
+}
+
+/// What a node and its supervisor share.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    /// Unknown until the server was there for the first time.
+    clock: OnceLock<ServerClock>,
+    connection: RwLock<Option<Arc<Connection>>>,
+    /// The server is known not to answer: fail at once instead of waiting once more.
+    pub(super) down: AtomicBool,
+    /// The server answers but takes no writes: it may have been demoted, and the address may lead to
+    /// another one by now.
+    pub(super) demoted: AtomicBool,
+    /// Something went wrong: look now.
+    pub(super) suspicion: Notify,
+    /// It was down and is not any more.
+    risen: Notify,
+    /// Of a node of a cluster: where it was, another one may be by now.
+    elsewhere: Option<Arc<Notify>>,
+}
+
+impl Node {
+    /// The server at the address of these settings, which must be there and one that sessions are safe on.
+    pub(super) async fn connect(
+        settings: Settings,
+        elsewhere: Option<Arc<Notify>>,
+    ) -> Result<Self, ConnectError> {
+        let shared = Shared::new(settings, elsewhere);
+        let (connection, sent, server_ms) = shared.open().await?;
+        inspect::at_start(&connection, &shared.settings).await?;
+        shared.put_up(connection, sent, server_ms);
+        Ok(Self::watched(shared))
+    }
+
+    /// The same, but it may be there later. Until then it is down.
+    pub(super) fn start(settings: Settings, elsewhere: Option<Arc<Notify>>) -> Self {
+        Self::watched(Shared::new(settings, elsewhere))
+    }
+
+    fn watched(shared: Shared) -> Self {
+        let shared = Arc::new(shared);
+        let supervisor = tokio::spawn(supervisor::watch(shared.clone()));
+        Self { shared, supervisor }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+impl Shared {
+    fn new(settings: Settings, elsewhere: Option<Arc<Notify>>) -> Self {
+        Self {
+            settings,
+            clock: OnceLock::new(),
+            connection: RwLock::new(None),
+            down: AtomicBool::new(true),
+            demoted: AtomicBool::new(false),
+            suspicion: Notify::new(),
+            risen: Notify::new(),
+            elsewhere,
+        }
+    }
+
+    /// A new connection to whichever server is the one by now.
+    pub(super) async fn open(&self) -> Result<(Connection, Instant, u64), ConnectError> {
+        match self.settings.address.layout() {
+            Layout::Sentinel(sentinels) => sentinel::open(&self.settings, sentinels).await,
+            _ => Connection::open(&self.settings, Restored::ByItself).await,
+        }
+    }
+
+    /// The server's clock, if it is known.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        self.clock.get().map(ServerClock::now)
+    }
+
+    pub(super) fn learn(&self, sent: Instant, server_ms: u64) {
+        self.clock
+            .get_or_init(|| ServerClock::starting(sent, server_ms))
+            .learn(sent, server_ms);
+    }
+
+    pub(super) fn connection(&self) -> Option<Arc<Connection>> {
+        self.connection
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// From now on this is the connection.
+    pub(super) fn put_up(&self, connection: Connection, sent: Instant, server_ms: u64) {
+        self.learn(sent, server_ms);
+        *self
+            .connection
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(connection));
+        self.down.store(false, Ordering::Relaxed);
+        self.risen.notify_waiters();
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn live_connection(&self) -> Result<Arc<Connection>, StoreError> {
+        if self.is_down() {
+            return Err(failure::known_down());
+        }
+        self.connection().ok_or_else(failure::known_down)
+    }
+
+    /// Waits for a server that was not there yet. One that was there and is not any more is not waited for.
+    pub(super) async fn ready(&self) {
+        let risen: Notified<'_> = self.risen.notified();
+        if self.clock.get().is_none() {
+            risen.await;
+        }
+    }
+
+    /// Says that another node may be where this one was.
+    pub(super) fn suspect_elsewhere(&self) {
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.notify_one();
+        }
+    }
+
+    /// One `GET`. A single command is bounded by the client library's own timeout; a second timer would
+    /// only cost, on the path that everybody takes.
+    pub(super) async fn get(&self, key: String) -> Result<Fetched, StoreError> {
+        let connection = self.live_connection()?;
+        match connection.client().get::<Option<Bytes>, _>(key).await {
+            Ok(Some(value)) => Ok(Fetched::Value(value)),
+            Ok(None) => Ok(Fetched::Nothing),
+            Err(error) if failure::is(&error, "WRONGTYPE") => Ok(Fetched::OtherType),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// One script: `EVALSHA`, and `EVAL` if the server does not know it yet.
+    pub(super) async fn run(
+        &self,
+        connection: &Connection,
+        script: &Script,
+        keys: Vec<String>,
+        arguments: Vec<Bytes>,
+    ) -> Result<Reply, StoreError> {
+        let client = connection.client();
+        let sent = Instant::now();
+        let keys: Vec<Key> = keys.into_iter().map(Key::from).collect();
+        let value = self.bounded(async {
+            let known =
+                client.evalsha::<Value, _, _, _>(script.hash(), keys.clone(), arguments.clone());
+            match known.await {
+                // Boxed, so that what hardly ever happens takes no room in the future of what always does.
+                Err(error) if failure::is(&error, "NOSCRIPT") => {
+                    Box::pin(client.eval(script.source(), keys, arguments)).await
+                }
+                result => result,
+            }
+        });
+        let value = value.await.map_err(|error| self.failed(&error))?;
+        let (reply, server_ms) = Reply::read(value).ok_or_else(failure::unexpected_reply)?;
+        self.learn(sent, server_ms);
+        Ok(reply)
+    }
+
+    /// Several commands in one round trip, each with its answer.
+    pub(super) async fn ask(
+        &self,
+        commands: &[Command],
+    ) -> Result<Vec<Result<Value, Error>>, StoreError> {
+        let connection = self.live_connection()?;
+        let answers = self.bounded(async {
+            let pipeline = connection.client().pipeline();
+            for command in commands {
+                let name = CustomCommand::new_static(command.name, ClusterHash::FirstKey, false);
+                let () = pipeline.custom(name, command.arguments.clone()).await?;
+            }
+            let mut answers = pipeline.try_all::<Value>().await;
+            match (answers.len() == commands.len(), answers.pop()) {
+                (true, last) => Ok(answers.into_iter().chain(last).collect()),
+                // One error for all of them.
+                (false, Some(Err(error))) => Err(error),
+                (false, _) => Err(Error::new(ErrorKind::Protocol, "answers are missing")),
+            }
+        });
+        answers.await.map_err(|error| self.failed(&error))
+    }
+
+    /// The client library bounds single commands; this also bounds what it forgets, and two in a row.
+    pub(super) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::time::timeout(self.settings.wait, work)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "no answer")))
+    }
+
+    pub(super) fn failed(&self, error: &Error) -> StoreError {
+        if failure::is_outage(error) {
+            self.suspicion.notify_one();
+            self.suspect_elsewhere();
+        } else if self.elsewhere.is_some() && failure::is_redirection(error) {
+            self.suspect_elsewhere();
+            return failure::moving();
+        } else if failure::is(error, "READONLY") {
+            self.demoted.store(true, Ordering::Relaxed);
+            self.suspicion.notify_one();
+        }
+        failure::store_error(error)
+    }
+}

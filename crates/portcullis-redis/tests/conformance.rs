@@ -9,4 +9,10 @@ use std::sync::Arc;
 use harness::InRedis;
 use portcullis_redis::testing::TestServer;
 
-portcullis_core::store_conformance!(InRedis::on(Arc::new(TestServer::start()), "pc"));
+async fn start() -> InRedis {
+    let server = Arc::new(TestServer::start());
+    let url = server.url();
+    InRedis::on(server, &url, "pc").await
+}
+
+portcullis_core::store_conformance!(start());

@@ -110,23 +110,32 @@ impl Authority {
 
     /// A server that speaks TLS on a second port, and the address of that.
     fn server(&self) -> (TestServer, String) {
+        self.server_with(&[])
+    }
+
+    fn server_with(&self, options: &[&str]) -> (TestServer, String) {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
-        let server = TestServer::start_with(&[
+        let port_of_tls = port.to_string();
+        let [certificate, key, authority] =
+            ["server.pem", "server.key", "ca.pem"].map(|name| self.file(name));
+        let mut all = vec![
             "--tls-port",
-            &port.to_string(),
+            &port_of_tls,
             "--tls-cert-file",
-            &self.file("server.pem"),
+            &certificate,
             "--tls-key-file",
-            &self.file("server.key"),
+            &key,
             "--tls-ca-cert-file",
-            &self.file("ca.pem"),
+            &authority,
             "--tls-auth-clients",
             "no",
-        ]);
+        ];
+        all.extend(options);
+        let server = TestServer::start_with(&all);
         (server, format!("rediss://localhost:{port}"))
     }
 }
@@ -154,6 +163,40 @@ async fn sessions_are_kept_over_tls_and_the_connection_heals() {
     server.restart();
     healed(&store).await;
     create(&store, &key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_a_cluster_are_reached_over_tls_under_the_names_that_they_announce() {
+    let authority = Authority::new("cluster");
+    // Names are known to Redis 7 and later.
+    let (server, url) = authority.server_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-announce-hostname",
+        "localhost",
+        "--cluster-preferred-endpoint-type",
+        "hostname",
+        // Else it names the port without TLS.
+        "--tls-cluster",
+        "yes",
+    ]);
+    let added = server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    assert_eq!(added.text(), "OK");
+    while !server
+        .cli(&["CLUSTER", "INFO"])
+        .text()
+        .contains("cluster_state:ok")
+    {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // The certificate is not for this address, so the first one leads nowhere.
+    let port = url.rsplit(':').next().unwrap();
+    let url = format!("rediss-cluster://127.0.0.1:{port}?node=localhost:{port}");
+    let builder = RedisStore::builder(url).ca_certificate_pem(authority.pem());
+    let store = builder.connect().await.unwrap();
+    let key = key();
+    create(&store, &key).await;
+    live(&store, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,9 @@
     reason = "only tests use it"
 )]
 
+mod cluster;
 mod resp;
+mod sentinels;
 mod server;
 
-pub use self::{resp::Answer, server::TestServer};
+pub use self::{cluster::TestCluster, resp::Answer, sentinels::TestSentinels, server::TestServer};

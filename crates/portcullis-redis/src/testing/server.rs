@@ -1,11 +1,16 @@
 //! A Redis of one's own.
 
 use std::{
-    env, fs, io,
+    env,
+    ffi::OsString,
+    fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio, id},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -23,6 +28,8 @@ pub struct TestServer {
     port: u16,
     directory: PathBuf,
     options: Vec<String>,
+    /// Of a Sentinel: all of its file but for where it listens.
+    watches: Option<String>,
     process: Option<Child>,
 }
 
@@ -42,6 +49,15 @@ impl TestServer {
     ///
     /// When the server does not start.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_as(options, None)
+    }
+
+    /// A Sentinel with this in its file.
+    pub(super) fn start_sentinel(watches: String) -> Self {
+        Self::start_as(&[], Some(watches))
+    }
+
+    fn start_as(options: &[&str], watches: Option<String>) -> Self {
         static SERVERS: AtomicU32 = AtomicU32::new(0);
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let directory = env::temp_dir().join(format!("portcullis-redis-{}-{number}", id()));
@@ -50,11 +66,16 @@ impl TestServer {
             port: 0,
             directory,
             options: options.iter().map(ToString::to_string).collect(),
+            watches,
             process: None,
         };
         // Between finding a free port and using it another program may be faster.
         for _ in 0..5 {
-            server.port = free_port();
+            server.port = if options.contains(&"--cluster-enabled") {
+                free_port_of_a_node()
+            } else {
+                free_port()
+            };
             if server.try_start() {
                 return server;
             }
@@ -150,14 +171,30 @@ impl TestServer {
         assert!(status.expect("the program kill").success());
     }
 
+    fn arguments(&self) -> Vec<OsString> {
+        let port = self.port.to_string();
+        if let Some(watches) = &self.watches {
+            // It keeps what it learns there.
+            let file = self.directory.join("sentinel.conf");
+            let directory = self.directory.display();
+            let text = format!("port {port}\nbind 127.0.0.1\ndir {directory}\n{watches}");
+            fs::write(&file, text).expect("a file for the Sentinel");
+            return vec![file.into(), "--sentinel".into()];
+        }
+        let fixed = ["--port", &port, "--bind", "127.0.0.1", "--save", ""];
+        let mut arguments: Vec<OsString> = fixed.iter().map(OsString::from).collect();
+        arguments.extend(["--appendonly", "no", "--dir"].map(OsString::from));
+        arguments.push(self.directory.clone().into());
+        arguments.extend(self.options.iter().map(OsString::from));
+        arguments
+    }
+
     fn try_start(&mut self) -> bool {
         let log = fs::File::create(self.directory.join("log")).expect("a log for the server");
+        let arguments = self.arguments();
         let spawn = |program| {
             Command::new(program)
-                .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-                .args(["--save", "", "--appendonly", "no", "--dir"])
-                .arg(&self.directory)
-                .args(&self.options)
+                .args(&arguments)
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().expect("the log once more"))
                 .stderr(Stdio::null())
@@ -179,10 +216,15 @@ impl TestServer {
             {
                 return false;
             }
-            // An error is an answer too: it may ask for a password.
-            if ask(self.port, &[b"PING"]).is_ok() {
-                self.process = Some(process);
-                return true;
+            match ask(self.port, &[b"INFO", b"server"]) {
+                // Somebody else's, who was faster.
+                Ok(Answer::Bytes(info)) if !is_of(&info, &process) => break,
+                // An error is an answer too: it may ask for a password.
+                Ok(_) => {
+                    self.process = Some(process);
+                    return true;
+                }
+                Err(_) => {}
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -190,6 +232,14 @@ impl TestServer {
         process.wait().expect("the end of the server");
         false
     }
+}
+
+/// Whether this is what the server says that runs as this process.
+fn is_of(info: &[u8], process: &Child) -> bool {
+    let line = format!("process_id:{}", process.id());
+    String::from_utf8_lossy(info)
+        .lines()
+        .any(|told| told == line)
 }
 
 impl Drop for TestServer {
@@ -205,4 +255,17 @@ impl Drop for TestServer {
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
+}
+
+/// One whose neighbour ten thousand above is free too: there the nodes of a cluster talk to each other. Both are below
+/// those that the system hands out, which others may be given meanwhile.
+fn free_port_of_a_node() -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    // Not the same ones as other programs that do this, and none twice.
+    static FIRST: LazyLock<u16> = LazyLock::new(|| rand::random_range(0..12_000));
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let step = || NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;
+    let ports = (0..1000).map(|_| 10_000 + (*FIRST + step()) % 12_000);
+    let mut free = ports.filter(|port| is_free(*port) && is_free(port + 10_000));
+    free.next().expect("a free port with a free neighbour")
 }

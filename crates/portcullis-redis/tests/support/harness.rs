@@ -10,20 +10,21 @@ use std::{
 };
 
 use portcullis_core::store::conformance::Harness;
-use portcullis_redis::{RedisStore, testing::TestServer};
+use portcullis_redis::RedisStore;
 
-/// Two connections to one server, handed out in turns.
+/// Two stores on one server or cluster, handed out in turns.
 pub struct InRedis {
-    _server: Arc<TestServer>,
+    _server: Arc<dyn Send + Sync>,
     stores: [RedisStore; 2],
     turn: AtomicBool,
 }
 
 impl InRedis {
-    pub async fn on(server: Arc<TestServer>, prefix: &str) -> Self {
+    /// At this address, where `server` is.
+    pub async fn on(server: Arc<dyn Send + Sync>, url: &str, prefix: &str) -> Self {
         let connect = async || {
             // What is tested here is what the store answers, not how fast a busy machine lets it.
-            let builder = RedisStore::builder(server.url()).wait(Duration::from_secs(5));
+            let builder = RedisStore::builder(url).wait(Duration::from_secs(5));
             builder.key_prefix(prefix).connect().await.unwrap()
         };
         Self {

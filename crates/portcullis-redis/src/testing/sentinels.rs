@@ -1,0 +1,82 @@
+//! A primary under the eyes of Sentinels of one's own.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::TestServer;
+
+/// What the Sentinels call it.
+const SERVICE: &str = "mymaster";
+
+/// A primary, a replica of it, and three Sentinels that put the one in the place of the other when it does not answer
+/// for a third of a second. They end when this is dropped.
+///
+/// All methods block the thread. Starting takes some three seconds.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TestSentinels {
+    /// First what was the primary in the beginning, then what was the replica.
+    pub servers: Vec<TestServer>,
+    /// Those who watch them.
+    pub sentinels: Vec<TestServer>,
+}
+
+impl TestSentinels {
+    /// Starts them all.
+    ///
+    /// # Panics
+    ///
+    /// When they do not start or do not find each other.
+    pub fn start() -> Self {
+        let primary = TestServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+        let port = primary.port().to_string();
+        let replica = TestServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+        let watches = format!(
+            "sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 300\n\
+             sentinel failover-timeout {SERVICE} 3000\n"
+        );
+        let watched = Self {
+            servers: vec![primary, replica],
+            sentinels: (0..3)
+                .map(|_| TestServer::start_sentinel(watches.clone()))
+                .collect(),
+        };
+        watched.wait_until("the replica follows", |all| {
+            let info = all.servers[1].cli(&["INFO", "replication"]).text();
+            info.contains("master_link_status:up")
+        });
+        watched.wait_until("the Sentinels know each other and the replica", |all| {
+            all.sentinels.iter().all(|sentinel| {
+                let info = sentinel.cli(&["INFO", "sentinel"]).text();
+                info.contains("slaves=1,sentinels=3")
+            })
+        });
+        watched
+    }
+
+    /// The address for [`RedisStore::connect`](crate::RedisStore::connect).
+    pub fn url(&self) -> String {
+        let mut url = String::from("redis-sentinel://");
+        for (place, sentinel) in self.sentinels.iter().enumerate() {
+            let before = ["", "?node=", "&node="][place.min(2)];
+            url.push_str(&format!("{before}127.0.0.1:{}", sentinel.port()));
+        }
+        format!("{url}&sentinelServiceName={SERVICE}")
+    }
+
+    /// Waits until something is so.
+    ///
+    /// # Panics
+    ///
+    /// When it is not within 20 seconds.
+    pub fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let since = Instant::now();
+        while !is_so(self) {
+            assert!(since.elapsed() < Duration::from_secs(20), "not yet: {what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}

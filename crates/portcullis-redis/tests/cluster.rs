@@ -138,7 +138,11 @@ async fn signing_in_moves_a_session_from_one_node_to_another() {
         live(&store, &new).await;
         assert_eq!(
             store.load(&old).await.unwrap(),
-            Loaded::Ended(EndReason::ReplacedAtSignIn, anonymous().handle)
+            Loaded::Ended {
+                reason: EndReason::ReplacedAtSignIn,
+                handle: anonymous().handle,
+                successor: None,
+            }
         );
         let listed = store.list(&user).await.unwrap();
         assert_eq!(listed.len(), 1);
@@ -173,7 +177,13 @@ async fn a_session_that_keeps_its_deadlines_keeps_them_on_another_node() {
         Ended::Done
     );
     let ended = store.load(&new).await.unwrap();
-    assert!(matches!(ended, Loaded::Ended(EndReason::SignedOut, _)));
+    assert!(matches!(
+        ended,
+        Loaded::Ended {
+            reason: EndReason::SignedOut,
+            ..
+        }
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -426,7 +436,10 @@ async fn a_primary_that_is_killed_is_replaced_by_its_replica_without_a_restart()
     // What the replica had been told holds.
     assert!(matches!(
         store.load(&gone).await.unwrap(),
-        Loaded::Ended(EndReason::RevokedByOperator, _)
+        Loaded::Ended {
+            reason: EndReason::RevokedByOperator,
+            ..
+        }
     ));
     let write = write_of(&label, payload());
     let committed = store.commit(&key, revision, &write, Activity::Active);
@@ -509,7 +522,7 @@ async fn a_primary_that_hangs_is_left_for_its_replica_and_not_returned_to_when_i
     let until = Instant::now() + Duration::from_secs(2);
     while Instant::now() < until {
         let ended = store.load(&key).await.unwrap();
-        assert!(matches!(ended, Loaded::Ended(..)), "{ended:?}");
+        assert!(matches!(ended, Loaded::Ended { .. }), "{ended:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -72,7 +72,10 @@ async fn a_primary_that_is_killed_is_followed_by_the_replica_that_took_its_place
     assert!(is_primary(&watched, 1));
     assert!(matches!(
         store.load(&gone).await.unwrap(),
-        Loaded::Ended(EndReason::RevokedByOperator, _)
+        Loaded::Ended {
+            reason: EndReason::RevokedByOperator,
+            ..
+        }
     ));
     let write = write_of(&label, payload());
     let committed = store.commit(&key, revision, &write, Activity::Active);
@@ -103,7 +106,7 @@ async fn a_primary_that_hangs_is_left_and_not_returned_to_when_it_goes_on() {
     let until = Instant::now() + Duration::from_secs(2);
     while Instant::now() < until {
         let ended = store.load(&key).await.unwrap();
-        assert!(matches!(ended, Loaded::Ended(..)), "{ended:?}");
+        assert!(matches!(ended, Loaded::Ended { .. }), "{ended:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

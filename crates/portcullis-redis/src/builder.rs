@@ -117,7 +117,8 @@ impl RedisStoreBuilder {
         let log = self.log;
         let (settings, prefix) = self.settings()?;
         Ok(RedisStore::new(
-            Driver::connect(settings).await?,
+            // Boxed: deep futures are a burden on whoever awaits them.
+            Box::pin(Driver::connect(settings)).await?,
             prefix,
             log,
         ))

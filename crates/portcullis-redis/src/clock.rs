@@ -66,10 +66,10 @@ impl ServerClock {
 
 /// In whole ms, rounded down; less than nothing for a moment that was before.
 fn since_start(moment: Instant) -> i64 {
-    let micros = |length: Duration| i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
-    let after = micros(moment.saturating_duration_since(*START));
-    let before = micros(START.saturating_duration_since(moment));
-    (after - before).div_euclid(1000)
+    let nanos = |length: Duration| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
+    let after = nanos(moment.saturating_duration_since(*START));
+    let before = nanos(START.saturating_duration_since(moment));
+    (after - before).div_euclid(1_000_000)
 }
 
 impl fmt::Debug for ServerClock {

@@ -69,7 +69,7 @@ fn clocks(servers: &[Facts]) -> Option<Ruling> {
     } else {
         Ruling::warning(
             format!(
-                "the clock of {} is {} ahead of that of {}: sessions on the latter end that much early, and the log of all is out of order by it",
+                "the clock of {} is {} ahead of that of {}: elevations of sessions on the latter end that much early, the log of all is out of order by it, and a failover can change what is left of sessions",
                 first.2,
                 clock::length(apart),
                 last.2

@@ -42,6 +42,20 @@ impl TestCluster {
     ///
     /// When the nodes do not start or do not form a cluster.
     pub fn start_with(primaries: usize, replicas: usize, options: &[&str]) -> Self {
+        Self::start_as(primaries, &vec![&[][..]; primaries + replicas], options)
+    }
+
+    /// Starts a primary in each of these environments, which are variables and their values.
+    ///
+    /// # Panics
+    ///
+    /// When the nodes do not start or do not form a cluster.
+    pub fn start_in(environments: &[&[(&str, &str)]]) -> Self {
+        Self::start_as(environments.len(), environments, &[])
+    }
+
+    /// One node in each of the environments.
+    fn start_as(primaries: usize, environments: &[&[(&str, &str)]], options: &[&str]) -> Self {
         let mut all = vec!["--cluster-enabled", "yes"];
         all.extend(["--cluster-node-timeout", NODE_TIMEOUT]);
         all.extend(["--cluster-require-full-coverage", "no"]);
@@ -49,8 +63,9 @@ impl TestCluster {
         all.extend(options);
         let nodes = thread::scope(|scope| {
             let all = &all;
-            let starting: Vec<_> = (0..primaries + replicas)
-                .map(|_| scope.spawn(move || TestServer::start_with(all)))
+            let starting: Vec<_> = environments
+                .iter()
+                .map(|environment| scope.spawn(move || TestServer::start_in(all, environment)))
                 .collect();
             let started = starting.into_iter().map(|node| node.join());
             started.map(|node| node.expect("a node")).collect()

@@ -28,6 +28,7 @@ pub struct TestServer {
     port: u16,
     directory: PathBuf,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
     /// Of a Sentinel: all of its file but for where it listens.
     watches: Option<String>,
     process: Option<Child>,
@@ -49,15 +50,24 @@ impl TestServer {
     ///
     /// When the server does not start.
     pub fn start_with(options: &[&str]) -> Self {
-        Self::start_as(options, None)
+        Self::start_in(options, &[])
+    }
+
+    /// The same with these variables in the environment of the server.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
+    pub fn start_in(options: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_as(options, environment, None)
     }
 
     /// A Sentinel with this in its file.
     pub(super) fn start_sentinel(watches: String) -> Self {
-        Self::start_as(&[], Some(watches))
+        Self::start_as(&[], &[], Some(watches))
     }
 
-    fn start_as(options: &[&str], watches: Option<String>) -> Self {
+    fn start_as(options: &[&str], environment: &[(&str, &str)], watches: Option<String>) -> Self {
         static SERVERS: AtomicU32 = AtomicU32::new(0);
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let directory = env::temp_dir().join(format!("portcullis-redis-{}-{number}", id()));
@@ -66,6 +76,10 @@ impl TestServer {
             port: 0,
             directory,
             options: options.iter().map(ToString::to_string).collect(),
+            environment: environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             watches,
             process: None,
         };
@@ -195,6 +209,7 @@ impl TestServer {
         let spawn = |program| {
             Command::new(program)
                 .args(&arguments)
+                .envs(self.environment.iter().map(|(name, value)| (name, value)))
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().expect("the log once more"))
                 .stderr(Stdio::null())

@@ -130,6 +130,27 @@ async fn a_primary_that_was_replaced_while_it_could_still_be_reached_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_is_not_restored_to_a_server_that_became_a_replica() {
+    let watched = TestSentinels::start();
+    let store = connect(&watched).await;
+    let (key, label, _) = create_owned(&store, "alice").await;
+    let demoted = &watched.servers[0];
+    // What Sentinel does to a primary that comes back too late. It still has the session.
+    demoted.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    demoted.cli(&["CONFIG", "RESETSTAT"]);
+    demoted.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_millis(500) {
+        let answer = store.load(&key).await;
+        assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Unavailable);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(calls(demoted, "get"), 0);
+    demoted.cli(&["REPLICAOF", "NO", "ONE"]);
+    healed(&store, &key, &label).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_sentinels_do_not_name_is_an_error_that_says_so_and_a_check_says_whom_they_name() {
     let watched = TestSentinels::start();
     let url = watched.url();

@@ -125,7 +125,9 @@ async fn restore(shared: &Shared) {
         match shared.open().await {
             Ok((connection, sent, server_ms)) => {
                 shared.put_up(connection, sent, server_ms);
-                tracing::info!(address = %shared.settings.address, after = ?since.elapsed(), "Redis answers again");
+                if told {
+                    tracing::info!(address = %shared.settings.address, after = ?since.elapsed(), "Redis answers again");
+                }
                 return recheck(shared).await;
             }
             // It answers but turns this client away: somebody has to mend that.

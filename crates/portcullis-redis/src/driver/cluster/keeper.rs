@@ -22,8 +22,8 @@ const EVERY: Duration = Duration::from_secs(10);
 /// While a node does not answer: a replica may take its place at any moment.
 const WHILE_AWAY: Duration = Duration::from_millis(200);
 const ANSWER: Duration = Duration::from_millis(250);
-/// Before each look, so that a burst of redirections causes one.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Before each look, so that a burst of redirections or failures causes one.
+const PAUSE: Duration = Duration::from_millis(50);
 /// After which a node is forgotten that has no slots.
 const STAY: Duration = Duration::from_secs(60);
 

@@ -160,10 +160,7 @@ impl Cluster {
 
     /// Several commands in one round trip to each node, all nodes at once.
     pub(super) async fn ask(&self, commands: Vec<Command>) -> Vec<Result<Value, StoreError>> {
-        let mut answers: Vec<_> = commands
-            .iter()
-            .map(|_| Err(failure::known_down()))
-            .collect();
+        let mut answers: Vec<_> = commands.iter().map(|_| Err(failure::unserved())).collect();
         let mut parts: JoinSet<Told> = JoinSet::new();
         for (node, part) in self.inner.by_node(commands) {
             let inner = self.inner.clone();
@@ -292,7 +289,7 @@ impl Inner {
         parts
     }
 
-    /// What is sent away is asked for again, one by one.
+    /// What is sent away is asked for again, one by one, and all of it within the wait.
     async fn ask_one(&self, node: Arc<Node>, part: Part) -> Told {
         let shared = node.shared();
         let (places, commands): (Vec<_>, Vec<_>) = part.into_iter().unzip();
@@ -300,15 +297,19 @@ impl Inner {
             Ok(answers) => answers,
             Err(error) => return everywhere(places, &error),
         };
+        let over = tokio::time::Instant::now() + self.settings.wait;
         let mut told = Vec::with_capacity(places.len());
         for ((place, command), answer) in places.into_iter().zip(&commands).zip(answers) {
             let answer = match answer {
                 Ok(value) => Ok(value),
-                Err(error) if self.redirection(&error, shared).is_some() => self
-                    .carry_out(command, None)
-                    .await
-                    .map(|answered| answered.value)
-                    .map_err(Failed::error),
+                Err(error) if self.redirection(&error, shared).is_some() => {
+                    let again = tokio::time::timeout_at(over, self.carry_out(command, None));
+                    match again.await {
+                        Ok(Ok(answered)) => Ok(answered.value),
+                        Ok(Err(failed)) => Err(failed.error()),
+                        Err(_) => Err(failure::moving()),
+                    }
+                }
                 Err(error) => Err(shared.failed(&error)),
             };
             told.push((place, answer));

@@ -36,4 +36,5 @@ mod revocation;
 mod routes;
 mod secrecy;
 mod session_limit;
+mod sockets;
 mod sweeping;

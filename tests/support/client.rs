@@ -19,7 +19,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{COOKIE, Device, Events, Gate, Gates, Look, Reply};
+use tokio_tungstenite::tungstenite;
+
+use crate::{COOKIE, Device, Events, Gate, Gates, Look, Reply, Socket};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -247,6 +249,39 @@ impl Call {
         assert_eq!(head.status, 200, "no events");
         client.take(&Reply::new(head.status, head.headers, String::new()));
         Events::new(body, connection)
+    }
+
+    /// Asks for a WebSocket, from a page of the site unless the request says otherwise.
+    pub async fn socket(self) -> Socket {
+        let page = self.header("origin", "https://shop.example");
+        let opened = page.try_socket().await;
+        opened.unwrap_or_else(|reply| panic!("no socket but {reply:?}"))
+    }
+
+    /// The same from nowhere in particular.
+    pub async fn try_socket(self) -> Result<Socket, Reply> {
+        let address = self.client.address;
+        let (parts, _) = self
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .into_request()
+            .into_parts();
+        let mut request = Request::from_parts(parts, ());
+        let target = format!("ws://shop.example{}", request.uri());
+        *request.uri_mut() = target.parse().expect("a target");
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((socket, _)) => Ok(Socket::new(socket)),
+            Err(tungstenite::Error::Http(response)) => {
+                let (head, body) = response.into_parts();
+                let body = body.unwrap_or_default();
+                let body = String::from_utf8_lossy(&body).into_owned();
+                Err(Reply::new(head.status, head.headers, body))
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// The cookies are those of the moment this is called.

@@ -24,6 +24,7 @@ mod monitor;
 mod probe;
 mod reply;
 mod serve;
+mod socket;
 mod time;
 mod world;
 
@@ -40,6 +41,7 @@ pub use self::{
     probe::{Moment, Op, ProbeStore},
     reply::Reply,
     serve::Server,
+    socket::Socket,
     time::{a_moment, about, hours, minutes, seconds},
     world::{COOKIE, World, key},
 };

@@ -4,15 +4,18 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Router,
-    extract::Query,
+    extract::{Query, ws::Message},
     response::{
         IntoResponse, Response,
         sse::{Event, Sse},
     },
-    routing::{get, post},
+    routing::{any, get, post},
 };
-use futures_util::{Stream, StreamExt, stream};
-use portcullis::{Authenticated, Elevated, Lifeline, Session, SessionError};
+use futures_util::{SinkExt, Stream, StreamExt, stream};
+use portcullis::{
+    Authenticated, Elevated, Lifeline, Session, SessionError, SessionSocket, SessionWebSocket,
+    SocketGuard,
+};
 
 use crate::app::{Payments, Who};
 
@@ -28,6 +31,12 @@ pub(crate) fn routes() -> Router {
         .route("/live/new", post(new))
         .route("/live/regenerate", post(regenerate))
         .route("/live/poll", get(poll))
+        .route("/socket", any(socket))
+        .route("/socket/session", any(socket_of_session))
+        .route("/socket/elevated", any(socket_of_elevated))
+        .route("/socket/deaf", any(deaf))
+        .route("/socket/loud", any(loud))
+        .route("/socket/split", any(split))
 }
 
 /// Something happens all the time.
@@ -93,4 +102,59 @@ async fn regenerate(signed_in: Authenticated) -> Result<Response, SessionError> 
 async fn poll(signed_in: Authenticated) -> Response {
     let lost = signed_in.ended().lost().await;
     lost.to_string().into_response()
+}
+
+fn echo<G: SocketGuard>(socket: SessionSocket<G>) -> Response {
+    socket.on_upgrade(async |mut socket: SessionWebSocket| {
+        while let Some(Ok(message)) = socket.recv().await {
+            if let Message::Text(_) = message {
+                let _ = socket.send(message).await;
+            }
+        }
+    })
+}
+
+async fn socket(socket: SessionSocket<Authenticated>) -> Response {
+    echo(socket)
+}
+
+async fn socket_of_session(socket: SessionSocket) -> Response {
+    echo(socket)
+}
+
+async fn socket_of_elevated(socket: SessionSocket<Elevated>) -> Response {
+    echo(socket)
+}
+
+/// The handler holds the socket and never looks at it, for as long as anybody has patience.
+async fn deaf(socket: SessionSocket<Authenticated>) -> Response {
+    socket.on_upgrade(async |socket: SessionWebSocket| {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(socket);
+    })
+}
+
+/// The handler sends as fast as it can, and does not care about errors.
+async fn loud(socket: SessionSocket<Authenticated>) -> Response {
+    socket.on_upgrade(async |mut socket: SessionWebSocket| {
+        while socket.lost().is_none() {
+            let _ = socket.send(Message::text("noise")).await;
+        }
+    })
+}
+
+/// The handler gives the halves to tasks of their own and is done.
+async fn split(socket: SessionSocket<Authenticated>) -> Response {
+    socket.on_upgrade(async |socket: SessionWebSocket| {
+        let (mut sink, mut stream) = socket.split();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = stream.next().await {
+                if let Message::Text(_) = message
+                    && sink.send(message).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+    })
 }

@@ -1,7 +1,12 @@
 //! Nodes of a cluster whose clocks do not agree. Each is made to read another time by a library that is put in front of
 //! the one of the system.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod support;
 

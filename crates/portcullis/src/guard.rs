@@ -167,7 +167,7 @@ impl Rejection {
         }
     }
 
-    fn refused(refusal: Refusal, state: &Arc<State>) -> Self {
+    pub(crate) fn refused(refusal: Refusal, state: &Arc<State>) -> Self {
         Self {
             why: Why::Refused(refusal),
             state: Some(Arc::clone(state)),
@@ -243,11 +243,14 @@ pub(crate) async fn elevated<S: Scope>(
 async fn signed_in(state: Option<&Arc<State>>) -> Result<Authenticated, Rejection> {
     let session = session(state).await?;
     let Some(user) = session.user() else {
-        let state = session.state();
-        let ended = state.end_reason();
-        return Err(Rejection::refused(Refusal::SignInRequired { ended }, state));
+        return Err(no_session(session.state()));
     };
     Ok(Authenticated { session, user })
+}
+
+pub(crate) fn no_session(state: &Arc<State>) -> Rejection {
+    let ended = state.end_reason();
+    Rejection::refused(Refusal::SignInRequired { ended }, state)
 }
 
 fn step_up<S: Scope>(state: &Arc<State>) -> Rejection {

@@ -74,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) binding: DeviceBinding,
     pub(crate) clear_site_data: ClearSiteData,
     pub(crate) tells_deadlines: bool,
+    #[cfg(feature = "ws")]
+    pub(crate) trusted_origins: Vec<String>,
 }
 
 const PAYLOAD_LIMIT: usize = 64 * 1024;
@@ -96,6 +98,8 @@ impl SessionLayer {
                 binding: DeviceBinding::default(),
                 clear_site_data: ClearSiteData::default(),
                 tells_deadlines: false,
+                #[cfg(feature = "ws")]
+                trusted_origins: Vec::new(),
             }),
         }
     }
@@ -216,6 +220,23 @@ impl SessionLayer {
     pub fn live_within(self, period: Duration) -> Result<Self, ConfigError> {
         let pace = Pace::new(period)?;
         Ok(self.with_house(|setup| setup.pace = pace))
+    }
+
+    /// Other sites whose pages may open a [`SessionSocket`](crate::SessionSocket), such as `https://app.example`, as browsers
+    /// spell them. Without this, only pages of the host that is asked may.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for what no browser would send.
+    #[cfg(feature = "ws")]
+    pub fn trusted_origins<O: AsRef<str>>(
+        self,
+        origins: impl IntoIterator<Item = O>,
+    ) -> Result<Self, ConfigError> {
+        let origins = origins.into_iter();
+        let origins = origins.map(|origin| crate::live::origin::parse(origin.as_ref()));
+        let origins = origins.collect::<Result<_, _>>()?;
+        Ok(self.with(|config| config.trusted_origins = origins))
     }
 
     /// Leaves the clearing away of what is over to others who share the store, such as a program that calls

@@ -99,6 +99,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `axum` | yes | the extractors; without it, [`Session::load`] |
+//! | `ws` | no | `SessionSocket`, a WebSocket that is closed when its session ends |
 //! | `redis` | no | `RedisStore`, with TLS |
 
 mod activity;
@@ -147,6 +148,8 @@ pub use portcullis_core::{
 #[doc(no_inline)]
 pub use portcullis_redis::RedisStore;
 
+#[cfg(feature = "ws")]
+pub use self::live::{SessionSocket, SessionWebSocket, SocketGuard};
 pub use self::{
     audit::{Audit, TracingAudit},
     binding::DeviceBinding,

@@ -245,6 +245,12 @@ impl State {
         self.activity
     }
 
+    /// Whether the request came with a session cookie, whatever is in it.
+    #[cfg(feature = "ws")]
+    pub(crate) fn has_cookie(&self) -> bool {
+        !matches!(self.presented, Presented::Nothing)
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.house().now()
     }

@@ -54,6 +54,8 @@ impl Lost {
     }
 }
 
+impl std::error::Error for Lost {}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -7,11 +7,17 @@ mod guarded;
 mod lifeline;
 mod lost;
 mod need;
+#[cfg(feature = "ws")]
+pub(crate) mod origin;
 mod pace;
+#[cfg(feature = "ws")]
+mod socket;
 #[cfg(feature = "axum")]
 mod sse;
 mod watch;
 
+#[cfg(feature = "ws")]
+pub use self::socket::{SessionSocket, SessionWebSocket, SocketGuard};
 #[cfg(feature = "axum")]
 pub use self::sse::GuardedEvents;
 pub use self::{guarded::Guarded, lifeline::Lifeline, lost::Lost};

@@ -1,0 +1,383 @@
+//! WebSockets that end with a session.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Error,
+    extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+    response::{IntoResponse, Response},
+};
+use axum_core::extract::FromRequestParts;
+use futures_core::Stream;
+use futures_sink::Sink;
+use http::{HeaderValue, request::Parts};
+use portcullis_core::Scope;
+use tokio::{sync::oneshot, task::unconstrained, time::timeout};
+
+use super::{Lifeline, Lost, origin};
+use crate::{
+    Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, state::State,
+};
+
+/// How long a client that is told to go may take to hear it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A WebSocket that is asked for with a session, as an extractor. `G` says what it needs: a live [`Session`],
+/// [`Authenticated`] or [`Elevated`].
+///
+/// ```
+/// use axum::{Router, extract::ws::Message, response::Response, routing::any};
+/// use portcullis::{Authenticated, MemoryStore, SessionLayer, SessionSocket};
+///
+/// async fn chat(socket: SessionSocket<Authenticated>) -> Response {
+///     let user = socket.guard().user().to_string();
+///     socket.on_upgrade(async move |mut socket| {
+///         let hello = Message::text(format!("Hello, {user}"));
+///         if socket.send(hello).await.is_err() {
+///             return;
+///         }
+///         while let Some(Ok(message)) = socket.recv().await {
+///             if let Message::Text(_) = message && socket.send(message).await.is_err() {
+///                 return;
+///             }
+///         }
+///     })
+/// }
+///
+/// let app: Router = Router::new()
+///     .route("/chat", any(chat))
+///     .layer(SessionLayer::new(MemoryStore::new()));
+/// ```
+///
+/// * **Who asks** must be a page of the site itself: `Origin` names the request's own host, or one of
+///   [`SessionLayer::trusted_origins`](crate::SessionLayer::trusted_origins). Otherwise the answer is 403; also to a
+///   request that brings a cookie and no `Origin` (OWASP ASVS 5.0, 4.4.2). Proxies must pass on `Host` and `Origin`.
+/// * **When the session is lost** the socket is closed, whatever the handler does just then, with
+///   [`Lost::close_code`] (4401, 4403, 1013) and the word of the reason. [`recv`](SessionWebSocket::recv) is `None`
+///   from then on, and [`send`](SessionWebSocket::send) fails. See [`Lifeline`] for when that is.
+/// * **Nothing that is sent keeps the session alive**, no message and no ping.
+pub struct SessionSocket<G = Session> {
+    upgrade: WebSocketUpgrade,
+    guard: G,
+}
+
+impl<G: SocketGuard> SessionSocket<G> {
+    /// What was asked for.
+    pub fn guard(&self) -> &G {
+        &self.guard
+    }
+
+    /// Changes limits or protocols.
+    ///
+    /// ```
+    /// # use axum::response::Response;
+    /// # use portcullis::{Session, SessionSocket};
+    /// async fn chat(socket: SessionSocket<Session>) -> Response {
+    ///     let socket = socket.configure(|upgrade| upgrade.max_message_size(64 * 1024).protocols(["chat"]));
+    ///     socket.on_upgrade(async |_socket| {})
+    /// }
+    /// ```
+    #[must_use]
+    pub fn configure(self, change: impl FnOnce(WebSocketUpgrade) -> WebSocketUpgrade) -> Self {
+        Self {
+            upgrade: change(self.upgrade),
+            ..self
+        }
+    }
+
+    /// The response that makes it a WebSocket. `handler` gets it once it is one.
+    pub fn on_upgrade<C, F>(self, handler: C) -> Response
+    where
+        C: FnOnce(SessionWebSocket) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let lifeline = self.guard.lifeline();
+        self.upgrade
+            .on_upgrade(move |socket| serve(socket, lifeline, handler))
+    }
+}
+
+async fn serve<C, F>(socket: WebSocket, lifeline: Lifeline, handler: C)
+where
+    C: FnOnce(SessionWebSocket) -> F,
+    F: Future<Output = ()>,
+{
+    let shared = Shared::new(socket);
+    let (alive, gone) = oneshot::channel();
+    let mut handled = pin!(async {
+        handler(SessionWebSocket::new(&shared, &lifeline, alive)).await;
+        // It may have been given to another task.
+        let _ = gone.await;
+    });
+    tokio::select! {
+        biased;
+        lost = unconstrained(lifeline.lost()) => {
+            tokio::join!(shared.close(lost), handled);
+        }
+        () = &mut handled => {
+            // It may have come upon the loss a moment earlier, and be done because of it.
+            if let Some(lost) = shared.lost() {
+                shared.close(lost).await;
+            }
+        }
+    }
+}
+
+/// The socket, which is taken away from the handler when the session is lost. Locked for one poll, never across an await.
+#[derive(Clone)]
+struct Shared(Arc<Inner>);
+
+struct Inner {
+    socket: Mutex<Option<WebSocket>>,
+    /// What the handler came upon.
+    lost: OnceLock<Lost>,
+}
+
+impl Shared {
+    fn new(socket: WebSocket) -> Self {
+        Self(Arc::new(Inner {
+            socket: Mutex::new(Some(socket)),
+            lost: OnceLock::new(),
+        }))
+    }
+
+    fn lost(&self) -> Option<Lost> {
+        self.0.lost.get().copied()
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Option<WebSocket>) -> T) -> T {
+        let socket = self.0.socket.lock();
+        f(&mut socket.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From here on the handler has none.
+    async fn close(&self, lost: Lost) {
+        let Some(mut socket) = self.with(Option::take) else {
+            return;
+        };
+        let farewell = async {
+            let frame = CloseFrame {
+                code: lost.close_code(),
+                reason: lost.as_str().into(),
+            };
+            if socket.send(Message::Close(Some(frame))).await.is_ok() {
+                // A connection that is shut with something unread may take the frame along.
+                while let Some(Ok(_)) = socket.recv().await {}
+            }
+        };
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+}
+
+/// A WebSocket that is closed when its session is lost. From [`SessionSocket::on_upgrade`]. It can be split like axum's
+/// own.
+pub struct SessionWebSocket {
+    socket: Shared,
+    watch: Pin<Box<dyn Future<Output = Lost> + Send>>,
+    protocol: Option<HeaderValue>,
+    /// Tells that it is still there.
+    _alive: oneshot::Sender<Infallible>,
+}
+
+impl SessionWebSocket {
+    fn new(shared: &Shared, lifeline: &Lifeline, alive: oneshot::Sender<Infallible>) -> Self {
+        let lifeline = lifeline.clone();
+        let protocol = shared.with(|socket| socket.as_ref()?.protocol().cloned());
+        Self {
+            socket: shared.clone(),
+            watch: Box::pin(unconstrained(async move { lifeline.lost().await })),
+            protocol,
+            _alive: alive,
+        }
+    }
+
+    /// The next message. `None` when the socket is closed, by the client or because the session is lost.
+    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is broken; with [`Lost`] inside when the session is lost.
+    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_ready(cx)).await?;
+        Pin::new(&mut *self).start_send(message)?;
+        poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
+    }
+
+    /// What was lost, once [`recv`](Self::recv) or [`send`](Self::send) has come upon it.
+    pub fn lost(&self) -> Option<Lost> {
+        self.socket.lost()
+    }
+
+    /// The protocol that was agreed upon.
+    pub fn protocol(&self) -> Option<&HeaderValue> {
+        self.protocol.as_ref()
+    }
+
+    fn poll_lost(&mut self, cx: &mut Context<'_>) -> Option<Lost> {
+        if self.lost().is_none()
+            && let Poll::Ready(lost) = self.watch.as_mut().poll(cx)
+        {
+            let _ = self.socket.0.lost.set(lost);
+        }
+        self.lost()
+    }
+
+    /// Does something with the socket unless it is none any more.
+    fn poll_socket<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut WebSocket>, &mut Context<'_>) -> Poll<T>,
+        gone: impl FnOnce(Option<Lost>) -> T,
+    ) -> Poll<T> {
+        let lost = self.poll_lost(cx);
+        self.socket.with(|socket| match (lost, socket) {
+            (None, Some(socket)) => poll(Pin::new(socket), cx),
+            (lost, _) => Poll::Ready(gone(lost)),
+        })
+    }
+}
+
+/// Where the socket was taken away before this one came upon the loss.
+fn gone(lost: Option<Lost>) -> Error {
+    Error::new(lost.unwrap_or(Lost::Session(None)))
+}
+
+impl Stream for SessionWebSocket {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut()
+            .poll_socket(cx, |socket, cx| socket.poll_next(cx), |_| None)
+    }
+}
+
+impl Sink<Message> for SessionWebSocket {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.get_mut().poll_socket(
+            cx,
+            |socket, cx| socket.poll_ready(cx),
+            |lost| Err(gone(lost)),
+        )
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        let lost = self.lost();
+        self.socket.with(|socket| match (lost, socket) {
+            (None, Some(socket)) => Pin::new(socket).start_send(message),
+            (lost, _) => Err(gone(lost)),
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.get_mut().poll_socket(
+            cx,
+            |socket, cx| socket.poll_flush(cx),
+            |lost| Err(gone(lost)),
+        )
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // Who closes it and comes too late has what they wanted.
+        self.get_mut()
+            .poll_socket(cx, |socket, cx| socket.poll_close(cx), |_| Ok(()))
+    }
+}
+
+impl<G> fmt::Debug for SessionSocket<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionSocket").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SessionWebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionWebSocket")
+            .field("lost", &self.lost())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`SessionSocket`] can need: a live [`Session`], [`Authenticated`] or [`Elevated`].
+pub trait SocketGuard: Sized + Send + Sync + 'static {
+    #[doc(hidden)]
+    fn check(parts: &Parts) -> impl Future<Output = Result<Self, Rejection>> + Send;
+
+    #[doc(hidden)]
+    fn lifeline(&self) -> Lifeline;
+}
+
+impl SocketGuard for Session {
+    async fn check(parts: &Parts) -> Result<Self, Rejection> {
+        let session = guard::session(State::of(&parts.extensions)).await?;
+        match session.info() {
+            Some(_) => Ok(session),
+            None => Err(guard::no_session(session.state())),
+        }
+    }
+
+    fn lifeline(&self) -> Lifeline {
+        self.ended()
+    }
+}
+
+impl SocketGuard for Authenticated {
+    async fn check(parts: &Parts) -> Result<Self, Rejection> {
+        guard::authenticated(State::of(&parts.extensions)).await
+    }
+
+    fn lifeline(&self) -> Lifeline {
+        self.ended()
+    }
+}
+
+impl<S: Scope> SocketGuard for Elevated<S> {
+    async fn check(parts: &Parts) -> Result<Self, Rejection> {
+        guard::elevated(State::of(&parts.extensions)).await
+    }
+
+    fn lifeline(&self) -> Lifeline {
+        self.ended()
+    }
+}
+
+impl<S, G> FromRequestParts<S> for SessionSocket<G>
+where
+    S: Send + Sync,
+    G: SocketGuard,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Some(session) = State::of(&parts.extensions).cloned() else {
+            return Err(SessionError::MissingLayer.into_response());
+        };
+        let trusted = &session.config.trusted_origins;
+        let has_cookie = session.has_cookie();
+        if !origin::is_allowed(&parts.uri, &parts.headers, has_cookie, trusted) {
+            tracing::warn!("a WebSocket was asked for by another site, and refused");
+            let refused = Rejection::refused(Refusal::CrossSite, &session);
+            return Err(refused.into_response());
+        }
+        let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await;
+        let upgrade = upgrade.map_err(IntoResponse::into_response)?;
+        let guard = G::check(parts).await;
+        Ok(Self {
+            upgrade,
+            guard: guard.map_err(IntoResponse::into_response)?,
+        })
+    }
+}

@@ -10,7 +10,7 @@ use fred::{
 use tokio::task::JoinSet;
 
 use super::{
-    Settings, cluster,
+    Settings, boxed, cluster,
     connection::{Connection, Restored},
     failure, sentinel,
 };
@@ -56,9 +56,11 @@ pub(crate) async fn examine(settings: Settings, prefix: &Prefix) -> Result<Exami
         ..settings
     };
     let (connection, settings, part_of) = match patient.address.layout() {
-        Layout::Cluster(seeds) => return examine_all(&patient, seeds, wait, prefix).await,
+        Layout::Cluster(seeds) => {
+            return boxed(examine_all(&patient, seeds, wait, prefix)).await;
+        }
         Layout::Sentinel(sentinels) => {
-            let (connection, ..) = sentinel::open(&patient, sentinels).await?;
+            let (connection, ..) = boxed(sentinel::open(&patient, sentinels)).await?;
             let named = connection.endpoint().map(|primary| patient.at(primary));
             (connection, named.unwrap_or(patient), PartOf::Sentinels)
         }

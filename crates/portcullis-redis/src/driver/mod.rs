@@ -14,11 +14,11 @@ mod supervisor;
 #[cfg(feature = "tls")]
 mod tls;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fred::{
-    prelude::{Error, ErrorKind, FromValue, Value},
+    prelude::{Error, ErrorKind, FromValue, KeysInterface, Value},
     util::redis_keyslot,
 };
 use portcullis_core::{Timestamp, store::StoreError};
@@ -85,9 +85,9 @@ impl Driver {
     pub(crate) async fn connect(settings: Settings) -> Result<Self, ConnectError> {
         let way = match settings.address.layout() {
             Layout::Cluster(seeds) => {
-                Way::Cluster(Cluster::connect(settings.clone(), seeds).await?)
+                Way::Cluster(boxed(Cluster::connect(settings.clone(), seeds)).await?)
             }
-            _ => Way::Node(Node::connect(settings.clone(), None).await?),
+            _ => Way::Node(boxed(Node::connect(settings.clone(), None)).await?),
         };
         Ok(Self { way, settings })
     }
@@ -111,9 +111,13 @@ impl Driver {
     /// One `GET`.
     pub(crate) async fn get(&self, key: String) -> Result<Fetched, StoreError> {
         match &self.way {
-            Way::Node(node) => node.shared().get(key).await,
-            // Boxed, so that it takes no room in the future of those who have one server.
-            Way::Cluster(cluster) => Box::pin(cluster.get(key)).await,
+            Way::Node(node) => {
+                // In place: this is what there is most of, and the deepest that applications wrap.
+                let connection = node.shared().live_connection()?;
+                let fetched = connection.client().get::<Option<Bytes>, _>(key).await;
+                node.shared().fetched(fetched)
+            }
+            Way::Cluster(cluster) => boxed(cluster.get(key)).await,
         }
     }
 
@@ -127,11 +131,9 @@ impl Driver {
         match &self.way {
             Way::Node(node) => {
                 let connection = node.shared().live_connection()?;
-                node.shared()
-                    .run(&connection, script, keys, arguments)
-                    .await
+                boxed(node.shared().run(&connection, script, keys, arguments)).await
             }
-            Way::Cluster(cluster) => Box::pin(cluster.run(script, keys, arguments)).await,
+            Way::Cluster(cluster) => boxed(cluster.run(script, keys, arguments)).await,
         }
     }
 
@@ -146,7 +148,7 @@ impl Driver {
             Way::Node(node) => {
                 let shared = node.shared();
                 let failed = |error| shared.failed(&error);
-                match shared.ask(&commands).await {
+                match boxed(shared.ask(&commands)).await {
                     Ok(answers) => answers
                         .into_iter()
                         .map(|answer| answer.map_err(failed))
@@ -157,7 +159,7 @@ impl Driver {
                         .collect(),
                 }
             }
-            Way::Cluster(cluster) => Box::pin(cluster.ask(commands)).await,
+            Way::Cluster(cluster) => boxed(cluster.ask(commands)).await,
         };
         answers
             .into_iter()
@@ -182,12 +184,13 @@ impl Driver {
                     Some(endpoint) => shared.settings.at(&endpoint),
                     None => shared.settings.clone(),
                 };
-                let opened = Connection::open(&patient(&settings), Restored::Never).await;
+                let settings = patient(&settings);
+                let opened = boxed(Connection::open(&settings, Restored::Never)).await;
                 let (connection, ..) = opened.map_err(failure::not_connected)?;
                 (shared.clone(), connection)
             }
             Way::Cluster(cluster) => {
-                let (node, connection) = cluster.own_line(key, patient).await?;
+                let (node, connection) = boxed(cluster.own_line(key, patient)).await?;
                 (node.shared().clone(), connection)
             }
         };
@@ -198,6 +201,14 @@ impl Driver {
     pub(crate) fn copies(&self) -> Option<u32> {
         self.settings.copies
     }
+}
+
+/// Takes no room in the future of whoever waits, and the compiler need not look inside: what applications put around
+/// it is deep already. Not for the one `GET` that everybody takes.
+fn boxed<'f, T>(
+    future: impl Future<Output = T> + Send + 'f,
+) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
+    Box::pin(future)
 }
 
 /// A command of Redis.

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use fred::{
-    prelude::{ClientLike, Error, ErrorKind, Key, KeysInterface, LuaInterface, Value},
+    prelude::{ClientLike, Error, ErrorKind, Key, LuaInterface, Value},
     types::{ClusterHash, CustomCommand},
 };
 use portcullis_core::{Timestamp, store::StoreError};
@@ -164,11 +164,13 @@ impl Shared {
         }
     }
 
-    /// One `GET`. A single command is bounded by the client library's own timeout; a second timer would
+    /// What came of a `GET`. A single command is bounded by the client library's own timeout; a second timer would
     /// only cost, on the path that everybody takes.
-    pub(super) async fn get(&self, key: String) -> Result<Fetched, StoreError> {
-        let connection = self.live_connection()?;
-        match connection.client().get::<Option<Bytes>, _>(key).await {
+    pub(super) fn fetched(
+        &self,
+        answer: Result<Option<Bytes>, Error>,
+    ) -> Result<Fetched, StoreError> {
+        match answer {
             Ok(Some(value)) => Ok(Fetched::Value(value)),
             Ok(None) => Ok(Fetched::Nothing),
             Err(error) if failure::is(&error, "WRONGTYPE") => Ok(Fetched::OtherType),

@@ -180,7 +180,7 @@ impl Cluster {
     pub(super) async fn own_line(
         &self,
         key: String,
-        settings: impl Fn(&Settings) -> Settings,
+        settings: impl Fn(&Settings) -> Settings + Send + Sync,
     ) -> Result<(Arc<Node>, Connection), StoreError> {
         let mut node = self.inner.owner(redis_keyslot(key.as_bytes()))?;
         for _ in 0..=REDIRECTIONS {

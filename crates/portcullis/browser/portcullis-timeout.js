@@ -1,0 +1,187 @@
+// <portcullis-timeout> warns before the session ends, extends it, and covers the page when it is over.
+const TEXTS = {
+	warning: 'Stay signed in?',
+	soon: 'You will be signed out in {time}.',
+	last: 'Save your work, then sign in again.',
+	stay: 'Stay signed in',
+	close: 'Close',
+	leave: 'Sign out now',
+	check: 'Checking your session',
+	failed: 'This is not possible now.',
+	over: 'You are signed out',
+	again: 'Sign in again',
+};
+const style = new CSSStyleSheet(), veil = new CSSStyleSheet();
+document.adoptedStyleSheets.push(veil);
+veil.replaceSync('body,body *{visibility:hidden!important}');
+style.replaceSync(`:host{visibility:visible!important}
+dialog{background:var(--portcullis-background,Canvas);color:var(--portcullis-color,CanvasText)}
+::backdrop{background:#0009}
+:not(.warning)::backdrop{background:Canvas}
+.check{animation:late 0s .5s both}
+@keyframes late{0%{opacity:0}}
+button,a{display:inline-block;margin:.3em;padding:.5em 1em;font:inherit;background:var(--portcullis-accent,CanvasText);color:var(--portcullis-accent-text,Canvas)}
+.warning a,.check :is(button,a),.over button{display:none}
+#said{position:absolute;inset:0;clip-path:inset(50%)}`);
+
+const start = (element, signal) => {
+	const options = {};
+	for (const { name, value } of element.attributes) options[name] = value;
+	let { base = '/session', lead = 120, poll = 60, required, activity, 'sign-in': signIn = '/sign-in', 'return-to': returnTo = 'return_to' } = options;
+	if (!(lead >= 20)) console.warn('portcullis: lead raised to 20 s', lead = 20);
+	const texts = { ...TEXTS, ...JSON.parse(options.texts ?? '{}') };
+	const lang = document.documentElement.lang.match(/^[a-z]{2,3}\b/i)?.[0];
+	let known, ends, wallEnds, person, view, sure, next = 0, pending, active, warnAt, point, wall;
+	const on = (target, type, listener) => target.addEventListener(type, listener, { signal, capture: true });
+	const emit = (name, detail) =>
+		element.dispatchEvent(new CustomEvent('portcullis-' + name, { bubbles: true, cancelable: true, detail }));
+
+	const root = element.shadowRoot ?? element.attachShadow({ mode: 'open' });
+	const [box, title, message, said, stay, leave, again] =
+		'dialog box alertdialog,h1 title,p message timer,p said status,button stay,button leave,a again'.split(',').map(part => {
+			const [tag, id, role = null] = part.split(' ');
+			return Object.assign(document.createElement(tag), { id, part: id, role, textContent: texts[id] });
+		});
+	root.adoptedStyleSheets = [style];
+	root.replaceChildren(box);
+	box.append(title, message, said, stay, leave, again);
+	box.setAttribute('aria-describedby', 'message');
+	const hide = () => {
+		view = '';
+		veil.disabled = true;
+		box.close();
+	};
+	const show = (name, text) => {
+		hide();
+		view = box.className = name;
+		veil.disabled = name === 'warning';
+		box.ariaLabel = title.textContent = texts[name];
+		message.textContent = text;
+		said.textContent = '';
+		stay.textContent = known?.extends_to ? texts.stay : texts.close;
+		box.showModal();
+	};
+	stay.onclick = () => box.close();
+	leave.onclick = () => send('/sign-out');
+	// Escape is like the first button: nothing is lost by it. What is covered stays so.
+	box.onclose = () => {
+		if (box.open || !view) return;
+		if (view !== 'warning') box.showModal();
+		else if (known.extends_to) send('/extend');
+	};
+
+	// The server's clock rules, carried on by performance.now(). The wall clock only raises doubt.
+	const now = () => performance.now();
+	const cover = () => {
+		if (!known || view === 'check') return;
+		sure = 0;
+		show('check');
+	};
+	const words = rest => {
+		const total = Math.max(1, rest / 1e3 | 0), minutes = total / 60 | 0, seconds = total % 60;
+		const time = new Intl.DurationFormat(lang, { style: 'long' }).format({ minutes, seconds });
+		const text = known.extends_to ? texts.soon : texts.soon + ' ' + texts.last;
+		return text.replace(/{(\w+)}/g, (_, name) => ({ minutes, seconds, time })[name]);
+	};
+	const decide = () => {
+		const rest = ends - now();
+		if (rest > warnAt) return view && hide();
+		const text = words(rest), passed = [20, 60, 120].find(seconds => rest <= seconds * 1e3);
+		if (view === 'warning') {
+			message.textContent = text;
+			if (passed !== point) said.textContent = text;
+		} else if (emit('warning', known)) show('warning', text);
+		else view = 'warning';
+		point = passed;
+	};
+
+	const live = ({ answer, age, path }) => {
+		// Where somebody was signed in, a visitor is nobody, and so is somebody else.
+		if (!answer.authenticated && required == null || (person ? answer.person !== person : view === 'over')) return over({});
+		known = answer;
+		person = answer.person;
+		sure = 1;
+		const rest = answer.ends_at - answer.now - age;
+		ends = now() + rest;
+		wallEnds = Date.now() + rest;
+		warnAt = 1e3 + Math.min(lead * 1e3, Math.max(2e4, ((answer.extends_to ?? Infinity) - answer.now) / 2));
+		const early = rest - warnAt - 2e3;
+		next = now() + Math.min(poll * (900 + 100 * Math.random()), early > 0 ? early : rest);
+		emit('status', answer);
+		if (path === '/extend') {
+			active = 0;
+			emit('extended', answer);
+		}
+		decide();
+	};
+	const over = ({ reason, detail }) => {
+		next = Infinity;
+		if (view === 'over' || !known && required == null) return;
+		known = 0;
+		again.href = `${signIn}?${returnTo}=${encodeURIComponent(location.pathname + location.search)}`;
+		show('over', texts[reason] ?? detail);
+		emit('ended', { reason });
+	};
+
+	// Said to this tab or another.
+	const learn = news => news.answer.ends_at ? live(news) : over(news.answer);
+	on(window, 'storage', ({ key, newValue }) => {
+		const news = key === base && JSON.parse(newValue);
+		if (news && !(known?.now > news.answer.now)) learn(news);
+	});
+	const call = async (path, method) => {
+		const mine = pending = {}, began = now();
+		let reply, answer;
+		try {
+			reply = await fetch(base + path, { method, cache: 'no-store', signal: AbortSignal.timeout(1e4) });
+			answer = reply.status === 204 ? { status: 401, reason: 'signed_out' } : await reply.json();
+		} catch {}
+		if (pending !== mine) return; // overtaken
+		pending = 0;
+		if (answer?.ends_at || answer?.status === 401 && !/^replaced/.test(answer.reason)) {
+			const news = { answer, age: now() - began, path };
+			learn(news);
+			localStorage[base] = JSON.stringify(news);
+			return delete localStorage[base];
+		}
+		next = now() + Math.min(60, reply?.headers.get('retry-after') || 5) * 1e3;
+		if (method && view && !box.open) show('warning');
+		if (method || view === 'check') message.textContent = said.textContent = texts.failed;
+	};
+	const send = path => call(path, 'POST');
+	const ask = lock => pending || lock && (active && known?.extends_to ? send('/extend') : call('/status'));
+	const tick = () => {
+		const before = wall;
+		wall = Date.now();
+		if (Math.abs(wall - before) > 5e3) sure = next = 0;
+		if (known && (now() >= ends || wall >= wallEnds)) cover();
+		if (document.hidden && view !== 'check') return;
+		if (now() >= next) navigator.locks?.request(base, { ifAvailable: true }, ask) ?? ask(1); // one tab for all
+		if (known && sure) decide();
+	};
+	const check = () => {
+		sure = next = 0;
+		tick();
+	};
+
+	Object.assign(element, { texts, check, extend: () => send('/extend') });
+	on(document, 'portcullis-check', check);
+	on(document, 'visibilitychange', check);
+	on(window, 'pageshow', event => event.persisted && check());
+	on(window, 'pagehide', event => event.persisted && cover()); // comes back covered
+	if (activity != null) for (const type of ['pointerdown', 'keydown']) on(document, type, event => active = event.isTrusted);
+	if (document.querySelector('form[data-portcullis-keep]') || sessionStorage['portcullis-drafts'])
+		import('./keep.js');
+	const timer = setInterval(tick, 1e3);
+	signal.onabort = () => {
+		hide();
+		clearInterval(timer);
+	};
+	hide();
+	tick();
+};
+
+customElements.define('portcullis-timeout', class extends HTMLElement {
+	connectedCallback() { start(this, (this.gone = new AbortController()).signal); }
+	disconnectedCallback() { this.gone.abort(); }
+});

@@ -1,0 +1,240 @@
+// The end, and what must not be taken for it.
+import assert from 'node:assert/strict';
+import { covered, dialog, eventually, focused, heading, recorded, scene, visible } from './browser.mjs';
+
+const check = page => page.evaluate(() => document.querySelector('portcullis-timeout').check());
+// As if the tab, or the machine, had slept: no timer ran, and the first thing that happens is that it is seen again.
+const hide = page => page.evaluate(() => {
+  Object.defineProperty(document, 'hidden', { configurable: true, value: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+});
+const comeBack = page => page.evaluate(() => {
+  Object.defineProperty(document, 'hidden', { configurable: true, value: false });
+  document.dispatchEvent(new Event('visibilitychange'));
+  const dialog = document.querySelector('portcullis-timeout').shadowRoot.querySelector('dialog');
+  // In the same task: nothing has been painted.
+  return { hidden: getComputedStyle(document.querySelector('h1')).visibility === 'hidden', open: dialog.open };
+});
+
+for (const reason of ['idle_timeout', 'absolute_timeout', 'signed_out', 'revoked_by_user', 'revoked_by_operator', 'displaced_by_limit', 'device_changed']) {
+  scene(`s110 an end is told with its reason: ${reason}`, {}, async ({ world, open, pass, settle }) => {
+    const page = await open();
+    await recorded(page);
+    world.end(reason);
+    await check(page);
+    await settle();
+    assert.equal(await covered(page), true);
+    assert.match(await dialog(page).innerText(), new RegExp(`You are signed out\\s+Because of ${reason}\\.`));
+    assert.equal(await page.getByRole('link', { name: 'Sign in again' }).getAttribute('href'), '/sign-in?return_to=%2Fpage%3Fa%3Db');
+    assert.equal(await focused(page), 'again');
+    assert.deepEqual(await page.evaluate(() => window.told), [`ended ${reason}`]);
+  });
+}
+
+scene('s110 the reason is told in the words of the page, and the way back is the app\'s', {
+  attributes: `texts='{"idle_timeout":"Zu lange untätig."}' sign-in="/anmelden" return-to="weiter"`,
+}, async ({ world, open, settle }) => {
+  const page = await open();
+  world.end('idle_timeout');
+  await check(page);
+  await settle();
+  assert.match(await dialog(page).innerText(), /Zu lange untätig\./);
+  assert.equal(await page.getByRole('link').getAttribute('href'), '/anmelden?weiter=%2Fpage%3Fa%3Db');
+});
+
+scene('s111 at the deadline the page is covered, and nothing of it can be seen, read out or reached', {}, async ({ open, pass }) => {
+  const page = await open();
+  await page.locator('#before').focus();
+  await pass(300);
+  assert.equal(await covered(page), true);
+  for (let i = 0; i < 5; i++) {
+    await page.keyboard.press('Tab');
+    assert.notEqual(await focused(page), 'before');
+  }
+  for (let i = 0; i < 3; i++) await page.keyboard.press('Escape');
+  await eventually(() => visible(page));
+  assert.equal(await covered(page), true);
+  assert.equal(await page.evaluate(() => { getSelection().selectAllChildren(document.body); return getSelection().toString().includes('Secret'); }), false);
+});
+
+scene('an end elsewhere shows with the next poll, and at once when the app says so', { attributes: 'poll="30"' }, async ({ world, open, pass, settle }) => {
+  const page = await open();
+  world.end('revoked_by_user');
+  await pass(28);
+  assert.equal(await covered(page), false);
+  await pass(3);
+  assert.equal(await covered(page), true);
+  world.signIn();
+  await page.reload();
+  await settle();
+  world.end('revoked_by_user');
+  await page.evaluate(() => document.dispatchEvent(new Event('portcullis-check')));
+  await settle();
+  assert.equal(await covered(page), true);
+});
+
+scene('s111 whoever comes back after the deadline sees nothing before the server has answered', {}, async ({ world, context, open, settle }) => {
+  const page = await open();
+  await hide(page);
+  world.now += 1_200_000;
+  await page.evaluate(() => {
+    const now = Date.now;
+    Date.now = () => now() + 1_200_000; // the machine slept: only the wall clock went on
+  });
+  const { polls } = world;
+  assert.deepEqual(await comeBack(page), { hidden: true, open: true });
+  await settle();
+  assert.equal(world.polls, polls + 1);
+  assert.match(await dialog(page).innerText(), /idle_timeout/);
+});
+
+scene('s111 whoever comes back and was kept signed in elsewhere goes on', {}, async ({ world, open, settle }) => {
+  const page = await open();
+  await page.locator('#before').focus();
+  await hide(page);
+  world.now += 1_200_000;
+  world.slide();
+  await page.evaluate(() => {
+    const now = Date.now;
+    Date.now = () => now() + 1_200_000;
+  });
+  assert.equal((await comeBack(page)).hidden, true);
+  await settle();
+  assert.equal(await covered(page), false);
+  assert.equal(await visible(page), false);
+  assert.equal(await focused(page), 'before');
+});
+
+scene('s111 a machine that slept asks before it says anything', {}, async ({ world, context, open, pass, settle }) => {
+  const page = await open();
+  await pass(180);
+  world.slide();
+  const { polls } = world;
+  let answer;
+  world.hold = new Promise(resolve => { answer = resolve; });
+  world.now += 60_000;
+  const before = await dialog(page).innerText();
+  await context.clock.fastForward(60_000);
+  assert.equal(await dialog(page).innerText(), before);
+  answer();
+  await settle();
+  assert.equal(world.polls, polls + 1);
+  assert.equal(await visible(page), false);
+});
+
+scene('while the server cannot tell, nothing is claimed', {}, async ({ world, open, pass, settle }) => {
+  const page = await open();
+  world.outage = [503, { 'retry-after': '7' }];
+  await check(page);
+  await settle();
+  assert.equal(await visible(page), false);
+  const { polls } = world;
+  await pass(6);
+  assert.equal(world.polls, polls);
+  await pass(2);
+  assert.equal(world.polls, polls + 1);
+});
+
+scene('when the deadline passes and the server cannot tell, the page is covered, and says why', {}, async ({ world, open, pass }) => {
+  const page = await open();
+  await recorded(page);
+  await pass(175);
+  world.outage = [503, {}];
+  await pass(130);
+  assert.equal(await covered(page), true);
+  assert.match(await dialog(page).innerText(), /Checking your session\s+This is not possible now/);
+  assert.deepEqual(await page.evaluate(() => window.told), ['warning']);
+  world.outage = null;
+  await pass(6);
+  assert.match(await dialog(page).innerText(), /idle_timeout/);
+});
+
+for (const [what, outage] of [
+  ['a broken connection', 'abort'],
+  ['a page of a captive portal', [200, { 'content-type': 'text/html' }]],
+  ['a 401 of a proxy', [401, {}]],
+  ['a 500', [500, {}]],
+]) {
+  scene(`${what} is no end`, {}, async ({ world, context, open, pass, settle }) => {
+    const page = await open();
+    if (outage === 'abort') await context.route('**/session/status', route => route.abort());
+    else world.outage = outage;
+    await check(page);
+    await settle();
+    await pass(10);
+    assert.equal(await covered(page), false);
+  });
+}
+
+scene('an identifier that was replaced a moment ago is no end', {}, async ({ world, open, pass, settle }) => {
+  const page = await open();
+  const { session } = world;
+  world.end('replaced');
+  await check(page);
+  await settle();
+  assert.equal(await covered(page), false);
+  world.session = session;
+  await pass(6);
+  assert.equal(await covered(page), false);
+});
+
+scene('t34 a page that comes back from the back/forward cache shows nothing before the server has answered', {}, async ({ world, open, settle }) => {
+  const page = await open();
+  const persisted = type => page.evaluate(type => dispatchEvent(new PageTransitionEvent(type, { persisted: true })), type);
+  await persisted('pagehide');
+  assert.equal(await covered(page), true);
+  await persisted('pageshow');
+  await settle();
+  assert.equal(await covered(page), false);
+  await persisted('pagehide');
+  world.end('signed_out');
+  world.outage = [503, {}];
+  await persisted('pageshow');
+  await settle();
+  assert.equal(await covered(page), true);
+  world.outage = null;
+  await check(page);
+  await settle();
+  assert.match(await dialog(page).innerText(), /signed_out/);
+});
+
+scene('a page that never had a session is left alone', {}, async ({ world, open, pass }) => {
+  world.end('idle_timeout');
+  const page = await open();
+  await pass(120);
+  assert.equal(world.polls, 1);
+  assert.equal(await visible(page), false);
+  assert.equal(await covered(page), false);
+});
+
+scene('a page that requires a session is covered when there is none', { attributes: 'required' }, async ({ world, open }) => {
+  world.end('idle_timeout');
+  assert.equal(await covered(await open()), true);
+});
+
+scene('a visitor who is not signed in is not bothered', { person: null }, async ({ open, pass }) => {
+  const page = await open();
+  await pass(301);
+  assert.equal(await visible(page), false);
+  assert.equal(await covered(page), false);
+});
+
+scene('somebody else who signs in does not get to see the page', {}, async ({ world, open, settle }) => {
+  const page = await open();
+  world.signIn('grace');
+  await check(page);
+  await settle();
+  assert.equal(await covered(page), true);
+});
+
+scene('s110 the same person who signs in again elsewhere goes on where they were', {}, async ({ world, open, settle }) => {
+  const page = await open();
+  world.end('idle_timeout');
+  await check(page);
+  await settle();
+  assert.equal(await covered(page), true);
+  world.signIn();
+  await open('/other');
+  await eventually(async () => !await covered(page));
+  assert.equal(await heading(page).isVisible(), true);
+});

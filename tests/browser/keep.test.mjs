@@ -1,0 +1,187 @@
+// Unsent work survives the end of a session: for the same person, and without what is secret.
+import assert from 'node:assert/strict';
+import { covered, loaded, scene } from './browser.mjs';
+
+const FORM = `
+  <form id="letter" method="post" action="/letters" data-portcullis-keep>
+    <input type="hidden" name="csrf" value="a-token">
+    <label>To <input name="to"></label>
+    <label>Text <textarea name="text"></textarea></label>
+    <label>Copy <input type="checkbox" name="copy"></label>
+    <label>Carrier <select name="how"><option>post</option><option>pigeon</option></select></label>
+    <label>Password <input type="password" name="password"></label>
+    <label>Shown password <input type="password" name="shown" id="shown"></label>
+    <label>Card <input name="card" autocomplete="section-a billing cc-number"></label>
+    <label>Code <input name="code" autocomplete="one-time-code"></label>
+    <label>Private <input name="private" data-portcullis-skip></label>
+    <button>Send</button>
+  </form>
+  <form id="other" data-portcullis-keep method="post" action="/letters"><label>Other <input name="other"></label></form>
+  <form id="unkept"><label>Unkept <input name="unkept"></label></form>
+  <form method="post" action="/sign-out"><button>Leave</button></form>`;
+const OPTIONS = { content: FORM };
+
+const check = page => page.evaluate(() => document.querySelector('portcullis-timeout').check());
+const stored = page => page.evaluate(() => JSON.stringify({ ...sessionStorage }));
+const note = page => page.getByText('What you had written is back.');
+const text = page => page.getByLabel('Text');
+
+async function write(page) {
+  await loaded(page);
+  await page.getByLabel('To').fill('grace');
+  await text(page).fill('Dear Grace');
+  await page.getByLabel('Copy').check();
+  await page.getByLabel('Carrier').selectOption('pigeon');
+  await page.getByLabel('Password', { exact: true }).fill('secret-one');
+  await page.evaluate(() => { document.querySelector('#shown').type = 'text'; });
+  await page.getByLabel('Shown password').fill('secret-two');
+  await page.getByLabel('Card').fill('secret-three');
+  await page.getByLabel('Code').fill('secret-four');
+  await page.getByLabel('Private').fill('secret-five');
+  await page.getByLabel('Unkept').fill('secret-six');
+}
+
+async function endAndSignIn({ world, settle, pass }, page, who = 'ada') {
+  world.end('idle_timeout');
+  await check(page);
+  await settle();
+  assert.equal(await covered(page), true);
+  world.now += 60_000;
+  world.signIn(who);
+  await page.reload();
+  await settle();
+  await loaded(page);
+  await pass(1);
+}
+
+scene('s110 what was written is back after signing in again, and says so', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await endAndSignIn(play, page);
+  await note(page).waitFor();
+  assert.equal(await page.getByRole('status').filter({ hasText: 'What you had written' }).count(), 1);
+  assert.equal(await page.getByLabel('To').inputValue(), 'grace');
+  assert.equal(await text(page).inputValue(), 'Dear Grace');
+  assert.equal(await page.getByLabel('Copy').isChecked(), true);
+  assert.equal(await page.getByLabel('Carrier').inputValue(), 'pigeon');
+});
+
+scene('passwords, card numbers, codes, hidden values and what is marked are never kept', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  assert.match(await stored(page), /Dear Grace/);
+  assert.doesNotMatch(await stored(page), /secret|a-token/);
+  await endAndSignIn(play, page);
+  assert.doesNotMatch(await stored(page), /secret|a-token/);
+  for (const label of ['Password', 'Shown password', 'Card', 'Code', 'Private', 'Unkept']) {
+    assert.equal(await page.getByLabel(label, { exact: true }).inputValue(), '');
+  }
+});
+
+scene('it is kept also when it was written in the last moment', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await endAndSignIn(play, page);
+  assert.equal(await text(page).inputValue(), 'Dear Grace');
+});
+
+scene('somebody else gets nothing, and leaves nothing', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await endAndSignIn(play, page, 'grace');
+  assert.equal(await text(page).inputValue(), '');
+  assert.equal(await stored(page), '{}');
+});
+
+scene('it is removed when its form was sent while the session was live', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await page.getByRole('button', { name: 'Send' }).click();
+  await page.waitForURL('**/letters');
+  await play.settle();
+  assert.equal(play.world.submitted.length, 1);
+  await play.pass(1);
+  assert.equal(await stored(page), '{}');
+});
+
+scene('it is not removed when its form was sent too late', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  play.world.end('revoked_by_user');
+  await page.getByRole('button', { name: 'Send' }).click();
+  await page.waitForURL('**/letters');
+  await play.settle();
+  play.world.now += 60_000;
+  play.world.signIn();
+  await page.goto('/page?a=b');
+  await play.settle();
+  await loaded(page);
+  await play.pass(1);
+  assert.equal(await text(page).inputValue(), 'Dear Grace');
+});
+
+for (const [how, leave] of [
+  ['by a form', page => page.getByRole('button', { name: 'Leave' }).click()],
+  ['by the warning', async (page, { pass }) => {
+    await pass(180);
+    await page.getByRole('button', { name: 'Sign out now' }).click();
+  }],
+]) {
+  scene(`it is removed when the person signs out ${how}`, OPTIONS, async play => {
+    const page = await play.open();
+    await write(page);
+    await play.pass(2);
+    await leave(page, play);
+    await play.settle();
+    await page.waitForFunction(() => !sessionStorage.length);
+  });
+}
+
+scene('it is removed after a day', { ...OPTIONS, absolute: 400_000, idle: 300_000 }, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  play.world.now += 86_400_000;
+  await endAndSignIn(play, page);
+  assert.equal(await text(page).inputValue(), '');
+  assert.equal(await stored(page), '{}');
+});
+
+scene('it can be discarded', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await endAndSignIn(play, page);
+  await page.getByRole('button', { name: 'Discard it' }).click();
+  assert.equal(await text(page).inputValue(), '');
+  assert.equal(await note(page).count(), 0);
+  await play.pass(2);
+  assert.equal(await stored(page), '{}');
+});
+
+scene('nothing is stored before it is known who writes', OPTIONS, async play => {
+  play.world.outage = [503, {}];
+  const page = await play.open();
+  await write(page);
+  await play.pass(3);
+  assert.equal(await stored(page), '{}');
+  play.world.outage = null;
+  await play.pass(4);
+  assert.match(await stored(page), /Dear Grace/);
+});
+
+scene('within one session a page is as the server sent it', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await page.reload();
+  await play.settle();
+  await loaded(page);
+  await play.pass(1);
+  assert.equal(await note(page).count(), 0);
+});

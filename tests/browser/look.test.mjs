@@ -1,0 +1,70 @@
+// Accessible, small, and content with a strict Content-Security-Policy.
+import assert from 'node:assert/strict';
+import { readFile, stat } from 'node:fs/promises';
+import { test } from 'node:test';
+import { dialog, loaded, scene } from './browser.mjs';
+
+const BROWSER = new URL('../../crates/portcullis/browser/', import.meta.url);
+const axe = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
+
+// By the debugger, which no policy of the page's applies to.
+async function violations(page) {
+  // That the page has no main landmark is the point of the cover.
+  await page.evaluate(axe);
+  await page.clock.resume(); // axe needs timers
+  const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], rules: { 'landmark-one-main': { enabled: false } } }));
+  await page.clock.pauseAt(await page.evaluate(() => Date.now()) + 1000);
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html)}`);
+}
+
+const check = page => page.evaluate(() => document.querySelector('portcullis-timeout').check());
+const FORM = '<form id="letter" data-portcullis-keep><label>Text <textarea name="text"></textarea></label></form>';
+
+for (const colorScheme of ['light', 'dark']) {
+  for (const width of [390, 1280]) {
+    const context = { colorScheme, reducedMotion: 'reduce', viewport: { width, height: 700 } };
+    scene(`s108 axe finds nothing to object to, in ${colorScheme} at ${width} px`, { context, absolute: 600 }, async ({ world, open, pass, settle }) => {
+      const page = await open();
+      const fits = async () => {
+        const box = await dialog(page).boundingBox();
+        assert.ok(box.x >= 0 && box.x + box.width <= width && box.height < 700, JSON.stringify(box));
+        for (const button of await dialog(page).getByRole('button').all()) assert.ok((await button.boundingBox()).height >= 24);
+        assert.deepEqual(await violations(page), []);
+      };
+      await pass(180);
+      await fits();
+      world.outage = [503, {}];
+      await pass(130);
+      await fits();
+      world.outage = null;
+      await pass(6);
+      await fits();
+    });
+  }
+}
+
+scene('s112 nothing violates a strict policy, whatever is shown', { content: FORM }, async ({ world, open, pass, settle }) => {
+  const page = await open();
+  await loaded(page);
+  await page.getByLabel('Text').fill('Dear Grace');
+  await pass(181);
+  await dialog(page).waitFor();
+  world.end('idle_timeout', '<img src=x onerror=alert(1)>');
+  await check(page);
+  await settle();
+  assert.match(await dialog(page).innerText(), /<img src=x/);
+  assert.deepEqual(await page.evaluate(() => window.violations), []);
+  world.now += 1000;
+  world.signIn();
+  await page.reload();
+  await loaded(page);
+  await settle();
+  await pass(1);
+  await page.getByText('What you had written').waitFor();
+  assert.deepEqual(await page.evaluate(() => window.violations), []);
+});
+
+test('the component is below 8 kB as it is served, and what keeps forms below 4 more', async () => {
+  assert.ok((await stat(new URL('portcullis-timeout.js', BROWSER))).size < 8000);
+  assert.ok((await stat(new URL('portcullis-keep.js', BROWSER))).size < 4000);
+});

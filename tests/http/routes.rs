@@ -29,6 +29,7 @@ on_every_store![
     s062_signing_out_twice_succeeds_twice,
     a_person_who_signs_out_is_sent_to_a_page,
     the_answers_are_never_stored,
+    s112_the_scripts_are_served_from_the_same_origin_and_cost_the_store_nothing,
 ];
 
 async fn status(client: &Client) -> Value {
@@ -289,8 +290,9 @@ async fn s061_a_link_can_neither_extend_nor_sign_out<B: Backend>() {
 async fn a_trusted_origin_may<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
-    let routes = SessionRoutes::new().trusted_origin("https://app.example");
-    let routes = axum::Router::new().nest("/session", routes.unwrap().into_router());
+    let layer = world.layer.clone().trusted_origins(["https://app.example"]);
+    let routes = layer.unwrap().routes().into_router();
+    let routes = axum::Router::new().nest("/session", routes);
     let (_server, stranger) = world.serving(routes).await;
     let client = stranger.with_id(&alice.id());
     let extend = |origin: &'static str| client.post("/session/extend").header("origin", origin);
@@ -355,4 +357,27 @@ async fn the_answers_are_never_stored<B: Backend>() {
         assert_eq!(reply.header("cache-control"), "no-store");
         assert_eq!(reply.header("vary"), "Cookie");
     }
+}
+
+async fn s112_the_scripts_are_served_from_the_same_origin_and_cost_the_store_nothing<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    for target in ["/session/timeout.js", "/session/keep.js"] {
+        let reply = client.get(target).await;
+        reply.is(200).keeps_the_cookie();
+        let kind = reply.header("content-type");
+        assert_eq!(kind, "text/javascript; charset=utf-8");
+        assert!(reply.body().len() < 8000, "{}", reply.body().len());
+        let tag = reply.header("etag");
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}")] {
+            let again = client.get(target).header("if-none-match", known).await;
+            assert_eq!(again.is(304).body(), "");
+        }
+        client
+            .get(target)
+            .header("if-none-match", "\"x\"")
+            .await
+            .is(200);
+    }
+    assert_eq!(world.store.take_calls(), []);
 }

@@ -9,6 +9,8 @@ use portcullis_core::{
 };
 use tower_layer::Layer;
 
+#[cfg(feature = "axum")]
+use crate::SessionRoutes;
 use crate::{
     Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, ReturnTo, SessionService,
     Sessions,
@@ -74,7 +76,7 @@ pub(crate) struct Config {
     pub(crate) binding: DeviceBinding,
     pub(crate) clear_site_data: ClearSiteData,
     pub(crate) tells_deadlines: bool,
-    #[cfg(feature = "ws")]
+    #[cfg(feature = "axum")]
     pub(crate) trusted_origins: Vec<String>,
 }
 
@@ -98,7 +100,7 @@ impl SessionLayer {
                 binding: DeviceBinding::default(),
                 clear_site_data: ClearSiteData::default(),
                 tells_deadlines: false,
-                #[cfg(feature = "ws")]
+                #[cfg(feature = "axum")]
                 trusted_origins: Vec::new(),
             }),
         }
@@ -189,7 +191,7 @@ impl SessionLayer {
 
     /// Tells with each response for which a live session was looked at how many seconds it has left:
     /// `Session-Timeout: idle=1799, absolute=86399`, and `elevated=899` while it is elevated. Clients that see it need not
-    /// ask [`SessionRoutes`](crate::SessionRoutes) for the status.
+    /// ask `SessionRoutes` for the status.
     #[must_use]
     pub fn tell_deadlines(self) -> Self {
         self.with(|config| config.tells_deadlines = true)
@@ -222,19 +224,19 @@ impl SessionLayer {
         Ok(self.with_house(|setup| setup.pace = pace))
     }
 
-    /// Other sites whose pages may open a [`SessionSocket`](crate::SessionSocket), such as `https://app.example`, as browsers
-    /// spell them. Without this, only pages of the host that is asked may.
+    /// Other sites whose pages may open a `SessionSocket`, and use the [`routes`](Self::routes) of this layer: such as
+    /// `https://app.example`, as browsers spell them. Without this, only pages of the host that is asked may.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] for what no browser would send.
-    #[cfg(feature = "ws")]
+    #[cfg(feature = "axum")]
     pub fn trusted_origins<O: AsRef<str>>(
         self,
         origins: impl IntoIterator<Item = O>,
     ) -> Result<Self, ConfigError> {
         let origins = origins.into_iter();
-        let origins = origins.map(|origin| crate::live::origin::parse(origin.as_ref()));
+        let origins = origins.map(|origin| crate::origin::parse(origin.as_ref()));
         let origins = origins.collect::<Result<_, _>>()?;
         Ok(self.with(|config| config.trusted_origins = origins))
     }
@@ -244,6 +246,22 @@ impl SessionLayer {
     #[must_use]
     pub fn without_sweeping(self) -> Self {
         self.with_house(|setup| setup.sweeps = false)
+    }
+
+    /// Routes to ask how long the session lasts, to stay, and to sign out, for the pages of this host and of the
+    /// [trusted origins](Self::trusted_origins) set so far. They belong inside of the layer.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// let sessions = SessionLayer::new(MemoryStore::new());
+    /// let app: Router = Router::new()
+    ///     .nest("/session", sessions.routes().into_router())
+    ///     .layer(sessions);
+    /// ```
+    #[cfg(feature = "axum")]
+    pub fn routes(&self) -> SessionRoutes {
+        SessionRoutes::trusting(&self.config.trusted_origins)
     }
 
     /// The sessions of this layer's store, to list and end them from outside of a request. Events go to the

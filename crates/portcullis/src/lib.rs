@@ -91,6 +91,7 @@
 //! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`].
 //! * A page of one's devices: [`Authenticated::list_sessions`], [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
 //! * For operators: [`Sessions`].
+//! * What a person sees: `SessionRoutes`, and the guide `browser`.
 //! * What refused requests are answered: [`Refusal`]. What happened: [`Audit`], [`Event`], [`Sessions::history`].
 //! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`].
 //!
@@ -101,6 +102,11 @@
 //! | `axum` | yes | the extractors; without it, [`Session::load`] |
 //! | `ws` | no | `SessionSocket`, a WebSocket that is closed when its session ends |
 //! | `redis` | no | `RedisStore`, with TLS |
+
+/// A guide, without code of its own.
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/browser.md")]
+pub mod browser {}
 
 mod activity;
 mod audit;
@@ -121,6 +127,8 @@ mod house;
 mod layer;
 mod live;
 mod notebook;
+#[cfg(feature = "axum")]
+mod origin;
 mod own;
 mod passive;
 mod refusal;

@@ -96,6 +96,7 @@ impl Audience {
 }
 
 /// Whether somebody waits for a page, also after they submitted a form in a browser that does not say so.
+#[cfg(feature = "axum")]
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     navigates(headers).unwrap_or_else(|| accepts_html(headers))
 }
@@ -129,6 +130,7 @@ impl Pages {
 }
 
 /// The answer to a program, or to somebody who shall be told and not sent on.
+#[cfg(feature = "axum")]
 pub(crate) fn of(refusal: Refusal) -> Response<Bytes> {
     refuse(refusal, &Audience::Program, &Pages::default())
 }

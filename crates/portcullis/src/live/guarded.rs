@@ -27,6 +27,10 @@ pin_project! {
 /// What comes next.
 pub(super) enum Next<T> {
     Item(T),
+    #[cfg_attr(
+        not(feature = "axum"),
+        allow(dead_code, reason = "only events say what it was")
+    )]
     Lost(Lost),
     Nothing,
 }

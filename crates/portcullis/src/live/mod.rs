@@ -7,8 +7,6 @@ mod guarded;
 mod lifeline;
 mod lost;
 mod need;
-#[cfg(feature = "ws")]
-pub(crate) mod origin;
 mod pace;
 #[cfg(feature = "ws")]
 mod socket;

@@ -22,9 +22,9 @@ use http::{HeaderValue, request::Parts};
 use portcullis_core::Scope;
 use tokio::{sync::oneshot, task::unconstrained, time::timeout};
 
-use super::{Lifeline, Lost, origin};
+use super::{Lifeline, Lost};
 use crate::{
-    Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, state::State,
+    Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, origin, state::State,
 };
 
 /// How long a client that is told to go may take to hear it.

@@ -1,18 +1,19 @@
 //! Routes for browsers and apps to ask how long the session lasts, to stay, and to sign out.
 
+mod scripts;
 mod status;
 
 use axum::{
     Router,
     body::Body,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header::LOCATION};
 use portcullis_core::ConfigError;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use self::status::Status;
+use self::{scripts::Script, status::Status};
 use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, refusal};
 
 /// Routes to mount below `/session`, inside of a [`SessionLayer`](crate::SessionLayer): how long the session lasts, to
@@ -31,6 +32,7 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, refusal};
 /// | `GET /session/status` | 200 with the document below; 401 without a live session |
 /// | `POST /session/extend` | the same, once the idle deadline is moved; nothing else moves it but activity |
 /// | `POST /session/sign-out` | 204; 303 to the [page after it](Self::after_sign_out) for somebody who submitted a form |
+/// | `GET /session/timeout.js` | the element `<portcullis-timeout>`, which speaks this protocol for a page |
 ///
 /// To ask for the status never counts as activity. All answers are `no-store`. The 401 is a problem document (RFC 9457)
 /// with `"reason"` where it is known why the session ended, such as `"idle_timeout"`, and `"detail"` in words for people.
@@ -68,9 +70,17 @@ pub struct SessionRoutes {
 }
 
 impl SessionRoutes {
-    /// The routes, with `/` as the page after a sign-out.
+    /// The routes, with `/` as the page after a sign-out. With other origins to trust, take
+    /// [`SessionLayer::routes`](crate::SessionLayer::routes).
     pub fn new() -> Self {
         Self::default()
+    }
+
+    pub(crate) fn trusting(origins: &[String]) -> Self {
+        Self {
+            trusted_origins: origins.to_vec(),
+            ..Self::default()
+        }
     }
 
     /// Where somebody is sent who signed out by submitting a form: a path of this site.
@@ -86,22 +96,6 @@ impl SessionRoutes {
         })
     }
 
-    /// Another origin whose pages may extend the session and sign out, such as `https://app.example.com`: exactly as
-    /// browsers send it.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when it is not an origin.
-    pub fn trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
-        let _checked = CsrfLayer::new().add_trusted_origin(origin).map_err(|_| {
-            ConfigError::new(format!(
-                "{origin:?} is not an origin, such as `https://app.example.com`"
-            ))
-        })?;
-        self.trusted_origins.push(origin.to_owned());
-        Ok(self)
-    }
-
     /// The routes as a router, to be nested where they shall be.
     pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         let page = self.after_sign_out;
@@ -115,8 +109,14 @@ impl SessionRoutes {
                 "/sign-out",
                 post(move |session, headers| sign_out(session, headers, page)),
             )
+            .route("/timeout.js", script(scripts::TIMEOUT))
+            .route("/keep.js", script(scripts::KEEP))
             .layer(guard(&self.trusted_origins))
     }
+}
+
+fn script<S: Clone + Send + Sync + 'static>(script: Script) -> MethodRouter<S> {
+    get(move |headers: HeaderMap| async move { script.answer(&headers) })
 }
 
 type Guard = CsrfLayer<fn(ProtectionError) -> Response>;
@@ -124,7 +124,7 @@ type Guard = CsrfLayer<fn(ProtectionError) -> Response>;
 fn guard(trusted: &[String]) -> Guard {
     let mut guard = CsrfLayer::new();
     for origin in trusted {
-        // Checked when it was given.
+        // It was checked when the layer was told of it.
         if let Ok(wider) = guard.clone().add_trusted_origin(origin) {
             guard = wider;
         }

@@ -1,0 +1,72 @@
+//! The scripts of the browser component, served from the application's own origin: a strict content security policy
+//! needs nothing but `script-src 'self'`.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS},
+};
+
+/// `<portcullis-timeout>`.
+pub(super) const TIMEOUT: Script = Script::new(include_str!("../../browser/portcullis-timeout.js"));
+
+/// What it loads where there is a form to keep.
+pub(super) const KEEP: Script = Script::new(include_str!("../../browser/portcullis-keep.js"));
+
+#[derive(Clone, Copy)]
+pub(super) struct Script {
+    text: &'static str,
+    hash: u64,
+}
+
+impl Script {
+    const fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            hash: fnv_1a(text.as_bytes()),
+        }
+    }
+
+    /// The script, or that the client's copy is the same. It is asked for again each time, so that a new version of the
+    /// application never meets an old one of the script.
+    pub(super) fn answer(self, headers: &HeaderMap) -> Response {
+        let tag = format!("\"{:016x}\"", self.hash);
+        let mut response = if asks_for_another(headers, &tag) {
+            Body::from(self.text).into_response()
+        } else {
+            StatusCode::NOT_MODIFIED.into_response()
+        };
+        let headers = response.headers_mut();
+        let mut insert = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        insert(CONTENT_TYPE, "text/javascript; charset=utf-8");
+        insert(CACHE_CONTROL, "public, no-cache");
+        insert(X_CONTENT_TYPE_OPTIONS, "nosniff");
+        if let Ok(tag) = HeaderValue::try_from(tag) {
+            headers.insert(ETAG, tag);
+        }
+        response
+    }
+}
+
+fn asks_for_another(headers: &HeaderMap, tag: &str) -> bool {
+    let mut known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    // A proxy that compresses makes a tag a weak one.
+    !known.any(|known| known.trim().trim_start_matches("W/") == tag)
+}
+
+/// Tells versions apart, and is no protection.
+const fn fnv_1a(mut bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    while let [byte, rest @ ..] = bytes {
+        hash = (hash ^ *byte as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        bytes = rest;
+    }
+    hash
+}

@@ -37,6 +37,10 @@ pub(crate) async fn show(
                 p { "Where you are signed in, and what happened. End any of it, or all but this." }
             }
             li {
+                h2 { a href="/account/letter" { "Write to us" } }
+                p { "What you write is not lost when the session ends meanwhile." }
+            }
+            li {
                 h2 { a href="/confirm" { "Enter elevated mode" } }
                 p { "Whatever you do in it, it ends at a fixed time." }
             }

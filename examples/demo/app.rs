@@ -6,24 +6,27 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     middleware, routing,
 };
-use portcullis::{ConfigError, SessionLayer};
+use portcullis::{ConfigError, SessionLayer, SessionRoutes};
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
 use crate::{
-    account, activity, cart, catalogue, confirm, devices, error, page, sign_in, users::Users,
+    account, activity, cart, catalogue, confirm, devices, error, letter, page, sign_in,
+    users::Users,
 };
 
 /// Of what a form here can hold, many times over.
 const LARGEST_FORM: usize = 16 * 1024;
 
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
+     style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The shop. A layer stands around everything that is added before it.
 pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, ConfigError> {
     let sessions = sessions
         .sign_in_page("/sign-in")?
         .reauthentication_page("/confirm")?;
+    let session_routes = SessionRoutes::new().after_sign_out("/signed-out")?;
     Ok(Router::new()
         .route("/", routing::get(catalogue::show))
         .route("/cart", routing::get(cart::show).post(cart::add))
@@ -32,7 +35,7 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
             "/sign-in",
             routing::get(sign_in::form).post(sign_in::submit),
         )
-        .route("/sign-out", routing::post(sign_in::sign_out))
+        .nest("/session", session_routes.into_router())
         .route("/signed-out", routing::get(sign_in::signed_out))
         .route("/account", routing::get(account::show))
         .route(
@@ -47,6 +50,10 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
             routing::post(devices::end_others),
         )
         .route("/account/activity", routing::get(activity::show))
+        .route(
+            "/account/letter",
+            routing::get(letter::form).post(letter::send),
+        )
         .route(
             "/confirm",
             routing::get(confirm::form).post(confirm::submit),

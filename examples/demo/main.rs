@@ -5,7 +5,7 @@
 //! | `REDIS_URL` | keeps the sessions in Redis instead of memory: `redis://127.0.0.1:6379` |
 //! | `PORT` | another port than 3000 |
 //! | `ADDR` | another address than 127.0.0.1:3000, such as `0.0.0.0:3000` |
-//! | `DEMO_SHORT_TIMEOUTS=1` | idle 2 minutes, absolute 10, elevation 1, to watch them strike |
+//! | `DEMO_TIMEOUTS=120,600,60` | idle, absolute and elevation timeout in seconds, to watch them strike |
 //! | `DEMO_INSECURE_COOKIE=1` | for Safari, which refuses `Secure` cookies on http://localhost |
 //! | `RUST_LOG` | what is logged; what happens to sessions is, unless this says otherwise |
 
@@ -17,6 +17,7 @@ mod catalogue;
 mod confirm;
 mod devices;
 mod error;
+mod letter;
 mod page;
 mod panel;
 mod sign_in;
@@ -34,7 +35,7 @@ use std::{
 };
 
 use axum::Router;
-use portcullis::{ConfigError, CookieConfig, MemoryStore, RedisStore, SessionLayer, Timeouts};
+use portcullis::{CookieConfig, MemoryStore, RedisStore, SessionLayer, Timeouts};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -109,16 +110,26 @@ fn sentence(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-fn configured(mut sessions: SessionLayer) -> Result<SessionLayer, ConfigError> {
-    if is_on("DEMO_SHORT_TIMEOUTS") {
-        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        let timeouts = Timeouts::new(minutes(2), minutes(10))?.with_elevation(minutes(1))?;
-        sessions = sessions.timeouts(timeouts);
+fn configured(mut sessions: SessionLayer) -> Result<SessionLayer, Box<dyn Error>> {
+    if let Ok(seconds) = env::var("DEMO_TIMEOUTS") {
+        sessions = sessions.timeouts(timeouts(&seconds)?);
     }
     if is_on("DEMO_INSECURE_COOKIE") {
         sessions = sessions.cookie(CookieConfig::insecure_for_local_development());
     }
     Ok(sessions)
+}
+
+fn timeouts(seconds: &str) -> Result<Timeouts, Box<dyn Error>> {
+    let parsed: Result<Vec<u64>, _> = seconds.split(',').map(|part| part.trim().parse()).collect();
+    let Ok([idle, absolute, elevation]) = parsed.as_deref() else {
+        return Err(format!(
+            "DEMO_TIMEOUTS is {seconds:?}; it must be three numbers of seconds, such as 120,600,60."
+        )
+        .into());
+    };
+    let [idle, absolute, elevation] = [*idle, *absolute, *elevation].map(Duration::from_secs);
+    Ok(Timeouts::new(idle, absolute)?.with_elevation(elevation)?)
 }
 
 fn is_on(name: &str) -> bool {

@@ -23,6 +23,7 @@ pub(crate) enum Notice {
     PasswordChanged,
     DeviceEnded,
     OthersEnded,
+    LetterSent,
 }
 
 impl Notice {
@@ -48,6 +49,9 @@ impl Notice {
             }
             Self::DeviceEnded => "That session is ended.",
             Self::OthersEnded => "All other sessions are ended.",
+            Self::LetterSent => {
+                "Your letter is on its way. Nobody will read it: this is a demonstration."
+            }
         }
     }
 }
@@ -82,11 +86,20 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Markup {
                         }
                     }
                     @if person.is_some() {
-                        form method="post" action="/sign-out" { button.quiet { "Sign out" } }
+                        form method="post" action="/session/sign-out" { button.quiet { "Sign out" } }
                     }
                 }
             }
         }
+        @if person.is_some() { (timeout()) }
+    }
+}
+
+/// Warns before the session ends, and covers the page once it has.
+fn timeout() -> Markup {
+    html! {
+        script type="module" src="/session/timeout.js" {}
+        portcullis-timeout required {}
     }
 }
 

@@ -81,12 +81,7 @@ pub(crate) async fn submit(
     Ok(form.wanted.redirect().into_response())
 }
 
-pub(crate) async fn sign_out(session: Session) -> Result<Redirect, Error> {
-    session.terminate()?;
-    Ok(Redirect::to("/signed-out"))
-}
-
-/// The same for everybody, like the catalogue.
+/// Where `/session/sign-out` leads to. The same for everybody, like the catalogue.
 pub(crate) async fn signed_out() -> Markup {
     let main = html! {
         h1 { "You are signed out" }

@@ -191,7 +191,10 @@ async fn a_password_is_changed_in_elevated_mode_only() {
         StatusCode::SEE_OTHER
     );
 
-    assert_eq!(browser.post("/sign-out", "").await, to("/signed-out"));
+    assert_eq!(
+        browser.post("/session/sign-out", "").await,
+        to("/signed-out")
+    );
     let old = browser
         .post("/sign-in", "name=ada&password=analytical+engine")
         .await;
@@ -219,7 +222,10 @@ async fn a_copy_of_the_cookie_is_dead_after_signing_out() {
     let mut browser = Browser::new(MemoryStore::new());
     browser.sign_in().await;
     let mut thief = browser.clone();
-    assert_eq!(browser.post("/sign-out", "").await, to("/signed-out"));
+    assert_eq!(
+        browser.post("/session/sign-out", "").await,
+        to("/signed-out")
+    );
     assert_eq!(browser.cookie, None);
     assert_eq!(
         thief.get("/account").await,
@@ -334,7 +340,7 @@ async fn what_is_typed_is_checked_kept_and_escaped() {
         let form = format!("product=1&quantity={quantity}");
         let answer = browser.post("/cart/quantity", &form).await;
         assert_eq!(answer, page(StatusCode::UNPROCESSABLE_ENTITY));
-        assert!(browser.says("quantity-1-error") && !browser.says("<script"));
+        assert!(browser.says("quantity-1-error") && !browser.says("<script>"));
     }
     let unknown = browser.post("/cart", "product=99").await;
     assert_eq!(unknown, page(StatusCode::NOT_FOUND));
@@ -365,7 +371,7 @@ async fn a_form_from_another_site_does_nothing() {
     let mut browser = Browser::new(MemoryStore::new());
     browser.sign_in().await;
     let forged = browser
-        .ask(Method::POST, "/sign-out", "", "cross-site")
+        .ask(Method::POST, "/session/sign-out", "", "cross-site")
         .await;
     assert_eq!(forged, page(StatusCode::FORBIDDEN));
     assert!(browser.says("Sent from another site"));

@@ -80,6 +80,8 @@
 //!    change; also where nobody came by when the time of a session was over.
 //! 9. **A user has a list of sessions, and it is true.** A session is in it from the step that begins it to the step that
 //!    ends it, so that it can be seen, limited ([`SessionLimit`]) and ended from elsewhere.
+//! 10. **Streams and WebSockets end with their session**, or with the elevation they need: at once or at the deadline where this process
+//!     can know, within 5 seconds otherwise, and also when the store cannot tell. See [`Lifeline`].
 //!
 //! What an application must add: a limit on attempts to sign in, and protection from forged cross-site requests beyond
 //! `SameSite=Lax` (tower-http's `CsrfLayer`). Redis forgets what it had not yet written to disk or to its replica when it
@@ -89,6 +91,7 @@
 //!
 //! * Settings: [`SessionLayer`], [`Timeouts`], [`CookieConfig`], [`SessionLimit`], [`DeviceBinding`], [`ClientAddresses`].
 //! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`].
+//! * What goes on after the response has begun: [`Authenticated::ended`], [`Lifeline`], `SessionSocket` (feature `ws`).
 //! * A page of one's devices: [`Authenticated::list_sessions`], [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
 //! * For operators: [`Sessions`].
 //! * What a person sees: `SessionRoutes`, and the guide `browser`.

@@ -20,18 +20,15 @@ pin_project! {
         // None once it is over, so that what the stream holds is let go of.
         #[pin]
         stream: Option<S>,
-        lost: Option<Pin<Box<dyn Future<Output = Lost> + Send>>>,
+        watch: Option<Pin<Box<dyn Future<Output = Lost> + Send>>>,
+        lost: Option<Lost>,
     }
 }
 
 /// What comes next.
 pub(super) enum Next<T> {
     Item(T),
-    #[cfg_attr(
-        not(feature = "axum"),
-        allow(dead_code, reason = "only events say what it was")
-    )]
-    Lost(Lost),
+    Lost,
     Nothing,
 }
 
@@ -41,17 +38,21 @@ impl<S: Stream> Guarded<S> {
         let lost = unconstrained(async move { lifeline.lost().await });
         Self {
             stream: Some(stream),
-            lost: Some(Box::pin(lost)),
+            watch: Some(Box::pin(lost)),
+            lost: None,
         }
     }
 
     pub(super) fn poll_step(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next<S::Item>> {
         let mut this = self.project();
-        let Some(lost) = this.lost else {
+        let Some(watch) = this.watch else {
             return Poll::Ready(Next::Nothing);
         };
-        let next = match lost.as_mut().poll(cx) {
-            Poll::Ready(lost) => Next::Lost(lost),
+        let next = match watch.as_mut().poll(cx) {
+            Poll::Ready(lost) => {
+                *this.lost = Some(lost);
+                Next::Lost
+            }
             Poll::Pending => match this.stream.as_mut().as_pin_mut().map(|it| it.poll_next(cx)) {
                 Some(Poll::Pending) => return Poll::Pending,
                 Some(Poll::Ready(Some(item))) => return Poll::Ready(Next::Item(item)),
@@ -59,8 +60,15 @@ impl<S: Stream> Guarded<S> {
             },
         };
         this.stream.set(None);
-        *this.lost = None;
+        *this.watch = None;
         Poll::Ready(next)
+    }
+}
+
+impl<S> Guarded<S> {
+    /// What was lost, if that is why the stream ended.
+    pub fn lost(&self) -> Option<Lost> {
+        self.lost
     }
 }
 
@@ -70,7 +78,7 @@ impl<S: Stream> Stream for Guarded<S> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         self.poll_step(cx).map(|next| match next {
             Next::Item(item) => Some(item),
-            Next::Lost(_) | Next::Nothing => None,
+            Next::Lost | Next::Nothing => None,
         })
     }
 }

@@ -8,6 +8,8 @@ mod lifeline;
 mod lost;
 mod need;
 mod pace;
+#[cfg(test)]
+mod samples;
 #[cfg(feature = "ws")]
 mod socket;
 #[cfg(feature = "axum")]

@@ -30,3 +30,63 @@ impl Need {
         (distrusted || not_elevated).then_some(Lost::Elevation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::samples::*, *};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn need(user: Option<&str>, scope: Option<&'static str>) -> Need {
+        Need {
+            user: user.map(UserId::from),
+            scope,
+            trust: false,
+        }
+    }
+
+    #[test]
+    fn s065_what_the_guard_asked_for_must_stay_true() {
+        let (anonymous, alice) = (session(None, None), session(Some("alice"), None));
+        let elevated = session(Some("alice"), Some("payments"));
+        let other = Some(Lost::Session(Some(EndReason::ReplacedAtSignIn)));
+        for (user, scope, session, expected) in [
+            (None, None, &anonymous, None),
+            (None, None, &alice, None),
+            (Some("alice"), None, &alice, None),
+            (Some("alice"), None, &anonymous, other),
+            (Some("bob"), None, &alice, other),
+            (Some("alice"), Some("payments"), &elevated, None),
+            (
+                Some("alice"),
+                Some("payments"),
+                &alice,
+                Some(Lost::Elevation),
+            ),
+            (
+                Some("alice"),
+                Some("general"),
+                &elevated,
+                Some(Lost::Elevation),
+            ),
+            (Some("bob"), Some("payments"), &elevated, other),
+        ] {
+            let lost = need(user, scope).unmet(session, START);
+            assert_eq!(lost, expected, "{user:?} {scope:?}");
+        }
+    }
+
+    #[test]
+    fn t59_an_elevation_is_over_at_its_end() {
+        let (need, session) = (
+            need(Some("alice"), Some("payments")),
+            session(Some("alice"), Some("payments")),
+        );
+        let end = START.after(MINUTE * 15);
+        let before = end.before(Duration::from_millis(1));
+        assert_eq!(need.unmet(&session, before), None);
+        assert_eq!(need.unmet(&session, end), Some(Lost::Elevation));
+    }
+}

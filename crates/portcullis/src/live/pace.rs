@@ -94,7 +94,7 @@ pub(super) fn run_out(seen: &Standing, now: Timestamp) -> Option<EndReason> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::samples::session, *};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -138,6 +138,31 @@ mod tests {
         assert!(slowest.patience() < memory);
         for period in [Duration::from_millis(999), Duration::from_millis(15_001)] {
             assert!(Pace::new(period).is_err());
+        }
+    }
+    #[test]
+    fn t67_what_cannot_be_looked_up_at_its_deadline_is_over() {
+        let session = session(Some("alice"), None);
+        let info = session.info();
+        let (idle, absolute) = (info.idle_deadline, info.absolute_deadline);
+        let millisecond = Duration::from_millis(1);
+        let cases = [
+            (idle.before(millisecond), None, None),
+            (
+                idle,
+                // It may have been moved.
+                Some(Lost::Unverifiable),
+                Some(EndReason::IdleTimeout),
+            ),
+            (
+                absolute,
+                Some(Lost::Session(Some(EndReason::AbsoluteTimeout))),
+                Some(EndReason::AbsoluteTimeout),
+            ),
+        ];
+        for (now, certain, reason) in cases {
+            assert_eq!(overdue(&session, now), certain);
+            assert_eq!(run_out(&session, now), reason);
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::response::sse::Event;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use super::{Guarded, Lifeline, guarded::Next};
+use super::{Guarded, Lifeline, Lost, guarded::Next};
 
 /// The name of the last event.
 const SESSION_ENDED: &str = "session-ended";
@@ -40,6 +40,10 @@ impl Lifeline {
     }
 }
 
+fn last(lost: Lost) -> Event {
+    Event::default().event(SESSION_ENDED).data(lost.to_json())
+}
+
 pin_project! {
     /// Events until their session is lost, and one that says so. From [`Lifeline::guard_events`].
     #[must_use = "streams do nothing unless polled"]
@@ -56,11 +60,10 @@ where
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        self.project().guarded.poll_step(cx).map(|next| match next {
+        let mut guarded = self.project().guarded;
+        guarded.as_mut().poll_step(cx).map(|next| match next {
             Next::Item(event) => Some(event),
-            Next::Lost(lost) => Some(Ok(Event::default()
-                .event(SESSION_ENDED)
-                .data(lost.to_json()))),
+            Next::Lost => guarded.lost().map(|lost| Ok(last(lost))),
             Next::Nothing => None,
         })
     }

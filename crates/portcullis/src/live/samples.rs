@@ -1,0 +1,38 @@
+//! Sessions as tests of this module see them.
+
+use portcullis_core::{
+    SessionEntry, Timeouts, Timestamp,
+    draft::{Draft, DraftPolicy, Standing, Step},
+    store::{Activity, Revision, Stored, Timing},
+};
+
+/// When they begin.
+pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
+
+/// A session that begins at [`START`], of this user and elevated for this scope, if at all. Limits are the defaults.
+pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> Standing {
+    let policy = DraftPolicy {
+        timeouts: Timeouts::default(),
+        payload_limit: 100,
+        session_limit: None,
+    };
+    let mut draft = Draft::without_session(policy, None);
+    draft.insert(&"name", &"value", START).unwrap();
+    if let Some(user) = user {
+        draft.authenticate(user.into(), START).unwrap();
+    }
+    if let Some(scope) = scope {
+        draft.elevate(scope, START).unwrap();
+    }
+    let plan = draft.plan(Activity::Active, START).unwrap();
+    let Step::Create { write, limits, .. } = plan.step else {
+        panic!("not a new session");
+    };
+    let stored = Stored {
+        timing: Timing::starting(START, limits),
+        revision: Revision(0),
+        payload: write.payload,
+    };
+    assert!(SessionEntry::read(&stored, START).is_some());
+    Standing::read(&stored).unwrap()
+}

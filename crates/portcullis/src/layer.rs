@@ -34,7 +34,7 @@ use crate::{
 /// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused person gets a 401 |
 /// | [`clear_site_data`](Self::clear_site_data) | cache and storage, with a sign-out |
 /// | [`tell_deadlines`](Self::tell_deadlines) | not told |
-/// | [`audit`](Self::audit) | [`TracingAudit`] |
+/// | [`audit`](Self::audit) | [`TracingAudit`](crate::TracingAudit) |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
 /// | [`live_within`](Self::live_within) | live connections notice an end on another server within 5 s |
 /// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |

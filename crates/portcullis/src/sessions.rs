@@ -104,7 +104,7 @@ impl Sessions {
         }
     }
 
-    /// Who is told, in place of [`TracingAudit`] or the layer's.
+    /// Who is told, in place of [`TracingAudit`](crate::TracingAudit) or the layer's.
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
         let changed = self.house.changed(|setup| setup.audit = Arc::new(audit));

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use portcullis::{SessionLayer, Timeouts};
+use portcullis::{SessionLayer, SessionLimit, Timeouts};
 use portcullis_tests::{
-    Backend, Client, Op, Redis, World, about, hours, minutes, on_every_store, seconds,
+    Backend, CapturedAudit, Client, Moment, Op, Redis, World, about, hours, minutes,
+    on_every_store, seconds,
 };
 use tokio::time::Instant;
 
@@ -12,10 +13,12 @@ on_every_store![
     t55_s065_a_stream_ends_when_its_session_is_signed_out_in_another_tab,
     t55_s065_a_stream_ends_when_its_session_is_revoked,
     t55_s065_a_stream_ends_when_its_session_is_ended_by_another_server,
+    t55_whatever_ends_a_session_in_this_process_ends_its_streams_at_once,
     t55_a_stream_ends_at_the_idle_deadline_and_is_no_activity,
     t55_a_stream_ends_at_the_absolute_deadline_whatever_the_activity,
     t55_s050_a_stream_that_needs_an_elevation_ends_with_it,
     t55_a_stream_ends_when_the_elevation_is_given_up_or_left_behind,
+    a_stream_is_not_judged_by_a_look_that_began_before_it,
     an_elevation_for_another_scope_is_not_what_a_stream_needs,
     a_new_identifier_in_another_tab_is_followed,
     t55_who_authenticates_begins_another_session_and_the_streams_of_this_one_end,
@@ -99,6 +102,51 @@ async fn t55_s065_a_stream_ends_when_its_session_is_ended_by_another_server<B: B
     assert_eq!(reason, "signed_out");
 }
 
+async fn t55_whatever_ends_a_session_in_this_process_ends_its_streams_at_once<B: Backend>() {
+    let limit = SessionLimit::displace(1).unwrap();
+    let world = World::<B>::with(|layer| late(layer.session_limit(limit))).await;
+    for (cause, expected) in [
+        ("sweep", "idle_timeout"),
+        ("request", "idle_timeout"),
+        ("sign-in elsewhere", "displaced_by_limit"),
+        ("program with another audit", "revoked_by_operator"),
+        ("password", "revoked_by_user"),
+    ] {
+        let user = if cause == "password" { "bob" } else { "alice" };
+        let client = world.signed_in(user).await;
+        let mut events = client.get("/live").listen().await;
+        events.go_on().await;
+        match cause {
+            "sweep" => {
+                world.advance(minutes(30));
+                world.layer.sessions().sweep().await.unwrap();
+            }
+            "request" => {
+                world.advance(minutes(30));
+                client.get("/me").await.is(401);
+            }
+            "sign-in elsewhere" => {
+                world.client().post("/login?user=alice").await.is(204);
+            }
+            "program with another audit" => {
+                let sessions = world.layer.sessions().audit(CapturedAudit::default());
+                sessions.revoke_all("alice").await.unwrap();
+            }
+            _ => {
+                // One that was there before the limit.
+                let unlimited = world.layer.clone().session_limit(None);
+                let server = world.serve(unlimited).await;
+                let desk = world.client_of(&server);
+                desk.post("/login?user=bob").await.is(204);
+                desk.elevate().await;
+                desk.post("/password").await.is(200);
+            }
+        }
+        let reason = within(seconds(5), events.reason()).await;
+        assert_eq!(reason, expected, "{cause}");
+    }
+}
+
 async fn t55_a_stream_ends_at_the_idle_deadline_and_is_no_activity<B: Backend>() {
     let world = World::<B>::with(soon).await;
     let client = world.signed_in("alice").await;
@@ -166,6 +214,22 @@ async fn t55_a_stream_ends_when_the_elevation_is_given_up_or_left_behind<B: Back
     for events in [&mut elevated, &mut signed_in] {
         assert_eq!(events.reason().await, "signed_out");
     }
+}
+
+async fn a_stream_is_not_judged_by_a_look_that_began_before_it<B: Backend>() {
+    let world = World::<B>::with(soon).await;
+    let client = world.signed_in("alice").await;
+    let mut signed_in = client.get("/live").listen().await;
+    signed_in.go_on().await;
+    // It has found that nobody is elevated, and tells so later.
+    let look = world.store.hold(Op::Load, Moment::After);
+    look.reached().await;
+    client.elevate().await;
+    let mut elevated = client.get("/live/elevated").listen().await;
+    elevated.go_on().await;
+    look.open();
+    some_looks().await;
+    elevated.go_on().await;
 }
 
 async fn an_elevation_for_another_scope_is_not_what_a_stream_needs<B: Backend>() {

@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    DeviceBinding, Lifeline, Refusal, Session, SessionBody, SessionError,
+    Lifeline, Refusal, Session, SessionBody, SessionError,
     live::Need,
     refusal::{self, fail, refuse},
     state::State,
@@ -73,7 +73,7 @@ impl Authenticated {
         let need = Need {
             user: Some(self.user.clone()),
             scope,
-            trust: state.config.binding == DeviceBinding::StepUp,
+            trust: state.distrusts(),
         };
         Lifeline::new(state, need)
     }

@@ -279,8 +279,12 @@ impl State {
 
     /// Whether the session must not be trusted until its user has proved again who they are.
     pub(crate) fn is_distrusted(&self) -> bool {
-        let distrusts = self.config.binding == DeviceBinding::StepUp && !self.confirms;
-        distrusts && self.view().flagged().is_some()
+        self.distrusts() && self.view().flagged().is_some()
+    }
+
+    /// Whether it would not be trusted if it were used from another device.
+    pub(crate) fn distrusts(&self) -> bool {
+        self.config.binding == DeviceBinding::StepUp && !self.confirms
     }
 
     /// Loads the session unless that was done before.

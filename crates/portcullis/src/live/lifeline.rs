@@ -7,9 +7,8 @@ use std::{
 
 use futures_core::Stream;
 use portcullis_core::{Label, SessionKey};
-use tokio::sync::watch::Receiver;
 
-use super::{Guarded, Lost, Need, watch::Sight};
+use super::{Guarded, Lost, Need, watch::Sights};
 use crate::{house::House, state::State};
 
 /// Resolves when a session ends, or loses what its guard asked for. For whatever goes on after the response has begun:
@@ -67,7 +66,7 @@ struct Inner {
 enum Stage {
     /// The request may still change its session.
     Request(Arc<State>),
-    Watching(Receiver<Sight>),
+    Watching(Sights),
     Lost(Lost),
 }
 
@@ -102,7 +101,8 @@ impl Lifeline {
         }
     }
 
-    /// The items of `stream` until the session is lost. None is yielded after that was noticed.
+    /// The items of `stream` until the session is lost. None is yielded after that was noticed. A client that does not
+    /// take what it is sent is not told either, until it does.
     ///
     /// ```
     /// # use axum::body::{Body, Bytes};
@@ -146,26 +146,16 @@ impl Lifeline {
         }
     }
 
-    fn watch(&self, key: SessionKey, label: &Label) -> Option<Receiver<Sight>> {
+    fn watch(&self, key: SessionKey, label: &Label) -> Option<Sights> {
         let house = &self.inner.house;
         house.watches().watch(house, key, label)
     }
 
-    async fn follow(&self, mut sights: Receiver<Sight>) -> Lost {
-        loop {
-            let lost = match &*sights.borrow_and_update() {
-                Sight::Unseen => None,
-                Sight::Live(standing) => self.inner.need.unmet(standing, self.inner.house.now()),
-                Sight::Lost(lost) => Some(*lost),
-            };
-            if let Some(lost) = lost {
-                return lost;
-            }
-            // Nobody looks any more: the runtime shuts down, or the store panicked.
-            if sights.changed().await.is_err() {
-                return Lost::Unverifiable;
-            }
-        }
+    async fn follow(&self, sights: Sights) -> Lost {
+        let Inner { need, house, .. } = &*self.inner;
+        sights
+            .until(|standing| need.unmet(standing, house.now()))
+            .await
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {

@@ -23,8 +23,12 @@ const PATIENCE: u32 = 3;
 /// How soon it is tried again after a look that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Clocks do not tell less, and a store whose deadline does not come must not be asked without end.
+/// Timers do not tell less.
 const TICK: Duration = Duration::from_millis(5);
+
+/// How soon to look again at a session that lives past its deadline. The store's clock may be known too early: where it has
+/// several, the one that is ahead of all others is told.
+const OVERTIME: Duration = Duration::from_millis(250);
 
 /// How often sessions with live connections are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +64,10 @@ impl Pace {
         // The standard library's only randomness. Nothing depends on it but politeness.
         let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
         let pause = self.period.mul_f64(0.7 + random * 0.2);
-        pause.min(until_change).max(TICK)
+        match until_change {
+            Duration::ZERO => OVERTIME,
+            until_change => pause.min(until_change).max(TICK),
+        }
     }
 
     /// The same after a look that failed, when `left` is left of the [`patience`](Self::patience).
@@ -118,8 +125,13 @@ mod tests {
             let deadline = Duration::from_millis(millis);
             assert_eq!(pace.pause(deadline), deadline);
         }
-        assert_eq!(pace.pause(Duration::ZERO), TICK);
+        assert_eq!(pace.pause(Duration::from_micros(1)), TICK);
         assert_eq!(pace.retry(Duration::ZERO, HOUR), TICK);
+    }
+
+    #[test]
+    fn a_session_that_outlives_its_deadline_is_not_asked_for_without_end() {
+        assert_eq!(Pace::default().pause(Duration::ZERO), OVERTIME);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -28,10 +28,39 @@ use crate::house::House;
 
 /// What a watch found last.
 #[derive(Debug, Clone)]
-pub(super) enum Sight {
+enum Sight {
     Unseen,
-    Live(Arc<Standing>),
+    /// And which of its looks found that.
+    Live(u64, Arc<Standing>),
     Lost(Lost),
+}
+
+/// What somebody who watches is shown.
+#[derive(Debug, Clone)]
+pub(super) struct Sights {
+    sights: watch::Receiver<Sight>,
+    /// The looks that had begun before. What they find may be older than what the request has committed.
+    begun_before: u64,
+}
+
+impl Sights {
+    /// Waits until the session is lost, or is not what it has to be.
+    pub(super) async fn until(mut self, unmet: impl Fn(&Standing) -> Option<Lost>) -> Lost {
+        loop {
+            let lost = match &*self.sights.borrow_and_update() {
+                Sight::Live(look, standing) if *look > self.begun_before => unmet(standing),
+                Sight::Unseen | Sight::Live(..) => None,
+                Sight::Lost(lost) => Some(*lost),
+            };
+            if let Some(lost) = lost {
+                return lost;
+            }
+            // Nobody looks any more: the runtime shuts down, or the store panicked.
+            if self.sights.changed().await.is_err() {
+                return Lost::Unverifiable;
+            }
+        }
+    }
 }
 
 /// A session from one authentication to the next. Its identifier may change meanwhile.
@@ -57,6 +86,8 @@ pub(crate) struct Watches {
 struct Watch {
     life: Life,
     sight: watch::Sender<Sight>,
+    /// How many looks have begun.
+    looks: AtomicU64,
     /// Something is told of the session: look at it now.
     hint: Notify,
 }
@@ -98,19 +129,25 @@ impl Watches {
         house: &Arc<House>,
         key: SessionKey,
         label: &Label,
-    ) -> Option<watch::Receiver<Sight>> {
+    ) -> Option<Sights> {
         let life = Life::of(label);
         let runtime = Runtime::try_current().ok()?;
         let mut watched = self.lock();
         let of_name = watched.entry(label.handle).or_default();
         let known = of_name.iter().filter_map(Weak::upgrade);
         if let Some(watch) = known.into_iter().find(|watch| watch.life == life) {
-            return Some(watch.sight.subscribe());
+            let sights = Sights {
+                sights: watch.sight.subscribe(),
+                begun_before: watch.looks.load(Ordering::SeqCst),
+            };
+            watch.hint.notify_one();
+            return Some(sights);
         }
-        let (sight, receiver) = watch::channel(Sight::Unseen);
+        let (sight, sights) = watch::channel(Sight::Unseen);
         let watch = Arc::new(Watch {
             life,
             sight,
+            looks: AtomicU64::new(0),
             hint: Notify::new(),
         });
         of_name.push(Arc::downgrade(&watch));
@@ -121,7 +158,10 @@ impl Watches {
             watch,
         };
         runtime.spawn(run(listed, Arc::clone(house), key).in_current_span());
-        Some(receiver)
+        Some(Sights {
+            sights,
+            begun_before: 0,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Handle, Vec<Weak<Watch>>>> {
@@ -175,6 +215,7 @@ async fn run(listed: Listed, house: Arc<House>, mut key: SessionKey) {
     let mut verified = Instant::now();
     loop {
         let (began, give_up) = (Instant::now(), verified + pace.patience());
+        let look_number = watch.looks.fetch_add(1, Ordering::SeqCst) + 1;
         let found = timeout_at(give_up, look(&house, &mut key)).await;
         let now = house.now();
         let until_change = |seen: &Standing| seen.next_change(now).since(now);
@@ -183,7 +224,8 @@ async fn run(listed: Listed, house: Arc<House>, mut key: SessionKey) {
                 let standing = Arc::new(standing);
                 verified = began;
                 let pause = pace.pause(until_change(&standing));
-                watch.sight.send_replace(Sight::Live(Arc::clone(&standing)));
+                let sight = Sight::Live(look_number, Arc::clone(&standing));
+                watch.sight.send_replace(sight);
                 seen = Some(standing);
                 pause
             }

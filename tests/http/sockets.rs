@@ -71,7 +71,7 @@ async fn t55_s065_a_socket_is_closed_when_its_session_is_ended_by_another_server
     socket.echoes("before").await;
     let elsewhere = world.another_layer().await;
     elsewhere.sessions().revoke_all("alice").await.unwrap();
-    let closed = within(seconds(2), socket.closed()).await;
+    let closed = within(seconds(3), socket.closed()).await;
     assert_eq!(closed, with(4401, "revoked_by_operator"));
 }
 
@@ -87,7 +87,7 @@ async fn t55_a_socket_is_closed_at_the_idle_deadline_and_nothing_sent_moves_it<B
         about(client.look().await.inactive, minutes(passed));
     }
     world.advance(minutes(10));
-    let closed = within(seconds(2), socket.closed()).await;
+    let closed = within(seconds(3), socket.closed()).await;
     assert_eq!(closed, with(4401, "idle_timeout"));
 }
 
@@ -99,7 +99,7 @@ async fn t55_a_socket_that_needs_an_elevation_is_closed_with_it<B: Backend>() {
     let mut signed_in = client.get("/socket").socket().await;
     elevated.echoes("before").await;
     world.advance(minutes(15));
-    let closed = within(seconds(2), elevated.closed()).await;
+    let closed = within(seconds(3), elevated.closed()).await;
     assert_eq!(closed, with(4403, "elevation_ended"));
     client.elevate().await;
     let mut elevated = client.get("/socket/elevated").socket().await;
@@ -158,7 +158,7 @@ async fn t67_a_store_that_is_down_for_long_closes_sockets_and_for_a_moment_does_
     tokio::time::sleep(seconds(3)).await;
     socket.echoes("still here").await;
     world.store.set_down(true);
-    let closed = within(seconds(4), socket.closed()).await;
+    let closed = within(seconds(5), socket.closed()).await;
     assert_eq!(closed, with(1013, "unverifiable"));
 }
 
@@ -258,6 +258,6 @@ async fn t55_a_socket_is_closed_at_the_deadline_itself() {
     let world = World::<Redis>::with(|layer| late(layer.timeouts(timeouts))).await;
     let client = world.signed_in("alice").await;
     let mut socket = client.get("/socket").socket().await;
-    let closed = within(seconds(4), socket.closed()).await;
+    let closed = within(seconds(5), socket.closed()).await;
     assert_eq!(closed, with(4401, "idle_timeout"));
 }

@@ -16,6 +16,7 @@ use portcullis::{
     Authenticated, Elevated, Lifeline, Session, SessionError, SessionSocket, SessionWebSocket,
     SocketGuard,
 };
+use tokio::sync::oneshot;
 
 use crate::app::{Payments, Who};
 
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> Router {
         .route("/live/elevated", get(elevated))
         .route("/live/payments", get(payments))
         .route("/live/login", post(login))
+        .route("/live/early", post(early))
         .route("/live/logout", post(logout))
         .route("/live/new", post(new))
         .route("/live/regenerate", post(regenerate))
@@ -78,6 +80,20 @@ async fn login(session: Session, Query(who): Query<Who>) -> Result<Response, Ses
     let lifeline = session.ended();
     session.authenticate(who.user)?;
     Ok(events(&lifeline))
+}
+
+/// Somebody waits for the end of the session before the request has brought about another.
+async fn early(session: Session, Query(who): Query<Who>) -> Result<Response, SessionError> {
+    let lifeline = session.ended();
+    let (alive, ended) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        lifeline.lost().await;
+        drop(alive);
+    });
+    session.insert("a", "b")?;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    session.authenticate(who.user)?;
+    Ok(Sse::new(ticks().take_until(ended)).into_response())
 }
 
 async fn logout(session: Session) -> Result<Response, SessionError> {

@@ -56,6 +56,8 @@ function countPending() {
   if (request) navigator.locks.request = (...given) => count(request.apply(navigator.locks, given));
 }
 
+const answered = page => eventually(() => page.evaluate(() => window.pending === 0), 'all answers are in');
+
 // One test against the stand-in. `play` gets the world, the browser's context, `open` for a page of it, and `pass`.
 export function scene(name, options, play) {
   test(name, { timeout: 60_000 }, async () => {
@@ -68,7 +70,7 @@ export function scene(name, options, play) {
     await context.addInitScript(countPending);
     if (options.script) await context.addInitScript(options.script);
     const settle = async () => {
-      for (const page of context.pages()) await eventually(() => page.evaluate(() => window.pending === 0), 'all answers are in');
+      for (const page of context.pages()) await answered(page);
     };
     const open = async (path = '/page?a=b') => {
       const page = await context.newPage();
@@ -113,5 +115,8 @@ export const recorded = page => page.evaluate(() => {
   for (const name of ['warning', 'extended', 'ended'])
     addEventListener(`portcullis-${name}`, ({ detail }) => window.told.push(detail.reason ? `${name} ${detail.reason}` : name));
 });
-// What keeps forms is asked for by the component; this waits until it is there.
-export const loaded = page => page.evaluate(() => import('/session/keep.js').then(() => {}));
+// What keeps forms is asked for by the component; this waits until it is there, and has asked in its turn.
+export async function loaded(page) {
+  await page.evaluate(() => import('/session/keep.js').then(() => {}));
+  await answered(page);
+}

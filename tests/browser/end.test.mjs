@@ -60,9 +60,9 @@ scene('s111 at the deadline the page is covered, and nothing of it can be seen, 
 scene('an end elsewhere shows with the next poll, and at once when the app says so', { attributes: 'poll="30"' }, async ({ world, open, pass, settle }) => {
   const page = await open();
   world.end('revoked_by_user');
-  await pass(28);
+  await pass(26);
   assert.equal(await covered(page), false);
-  await pass(3);
+  await pass(5);
   assert.equal(await covered(page), true);
   world.signIn();
   await page.reload();

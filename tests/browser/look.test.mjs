@@ -58,8 +58,7 @@ scene('s112 nothing violates a strict policy, whatever is shown', { content: FOR
   world.signIn();
   await page.reload();
   await loaded(page);
-  await settle();
-  await pass(1);
+  await pass(2);
   await page.getByText('What you had written').waitFor();
   assert.deepEqual(await page.evaluate(() => window.violations), []);
 });

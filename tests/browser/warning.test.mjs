@@ -64,6 +64,14 @@ scene('s107 one click extends', {}, async ({ world, open, pass, settle }) => {
   assert.equal(await visible(page), true);
 });
 
+scene('s107 an extension that reaches the absolute deadline is followed by the last warning, in every tab', { absolute: 250, idle: 200 }, async ({ world, open, pass, settle }) => {
+  const tabs = [await open(), await open()];
+  await pass(135);
+  await stay(tabs[0]).click();
+  for (const page of tabs) await dialog(page).getByText('Save your work').first().waitFor();
+  assert.equal(world.extensions, 1);
+});
+
 scene('s107 no extension is offered at the absolute deadline', { absolute: 200 }, async ({ world, open, pass }) => {
   const page = await open();
   await pass(80);

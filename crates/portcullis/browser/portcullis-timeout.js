@@ -31,14 +31,14 @@ const start = (element, signal) => {
 	if (!(lead >= 20)) console.warn('portcullis: lead raised to 20 s', lead = 20);
 	const texts = { ...TEXTS, ...JSON.parse(options.texts ?? '{}') };
 	const lang = document.documentElement.lang.match(/^[a-z]{2,3}\b/i)?.[0];
-	let known, ends, wallEnds, person, view, sure, next = 0, pending, active, warnAt, point, wall;
+	let known, ends, wallEnds, person, view, sure, next = 0, pending, active, idle = 0, warnAt, point, wall;
 	const on = (target, type, listener) => target.addEventListener(type, listener, { signal, capture: true });
 	const emit = (name, detail) =>
 		element.dispatchEvent(new CustomEvent('portcullis-' + name, { bubbles: true, cancelable: true, detail }));
 
 	const root = element.shadowRoot ?? element.attachShadow({ mode: 'open' });
 	const [box, title, message, said, stay, leave, again] =
-		'dialog box alertdialog,h1 title,p message timer,p said status,button stay,button leave,a again'.split(',').map(part => {
+		'dialog dialog alertdialog,h1 title,p message timer,p said status,button stay,button leave,a again'.split(',').map(part => {
 			const [tag, id, role = null] = part.split(' ');
 			return Object.assign(document.createElement(tag), { id, part: id, role, textContent: texts[id] });
 		});
@@ -80,8 +80,7 @@ const start = (element, signal) => {
 	const words = rest => {
 		const total = Math.max(1, rest / 1e3 | 0), minutes = total / 60 | 0, seconds = total % 60;
 		const time = new Intl.DurationFormat(lang, { style: 'long' }).format({ minutes, seconds });
-		const text = known.extends_to ? texts.soon : texts.soon + ' ' + texts.last;
-		return text.replace(/{(\w+)}/g, (_, name) => ({ minutes, seconds, time })[name]);
+		return (texts.soon + (known.extends_to ? '' : ' ' + texts.last)).replace(/{(\w+)}/g, (_, name) => ({ minutes, seconds, time })[name]);
 	};
 	const decide = () => {
 		const rest = ends - now();
@@ -104,12 +103,14 @@ const start = (element, signal) => {
 		const rest = answer.ends_at - answer.now - age;
 		ends = now() + rest;
 		wallEnds = Date.now() + rest;
-		warnAt = 1e3 + Math.min(lead * 1e3, Math.max(2e4, ((answer.extends_to ?? Infinity) - answer.now) / 2));
+		idle = Math.max(idle, answer.extends_to - answer.now);
+		warnAt = 1e3 + (idle && idle <= lead * 1e3 ? Math.max(2e4, idle / 2) : lead * 1e3);
 		const early = rest - warnAt - 2e3;
 		next = now() + Math.min(poll * (900 + 100 * Math.random()), early > 0 ? early : rest);
 		emit('status', answer);
 		if (path === '/extend') {
 			active = 0;
+			hide();
 			emit('extended', answer);
 		}
 		decide();
@@ -123,7 +124,6 @@ const start = (element, signal) => {
 		emit('ended', { reason });
 	};
 
-	// Said to this tab or another.
 	const learn = news => news.answer.ends_at ? live(news) : over(news.answer);
 	on(window, 'storage', ({ key, newValue }) => {
 		const news = key === base && JSON.parse(newValue);
@@ -153,7 +153,7 @@ const start = (element, signal) => {
 	const tick = () => {
 		const before = wall;
 		wall = Date.now();
-		if (Math.abs(wall - before) > 5e3) sure = next = 0;
+		if (Math.abs(wall - before) > 5e3) sure = next = pending = 0;
 		if (known && (now() >= ends || wall >= wallEnds)) cover();
 		if (document.hidden && view !== 'check') return;
 		if (now() >= next) navigator.locks?.request(base, { ifAvailable: true }, ask) ?? ask(1); // one tab for all
@@ -182,6 +182,6 @@ const start = (element, signal) => {
 };
 
 customElements.define('portcullis-timeout', class extends HTMLElement {
-	connectedCallback() { start(this, (this.gone = new AbortController()).signal); }
+	connectedCallback() { start(this, (this.gone = new AbortController).signal); }
 	disconnectedCallback() { this.gone.abort(); }
 });

@@ -154,7 +154,7 @@ async fn withdraw(store: &RedisStore, key: &SessionKey, label: &Label) -> bool {
 
 /// In a cluster the new bucket may have another clock. By one that is behind by this much, the deadlines would strike
 /// late, so they are moved with the session. By one that is ahead they strike early, which nobody need prevent.
-fn lag(behind: Duration) -> Duration {
+pub(crate) fn lag(behind: Duration) -> Duration {
     if behind < KNOWN_TO {
         Duration::ZERO
     } else {

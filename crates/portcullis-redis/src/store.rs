@@ -21,7 +21,7 @@ use crate::{
     filing::{self, Filing, referenced},
     keys::Prefix,
     record::{self, Record, millis},
-    relocation::Unclaimed,
+    relocation::{Unclaimed, lag},
 };
 
 /// Sessions in Redis.
@@ -598,7 +598,7 @@ fn limit_of(limit: Option<SessionLimit>) -> [Bytes; 2] {
 fn elevated_until(write: &Write, lead: Duration) -> Bytes {
     write
         .elevated_until
-        .map(|moment| number(moment.before(lead).as_millis()))
+        .map(|moment| number(moment.before(lag(lead)).as_millis()))
         .unwrap_or_default()
 }
 

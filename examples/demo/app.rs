@@ -10,7 +10,7 @@ use portcullis::{ConfigError, SessionLayer, SessionRoutes};
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
 use crate::{
-    account, activity, cart, catalogue, confirm, devices, error, letter, page, sign_in,
+    account, activity, cart, catalogue, confirm, devices, error, letter, live, page, sign_in,
     users::Users,
 };
 
@@ -59,9 +59,14 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
             routing::get(confirm::form).post(confirm::submit),
         )
         .route("/confirm/end", routing::post(confirm::leave))
+        .route("/live.js", routing::get(live::script))
         .route("/style.css", routing::get(page::style))
         .route("/icon.svg", routing::get(page::icon))
         .with_state(users)
+        .route(
+            "/live",
+            routing::any(live::connect).with_state(live::Windows::new()),
+        )
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(sessions)
         // `SameSite=Lax` keeps forged POSTs from carrying the cookie; this refuses them as well.

@@ -18,6 +18,7 @@ mod confirm;
 mod devices;
 mod error;
 mod letter;
+mod live;
 mod page;
 mod panel;
 mod sign_in;

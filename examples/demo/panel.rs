@@ -79,6 +79,10 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Markup {
                         dt { "Signed in" }
                         dd { @match person { Some(person) => (person.name), None => "no" } }
                         (moments(session, &info))
+                        @if person.is_some() {
+                            dt { "Open windows" }
+                            dd #windows { "not connected" }
+                        }
                     }
                     @if session.elevated_until().is_some() {
                         form method="post" action="/confirm/end" {
@@ -100,6 +104,7 @@ fn timeout() -> Markup {
     html! {
         script type="module" src="/session/timeout.js" {}
         portcullis-timeout required {}
+        script type="module" src="/live.js" {}
     }
 }
 

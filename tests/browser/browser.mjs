@@ -10,7 +10,9 @@ const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-firs
 
 let launched;
 export function launch(options = {}) {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGUMENTS, ...options });
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGUMENTS, ignoreDefaultArgs: ['--disable-back-forward-cache'], ...options,
+  });
 }
 after(async () => (await launched)?.close());
 

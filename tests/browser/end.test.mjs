@@ -178,18 +178,23 @@ scene('an identifier that was replaced a moment ago is no end', {}, async ({ wor
   assert.equal(await covered(page), false);
 });
 
-scene('t34 a page that comes back from the back/forward cache shows nothing before the server has answered', {}, async ({ world, open, settle }) => {
+// What can be seen at the first moment of a page that comes back.
+const ATFIRST = () => addEventListener('pageshow', event => {
+  window.shown = { persisted: event.persisted, visibility: getComputedStyle(document.querySelector('h1')).visibility };
+});
+scene('t34 a page that comes back from the back/forward cache shows nothing before the server has answered', { script: ATFIRST }, async ({ world, open, settle }) => {
   const page = await open();
-  const persisted = type => page.evaluate(type => dispatchEvent(new PageTransitionEvent(type, { persisted: true })), type);
-  await persisted('pagehide');
-  assert.equal(await covered(page), true);
-  await persisted('pageshow');
+  const leaveAndComeBack = async () => {
+    await page.goto('/plain');
+    await page.goBack({ waitUntil: 'commit' });
+    assert.deepEqual(await page.evaluate(() => window.shown), { persisted: true, visibility: 'hidden' });
+  };
+  await leaveAndComeBack();
   await settle();
   assert.equal(await covered(page), false);
-  await persisted('pagehide');
   world.end('signed_out');
   world.outage = [503, {}];
-  await persisted('pageshow');
+  await leaveAndComeBack();
   await settle();
   assert.equal(await covered(page), true);
   world.outage = null;
@@ -205,6 +210,12 @@ scene('a page that never had a session is left alone', {}, async ({ world, open,
   assert.equal(world.polls, 1);
   assert.equal(await visible(page), false);
   assert.equal(await covered(page), false);
+});
+
+scene('a page without the element is left alone', {}, async ({ context }) => {
+  const page = await context.newPage();
+  await page.goto('/plain');
+  assert.equal(await heading(page).isVisible(), true);
 });
 
 scene('a page that requires a session is covered when there is none', { attributes: 'required' }, async ({ world, open }) => {

@@ -11,7 +11,7 @@ const TEXTS = {
 	over: 'You are signed out',
 	again: 'Sign in again',
 };
-const style = new CSSStyleSheet(), veil = new CSSStyleSheet();
+const style = new CSSStyleSheet(), veil = new CSSStyleSheet({ disabled: true });
 document.adoptedStyleSheets.push(veil);
 veil.replaceSync('body,body *{visibility:hidden!important}');
 style.replaceSync(`:host{visibility:visible!important}
@@ -155,7 +155,7 @@ const start = (element, signal) => {
 		wall = Date.now();
 		if (Math.abs(wall - before) > 5e3) sure = next = pending = 0;
 		if (known && (now() >= ends || wall >= wallEnds)) cover();
-		if (document.hidden && view !== 'check') return;
+		if (document.hidden) return;
 		if (now() >= next) navigator.locks?.request(base, { ifAvailable: true }, ask) ?? ask(1); // one tab for all
 		if (known && sure) decide();
 	};
@@ -177,7 +177,6 @@ const start = (element, signal) => {
 		hide();
 		clearInterval(timer);
 	};
-	hide();
 	tick();
 };
 

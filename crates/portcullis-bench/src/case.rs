@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-/// How many bytes of text every session holds.
+use serde::{Deserialize, Serialize};
+
+/// How many bytes of text every session holds, where not told otherwise.
 pub(crate) const PAYLOAD_BYTES: usize = 200;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Case {
     /// A route that does not use the session, asked with a cookie.
     Ignored,
@@ -15,17 +18,34 @@ pub(crate) enum Case {
     Touch,
     /// Adds one to a counter in the session.
     Write,
+    /// Binds a user where there was no session.
+    Enter,
     /// Binds a user to an anonymous session that holds data; new identifier.
     SignIn,
+    /// Ends the session.
+    SignOut,
+    /// Lists the sessions of a user who has ten.
+    #[serde(rename = "list-10")]
+    List10,
+    /// Lists the sessions of a user who has a hundred.
+    #[serde(rename = "list-100")]
+    List100,
+    /// Ends all ten sessions of a user.
+    RevokeAll,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ignored,
         Self::Read,
         Self::Touch,
         Self::Write,
+        Self::Enter,
         Self::SignIn,
+        Self::SignOut,
+        Self::List10,
+        Self::List100,
+        Self::RevokeAll,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -34,21 +54,31 @@ impl Case {
             Self::Read => "read",
             Self::Touch => "touch",
             Self::Write => "write",
+            Self::Enter => "enter",
             Self::SignIn => "sign-in",
+            Self::SignOut => "sign-out",
+            Self::List10 => "list-10",
+            Self::List100 => "list-100",
+            Self::RevokeAll => "revoke-all",
         }
     }
 
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::Ignored => "session ignored (a cookie is sent, the route does not look at it)",
-            Self::Read => "read (one value of 200 bytes, sliding session)",
+            Self::Ignored => "session ignored: a cookie is sent, the route does not look at it",
+            Self::Read => "read: one value of 200 bytes, in a session that slides",
             Self::Touch => {
-                "read when the activity is due to be written down (at most once a minute per session)"
+                "touch: a read when the activity is due to be written down, at most once a minute per session"
             }
-            Self::Write => "write (add one to a counter)",
+            Self::Write => "write: add one to a counter",
+            Self::Enter => "enter: sign in where there was no session, with one value of 200 bytes",
             Self::SignIn => {
-                "sign-in (anonymous session with data, gets a user and a new identifier)"
+                "sign-in: an anonymous session with data gets a user and a new identifier"
             }
+            Self::SignOut => "sign-out",
+            Self::List10 => "list: the 10 sessions of a user",
+            Self::List100 => "list: the 100 sessions of a user",
+            Self::RevokeAll => "revoke-all: end the 10 sessions of a user",
         }
     }
 
@@ -56,9 +86,32 @@ impl Case {
         Self::ALL.into_iter().find(|case| case.name() == name)
     }
 
-    /// Every request needs a session of its own.
-    pub(crate) fn uses_up_sessions(self) -> bool {
-        matches!(self, Self::Touch | Self::SignIn)
+    /// Every request needs something of its own, which it uses up.
+    pub(crate) fn supplies(self) -> Supplies {
+        match self {
+            Self::Touch | Self::SignOut => Supplies::SignedIn,
+            Self::SignIn => Supplies::Anonymous,
+            Self::RevokeAll => Supplies::Users,
+            _ => Supplies::Nothing,
+        }
+    }
+
+    /// How many sessions the user of a request has.
+    pub(crate) fn sessions_per_user(self) -> usize {
+        match self {
+            Self::List10 | Self::RevokeAll => 10,
+            Self::List100 => 100,
+            _ => 1,
+        }
+    }
+
+    /// The most requests in one measurement, where supplies are dear.
+    pub(crate) fn most_requests(self) -> usize {
+        match self {
+            Self::RevokeAll => 400,
+            Self::List100 => 1000,
+            _ => usize::MAX,
+        }
     }
 
     /// The idle timeout. In `Touch` it is short, so that the activity is due a second after the last one.
@@ -76,4 +129,24 @@ impl Case {
             _ => Duration::ZERO,
         }
     }
+
+    /// The case whose floor this one is measured above.
+    pub(crate) fn floor(self) -> Self {
+        match self {
+            Self::Touch => Self::Read,
+            other => other,
+        }
+    }
+}
+
+/// What requests use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Supplies {
+    Nothing,
+    /// A session with a user.
+    SignedIn,
+    /// A session without one.
+    Anonymous,
+    /// A user with as many sessions as the case says.
+    Users,
 }

@@ -18,16 +18,37 @@ pub(crate) struct Connection {
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a str,
-    /// `name=value` of the last `Set-Cookie`.
-    pub(crate) cookie: Option<&'a str>,
+    head: &'a str,
 }
 
-/// The bytes of a request.
+impl Answer<'_> {
+    /// What a browser would send back: `name=value` of every cookie that was set.
+    pub(crate) fn cookies(&self) -> Option<String> {
+        let set: Vec<_> = fields(self.head)
+            .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+            .filter_map(|(_, value)| value.split(';').next())
+            .filter(|pair| !pair.ends_with('='))
+            .collect();
+        (!set.is_empty()).then(|| set.join("; "))
+    }
+}
+
+/// What a browser says of itself, which the libraries that look at it must read.
+const BROWSER: &str = "\
+    user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0\r\n\
+    accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
+    accept-language: en-GB,en;q=0.5\r\n\
+    accept-encoding: gzip, deflate, br, zstd\r\n\
+    sec-fetch-dest: document\r\n\
+    sec-fetch-mode: navigate\r\n\
+    sec-fetch-site: same-origin\r\n";
+
+/// The bytes of a request, as a browser would send it.
 pub(crate) fn request(method: &str, path: &str, cookie: Option<&str>, body: &str) -> String {
     let cookie = cookie.map_or_else(String::new, |cookie| format!("cookie: {cookie}\r\n"));
     let length = body.len();
     format!(
-        "{method} {path} HTTP/1.1\r\nhost: bench.test\r\n{cookie}content-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: bench.test\r\n{BROWSER}{cookie}content-length: {length}\r\n\r\n{body}"
     )
 }
 
@@ -83,14 +104,10 @@ fn answer(buffer: &[u8]) -> Result<Answer<'_>> {
         .nth(1)
         .ok_or("an answer without a status")?
         .parse()?;
-    let cookie = fields(head)
-        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
-        .filter_map(|(_, value)| value.split(';').next())
-        .last();
     Ok(Answer {
         status,
         body: str::from_utf8(body)?,
-        cookie,
+        head,
     })
 }
 
@@ -101,7 +118,8 @@ mod tests {
     use super::*;
 
     const ANSWER: &[u8] =
-        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/\r\nContent-Length: 2\r\n\r\nok";
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=; Max-Age=0\r\n\
+        set-cookie: c=3\r\nContent-Length: 2\r\n\r\nok";
 
     #[test]
     fn an_answer_is_complete_with_its_last_byte_and_not_before() {
@@ -111,11 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn status_cookie_and_body_are_found() {
+    fn status_and_body_are_found_and_of_the_cookies_those_that_were_set() {
         let answer = answer(ANSWER).unwrap();
-        assert_eq!(
-            (answer.status, answer.body, answer.cookie),
-            (200, "ok", Some("a=1"))
-        );
+        assert_eq!((answer.status, answer.body), (200, "ok"));
+        assert_eq!(answer.cookies().as_deref(), Some("a=1; c=3"));
     }
 }

@@ -4,90 +4,146 @@
 use std::{
     future::Future,
     net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
     Result,
-    case::{Case, PAYLOAD_BYTES},
+    case::{Case, PAYLOAD_BYTES, Supplies},
     http::{Answer, Connection, request},
     servers::{System, proof},
     stats::percentile,
 };
 
+/// What to send, and to whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) system: System,
+    pub(crate) case: Case,
+    pub(crate) connections: usize,
+    /// How many bytes of text a session holds.
+    pub(crate) payload: usize,
+    /// How many sessions the user of a request has.
+    pub(crate) per_user: usize,
+    /// Whether it is the same user who signs in again and again.
+    pub(crate) same_user: bool,
+}
+
+impl Plan {
+    pub(crate) fn of(system: System, case: Case, connections: usize) -> Self {
+        Self {
+            system,
+            case,
+            connections,
+            payload: PAYLOAD_BYTES,
+            per_user: case.sessions_per_user(),
+            same_user: false,
+        }
+    }
+}
+
 /// A number of connections, ready to send requests of one case.
 pub(crate) struct Load {
+    plan: Plan,
     workers: Vec<Worker>,
 }
 
 struct Worker {
     connection: Connection,
-    case: Case,
-    has_sessions: bool,
+    plan: Plan,
     payload: String,
-    /// Of the session that is used again and again.
+    /// Of the session that is used again and again, and its user.
     cookie: String,
+    user: String,
     counter: u64,
-    /// Of sessions that are used once.
-    unused: Vec<String>,
-    user: u64,
-    /// User, old and new cookie of the last sign-in.
-    signed_in: Option<(String, String, String)>,
+    /// What is used once: a user and the cookie of a session.
+    unused: Vec<(String, String)>,
+    /// User, old and new cookie of the last request that used something up.
+    changed: Option<Changed>,
     latencies: Vec<u32>,
+}
+
+struct Changed {
+    user: String,
+    /// Must be nobody afterwards.
+    old: Option<String>,
+    /// Must be the user afterwards.
+    new: Option<String>,
 }
 
 /// What a run of the load was like.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) elapsed: Duration,
+    pub(crate) least: Duration,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
 }
 
 impl Load {
     /// Connects, and starts a session for each connection.
-    pub(crate) async fn prepare(
-        address: SocketAddr,
-        system: System,
-        case: Case,
-        connections: usize,
-    ) -> Result<Self> {
-        let payload = payload(PAYLOAD_BYTES);
-        let mut workers = Vec::with_capacity(connections);
-        for number in 0..connections {
-            let mut worker = Worker {
+    pub(crate) async fn prepare(address: SocketAddr, plan: Plan) -> Result<Self> {
+        let payload = payload(plan.payload);
+        let mut workers = Vec::with_capacity(plan.connections);
+        for _ in 0..plan.connections {
+            workers.push(Worker {
                 connection: Connection::open(address).await?,
-                case,
-                has_sessions: system.has_sessions(),
+                plan,
                 payload: payload.clone(),
                 cookie: String::new(),
+                user: String::new(),
                 counter: 0,
                 unused: Vec::new(),
-                user: u64::try_from(number)? << 32,
-                signed_in: None,
+                changed: None,
                 latencies: Vec::new(),
-            };
-            worker.cookie = worker.start_session().await?;
-            workers.push(worker);
+            });
         }
-        Ok(Self { workers })
+        // Of a user who has many sessions, every connection uses the same.
+        let shared = plan.per_user > 1;
+        let mut standing = (String::new(), String::new());
+        for (number, worker) in workers.iter_mut().enumerate() {
+            if number == 0 || !shared {
+                standing = worker.a_user(plan.per_user).await?;
+            }
+            (worker.user, worker.cookie) = standing.clone();
+        }
+        Ok(Self { plan, workers })
     }
 
-    /// Starts as many sessions as `requests` will use up, and lets them rest as the case wants.
+    pub(crate) fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// Makes what as many `requests` will use up, and lets it rest as the case wants.
     pub(crate) async fn stock(&mut self, requests: usize) -> Result<()> {
-        if !self.case().is_some_and(Case::uses_up_sessions) {
+        let supplies = self.plan.case.supplies();
+        if supplies == Supplies::Nothing {
             return Ok(());
         }
-        self.start_sessions(requests).await?;
-        tokio::time::sleep(self.case().map_or(Duration::ZERO, Case::rest)).await;
+        self.each(requests, move |mut worker, share| async move {
+            for _ in 0..share {
+                let supply = match supplies {
+                    Supplies::Anonymous if worker.plan.system.has_data() => {
+                        (String::new(), worker.a_visitor().await?)
+                    }
+                    Supplies::Users => worker.a_user(worker.plan.per_user).await?,
+                    _ => worker.a_user(1).await?,
+                };
+                worker.unused.push(supply);
+            }
+            Ok(worker)
+        })
+        .await?;
+        tokio::time::sleep(self.plan.case.rest()).await;
         Ok(())
     }
 
+    /// Signs in `sessions` users.
     pub(crate) async fn start_sessions(&mut self, sessions: usize) -> Result<()> {
         self.each(sessions, |mut worker, share| async move {
             for _ in 0..share {
-                let cookie = worker.start_session().await?;
-                worker.unused.push(cookie);
+                worker.a_user(1).await?;
             }
             Ok(worker)
         })
@@ -113,21 +169,18 @@ impl Load {
         let at = |share| Duration::from_nanos(percentile(&latencies, share).into());
         Ok(Run {
             elapsed,
+            least: at(0.0),
             p50: at(0.5),
             p99: at(0.99),
         })
     }
 
-    /// After sign-ins, apart from what is measured: the new cookie is the user, the old one nobody.
+    /// Looks whether what was changed last has the effect it must have.
     pub(crate) async fn verify(&mut self) -> Result<()> {
         for worker in &mut self.workers {
             worker.verify().await?;
         }
         Ok(())
-    }
-
-    fn case(&self) -> Option<Case> {
-        self.workers.first().map(|worker| worker.case)
     }
 
     /// Lets every worker do its share of `total`, all at once.
@@ -152,61 +205,100 @@ impl Load {
 }
 
 impl Worker {
-    /// The cookie of a new session.
-    async fn start_session(&mut self) -> Result<String> {
-        let answer = self
-            .connection
-            .send(&request("POST", "/seed", None, &self.payload))
-            .await?;
-        match (answer.status, answer.cookie) {
-            (200, Some(cookie)) => Ok(cookie.to_owned()),
-            // As long as one of Portcullis, so that parsing it costs the same.
-            (200, None) if !self.has_sessions => Ok(format!("__Host-Http-id={:A>43}", "")),
-            _ => Err(unexpected("a cookie", &answer)),
+    /// The cookie of a new session without a user.
+    async fn a_visitor(&mut self) -> Result<String> {
+        let request = request("POST", "/seed", None, &self.payload);
+        let answer = self.connection.send(&request).await?;
+        cookie_of(&answer, self.plan.system)
+    }
+
+    /// A new user with as many sessions, and the cookie of the last.
+    async fn a_user(&mut self, sessions: usize) -> Result<(String, String)> {
+        let user = next_user();
+        let request = request("POST", &format!("/enter/{user}"), None, &self.payload);
+        let mut cookie = String::new();
+        for _ in 0..sessions {
+            let answer = self.connection.send(&request).await?;
+            cookie = cookie_of(&answer, self.plan.system)?;
+        }
+        Ok((user, cookie))
+    }
+
+    /// What the server answers when it has read a value of a session of this user.
+    fn value(&self, user: &str) -> String {
+        match self.plan.system.has_data() {
+            true => proof(&self.payload),
+            false => user.to_owned(),
         }
     }
 
     async fn work(&mut self, requests: usize) -> Result<()> {
-        match self.case {
+        let expected = self.value(&self.user);
+        match self.plan.case {
             Case::Ignored => self.repeat("/ignored", requests, "ok").await,
-            Case::Read => {
-                let expected = proof(&self.payload);
-                self.repeat("/read", requests, &expected).await
+            Case::Read => self.repeat("/read", requests, &expected).await,
+            Case::List10 | Case::List100 => {
+                let expected = match self.plan.system.has_sessions() {
+                    true => self.plan.per_user.to_string(),
+                    false => "ok".into(),
+                };
+                self.repeat("/sessions", requests, &expected).await
             }
+            Case::Write => self.write(requests).await,
             Case::Touch => {
-                let expected = proof(&self.payload);
                 for _ in 0..requests {
-                    self.cookie = self.unused.pop().ok_or("too few sessions")?;
-                    self.repeat("/read", 1, &expected).await?;
+                    let (user, cookie) = self.unused.pop().ok_or("too few sessions")?;
+                    let expected = self.value(&user);
+                    self.timed(&request("GET", "/read", Some(&cookie), ""), &expected)
+                        .await?;
                 }
                 Ok(())
             }
-            Case::Write => self.write(requests).await,
+            Case::Enter => self.enter(requests).await,
             Case::SignIn => self.sign_in(requests).await,
+            Case::SignOut => {
+                for _ in 0..requests {
+                    let (user, old) = self.unused.pop().ok_or("too few sessions")?;
+                    self.timed(&request("POST", "/sign-out", Some(&old), ""), "ok")
+                        .await?;
+                    self.changed = Some(Changed {
+                        user,
+                        old: Some(old),
+                        new: None,
+                    });
+                }
+                Ok(())
+            }
+            Case::RevokeAll => self.revoke_all(requests).await,
         }
+    }
+
+    /// Sends one request, notes how long that took, and wants this answer. The cookies that were set with it.
+    async fn timed(&mut self, request: &str, expected: &str) -> Result<()> {
+        let sent = Instant::now();
+        let answer = self.connection.send(request).await?;
+        self.latencies.push(nanos(sent));
+        check(&answer, expected)
     }
 
     async fn repeat(&mut self, path: &str, requests: usize, expected: &str) -> Result<()> {
         let request = request("GET", path, Some(&self.cookie), "");
         for _ in 0..requests {
-            let sent = Instant::now();
-            let answer = self.connection.send(&request).await?;
-            self.latencies.push(nanos(sent));
-            check(&answer, expected)?;
+            self.timed(&request, expected).await?;
         }
         Ok(())
     }
 
     async fn write(&mut self, requests: usize) -> Result<()> {
         let request = request("POST", "/write", Some(&self.cookie), "");
+        let has_sessions = self.plan.system.has_sessions();
         for _ in 0..requests {
             let sent = Instant::now();
             let answer = self.connection.send(&request).await?;
             self.latencies.push(nanos(sent));
             let counter = answer.body.parse().unwrap_or(0);
             // Without sessions all connections share one counter.
-            let fits =
-                counter == self.counter + 1 || (!self.has_sessions && counter > self.counter);
+            let fits = counter == self.counter + 1 || (!has_sessions && counter > self.counter);
             if answer.status != 200 || !fits {
                 return Err(unexpected("the next number", &answer));
             }
@@ -215,38 +307,95 @@ impl Worker {
         Ok(())
     }
 
+    async fn enter(&mut self, requests: usize) -> Result<()> {
+        for _ in 0..requests {
+            let user = match self.plan.same_user {
+                true => self.user.clone(),
+                false => next_user(),
+            };
+            let request = request("POST", &format!("/enter/{user}"), None, &self.payload);
+            let sent = Instant::now();
+            let answer = self.connection.send(&request).await?;
+            self.latencies.push(nanos(sent));
+            check(&answer, &user)?;
+            let new = Some(cookie_of(&answer, self.plan.system)?);
+            self.changed = Some(Changed {
+                user,
+                old: None,
+                new,
+            });
+        }
+        Ok(())
+    }
+
     async fn sign_in(&mut self, requests: usize) -> Result<()> {
         for _ in 0..requests {
-            let old = self.unused.pop().ok_or("too few sessions")?;
-            self.user += 1;
-            let user = format!("user-{}", self.user);
+            let (_, old) = self.unused.pop().ok_or("too few sessions")?;
+            let user = next_user();
             let request = request("POST", &format!("/sign-in/{user}"), Some(&old), "");
-            let expected = format!("{user} {}", proof(&self.payload));
+            let expected = match self.plan.system.has_data() {
+                true => format!("{user} {}", proof(&self.payload)),
+                false => user.clone(),
+            };
             let sent = Instant::now();
             let answer = self.connection.send(&request).await?;
             self.latencies.push(nanos(sent));
             check(&answer, &expected)?;
-            if self.has_sessions {
-                let new = answer.cookie.filter(|new| *new != old);
-                let new = new.ok_or("a sign-in without a new cookie")?.to_owned();
-                self.signed_in = Some((user, old, new));
+            let new = cookie_of(&answer, self.plan.system)?;
+            if self.plan.system.has_sessions() && new == old {
+                return Err("a sign-in without a new cookie".into());
             }
+            self.changed = Some(Changed {
+                user,
+                old: Some(old),
+                new: Some(new),
+            });
+        }
+        Ok(())
+    }
+
+    async fn revoke_all(&mut self, requests: usize) -> Result<()> {
+        let expected = match self.plan.system.has_sessions() {
+            true => self.plan.per_user.to_string(),
+            false => "ok".into(),
+        };
+        for _ in 0..requests {
+            let (user, old) = self.unused.pop().ok_or("too few users")?;
+            let request = request("POST", &format!("/revoke-all/{user}"), None, "");
+            self.timed(&request, &expected).await?;
+            self.changed = Some(Changed {
+                user,
+                old: Some(old),
+                new: None,
+            });
         }
         Ok(())
     }
 
     async fn verify(&mut self) -> Result<()> {
-        let Some((user, old, new)) = self.signed_in.take() else {
+        let changed = self.changed.take();
+        let Some(changed) = changed.filter(|_| self.plan.system.has_sessions()) else {
             return Ok(());
         };
-        self.ask_who(&new, &user).await?;
-        self.ask_who(&old, "nobody").await
+        if let Some(new) = changed.new {
+            self.ask_who(&new, &changed.user).await?;
+        }
+        if let Some(old) = changed.old {
+            self.ask_who(&old, "nobody").await?;
+        }
+        Ok(())
     }
 
     async fn ask_who(&mut self, cookie: &str, expected: &str) -> Result<()> {
         let request = request("GET", "/who", Some(cookie), "");
         check(&self.connection.send(&request).await?, expected)
     }
+}
+
+/// A user whom no server has seen before.
+fn next_user() -> String {
+    static USERS: AtomicU64 = AtomicU64::new(1_000_000);
+    format!("user-{}", USERS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A text of this length that no server can know before it is told.
@@ -262,6 +411,15 @@ pub(crate) fn payload(bytes: usize) -> String {
 
 fn nanos(since: Instant) -> u32 {
     u32::try_from(since.elapsed().as_nanos()).unwrap_or(u32::MAX)
+}
+
+fn cookie_of(answer: &Answer<'_>, system: System) -> Result<String> {
+    match (answer.status, answer.cookies()) {
+        (200, Some(cookies)) => Ok(cookies),
+        // As long as one of Portcullis, so that parsing it costs the same.
+        (200, None) if !system.has_sessions() => Ok(format!("__Host-Http-id={:A>43}", "")),
+        _ => Err(unexpected("a cookie", answer)),
+    }
 }
 
 fn check(answer: &Answer<'_>, expected: &str) -> Result<()> {

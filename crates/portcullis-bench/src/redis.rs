@@ -78,6 +78,8 @@ impl Server {
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         Ok(Client {
             stream: BufReader::new(stream),
+            sent: 0,
+            received: 0,
         })
     }
 }
@@ -85,6 +87,9 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
+    /// Bytes of our own, which are not those of the servers.
+    sent: u64,
+    received: u64,
 }
 
 /// What the server has done so far.
@@ -92,6 +97,9 @@ pub(crate) struct Client {
 pub(crate) struct Counters {
     /// Seconds of CPU.
     pub(crate) cpu: f64,
+    /// Bytes that others sent to it, and that it sent to them.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
     /// How often each command was executed, also from inside scripts.
     calls: BTreeMap<String, u64>,
 }
@@ -107,6 +115,12 @@ impl Counters {
             .map(|(name, calls)| calls - earlier.calls.get(name).copied().unwrap_or(0))
             .sum()
     }
+
+    /// Bytes that others and the server have exchanged since `earlier`.
+    pub(crate) fn bytes_since(&self, earlier: &Self) -> u64 {
+        let total = |counters: &Self| counters.received + counters.sent;
+        total(self).saturating_sub(total(earlier))
+    }
 }
 
 impl Client {
@@ -117,6 +131,7 @@ impl Client {
             text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
         self.stream.get_mut().write_all(text.as_bytes())?;
+        self.sent += u64::try_from(text.len())?;
         let reply = self.reply()?;
         Ok(String::from_utf8_lossy(&reply).into_owned())
     }
@@ -127,6 +142,7 @@ impl Client {
         if self.stream.read_line(&mut line)? == 0 {
             return Err("Redis closed the connection".into());
         }
+        self.received += u64::try_from(line.len())?;
         let line = line.trim_end();
         let (kind, rest) = line.split_at_checked(1).ok_or("an empty reply of Redis")?;
         match kind {
@@ -138,6 +154,7 @@ impl Client {
                 };
                 let mut value = vec![0; length + 2];
                 self.stream.read_exact(&mut value)?;
+                self.received += u64::try_from(value.len())?;
                 value.truncate(length);
                 Ok(value)
             }
@@ -169,11 +186,7 @@ impl Client {
     /// One value of `INFO`.
     pub(crate) fn info(&mut self, section: &str, name: &str) -> Result<String> {
         let text = self.ask(&["INFO", section])?;
-        let value = text
-            .lines()
-            .find_map(|line| line.split_once(':').filter(|(key, _)| *key == name));
-        let (_, value) = value.ok_or(format!("INFO {section} does not tell {name}"))?;
-        Ok(value.trim_end().to_owned())
+        Ok(value(&text, name)?.to_owned())
     }
 
     pub(crate) fn number_of_info(&mut self, section: &str, name: &str) -> Result<u64> {
@@ -189,9 +202,26 @@ impl Client {
             let calls = rest.split(',').next()?.parse().ok()?;
             Some((name.to_owned(), calls))
         });
+        let calls = calls.collect();
+        let before = self.received;
+        let stats = self.ask(&["INFO", "stats"])?;
+        let of = |name| -> Result<u64> { Ok(value(&stats, name)?.parse()?) };
+        let (received, sent) = (of("total_net_input_bytes")?, of("total_net_output_bytes")?);
         Ok(Counters {
             cpu: user + system,
-            calls: calls.collect(),
+            // When Redis wrote this, it had read the question and not yet sent the answer.
+            received: received.saturating_sub(self.sent),
+            sent: sent.saturating_sub(before),
+            calls,
         })
     }
+}
+
+/// One value of what `INFO` says.
+fn value<'a>(info: &'a str, name: &str) -> Result<&'a str> {
+    let value = info
+        .lines()
+        .find_map(|line| line.split_once(':').filter(|(key, _)| *key == name));
+    let (_, value) = value.ok_or(format!("INFO does not tell {name}"))?;
+    Ok(value.trim_end())
 }

@@ -2,14 +2,17 @@
 
 use std::{collections::HashMap, io::Write};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     Result,
     args::Args,
     case::Case,
-    load::Load,
+    load::{Load, Plan},
+    persistently,
     process::Cores,
     redis,
-    servers::{self, System},
+    servers::{self, Served, Settings, System},
 };
 
 pub(crate) const CONNECTIONS: [usize; 2] = [1, 64];
@@ -17,7 +20,7 @@ pub(crate) const CONNECTIONS: [usize; 2] = [1, 64];
 const WARM_UP: usize = 400;
 
 /// One system in one case with one number of connections, in one round.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) system: System,
     pub(crate) case: Case,
@@ -33,6 +36,8 @@ pub(crate) struct Measured {
     /// Commands that Redis executed per request, also from inside scripts.
     pub(crate) commands: f64,
     pub(crate) redis_cpu: f64,
+    /// Bytes to and from Redis per request.
+    pub(crate) redis_bytes: f64,
 }
 
 pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<Vec<Measured>> {
@@ -51,18 +56,16 @@ pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<V
         )?;
         for connections in CONNECTIONS {
             for (case, system) in args.pairs() {
-                let known = requests.entry((case.name(), system.name(), connections));
-                let work = one(
-                    args,
-                    redis,
-                    cores,
-                    (case, system, connections),
-                    known.or_default(),
-                );
-                let result = runtime.block_on(work);
-                let result = result
-                    .map_err(|error| format!("{}, {}: {error}", system.title(), case.name()))?;
+                let known = requests
+                    .entry((case.name(), system.name(), connections))
+                    .or_default();
+                let what = format!("{}, {}", system.title(), case.name());
+                let result = persistently(&what, || {
+                    let work = one(args, redis, cores, (case, system, connections), known);
+                    runtime.block_on(work)
+                })?;
                 measured.push(Measured { round, ..result });
+                write!(std::io::stderr(), ".")?;
             }
         }
     }
@@ -79,48 +82,59 @@ async fn one(
 ) -> Result<Measured> {
     let mut client = redis.client()?;
     client.flush()?;
-    let served = servers::spawn(system, case.idle(), redis, cores)?;
-    let mut load = Load::prepare(served.address, system, case, connections).await?;
-    load.stock(WARM_UP).await?;
-    let warm_up = load.run(WARM_UP).await?;
+    let settings = Settings::of(system, case, redis.address());
+    let served = servers::spawn(settings, cores)?;
+    let mut load = Load::prepare(served.address, Plan::of(system, case, connections)).await?;
+    let warm_up = WARM_UP.min(case.most_requests() / 4);
+    load.stock(warm_up).await?;
+    let warmed = load.run(warm_up).await?;
     if *requests == 0 {
-        *requests = calibrated(args, warm_up.elapsed.as_secs_f64());
+        *requests = args
+            .requests(warm_up, warmed.elapsed)
+            .min(case.most_requests());
     }
-    load.stock(*requests).await?;
-
-    let (cpu, counters) = (served.process.cpu(), client.counters()?);
-    let run = load.run(*requests).await?;
-    let (cpu_after, counters_after) = (served.process.cpu(), client.counters()?);
+    let measured = once(&mut load, &served, &mut client, *requests).await?;
     load.verify().await?;
+    Ok(measured)
+}
+
+/// Sends as many requests, and says what each has cost.
+pub(crate) async fn once(
+    load: &mut Load,
+    served: &Served,
+    client: &mut redis::Client,
+    requests: usize,
+) -> Result<Measured> {
+    load.stock(requests).await?;
+    let (cpu, counters) = (served.process.cpu(), client.counters()?);
+    let run = load.run(requests).await?;
+    let (cpu_after, counters_after) = (served.process.cpu(), client.counters()?);
 
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let (count, calls) = (
-        *requests as f64,
+    let (count, calls, bytes) = (
+        requests as f64,
         counters_after.calls_since(&counters) as f64,
+        counters_after.bytes_since(&counters) as f64,
     );
     let cpu = cpu.zip(cpu_after).map(|(before, after)| after - before);
+    let Plan {
+        system,
+        case,
+        connections,
+        ..
+    } = load.plan();
     Ok(Measured {
         system,
         case,
         connections,
         round: 0,
-        requests: *requests,
+        requests,
         per_second: count / run.elapsed.as_secs_f64(),
         p50: run.p50.as_secs_f64() * 1e6,
         p99: run.p99.as_secs_f64() * 1e6,
         cpu: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / count),
         commands: calls / count,
         redis_cpu: (counters_after.cpu - counters.cpu) * 1e6 / count,
+        redis_bytes: bytes / count,
     })
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "an estimate"
-)]
-fn calibrated(args: &Args, warm_up: f64) -> usize {
-    let rate = WARM_UP as f64 / warm_up;
-    ((rate * args.length.as_secs_f64()) as usize).max(WARM_UP)
 }

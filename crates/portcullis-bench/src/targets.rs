@@ -1,97 +1,153 @@
 //! What Portcullis means to cost, beside what it does.
 
 use crate::{
-    case::Case,
-    memory::Memory,
-    report::{self, Results},
-    rounds::CONNECTIONS,
-    servers::System,
+    case::{Case, PAYLOAD_BYTES},
+    report::{Results, ratio},
+    rounds::{CONNECTIONS, Measured},
+    servers::System::{self, Portcullis, RawGet, SessionGuard, TowerSessions},
+    stats::Summary,
+    tables,
 };
 
-const READ_CPU: f64 = 0.5;
-const RECORD: f64 = 1.2;
-const WITH_LISTS: f64 = 2.0;
+struct Rows(Vec<Vec<String>>);
+
+impl Rows {
+    fn at_most(&mut self, name: impl Into<String>, most: f64, found: Option<f64>) {
+        if let Some(found) = found {
+            let shown = format!("{found:.2}");
+            self.push(name.into(), format!("≤ {most}"), shown, found <= most);
+        }
+    }
+
+    /// The median counts.
+    fn spread(&mut self, name: String, most: f64, found: Option<Summary>) {
+        if let Some(found) = found {
+            let met = found.median <= most;
+            self.push(name, format!("≤ {most}"), format!("{found:.2}"), met);
+        }
+    }
+
+    fn at_least(&mut self, name: String, least: f64, found: Option<Summary>) {
+        if let Some(found) = found {
+            let met = found.median >= least;
+            self.push(name, format!("≥ {least}"), format!("{found:.2}"), met);
+        }
+    }
+
+    fn push(&mut self, name: String, target: String, found: String, met: bool) {
+        let verdict = if met { "met" } else { "**missed**" };
+        self.0.push(vec![name, target, found, verdict.to_owned()]);
+    }
+}
 
 fn rows(results: &Results) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
-    let mut row = |name: String, target: String, found: Option<(String, bool)>| {
-        if let Some((found, met)) = found {
-            let verdict = if met { "met" } else { "MISSED" };
-            rows.push(vec![name, target, found, verdict.to_owned()]);
-        }
-    };
-    let sent = |case| {
-        let trace = results.trace(System::Portcullis, case)?;
-        Some(trace.round_trips())
-    };
-    let beyond_read = |case| Some(sent(case)? - sent(Case::Read)?);
-    let at_most =
-        |found: Option<f64>, most: f64| found.map(|found| (found.to_string(), found <= most));
+    let mut rows = Rows(Vec::new());
+    let trips = |case| Some(results.trace(Portcullis, case)?.round_trips);
+    let commands = |case| Some(results.trace(Portcullis, case)?.commands());
 
-    row(
-        "commands, session ignored".into(),
-        "0".into(),
-        at_most(sent(Case::Ignored), 0.0),
-    );
-    row(
-        "commands, read".into(),
-        "1 GET".into(),
-        results.trace(System::Portcullis, Case::Read).map(|trace| {
-            let gets = trace.sent.get("GET").copied().unwrap_or(0.0);
-            let met = trace.round_trips() <= 1.0 && gets >= 1.0;
-            (format!("{} GET of {}", gets, trace.round_trips()), met)
-        }),
-    );
-    row(
-        "commands beyond a read, write".into(),
-        "1".into(),
-        at_most(beyond_read(Case::Write), 1.0),
-    );
-    row(
-        "commands beyond a read, sign-in".into(),
-        "≤ 3".into(),
-        at_most(beyond_read(Case::SignIn), 3.0),
+    rows.at_most("ignored: commands", 0.0, commands(Case::Ignored));
+    rows.at_most(
+        "ignored: allocations added",
+        0.0,
+        results
+            .allocations_added(Portcullis, Case::Ignored)
+            .map(|added| (added * 10.0).round().abs() / 10.0),
     );
     for connections in CONNECTIONS {
-        row(
-            format!("server CPU of a read, of tower-sessions', {connections} conn."),
-            format!("≤ {READ_CPU}"),
-            results
-                .ratio(System::Portcullis, Case::Read, connections)
-                .map(|ratio| (format!("{ratio:.2}"), ratio.median <= READ_CPU)),
+        let of = |what: &str| format!("{what}, {connections} conn.");
+        let column = |system: System, case: Case, value: fn(&Measured) -> f64| {
+            results.of(system, case, connections, |one| Some(value(one)))
+        };
+        let cpu = |system, case| results.cpu(system, case, connections);
+        let above = |case, other| results.of_other(Portcullis, other, case, connections);
+        rows.spread(
+            of("ignored: server CPU, of the floor"),
+            1.05,
+            results.of_floor(Portcullis, Case::Ignored, connections),
         );
+        rows.spread(
+            of("read: server CPU, of a raw GET"),
+            1.15,
+            ratio(&cpu(Portcullis, Case::Read), &cpu(RawGet, Case::Read)),
+        );
+        rows.spread(
+            of("read: server CPU above the floor, of tower-sessions"),
+            0.35,
+            above(Case::Read, TowerSessions),
+        );
+        rows.spread(
+            of("read: server CPU above the floor, of session-guard"),
+            0.8,
+            above(Case::Read, SessionGuard),
+        );
+        rows.at_least(
+            of("read: requests/s, of tower-sessions"),
+            2.0,
+            ratio(
+                &column(Portcullis, Case::Read, |one| one.per_second),
+                &column(TowerSessions, Case::Read, |one| one.per_second),
+            ),
+        );
+        rows.spread(
+            of("read: Redis CPU, of tower-sessions"),
+            0.4,
+            ratio(
+                &column(Portcullis, Case::Read, |one| one.redis_cpu),
+                &column(TowerSessions, Case::Read, |one| one.redis_cpu),
+            ),
+        );
+        rows.spread(
+            of("write: server CPU above the floor, of tower-sessions"),
+            0.7,
+            above(Case::Write, TowerSessions),
+        );
+        for (case, what) in [
+            (Case::Enter, "sign-in without a session before"),
+            (Case::SignIn, "sign-in over a session"),
+        ] {
+            rows.spread(
+                of(&format!(
+                    "{what}: server CPU above the floor, of session-guard"
+                )),
+                1.0,
+                above(case, SessionGuard),
+            );
+        }
     }
-    row(
-        "memory of a session with lists and log, of its record's".into(),
-        format!("≤ {WITH_LISTS}"),
-        of(results, System::Portcullis)
-            .map(|memory| memory.per_session / bytes(memory.usage))
-            .map(|ratio| (format!("{ratio:.3}"), ratio <= WITH_LISTS)),
+    let memory = |payload, other, of| {
+        let ours = results.memory_of(Portcullis, payload)?;
+        Some(ours / results.memory_of(other, of)?)
+    };
+    rows.at_most(
+        "memory of a signed-in session with 200 bytes, of tower-sessions",
+        1.6,
+        memory(PAYLOAD_BYTES, TowerSessions, PAYLOAD_BYTES),
     );
-    row(
-        "memory of a record, of tower-sessions'".into(),
-        format!("≤ {RECORD}"),
-        of(results, System::Portcullis)
-            .zip(of(results, System::TowerSessions))
-            .map(|(ours, theirs)| bytes(ours.usage) / bytes(theirs.usage))
-            .map(|ratio| (format!("{ratio:.3}"), ratio <= RECORD)),
+    rows.at_most(
+        "memory of a signed-in session without data, of session-guard, which keeps none",
+        0.7,
+        memory(0, SessionGuard, 0),
     );
-    rows
+    rows.at_most(
+        "memory of a signed-in session with 200 bytes, of session-guard, which keeps none",
+        0.7,
+        memory(PAYLOAD_BYTES, SessionGuard, 0),
+    );
+    rows.at_most(
+        "list of 100: round trips beyond those of a read",
+        2.0,
+        trips(Case::List100)
+            .zip(trips(Case::Read))
+            .map(|(list, read)| list - read),
+    );
+    rows.0
 }
 
-fn of(results: &Results, system: System) -> Option<&Memory> {
-    results.memory.iter().find(|memory| memory.system == system)
-}
-
-fn bytes(count: u64) -> f64 {
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
-}
-
-pub(crate) fn table(results: &Results) -> String {
+pub(crate) fn section(results: &Results) -> String {
     let rows = rows(results);
     if rows.is_empty() {
         return String::new();
     }
-    let table = report::table(&["", "target", "found", ""], &rows);
-    format!("Targets of Portcullis on Redis\n{table}")
+    let table = tables::table(&["", "target", "found", ""], &rows);
+    format!("## Targets of Portcullis on Redis\n\n{table}")
 }

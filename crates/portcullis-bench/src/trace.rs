@@ -1,33 +1,40 @@
-//! Which commands a request sends: counted by `MONITOR`, apart from the measurements, which it would slow down.
+//! What a request asks of Redis: the commands, counted by `MONITOR`, and the round trips it waits for, counted by
+//! making each take longer. Apart from the measurements, which both would slow down.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
     args::Args,
     case::Case,
-    load::Load,
+    load::{Load, Plan},
+    persistently,
     process::Cores,
+    proxy::Proxy,
     redis,
-    servers::{self, System},
+    servers::{self, Settings, System},
 };
 
-const REQUESTS: usize = 20;
 const SENTINEL: &str = "end-of-trace";
+const LONGER: Duration = Duration::from_millis(10);
 
-/// The commands of one request.
-#[derive(Debug, Clone)]
+/// The commands and round trips of one request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Trace {
     pub(crate) system: System,
     pub(crate) case: Case,
-    /// Sent by the server: each is a round trip.
+    /// Sent by the server.
     pub(crate) sent: BTreeMap<String, f64>,
     /// Executed inside scripts.
     pub(crate) inside: BTreeMap<String, f64>,
+    /// How many round trips the request waits for, one after the other.
+    pub(crate) round_trips: f64,
 }
 
 impl Trace {
-    pub(crate) fn round_trips(&self) -> f64 {
+    pub(crate) fn commands(&self) -> f64 {
         self.sent.values().fold(0.0, |sum, count| sum + count)
     }
 }
@@ -36,32 +43,53 @@ pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<V
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let proxy = Proxy::start(redis.address())?;
     let pairs = args.pairs().into_iter();
     pairs
-        .map(|(case, system)| runtime.block_on(one(redis, cores, case, system)))
+        .filter(|(_, system)| system.has_sessions() || *system == System::RawGet)
+        .map(|(case, system)| {
+            persistently(&format!("{}, {}", system.title(), case.name()), || {
+                runtime.block_on(one(redis, &proxy, cores, case, system))
+            })
+        })
         .collect()
 }
 
-async fn one(redis: &redis::Server, cores: &Cores, case: Case, system: System) -> Result<Trace> {
+async fn one(
+    redis: &redis::Server,
+    proxy: &Proxy,
+    cores: &Cores,
+    case: Case,
+    system: System,
+) -> Result<Trace> {
     let mut control = redis.client()?;
     control.flush()?;
-    let served = servers::spawn(system, case.idle(), redis, cores)?;
-    let mut load = Load::prepare(served.address, system, case, 1).await?;
+    proxy.delay(Duration::ZERO);
+    let served = servers::spawn(Settings::of(system, case, proxy.address), cores)?;
+    let mut load = Load::prepare(served.address, Plan::of(system, case, 1)).await?;
+    let requests = if case.sessions_per_user() > 1 { 5 } else { 20 };
     // The first use of a script is not in the trace.
-    load.stock(2).await?;
+    load.stock(2 + 2 * requests).await?;
     load.run(2).await?;
-    load.stock(REQUESTS).await?;
     let mut monitor = redis.client()?;
     monitor.ask(&["MONITOR"])?;
-    load.run(REQUESTS).await?;
+    let near = load.run(requests).await?;
+    proxy.delay(LONGER);
+    let far = load.run(requests).await?;
+    proxy.delay(Duration::ZERO);
     control.ask(&["ECHO", SENTINEL])?;
 
     let own = format!("[0 {}]", control.own_address()?);
+    let longer = far.least.saturating_sub(near.least);
     let mut trace = Trace {
         system,
         case,
         sent: BTreeMap::new(),
         inside: BTreeMap::new(),
+        // A little more than asked for is what threads take to wake up.
+        round_trips: (longer.as_secs_f64() / LONGER.as_secs_f64() - 0.1)
+            .round()
+            .max(0.0),
     };
     loop {
         let line = monitor.reply()?;
@@ -84,9 +112,9 @@ async fn one(redis: &redis::Server, cores: &Cores, case: Case, system: System) -
         };
         *commands.entry(name).or_default() += 1.0;
     }
-    #[allow(clippy::cast_precision_loss, reason = "a small number")]
+    let requests = u32::try_from(2 * requests)?;
     for count in trace.sent.values_mut().chain(trace.inside.values_mut()) {
-        *count /= REQUESTS as f64;
+        *count /= f64::from(requests);
     }
     Ok(trace)
 }

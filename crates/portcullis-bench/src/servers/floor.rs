@@ -14,14 +14,22 @@ use axum::{
 use super::{ignored, proof};
 
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     payload: Mutex<String>,
     counter: AtomicU64,
 }
 
 impl Shared {
-    fn proof(&self) -> String {
+    pub(super) fn keep(&self, payload: String) {
+        *self.payload.lock().unwrap_or_else(PoisonError::into_inner) = payload;
+    }
+
+    pub(super) fn proof(&self) -> String {
         proof(&self.payload.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn next(&self) -> String {
+        (self.counter.fetch_add(1, Ordering::Relaxed) + 1).to_string()
     }
 }
 
@@ -29,17 +37,27 @@ pub(super) fn app() -> Router {
     Router::new()
         .route("/ignored", get(ignored))
         .route("/seed", post(seed))
+        .route("/enter/{user}", post(enter))
         .route("/read", get(read))
         .route("/write", post(write))
         .route("/sign-in/{user}", post(sign_in))
+        .route("/sign-out", post(ignored))
+        .route("/sessions", get(ignored))
+        .route("/revoke-all/{user}", post(of_user))
         .with_state(Arc::default())
 }
 
 async fn seed(State(shared): State<Arc<Shared>>, body: String) {
-    *shared
-        .payload
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = body;
+    shared.keep(body);
+}
+
+async fn enter(
+    State(shared): State<Arc<Shared>>,
+    Path(user): Path<String>,
+    body: String,
+) -> String {
+    shared.keep(body);
+    user
 }
 
 async fn read(State(shared): State<Arc<Shared>>) -> String {
@@ -47,9 +65,13 @@ async fn read(State(shared): State<Arc<Shared>>) -> String {
 }
 
 async fn write(State(shared): State<Arc<Shared>>) -> String {
-    (shared.counter.fetch_add(1, Ordering::Relaxed) + 1).to_string()
+    shared.next()
 }
 
 async fn sign_in(State(shared): State<Arc<Shared>>, Path(user): Path<String>) -> String {
     format!("{user} {}", shared.proof())
+}
+
+async fn of_user(Path(_): Path<String>) -> &'static str {
+    "ok"
 }

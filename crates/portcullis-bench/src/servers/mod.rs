@@ -3,51 +3,77 @@
 //! | route | answer |
 //! |---|---|
 //! | `GET /ignored` | `ok` |
-//! | `POST /seed` | stores the body as a value of the session |
+//! | `POST /seed` | stores the body as a value of an anonymous session |
+//! | `POST /enter/{user}` | signs in where there was no session, and stores the body as a value |
 //! | `GET /read` | length and beginning of that value |
 //! | `POST /write` | a counter in the session, after adding one |
 //! | `POST /sign-in/{user}` | the user, and what `/read` says |
+//! | `POST /sign-out` | `ok` |
+//! | `GET /sessions` | how many sessions the user of the session has |
+//! | `POST /revoke-all/{user}` | how many sessions were ended |
 //! | `GET /who` | the user of the session, or `nobody` |
+//!
+//! One that keeps no data answers with the user where others answer with a value.
 
+#[cfg(feature = "peers")]
+mod actix;
+#[cfg(feature = "peers")]
+mod axum_session;
 mod floor;
 mod portcullis;
 mod raw_get;
+#[cfg(feature = "peers")]
+mod session_guard;
+#[cfg(feature = "peers")]
 mod tower_sessions;
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, SocketAddr},
-    process::Stdio,
+    path::Path,
+    process::{ChildStdin, ChildStdout, Stdio},
     time::Duration,
 };
 
 use axum::{Router, serve::ListenerExt};
+use serde::{Deserialize, Serialize};
 
+pub(crate) use self::portcullis::in_memory;
 use crate::{
-    Result,
+    Allocated, Result,
     case::Case,
     process::{Cores, Running},
-    redis,
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum System {
     Axum,
     RawGet,
     Portcullis,
     PortcullisMemory,
+    SessionGuard,
     TowerSessions,
     TowerSessionsOne,
+    AxumSession,
+    AxumSessionCached,
+    Actix,
+    ActixSession,
 }
 
 impl System {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Axum,
         Self::RawGet,
         Self::Portcullis,
+        Self::PortcullisMemory,
+        Self::SessionGuard,
         Self::TowerSessions,
         Self::TowerSessionsOne,
-        Self::PortcullisMemory,
+        Self::AxumSession,
+        Self::AxumSessionCached,
+        Self::Actix,
+        Self::ActixSession,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -56,8 +82,13 @@ impl System {
             Self::RawGet => "raw-get",
             Self::Portcullis => "portcullis",
             Self::PortcullisMemory => "portcullis-memory",
+            Self::SessionGuard => "session-guard",
             Self::TowerSessions => "tower-sessions",
             Self::TowerSessionsOne => "tower-sessions-1",
+            Self::AxumSession => "axum-session",
+            Self::AxumSessionCached => "axum-session-cached",
+            Self::Actix => "actix",
+            Self::ActixSession => "actix-session",
         }
     }
 
@@ -67,8 +98,13 @@ impl System {
             Self::RawGet => "axum + one raw GET",
             Self::Portcullis => "Portcullis, Redis",
             Self::PortcullisMemory => "Portcullis, memory",
+            Self::SessionGuard => "session-guard",
             Self::TowerSessions => "tower-sessions, pool of 6",
             Self::TowerSessionsOne => "tower-sessions, pool of 1",
+            Self::AxumSession => "axum_session, no local copy",
+            Self::AxumSessionCached => "axum_session, local copy",
+            Self::Actix => "actix-web alone",
+            Self::ActixSession => "actix-session",
         }
     }
 
@@ -77,34 +113,100 @@ impl System {
     }
 
     pub(crate) fn has_sessions(self) -> bool {
-        !matches!(self, Self::Axum | Self::RawGet)
+        !matches!(self, Self::Axum | Self::RawGet | Self::Actix)
+    }
+
+    /// Whether sessions hold values of the application.
+    pub(crate) fn has_data(self) -> bool {
+        self != Self::SessionGuard
+    }
+
+    /// Whether sessions are in Redis, and nowhere else.
+    pub(crate) fn is_shared(self) -> bool {
+        self.has_sessions() && !matches!(self, Self::PortcullisMemory | Self::AxumSessionCached)
+    }
+
+    /// Whether Portcullis is compared with it: sessions in Redis, seen by every server at once.
+    pub(crate) fn is_peer(self) -> bool {
+        self.is_shared() && self != Self::Portcullis
+    }
+
+    /// The same without sessions.
+    pub(crate) fn floor(self) -> Self {
+        match self {
+            Self::Actix | Self::ActixSession => Self::Actix,
+            _ => Self::Axum,
+        }
     }
 
     pub(crate) fn takes_part_in(self, case: Case) -> bool {
+        use Case::{
+            Enter, Ignored, List10, List100, Read, RevokeAll, SignIn, SignOut, Touch, Write,
+        };
+        if !cfg!(feature = "peers")
+            && !matches!(
+                self,
+                Self::Axum | Self::RawGet | Self::Portcullis | Self::PortcullisMemory
+            )
+        {
+            return false;
+        }
         match self {
-            Self::Portcullis | Self::TowerSessions => true,
-            Self::RawGet => case == Case::Read,
-            Self::Axum | Self::PortcullisMemory | Self::TowerSessionsOne => case != Case::Touch,
+            Self::Portcullis => true,
+            Self::Axum | Self::PortcullisMemory => case != Touch,
+            Self::RawGet => case == Read,
+            Self::SessionGuard => case != Write,
+            Self::TowerSessions => !matches!(case, List10 | List100 | RevokeAll),
+            Self::TowerSessionsOne => matches!(case, Read | Write),
+            Self::AxumSession | Self::AxumSessionCached | Self::Actix | Self::ActixSession => {
+                matches!(case, Ignored | Read | Write | Enter | SignIn | SignOut)
+            }
         }
     }
 }
 
 /// What a server process is told.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    system: System,
-    redis: String,
-    idle: Duration,
+    pub(crate) system: System,
+    pub(crate) redis: SocketAddr,
+    pub(crate) idle: Duration,
+    /// How many sessions a user may have, where there is a limit.
+    pub(crate) limit: usize,
 }
 
 impl Settings {
+    pub(crate) fn of(system: System, case: Case, redis: SocketAddr) -> Self {
+        Self {
+            system,
+            redis,
+            idle: case.idle(),
+            limit: case.sessions_per_user().max(10),
+        }
+    }
+
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        let mut next = || words.next().ok_or("serve needs: SYSTEM REDIS IDLE");
+        let mut next = || words.next().ok_or("serve needs: SYSTEM REDIS IDLE LIMIT");
         Ok(Self {
             system: System::named(&next()?).ok_or("not a system")?,
-            redis: next()?,
+            redis: next()?.parse()?,
             idle: Duration::from_secs(next()?.parse()?),
+            limit: next()?.parse()?,
         })
+    }
+
+    fn words(&self) -> [String; 5] {
+        [
+            "serve".into(),
+            self.system.name().into(),
+            self.redis.to_string(),
+            self.idle.as_secs().to_string(),
+            self.limit.to_string(),
+        ]
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}", self.redis)
     }
 }
 
@@ -113,65 +215,112 @@ impl Settings {
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     pub(crate) process: Running,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Served {
+    /// What the process has allocated so far; only of a program that counts it.
+    pub(crate) fn allocated(&mut self) -> Result<Allocated> {
+        writeln!(self.stdin)?;
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        let (count, bytes) = line.trim_end().split_once(' ').ok_or("no count")?;
+        Ok(Allocated {
+            count: count.parse()?,
+            bytes: bytes.parse()?,
+        })
+    }
 }
 
 /// Starts a server process and waits until it listens.
-pub(crate) fn spawn(
-    system: System,
-    idle: Duration,
-    redis: &redis::Server,
-    cores: &Cores,
-) -> Result<Served> {
+pub(crate) fn spawn(settings: Settings, cores: &Cores) -> Result<Served> {
+    spawn_program(&std::env::current_exe()?, settings, cores)
+}
+
+pub(crate) fn spawn_program(program: &Path, settings: Settings, cores: &Cores) -> Result<Served> {
     let mut process = cores
-        .for_server(std::env::current_exe()?)
-        .args(["serve", system.name(), &redis.address().to_string()])
-        .arg(idle.as_secs().to_string())
+        .for_server(program)
+        .args(settings.words())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    let stdout = process.stdout.take();
+    let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
     let process = Running(process);
+    let mut stdout = BufReader::new(stdout.ok_or("no output")?);
     let mut line = String::new();
-    BufReader::new(stdout.ok_or("no output")?).read_line(&mut line)?;
+    stdout.read_line(&mut line)?;
     let address = line
         .trim_end()
         .parse()
-        .map_err(|_| format!("the server of {} did not start", system.title()))?;
-    Ok(Served { address, process })
+        .map_err(|_| format!("the server of {} did not start", settings.system.title()))?;
+    Ok(Served {
+        address,
+        process,
+        stdin: stdin.ok_or("no input")?,
+        stdout,
+    })
 }
 
-/// What the server process does: serves until its standard input is closed.
+/// What the server process does: serves until its standard input is closed, and at each line of it tells what it has
+/// allocated.
 ///
 /// One thread: with a core of its own, that is what every system does best with, and it leaves no choice to
 /// the scheduler.
-pub(crate) fn serve(settings: &Settings) -> Result<()> {
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read(&mut [0]);
+pub(crate) fn serve(settings: &Settings, counter: Option<fn() -> Allocated>) -> Result<()> {
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lines() {
+            if let Some(counter) = counter {
+                let Allocated { count, bytes } = counter();
+                let _ = writeln!(std::io::stdout(), "{count} {bytes}");
+            }
+        }
         std::process::exit(0);
     });
+    #[cfg(feature = "peers")]
+    if settings.system.floor() == System::Actix {
+        return actix::serve(settings);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let app = app(settings).await?;
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
+        announce(listener.local_addr()?)?;
         let listener = listener.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
         });
+        if settings.system == System::SessionGuard {
+            // It needs the peer's address.
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
+            return Ok(axum::serve(listener, app).await?);
+        }
         Ok(axum::serve(listener, app).await?)
     })
 }
 
+fn announce(address: SocketAddr) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{address}")?)
+}
+
 async fn app(settings: &Settings) -> Result<Router> {
-    let (redis, idle) = (&settings.redis, settings.idle);
     match settings.system {
         System::Axum => Ok(floor::app()),
-        System::RawGet => raw_get::app(redis).await,
-        System::Portcullis => portcullis::on_redis(redis, idle).await,
-        System::PortcullisMemory => portcullis::in_memory(idle),
-        System::TowerSessions => tower_sessions::app(redis, idle, 6).await,
-        System::TowerSessionsOne => tower_sessions::app(redis, idle, 1).await,
+        System::RawGet => raw_get::app(settings).await,
+        System::Portcullis => portcullis::on_redis(settings).await,
+        System::PortcullisMemory => in_memory(settings.idle, settings.limit),
+        #[cfg(feature = "peers")]
+        System::SessionGuard => session_guard::app(settings).await,
+        #[cfg(feature = "peers")]
+        System::TowerSessions => tower_sessions::app(settings, 6).await,
+        #[cfg(feature = "peers")]
+        System::TowerSessionsOne => tower_sessions::app(settings, 1).await,
+        #[cfg(feature = "peers")]
+        System::AxumSession => axum_session::app(settings, false).await,
+        #[cfg(feature = "peers")]
+        System::AxumSessionCached => axum_session::app(settings, true).await,
+        _ => Err("not compiled in; needs the feature `peers`".into()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Path, State},
     http::StatusCode,
     routing::{get, post},
 };
@@ -17,7 +17,7 @@ use fred::{
     types::config::UnresponsiveConfig,
 };
 
-use super::{ignored, proof};
+use super::{Settings, ignored, proof};
 use crate::{Result, case::PAYLOAD_BYTES};
 
 /// As long as the key of a session.
@@ -25,8 +25,8 @@ const KEY: &str = "pc:{512}:s:AAAAAAAAAAAAAAAAAAAAAA";
 /// What a record of Portcullis holds beside the payload.
 const BESIDE_PAYLOAD: usize = 76;
 
-pub(super) async fn app(redis: &str) -> Result<Router> {
-    let config = Config::from_url_centralized(&format!("redis://{redis}"))?;
+pub(super) async fn app(settings: &Settings) -> Result<Router> {
+    let config = Config::from_url_centralized(&settings.url())?;
     let client = Builder::from_config(config)
         .with_connection_config(|connection| {
             *connection = ConnectionConfig {
@@ -56,17 +56,22 @@ pub(super) async fn app(redis: &str) -> Result<Router> {
     client.init().await?;
     Ok(Router::new()
         .route("/ignored", get(ignored))
-        .route("/seed", post(seed))
+        .route("/enter/{user}", post(enter))
         .route("/read", get(read))
         .with_state(client))
 }
 
-async fn seed(State(client): State<Client>, body: String) -> std::result::Result<(), StatusCode> {
+async fn enter(
+    State(client): State<Client>,
+    Path(user): Path<String>,
+    body: String,
+) -> std::result::Result<String, StatusCode> {
     let value = body + &"-".repeat(BESIDE_PAYLOAD);
     client
         .set::<(), _, _>(KEY, value, None, None, false)
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+    Ok(user)
 }
 
 async fn read(State(client): State<Client>) -> std::result::Result<String, StatusCode> {

@@ -54,6 +54,9 @@ scene('s111 at the deadline the page is covered, and nothing of it can be seen, 
   for (let i = 0; i < 3; i++) await page.keyboard.press('Escape');
   await eventually(() => visible(page));
   assert.equal(await covered(page), true);
+  // What insists on being visible is behind an opaque cover.
+  const backdrop = await page.evaluate(() => getComputedStyle(document.querySelector('portcullis-timeout').shadowRoot.querySelector('dialog'), '::backdrop').backgroundColor);
+  assert.match(backdrop, /^rgb\(/);
   assert.equal(await page.evaluate(() => { getSelection().selectAllChildren(document.body); return getSelection().toString().includes('Secret'); }), false);
 });
 

@@ -161,6 +161,59 @@ scene('it can be discarded', OPTIONS, async play => {
   assert.equal(await stored(page), '{}');
 });
 
+scene('on another page, or in another form, nothing appears', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await endAndSignIn(play, page);
+  assert.equal(await page.getByLabel('Other').inputValue(), '');
+  for (const path of ['/page?a=c', '/other?a=b']) {
+    await page.goto(path);
+    await loaded(page);
+    await play.pass(2);
+    assert.equal(await text(page).inputValue(), '');
+  }
+});
+
+scene('where the form is another by now, each value goes to its own field or nowhere', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await play.context.addInitScript(() => addEventListener('DOMContentLoaded', () => {
+    const field = document.querySelector('#letter [name=to]');
+    if (field) field.name = 'from';
+  }));
+  await endAndSignIn(play, page);
+  assert.equal(await page.getByLabel('To').inputValue(), '');
+  assert.equal(await text(page).inputValue(), 'Dear Grace');
+});
+
+scene('scripts of the page hear of what is restored', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await play.context.addInitScript(() => {
+    window.heard = [];
+    addEventListener('input', event => window.heard.push(event.target.name));
+  });
+  await endAndSignIn(play, page);
+  assert.ok((await page.evaluate(() => window.heard)).includes('text'));
+});
+
+scene('whoever leaves at once leaves nothing out', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await page.goto('/other');
+  assert.match(await stored(page), /Dear Grace/);
+});
+
+scene('nothing of a visitor is stored', { ...OPTIONS, person: null, attributes: 'required' }, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  assert.equal(await stored(page), '{}');
+});
+
 scene('nothing is stored before it is known who writes', OPTIONS, async play => {
   play.world.outage = [503, {}];
   const page = await play.open();

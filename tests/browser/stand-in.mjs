@@ -16,6 +16,7 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
     ended: undefined, // the problem document's reason and detail
     outage: null, // a response head instead of every answer
     hold: null, // a promise that answers wait for
+    stale: false, // whether they tell what was true when they were asked
     polls: 0,
     extensions: 0,
     submitted: [],
@@ -63,7 +64,8 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
     if (path in SCRIPTS) return send(200, 'text/javascript', await readFile(new URL(SCRIPTS[path], BROWSER)));
     if (path.startsWith('/session/')) {
       if (path === '/session/status') world.polls++;
-      const outage = world.outage;
+      const { outage, stale } = world;
+      const asked = status();
       await world.hold;
       if (outage) return response.writeHead(...outage).end('{}');
       if (path === '/session/sign-out') {
@@ -75,7 +77,7 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
         status();
         if (world.session) world.slide();
       }
-      const [code, type, body] = status();
+      const [code, type, body] = stale ? asked : status();
       return send(code, type, JSON.stringify(body));
     }
     if (request.method === 'POST') {
@@ -83,7 +85,8 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
       world.submitted.push(body);
       if (path === '/sign-out') world.session = null;
     }
-    const name = path === '/plain' ? '' : `<portcullis-timeout ${attributes}></portcullis-timeout>`;
+    if (path === '/sign-out') return response.writeHead(303, { location: '/signed-out' }).end();
+    const name = path === '/plain' || path === '/signed-out' ? '' : `<portcullis-timeout ${attributes}></portcullis-timeout>`;
     return send(200, 'text/html; charset=utf-8', `<!doctype html>
       <html lang="en"><head><title>A page</title><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
       <script type="module" src="/session/timeout.js"></script></head>

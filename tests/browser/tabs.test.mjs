@@ -4,6 +4,7 @@ import { covered, eventually, heading, recorded, scene, visible } from './browse
 
 const all = async (tabs, holds) => (await Promise.all(tabs.map(holds))).every(Boolean);
 const three = async open => [await open(), await open(), await open()];
+const AT_ONCE = () => { Math.random = () => 0.5; };
 const WITHOUT_LOCKS = () => { delete Navigator.prototype.locks; };
 
 scene('s109 t82 an extension in one tab closes the warning in all', {}, async ({ world, open, pass }) => {
@@ -24,12 +25,17 @@ scene('s109 signing out in one tab covers all', {}, async ({ open, pass }) => {
   await eventually(() => all(tabs, covered));
 });
 
-scene('s109 signing out by a form in one tab covers the others', {
+scene('s109 signing out by a form in one tab covers the others, wherever it leads', {
   content: '<form method="post" action="/sign-out"><button>Leave</button></form>',
-}, async ({ open, context }) => {
+}, async ({ world, open, pass }) => {
   const tabs = await three(open);
   await tabs[0].getByRole('button', { name: 'Leave' }).click();
+  await tabs[0].waitForURL('**/signed-out');
+  assert.equal(await tabs[0].locator('portcullis-timeout').count(), 0);
+  const { polls } = world;
+  await pass(2);
   await eventually(() => all(tabs.slice(1), covered));
+  assert.ok(world.polls - polls <= 2);
 });
 
 scene('s109 an end that one tab hears of covers all', {}, async ({ world, open }) => {
@@ -40,7 +46,7 @@ scene('s109 an end that one tab hears of covers all', {}, async ({ world, open }
   assert.equal(world.polls, 4);
 });
 
-for (const [how, script] of [['by a lock', undefined], ['by what they told each other, where there are no locks', WITHOUT_LOCKS]]) {
+for (const [how, script] of [['by a lock', AT_ONCE], ['by what they told each other, where there are no locks', WITHOUT_LOCKS]]) {
   scene(`s109 one tab asks for all: ${how}`, { idle: 3600, absolute: 7200, script }, async ({ world, open, pass }) => {
     await three(open);
     const { polls } = world;
@@ -56,6 +62,32 @@ scene('a tab that is not seen asks for nothing', { idle: 3600, absolute: 7200, s
   await open();
   await pass(180);
   assert.equal(world.polls, 0);
+});
+
+scene('nothing of the session is left in storage', {}, async ({ open, pass }) => {
+  const page = await open();
+  await pass(180);
+  assert.deepEqual(await page.evaluate(() => ({ ...localStorage })), {});
+});
+
+scene('an answer that was overtaken by an extension is not listened to', {}, async ({ world, open, pass, settle }) => {
+  const page = await open();
+  await pass(180);
+  let answer;
+  world.hold = new Promise(resolve => { answer = resolve; });
+  world.stale = true;
+  await Promise.all([
+    page.waitForRequest('**/status'),
+    page.evaluate(() => document.querySelector('portcullis-timeout').check()),
+  ]);
+  world.hold = null;
+  world.stale = false;
+  await page.getByRole('button', { name: 'Stay signed in' }).click();
+  await eventually(() => world.extensions === 1);
+  answer();
+  await settle();
+  await pass(1);
+  assert.equal(await visible(page), false);
 });
 
 scene('an older word of another tab does not undo a newer one', {}, async ({ world, open, pass }) => {

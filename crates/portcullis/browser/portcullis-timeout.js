@@ -1,4 +1,4 @@
-// <portcullis-timeout> warns before the session ends, extends it, and covers the page when it is over.
+// <portcullis-timeout> warns before the session ends, extends it, covers the page after.
 const TEXTS = {
 	warning: 'Stay signed in?',
 	soon: 'You will be signed out in {time}.',
@@ -18,8 +18,8 @@ style.replaceSync(`:host{visibility:visible!important}
 dialog{background:var(--portcullis-background,Canvas);color:var(--portcullis-color,CanvasText)}
 ::backdrop{background:#0009}
 :not(.warning)::backdrop{background:Canvas}
-.check{animation:late 0s .5s both}
-@keyframes late{0%{opacity:0}}
+.check{animation:a 0s .5s both}
+@keyframes a{0%{opacity:0}}
 button,a{display:inline-block;margin:.3em;padding:.5em 1em;font:inherit;background:var(--portcullis-accent,CanvasText);color:var(--portcullis-accent-text,Canvas)}
 .warning a,.check :is(button,a),.over button{display:none}
 #said{position:absolute;inset:0;clip-path:inset(50%)}`);
@@ -63,14 +63,14 @@ const start = (element, signal) => {
 	};
 	stay.onclick = () => box.close();
 	leave.onclick = () => send('/sign-out');
-	// Escape is like the first button: nothing is lost by it. What is covered stays so.
+	// Escape is like the first button. What is covered stays so.
 	box.onclose = () => {
 		if (box.open || !view) return;
 		if (view !== 'warning') box.showModal();
 		else if (known.extends_to) send('/extend');
 	};
 
-	// The server's clock rules, carried on by performance.now(). The wall clock only raises doubt.
+	// The server's clock rules, carried on by performance.now().
 	const now = () => performance.now();
 	const cover = () => {
 		if (!known || view === 'check') return;
@@ -95,7 +95,7 @@ const start = (element, signal) => {
 	};
 
 	const live = ({ answer, age, path }) => {
-		// Where somebody was signed in, a visitor is nobody, and so is somebody else.
+		// A visitor is nobody, and so is somebody else.
 		if (!answer.authenticated && required == null || (person ? answer.person !== person : view === 'over')) return over({});
 		known = answer;
 		person = answer.person;
@@ -128,6 +128,7 @@ const start = (element, signal) => {
 	on(window, 'storage', ({ key, newValue }) => {
 		const news = key === base && JSON.parse(newValue);
 		if (news && !(known?.now > news.answer.now)) learn(news);
+		if (key === base + '?') next = now() + 1e3;
 	});
 	const call = async (path, method) => {
 		const mine = pending = {}, began = now();
@@ -167,6 +168,7 @@ const start = (element, signal) => {
 	Object.assign(element, { texts, check, extend: () => send('/extend') });
 	on(document, 'portcullis-check', check);
 	on(document, 'visibilitychange', check);
+	on(document, 'submit', () => localStorage[base + '?'] = now()); // may sign out
 	on(window, 'pageshow', event => event.persisted && check());
 	on(window, 'pagehide', event => event.persisted && cover()); // comes back covered
 	if (activity != null) for (const type of ['pointerdown', 'keydown']) on(document, type, event => active = event.isTrusted);

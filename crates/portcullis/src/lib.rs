@@ -131,6 +131,10 @@ mod layer;
 mod live;
 mod notebook;
 #[cfg(feature = "axum")]
+#[cfg_attr(
+    not(feature = "ws"),
+    allow(dead_code, reason = "only sockets ask who asks")
+)]
 mod origin;
 mod own;
 mod passive;

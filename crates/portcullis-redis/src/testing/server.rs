@@ -125,6 +125,16 @@ impl TestServer {
         self.cli_bytes(&bytes)
     }
 
+    /// The same for a server that may cut the connection, as one does that Sentinels give another role.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub fn try_cli(&self, command: &[&str]) -> std::io::Result<Answer> {
+        let bytes: Vec<_> = command.iter().map(|part| part.as_bytes()).collect();
+        ask(self.port, &bytes)
+    }
+
     /// The same for arguments that are not text.
     ///
     /// # Panics

@@ -57,7 +57,8 @@ async fn devices_page(
     elevated: bool,
 ) -> Result<Markup, Error> {
     let session = signed_in.session();
-    let devices = signed_in.list_sessions().await?;
+    let mut devices = signed_in.list_sessions().await?;
+    devices.sort_by_key(|device| !device.current);
     let others = devices.iter().filter(|device| !device.current).count();
     let main = html! {
         h1 { "Your devices" }

@@ -1,0 +1,112 @@
+// The demo, as the program that it is, in a real Chromium: real clocks, real cookies, and nothing may complain.
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { launch, screenshots } from './browser.mjs';
+
+const PASSWORDS = { ada: 'analytical engine', grace: 'nanoseconds of wire' };
+
+// On a port that the system chooses, with its sessions in memory.
+async function start(timeouts) {
+  const { DEMO, PATH } = process.env;
+  assert.ok(DEMO, 'DEMO is the path of the program; tests/browser/run builds it and sets that');
+  const env = { PATH, PORT: '0', RUST_LOG: 'error', ...timeouts && { DEMO_TIMEOUTS: timeouts } };
+  const child = spawn(DEMO, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const gone = once(child, 'exit');
+  const [line] = await Promise.race([
+    once(createInterface(child.stdout), 'line'),
+    gone.then(([code]) => { throw new Error(`the demo ended at its start with ${code}`); }),
+  ]);
+  const [origin] = line.match(/http:\S+/);
+  const demo = {
+    origin,
+    left: null, // how it ended, if it did before it was told to
+    async stop() {
+      child.kill('SIGKILL');
+      await gone;
+    },
+  };
+  gone.then(([code, signal]) => { demo.left = code ?? signal; });
+  return demo;
+}
+
+let launched;
+after(async () => (await launched)?.close());
+
+// Tells how lines are closed, and what violates the policy.
+function instrument() {
+  window.closings = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener('close', ({ code }) => window.closings.push(code));
+    }
+  };
+  addEventListener('securitypolicyviolation', event => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`));
+}
+
+// One test against a demo of its own. `browse` opens another browser, with a jar of its own. Whatever a console shows as
+// an error or warning fails the test, and so does an exception, but for answers that are `refused`: a browser reports
+// each 4xx as an error of its own, so those that a test is about are named there by path and status.
+export function scene(name, { timeouts, refused = {}, ...options }, play) {
+  test(name, { timeout: 80_000 }, async () => {
+    const browser = await (launched ??= launch());
+    const demo = await start(timeouts);
+    const [contexts, complaints] = [[], []];
+    const expected = (text, url) => {
+      const status = text.match(/^Failed to load resource: the server responded with a status of (\d+) /)?.[1];
+      return status && refused[new URL(url).pathname] === Number(status);
+    };
+    const browse = async more => {
+      const context = await browser.newContext({ baseURL: demo.origin, ...options, ...more });
+      contexts.push(context);
+      context.setDefaultTimeout(5000);
+      await context.addInitScript(instrument);
+      context.on('weberror', error => complaints.push(`${error.error()}`));
+      context.on('console', message => {
+        const { url } = message.location();
+        if (/^(error|warning)$/.test(message.type()) && !expected(message.text(), url)) complaints.push(`${message.text()} (${url})`);
+      });
+      return context;
+    };
+    try {
+      await play({ demo, browser, browse, context: await browse() });
+      assert.deepEqual(complaints, []);
+    } catch (error) {
+      if (demo.left !== null) error.message += ` (the demo ended with ${demo.left})`;
+      await screenshots(name, contexts.flatMap(context => context.pages()));
+      throw error;
+    } finally {
+      await Promise.all(contexts.map(context => context.close()));
+      await demo.stop();
+    }
+  });
+}
+
+// The whole path: an address may have another one in its query.
+export const at = (page, path) => page.waitForURL(url => url.pathname === path);
+
+// The element is there.
+export const ready = page => page.waitForFunction(() => document.querySelector('portcullis-timeout')?.check);
+
+export async function fillIn(page, who) {
+  await page.getByLabel('Name').fill(who);
+  await page.getByLabel('Password').fill(PASSWORDS[who]);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+export async function signIn(page, who = 'ada', path = '/account') {
+  await page.goto(`/sign-in?return_to=${path}`);
+  await fillIn(page, who);
+  await at(page, path);
+  await ready(page);
+}
+export async function confirm(page, who = 'ada') {
+  await page.getByLabel('Password').fill(PASSWORDS[who]);
+  await page.getByRole('button', { name: 'Confirm' }).click();
+}
+export const signOut = page => page.getByRole('button', { name: 'Sign out', exact: true }).click();
+
+// Nothing of the page is seen, and nothing of it is in the tree that screen readers read.
+export const covered = async page => !await page.locator('h1').first().isVisible() && !/Public handle|heading "(Hello|Write)/.test(await page.locator('body').ariaSnapshot());

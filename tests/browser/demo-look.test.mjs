@@ -21,7 +21,8 @@ const objections = async (page, rules = {}) => {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.setViewportSize({ width, height: 800 });
     const { violations, wide } = await page.evaluate(async options => ({
-      wide: document.documentElement.scrollWidth > innerWidth,
+      wide: [document.documentElement, document.querySelector('portcullis-timeout')?.shadowRoot?.querySelector('dialog[open]')]
+        .some(box => box && (box.scrollWidth > innerWidth || box.getBoundingClientRect().right > innerWidth)),
       violations: (await axe.run(document, options)).violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html)}`),
     }), { runOnly: RULES, rules });
     if (wide) violations.push('wider than the window');

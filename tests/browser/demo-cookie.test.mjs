@@ -86,7 +86,10 @@ scene('s025 the cookie cannot be planted by a neighbour of the same domain', {},
   neighbour.closeAllConnections();
 });
 
-scene('s060 signing out empties the jar and what scripts have stored', {}, async ({ context }) => {
+// A page that is being left may still ask why its line was closed.
+const LEFT = { refused: { '/session/status': 401 } };
+
+scene('s060 signing out empties the jar and what scripts have stored', LEFT, async ({ context }) => {
   const page = await context.newPage();
   await signIn(page);
   await page.evaluate(() => {
@@ -118,7 +121,7 @@ async function nothingOfAda(page) {
   assert.doesNotMatch(await page.locator('body').ariaSnapshot(), account);
 }
 
-scene('s060 after signing out, the back button shows nothing of the account', { refused: { '/session/status': 401 } }, async ({ context }) => {
+scene('s060 after signing out, the back button shows nothing of the account', LEFT, async ({ context }) => {
   await context.addInitScript(seen);
   const page = await context.newPage();
   await signIn(page);
@@ -131,7 +134,7 @@ scene('s060 after signing out, the back button shows nothing of the account', { 
   }
 });
 
-scene('s060 after signing out in another tab, the back button shows nothing of the account', { refused: { '/session/status': 401 } }, async ({ context }) => {
+scene('s060 after signing out in another tab, the back button shows nothing of the account', LEFT, async ({ context }) => {
   await context.addInitScript(seen);
   const page = await context.newPage();
   await signIn(page);
@@ -145,7 +148,7 @@ scene('s060 after signing out in another tab, the back button shows nothing of t
   await nothingOfAda(page);
 });
 
-scene('s060 the warning\'s way of signing out leaves as little', { timeouts: '60,600,60', refused: { '/session/status': 401 } }, async ({ context }) => {
+scene('s060 the warning\'s way of signing out leaves as little', LEFT, async ({ context }) => {
   const page = await context.newPage();
   await signIn(page);
   await page.evaluate(() => localStorage.setItem('of', 'ada'));

@@ -56,16 +56,15 @@ for (const [who, outcome, expected] of [
   });
 }
 
-// Holds back the next answer about the session until told.
+// Holds back answers about the session until told; `asked` waits for a question, and not for long.
 async function hold(page) {
-  let [asked, answer] = [];
-  const [question, go] = [new Promise(resolve => { asked = resolve; }), new Promise(resolve => { answer = resolve; })];
+  let answer;
+  const go = new Promise(resolve => { answer = resolve; });
   await page.route('**/session/status', async route => {
-    asked();
     await go;
     await route.continue();
   });
-  return { question, answer };
+  return { asked: () => page.waitForRequest('**/session/status'), answer };
 }
 
 scene('s111 a laptop that slept past the deadline by its own clock asks the server before it says anything', {}, async ({ context }) => {
@@ -73,10 +72,9 @@ scene('s111 a laptop that slept past the deadline by its own clock asks the serv
   await page.clock.install();
   await signIn(page);
   await eventually(() => page.evaluate(() => document.querySelector('portcullis-timeout').shadowRoot));
-  const { question, answer } = await hold(page);
+  const { asked, answer } = await hold(page);
   // Two hours by the laptop; none by the server.
-  await page.clock.fastForward(7_200_000);
-  await question;
+  await Promise.all([asked(), page.clock.fastForward(7_200_000)]);
   assert.equal(await over(page).count(), 0);
   assert.equal(await covered(page), true);
   assert.match(await dialog(page).innerText(), /Checking your session/);
@@ -89,15 +87,14 @@ scene('s111 a page that stood still while its session ended asks, and only then 
   const page = await context.newPage();
   await signIn(page);
   await line(page);
-  const { question, answer } = await hold(page);
+  const { asked, answer } = await hold(page);
   const tools = await context.newCDPSession(page);
   await tools.send('Debugger.enable');
   const stopped = new Promise(resolve => tools.once('Debugger.paused', resolve));
   await tools.send('Debugger.pause');
   await stopped; // by its own timer, a second later at the most
   await endOthers(browse);
-  await tools.send('Debugger.resume');
-  await question;
+  await Promise.all([asked(), tools.send('Debugger.resume')]);
   assert.equal(await over(page).count(), 0);
   answer();
   await over(page).waitFor();

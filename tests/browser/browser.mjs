@@ -1,6 +1,6 @@
 // A real Chromium, and tests in it whose clock stands still until they move it.
 import { after, test } from 'node:test';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { setImmediate as breath } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { standIn } from './stand-in.mjs';
@@ -105,7 +105,8 @@ export const dialog = page => page.getByRole('alertdialog');
 export const heading = page => page.getByRole('heading', { name: 'Secret heading' });
 export const visible = page => dialog(page).isVisible();
 // Nothing of the page is seen, read out, or reached.
-export const covered = async page => !await heading(page).isVisible() && await heading(page).count() === 0;
+export const covered = async page => await page.locator('main').count() === 1 && await page.getByRole('main').count() === 0
+  && !await page.locator('main').isVisible();
 
 export const focused = page => page.evaluate(() => {
   const inner = document.activeElement.shadowRoot?.activeElement ?? document.activeElement;
@@ -121,4 +122,15 @@ export const recorded = page => page.evaluate(() => {
 export async function loaded(page) {
   await page.evaluate(() => import('/session/keep.js').then(() => {}));
   await answered(page);
+}
+
+// What axe objects to. It is run by the debugger, which no policy of the page's applies to. That a covered page has no
+// main landmark is the point of the cover.
+const axe = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
+export async function axeViolations(page) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, {
+    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], rules: { 'landmark-one-main': { enabled: false } },
+  }));
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html)}`);
 }

@@ -72,6 +72,7 @@ scene('nothing of the session is left in storage', {}, async ({ open, pass }) =>
 
 scene('an answer that was overtaken by an extension is not listened to', {}, async ({ world, open, pass, settle }) => {
   const page = await open();
+  await recorded(page);
   await pass(180);
   let answer;
   world.hold = new Promise(resolve => { answer = resolve; });
@@ -83,7 +84,7 @@ scene('an answer that was overtaken by an extension is not listened to', {}, asy
   world.hold = null;
   world.stale = false;
   await page.getByRole('button', { name: 'Stay signed in' }).click();
-  await eventually(() => world.extensions === 1);
+  await page.waitForFunction(() => window.told.includes('extended'));
   answer();
   await settle();
   await pass(1);

@@ -191,9 +191,9 @@ async fn every_request_costs_redis_the_commands_it_must_and_no_more() {
 }
 
 /// With the list of the user, the limit and the log. Between two buckets the new session is made, then the old one is
-/// ended; the look at the old one is under way together with the former.
+/// ended; the look at the old one is under way together with the former, and the end of who has to go with the latter.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_costs_redis_three_round_trips_and_at_the_limit_one_more() {
+async fn a_sign_in_costs_redis_three_round_trips_at_the_limit_too() {
     let two = SessionLimit::displace(2).unwrap();
     let world = World::<Redis>::with(|layer| layer.session_limit(two)).await;
     know_all_scripts(&world).await;

@@ -16,8 +16,8 @@ pub struct Monitor<'s> {
 
 const END: &str = "that-is-all";
 
-/// What connections send to stay alive, and what tests send themselves.
-const OURS: [&str; 4] = ["ping", "echo", "config", "info"];
+/// What connections send to stay alive and to know the time, and what tests send themselves.
+const OURS: [&str; 5] = ["ping", "time", "echo", "config", "info"];
 
 impl<'s> Monitor<'s> {
     /// Begins to listen.

@@ -1,6 +1,6 @@
 //! Portcullis, with its defaults.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -48,7 +48,7 @@ fn app(
         .route("/sessions", get(sessions))
         .route("/revoke-all/{user}", post(revoke_all))
         .route("/who", get(who))
-        .with_state(layer.sessions())
+        .with_state(Arc::new(layer.sessions()))
         .layer(layer))
 }
 
@@ -94,7 +94,7 @@ async fn sessions(signed_in: Authenticated) -> std::result::Result<String, Sessi
 }
 
 async fn revoke_all(
-    State(sessions): State<Sessions>,
+    State(sessions): State<Arc<Sessions>>,
     Path(user): Path<String>,
 ) -> std::result::Result<String, StatusCode> {
     let receipt = sessions.revoke_all(user).await;

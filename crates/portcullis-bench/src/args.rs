@@ -17,7 +17,7 @@ Measures Portcullis beside its peers.
   --write         write RESULTS.md and its plots beside the manifest
   --rounds N      how often everything is measured (5)
   --seconds S     about how long one measurement takes (0.4)
-  --sessions N    how many sessions the memory part creates (20000)
+  --sessions N    how many sessions the memory part creates (100000)
   --most N        up to how many sessions the growth part creates (1000000)
   --only A,B,…    only these: systems (axum, raw-get, portcullis, portcullis-memory, session-guard,
                   tower-sessions, tower-sessions-1, axum-session, axum-session-cached, actix, actix-session),
@@ -63,7 +63,7 @@ impl Args {
         let mut args = Self {
             rounds: 5,
             length: Duration::from_millis(400),
-            sessions: 20_000,
+            sessions: 100_000,
             most: 1_000_000,
             counted: 1000,
             json: None,

@@ -58,7 +58,7 @@ async fn one(
     redis: &redis::Server,
     cores: &Cores,
 ) -> Result<Memory> {
-    const CONNECTIONS: usize = 16;
+    const CONNECTIONS: usize = 64;
     let mut client = redis.client()?;
     client.flush()?;
     let settings = Settings::of(system, Case::Enter, redis.address());

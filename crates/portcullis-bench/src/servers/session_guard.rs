@@ -36,7 +36,12 @@ pub(super) async fn app(settings: &Settings) -> Result<Router> {
     let store = ValkeyStore::connect(&settings.url()).await?;
     let guard: Guard<ValkeyStore, String> =
         Guard::builder(store, config).subject::<String>().build();
-    drop(guard.spawn_purge(PURGE));
+    // The first purge would be at once, and be counted with the first requests.
+    let later = guard.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(PURGE).await;
+        drop(later.spawn_purge(PURGE));
+    });
     Ok(Router::new()
         .route("/read", get(read))
         .route("/sessions", get(sessions))

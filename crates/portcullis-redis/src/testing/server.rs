@@ -130,7 +130,7 @@ impl TestServer {
     /// # Errors
     ///
     /// When there is no answer.
-    pub fn try_cli(&self, command: &[&str]) -> std::io::Result<Answer> {
+    pub fn try_cli(&self, command: &[&str]) -> io::Result<Answer> {
         let bytes: Vec<_> = command.iter().map(|part| part.as_bytes()).collect();
         ask(self.port, &bytes)
     }

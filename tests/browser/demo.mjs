@@ -8,11 +8,11 @@ import { launch, screenshots } from './browser.mjs';
 
 const PASSWORDS = { ada: 'analytical engine', grace: 'nanoseconds of wire' };
 
-// On a port that the system chooses, with its sessions in memory.
-async function start(timeouts) {
+// On a port that the system chooses, with its sessions in memory unless there is a Redis.
+async function start(timeouts, redis) {
   const { DEMO, PATH } = process.env;
   assert.ok(DEMO, 'DEMO is the path of the program; tests/browser/run builds it and sets that');
-  const env = { PATH, PORT: '0', RUST_LOG: 'error', ...timeouts && { DEMO_TIMEOUTS: timeouts } };
+  const env = { PATH, PORT: '0', RUST_LOG: 'error', ...timeouts && { DEMO_TIMEOUTS: timeouts }, ...redis && { REDIS_URL: redis.url } };
   const child = spawn(DEMO, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = once(child, 'exit');
   const [line] = await Promise.race([
@@ -49,15 +49,17 @@ function instrument() {
 
 // One test against a demo of its own. `browse` opens another browser, with a jar of its own. Whatever a console shows as
 // an error or warning fails the test, and so does an exception, but for answers that are `refused`: a browser reports
-// each 4xx as an error of its own, so those that a test is about are named there by path and status.
-export function scene(name, { timeouts, refused = {}, ...options }, play) {
+// each 4xx and 5xx as an error of its own, so those that a test is about are named there by path and status.
+export function scene(name, { timeouts, redis, refused = {}, ...options }, play) {
   test(name, { timeout: 80_000 }, async () => {
     const browser = await (launched ??= launch());
-    const demo = await start(timeouts);
+    const demo = await start(timeouts, redis);
     const [contexts, complaints] = [[], []];
     const expected = (text, url) => {
+      const [, line] = text.match(/^WebSocket connection to '(\S+)' failed/) ?? []; // in words that vary with the status
+      if (line) return new URL(line).pathname in refused;
       const status = text.match(/^Failed to load resource: the server responded with a status of (\d+) /)?.[1];
-      return status && refused[new URL(url).pathname] === Number(status);
+      return status && [refused[new URL(url).pathname]].flat().includes(Number(status));
     };
     const browse = async more => {
       const context = await browser.newContext({ baseURL: demo.origin, ...options, ...more });

@@ -1,0 +1,49 @@
+// While Redis does not answer.
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { dialog } from './browser.mjs';
+import { covered, scene, signIn } from './demo.mjs';
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function startRedis() {
+  const port = await freePort();
+  const settings = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  const server = spawn(process.env.REDIS_SERVER ?? 'redis-server', settings, { stdio: ['ignore', 'pipe', 'inherit'] });
+  for await (const line of createInterface({ input: server.stdout })) if (/Ready to accept connections/i.test(line)) break;
+  server.stdout.resume();
+  const send = signal => () => server.kill(signal);
+  return { url: `redis://127.0.0.1:${port}`, pause: send('SIGSTOP'), goOn: send('SIGCONT'), stop: send('SIGKILL') };
+}
+
+const redis = await startRedis();
+after(redis.stop);
+
+scene('rule 8 while nobody can tell, nothing is claimed; past the deadline the page is covered; then it is told', {
+  timeouts: '26,600,60', redis, refused: { '/session/status': [401, 503], '/session/extend': 503, '/live': [401, 503] },
+}, async ({ context }) => {
+  const page = await context.newPage();
+  await signIn(page);
+  await dialog(page).waitFor({ timeout: 15_000 });
+  redis.pause();
+  await page.getByRole('button', { name: 'Stay signed in' }).click();
+  await dialog(page).getByText('This is not possible now.').first().waitFor();
+  assert.equal(await covered(page), false);
+  await page.getByRole('heading', { name: 'Checking your session' }).waitFor({ timeout: 30_000 });
+  assert.equal(await covered(page), true);
+  redis.goOn();
+  await page.getByRole('heading', { name: 'You are signed out' }).waitFor({ timeout: 30_000 });
+  assert.match(await dialog(page).innerText(), /time without activity/);
+  assert.equal(await covered(page), true);
+});

@@ -163,11 +163,19 @@ async fn loud(socket: SessionSocket<Authenticated>) -> Response {
 async fn split(socket: SessionSocket<Authenticated>) -> Response {
     socket.on_upgrade(async |socket: SessionWebSocket| {
         let (mut sink, mut stream) = socket.split();
+        let (said, mut to_say) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move {
             while let Some(Ok(message)) = stream.next().await {
                 if let Message::Text(_) = message
-                    && sink.send(message).await.is_err()
+                    && said.send(message).await.is_err()
                 {
+                    return;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            while let Some(message) = to_say.recv().await {
+                if sink.send(message).await.is_err() {
                     return;
                 }
             }

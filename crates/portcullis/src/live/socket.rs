@@ -181,19 +181,34 @@ impl Shared {
 /// own.
 pub struct SessionWebSocket {
     socket: Shared,
-    watch: Pin<Box<dyn Future<Output = Lost> + Send>>,
+    /// For each half one: they may be in two tasks, and a future remembers one of them.
+    reading: Watch,
+    writing: Watch,
     protocol: Option<HeaderValue>,
     /// Tells that it is still there.
     _alive: oneshot::Sender<Infallible>,
 }
 
+type Watch = Pin<Box<dyn Future<Output = Lost> + Send>>;
+
+fn watch(lifeline: &Lifeline) -> Watch {
+    let lifeline = lifeline.clone();
+    Box::pin(unconstrained(async move { lifeline.lost().await }))
+}
+
+#[derive(Clone, Copy)]
+enum Half {
+    Reading,
+    Writing,
+}
+
 impl SessionWebSocket {
     fn new(shared: &Shared, lifeline: &Lifeline, alive: oneshot::Sender<Infallible>) -> Self {
-        let lifeline = lifeline.clone();
         let protocol = shared.with(|socket| socket.as_ref()?.protocol().cloned());
         Self {
             socket: shared.clone(),
-            watch: Box::pin(unconstrained(async move { lifeline.lost().await })),
+            reading: watch(lifeline),
+            writing: watch(lifeline),
             protocol,
             _alive: alive,
         }
@@ -225,9 +240,13 @@ impl SessionWebSocket {
         self.protocol.as_ref()
     }
 
-    fn poll_lost(&mut self, cx: &mut Context<'_>) -> Option<Lost> {
-        if self.lost().is_none()
-            && let Poll::Ready(lost) = self.watch.as_mut().poll(cx)
+    fn poll_lost(&mut self, half: Half, cx: &mut Context<'_>) -> Option<Lost> {
+        let watch = match half {
+            Half::Reading => &mut self.reading,
+            Half::Writing => &mut self.writing,
+        };
+        if self.socket.lost().is_none()
+            && let Poll::Ready(lost) = watch.as_mut().poll(cx)
         {
             let _ = self.socket.0.lost.set(lost);
         }
@@ -237,11 +256,12 @@ impl SessionWebSocket {
     /// Does something with the socket unless it is none any more.
     fn poll_socket<T>(
         &mut self,
+        half: Half,
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut WebSocket>, &mut Context<'_>) -> Poll<T>,
         gone: impl FnOnce(Option<Lost>) -> T,
     ) -> Poll<T> {
-        let lost = self.poll_lost(cx);
+        let lost = self.poll_lost(half, cx);
         self.socket.with(|socket| match (lost, socket) {
             (None, Some(socket)) => poll(Pin::new(socket), cx),
             (lost, _) => Poll::Ready(gone(lost)),
@@ -258,8 +278,12 @@ impl Stream for SessionWebSocket {
     type Item = Result<Message, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut()
-            .poll_socket(cx, |socket, cx| socket.poll_next(cx), |_| None)
+        self.get_mut().poll_socket(
+            Half::Reading,
+            cx,
+            |socket, cx| socket.poll_next(cx),
+            |_| None,
+        )
     }
 }
 
@@ -268,6 +292,7 @@ impl Sink<Message> for SessionWebSocket {
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.get_mut().poll_socket(
+            Half::Writing,
             cx,
             |socket, cx| socket.poll_ready(cx),
             |lost| Err(gone(lost)),
@@ -284,6 +309,7 @@ impl Sink<Message> for SessionWebSocket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.get_mut().poll_socket(
+            Half::Writing,
             cx,
             |socket, cx| socket.poll_flush(cx),
             |lost| Err(gone(lost)),
@@ -292,8 +318,12 @@ impl Sink<Message> for SessionWebSocket {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // Who closes it and comes too late has what they wanted.
-        self.get_mut()
-            .poll_socket(cx, |socket, cx| socket.poll_close(cx), |_| Ok(()))
+        self.get_mut().poll_socket(
+            Half::Writing,
+            cx,
+            |socket, cx| socket.poll_close(cx),
+            |_| Ok(()),
+        )
     }
 }
 

@@ -7,6 +7,7 @@ on_every_store![
     s060_a_sign_out_asks_the_browser_to_forget_pages_and_what_scripts_stored,
     s060_so_does_a_sign_out_that_came_second,
     s060_so_does_an_end_that_nobody_asked_for,
+    s060_who_brings_no_cookie_is_not_asked_to_forget_anything,
     s060_nothing_else_does,
     s060_a_sign_out_that_could_not_be_written_does_not,
     s060_what_is_asked_for_can_be_chosen,
@@ -45,6 +46,15 @@ async fn s060_so_does_an_end_that_nobody_asked_for<B: Backend>() {
     assert_eq!(reply.header(FIELD), r#""cache", "storage""#);
 }
 
+/// Another site can send somebody here, but not their cookie.
+async fn s060_who_brings_no_cookie_is_not_asked_to_forget_anything<B: Backend>() {
+    let world = World::<B>::start().await;
+    assert_eq!(
+        world.client().post("/logout").await.is(204).header(FIELD),
+        ""
+    );
+}
+
 async fn s060_nothing_else_does<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
@@ -76,8 +86,11 @@ async fn s060_what_is_asked_for_can_be_chosen<B: Backend>() {
     ] {
         let world = World::<B>::with(|layer| layer.clear_site_data(choice)).await;
         let client = world.signed_in("alice").await;
+        let (tab, other) = (client.fork(), client.fork());
         assert_eq!(client.post("/logout").await.header(FIELD), field);
-        let own = client.post("/logout");
+        let late = tab.post("/logout").await.header(FIELD);
+        assert!(!late.contains("cookies"), "{late}");
+        let own = other.post("/logout");
         let own = own.with_response_field(r#"clear-site-data: "executionContexts""#);
         assert_eq!(own.await.header(FIELD), r#""executionContexts""#);
     }

@@ -37,8 +37,8 @@ impl ClearSiteData {
         Self(What::Cache)
     }
 
-    /// Everything, with all cookies of the registrable domain: also those of sibling hosts, and of a session that another
-    /// tab may have begun meanwhile.
+    /// Everything, with all cookies of the registrable domain, also those of sibling hosts. Cookies only by the request
+    /// that itself ended the session: another tab may have begun one meanwhile.
     pub fn everything_with_cookies_of_sibling_hosts() -> Self {
         Self(What::Everything)
     }
@@ -49,12 +49,12 @@ impl ClearSiteData {
     }
 
     /// Adds the field, unless the handler has sent its own.
-    pub(crate) fn ask(self, headers: &mut HeaderMap) {
+    pub(crate) fn ask(self, headers: &mut HeaderMap, with_cookies: bool) {
         let what = match self.0 {
             What::Nothing => return,
             What::Cache => r#""cache""#,
-            What::CacheAndStorage => r#""cache", "storage""#,
-            What::Everything => r#""cache", "storage", "cookies""#,
+            What::Everything if with_cookies => r#""cache", "storage", "cookies""#,
+            What::CacheAndStorage | What::Everything => r#""cache", "storage""#,
         };
         headers
             .entry(FIELD)

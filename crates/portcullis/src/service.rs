@@ -225,8 +225,13 @@ fn finish<B, E>(
         .map(SessionBody::own),
         _ => answer.map(SessionBody::application),
     };
-    if matches!(cookie, CookieAction::Remove) || (state.was_terminated() && succeeded) {
-        state.config.clear_site_data.ask(response.headers_mut());
+    let removes = matches!(cookie, CookieAction::Remove);
+    // Without a cookie it may be another site that asks, and nobody who signs out.
+    if removes || (state.was_terminated() && succeeded && state.has_cookie()) {
+        state
+            .config
+            .clear_site_data
+            .ask(response.headers_mut(), removes);
     }
     if state.config.tells_deadlines {
         deadlines::tell(&state.view(), state.now(), response.headers_mut());

@@ -246,7 +246,6 @@ impl State {
     }
 
     /// Whether the request came with a session cookie, whatever is in it.
-    #[cfg(feature = "ws")]
     pub(crate) fn has_cookie(&self) -> bool {
         !matches!(self.presented, Presented::Nothing)
     }

@@ -172,15 +172,20 @@ impl RedisStore {
                 (handle, ended)
             });
         }
-        let mut displaced = Vec::new();
-        while let Some(Ok((handle, ended))) = ends.join_next().await {
+        let (mut displaced, mut failed) = (Vec::new(), None);
+        // Each is waited for, also after one failed: what is begun is to be done.
+        while let Some(ended) = ends.join_next().await {
             match ended {
-                Ok(Ended::Done) => displaced.push(handle),
-                Ok(Ended::AlreadyGone) => {}
+                Ok((handle, Ok(Ended::Done))) => displaced.push(handle),
+                Ok((_, Ok(Ended::AlreadyGone))) => {}
                 // It is left alone, and makes one too many until the upgrade is over.
-                Err(error) if error.kind() == StoreErrorKind::NewerFormat => {}
-                Err(error) => return Err(error),
+                Ok((_, Err(error))) if error.kind() == StoreErrorKind::NewerFormat => {}
+                Ok((_, Err(error))) => failed = Some(error),
+                Err(_) => failed = Some(out_of_place()),
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         Ok(displaced)
     }

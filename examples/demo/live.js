@@ -3,14 +3,17 @@ const said = document.querySelector('#windows');
 
 const connect = () => {
 	const line = new WebSocket(new URL('/live', location.href.replace(/^http/, 'ws')));
+	let opened = false;
+	line.onopen = () => { opened = true; };
 	line.onmessage = ({ data }) => {
 		said.textContent = data === '1' ? 'this one' : `${data}, with this one`;
 	};
 	line.onclose = ({ code }) => {
 		said.textContent = 'not connected';
-		// 4401: the session ended. <portcullis-timeout> asks why, and covers the page.
-		if (code === 4401) document.dispatchEvent(new Event('portcullis-check'));
-		else setTimeout(connect, 3000);
+		// 4401: the session ended. A line that never opened may have been refused for that. <portcullis-timeout> asks, and covers
+		// the page if it is so.
+		if (code === 4401 || !opened) document.dispatchEvent(new Event('portcullis-check'));
+		if (code !== 4401) setTimeout(connect, opened ? 3000 : 30_000);
 	};
 };
 connect();

@@ -79,7 +79,8 @@ const start = (element, signal) => {
 	};
 	const words = rest => {
 		const total = Math.max(1, rest / 1e3 | 0), minutes = total / 60 | 0, seconds = total % 60;
-		const time = new Intl.DurationFormat(lang, { style: 'long' }).format({ minutes, seconds });
+		const Format = Intl.DurationFormat;
+		const time = Format ? new Format(lang, { style: 'long' }).format({ minutes, seconds }) : total + ' s';
 		return (texts.soon + (known.extends_to ? '' : ' ' + texts.last)).replace(/{(\w+)}/g, (_, name) => ({ minutes, seconds, time })[name]);
 	};
 	const decide = () => {
@@ -137,7 +138,7 @@ const start = (element, signal) => {
 			reply = await fetch(base + path, { method, cache: 'no-store', signal: AbortSignal.timeout(1e4) });
 			answer = reply.status === 204 ? { status: 401, reason: 'signed_out' } : await reply.json();
 		} catch {}
-		if (pending !== mine) return; // overtaken
+		if (pending !== mine) return;
 		pending = 0;
 		if (answer?.ends_at || answer?.status === 401 && !/^replaced/.test(answer.reason)) {
 			const news = { answer, age: now() - began, path };
@@ -157,7 +158,7 @@ const start = (element, signal) => {
 		if (Math.abs(wall - before) > 5e3) sure = next = pending = 0;
 		if (known && (now() >= ends || wall >= wallEnds)) cover();
 		if (document.hidden) return;
-		if (now() >= next) navigator.locks?.request(base, { ifAvailable: true }, ask) ?? ask(1); // one tab for all
+		if (now() >= next) navigator.locks?.request(base, { ifAvailable: true }, ask) ?? ask(1);
 		if (known && sure) decide();
 	};
 	const check = () => {
@@ -170,7 +171,7 @@ const start = (element, signal) => {
 	on(document, 'visibilitychange', check);
 	on(document, 'submit', () => localStorage[base + '?'] = now()); // may sign out
 	on(window, 'pageshow', event => event.persisted && check());
-	on(window, 'pagehide', event => event.persisted && cover()); // comes back covered
+	on(window, 'pagehide', event => event.persisted && cover());
 	if (activity != null) for (const type of ['pointerdown', 'keydown']) on(document, type, event => active = event.isTrusted);
 	if (document.querySelector('form[data-portcullis-keep]') || sessionStorage['portcullis-drafts'])
 		import('./keep.js');

@@ -6,8 +6,8 @@ use portcullis_core::{
     DraftError, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey, UserId,
     draft::{Ending, Plan, Step},
     store::{
-        Activity, Committed, Created, Ended, Old, Replaced, Revision, StoreErrorKind, Stored,
-        Timing, Touched, Write,
+        Activity, Committed, Created, Ended, Old, Replaced, Revision, StoreError, StoreErrorKind,
+        Stored, Timing, Touched, Write,
     },
 };
 
@@ -164,13 +164,8 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             touch(state, &key, &label).await;
             Ok(Progress::Done)
         }
-        Step::Extend { key, label } => match store.touch(&key, &label).await? {
-            Touched::Done(timing) => {
-                if let Some(mut used) = state.used() {
-                    used.draft.touched(timing);
-                }
-                Ok(Progress::Done)
-            }
+        Step::Extend { key, label } => match touched(state, &key, &label).await? {
+            Touched::Done(_) => Ok(Progress::Done),
             Touched::Gone => gone(state, &key).await,
         },
         Step::Create {
@@ -375,17 +370,17 @@ async fn end(state: &State, ending: Ending) -> Result<(), SessionError> {
 
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
 async fn touch(state: &State, key: &SessionKey, label: &Label) {
-    match state.house().store().touch(key, label).await {
-        Ok(Touched::Done(timing)) => {
-            if let Some(mut used) = state.used() {
-                used.draft.touched(timing);
-            }
-        }
-        Ok(Touched::Gone) => {}
-        Err(error) => {
-            tracing::warn!(error = %error, "the activity of a session could not be written down");
-        }
+    if let Err(error) = touched(state, key, label).await {
+        tracing::warn!(error = %error, "the activity of a session could not be written down");
     }
+}
+
+async fn touched(state: &State, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
+    let touched = state.house().store().touch(key, label).await?;
+    if let (Touched::Done(timing), Some(mut used)) = (touched, state.used()) {
+        used.draft.touched(timing);
+    }
+    Ok(touched)
 }
 
 fn report(state: &State, error: &SessionError) {

@@ -2,16 +2,14 @@
 
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
-use tokio::task::unconstrained;
 
-use super::{Lifeline, Lost};
+use super::{Lifeline, Lost, lifeline::Waiting};
 
 pin_project! {
     /// The items of a stream until its session is lost. From [`Lifeline::guard`].
@@ -20,7 +18,7 @@ pin_project! {
         // None once it is over, so that what the stream holds is let go of.
         #[pin]
         stream: Option<S>,
-        watch: Option<Pin<Box<dyn Future<Output = Lost> + Send>>>,
+        watch: Option<Waiting>,
         lost: Option<Lost>,
     }
 }
@@ -33,12 +31,10 @@ pub(super) enum Next<T> {
 }
 
 impl<S: Stream> Guarded<S> {
-    pub(super) fn new(lifeline: Lifeline, stream: S) -> Self {
-        // Tokio makes whoever is ready again and again wait for others. A loss must not wait behind items.
-        let lost = unconstrained(async move { lifeline.lost().await });
+    pub(super) fn new(lifeline: &Lifeline, stream: S) -> Self {
         Self {
             stream: Some(stream),
-            watch: Some(Box::pin(lost)),
+            watch: Some(lifeline.waiting()),
             lost: None,
         }
     }

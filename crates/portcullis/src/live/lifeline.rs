@@ -2,14 +2,20 @@
 
 use std::{
     fmt,
+    future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_core::Stream;
 use portcullis_core::{Label, SessionKey};
+use tokio::task::unconstrained;
 
 use super::{Guarded, Lost, Need, watch::Sights};
 use crate::{house::House, state::State};
+
+/// Waits for a loss, in the background of something else.
+pub(super) type Waiting = Pin<Box<dyn Future<Output = Lost> + Send>>;
 
 /// Resolves when a session ends, or loses what its guard asked for. For whatever goes on after the response has begun:
 /// streams of events, WebSockets, long downloads. From [`Session::ended`](crate::Session::ended),
@@ -114,7 +120,14 @@ impl Lifeline {
     /// }
     /// ```
     pub fn guard<S: Stream>(&self, stream: S) -> Guarded<S> {
-        Guarded::new(self.clone(), stream)
+        Guarded::new(self, stream)
+    }
+
+    /// [`lost`](Self::lost) for whoever polls it beside other things. Tokio makes whoever is ready again and again wait for
+    /// others; a loss must not wait behind items.
+    pub(super) fn waiting(&self) -> Waiting {
+        let lifeline = self.clone();
+        Box::pin(unconstrained(async move { lifeline.lost().await }))
     }
 
     /// Waits while the request may still change its session. `None` is to be tried again.

@@ -22,7 +22,7 @@ use http::{HeaderValue, request::Parts};
 use portcullis_core::Scope;
 use tokio::{sync::oneshot, task::unconstrained, time::timeout};
 
-use super::{Lifeline, Lost};
+use super::{Lifeline, Lost, lifeline::Waiting};
 use crate::{
     Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, origin, state::State,
 };
@@ -182,18 +182,11 @@ impl Shared {
 pub struct SessionWebSocket {
     socket: Shared,
     /// For each half one: they may be in two tasks, and a future remembers one of them.
-    reading: Watch,
-    writing: Watch,
+    reading: Waiting,
+    writing: Waiting,
     protocol: Option<HeaderValue>,
     /// Tells that it is still there.
     _alive: oneshot::Sender<Infallible>,
-}
-
-type Watch = Pin<Box<dyn Future<Output = Lost> + Send>>;
-
-fn watch(lifeline: &Lifeline) -> Watch {
-    let lifeline = lifeline.clone();
-    Box::pin(unconstrained(async move { lifeline.lost().await }))
 }
 
 #[derive(Clone, Copy)]
@@ -207,8 +200,8 @@ impl SessionWebSocket {
         let protocol = shared.with(|socket| socket.as_ref()?.protocol().cloned());
         Self {
             socket: shared.clone(),
-            reading: watch(lifeline),
-            writing: watch(lifeline),
+            reading: lifeline.waiting(),
+            writing: lifeline.waiting(),
             protocol,
             _alive: alive,
         }

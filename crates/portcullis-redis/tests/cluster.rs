@@ -14,7 +14,7 @@ use std::{
 };
 
 use portcullis_core::{
-    Bucket, EndReason, EventKind, Label, SessionId, SessionKey, UserId,
+    EndReason, EventKind, Label, SessionId, SessionKey, UserId,
     store::{
         Activity, Committed, Copies, Created, Deadline, Ended, Loaded, LogQuery, Old, Replaced,
         Store, StoreErrorKind, Touched, Which,
@@ -26,7 +26,9 @@ use portcullis_redis::{
 };
 use support::{
     Anonymous, LIMITS, WAIT, all_of, anonymous, calls, create, create_owned, create_with,
-    ended_note, kind, limits, live, owned, payload, revocation, spelled, write_of,
+    ended_note, key_of, kind, limits, live,
+    nodes::{key_on, revokes_what_is_older, stays_ended, user_on},
+    owned, payload, revocation, spelled, write_of,
 };
 use tokio::sync::Mutex;
 
@@ -47,36 +49,11 @@ async fn connect(cluster: &TestCluster) -> RedisStore {
     builder.connect().await.unwrap()
 }
 
-/// A key in some bucket of this node.
-fn key_on(cluster: &TestCluster, node: usize) -> SessionKey {
-    loop {
-        let bucket = Bucket::random().unwrap();
-        let key = SessionId::generate(bucket).unwrap().key();
-        if cluster.owner(cluster.slot(&spelled(&key))) == node {
-            return key;
-        }
-    }
-}
-
-/// A user whose sessions are on this node. Whoever asks under another name gets another one.
-fn user_on(cluster: &TestCluster, node: usize, name: &str) -> UserId {
-    let users = (0..).map(|number| UserId::from(format!("{name} {number}")));
-    let mut users = users.filter(|user| {
-        let key = SessionId::generate(Bucket::of(user)).unwrap().key();
-        cluster.owner(cluster.slot(&spelled(&key))) == node
-    });
-    users.next().unwrap()
-}
-
-fn key_of(user: &UserId) -> SessionKey {
-    SessionId::generate(Bucket::of(user)).unwrap().key()
-}
-
 async fn sign_in(store: &RedisStore, from: &SessionKey, user: &UserId) -> (SessionKey, Label) {
     let Loaded::Live(stored) = store.load(from).await.unwrap() else {
         panic!("nothing to sign in from")
     };
-    let (to, label) = (key_of(user), owned(store, user.clone()));
+    let (to, label) = (key_of(user.clone()), owned(store, user.clone()));
     let old = Old {
         key: *from,
         label: anonymous(),
@@ -221,15 +198,7 @@ async fn a_sign_in_that_looked_before_a_revocation_of_all_is_refused_on_every_no
     let store = connect(&cluster).await;
     for node in 0..3 {
         let user = user_on(&cluster, node, "refused");
-        let early = owned(&store, user.clone());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        store.revoke(&all_of(user.clone())).await.unwrap();
-        let late = owned(&store, user.clone());
-        for (label, refused) in [(early, true), (late, false)] {
-            let write = write_of(&label, payload());
-            let created = store.create(&key_of(&user), &write, LIMITS, None).await;
-            assert_eq!(matches!(created.unwrap(), Created::Revoked), refused);
-        }
+        revokes_what_is_older(&store, &user).await;
     }
 }
 
@@ -241,7 +210,7 @@ async fn what_is_over_on_any_node_is_swept_and_told_once_and_is_in_the_log_of_al
     let mut names = Vec::new();
     for node in 0..3 {
         let user = user_on(&cluster, node, "swept");
-        let (key, label) = (key_of(&user), owned(&store, user));
+        let (key, label) = (key_of(user.clone()), owned(&store, user));
         let write = write_of(&label, payload());
         let created = store.create(&key, &write, limits(50, 60_000), None).await;
         assert!(matches!(created.unwrap(), Created::Done(..)));
@@ -519,12 +488,7 @@ async fn a_primary_that_hangs_is_left_for_its_replica_and_not_returned_to_when_i
     println!("healed {:?} after the hang", healed(&store, &key).await);
     store.revoke(&all_of(user)).await.unwrap();
     cluster.nodes[0].resume();
-    let until = Instant::now() + Duration::from_secs(2);
-    while Instant::now() < until {
-        let ended = store.load(&key).await.unwrap();
-        assert!(matches!(ended, Loaded::Ended { .. }), "{ended:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    stays_ended(&store, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -195,6 +195,25 @@ fn mark(server: &TestServer, kept: &str) -> Vec<String> {
     run(server, script!("mark"), &[USERS, MARK], &arguments)
 }
 
+fn claim(server: &TestServer, member: &str) -> Vec<String> {
+    let arguments = [
+        "9",
+        "9",
+        MINUTE,
+        "0",
+        "idle",
+        "absolute",
+        "elevation",
+        member,
+    ];
+    run(
+        server,
+        CLAIM,
+        &[DUE, LOG, LOG_OF_VISITORS, KEY, USERS],
+        &arguments,
+    )
+}
+
 fn members(server: &TestServer, list: &str) -> Vec<String> {
     server.cli(&["ZRANGE", list, "0", "-1"]).texts()
 }
@@ -508,20 +527,7 @@ fn what_is_over_is_claimed_and_noted_once() {
     create(&server);
     server.age_sessions(Duration::from_secs(3601));
     let member = members(&server, DUE).remove(0);
-    let claim = || {
-        let keys = [DUE, LOG, LOG_OF_VISITORS, KEY, USERS];
-        let arguments = [
-            "9",
-            "9",
-            MINUTE,
-            "0",
-            "idle",
-            "absolute",
-            "elevation",
-            &member,
-        ];
-        run(&server, CLAIM, &keys, &arguments)
-    };
+    let claim = || claim(&server, &member);
     let reply = claim();
     // Both timeouts were an hour.
     assert_eq!(reply[..3], ["10", &*member, "a"]);
@@ -536,20 +542,7 @@ fn what_is_not_due_cannot_be_claimed() {
     let server = TestServer::start();
     create(&server);
     let member = members(&server, DUE).remove(0);
-    let claim = || {
-        let keys = [DUE, LOG, LOG_OF_VISITORS, KEY, USERS];
-        let arguments = [
-            "9",
-            "9",
-            MINUTE,
-            "0",
-            "idle",
-            "absolute",
-            "elevation",
-            &member,
-        ];
-        run(&server, CLAIM, &keys, &arguments)
-    };
+    let claim = || claim(&server, &member);
     let before = everything(&server);
     assert_eq!(claim(), ["10"]);
     // A list that says that the session is over does not make it so, not even while memory is full.

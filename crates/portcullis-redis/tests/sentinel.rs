@@ -15,7 +15,9 @@ use portcullis_core::{
     store::{Activity, Committed, Loaded, Store, StoreErrorKind, Which},
 };
 use portcullis_redis::{ConnectError, RedisStore, Subject, Verdict, testing::TestSentinels};
-use support::{WAIT, all_of, calls, create_owned, live, payload, revocation, write_of};
+use support::{
+    WAIT, all_of, calls, create_owned, live, nodes::stays_ended, payload, revocation, write_of,
+};
 
 async fn connect(watched: &TestSentinels) -> RedisStore {
     let builder = RedisStore::builder(watched.url()).wait(WAIT);
@@ -104,12 +106,7 @@ async fn a_primary_that_hangs_is_left_and_not_returned_to_when_it_goes_on() {
     );
     store.revoke(&all_of("alice")).await.unwrap();
     watched.servers[0].resume();
-    let until = Instant::now() + Duration::from_secs(2);
-    while Instant::now() < until {
-        let ended = store.load(&key).await.unwrap();
-        assert!(matches!(ended, Loaded::Ended { .. }), "{ended:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    stays_ended(&store, &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,13 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_core::{
-    Bucket, SessionId, SessionKey, UserId,
-    store::{Activity, Created, Deadline, Loaded, Replaced, Store},
-};
+use portcullis_core::store::{Activity, Deadline, Loaded, Replaced, Store};
 use portcullis_redis::{RedisStore, Subject, Verdict, testing::TestCluster};
 use support::{
-    Anonymous, LIMITS, all_of, create, create_with, limits, owned, payload, spelled, write_of,
+    Anonymous, create, create_with, limits,
+    nodes::{key_on, revokes_what_is_older, user_on},
+    payload, spelled,
 };
 use tokio::sync::Mutex;
 
@@ -84,29 +83,6 @@ async fn cluster() -> Arc<TestCluster> {
 
 async fn connect(cluster: &TestCluster) -> RedisStore {
     RedisStore::connect(cluster.url()).await.unwrap()
-}
-
-fn key_on(cluster: &TestCluster, node: usize) -> SessionKey {
-    loop {
-        let bucket = Bucket::random().unwrap();
-        let key = SessionId::generate(bucket).unwrap().key();
-        if cluster.owner(cluster.slot(&spelled(&key))) == node {
-            return key;
-        }
-    }
-}
-
-fn key_of(user: &UserId) -> SessionKey {
-    SessionId::generate(Bucket::of(user)).unwrap().key()
-}
-
-fn user_on(cluster: &TestCluster, node: usize) -> UserId {
-    let mut users = (0..).map(|number| UserId::from(format!("user {number}")));
-    let is_there = |user: &UserId| {
-        let slot = cluster.slot(&spelled(&key_of(user)));
-        cluster.owner(slot) == node
-    };
-    users.find(is_there).unwrap()
 }
 
 /// In ms.
@@ -186,17 +162,8 @@ async fn a_sign_in_from_before_a_revocation_is_refused_whatever_the_clocks_show(
     let cluster = cluster().await;
     let store = connect(&cluster).await;
     for node in 0..3 {
-        let user = user_on(&cluster, node);
-        let early = owned(&store, user.clone());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        store.revoke(&all_of(user.clone())).await.unwrap();
-        let late = owned(&store, user.clone());
-        for (label, refused) in [(early, true), (late, false)] {
-            let write = write_of(&label, payload());
-            let created = store.create(&key_of(&user), &write, LIMITS, None).await;
-            let was_refused = matches!(created.unwrap(), Created::Revoked);
-            assert_eq!(was_refused, refused, "on node {node}");
-        }
+        let user = user_on(&cluster, node, "user");
+        revokes_what_is_older(&store, &user).await;
     }
 }
 

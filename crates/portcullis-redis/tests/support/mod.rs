@@ -7,6 +7,7 @@
     reason = "each test uses its part"
 )]
 
+pub mod nodes;
 pub mod snapshot;
 
 use std::time::{Duration, Instant};

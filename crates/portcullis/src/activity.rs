@@ -16,36 +16,27 @@
 //! subscriber*; OWASP Session Management, "Idle Timeout"). Nothing that a client says makes a request activity that
 //! would not be without.
 
-use http::{
-    HeaderMap, Method, StatusCode,
-    header::{ACCEPT, UPGRADE},
-};
+use http::{HeaderValue, Method, StatusCode};
 use portcullis_core::store::Activity;
 
-pub(crate) fn of_request(method: &Method, headers: &HeaderMap) -> Activity {
-    let has = |name: &str, word: &str| {
-        let value = headers.get(name).and_then(|value| value.to_str().ok());
-        value.is_some_and(|value| begins_with(value, word))
-    };
-    let speculative = has("sec-purpose", "prefetch") || has("purpose", "prefetch");
-    let embedded = has("sec-fetch-site", "cross-site") && !has("sec-fetch-mode", "navigate");
-    let streams = has(ACCEPT.as_str(), "text/event-stream") || has(UPGRADE.as_str(), "websocket");
+use crate::fields::Fields;
+
+pub(crate) fn of_request(method: &Method, fields: &Fields<'_>) -> Activity {
+    let speculative = begins(fields.sec_purpose, "prefetch") || begins(fields.purpose, "prefetch");
+    let embedded =
+        begins(fields.sec_fetch_site, "cross-site") && !begins(fields.sec_fetch_mode, "navigate");
+    let streams = begins(fields.accept, "text/event-stream") || begins(fields.upgrade, "websocket");
     let idle_method = method == Method::HEAD || method == Method::OPTIONS;
-    if idle_method
-        || speculative
-        || embedded
-        || streams
-        || headers.contains_key("portcullis-passive")
-    {
+    if idle_method || speculative || embedded || streams || fields.passive.is_some() {
         return Activity::Passive;
     }
     Activity::Active
 }
 
-fn begins_with(value: &str, word: &str) -> bool {
-    value
-        .get(..word.len())
-        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
+/// Whether a field begins with this word.
+fn begins(field: Option<&HeaderValue>, word: &str) -> bool {
+    let beginning = field.and_then(|value| value.as_bytes().get(..word.len()));
+    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 pub(crate) fn of_response(status: StatusCode) -> Activity {
@@ -63,10 +54,10 @@ mod tests {
         let fields = fields.iter().map(|(name, value)| {
             (
                 name.parse::<http::HeaderName>().unwrap(),
-                http::HeaderValue::from_static(value),
+                HeaderValue::from_static(value),
             )
         });
-        of_request(&method, &fields.collect())
+        of_request(&method, &Fields::of(&fields.collect()))
     }
 
     #[test]

@@ -125,6 +125,7 @@ mod erased;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
+mod fields;
 mod guard;
 mod house;
 mod layer;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use portcullis_core::EndReason;
 
-use crate::{ReturnTo, SessionError};
+use crate::{ReturnTo, SessionError, fields::Fields};
 
 /// Why a request was refused. It is among the extensions of the response, so that a middleware around
 /// the layer can answer in the application's own words.
@@ -77,9 +77,9 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
-    pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(method: &Method, uri: &Uri, fields: &Fields<'_>) -> Self {
         let navigates =
-            navigates(headers).unwrap_or_else(|| *method == Method::GET && accepts_html(headers));
+            navigates(fields).unwrap_or_else(|| *method == Method::GET && fields.accepts_html());
         if navigates {
             Self::Person((*method == Method::GET).then(|| uri.clone()))
         } else {
@@ -98,20 +98,13 @@ impl Audience {
 /// Whether somebody waits for a page, also after they submitted a form in a browser that does not say so.
 #[cfg(feature = "axum")]
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
-    navigates(headers).unwrap_or_else(|| accepts_html(headers))
+    let fields = Fields::of(headers);
+    navigates(&fields).unwrap_or_else(|| fields.accepts_html())
 }
 
 /// What the browser says of it.
-fn navigates(headers: &HeaderMap) -> Option<bool> {
-    Some(headers.get("sec-fetch-mode")? == "navigate")
-}
-
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let mut accepted = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    accepted.any(|value| value.contains("text/html"))
+fn navigates(fields: &Fields<'_>) -> Option<bool> {
+    Some(fields.sec_fetch_mode? == "navigate")
 }
 
 /// The application's pages for somebody who is refused.
@@ -319,7 +312,11 @@ mod tests {
         for (name, value) in fields {
             insert(&mut headers, HeaderName::from_static(name), value);
         }
-        Audience::of(&method, &Uri::from_static("/cart?a=b"), &headers)
+        Audience::of(
+            &method,
+            &Uri::from_static("/cart?a=b"),
+            &Fields::of(&headers),
+        )
     }
 
     fn pages() -> Pages {

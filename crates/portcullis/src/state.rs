@@ -22,7 +22,8 @@ use tokio::sync::{Notify, OnceCell};
 use crate::{
     DeviceBinding, SessionError, activity,
     client::Caller,
-    cookie::{self, Presented},
+    cookie::{Cookies, Presented},
+    fields::Fields,
     house::House,
     layer::Config,
     refusal::{Audience, Reasons},
@@ -33,7 +34,7 @@ use crate::{
 pub(crate) struct State {
     pub(crate) config: Arc<Config>,
     pub(crate) audience: Audience,
-    presented: Presented,
+    cookies: Cookies,
     caller: Caller,
     client: OnceLock<Client>,
     /// The request is for the page on which people prove again who they are.
@@ -203,15 +204,21 @@ struct InRequest(Arc<State>);
 
 impl State {
     pub(crate) fn new<B>(config: &Arc<Config>, request: &Request<B>) -> Self {
-        let (headers, uri) = (request.headers(), target_of(request));
+        let (method, headers, uri) = (request.method(), request.headers(), target_of(request));
+        let fields = Fields::of(headers);
         Self {
             config: Arc::clone(config),
-            audience: Audience::of(request.method(), uri, headers),
-            presented: cookie::read(headers, config.cookie.name()),
-            caller: Caller::of(&config.addresses, headers, request.extensions()),
+            audience: Audience::of(method, uri, &fields),
+            caller: Caller::of(
+                &config.addresses,
+                fields.user_agent,
+                headers,
+                request.extensions(),
+            ),
             client: OnceLock::new(),
             confirms: config.pages.are_confirmed_at(uri.path()),
-            activity: activity::of_request(request.method(), headers),
+            activity: activity::of_request(method, &fields),
+            cookies: fields.cookies,
             passive: AtomicBool::new(request.extensions().get::<MarkedPassive>().is_some()),
             barred: !config.cookie.is_secure() && !is_for_localhost(request),
             sealed: AtomicBool::new(false),
@@ -247,7 +254,7 @@ impl State {
 
     /// Whether the request came with a session cookie, whatever is in it.
     pub(crate) fn has_cookie(&self) -> bool {
-        !matches!(self.presented, Presented::Nothing)
+        self.cookies.has(self.config.cookie.name())
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -297,8 +304,8 @@ impl State {
         if self.barred {
             return Err(SessionError::InsecureCookie);
         }
-        let draft = match &self.presented {
-            Presented::Id(id) => self.look_up(id).await?,
+        let draft = match self.cookies.read(self.config.cookie.name()) {
+            Presented::Id(id) => self.look_up(id.key()).await?,
             Presented::Nothing => self.without_session(None),
             Presented::Malformed => {
                 self.observe(EventKind::MalformedIdentifier, (None, None));
@@ -321,8 +328,8 @@ impl State {
         })
     }
 
-    async fn look_up(&self, id: &SessionId) -> Result<Draft, SessionError> {
-        let (key, began) = (id.key(), self.now());
+    async fn look_up(&self, key: SessionKey) -> Result<Draft, SessionError> {
+        let began = self.now();
         let loaded = self
             .look_at(&key, &self.ended)
             .await

@@ -6,7 +6,7 @@ mod peer;
 
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap, HeaderValue, header::USER_AGENT};
+use http::{Extensions, HeaderMap, HeaderValue};
 use portcullis_core::{Client, ClientName, Network};
 
 pub use self::{
@@ -23,14 +23,15 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Of a request with these headers and extensions.
+    /// Of a request with this `User-Agent`, these headers and extensions.
     pub(crate) fn of(
         addresses: &ClientAddresses,
+        user_agent: Option<&HeaderValue>,
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Self {
         Self {
-            user_agent: headers.get(USER_AGENT).cloned(),
+            user_agent: user_agent.cloned(),
             address: addresses.address_of(headers, extensions),
             whole: addresses.are_whole(),
         }

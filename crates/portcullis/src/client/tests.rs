@@ -1,5 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
+use http::header::USER_AGENT;
 use proptest::prelude::*;
 
 use super::*;
@@ -36,7 +37,8 @@ fn peer(address: &str) -> Extensions {
 }
 
 fn client_of(addresses: &ClientAddresses, headers: &HeaderMap, extensions: &Extensions) -> Client {
-    Caller::of(addresses, headers, extensions).client()
+    let user_agent = headers.get(USER_AGENT);
+    Caller::of(addresses, user_agent, headers, extensions).client()
 }
 
 /// Who the client is when `peer` sent these fields.

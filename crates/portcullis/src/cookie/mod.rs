@@ -17,7 +17,7 @@ use cookie::Cookie;
 use http::HeaderValue;
 use portcullis_core::{ConfigError, ID_CHARS, SessionId};
 
-pub(crate) use self::read::{Presented, read};
+pub(crate) use self::read::{Cookies, Presented};
 
 /// Which requests from other sites carry the cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

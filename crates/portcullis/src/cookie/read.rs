@@ -1,7 +1,17 @@
 //! What identifier a request presents.
 
-use http::{HeaderMap, header::COOKIE};
+use std::fmt;
+
+use http::HeaderValue;
 use portcullis_core::SessionId;
+
+/// The `Cookie` fields of a request, kept until somebody asks what is in them.
+#[derive(Default)]
+pub(crate) struct Cookies {
+    first: Option<HeaderValue>,
+    /// HTTP/2 may send each cookie in a field of its own.
+    others: Vec<HeaderValue>,
+}
 
 /// What a request's `Cookie` fields hold under the session's name.
 #[derive(Debug)]
@@ -14,21 +24,45 @@ pub(crate) enum Presented {
     Id(SessionId),
 }
 
-/// Reads the session cookie. All `Cookie` fields are one list (RFC 9113, 8.2.3). The name is compared
-/// whole and with case; the value is taken as it stands, without decoding or unquoting.
-pub(crate) fn read(headers: &HeaderMap, name: &str) -> Presented {
-    let mut values = headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|pair| value_of(pair.trim_ascii_start(), name.as_bytes()));
-    let Some(value) = values.next() else {
-        return Presented::Nothing;
-    };
-    if values.any(|other| other != value) {
-        return Presented::Ambiguous;
+impl Cookies {
+    pub(crate) fn add(&mut self, field: &HeaderValue) {
+        match self.first {
+            None => self.first = Some(field.clone()),
+            Some(_) => self.others.push(field.clone()),
+        }
     }
-    SessionId::parse(value).map_or(Presented::Malformed, Presented::Id)
+
+    /// Reads the session cookie. All `Cookie` fields are one list (RFC 9113, 8.2.3). The name is compared
+    /// whole and with case; the value is taken as it stands, without decoding or unquoting.
+    pub(crate) fn read(&self, name: &str) -> Presented {
+        let mut values = self.values(name);
+        let Some(value) = values.next() else {
+            return Presented::Nothing;
+        };
+        if values.any(|other| other != value) {
+            return Presented::Ambiguous;
+        }
+        SessionId::parse(value).map_or(Presented::Malformed, Presented::Id)
+    }
+
+    /// Whether there is one of this name, whatever is in it.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.values(name).next().is_some()
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.first
+            .iter()
+            .chain(&self.others)
+            .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
+            .filter_map(|pair| value_of(pair.trim_ascii_start(), name.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cookies(secret)")
+    }
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

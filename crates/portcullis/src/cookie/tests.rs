@@ -2,6 +2,7 @@ use http::{HeaderMap, header::COOKIE};
 use portcullis_core::Bucket;
 
 use super::*;
+use crate::fields::Fields;
 
 const NAME: &str = "__Host-Http-id";
 
@@ -15,6 +16,10 @@ fn headers<V: AsRef<[u8]>>(fields: &[V]) -> HeaderMap {
         headers.append(COOKIE, HeaderValue::from_bytes(field.as_ref()).unwrap());
     }
     headers
+}
+
+fn read(headers: &HeaderMap, name: &str) -> Presented {
+    Fields::of(headers).cookies.read(name)
 }
 
 fn attributes(header: &HeaderValue) -> Vec<String> {

@@ -1,0 +1,100 @@
+//! The fields of a request that decide something, found in one pass over all of them: every request is looked at, also
+//! those that ignore their session.
+
+use http::{HeaderMap, HeaderValue, header::ACCEPT};
+
+use crate::cookie::Cookies;
+
+/// Where a field stands more than once, its first value counts; of cookies and of `Accept`, all do.
+#[derive(Debug)]
+pub(crate) struct Fields<'r> {
+    headers: &'r HeaderMap,
+    pub(crate) cookies: Cookies,
+    pub(crate) user_agent: Option<&'r HeaderValue>,
+    pub(crate) accept: Option<&'r HeaderValue>,
+    pub(crate) upgrade: Option<&'r HeaderValue>,
+    pub(crate) purpose: Option<&'r HeaderValue>,
+    pub(crate) sec_purpose: Option<&'r HeaderValue>,
+    pub(crate) sec_fetch_mode: Option<&'r HeaderValue>,
+    pub(crate) sec_fetch_site: Option<&'r HeaderValue>,
+    pub(crate) passive: Option<&'r HeaderValue>,
+}
+
+impl<'r> Fields<'r> {
+    pub(crate) fn of(headers: &'r HeaderMap) -> Self {
+        let mut fields = Self {
+            headers,
+            cookies: Cookies::default(),
+            user_agent: None,
+            accept: None,
+            upgrade: None,
+            purpose: None,
+            sec_purpose: None,
+            sec_fetch_mode: None,
+            sec_fetch_site: None,
+            passive: None,
+        };
+        for (name, value) in headers {
+            let field = match name.as_str() {
+                "cookie" => {
+                    fields.cookies.add(value);
+                    continue;
+                }
+                "user-agent" => &mut fields.user_agent,
+                "accept" => &mut fields.accept,
+                "upgrade" => &mut fields.upgrade,
+                "purpose" => &mut fields.purpose,
+                "sec-purpose" => &mut fields.sec_purpose,
+                "sec-fetch-mode" => &mut fields.sec_fetch_mode,
+                "sec-fetch-site" => &mut fields.sec_fetch_site,
+                "portcullis-passive" => &mut fields.passive,
+                _ => continue,
+            };
+            field.get_or_insert(value);
+        }
+        fields
+    }
+
+    /// Whether the client wishes for a page.
+    pub(crate) fn accepts_html(&self) -> bool {
+        let accepts = |value: &HeaderValue| {
+            let value = value.to_str();
+            value.is_ok_and(|value| value.contains("text/html"))
+        };
+        self.accept.is_some() && self.headers.get_all(ACCEPT).iter().any(accepts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_first_value_of_a_field_counts() {
+        let headers = headers(&[
+            ("sec-fetch-mode", "navigate"),
+            ("user-agent", "curl"),
+            ("sec-fetch-mode", "cors"),
+        ]);
+        let fields = Fields::of(&headers);
+        assert_eq!(fields.sec_fetch_mode.unwrap(), "navigate");
+        assert_eq!(fields.user_agent.unwrap(), "curl");
+        assert!(fields.accept.is_none());
+    }
+
+    #[test]
+    fn a_page_may_be_wished_for_in_any_of_several_fields() {
+        for (accept, expected) in [("text/html", true), ("text/plain", false)] {
+            let headers = headers(&[("accept", "application/json"), ("accept", accept)]);
+            assert_eq!(Fields::of(&headers).accepts_html(), expected);
+        }
+    }
+}

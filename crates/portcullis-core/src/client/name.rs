@@ -1,6 +1,6 @@
 //! What a client calls itself, in words of ours.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -26,29 +26,26 @@ impl ClientName {
     /// Reads the value of a `User-Agent` field. An absent field is an empty one.
     pub fn of_user_agent(header: &[u8]) -> Self {
         let header = header.get(..LOOKED_AT).unwrap_or(header);
-        let products = || {
-            header
-                .split(|byte| b" ;,()".contains(byte))
-                .filter(|word| !word.is_empty())
-                .filter_map(|word| word.split(|byte| *byte == b'/').next())
-        };
-        if let Some(family) = products().next().and_then(program) {
+        let mut products = header
+            .split(|byte| matches!(byte, b' ' | b';' | b',' | b'(' | b')'))
+            .filter(|word| !word.is_empty())
+            .filter_map(|word| word.split(|byte| *byte == b'/').next());
+        let first = products.next().unwrap_or_default();
+        if let Some(family) = program(first) {
             // Whether a program names its system depends on its version.
             return Self {
                 family,
                 system: ClientSystem::Unknown,
             };
         }
-        // Of claims of one rank the last counts: browsers append their name to those they imitate.
-        let family = products()
-            .filter_map(browser)
-            .max_by_key(|(claim, _)| *claim);
-        let system = products()
-            .filter_map(system)
-            .max_by_key(|(claim, _)| *claim);
+        let (mut of_family, mut of_system) = (None, None);
+        for product in iter::once(first).chain(products) {
+            strengthen(&mut of_family, browser(product));
+            strengthen(&mut of_system, system(product));
+        }
         let name = Self {
-            family: family.map(|(_, family)| family).unwrap_or_default(),
-            system: system.map(|(_, system)| system).unwrap_or_default(),
+            family: of_family.map(|(_, family)| family).unwrap_or_default(),
+            system: of_system.map(|(_, system)| system).unwrap_or_default(),
         };
         name.without_false_safari()
     }
@@ -98,6 +95,15 @@ enum Claim {
     Shared,
     /// Said only by the ones who mean it.
     Own,
+}
+
+/// Of claims of one rank the last counts: browsers append their name to those they imitate.
+fn strengthen<T>(strongest: &mut Option<(Claim, T)>, next: Option<(Claim, T)>) {
+    if let Some((claim, _)) = &next
+        && strongest.as_ref().is_none_or(|(other, _)| claim >= other)
+    {
+        *strongest = next;
+    }
 }
 
 /// Programs say their name first, and are known by that alone.

@@ -47,7 +47,7 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
       world.end(world.now >= world.session.absoluteDeadline ? 'absolute_timeout' : 'idle_timeout');
     }
     if (!world.session) {
-      const problem = { type: 'urn:portcullis:problem:authentication-required', title: 'Unauthorized', status: 401, detail: 'Sign in to do this.', ...world.ended };
+      const problem = { type: 'urn:portcullis:problem:authentication-required', title: 'Unauthorized', status: 401, now: world.now, detail: 'Sign in to do this.', ...world.ended };
       return [401, 'application/problem+json', problem];
     }
     const { person, idleDeadline, absoluteDeadline } = world.session;

@@ -77,10 +77,9 @@ scene('an answer that was overtaken by an extension is not listened to', {}, asy
   let answer;
   world.hold = new Promise(resolve => { answer = resolve; });
   world.stale = true;
-  await Promise.all([
-    page.waitForRequest('**/status'),
-    page.evaluate(() => document.querySelector('portcullis-timeout').check()),
-  ]);
+  const { polls } = world;
+  await page.evaluate(() => document.querySelector('portcullis-timeout').check());
+  await eventually(() => world.polls > polls, 'the server is asked');
   world.hold = null;
   world.stale = false;
   await page.getByRole('button', { name: 'Stay signed in' }).click();
@@ -102,4 +101,24 @@ scene('an older word of another tab does not undo a newer one', {}, async ({ wor
   await pass(3);
   assert.equal(await visible(page), false);
   assert.equal(await heading(page).isVisible(), true);
+});
+
+scene('s109 an end from before a sign-in does not cover the page that has signed in, and one from after it does', {}, async ({ world, open }) => {
+  const other = await open();
+  world.now += 1000;
+  world.signIn();
+  const page = await open();
+  await page.evaluate(() => {
+    window.heard = 0;
+    addEventListener('storage', ({ newValue }) => { if (newValue) window.heard++; });
+  });
+  const tell = now => other.evaluate(now => {
+    localStorage['/session'] = JSON.stringify({ answer: { status: 401, reason: 'idle_timeout', detail: 'Too long.', now }, age: 0 });
+    delete localStorage['/session'];
+  }, now);
+  await tell(world.now - 1);
+  await eventually(() => page.evaluate(() => window.heard === 1), 'the end is heard of');
+  assert.equal(await covered(page), false);
+  await tell(world.now + 1);
+  await eventually(() => covered(page));
 });

@@ -12,6 +12,7 @@ on_every_store![
     s105_the_status_costs_one_read_and_writes_nothing,
     t36_s105_however_often_it_is_asked_for_the_status_keeps_no_session_alive,
     s105_after_the_end_the_status_tells_why,
+    s109_whoever_is_told_that_there_is_no_session_is_told_when,
     who_has_no_session_is_told_so_and_gets_none,
     s105_while_the_store_is_down_the_status_says_nothing_of_the_session,
     the_status_tells_of_elevations,
@@ -91,6 +92,28 @@ async fn s105_after_the_end_the_status_tells_why<B: Backend>() {
             .keeps_the_cookie();
         assert_eq!(reply.reason().as_deref(), Some(reason.as_str()));
         assert_eq!(reply.json::<Value>()["detail"], reason.message());
+    }
+}
+
+async fn s109_whoever_is_told_that_there_is_no_session_is_told_when<B: Backend>() {
+    let world = World::<B>::start().await;
+    let alice = world.signed_in("alice").await;
+    world.advance(minutes(30));
+    let bob = world.signed_in("bob").await;
+    let before = moment(&status(&bob).await, "now");
+    let gate = world.store.hold(Op::Touch, Moment::Before);
+    let overtaken = bob.post("/session/extend").start();
+    gate.reached().await;
+    bob.fork().post("/logout").await.is(204);
+    gate.open();
+    for reply in [
+        overtaken.reply().await,
+        alice.get("/session/status").await,
+        alice.post("/session/extend").await,
+        world.client().get("/session/status").await,
+    ] {
+        let told = moment(&reply.is(401).json(), "now");
+        about(told.checked_sub(before).unwrap(), seconds(0));
     }
 }
 

@@ -75,7 +75,9 @@ impl Reply {
         assert_eq!(document["type"], format!("urn:portcullis:problem:{code}"));
         assert_eq!(document["status"], status);
         let members = document.as_object().expect("an object").keys();
-        let members: Vec<_> = members.filter(|name| *name != "reason").collect();
+        let members: Vec<_> = members
+            .filter(|name| !matches!(name.as_str(), "reason" | "now"))
+            .collect();
         assert_eq!(members, ["detail", "status", "title", "type"]);
         for inner in [
             "redis",

@@ -182,13 +182,8 @@ impl Rejection {
     /// The response: a problem document, or a redirection to the page that the application named.
     pub fn into_answer(self) -> Response<Bytes> {
         match (self.why, self.state) {
-            (Why::Error(error), Some(state)) => {
-                let (audience, pages) = (&state.audience, &state.config.pages);
-                fail(&error, state.reasons(), audience, pages)
-            }
-            (Why::Refused(refusal), Some(state)) => {
-                refuse(refusal, &state.audience, &state.config.pages)
-            }
+            (Why::Error(error), Some(state)) => fail(&error, state.reasons(), state.asked()),
+            (Why::Refused(refusal), Some(state)) => refuse(refusal, state.asked()),
             (Why::Error(error), None) => {
                 tracing::error!(error = %error, "a session could not be used");
                 refusal::of_error(&error)

@@ -12,7 +12,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use portcullis_core::EndReason;
+use portcullis_core::{EndReason, Timestamp};
 
 use crate::{ReturnTo, SessionError, fields::Fields};
 
@@ -122,28 +122,43 @@ impl Pages {
     }
 }
 
+/// By whom, of which application and when something was asked that is refused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) by: &'a Audience,
+    pub(crate) pages: &'a Pages,
+    /// By the store's clock. An answer that says that there is no session says when, so that a page which has learned
+    /// of a later one can tell.
+    pub(crate) now: Option<Timestamp>,
+}
+
 /// The answer to a program, or to somebody who shall be told and not sent on.
 #[cfg(feature = "axum")]
-pub(crate) fn of(refusal: Refusal) -> Response<Bytes> {
-    refuse(refusal, &Audience::Program, &Pages::default())
+pub(crate) fn of(refusal: Refusal, now: Option<Timestamp>) -> Response<Bytes> {
+    let asked = Asked {
+        by: &Audience::Program,
+        pages: &Pages::default(),
+        now,
+    };
+    refuse(refusal, asked)
 }
 
 /// The answer to a guard's refusal.
-pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Response<Bytes> {
+pub(crate) fn refuse(refusal: Refusal, Asked { by, pages, now }: Asked<'_>) -> Response<Bytes> {
     let page = match refusal {
         Refusal::ElevationRequired { .. } => &pages.reauthentication,
         Refusal::SignInRequired { .. } => &pages.sign_in,
         // Sent on without a word, a person would take their change for done.
         _ => &None,
     };
-    let response = match (page, audience) {
-        (Some(page), Audience::Person(_)) => redirect(page, audience.return_to().as_ref()),
+    let response = match (page, by) {
+        (Some(page), Audience::Person(_)) => redirect(page, by.return_to().as_ref()),
         _ => match &refusal {
             Refusal::ElevationRequired { scope, max_age } => step_up(scope, *max_age),
-            Refusal::SessionEnded { reason } => return ended(*reason),
-            Refusal::SignInRequired { ended } => sign_in(*ended),
+            Refusal::SessionEnded { reason } => return ended(*reason, now),
+            Refusal::SignInRequired { ended } => sign_in(*ended, now),
             Refusal::CrossSite => cross_site(),
-            _ => sign_in(None),
+            _ => sign_in(None, now),
         },
     };
     with(response, refusal)
@@ -151,9 +166,10 @@ pub(crate) fn refuse(refusal: Refusal, audience: &Audience, pages: &Pages) -> Re
 
 const SIGN_IN: &str = "authentication-required";
 
-fn sign_in(ended: Option<EndReason>) -> Response<Bytes> {
-    let detail = ended.map_or("Sign in to do this.", EndReason::message);
-    problem(StatusCode::UNAUTHORIZED, SIGN_IN, detail, ended)
+fn sign_in(reason: Option<EndReason>, now: Option<Timestamp>) -> Response<Bytes> {
+    let detail = reason.map_or("Sign in to do this.", EndReason::message);
+    let told = Told { reason, now };
+    problem(StatusCode::UNAUTHORIZED, SIGN_IN, detail, told)
 }
 
 fn cross_site() -> Response<Bytes> {
@@ -161,17 +177,18 @@ fn cross_site() -> Response<Bytes> {
         StatusCode::FORBIDDEN,
         "cross-site-request",
         "Another site asked for this, so it was not done. Do it from the page itself.",
-        None,
+        Told::default(),
     )
 }
 
-fn ended(reason: Option<EndReason>) -> Response<Bytes> {
+fn ended(reason: Option<EndReason>, now: Option<Timestamp>) -> Response<Bytes> {
     let (status, code, detail) = SessionError::Ended.telling();
+    let told = Told { reason, now };
     let response = match reason {
-        None => problem(status, code, detail, None),
+        None => problem(status, code, detail, told),
         Some(reason) => {
             let detail = format!("{detail} {}", reason.message());
-            problem(status, code, &detail, Some(reason))
+            problem(status, code, &detail, told)
         }
     };
     with(response, Refusal::SessionEnded { reason })
@@ -190,14 +207,11 @@ pub(crate) struct Reasons {
 pub(crate) fn fail(
     error: &SessionError,
     Reasons { ended, lost }: Reasons,
-    audience: &Audience,
-    pages: &Pages,
+    asked: Asked<'_>,
 ) -> Response<Bytes> {
     match Refusal::of(error) {
-        Refusal::SessionEnded { .. } => self::ended(lost),
-        Refusal::SignInRequired { .. } => {
-            refuse(Refusal::SignInRequired { ended }, audience, pages)
-        }
+        Refusal::SessionEnded { .. } => self::ended(lost, asked.now),
+        Refusal::SignInRequired { .. } => refuse(Refusal::SignInRequired { ended }, asked),
         _ => of_error(error),
     }
 }
@@ -205,7 +219,7 @@ pub(crate) fn fail(
 /// The answer to an error, for everybody alike.
 pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
     let (status, code, detail) = error.telling();
-    let mut response = problem(status, code, detail, None);
+    let mut response = problem(status, code, detail, Told::default());
     if let Some(seconds) = error.retry_after() {
         response
             .headers_mut()
@@ -237,7 +251,7 @@ fn step_up(scope: &str, max_age: Duration) -> Response<Bytes> {
         StatusCode::UNAUTHORIZED,
         "elevation-required",
         "Prove again who you are to do this.",
-        None,
+        Told::default(),
     );
     let challenge = format!(
         "Session error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", scope=\"{}\", max_age=\"{}\"",
@@ -266,21 +280,28 @@ fn redirect(page: &ReturnTo, target: Option<&ReturnTo>) -> Response<Bytes> {
     response
 }
 
-/// `reason` is why a session ended, where that is what it is about.
-fn problem(
-    status: StatusCode,
-    code: &str,
-    detail: &str,
+/// What a problem document tells beside the members that all have, where it is about there being no session.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    /// Why it ended.
     reason: Option<EndReason>,
-) -> Response<Bytes> {
+    /// When there was none.
+    now: Option<Timestamp>,
+}
+
+fn problem(status: StatusCode, code: &str, detail: &str, told: Told) -> Response<Bytes> {
     let mut document = serde_json::json!({
         "type": format!("urn:portcullis:problem:{code}"),
         "title": status.canonical_reason(),
         "status": status.as_u16(),
         "detail": detail,
     });
-    if let (Some(reason), Some(members)) = (reason, document.as_object_mut()) {
-        members.insert("reason".to_owned(), reason.as_str().into());
+    if let Some(members) = document.as_object_mut() {
+        let reason = told.reason.map(|reason| reason.as_str().into());
+        let now = told.now.map(|now| now.as_millis().into());
+        for (name, value) in [("reason", reason), ("now", now)] {
+            members.extend(value.map(|value| (name.to_owned(), value)));
+        }
     }
     let mut response = Response::new(Bytes::from(document.to_string()));
     *response.status_mut() = status;
@@ -317,6 +338,11 @@ mod tests {
             &Uri::from_static("/cart?a=b"),
             &Fields::of(&headers),
         )
+    }
+
+    fn refuse(refusal: Refusal, by: &Audience, pages: &Pages) -> Response<Bytes> {
+        let now = Some(Timestamp::from_millis(1_763_727_600_000));
+        super::refuse(refusal, Asked { by, pages, now })
     }
 
     fn pages() -> Pages {
@@ -393,6 +419,21 @@ mod tests {
             let document = document(&refuse(refusal, &program, &none));
             assert!(document.get("reason").is_none(), "{document}");
         }
+    }
+
+    #[test]
+    fn s109_a_refusal_that_says_that_there_is_no_session_says_when() {
+        let program = audience(Method::GET, &[("accept", "application/json")]);
+        let now = |refusal| document(&refuse(refusal, &program, &pages()))["now"].clone();
+        for reason in [None, Some(EndReason::IdleTimeout)] {
+            for refusal in [
+                Refusal::SignInRequired { ended: reason },
+                Refusal::SessionEnded { reason },
+            ] {
+                assert_eq!(now(refusal), 1_763_727_600_000_u64);
+            }
+        }
+        assert_eq!(now(ELEVATION), serde_json::Value::Null);
     }
 
     #[test]

@@ -216,13 +216,9 @@ fn finish<B, E>(
     let result = result.and(doubt.as_error().map_or(Ok(()), Err));
     let succeeded = result.is_ok();
     let mut response = match result {
-        Err(error) if !speaks_for_itself(&answer, &error) => refusal::fail(
-            &error,
-            state.reasons(),
-            &state.audience,
-            &state.config.pages,
-        )
-        .map(SessionBody::own),
+        Err(error) if !speaks_for_itself(&answer, &error) => {
+            refusal::fail(&error, state.reasons(), state.asked()).map(SessionBody::own)
+        }
         _ => answer.map(SessionBody::application),
     };
     let removes = matches!(cookie, CookieAction::Remove);

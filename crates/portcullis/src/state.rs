@@ -26,7 +26,7 @@ use crate::{
     fields::Fields,
     house::House,
     layer::Config,
-    refusal::{Audience, Reasons},
+    refusal::{Asked, Audience, Reasons},
 };
 
 /// Shared by the layer, the guards and every clone of the request's `Session`.
@@ -280,6 +280,15 @@ impl State {
         Reasons {
             ended: self.end_reason(),
             lost: self.lost.get().copied(),
+        }
+    }
+
+    /// What a refusal of this request depends on.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked {
+            by: &self.audience,
+            pages: &self.config.pages,
+            now: Some(self.now()),
         }
     }
 

@@ -35,8 +35,8 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, refusal};
 /// | `GET /session/timeout.js` | the element `<portcullis-timeout>`, which speaks this protocol for a page |
 ///
 /// To ask for the status never counts as activity. All answers are `no-store`. The 401 is a problem document (RFC 9457)
-/// with `"reason"` where it is known why the session ended, such as `"idle_timeout"`, and `"detail"` in words for people.
-/// While the store is down the answer is 503 with `Retry-After`, which says nothing of the session.
+/// with `"reason"` where it is known why the session ended, such as `"idle_timeout"`, `"detail"` in words for people, and
+/// `"now"` as below: a client that knows of a session at a later moment has signed in since, and does not listen to it. While the store is down the answer is 503 with `Retry-After`, which says nothing of the session.
 ///
 /// ```json
 /// {
@@ -134,7 +134,7 @@ fn guard(trusted: &[String]) -> Guard {
 
 /// The answer to what another site asks for.
 fn refused() -> Response {
-    refusal::of(Refusal::CrossSite).map(Body::from)
+    refusal::of(Refusal::CrossSite, None).map(Body::from)
 }
 
 async fn status_of_session(session: Session, headers: HeaderMap) -> Response {
@@ -163,7 +163,7 @@ fn answer(session: &Session) -> Response {
             .into_response(),
         None => {
             let ended = session.end_reason();
-            refusal::of(Refusal::SignInRequired { ended }).map(Body::from)
+            refusal::of(Refusal::SignInRequired { ended }, Some(session.now())).map(Body::from)
         }
     }
 }

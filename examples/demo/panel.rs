@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use maud::{Markup, html};
-use portcullis::{Key, Session, SessionInfo, Timestamp};
+use portcullis::{Key, Session, SessionInfo, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{error::Error, users::Users};
+use crate::{
+    error::Error,
+    users::{Person, Users},
+};
 
 /// What the next page is to say, once.
 const NOTICE: Key<Notice> = Key::new("notice");
@@ -95,15 +98,15 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Markup {
                 }
             }
         }
-        @if person.is_some() { (timeout()) }
+        @if let Some(person) = person { (timeout(person)) }
     }
 }
 
-/// Warns before the session ends, and covers the page once it has.
-fn timeout() -> Markup {
+/// Warns before the session of `person` ends, and covers the page once it has, or where the browser has somebody else's.
+fn timeout(person: Person) -> Markup {
     html! {
         script type="module" src="/session/timeout.js" {}
-        portcullis-timeout required {}
+        portcullis-timeout person=(UserId::from(person.id).fingerprint()) {}
         script type="module" src="/live.js" {}
     }
 }

@@ -10,7 +10,7 @@ use axum::{
     http::{Method, Request, Response, StatusCode, header},
 };
 use http_body_util::BodyExt;
-use portcullis::{ManualClock, MemoryStore, SessionLayer};
+use portcullis::{ManualClock, MemoryStore, SessionLayer, UserId};
 use tower::ServiceExt;
 
 use crate::{app::app, users::Users};
@@ -203,6 +203,17 @@ async fn a_password_is_changed_in_elevated_mode_only() {
         .post("/sign-in", "name=ada&password=a+whole+new+password")
         .await;
     assert_eq!(new, to("/account"));
+}
+
+#[tokio::test]
+async fn a_page_tells_the_browser_whose_it_is() {
+    let mut browser = Browser::new(MemoryStore::new());
+    browser.sign_in().await;
+    browser.get("/account").await;
+    let ada = UserId::from(1).fingerprint();
+    assert!(browser.says(&format!(r#"<portcullis-timeout person="{ada}">"#)));
+    browser.get("/").await;
+    assert!(!browser.says("portcullis-timeout"));
 }
 
 #[tokio::test]

@@ -241,6 +241,22 @@ scene('somebody else who signs in does not get to see the page', {}, async ({ wo
   assert.equal(await covered(page), true);
 });
 
+for (const [whose, change] of [
+  ['somebody else is signed in', world => world.signIn('grace')],
+  ['there is only a visitor', world => world.signIn(null)],
+  ['there is no session', world => world.end('signed_out')],
+]) {
+  scene(`a page that was rendered for one person is covered at once where ${whose}`, { attributes: 'person="ada"' }, async ({ world, open }) => {
+    assert.equal(await covered(await open()), false);
+    change(world);
+    const page = await open();
+    assert.equal(await covered(page), true);
+    world.signIn();
+    await open();
+    await eventually(async () => !await covered(page));
+  });
+}
+
 scene('s110 the same person who signs in again elsewhere goes on where they were', {}, async ({ world, open, settle }) => {
   const page = await open();
   world.end('idle_timeout');

@@ -27,11 +27,11 @@ button,a{display:inline-block;margin:.3em;padding:.5em 1em;font:inherit;backgrou
 const start = (element, signal) => {
 	const options = {};
 	for (const { name, value } of element.attributes) options[name] = value;
-	let { base = '/session', lead = 120, poll = 60, required, activity, 'sign-in': signIn = '/sign-in', 'return-to': returnTo = 'return_to' } = options;
+	let { base = '/session', lead = 120, poll = 60, person, required = person, activity, 'sign-in': signIn = '/sign-in', 'return-to': returnTo = 'return_to' } = options;
 	if (!(lead >= 20)) console.warn('portcullis: lead raised to 20 s', lead = 20);
 	const texts = { ...TEXTS, ...JSON.parse(options.texts ?? '{}') };
 	const lang = document.documentElement.lang.match(/^[a-z]{2,3}\b/i)?.[0];
-	let known, ends, wallEnds, person, view, sure, next = 0, pending, active, idle = 0, warnAt, point, wall;
+	let known, ends, wallEnds, view, sure, next = 0, pending, active, idle = 0, warnAt, point, wall;
 	const on = (target, type, listener) => target.addEventListener(type, listener, { signal, capture: true });
 	const emit = (name, detail) =>
 		element.dispatchEvent(new CustomEvent('portcullis-' + name, { bubbles: true, cancelable: true, detail }));

@@ -318,9 +318,20 @@ async fn a_trusted_origin_may<B: Backend>() {
     let routes = axum::Router::new().nest("/session", routes);
     let (_server, stranger) = world.serving(routes).await;
     let client = stranger.with_id(&alice.id());
-    let extend = |origin: &'static str| client.post("/session/extend").header("origin", origin);
-    extend("https://app.example").await.is(200);
-    is_refused(&extend("https://app.example.evil").await);
+    for (method, target) in [
+        (Method::GET, "/session/status"),
+        (Method::POST, "/session/extend"),
+    ] {
+        let asked = || {
+            let call = client.call(method.clone(), target);
+            call.header("sec-fetch-site", "cross-site")
+        };
+        let by = |origin: &'static str| asked().header("origin", origin);
+        by("https://app.example").await.is(200);
+        is_refused(&by("https://app.example.evil").await);
+        is_refused(&by("null").await);
+        is_refused(&asked().await);
+    }
 }
 
 async fn s059_signing_out_ends_the_session<B: Backend>() {

@@ -23,7 +23,7 @@ pub(crate) fn is_allowed(
         (Some(origin), None) => origin.as_bytes(),
         (Some(_), Some(_)) => return false,
     };
-    if trusted.iter().any(|trusted| trusted.as_bytes() == origin) {
+    if is_trusted(headers, trusted) {
         return true;
     }
     let mut hosts = headers.get_all(HOST).iter();
@@ -44,6 +44,16 @@ fn host_of(origin: &[u8]) -> Option<&[u8]> {
     schemes
         .iter()
         .find_map(|scheme| origin.strip_prefix(*scheme))
+}
+
+/// Whether a page of one of these sites asks, and nobody else. Browsers tell so with what is asked across origins, and a
+/// page cannot make them say anything else.
+pub(crate) fn is_trusted(headers: &HeaderMap, trusted: &[String]) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => trusted.iter().any(|trusted| origin == trusted),
+        _ => false,
+    }
 }
 
 /// An origin as browsers spell it.
@@ -144,6 +154,25 @@ mod tests {
         assert!(is_allowed(&uri, &fields, true, &[]));
         let fields = headers(&[("host", "evil.example"), ("origin", "https://evil.example")]);
         assert!(!is_allowed(&uri, &fields, true, &[]));
+    }
+
+    #[test]
+    fn a_site_is_trusted_when_it_is_named_and_asks_alone() {
+        let trusted = ["https://app.example".to_owned()];
+        for (origins, expected) in [
+            (&["https://app.example"][..], true),
+            (&[], false),
+            (&["https://app.example.evil.example"], false),
+            (&["http://app.example"], false),
+            (&["null"], false),
+            (&["https://app.example", "https://evil.example"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for origin in origins {
+                headers.append(ORIGIN, origin.parse().unwrap());
+            }
+            assert_eq!(is_trusted(&headers, &trusted), expected, "{origins:?}");
+        }
     }
 
     #[test]

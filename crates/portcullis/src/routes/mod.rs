@@ -3,6 +3,8 @@
 mod scripts;
 mod status;
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::Body,
@@ -14,7 +16,7 @@ use portcullis_core::ConfigError;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use self::{scripts::Script, status::Status};
-use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, refusal};
+use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refusal};
 
 /// Routes to mount below `/session`, inside of a [`SessionLayer`](crate::SessionLayer): how long the session lasts, to
 /// stay, and to sign out. For pages, single-page applications and mobile apps alike.
@@ -60,8 +62,10 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, refusal};
 /// # Cross-site requests
 ///
 /// Extending and signing out are refused with 403 when another site asks (tower-http's
-/// [`CsrfLayer`], by `Sec-Fetch-Site` and `Origin`), and so is the status. Put the same layer around the whole application
-/// to protect its own routes.
+/// [`CsrfLayer`], by `Sec-Fetch-Site` and `Origin`), and so is the status; but for the
+/// [trusted origins](crate::SessionLayer::trusted_origins). Those also need the permission to read the answers (CORS) and
+/// a cookie with `SameSite=None`, which are the application's to give. Put the same layer around the whole application to
+/// protect its own routes.
 #[derive(Debug, Clone, Default)]
 #[must_use = "routes do nothing until they are mounted"]
 pub struct SessionRoutes {
@@ -98,12 +102,13 @@ impl SessionRoutes {
 
     /// The routes as a router, to be nested where they shall be.
     pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
-        let page = self.after_sign_out;
+        let (page, guard) = (self.after_sign_out, guard(&self.trusted_origins));
+        let trusted = Arc::<[String]>::from(self.trusted_origins);
+        let status = get(async move |session: Session, headers: HeaderMap| {
+            status_of_session(&session, &headers, &trusted)
+        });
         Router::new()
-            .route(
-                "/status",
-                get(status_of_session).route_layer(PassiveLayer::new()),
-            )
+            .route("/status", status.route_layer(PassiveLayer::new()))
             .route("/extend", post(extend))
             .route(
                 "/sign-out",
@@ -111,7 +116,7 @@ impl SessionRoutes {
             )
             .route("/timeout.js", script(scripts::TIMEOUT))
             .route("/keep.js", script(scripts::KEEP))
-            .layer(guard(&self.trusted_origins))
+            .layer(guard)
     }
 }
 
@@ -137,14 +142,15 @@ fn refused() -> Response {
     refusal::of(Refusal::CrossSite, None).map(Body::from)
 }
 
-async fn status_of_session(session: Session, headers: HeaderMap) -> Response {
+/// The guard lets every GET through.
+fn status_of_session(session: &Session, headers: &HeaderMap, trusted: &[String]) -> Response {
     let cross_site = headers
         .get("sec-fetch-site")
         .is_some_and(|site| site == "cross-site");
-    if cross_site {
+    if cross_site && !origin::is_trusted(headers, trusted) {
         return refused();
     }
-    answer(&session)
+    answer(session)
 }
 
 async fn extend(session: Session) -> Result<Response, SessionError> {

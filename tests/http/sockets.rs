@@ -169,6 +169,7 @@ async fn s095_a_page_of_another_site_gets_no_socket<B: Backend>() {
         "https://evil.example",
         "https://shop.example.evil.example",
         "https://shop.example:444",
+        "http://shop.example",
         "null",
     ] {
         for client in [client.clone(), world.client()] {

@@ -132,10 +132,6 @@ mod layer;
 mod live;
 mod notebook;
 #[cfg(feature = "axum")]
-#[cfg_attr(
-    not(feature = "ws"),
-    allow(dead_code, reason = "only sockets ask who asks")
-)]
 mod origin;
 mod own;
 mod passive;

@@ -7,6 +7,8 @@ mod guarded;
 mod lifeline;
 mod lost;
 mod need;
+#[cfg(feature = "ws")]
+mod origin;
 mod pace;
 #[cfg(test)]
 mod samples;

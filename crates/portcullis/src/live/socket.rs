@@ -22,9 +22,13 @@ use http::{HeaderValue, request::Parts};
 use portcullis_core::Scope;
 use tokio::{sync::oneshot, task::unconstrained, time::timeout};
 
-use super::{Lifeline, Lost, lifeline::Waiting};
+use super::{
+    Lifeline, Lost,
+    lifeline::Waiting,
+    origin::{Site, is_allowed},
+};
 use crate::{
-    Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, origin, state::State,
+    Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, state::State,
 };
 
 /// How long a client that is told to go may take to hear it.
@@ -59,7 +63,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// * **Who asks** must be a page of the site itself: `Origin` names the request's own host, or one of
 ///   [`SessionLayer::trusted_origins`](crate::SessionLayer::trusted_origins). Otherwise the answer is 403; also to a
-///   request that brings a cookie and no `Origin` (OWASP ASVS 5.0, 4.4.2). Proxies must pass on `Host` and `Origin`.
+///   request that brings a cookie and no `Origin` (OWASP ASVS 5.0, 4.4.2), and to a page that came over plain http, where
+///   the cookie is `Secure` and the host is not this machine (`localhost`, `127.0.0.1`). Proxies must pass on `Host` and
+///   `Origin`.
 /// * **When the session is lost** the socket is closed, whatever the handler does just then, with
 ///   [`Lost::close_code`] (4401, 4403, 1013) and the word of the reason. [`recv`](SessionWebSocket::recv) is `None`
 ///   from then on, and [`send`](SessionWebSocket::send) fails. See [`Lifeline`] for when that is.
@@ -388,9 +394,11 @@ where
         let Some(session) = State::of(&parts.extensions).cloned() else {
             return Err(SessionError::MissingLayer.into_response());
         };
-        let trusted = &session.config.trusted_origins;
-        let has_cookie = session.has_cookie();
-        if !origin::is_allowed(&parts.uri, &parts.headers, has_cookie, trusted) {
+        let site = Site {
+            trusted: &session.config.trusted_origins,
+            is_secure: session.config.cookie.is_secure(),
+        };
+        if !is_allowed(&parts.uri, &parts.headers, session.has_cookie(), site) {
             tracing::warn!("a WebSocket was asked for by another site, and refused");
             let refused = Rejection::refused(Refusal::CrossSite, &session);
             return Err(refused.into_response());

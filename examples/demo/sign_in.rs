@@ -104,6 +104,7 @@ fn sign_in_page(
     let main = html! {
         h1 { "Sign in" }
         (notice(session)?)
+        p.lead { (session.timeouts().notice()) }
         div role="alert" { (field_error("sign-in-error", error)) }
         form.fields method="post" action="/sign-in" {
             (wanted.field())

@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use portcullis::{ManualClock, MemoryStore, SessionLayer, UserId};
 use tower::ServiceExt;
 
-use crate::{app::app, users::Users};
+use crate::{app::app, timeouts, users::Users};
 
 /// Remembers the cookie, and what the last page said.
 #[derive(Clone)]
@@ -25,8 +25,12 @@ struct Browser {
 
 impl Browser {
     fn new(store: MemoryStore) -> Self {
+        Self::of(SessionLayer::new(store))
+    }
+
+    fn of(sessions: SessionLayer) -> Self {
         Self {
-            shop: app(SessionLayer::new(store), Users::new().unwrap()).unwrap(),
+            shop: app(sessions, Users::new().unwrap()).unwrap(),
             cookie: None,
             page: String::new(),
         }
@@ -203,6 +207,24 @@ async fn a_password_is_changed_in_elevated_mode_only() {
         .post("/sign-in", "name=ada&password=a+whole+new+password")
         .await;
     assert_eq!(new, to("/account"));
+}
+
+#[tokio::test]
+async fn s110_the_sign_in_page_tells_how_long_one_stays_signed_in() {
+    for (sessions, told) in [
+        (
+            SessionLayer::new(MemoryStore::new()),
+            "after 30 minutes without activity, and 24 hours after you sign in at the latest.",
+        ),
+        (
+            SessionLayer::new(MemoryStore::new()).timeouts(timeouts("90,600,60").unwrap()),
+            "after 1 minute and 30 seconds without activity, and 10 minutes after you sign in at the latest.",
+        ),
+    ] {
+        let mut browser = Browser::of(sessions);
+        browser.get("/sign-in").await;
+        assert!(browser.says(told), "{told}");
+    }
 }
 
 #[tokio::test]

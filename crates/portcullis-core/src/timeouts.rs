@@ -1,5 +1,7 @@
 //! How long sessions and elevations last.
 
+mod notice;
+
 use std::time::Duration;
 
 use crate::ConfigError;

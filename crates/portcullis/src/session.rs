@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use http::Extensions;
 use portcullis_core::{
-    AsKey, ClientChange, DraftError, EndReason, General, Scope, SessionInfo, Timestamp, UserId,
-    draft::Draft, store::Activity,
+    AsKey, ClientChange, DraftError, EndReason, General, Scope, SessionInfo, Timeouts, Timestamp,
+    UserId, draft::Draft, store::Activity,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -331,6 +331,13 @@ impl Session {
     /// commits; without a session then, it resolves at once.
     pub fn ended(&self) -> Lifeline {
         Lifeline::new(&self.state, Need::default())
+    }
+
+    /// The limits of sessions that start, or whose user authenticates, with this request: for a page that tells people
+    /// how long they will stay signed in, with [`Timeouts::notice`] or words of its own. Those of the session that there
+    /// is are in [`info`](Self::info).
+    pub fn timeouts(&self) -> Timeouts {
+        self.state.config.policy.timeouts
     }
 
     /// The present, on the store's clock: what to compare the moments of [`info`](Self::info) with.

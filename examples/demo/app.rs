@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     middleware, routing,
 };
-use portcullis::{ConfigError, SessionLayer, SessionRoutes};
+use portcullis::{ConfigError, SessionLayer};
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
     let sessions = sessions
         .sign_in_page("/sign-in")?
         .reauthentication_page("/confirm")?;
-    let session_routes = SessionRoutes::new().after_sign_out("/signed-out")?;
+    let session_routes = sessions.routes().after_sign_out("/signed-out")?;
     Ok(Router::new()
         .route("/", routing::get(catalogue::show))
         .route("/cart", routing::get(cart::show).post(cart::add))

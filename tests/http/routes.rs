@@ -1,9 +1,10 @@
 //! How long the session lasts, to stay, and to sign out: the routes for browsers and apps.
 
 use http::Method;
-use portcullis::{EndReason, EventKind, SessionRoutes, Timeouts};
+use portcullis::{EndReason, EventKind, MemoryStore, SessionLayer, SessionRoutes, Timeouts};
 use portcullis_tests::{
-    Backend, Client, Moment, Op, Reply, World, about, hours, minutes, on_every_store, seconds,
+    Backend, CapturedLog, Client, Moment, Op, Reply, World, about, hours, minutes, on_every_store,
+    seconds,
 };
 use serde_json::Value;
 
@@ -414,4 +415,32 @@ async fn s112_the_scripts_are_served_from_the_same_origin_and_cost_the_store_not
             .is(200);
     }
     assert_eq!(world.store.take_calls(), []);
+}
+
+/// What is logged about room for extensions where the routes are made.
+fn said_of(absolute: u64, change: impl FnOnce(SessionRoutes) -> SessionRoutes) -> Vec<String> {
+    let log = CapturedLog::start();
+    let timeouts = Timeouts::new(minutes(15), minutes(absolute)).unwrap();
+    let layer = SessionLayer::new(MemoryStore::new()).timeouts(timeouts);
+    let _: axum::Router = change(layer.routes()).into_router();
+    let text = log.text();
+    let lines = text.lines().filter(|line| line.contains("extended"));
+    lines.map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn s107_limits_without_room_for_ten_extensions_are_told_once_with_what_to_do() {
+    let said = said_of(164, |routes| routes);
+    let [line] = &said[..] else {
+        panic!("{said:?}")
+    };
+    for part in ["WARN", "900s", "9840s", "essential_limit"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    assert!(said_of(165, |routes| routes).is_empty());
+}
+
+#[test]
+fn s107_a_limit_that_is_declared_essential_is_not_warned_of() {
+    assert!(said_of(60, |routes| routes.essential_limit("shifts change")).is_empty());
 }

@@ -249,7 +249,8 @@ impl SessionLayer {
     }
 
     /// Routes to ask how long the session lasts, to stay, and to sign out, for the pages of this host and of the
-    /// [trusted origins](Self::trusted_origins) set so far. They belong inside of the layer.
+    /// [trusted origins](Self::trusted_origins) set so far. They belong inside of the layer. With
+    /// [timeouts](Self::timeouts) that leave no room for ten extensions they say so in the log, see [`SessionRoutes`].
     ///
     /// ```
     /// # use axum::Router;
@@ -261,7 +262,7 @@ impl SessionLayer {
     /// ```
     #[cfg(feature = "axum")]
     pub fn routes(&self) -> SessionRoutes {
-        SessionRoutes::trusting(&self.config.trusted_origins)
+        SessionRoutes::of_layer(&self.config.trusted_origins, self.config.policy.timeouts)
     }
 
     /// The sessions of this layer's store, to list and end them from outside of a request. Events go to the

@@ -1,5 +1,6 @@
 //! Routes for browsers and apps to ask how long the session lasts, to stay, and to sign out.
 
+mod room;
 mod scripts;
 mod status;
 
@@ -12,7 +13,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header::LOCATION};
-use portcullis_core::ConfigError;
+use portcullis_core::{ConfigError, Timeouts};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use self::{scripts::Script, status::Status};
@@ -23,10 +24,11 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 ///
 /// ```
 /// # use axum::Router;
-/// # use portcullis::{MemoryStore, SessionLayer, SessionRoutes};
+/// # use portcullis::{MemoryStore, SessionLayer};
+/// let sessions = SessionLayer::new(MemoryStore::new());
 /// let app: Router = Router::new()
-///     .nest("/session", SessionRoutes::new().into_router())
-///     .layer(SessionLayer::new(MemoryStore::new()));
+///     .nest("/session", sessions.routes().into_router())
+///     .layer(sessions);
 /// ```
 ///
 /// | route | answer |
@@ -59,6 +61,13 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 /// where the absolute deadline comes first, so that there is nothing to offer. `person` is the same for the same user,
 /// and not their name. `elevated_until` is that of the general scope; `elevations` has all scopes in force.
 ///
+/// # Room for extensions
+///
+/// Whoever is warned of a time limit must be able to extend it at least ten times, unless the limit is essential (WCAG 2.2,
+/// 2.2.1). So the routes of a layer whose absolute timeout is shorter than eleven times the idle one say so in the log,
+/// once, where they are made a router. It is no error: programs, and tests, may need short limits. Where people do,
+/// [`essential_limit`](Self::essential_limit) has the reason.
+///
 /// # Cross-site requests
 ///
 /// Extending and signing out are refused with 403 when another site asks (tower-http's
@@ -71,18 +80,23 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 pub struct SessionRoutes {
     after_sign_out: ReturnTo,
     trusted_origins: Vec<String>,
+    /// Of the layer, if it is known.
+    timeouts: Option<Timeouts>,
+    /// Why they may be too short to be extended often.
+    essential: Option<&'static str>,
 }
 
 impl SessionRoutes {
-    /// The routes, with `/` as the page after a sign-out. With other origins to trust, take
-    /// [`SessionLayer::routes`](crate::SessionLayer::routes).
+    /// The routes, with `/` as the page after a sign-out, where there is no layer at hand. Those of
+    /// [`SessionLayer::routes`](crate::SessionLayer::routes) know its trusted origins and its timeouts.
     pub fn new() -> Self {
         Self::default()
     }
 
-    pub(crate) fn trusting(origins: &[String]) -> Self {
+    pub(crate) fn of_layer(trusted_origins: &[String], timeouts: Timeouts) -> Self {
         Self {
-            trusted_origins: origins.to_vec(),
+            trusted_origins: trusted_origins.to_vec(),
+            timeouts: Some(timeouts),
             ..Self::default()
         }
     }
@@ -100,8 +114,32 @@ impl SessionRoutes {
         })
     }
 
+    /// Declares that the absolute timeout leaves no room for ten extensions because a longer one would defeat its purpose,
+    /// and why: for whoever reviews the application. Nothing is said of it in the log then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use axum::Router;
+    /// use portcullis::{MemoryStore, SessionLayer, Timeouts};
+    ///
+    /// let timeouts = Timeouts::new(Duration::from_secs(15 * 60), Duration::from_secs(60 * 60))?;
+    /// let sessions = SessionLayer::new(MemoryStore::new()).timeouts(timeouts);
+    /// let routes = sessions.routes().essential_limit("the terminal is shared, and shifts change every hour");
+    /// # let _: Router = routes.into_router();
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    pub fn essential_limit(self, why: &'static str) -> Self {
+        Self {
+            essential: Some(why),
+            ..self
+        }
+    }
+
     /// The routes as a router, to be nested where they shall be.
     pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
+        if let (Some(timeouts), None) = (&self.timeouts, self.essential) {
+            room::warn_if_short(timeouts);
+        }
         let (page, guard) = (self.after_sign_out, guard(&self.trusted_origins));
         let trusted = Arc::<[String]>::from(self.trusted_origins);
         let status = get(async move |session: Session, headers: HeaderMap| {

@@ -124,13 +124,15 @@ export async function loaded(page) {
   await answered(page);
 }
 
-// What axe objects to. It is run by the debugger, which no policy of the page's applies to. That a covered page has no
-// main landmark is the point of the cover.
+// A cover hides the landmarks of the page: that is its point.
+export const COVERED = { 'landmark-one-main': { enabled: false } };
+
+// What axe objects to. It is run by the debugger, which no policy of the page's applies to.
 const axe = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
-export async function axeViolations(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, {
-    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], rules: { 'landmark-one-main': { enabled: false } },
-  }));
+export async function axeViolations(page, rules = {}) {
+  if (!await page.evaluate(() => !!window.axe)) await page.evaluate(axe);
+  const { violations } = await page.evaluate(rules => window.axe.run(document, {
+    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], rules,
+  }), rules);
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html)}`);
 }

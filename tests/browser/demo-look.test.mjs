@@ -1,30 +1,22 @@
 // Every page of the demo: for everybody, in the light and in the dark, on a phone and on a desk, and without a mouse.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { dialog, eventually, visible } from './browser.mjs';
-import { at, confirm, fillIn, ready, scene, signIn, signOut } from './demo.mjs';
+import { COVERED, axeViolations, dialog } from './browser.mjs';
+import { at, confirm, fillIn, ready, scene, signIn } from './demo.mjs';
 
-const axe = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const LOOKS = [['light', 390], ['light', 1280], ['dark', 390], ['dark', 1280]];
 
 // Refusals are pages as well; a browser reports each as an error.
 const refused = { '/session/status': 401, '/nowhere': 404, '/sign-in': 422, '/confirm': 422, '/cart/quantity': 422, '/account/letter': 422, '/account/password': 422 };
-// A cover hides the landmarks of the page: that is its point.
-const COVERED = { 'landmark-one-main': { enabled: false } };
 
-const objections = async (page, rules = {}) => {
-  // By the debugger, which no policy of the page's applies to.
-  await page.evaluate(axe);
+const objections = async (page, rules) => {
   const found = [];
   for (const [colorScheme, width] of LOOKS) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.setViewportSize({ width, height: 800 });
-    const { violations, wide } = await page.evaluate(async options => ({
-      wide: [document.documentElement, document.querySelector('portcullis-timeout')?.shadowRoot?.querySelector('dialog[open]')]
-        .some(box => box && (box.scrollWidth > innerWidth || box.getBoundingClientRect().right > innerWidth)),
-      violations: (await axe.run(document, options)).violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html)}`),
-    }), { runOnly: RULES, rules });
+    const violations = await axeViolations(page, rules);
+    const wide = await page.evaluate(() =>
+      [document.documentElement, document.querySelector('portcullis-timeout')?.shadowRoot?.querySelector('dialog[open]')]
+        .some(box => box && (box.scrollWidth > innerWidth || box.getBoundingClientRect().right > innerWidth)));
     if (wide) violations.push('wider than the window');
     found.push(...violations.map(what => `${page.url()}, ${colorScheme}, ${width}: ${what}`));
   }

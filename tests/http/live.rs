@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use portcullis::{SessionLayer, SessionLimit, Timeouts};
+use portcullis::{SessionLimit, Timeouts};
 use portcullis_tests::{
-    Backend, CapturedAudit, Client, Moment, Op, Redis, World, about, hours, minutes,
-    on_every_store, seconds,
+    Backend, CapturedAudit, Client, Moment, Op, Redis, World, about, hours, late, minutes,
+    on_every_store, seconds, some_looks, soon, within,
 };
 use tokio::time::Instant;
 
@@ -29,29 +29,6 @@ on_every_store![
     a_session_is_looked_at_once_however_many_streams_it_has_and_only_while_it_has_any,
     bytes_that_are_always_ready_end_as_well,
 ];
-
-/// As soon as it can be set.
-fn soon(layer: SessionLayer) -> SessionLayer {
-    layer.live_within(seconds(1)).unwrap()
-}
-
-/// As late as it can be set, so that nothing is noticed by looking.
-fn late(layer: SessionLayer) -> SessionLayer {
-    layer.live_within(seconds(15)).unwrap()
-}
-
-/// Expects that this takes no longer.
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
-    let began = Instant::now();
-    let done = work.await;
-    assert!(began.elapsed() < limit, "took {:?}", began.elapsed());
-    done
-}
-
-/// For as long as it takes to look at a session several times.
-async fn some_looks() {
-    tokio::time::sleep(seconds(3)).await;
-}
 
 async fn t55_s065_a_stream_ends_when_its_session_is_signed_out_in_another_tab<B: Backend>() {
     let world = World::<B>::with(late).await;

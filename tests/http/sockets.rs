@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use portcullis::{DeviceBinding, SessionLayer, Timeouts};
-use portcullis_tests::{Backend, Redis, World, about, minutes, on_every_store, seconds};
-use tokio::time::Instant;
+use portcullis_tests::{
+    Backend, Redis, World, about, late, minutes, on_every_store, seconds, some_looks, soon, within,
+};
 
 on_every_store![
     t55_s065_a_socket_is_closed_when_its_session_is_signed_out_in_another_tab,
@@ -22,21 +23,6 @@ on_every_store![
     s095_without_what_it_needs_nobody_gets_a_socket,
     s077_a_session_on_another_device_loses_its_sockets_where_that_is_the_policy,
 ];
-
-fn soon(layer: SessionLayer) -> SessionLayer {
-    layer.live_within(seconds(1)).unwrap()
-}
-
-fn late(layer: SessionLayer) -> SessionLayer {
-    layer.live_within(seconds(15)).unwrap()
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
-    let began = Instant::now();
-    let done = work.await;
-    assert!(began.elapsed() < limit, "took {:?}", began.elapsed());
-    done
-}
 
 fn with(code: u16, reason: &str) -> (u16, String) {
     (code, reason.to_owned())
@@ -155,7 +141,7 @@ async fn t67_a_store_that_is_down_for_long_closes_sockets_and_for_a_moment_does_
     world.store.set_down(true);
     tokio::time::sleep(seconds(1)).await;
     world.store.set_down(false);
-    tokio::time::sleep(seconds(3)).await;
+    some_looks().await;
     socket.echoes("still here").await;
     world.store.set_down(true);
     let closed = within(seconds(5), socket.closed()).await;

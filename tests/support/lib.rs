@@ -21,6 +21,7 @@ mod gate;
 mod live;
 mod log;
 mod monitor;
+mod pace;
 mod probe;
 mod reply;
 mod serve;
@@ -38,6 +39,7 @@ pub use self::{
     gate::{Gate, Gates},
     log::CapturedLog,
     monitor::Monitor,
+    pace::{late, some_looks, soon, within},
     probe::{Moment, Op, ProbeStore},
     reply::Reply,
     serve::Server,

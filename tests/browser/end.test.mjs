@@ -181,6 +181,17 @@ scene('an identifier that was replaced a moment ago is no end', {}, async ({ wor
   assert.equal(await covered(page), false);
 });
 
+scene('s059 a sign-out that came with such an identifier is not said to be done', {}, async ({ world, context, open, pass, settle }) => {
+  const page = await open();
+  await pass(180);
+  const problem = { type: 'urn:portcullis:problem:session-replaced', status: 401, detail: 'Try again.', reason: 'replaced' };
+  await context.route('**/session/sign-out', route => route.fulfill({ status: 401, json: problem }));
+  await page.getByRole('button', { name: 'Sign out now' }).click();
+  await settle();
+  assert.equal(await covered(page), false);
+  assert.match(await dialog(page).innerText(), /This is not possible now/);
+});
+
 // What can be seen at the first moment of a page that comes back.
 const ATFIRST = () => addEventListener('pageshow', event => {
   window.shown = { persisted: event.persisted, visibility: getComputedStyle(document.querySelector('h1')).visibility };

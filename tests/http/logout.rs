@@ -317,10 +317,9 @@ async fn rule_2_a_logout_with_a_replaced_identifier_does_not_claim_to_have_signe
     let client = world.signed_in("alice").await;
     let tab = client.fork();
     client.post("/elevate").await.is(204).new_id();
-    tab.post("/logout")
-        .await
-        .is_problem(401, "session-replaced")
-        .keeps_the_cookie();
+    let reply = tab.post("/logout").await;
+    reply.is_problem(401, "session-replaced").keeps_the_cookie();
+    assert_eq!(reply.reason().as_deref(), Some("replaced"));
     client.get("/me").await.is(200);
 }
 

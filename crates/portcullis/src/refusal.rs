@@ -219,7 +219,10 @@ pub(crate) fn fail(
 /// The answer to an error, for everybody alike.
 pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
     let (status, code, detail) = error.telling();
-    let mut response = problem(status, code, detail, Told::default());
+    // A page must not take it for an end.
+    let reason = matches!(error, SessionError::Replaced).then_some(EndReason::Replaced);
+    let told = Told { reason, now: None };
+    let mut response = problem(status, code, detail, told);
     if let Some(seconds) = error.retry_after() {
         response
             .headers_mut()

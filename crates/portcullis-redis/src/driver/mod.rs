@@ -131,7 +131,8 @@ impl Driver {
         match &self.way {
             Way::Node(node) => {
                 let connection = node.shared().live_connection()?;
-                boxed(node.shared().run(&connection, script, keys, arguments)).await
+                let shared = node.shared();
+                shared.run(&connection, script, keys, arguments).await
             }
             Way::Cluster(cluster) => boxed(cluster.run(script, keys, arguments)).await,
         }

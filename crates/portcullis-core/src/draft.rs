@@ -12,8 +12,8 @@ mod view;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_bytes::ByteBuf;
 
 use self::{
     op::Op,
@@ -206,7 +206,7 @@ impl Draft {
         T: Serialize + DeserializeOwned + Default,
     {
         let name = key.name().to_owned();
-        let rewrite = move |stored: Option<&ByteBuf>| {
+        let rewrite = move |stored: Option<&Bytes>| {
             let mut value = match stored {
                 Some(bytes) => decode(&name, bytes)?,
                 None => T::default(),
@@ -424,12 +424,12 @@ impl From<Unreadable> for Unusable {
     }
 }
 
-fn encode<T: Serialize>(name: &str, value: &T) -> Result<ByteBuf, DraftError> {
+fn encode<T: Serialize>(name: &str, value: &T) -> Result<Bytes, DraftError> {
     use rmp_serde::encode::Error;
 
     // Names of fields are kept, so that a type may gain a field without losing what is stored.
     rmp_serde::to_vec_named(value)
-        .map(ByteBuf::from)
+        .map(Bytes::from)
         .map_err(|error| DraftError::Encode {
             key: name.to_owned(),
             // The encoder's own words may quote the value.

@@ -4,12 +4,15 @@
 //! map of what the application put in. A store keeps it as opaque bytes beside the three numbers it needs itself ([`Timing`](crate::store::Timing)). All moments are told relative
 //! to the absolute deadline, which the store alone knows.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+mod data;
+
+use std::{ops::RangeInclusive, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
+pub(crate) use self::data::Data;
+use self::data::Written;
 use crate::{Client, ClientChange, Handle, Label, Owner, Timestamp, UserId, elevation::Elevation};
 
 /// The format written today. A reader refuses what it does not know.
@@ -17,9 +20,6 @@ const FORMAT: u8 = 1;
 
 /// Formats to come. Any other first byte is none of ours.
 const NEWER: RangeInclusive<u8> = FORMAT + 1..=15;
-
-/// Values by name, each in MessagePack.
-pub(crate) type Data = BTreeMap<String, ByteBuf>;
 
 /// A session apart from its deadlines.
 #[derive(Clone, PartialEq, Eq)]
@@ -109,14 +109,14 @@ impl Record {
         let mut bytes = Vec::with_capacity(64 + self.size());
         bytes.push(FORMAT);
         rmp_serde::encode::write(&mut bytes, &self.head).map_err(|_| Unencodable)?;
-        rmp_serde::encode::write(&mut bytes, &self.data).map_err(|_| Unencodable)?;
+        rmp_serde::encode::write(&mut bytes, &Written(&self.data)).map_err(|_| Unencodable)?;
         Ok(bytes.into())
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Self, Unreadable> {
         let mut decoder = values(bytes)?;
         let head = Head::deserialize(&mut decoder).map_err(|_| Unreadable::Damaged)?;
-        let data = Data::deserialize(&mut decoder).map_err(|_| Unreadable::Damaged)?;
+        let data = data::read(&mut decoder, bytes).map_err(|_| Unreadable::Damaged)?;
         Ok(Self { head, data })
     }
 }
@@ -199,9 +199,7 @@ mod tests {
         head.restart(Duration::from_secs(86_400), Duration::from_secs(7));
         head.elevations
             .push(Elevation::new("payments".into(), Duration::from_secs(60)));
-        record
-            .data
-            .insert("cart".into(), ByteBuf::from(vec![0xc0; 300]));
+        record.data.insert("cart".into(), vec![0xc0; 300].into());
         record
     }
 
@@ -221,7 +219,10 @@ mod tests {
     fn a_record_cut_short_anywhere_is_damaged() {
         let bytes = record().encode().unwrap();
         for end in 0..bytes.len() {
-            assert_eq!(Record::decode(&bytes[..end]), Err(Unreadable::Damaged));
+            assert_eq!(
+                Record::decode(&bytes.slice(..end)),
+                Err(Unreadable::Damaged)
+            );
         }
     }
 
@@ -274,10 +275,11 @@ mod tests {
     fn s138_a_record_of_a_newer_format_is_told_from_a_damaged_one() {
         let mut bytes = record().encode().unwrap().to_vec();
         bytes[0] = FORMAT + 1;
-        assert_eq!(Record::decode(&bytes), Err(Unreadable::Newer));
+        let decode = |bytes: &[u8]| Record::decode(&Bytes::copy_from_slice(bytes));
+        assert_eq!(decode(&bytes), Err(Unreadable::Newer));
         for first in [0, b'1', b'{', 0xff] {
             bytes[0] = first;
-            assert_eq!(Record::decode(&bytes), Err(Unreadable::Damaged));
+            assert_eq!(decode(&bytes), Err(Unreadable::Damaged));
         }
     }
 
@@ -289,7 +291,7 @@ mod tests {
     proptest! {
         #[test]
         fn s135_no_bytes_make_the_decoder_panic(bytes: Vec<u8>) {
-            let _ = Record::decode(&bytes);
+            let _ = Record::decode(&bytes.into());
         }
 
         #[test]
@@ -298,7 +300,7 @@ mod tests {
             if let Some(byte) = bytes.get_mut(at) {
                 *byte = to;
             }
-            let _ = Record::decode(&bytes);
+            let _ = Record::decode(&bytes.into());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_bytes::ByteBuf;
+use bytes::Bytes;
 
 use super::View;
 use crate::{
@@ -12,10 +12,10 @@ use crate::{
     store::{Limits, Timing},
 };
 
-type Rewrite = Box<dyn FnMut(Option<&ByteBuf>) -> Result<ByteBuf, DraftError> + Send>;
+type Rewrite = Box<dyn FnMut(Option<&Bytes>) -> Result<Bytes, DraftError> + Send>;
 
 pub(super) enum Op {
-    Set(String, ByteBuf),
+    Set(String, Bytes),
     Update(String, Rewrite),
     Remove(String),
     Clear,
@@ -126,7 +126,7 @@ impl Op {
 }
 
 impl View {
-    fn put(&mut self, name: &str, value: ByteBuf, limit: usize) -> Result<(), DraftError> {
+    fn put(&mut self, name: &str, value: Bytes, limit: usize) -> Result<(), DraftError> {
         let old = self
             .record
             .data

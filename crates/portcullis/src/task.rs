@@ -1,32 +1,47 @@
 //! Work that is finished also when nobody waits for it any more.
 
-use std::future::Future;
+use std::{future::Future, pin::Pin};
 
 use portcullis_core::store::{StoreError, StoreErrorKind};
-use tokio::runtime::Handle as Runtime;
+use tokio::{runtime::Handle as Runtime, task::JoinHandle};
 use tracing::Instrument;
 
-/// Does `work` on a task of its own, where there is a runtime: a change and the event that tells of it stay
-/// together when the client goes away in the middle.
+/// Where the work is done.
+enum Place<T> {
+    Task(JoinHandle<T>),
+    /// Where there is no runtime to have tasks.
+    Here(Pin<Box<dyn Future<Output = T> + Send>>),
+}
+
+/// Begins `work` on a task of its own, where there is a runtime: a change and the event that tells of it stay
+/// together when the client goes away in the middle. What is returned waits for it.
 ///
 /// # Errors
 ///
 /// [`StoreErrorKind::Unavailable`] when the runtime stops first.
-pub(crate) async fn finished<T: Send + 'static>(
+pub(crate) fn finished<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, StoreError> {
-    let Ok(runtime) = Runtime::try_current() else {
-        return Ok(work.await);
+) -> impl Future<Output = Result<T, StoreError>> + Send {
+    // Put in its place at once, rather than carried along by whoever waits: it is large.
+    let place = match Runtime::try_current() {
+        Ok(runtime) => Place::Task(runtime.spawn(work.in_current_span())),
+        Err(_) => Place::Here(Box::pin(work)),
     };
-    match runtime.spawn(work.in_current_span()).await {
-        Ok(result) => Ok(result),
-        Err(stopped) => match stopped.try_into_panic() {
-            // Only what the application has given to us can have panicked.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "the server is shutting down, so it is not known whether the session was written",
-            )),
-        },
+    async move {
+        let task = match place {
+            Place::Task(task) => task,
+            Place::Here(work) => return Ok(work.await),
+        };
+        match task.await {
+            Ok(result) => Ok(result),
+            Err(stopped) => match stopped.try_into_panic() {
+                // Only what the application has given to us can have panicked.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StoreError::new(
+                    StoreErrorKind::Unavailable,
+                    "the server is shutting down, so it is not known whether the session was written",
+                )),
+            },
+        }
     }
 }

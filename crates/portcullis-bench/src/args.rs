@@ -19,7 +19,8 @@ Measures Portcullis beside its peers.
   --seconds S     about how long one measurement takes (0.4)
   --sessions N    how many sessions the memory part creates (100000)
   --most N        up to how many sessions the growth part creates (1000000)
-  --only A,B,…    only these: systems (axum, raw-get, portcullis, portcullis-memory, session-guard,
+  --only A,B,…    only these: systems (axum, axum-layer, raw-get, raw-get-redis, raw-script,
+                  raw-script-redis, portcullis, portcullis-memory, session-guard,
                   tower-sessions, tower-sessions-1, axum-session, axum-session-cached, actix, actix-session),
                   cases (ignored, read, touch, write, enter, sign-in, sign-out, list-10, list-100, revoke-all),
                   memory and growth

@@ -115,8 +115,7 @@ fn cases(value: impl Fn(System, Case) -> ByRound) -> Vec<Group> {
             })
         };
         let shown = System::ALL.into_iter().filter(|system| {
-            (system.has_sessions() || *system == System::RawGet)
-                && *system != System::TowerSessionsOne
+            (system.has_sessions() || system.is_raw()) && *system != System::TowerSessionsOne
         });
         let bars: Vec<_> = shown.filter_map(of).collect();
         // To ignore a session is a matter of tables: next to nothing, and noise.

@@ -66,7 +66,7 @@ fn rows(results: &Results) -> Vec<Vec<String>> {
             results.of_floor(Portcullis, Case::Ignored, connections),
         );
         rows.spread(
-            of("read: server CPU, of a raw GET"),
+            of("read: server CPU, of a bare GET"),
             1.15,
             ratio(&cpu(Portcullis, Case::Read), &cpu(RawGet, Case::Read)),
         );

@@ -46,7 +46,7 @@ pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<V
     let proxy = Proxy::start(redis.address())?;
     let pairs = args.pairs().into_iter();
     pairs
-        .filter(|(_, system)| system.has_sessions() || *system == System::RawGet)
+        .filter(|(_, system)| system.has_sessions() || system.is_raw())
         .map(|(case, system)| {
             persistently(&format!("{}, {}", system.title(), case.name()), || {
                 runtime.block_on(one(redis, &proxy, cores, case, system))

@@ -47,6 +47,11 @@ pub(super) fn app() -> Router {
         .with_state(Arc::default())
 }
 
+/// The same with a layer that does nothing, for what axum takes for any.
+pub(super) fn app_with_layer() -> Router {
+    app().layer(tower::layer::util::Identity::new())
+}
+
 async fn seed(State(shared): State<Arc<Shared>>, body: String) {
     shared.keep(body);
 }

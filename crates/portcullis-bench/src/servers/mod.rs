@@ -21,7 +21,7 @@ mod actix;
 mod axum_session;
 mod floor;
 mod portcullis;
-mod raw_get;
+mod raw;
 #[cfg(feature = "peers")]
 mod session_guard;
 #[cfg(feature = "peers")]
@@ -49,7 +49,11 @@ use crate::{
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum System {
     Axum,
+    AxumLayer,
     RawGet,
+    RawGetRedis,
+    RawScript,
+    RawScriptRedis,
     Portcullis,
     PortcullisMemory,
     SessionGuard,
@@ -62,9 +66,13 @@ pub(crate) enum System {
 }
 
 impl System {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Axum,
+        Self::AxumLayer,
         Self::RawGet,
+        Self::RawGetRedis,
+        Self::RawScript,
+        Self::RawScriptRedis,
         Self::Portcullis,
         Self::PortcullisMemory,
         Self::SessionGuard,
@@ -79,7 +87,11 @@ impl System {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Axum => "axum",
+            Self::AxumLayer => "axum-layer",
             Self::RawGet => "raw-get",
+            Self::RawGetRedis => "raw-get-redis",
+            Self::RawScript => "raw-script",
+            Self::RawScriptRedis => "raw-script-redis",
             Self::Portcullis => "portcullis",
             Self::PortcullisMemory => "portcullis-memory",
             Self::SessionGuard => "session-guard",
@@ -95,7 +107,11 @@ impl System {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Axum => "axum alone",
-            Self::RawGet => "axum + one raw GET",
+            Self::AxumLayer => "axum + an empty layer",
+            Self::RawGet => "axum + a bare GET, fred",
+            Self::RawGetRedis => "axum + a bare GET, redis-rs",
+            Self::RawScript => "axum + a bare script, fred",
+            Self::RawScriptRedis => "axum + a bare script, redis-rs",
             Self::Portcullis => "Portcullis, Redis",
             Self::PortcullisMemory => "Portcullis, memory",
             Self::SessionGuard => "session-guard",
@@ -113,7 +129,15 @@ impl System {
     }
 
     pub(crate) fn has_sessions(self) -> bool {
-        !matches!(self, Self::Axum | Self::RawGet | Self::Actix)
+        !matches!(self, Self::Axum | Self::AxumLayer | Self::Actix) && !self.is_raw()
+    }
+
+    /// Whether it does nothing but ask Redis.
+    pub(crate) fn is_raw(self) -> bool {
+        matches!(
+            self,
+            Self::RawGet | Self::RawGetRedis | Self::RawScript | Self::RawScriptRedis
+        )
     }
 
     /// Whether sessions hold values of the application.
@@ -146,7 +170,12 @@ impl System {
         if !cfg!(feature = "peers")
             && !matches!(
                 self,
-                Self::Axum | Self::RawGet | Self::Portcullis | Self::PortcullisMemory
+                Self::Axum
+                    | Self::AxumLayer
+                    | Self::RawGet
+                    | Self::RawScript
+                    | Self::Portcullis
+                    | Self::PortcullisMemory
             )
         {
             return false;
@@ -154,7 +183,9 @@ impl System {
         match self {
             Self::Portcullis => true,
             Self::Axum | Self::PortcullisMemory => case != Touch,
-            Self::RawGet => case == Read,
+            Self::AxumLayer => case == Ignored,
+            Self::RawGet | Self::RawGetRedis => case == Read,
+            Self::RawScript | Self::RawScriptRedis => case == Write,
             Self::SessionGuard => case != Write,
             Self::TowerSessions => !matches!(case, List10 | List100 | RevokeAll),
             Self::TowerSessionsOne => matches!(case, Read | Write),
@@ -307,7 +338,10 @@ fn announce(address: SocketAddr) -> Result<()> {
 async fn app(settings: &Settings) -> Result<Router> {
     match settings.system {
         System::Axum => Ok(floor::app()),
-        System::RawGet => raw_get::app(settings).await,
+        System::AxumLayer => Ok(floor::app_with_layer()),
+        System::RawGet | System::RawScript => raw::fred::app(settings).await,
+        #[cfg(feature = "peers")]
+        System::RawGetRedis | System::RawScriptRedis => raw::redis_rs::app(settings).await,
         System::Portcullis => portcullis::on_redis(settings).await,
         System::PortcullisMemory => in_memory(settings.idle, settings.limit),
         #[cfg(feature = "peers")]

@@ -1,7 +1,6 @@
-//! axum and one GET per request: what the bare round trip costs, on a connection set up as Portcullis sets up
-//! its own.
+//! With fred, on a connection set up as Portcullis sets up its own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -11,21 +10,22 @@ use axum::{
 };
 use fred::{
     prelude::{
-        Builder, Client, ClientLike, Config, ConnectionConfig, Error, KeysInterface,
+        Builder, Client, ClientLike, Config, ConnectionConfig, Error, KeysInterface, LuaInterface,
         PerformanceConfig, ReconnectPolicy, TcpConfig,
     },
     types::config::UnresponsiveConfig,
 };
 
-use super::{Settings, ignored, proof};
-use crate::{Result, case::PAYLOAD_BYTES};
+use super::{KEY, SCRIPT, Settings, arguments, failed, ignored, keys, proof_of, value};
+use crate::Result;
 
-/// As long as the key of a session.
-const KEY: &str = "pc:{512}:s:AAAAAAAAAAAAAAAAAAAAAA";
-/// What a record of Portcullis holds beside the payload.
-const BESIDE_PAYLOAD: usize = 76;
+#[derive(Clone)]
+struct Shared {
+    client: Client,
+    hash: Arc<str>,
+}
 
-pub(super) async fn app(settings: &Settings) -> Result<Router> {
+pub(in super::super) async fn app(settings: &Settings) -> Result<Router> {
     let config = Config::from_url_centralized(&settings.url())?;
     let client = Builder::from_config(config)
         .with_connection_config(|connection| {
@@ -54,31 +54,37 @@ pub(super) async fn app(settings: &Settings) -> Result<Router> {
         .set_policy(ReconnectPolicy::new_exponential(0, 20, 1000, 2))
         .build()?;
     client.init().await?;
+    let hash: String = client.script_load(SCRIPT).await?;
     Ok(Router::new()
         .route("/ignored", get(ignored))
         .route("/enter/{user}", post(enter))
         .route("/read", get(read))
-        .with_state(client))
+        .route("/write", post(write))
+        .with_state(Shared {
+            client,
+            hash: hash.into(),
+        }))
 }
 
 async fn enter(
-    State(client): State<Client>,
+    State(shared): State<Shared>,
     Path(user): Path<String>,
     body: String,
 ) -> std::result::Result<String, StatusCode> {
-    let value = body + &"-".repeat(BESIDE_PAYLOAD);
-    client
-        .set::<(), _, _>(KEY, value, None, None, false)
-        .await
-        .map_err(failed)?;
+    let set = shared
+        .client
+        .set::<(), _, _>(KEY, value(&body), None, None, false);
+    set.await.map_err(failed::<Error>)?;
     Ok(user)
 }
 
-async fn read(State(client): State<Client>) -> std::result::Result<String, StatusCode> {
-    let value: String = client.get(KEY).await.map_err(failed)?;
-    Ok(proof(value.get(..PAYLOAD_BYTES).unwrap_or_default()))
+async fn read(State(shared): State<Shared>) -> std::result::Result<String, StatusCode> {
+    let value: String = shared.client.get(KEY).await.map_err(failed::<Error>)?;
+    Ok(proof_of(&value))
 }
 
-fn failed(_: Error) -> StatusCode {
-    StatusCode::INTERNAL_SERVER_ERROR
+async fn write(State(shared): State<Shared>) -> std::result::Result<String, StatusCode> {
+    let script = shared.client.evalsha(&*shared.hash, keys(), arguments());
+    let (_, counter, ..): (u64, u64, u64, u64, u64) = script.await.map_err(failed::<Error>)?;
+    Ok(counter.to_string())
 }

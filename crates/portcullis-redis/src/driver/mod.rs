@@ -1,5 +1,6 @@
 //! The connection to Redis. Nothing outside this module knows the client library.
 
+mod backoff;
 mod cluster;
 mod codes;
 mod connection;

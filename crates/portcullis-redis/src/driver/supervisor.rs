@@ -11,14 +11,13 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::{Shared, failure, inspect, sentinel};
+use super::{Shared, backoff::Backoff, failure, inspect, sentinel};
 use crate::{ConnectError, address::Layout, endpoint::Endpoint};
 
 const EVERY: Duration = Duration::from_millis(250);
 const ANSWER: Duration = Duration::from_millis(250);
 /// Between a suspicion and the look at it, so that a burst of errors causes one look.
 const PAUSE: Duration = Duration::from_millis(20);
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How often the settings of the server are looked at again, and a demoted server is connected to anew.
 const RECHECK: Duration = Duration::from_secs(60);
 const DEMOTED: Duration = Duration::from_secs(1);
@@ -119,7 +118,7 @@ async fn restore(shared: &Shared) {
     if told {
         tracing::error!(address = %shared.settings.address, "Redis does not answer; sessions are not available");
     }
-    let (mut pause, longest) = BACKOFF;
+    let mut backoff = Backoff::new();
     let mut refused = String::new();
     loop {
         match shared.open().await {
@@ -141,9 +140,7 @@ async fn restore(shared: &Shared) {
             }
             Err(error) => tracing::debug!(%error, "Redis still does not answer"),
         }
-        // Not all applications at the same moment.
-        sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-        pause = (pause * 2).min(longest);
+        backoff.wait().await;
     }
 }
 

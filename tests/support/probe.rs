@@ -9,7 +9,7 @@ use portcullis::{EndReason, Store, StoreError, StoreErrorKind, Timestamp, UserId
 use portcullis_core::{
     Label, Note, SessionKey,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed, Loaded,
+        Activity, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits, Listed, Loaded,
         LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
         Swept, Touched, Write,
     },
@@ -233,5 +233,9 @@ impl<S: Store> Store for ProbeStore<S> {
 
     async fn read_log(&self, query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
         self.around(Op::ReadLog, self.inner.read_log(query)).await
+    }
+
+    async fn listen(&self, told: &(dyn Fn(Hint) + Send + Sync)) {
+        self.inner.listen(told).await;
     }
 }

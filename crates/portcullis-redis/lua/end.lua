@@ -18,7 +18,7 @@ if not session then
   end
   return refusal
 end
-bury(KEYS[1], ARGV[3], ARGV[1], ARGV[2])
+finish(KEYS[1], ARGV[3], ARGV[1], ARGV[2])
 unlist(KEYS[2], KEYS[4], session, ARGV[3], ARGV[4], now)
 note(KEYS[3], ARGV[6], ARGV[3], ARGV[4], ARGV[5])
 return done(session, now)

@@ -60,7 +60,7 @@ end
 if not redis.call('SET', KEYS[2], header(session) .. ARGV[3], 'PXAT', due(session), 'NX') then
   return {TAKEN, now}
 end
-bury(KEYS[1], old, ARGV[4], ARGV[5], ARGV[9])
+finish(KEYS[1], old, ARGV[4], ARGV[5], ARGV[9])
 unlist(KEYS[3], KEYS[5], before, old, ARGV[11], now)
 list(KEYS[3], KEYS[7], session, ref, user)
 list_elevation(KEYS[3], session, ref, user, ARGV[16])

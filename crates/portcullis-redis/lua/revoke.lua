@@ -12,7 +12,7 @@ for i = 4, #KEYS do
   local ref = ARGV[i + 2]
   local session, refusal, found = live(KEYS[i], now)
   if session then
-    bury(KEYS[i], ref, ARGV[1], ARGV[2])
+    finish(KEYS[i], ref, ARGV[1], ARGV[2])
     unlist(KEYS[1], KEYS[3], session, ref, ARGV[5], now)
     note(KEYS[2], ARGV[4], ref, ARGV[5], ARGV[3])
     reply[#reply + 1] = name(ref)

@@ -18,7 +18,7 @@ end
 if session.revision ~= ARGV[1] then
   return {CONFLICT, now, redis.call('GET', KEYS[1])}
 end
-bury(KEYS[1], ARGV[5], ARGV[2], ARGV[3], ARGV[4])
+finish(KEYS[1], ARGV[5], ARGV[2], ARGV[3], ARGV[4])
 unlist(KEYS[2], KEYS[4], session, ARGV[5], ARGV[6], now)
 if ARGV[7] ~= '' then
   note(KEYS[3], ARGV[8], ARGV[5], ARGV[6], ARGV[7])

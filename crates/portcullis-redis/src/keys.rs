@@ -53,6 +53,12 @@ impl Prefix {
         self.of_user(user, ":e")
     }
 
+    /// The channel on which scripts tell of ends, `pc:ended`. They derive it from their keys. It has no hash tag: every
+    /// node of a cluster hears it.
+    pub(crate) fn channel(&self) -> String {
+        format!("{}:ended", self.0)
+    }
+
     fn of_user(&self, user: &UserKey, kind: &str) -> String {
         let mut spelled = self.bucket(user.bucket(), kind.len() + USER_CHARS);
         spelled.push_str(kind);

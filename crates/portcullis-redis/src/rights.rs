@@ -1,12 +1,12 @@
 //! What a user must be allowed. The only place.
 
-use crate::check::PartOf;
+use crate::{check::PartOf, keys::Prefix};
 
 /// A command, as rules of an ACL spell it.
 #[derive(Debug)]
 pub(crate) struct Right {
     pub(crate) name: &'static str,
-    /// With these it could be carried out; [`KEY`] stands for one of ours.
+    /// With these it could be carried out; [`KEY`] stands for one of ours, and [`CHANNEL`] for our channel.
     arguments: &'static [&'static str],
     pub(crate) need: Need,
 }
@@ -17,6 +17,8 @@ pub(crate) enum Need {
     Sessions,
     /// Without it sessions work, but something else is missed.
     Comfort,
+    /// Without it live connections notice only by looking what happens on other servers.
+    Push,
     /// Only where revocations are confirmed by replicas.
     Confirmation,
     /// Only in a cluster.
@@ -26,6 +28,7 @@ pub(crate) enum Need {
 }
 
 const KEY: &str = "KEY";
+const CHANNEL: &str = "CHANNEL";
 
 const fn needed(name: &'static str, arguments: &'static [&'static str]) -> Right {
     Right {
@@ -52,7 +55,7 @@ const fn optional(name: &'static str) -> Right {
 }
 
 /// Scripts need the rights to what they call.
-pub(crate) const RIGHTS: [Right; 24] = [
+pub(crate) const RIGHTS: [Right; 27] = [
     needed("time", &[]),
     optional("info"),
     optional("client|id"),
@@ -73,6 +76,9 @@ pub(crate) const RIGHTS: [Right; 24] = [
     needed("xadd", &[KEY, "*", "field", "value"]),
     needed("xrevrange", &[KEY, "+", "-"]),
     needed("xtrim", &[KEY, "MAXLEN", "1"]),
+    only(Need::Push, "ping", &[]),
+    only(Need::Push, "publish", &[CHANNEL, "name"]),
+    only(Need::Push, "subscribe", &[CHANNEL]),
     only(Need::Confirmation, "wait", &["1", "1"]),
     only(Need::Cluster, "cluster|slots", &[]),
     only(Need::Cluster, "asking", &[]),
@@ -82,18 +88,26 @@ pub(crate) const RIGHTS: [Right; 24] = [
 /// What a store with these settings asks for.
 pub(crate) fn asked_for(confirmed: bool, part_of: PartOf) -> impl Iterator<Item = &'static Right> {
     RIGHTS.iter().filter(move |right| match right.need {
-        Need::Sessions | Need::Comfort => true,
+        Need::Sessions | Need::Comfort | Need::Push => true,
         Need::Confirmation => confirmed,
         Need::Cluster => part_of == PartOf::Cluster,
         Need::Sentinels => part_of == PartOf::Sentinels,
     })
 }
 
+impl Need {
+    /// Whether sessions are as safe without it.
+    pub(crate) fn can_be_missed(self) -> bool {
+        matches!(self, Self::Comfort | Self::Push)
+    }
+}
+
 impl Right {
-    /// The command with arguments, on a key with this prefix.
-    pub(crate) fn example(&self, prefix: &str) -> Vec<String> {
+    /// The command with arguments, on a key or a channel with this prefix.
+    pub(crate) fn example(&self, prefix: &Prefix) -> Vec<String> {
         let arguments = self.arguments.iter().map(|argument| match *argument {
-            KEY => format!("{prefix}:{{0}}check"),
+            KEY => format!("{}:{{0}}check", prefix.as_str()),
+            CHANNEL => prefix.channel(),
             other => other.to_owned(),
         });
         self.name
@@ -105,9 +119,12 @@ impl Right {
 }
 
 /// The command that makes a user who may do what is needed, and nothing else.
-pub(crate) fn own_user(prefix: &str, confirmed: bool, part_of: PartOf) -> String {
-    let mut command =
-        format!("ACL SETUSER app on >PASSWORD resetkeys ~{prefix}:* resetchannels nocommands");
+pub(crate) fn own_user(prefix: &Prefix, confirmed: bool, part_of: PartOf) -> String {
+    let mut command = format!(
+        "ACL SETUSER app on >PASSWORD resetkeys ~{}:* resetchannels &{} nocommands",
+        prefix.as_str(),
+        prefix.channel()
+    );
     for right in asked_for(confirmed, part_of) {
         command.push_str(" +");
         command.push_str(right.name);
@@ -119,28 +136,34 @@ pub(crate) fn own_user(prefix: &str, confirmed: bool, part_of: PartOf) -> String
 mod tests {
     use super::*;
 
+    fn shop() -> Prefix {
+        Prefix::new("shop".into()).unwrap()
+    }
+
     #[test]
-    fn an_example_is_the_command_on_a_key_of_ours() {
+    fn an_example_is_the_command_on_a_key_or_a_channel_of_ours() {
         let example = |name| {
             let right = RIGHTS.iter().find(|right| right.name == name).unwrap();
-            right.example("shop").join(" ")
+            right.example(&shop()).join(" ")
         };
         assert_eq!(example("client|id"), "CLIENT ID");
         assert_eq!(example("eval"), "EVAL return 1 1 shop:{0}check");
+        assert_eq!(example("publish"), "PUBLISH shop:ended name");
     }
 
     #[test]
     fn a_user_of_its_own_is_bound_to_the_prefix_and_to_commands_by_name() {
-        let command = own_user("shop", false, PartOf::Nothing);
+        let command = own_user(&shop(), false, PartOf::Nothing);
         assert!(command.contains(" ~shop:* "), "{command}");
+        assert!(command.contains(" &shop:ended "), "{command}");
         assert!(command.contains(" nocommands +time +info "), "{command}");
         assert!(!command.contains('@'), "{command}");
         assert!(!command.contains("+wait"), "{command}");
-        let confirmed = own_user("shop", true, PartOf::Nothing);
+        let confirmed = own_user(&shop(), true, PartOf::Nothing);
         assert_eq!(confirmed, format!("{command} +wait"));
-        let in_a_cluster = own_user("shop", false, PartOf::Cluster);
+        let in_a_cluster = own_user(&shop(), false, PartOf::Cluster);
         assert_eq!(in_a_cluster, format!("{command} +cluster|slots +asking"));
-        let watched = own_user("shop", false, PartOf::Sentinels);
+        let watched = own_user(&shop(), false, PartOf::Sentinels);
         assert_eq!(watched, format!("{command} +role"));
     }
 }

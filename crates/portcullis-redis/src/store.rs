@@ -6,8 +6,8 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Excess, Expiry, Interrupted, Limits, Listed,
-        Loaded, LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
+        Activity, Committed, Created, Deadline, Ended, Excess, Expiry, Hint, Interrupted, Limits,
+        Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
         Revocation, SessionLimit, Store, StoreError, StoreErrorKind, Stored, Swept, Timing,
         Touched, Write,
     },
@@ -26,7 +26,7 @@ use crate::{
 
 /// Sessions in Redis.
 ///
-/// Clones share one connection. It is watched by a task of the Tokio runtime that
+/// Clones share one connection, and a second one while somebody [listens](Store::listen). It is watched by a task of the Tokio runtime that
 /// [`connect`](Self::connect) was called on, which ends with the last clone.
 #[derive(Clone)]
 pub struct RedisStore {
@@ -513,6 +513,10 @@ impl Store for RedisStore {
 
     async fn read_log(&self, query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
         self.events(query).await
+    }
+
+    async fn listen(&self, told: &(dyn Fn(Hint) + Send + Sync)) {
+        self.driver().listen(self.prefix().channel(), told).await;
     }
 }
 

@@ -275,11 +275,12 @@ async fn a_single_server_is_no_cluster_and_is_told_so() {
 /// What the README says an application's user needs in a cluster.
 const RIGHTS: &str = "+time +info +client|id +get +mget +del +set +getrange +setrange +pexpireat \
     +eval +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +xadd +xrevrange +xtrim \
-    +cluster|slots +asking";
+    +ping +publish +subscribe +cluster|slots +asking";
 
 fn make_user(cluster: &TestCluster, name: &str, rights: &str) -> String {
-    let rule =
-        format!("ACL SETUSER {name} on >secret resetkeys ~pc:* resetchannels nocommands {rights}");
+    let rule = format!(
+        "ACL SETUSER {name} on >secret resetkeys ~pc:* resetchannels &pc:ended nocommands {rights}"
+    );
     let rule: Vec<_> = rule.split_whitespace().collect();
     for node in &cluster.nodes {
         assert_eq!(node.cli(&rule).text(), "OK");

@@ -22,6 +22,7 @@ use support::{
     Anonymous, LIMITS, NAME, all_of, assert_every_key_expires, create, ended_note, healed, key,
     key_of, kind, limits, live, owned, payload, revocation, server_and_store, sessions, write_of,
 };
+use tokio::sync::Notify;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_is_read_but_takes_no_writes_and_says_so() {
@@ -157,7 +158,11 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
 
 /// Everything this crate sends, and nothing else. The README has the same list.
 const RIGHTS: &str = "+time +info +client|id +get +mget +del +set +getrange +setrange +pexpireat +eval \
-                      +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +xadd +xrevrange +xtrim";
+                      +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +xadd +xrevrange +xtrim \
+                      +ping +publish +subscribe";
+
+/// These are missed without harm.
+const COMFORT: [&str; 5] = ["+info", "+client|id", "+ping", "+publish", "+subscribe"];
 
 fn limited(server: &TestServer, user: &str, rights: &str) -> String {
     let rule: Vec<_> = [
@@ -168,6 +173,7 @@ fn limited(server: &TestServer, user: &str, rights: &str) -> String {
         "resetkeys",
         "~pc:*",
         "resetchannels",
+        "&pc:ended",
         "nocommands",
     ]
     .into_iter()
@@ -297,6 +303,12 @@ async fn the_documented_rights_are_enough_for_every_operation() {
     let url = limited(&server, "app", RIGHTS);
     let store = RedisStore::connect(&url).await.unwrap();
     everything(&store).await.unwrap();
+    let subscribed = Notify::new();
+    let told = |_| subscribed.notify_one();
+    tokio::select! {
+        () = store.listen(&told) => panic!("nothing to listen to"),
+        () = subscribed.notified() => {}
+    }
     server.cli(&["SCRIPT", "FLUSH"]);
     server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
     healed(&store).await;
@@ -307,7 +319,7 @@ async fn the_documented_rights_are_enough_for_every_operation() {
 #[tokio::test]
 async fn the_readme_tells_the_rights_that_are_tested() {
     let readme = include_str!("../README.md");
-    let rule = format!("resetkeys ~pc:* resetchannels nocommands {RIGHTS}");
+    let rule = format!("resetkeys ~pc:* resetchannels &pc:ended nocommands {RIGHTS}");
     let words: Vec<_> = readme.split_whitespace().collect();
     let rule: Vec<_> = rule.split_whitespace().collect();
     assert!(words.windows(rule.len()).any(|told| told == rule));
@@ -316,10 +328,9 @@ async fn the_readme_tells_the_rights_that_are_tested() {
 #[tokio::test]
 async fn each_documented_right_is_needed() {
     let server = TestServer::start();
-    // INFO and CLIENT ID are missed without harm.
     for right in RIGHTS
         .split_whitespace()
-        .filter(|right| !["+info", "+client|id"].contains(right))
+        .filter(|right| !COMFORT.contains(right))
     {
         let rights: Vec<_> = RIGHTS.split(' ').filter(|other| *other != right).collect();
         let url = limited(&server, "app", &rights.join(" "));
@@ -337,6 +348,19 @@ async fn each_documented_right_is_needed() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn without_the_right_to_publish_or_subscribe_every_operation_is_as_it_was() {
+    let server = TestServer::start();
+    for right in COMFORT {
+        let url = limited(&server, "app", &RIGHTS.replace(right, ""));
+        let store = RedisStore::connect(&url).await.unwrap();
+        everything(&store).await.unwrap();
+    }
+    let url = limited(&server, "app", "resetchannels +@all");
+    let store = RedisStore::connect(&url).await.unwrap();
+    everything(&store).await.unwrap();
 }
 
 #[tokio::test]
@@ -365,7 +389,7 @@ async fn whoever_has_revocations_confirmed_needs_one_right_more() {
 #[tokio::test]
 async fn a_user_without_a_password_may_have_to_answer_for_itself() {
     let server = TestServer::start();
-    let rule = format!("ACL SETUSER app on nopass resetkeys ~pc:* nocommands +ping {RIGHTS}");
+    let rule = format!("ACL SETUSER app on nopass resetkeys ~pc:* nocommands {RIGHTS}");
     let rule: Vec<_> = rule.split_whitespace().collect();
     assert_eq!(server.cli(&rule).text(), "OK");
     let url = format!("redis://app@127.0.0.1:{}", server.port());

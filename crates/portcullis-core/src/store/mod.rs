@@ -163,6 +163,29 @@ pub trait Store: Send + Sync + 'static {
         &self,
         query: &LogQuery,
     ) -> impl Future<Output = Result<Vec<Logged>, StoreError>> + Send;
+
+    /// Tells, until it is dropped, of sessions that anybody who shares the store ends or moves, as it happens. Whoever
+    /// watches sessions then need not wait for the next look at them.
+    ///
+    /// It is no guarantee: what happens is told at most once and may never be told, also with no word of that. Where the
+    /// store knows that something may have been missed, such as before it began to hear, it says so with [`Hint::Missed`].
+    /// What is over by its deadline need not be told.
+    ///
+    /// A store that does not hear of others ends at once. That is what it does by default.
+    fn listen(&self, told: &(dyn Fn(Hint) + Send + Sync)) -> impl Future<Output = ()> + Send {
+        let _ = told;
+        async {}
+    }
+}
+
+/// What [`Store::listen`] tells. To be looked into; nothing follows from it by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// The session of this name has ended, or goes on under another key.
+    Changed(Handle),
+    /// Any session may have.
+    Missed,
 }
 
 /// What to store of a session, and what to leave in the log if it is stored.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{info::Info, rights::Right};
+use crate::{info::Info, keys::Prefix, rights::Right};
 
 /// What came of a question.
 pub(crate) type Told<T> = Result<T, Withheld>;
@@ -24,7 +24,7 @@ pub(crate) struct Facts {
     pub(crate) server: String,
     /// What the address asked for.
     pub(crate) part_of: PartOf,
-    pub(crate) prefix: String,
+    pub(crate) prefix: Prefix,
     pub(crate) wait: Duration,
     /// The application said that it can live with it.
     pub(crate) unsafe_eviction: bool,
@@ -135,7 +135,7 @@ pub(super) fn healthy() -> Facts {
     Facts {
         server: "10.0.0.1:6379".into(),
         part_of: PartOf::Nothing,
-        prefix: "pc".into(),
+        prefix: Prefix::new("pc".into()).unwrap(),
         wait: Duration::from_millis(250),
         unsafe_eviction: false,
         copies: None,

@@ -8,10 +8,10 @@ const KEEP: &str = "ACL SAVE or CONFIG REWRITE";
 
 pub(super) fn rights(facts: &Facts) -> Told<Ruling> {
     let may = facts.may.as_ref().map_err(|why| *why)?;
-    let (user, prefix) = (&facts.user, &facts.prefix);
+    let (user, prefix) = (&facts.user, facts.prefix.as_str());
     let missing = |what: May| {
         may.iter()
-            .filter(move |(right, may)| *may == what && right.need != Need::Comfort)
+            .filter(move |(right, may)| *may == what && !right.need.can_be_missed())
             .map(|(right, _)| *right)
     };
     let names = |what: May| {
@@ -29,7 +29,7 @@ pub(super) fn rights(facts: &Facts) -> Told<Ruling> {
     let commands: Vec<String> = names(May::NotCommand);
     let foreign = missing(May::NotKey).next().is_some();
     if commands.is_empty() && !foreign {
-        return Ok(Ruling::fine(enough(may, user)));
+        return Ok(Ruling::fine(enough(may, facts)));
     }
     let mut lacks = Vec::new();
     let mut mend = format!("grant that, and keep it with {KEEP}: ACL SETUSER {user}");
@@ -50,20 +50,26 @@ pub(super) fn rights(facts: &Facts) -> Told<Ruling> {
     ))
 }
 
-fn enough(may: &[(&Right, May)], user: &str) -> String {
-    let without: Vec<_> = may
-        .iter()
-        .filter(|(_, may)| *may != May::Yes)
-        .map(|(right, _)| right.name.replace('|', " ").to_uppercase())
-        .collect();
-    if without.is_empty() {
-        format!("the user {user} may do all that is needed")
-    } else {
-        format!(
-            "the user {user} may do all that is needed (without {}, which can be missed)",
-            without.join(" and ")
-        )
+fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
+    let without = |need: Need| {
+        let missing = may.iter().filter(move |(_, may)| *may != May::Yes);
+        let missing = missing.filter(move |(right, _)| right.need == need);
+        let names = missing.map(|(right, _)| right.name.replace('|', " ").to_uppercase());
+        names.collect::<Vec<_>>().join(" and ")
+    };
+    let mut says = format!("the user {} may do all that is needed", facts.user);
+    let comfort = without(Need::Comfort);
+    if !comfort.is_empty() {
+        says.push_str(&format!(" (without {comfort}, which can be missed)"));
     }
+    let push = without(Need::Push);
+    if !push.is_empty() {
+        says.push_str(&format!(
+            "; without {push} on &{}, live connections notice what happens on other servers only when they look",
+            facts.prefix.channel()
+        ));
+    }
+    says
 }
 
 pub(super) fn user(facts: &Facts) -> Told<Ruling> {
@@ -180,6 +186,14 @@ mod tests {
             finding.says.contains("without INFO and CLIENT ID,"),
             "{finding:?}"
         );
+    }
+
+    #[test]
+    fn without_push_all_is_fine_and_what_that_means_is_told() {
+        let finding = lacking(&[("publish", May::NotKey), ("subscribe", May::NotCommand)]);
+        assert_eq!(finding.verdict, Verdict::Fine);
+        let says = "; without PUBLISH and SUBSCRIBE on &pc:ended, live connections notice";
+        assert!(finding.says.contains(says), "{finding:?}");
     }
 
     #[test]

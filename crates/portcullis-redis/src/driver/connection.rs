@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fred::{
     prelude::{
-        Builder, Client, ClientLike, Config, ConnectionConfig, Error, ErrorKind, PerformanceConfig,
-        ReconnectPolicy, TcpConfig, Value,
+        Builder, Client, ClientLike, Config, ConnectionConfig, Error, ErrorKind, EventInterface,
+        PerformanceConfig, PubsubInterface, ReconnectPolicy, TcpConfig, Value,
     },
     types::{
-        ClusterHash, CustomCommand,
+        ClusterHash, CustomCommand, Message,
         config::{ServerConfig, UnresponsiveConfig},
     },
 };
 use socket2::TcpKeepalive;
-use tokio::task::JoinHandle;
+use tokio::{sync::broadcast::Receiver, task::JoinHandle};
 
-use super::{Settings, failure};
+use super::{Settings, failure, subscription};
 use crate::{ConnectError, endpoint::Endpoint};
 
 /// Who restores a connection that broke.
@@ -32,6 +32,10 @@ const CONNECT: Duration = Duration::from_secs(1);
 const HANDSHAKE: Duration = Duration::from_millis(500);
 const OPEN: Duration = Duration::from_secs(2);
 
+/// How many messages wait to be taken, where none are expected. The library makes room for each in advance, and has
+/// channels of its own with as much.
+const NO_MESSAGES: usize = 32;
+
 /// A client and the task that serves it. Dropping it ends both.
 pub(super) struct Connection {
     client: Client,
@@ -45,19 +49,30 @@ impl Connection {
         settings: &Settings,
         restored: Restored,
     ) -> Result<(Self, Instant, u64), ConnectError> {
-        let connection = Self::unproven(settings, restored)?;
+        let connection = Self::unproven(settings, restored, NO_MESSAGES)?;
         connection.answering(settings, time).await
+    }
+
+    /// The same for what is published. The library does not restore it: what was missed meanwhile must be told.
+    pub(super) async fn open_to_listen(settings: &Settings) -> Result<Self, ConnectError> {
+        let connection = Self::unproven(settings, Restored::Never, subscription::ROOM)?;
+        let opened = connection.answering(settings, time).await?;
+        Ok(opened.0)
     }
 
     /// The same to a server that does not tell the time to everybody, as a Sentinel does not.
     pub(super) async fn open_to_sentinel(settings: &Settings) -> Result<Self, ConnectError> {
-        let connection = Self::unproven(settings, Restored::Never)?;
+        let connection = Self::unproven(settings, Restored::Never, NO_MESSAGES)?;
         let opened = connection.answering(settings, async |_| Ok(0)).await?;
         Ok(opened.0)
     }
 
-    fn unproven(settings: &Settings, restored: Restored) -> Result<Self, ConnectError> {
-        let client = build(settings, restored)?;
+    fn unproven(
+        settings: &Settings,
+        restored: Restored,
+        messages: usize,
+    ) -> Result<Self, ConnectError> {
+        let client = build(settings, restored, messages)?;
         Ok(Self {
             task: client.connect(),
             client,
@@ -114,6 +129,26 @@ impl Connection {
         Ok(role.as_deref() == Some("master"))
     }
 
+    /// What is published on the channels it subscribes to, from now on.
+    pub(super) fn messages(&self) -> Receiver<Message> {
+        self.client.message_rx()
+    }
+
+    /// Sends the command, and does not wait for an answer.
+    pub(super) async fn subscribe(&self, channel: &str) -> Result<(), Error> {
+        self.client.subscribe(channel).await
+    }
+
+    /// One of the few commands that a connection which is subscribed may send.
+    pub(super) async fn ping(&self) -> Result<(), Error> {
+        self.send("PING", Vec::new()).await.map(drop)
+    }
+
+    /// Waits until it is closed, unless it is restored.
+    pub(super) async fn ended(&mut self) {
+        let _ = (&mut self.task).await;
+    }
+
     /// Where it leads.
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.endpoint.as_ref()
@@ -160,7 +195,7 @@ async fn time(client: &Client) -> Result<u64, Error> {
     Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
 }
 
-fn build(settings: &Settings, restored: Restored) -> Result<Client, ConnectError> {
+fn build(settings: &Settings, restored: Restored, messages: usize) -> Result<Client, ConnectError> {
     let mut config = Config::from_url_centralized(settings.address.plain_url())
         .map_err(|_| ConnectError::Address("host, port or database cannot be read"))?;
     if let Some(endpoint) = settings.address.endpoint() {
@@ -177,7 +212,9 @@ fn build(settings: &Settings, restored: Restored) -> Result<Client, ConnectError
     let mut builder = Builder::from_config(config);
     builder
         .with_connection_config(|connection| *connection = connection_config())
-        .with_performance_config(|performance| *performance = performance_config(settings.wait));
+        .with_performance_config(|performance| {
+            *performance = performance_config(settings.wait, messages);
+        });
     if restored == Restored::ByItself {
         builder.set_policy(ReconnectPolicy::new_exponential(0, 20, 1000, 2));
     }
@@ -207,11 +244,12 @@ fn connection_config() -> ConnectionConfig {
     }
 }
 
-fn performance_config(wait: Duration) -> PerformanceConfig {
+fn performance_config(wait: Duration, messages: usize) -> PerformanceConfig {
     PerformanceConfig {
         // A little before the driver gives up itself: then the library knows, and does not send later what
         // nobody waits for.
         default_command_timeout: wait - wait / 20,
+        broadcast_channel_capacity: messages,
         ..PerformanceConfig::default()
     }
 }

@@ -152,7 +152,7 @@ async fn gather(
     Ok(Facts {
         server: settings.address.to_string(),
         part_of,
-        prefix: prefix.as_str().to_owned(),
+        prefix: prefix.clone(),
         wait,
         unsafe_eviction: settings.unsafe_eviction,
         copies: settings.copies,
@@ -210,7 +210,7 @@ async fn rights(
     let mut told = Vec::new();
     for right in rights::asked_for(settings.copies.is_some(), part_of) {
         let mut command = vec!["ACL".to_owned(), "DRYRUN".to_owned(), user.to_owned()];
-        command.extend(right.example(prefix.as_str()));
+        command.extend(right.example(prefix));
         let command: Vec<_> = command.iter().map(String::as_str).collect();
         let may = match send(connection, &command).await {
             Ok(answer) => may(&answer.as_string().unwrap_or_default()),
@@ -372,6 +372,10 @@ mod tests {
             ),
             (
                 "User app has no permissions to access the 'pc:{0}check' key",
+                May::NotKey,
+            ),
+            (
+                "User app has no permissions to access the 'pc:ended' channel",
                 May::NotKey,
             ),
             ("", May::NotCommand),

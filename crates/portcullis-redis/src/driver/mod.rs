@@ -11,6 +11,7 @@ mod node;
 mod reply;
 mod script;
 mod sentinel;
+mod subscription;
 mod supervisor;
 #[cfg(feature = "tls")]
 mod tls;
@@ -22,12 +23,16 @@ use fred::{
     prelude::{Error, ErrorKind, FromValue, KeysInterface, Value},
     util::redis_keyslot,
 };
-use portcullis_core::{Timestamp, store::StoreError};
+use portcullis_core::{
+    Timestamp,
+    store::{Hint, StoreError},
+};
 
 use self::{
     cluster::Cluster,
     connection::{Connection, Restored},
     node::{Node, Shared},
+    subscription::Subscriptions,
 };
 pub(crate) use self::{
     examine::examine,
@@ -74,6 +79,7 @@ pub(crate) enum Fetched {
 pub(crate) struct Driver {
     way: Way,
     settings: Settings,
+    subscriptions: Subscriptions,
 }
 
 enum Way {
@@ -90,7 +96,11 @@ impl Driver {
             }
             _ => Way::Node(boxed(Node::connect(settings.clone(), None)).await?),
         };
-        Ok(Self { way, settings })
+        Ok(Self {
+            way,
+            settings,
+            subscriptions: Subscriptions::default(),
+        })
     }
 
     /// The server's clock; in a cluster the one that is ahead of all others, so that no session lives too long by it.
@@ -180,13 +190,7 @@ impl Driver {
         let (shared, connection) = match &self.way {
             Way::Node(node) => {
                 let shared = node.shared();
-                // Where Sentinel is asked, to the server that everything else goes to.
-                let led = shared.live_connection()?.endpoint().cloned();
-                let settings = match led {
-                    Some(endpoint) => shared.settings.at(&endpoint),
-                    None => shared.settings.clone(),
-                };
-                let settings = patient(&settings);
+                let settings = patient(&shared.here()?);
                 let opened = boxed(Connection::open(&settings, Restored::Never)).await;
                 let (connection, ..) = opened.map_err(failure::not_connected)?;
                 (shared.clone(), connection)
@@ -197,6 +201,16 @@ impl Driver {
             }
         };
         Ok(Line { shared, connection })
+    }
+
+    /// Tells of what scripts publish on this channel, until it is dropped.
+    pub(crate) async fn listen(&self, channel: String, told: &(dyn Fn(Hint) + Send + Sync)) {
+        let place = || match &self.way {
+            Way::Node(node) => node.place(),
+            // Any node: each hears what is published on any other.
+            Way::Cluster(cluster) => cluster.place(),
+        };
+        self.subscriptions.listen(channel, place, told).await;
     }
 
     /// How many replicas are to confirm a revocation.

@@ -23,7 +23,9 @@ use tokio::{
 use super::{
     Command, Fetched, Reply, Script, Settings,
     connection::{Connection, Restored},
-    failure, inspect, sentinel, supervisor,
+    failure, inspect, sentinel,
+    subscription::Place,
+    supervisor,
 };
 use crate::{ConnectError, address::Layout, clock::ServerClock};
 
@@ -78,6 +80,12 @@ impl Node {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Where to listen: at the server that everything else goes to.
+    pub(super) fn place(&self) -> Place {
+        let shared = self.shared.clone();
+        Box::new(move |_| shared.here().ok())
     }
 }
 
@@ -147,6 +155,16 @@ impl Shared {
             return Err(failure::known_down());
         }
         self.connection().ok_or_else(failure::known_down)
+    }
+
+    /// How to connect once more to the server that everything else goes to. Where Sentinel is asked, it may be another one
+    /// by the next time.
+    pub(super) fn here(&self) -> Result<Settings, StoreError> {
+        let connection = self.live_connection()?;
+        Ok(match connection.endpoint() {
+            Some(endpoint) => self.settings.at(endpoint),
+            None => self.settings.clone(),
+        })
     }
 
     /// Waits for a server that was not there yet. One that was there and is not any more is not waited for.

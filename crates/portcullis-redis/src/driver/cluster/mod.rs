@@ -21,6 +21,7 @@ use fred::{
     util::redis_keyslot,
 };
 use portcullis_core::{Timestamp, store::StoreError};
+use rand::seq::IteratorRandom;
 use tokio::{
     sync::Notify,
     task::{JoinHandle, JoinSet},
@@ -34,6 +35,7 @@ use super::{
     failure,
     node::{Node, Shared},
     reply,
+    subscription::Place,
 };
 use crate::{ConnectError, endpoint::Endpoint};
 
@@ -174,6 +176,19 @@ impl Cluster {
             }
         }
         answers
+    }
+
+    /// Where to listen: at any node that has slots and answers, and always the same one.
+    pub(super) fn place(&self) -> Place {
+        let inner = self.inner.clone();
+        Box::new(move |now| {
+            let map = inner.map();
+            let up = map.nodes().iter().filter(|node| !node.shared().is_down());
+            let is_now = |node: &&Arc<Node>| now.is_some_and(|now| map::is_at(node, now));
+            let kept = up.clone().find(is_now);
+            let node = kept.or_else(|| up.choose(&mut rand::rng()))?;
+            Some(node.shared().settings.clone())
+        })
     }
 
     /// A connection of one's own to the node that has this key, which it is asked for.

@@ -30,6 +30,7 @@ mod live;
 mod logout;
 mod outage;
 mod plain_tower;
+mod push;
 mod reasons;
 mod records;
 mod revocation;

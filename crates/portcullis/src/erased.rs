@@ -5,13 +5,14 @@ use std::{future::Future, pin::Pin};
 use portcullis_core::{
     EndReason, Label, Note, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed, Loaded,
+        Activity, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits, Listed, Loaded,
         LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
         Store, StoreError, Swept, Touched, Write,
     },
 };
 
-type Answer<'a, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+type Answer<'a, T, E = StoreError> = Pending<'a, Result<T, E>>;
+type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// [`Store`] with boxed futures. Method by method the same contract.
 pub(crate) trait ErasedStore: Send + Sync {
@@ -52,6 +53,7 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn sweep(&self) -> Answer<'_, Swept>;
     fn observe<'a>(&'a self, observation: &'a Observation) -> Answer<'a, ()>;
     fn read_log<'a>(&'a self, query: &'a LogQuery) -> Answer<'a, Vec<Logged>>;
+    fn listen<'a>(&'a self, told: &'a (dyn Fn(Hint) + Send + Sync)) -> Pending<'a, ()>;
 }
 
 impl<S: Store> ErasedStore for S {
@@ -126,5 +128,9 @@ impl<S: Store> ErasedStore for S {
 
     fn read_log<'a>(&'a self, query: &'a LogQuery) -> Answer<'a, Vec<Logged>> {
         Box::pin(Store::read_log(self, query))
+    }
+
+    fn listen<'a>(&'a self, told: &'a (dyn Fn(Hint) + Send + Sync)) -> Pending<'a, ()> {
+        Box::pin(Store::listen(self, told))
     }
 }

@@ -36,7 +36,7 @@ use crate::{
 /// | [`tell_deadlines`](Self::tell_deadlines) | not told |
 /// | [`audit`](Self::audit) | [`TracingAudit`](crate::TracingAudit) |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
-/// | [`live_within`](Self::live_within) | live connections notice an end on another server within 5 s |
+/// | [`live_within`](Self::live_within) | live connections notice an end on another server within 5 s at the latest |
 /// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |
 ///
 /// ```
@@ -214,7 +214,10 @@ impl SessionLayer {
     /// answers within a tenth of it: 5 seconds by default (OWASP ASVS 5.0, 7.4.1). Each session that has any is looked at that
     /// often, by each server. When the store has not answered for three times as long, they are ended as well.
     ///
-    /// Ends by this server and deadlines need no time, see [`Lifeline`](crate::Lifeline).
+    /// That is the bound. As a rule they notice at once: Redis tells every server that has live connections what others end,
+    /// unless it [forbids](https://crates.io/crates/portcullis-redis) that, and another [`Store`] may do the same
+    /// ([`Store::listen`]). What was told while nobody could hear is looked up as soon as somebody can. Ends by this server
+    /// and deadlines need no time, see [`Lifeline`](crate::Lifeline).
     ///
     /// # Errors
     ///

@@ -81,7 +81,7 @@
 //! 9. **A user has a list of sessions, and it is true.** A session is in it from the step that begins it to the step that
 //!    ends it, so that it can be seen, limited ([`SessionLimit`]) and ended from elsewhere.
 //! 10. **Streams and WebSockets end with their session**, or with the elevation they need: at once or at the deadline where this process
-//!     can know, within 5 seconds otherwise, and also when the store cannot tell. See [`Lifeline`].
+//!     can know, usually at once and within 5 seconds at the latest otherwise, and also when the store cannot tell. See [`Lifeline`].
 //!
 //! What an application must add: a limit on attempts to sign in, and protection from forged cross-site requests beyond
 //! `SameSite=Lax` (tower-http's `CsrfLayer`). Redis forgets what it had not yet written to disk or to its replica when it

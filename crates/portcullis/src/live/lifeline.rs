@@ -43,7 +43,7 @@ pub(super) type Waiting = Pin<Box<dyn Future<Output = Lost> + Send>>;
 /// * **An end in this process** (a sign-out, a revocation, a sweep, another device), at once.
 /// * **A deadline**, idle, absolute or of an elevation, at its moment on the store's clock. Whether another request has
 ///   moved the idle deadline is looked up first.
-/// * **An end anywhere else** within 5 seconds, see
+/// * **An end anywhere else** within 5 seconds at the latest, and with Redis usually at once, see
 ///   [`SessionLayer::live_within`](crate::SessionLayer::live_within).
 /// * **Store does not answer**: after three times as long, and at a known deadline at once. It fails closed.
 ///

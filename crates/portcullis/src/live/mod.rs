@@ -5,6 +5,7 @@
 
 mod guarded;
 mod lifeline;
+mod listening;
 mod lost;
 mod need;
 #[cfg(feature = "ws")]

@@ -22,6 +22,7 @@ use tracing::Instrument;
 
 use super::{
     Lost,
+    listening::{self, Listening},
     pace::{overdue, run_out},
 };
 use crate::house::House;
@@ -77,10 +78,17 @@ impl Life {
 /// The sessions that are being watched.
 #[derive(Default)]
 pub(crate) struct Watches {
-    /// The tasks own them, so that none outlives its task.
-    by_name: Mutex<HashMap<Handle, Vec<Weak<Watch>>>>,
+    watched: Mutex<Watched>,
     /// How many there are, for whoever would only find out that there is none.
     count: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Watched {
+    /// The tasks own them, so that none outlives its task.
+    by_name: HashMap<Handle, Vec<Weak<Watch>>>,
+    /// While there are any.
+    listening: Option<Listening>,
 }
 
 struct Watch {
@@ -116,11 +124,16 @@ impl Watches {
             return;
         }
         let watched = self.lock();
-        for watch in watched.get(&name).into_iter().flatten() {
+        for watch in watched.by_name.get(&name).into_iter().flatten() {
             if let Some(watch) = watch.upgrade() {
                 watch.hint.notify_one();
             }
         }
+    }
+
+    /// The names of all sessions that are watched.
+    pub(super) fn names(&self) -> Vec<Handle> {
+        self.lock().by_name.keys().copied().collect()
     }
 
     /// What is found of the session that is stored under `key` with this name and owner. `None` where there is no runtime.
@@ -133,7 +146,7 @@ impl Watches {
         let life = Life::of(label);
         let runtime = Runtime::try_current().ok()?;
         let mut watched = self.lock();
-        let of_name = watched.entry(label.handle).or_default();
+        let of_name = watched.by_name.entry(label.handle).or_default();
         let known = of_name.iter().filter_map(Weak::upgrade);
         if let Some(watch) = known.into_iter().find(|watch| watch.life == life) {
             let sights = Sights {
@@ -152,6 +165,8 @@ impl Watches {
         });
         of_name.push(Arc::downgrade(&watch));
         self.count.fetch_add(1, Ordering::SeqCst);
+        let start = || listening::start(&runtime, self, house);
+        watched.listening.get_or_insert_with(start);
         drop(watched);
         let listed = Listed {
             watches: Arc::clone(self),
@@ -164,8 +179,8 @@ impl Watches {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Handle, Vec<Weak<Watch>>>> {
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,16 +201,19 @@ impl Listed {
         unwatched
     }
 
-    fn leave(&self, watched: &mut HashMap<Handle, Vec<Weak<Watch>>>) {
+    fn leave(&self, watched: &mut Watched) {
         let Life(name, _) = self.watch.life;
-        let Some(of_name) = watched.get_mut(&name) else {
+        let Some(of_name) = watched.by_name.get_mut(&name) else {
             return;
         };
         let before = of_name.len();
         of_name.retain(|watch| !std::ptr::eq(watch.as_ptr(), Arc::as_ptr(&self.watch)));
         let left = before - of_name.len();
         if of_name.is_empty() {
-            watched.remove(&name);
+            watched.by_name.remove(&name);
+        }
+        if watched.by_name.is_empty() {
+            watched.listening = None;
         }
         self.watches.count.fetch_sub(left, Ordering::SeqCst);
     }

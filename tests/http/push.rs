@@ -1,0 +1,209 @@
+//! What another server does to a session is told by Redis: streams need not wait until somebody looks.
+
+use std::time::Duration;
+
+use portcullis::{RedisStore, SessionLayer, SessionLimit};
+use portcullis_core::{Bucket, UserId};
+use portcullis_redis::testing::{Answer, TestCluster, TestServer};
+use portcullis_tests::{CapturedLog, Client, Events, Gates, Redis, Server, World, routes, seconds};
+use tokio::time::Instant;
+
+/// Nothing is noticed by looking for ten seconds and a half.
+fn late(layer: SessionLayer) -> SessionLayer {
+    layer.live_within(seconds(15)).unwrap()
+}
+
+/// Expects that the stream ends much sooner than somebody would look.
+async fn ends_soon(events: &mut Events) -> String {
+    let began = Instant::now();
+    let reason = events.reason().await;
+    assert!(began.elapsed() < seconds(2), "took {:?}", began.elapsed());
+    reason
+}
+
+fn subscribers(server: &TestServer) -> i64 {
+    match server.cli(&["PUBSUB", "NUMSUB", "pc:ended"]) {
+        Answer::List(counts) => counts[1].integer(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < seconds(10), "not yet: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A stream of events, when its server hears of what others do.
+async fn listen(client: &Client, route: &str, server: &TestServer) -> Events {
+    let mut events = client.get(route).listen().await;
+    wait_until("somebody subscribes", || subscribers(server) == 1).await;
+    events.go_on().await;
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t55_s065_a_stream_ends_at_once_whatever_ends_its_session_on_another_server() {
+    let world = World::<Redis>::with(late).await;
+    let limit = SessionLimit::displace(1).unwrap();
+    let elsewhere = world.another_layer().await.session_limit(limit);
+    let server = world.serve(elsewhere.clone()).await;
+    for (cause, expected) in [
+        ("sign-out", "signed_out"),
+        ("operator", "revoked_by_operator"),
+        ("sign-in", "displaced_by_limit"),
+    ] {
+        let client = world.signed_in("alice").await;
+        let mut events = listen(&client, "/live", world.backend.server()).await;
+        match cause {
+            "sign-out" => {
+                client.at(server.address()).post("/logout").await.is(204);
+            }
+            "operator" => {
+                elsewhere.sessions().revoke_all("alice").await.unwrap();
+            }
+            _ => {
+                let other = world.client_of(&server);
+                other.post("/login?user=alice").await.is(204);
+            }
+        }
+        assert_eq!(ends_soon(&mut events).await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t55_a_stream_that_needs_an_elevation_ends_at_once_when_it_is_given_up_on_another_server() {
+    let world = World::<Redis>::with(late).await;
+    let server = world.another_server().await;
+    let client = world.signed_in("alice").await;
+    client.elevate().await;
+    let mut elevated = listen(&client, "/live/elevated", world.backend.server()).await;
+    let mut signed_in = client.get("/live").listen().await;
+    client.at(server.address()).post("/drop").await.is(200);
+    assert_eq!(ends_soon(&mut elevated).await, "elevation_ended");
+    signed_in.go_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t55_s065_in_a_cluster_it_is_all_the_same_which_node_has_the_session() {
+    let cluster = TestCluster::start(3, 0);
+    let (here, there) = (
+        RedisStore::connect(cluster.url()).await.unwrap(),
+        RedisStore::connect(cluster.url()).await.unwrap(),
+    );
+    let gates = Gates::default();
+    let layer = late(SessionLayer::new(here).without_sweeping());
+    let server = Server::of_router(routes(gates.clone()).layer(layer)).await;
+    let elsewhere = SessionLayer::new(there).without_sweeping().sessions();
+    let node_of = |user: &str| {
+        let bucket = Bucket::of(&UserId::from(user)).number();
+        cluster.owner(cluster.slot(&format!("pc:{{{bucket:x}}}")))
+    };
+    let users: Vec<_> = (0..3)
+        .map(|node| {
+            let mut users = (0..).map(|number| format!("user{number}"));
+            users.find(|user| node_of(user) == node).unwrap()
+        })
+        .collect();
+    let mut streams = Vec::new();
+    for user in &users {
+        let client = Client::new(server.address(), gates.clone());
+        client.post(&format!("/login?user={user}")).await.is(204);
+        let mut events = client.get("/live").listen().await;
+        events.go_on().await;
+        streams.push(events);
+    }
+    let subscribed = || cluster.nodes.iter().map(subscribers).sum::<i64>();
+    wait_until("somebody subscribes to one node", || subscribed() == 1).await;
+    for (user, events) in users.iter().zip(&mut streams) {
+        elsewhere.revoke_all(user.as_str()).await.unwrap();
+        assert_eq!(ends_soon(events).await, "revoked_by_operator");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t67_after_a_redis_that_was_killed_is_back_it_is_as_before() {
+    let backend = Redis::with_default_wait(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut world = World::on(backend.await, late).await;
+    let client = world.signed_in("alice").await;
+    let mut events = listen(&client, "/live", world.backend.server()).await;
+    world.backend.server_mut().kill();
+    world.backend.server_mut().restart();
+    let server = world.backend.server();
+    wait_until("somebody subscribes again", || subscribers(server) == 1).await;
+    events.go_on().await;
+    let elsewhere = world.another_layer().await;
+    elsewhere.sessions().revoke_all("alice").await.unwrap();
+    assert_eq!(ends_soon(&mut events).await, "revoked_by_operator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t67_what_nobody_was_told_of_is_found_as_soon_as_the_subscription_is_made_anew() {
+    let world = World::<Redis>::with(late).await;
+    let mut streams = Vec::new();
+    for number in 0..3 {
+        let client = world.signed_in(&format!("user{number}")).await;
+        streams.push(listen(&client, "/live", world.backend.server()).await);
+    }
+    let server = world.backend.server();
+    // As if they had ended while nobody heard of it.
+    for key in world.backend.keys() {
+        server.cli(&["DEL", &key]);
+    }
+    for events in &mut streams {
+        events.go_on().await;
+    }
+    server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    for events in &mut streams {
+        ends_soon(events).await;
+    }
+}
+
+#[tokio::test]
+async fn t55_s065_where_redis_forbids_to_publish_or_subscribe_looking_is_enough_and_it_is_said_once()
+ {
+    let log = CapturedLog::start();
+    let world = World::<Redis>::with(|layer| layer.live_within(seconds(1)).unwrap()).await;
+    let server = world.backend.server();
+    server.cli(&["ACL", "SETUSER", "default", "resetchannels"]);
+    let elsewhere = world.another_layer().await;
+    for attempts in 1..=2 {
+        let client = world.signed_in("alice").await;
+        let mut events = client.get("/live").listen().await;
+        events.go_on().await;
+        let refused = format!(
+            "cmdstat_subscribe:calls=0,usec=0,usec_per_call=0.00,rejected_calls={attempts}"
+        );
+        let stats = || server.cli(&["INFO", "commandstats"]).text();
+        wait_until("the subscription is refused", || stats().contains(&refused)).await;
+        elsewhere.sessions().revoke_all("alice").await.unwrap();
+        let began = Instant::now();
+        assert_eq!(events.reason().await, "revoked_by_operator");
+        assert!(began.elapsed() < seconds(3), "{:?}", began.elapsed());
+    }
+    assert_eq!(
+        log.text()
+            .matches("does not let this user subscribe")
+            .count(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_one_subscription_while_there_are_live_connections_and_else_none() {
+    let world = World::<Redis>::start().await;
+    let server = world.backend.server();
+    let [first, second] = world.elevated_and_other("alice").await;
+    assert_eq!(subscribers(server), 0);
+    let streams = [
+        listen(&first, "/live", server).await,
+        listen(&first, "/live/elevated", server).await,
+        listen(&second, "/live", server).await,
+    ];
+    assert_eq!(subscribers(server), 1);
+    drop(streams);
+    wait_until("nobody subscribes", || subscribers(server) == 0).await;
+    let _again = listen(&second, "/live", server).await;
+}

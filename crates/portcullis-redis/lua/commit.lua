@@ -25,11 +25,15 @@ if session.revision ~= ARGV[1] then
   return {CONFLICT, now, redis.call('GET', KEYS[1])}
 end
 session.revision = ARGV[2]
-if ARGV[3] == '1' then
+local active = ARGV[3] == '1'
+if active then
   session.last = math.max(session.last, now)
 end
 redis.call('SET', KEYS[1], header(session) .. ARGV[4], 'PXAT', due(session))
-list(KEYS[2], KEYS[4], session, ref, user)
+-- Without activity it is due when the lists say.
+if active then
+  list(KEYS[2], KEYS[4], session, ref, user)
+end
 for i = 10, #ARGV do
   note(KEYS[3], ARGV[9], ref, user, ARGV[i])
 end

@@ -93,8 +93,8 @@ local function member(session, ref, user)
   return ref .. string.format('%011x', session.absolute) .. user
 end
 
--- Puts a live session into the lists, or moves it there to where it is due now. Every change of a session does
--- so: a list that was lost is made anew by those who are active.
+-- Puts a live session into the lists, or moves it there to where it is due now. Every activity does so: a list that
+-- was lost is made anew by those who are active.
 local function list(due_list, users, session, ref, user)
   redis.call('ZADD', due_list, due(session), 's' .. member(session, ref, user))
   if user ~= '' then

@@ -186,12 +186,17 @@ impl Draft {
                 limit: self.policy.session_limit,
             });
         }
+        let touch_is_due = origin.view.timing.touch_is_due(now);
         if !Arc::ptr_eq(view, &origin.view) && view.record != origin.view.record {
             return Ok(Step::Commit {
                 key: origin.key,
                 expected: origin.revision,
                 write: self.write(view, view.timing.absolute_deadline)?,
-                activity,
+                // In the same steps as for requests that only read: what is due when is filed as seldom.
+                activity: match extends || touch_is_due {
+                    true => activity,
+                    false => Activity::Passive,
+                },
             });
         }
         if extends {
@@ -200,7 +205,7 @@ impl Draft {
                 label: origin.view.label(),
             });
         }
-        if activity == Activity::Active && origin.view.timing.touch_is_due(now) {
+        if activity == Activity::Active && touch_is_due {
             return Ok(Step::Touch {
                 key: origin.key,
                 label: origin.view.label(),

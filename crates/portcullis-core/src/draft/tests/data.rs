@@ -85,6 +85,26 @@ fn s040_a_read_is_written_down_as_activity_once_a_minute() {
 }
 
 #[test]
+fn s041_a_write_moves_the_last_activity_in_the_same_steps_as_a_read() {
+    let world = World::new();
+    let key = world.session_of("alice");
+    for (later, moved) in [
+        (Duration::from_secs(59), false),
+        (Duration::from_secs(1), true),
+        (Duration::from_secs(1), false),
+    ] {
+        let before = world.stored(key).unwrap().timing.last_active_at;
+        world.pass(later);
+        let mut visit = world.visit(key);
+        visit.set("cart", visit.get("cart").unwrap_or_default() + 1);
+        visit.save().key();
+        let after = world.stored(key).unwrap().timing.last_active_at;
+        assert_eq!(after == world.now(), moved, "{later:?}");
+        assert_eq!(after != before, moved, "{later:?}");
+    }
+}
+
+#[test]
 fn t36_a_passive_request_is_no_activity_even_if_it_writes() {
     let world = World::new();
     let key = world.anonymous();

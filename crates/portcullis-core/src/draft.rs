@@ -80,7 +80,7 @@ pub struct Draft {
 struct Origin {
     key: SessionKey,
     revision: Revision,
-    view: Arc<View>,
+    view: View,
 }
 
 impl Draft {
@@ -111,7 +111,7 @@ impl Draft {
     ) -> Result<Self, Unusable> {
         let origin = Origin::read(key, stored)?;
         Ok(Self {
-            view: SessionView(Some(Arc::clone(&origin.view))),
+            view: SessionView(Some(origin.view.clone())),
             origin: Some(origin),
             ..Self::without_session(policy, None)
         })
@@ -370,22 +370,22 @@ impl Draft {
 
     fn record(&mut self, mut op: Op, now: Timestamp) -> Result<(), DraftError> {
         let mut view = match &self.view.0 {
-            Some(view) => View::clone(view),
+            Some(view) => view.clone(),
             None => View::fresh(&self.policy, self.client.as_ref(), now)?,
         };
         op.apply(&mut view, self.policy.payload_limit)?;
-        self.view = SessionView(Some(Arc::new(view)));
+        self.view = SessionView(Some(view));
         self.ops.push(op);
         Ok(())
     }
 
     /// Takes `origin` for what is stored and applies the operations to it, or changes nothing.
     fn build_on(&mut self, origin: Origin) -> Result<(), DraftError> {
-        let mut view = View::clone(&origin.view);
+        let mut view = origin.view.clone();
         for op in &mut self.ops {
             op.apply(&mut view, self.policy.payload_limit)?;
         }
-        self.view = SessionView(Some(Arc::new(view)));
+        self.view = SessionView(Some(view));
         self.origin = Some(origin);
         Ok(())
     }
@@ -397,10 +397,10 @@ impl Origin {
         Ok(Self {
             key,
             revision: stored.revision,
-            view: Arc::new(View {
+            view: View {
                 timing: stored.timing,
-                record,
-            }),
+                record: Arc::new(record),
+            },
         })
     }
 }

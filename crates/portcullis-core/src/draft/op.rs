@@ -54,9 +54,9 @@ impl Op {
                 view.put(name, value, payload_limit)?;
             }
             Self::Remove(name) => {
-                view.record.data.remove(name);
+                view.record_mut().data.remove(name);
             }
-            Self::Clear => view.record.data.clear(),
+            Self::Clear => view.record_mut().data.clear(),
             Self::Bind {
                 user,
                 handle,
@@ -75,10 +75,10 @@ impl Op {
                 view.grant(scope, *ends_at);
                 view.trust(client.as_ref());
             }
-            Self::DropElevations | Self::Regenerate => view.record.head.elevations.clear(),
+            Self::DropElevations | Self::Regenerate => view.record_mut().head.elevations.clear(),
             Self::Extend(at) => view.timing = view.timing.active(*at),
             Self::Observe(client, _) => {
-                if let Some(device) = &mut view.record.head.device {
+                if let Some(device) = &mut view.record_mut().head.device {
                     device.observe(client);
                 }
             }
@@ -137,7 +137,7 @@ impl View {
         if size > limit && size > self.record.size() {
             return Err(DraftError::TooLarge { size, limit });
         }
-        self.record.data.insert(name.to_owned(), value);
+        self.record_mut().data.insert(name.to_owned(), value);
         Ok(())
     }
 
@@ -147,13 +147,13 @@ impl View {
             Some(current) if current == user => at.since(self.created_at()),
             current => {
                 if current.is_some() {
-                    self.record.data.clear();
+                    self.record_mut().data.clear();
                 }
-                self.record.head.handle = handle;
+                self.record_mut().head.handle = handle;
                 std::time::Duration::ZERO
             }
         };
-        let head = &mut self.record.head;
+        let head = &mut self.record_mut().head;
         head.user = Some(user.clone());
         head.elevations.clear();
         head.restart(limits.absolute, age);
@@ -162,7 +162,7 @@ impl View {
 
     fn grant(&mut self, scope: &str, ends_at: Timestamp) {
         let elevation = Elevation::new(scope.to_owned(), self.before_deadline(ends_at));
-        let elevations = &mut self.record.head.elevations;
+        let elevations = &mut self.record_mut().head.elevations;
         elevations.retain(|other| other.scope != scope);
         elevations.push(elevation);
     }
@@ -171,7 +171,7 @@ impl View {
 impl View {
     /// The user has just proved who they are, from this client: it is the one that others are compared with.
     fn trust(&mut self, client: Option<&Client>) {
-        self.record.head.device = client.cloned().map(Device::new);
+        self.record_mut().head.device = client.cloned().map(Device::new);
     }
 }
 

@@ -1,7 +1,5 @@
 //! From wishes to one step of the store, and back.
 
-use std::sync::Arc;
-
 use super::{Draft, Op, Origin, SessionView, Unusable, View};
 use crate::{
     Actor, Bucket, DraftError, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey,
@@ -187,7 +185,7 @@ impl Draft {
             });
         }
         let touch_is_due = origin.view.timing.touch_is_due(now);
-        if !Arc::ptr_eq(view, &origin.view) && view.record != origin.view.record {
+        if view.record != origin.view.record {
             return Ok(Step::Commit {
                 key: origin.key,
                 expected: origin.revision,
@@ -285,11 +283,11 @@ impl Draft {
     /// The step was carried out: what the handler wished is stored under `key`.
     pub fn written(&mut self, key: SessionKey, timing: Timing, revision: Revision) {
         if let Some(view) = &mut self.view.0 {
-            Arc::make_mut(view).timing = timing;
+            view.timing = timing;
             self.origin = Some(Origin {
                 key,
                 revision,
-                view: Arc::clone(view),
+                view: view.clone(),
             });
         }
         self.ops.clear();
@@ -299,7 +297,7 @@ impl Draft {
     /// The session was touched, which it only is when nothing else was wished.
     pub fn touched(&mut self, timing: Timing) {
         if let Some(origin) = &mut self.origin {
-            Arc::make_mut(&mut origin.view).timing = timing;
+            origin.view.timing = timing;
         }
         self.keep_only_the_end();
     }
@@ -339,7 +337,7 @@ impl Draft {
     /// what the handler wished is what is stored.
     pub fn keep_only_the_end(&mut self) {
         self.ops.clear();
-        self.view = SessionView(self.origin.as_ref().map(|origin| Arc::clone(&origin.view)));
+        self.view = SessionView(self.origin.as_ref().map(|origin| origin.view.clone()));
     }
 
     /// Gives up every wish that an answer would have to tell of: but not the end of the session, nor what was

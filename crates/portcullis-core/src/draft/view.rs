@@ -11,17 +11,17 @@ use crate::{
     store::{Stored, Timing},
 };
 
-/// A session in memory.
+/// A session in memory. Cheap to clone; the record is copied when one that others see is changed.
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub(super) timing: Timing,
-    pub(super) record: Record,
+    pub(super) record: Arc<Record>,
 }
 
 /// A session as a request sees it at one moment, if it has one. Cheap to clone; later changes of the draft
 /// do not show in it.
 #[derive(Debug, Clone, Default)]
-pub struct SessionView(pub(super) Option<Arc<View>>);
+pub struct SessionView(pub(super) Option<View>);
 
 /// What a page may want to tell about a session. All moments are on the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,13 +151,13 @@ impl SessionView {
 
     /// The session's public name and moments, if there is a session.
     pub fn info(&self) -> Option<SessionInfo> {
-        let View { timing, record } = self.0.as_deref()?;
+        let View { timing, record } = self.0.as_ref()?;
         Some(record.head.info(*timing))
     }
 
     /// The same as it will be once a request at `now` has counted as activity.
     pub fn info_after_activity(&self, now: Timestamp) -> Option<SessionInfo> {
-        let View { timing, record } = self.0.as_deref()?;
+        let View { timing, record } = self.0.as_ref()?;
         let due = timing.touch_is_due(now);
         Some(
             record
@@ -192,6 +192,10 @@ impl Head {
 }
 
 impl View {
+    pub(super) fn record_mut(&mut self) -> &mut Record {
+        Arc::make_mut(&mut self.record)
+    }
+
     /// What a store must know.
     pub(super) fn label(&self) -> Label {
         self.record.head.label(self.timing.absolute_deadline)
@@ -204,11 +208,11 @@ impl View {
     ) -> Result<Self, DraftError> {
         Ok(Self {
             timing: Timing::starting(now, policy.limits()),
-            record: Record::new(
+            record: Arc::new(Record::new(
                 Handle::generate()?,
                 policy.timeouts.absolute(),
                 client.cloned(),
-            ),
+            )),
         })
     }
 

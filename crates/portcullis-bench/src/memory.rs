@@ -23,7 +23,16 @@ pub(crate) struct Memory {
     /// Growth of `used_memory` per session: keys, values, lists, hash tables.
     pub(crate) per_session: f64,
     pub(crate) keys_per_session: f64,
+    /// How much of it is a log of what happened, which an application may have without.
+    #[serde(default)]
+    pub(crate) log_per_session: f64,
 }
+
+/// Takes away what Portcullis has logged.
+const FORGET_LOGS: &str = "for bucket = 0, 1023 do
+    local key = string.format('pc:{%x}:', bucket)
+    redis.call('DEL', key .. 'l', key .. 'a')
+end";
 
 pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<Vec<Memory>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -78,14 +87,21 @@ async fn one(
     if stored < u64::try_from(sessions)? {
         return Err(format!("{stored} keys for {sessions} sessions").into());
     }
+    client.ask(&["EVAL", FORGET_LOGS, "0"])?;
+    let without_logs = settled(&mut client).await?;
     client.flush()?;
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let per_session = |all: u64| all as f64 / sessions as f64;
     Ok(Memory {
         system,
         payload,
         sessions,
-        per_session: after.saturating_sub(before) as f64 / sessions as f64,
-        keys_per_session: stored as f64 / sessions as f64,
+        per_session: per_session(after.saturating_sub(before)),
+        keys_per_session: per_session(stored),
+        log_per_session: match system {
+            System::Portcullis => per_session(after.saturating_sub(without_logs)),
+            _ => 0.0,
+        },
     })
 }
 

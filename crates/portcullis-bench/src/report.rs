@@ -124,9 +124,17 @@ impl Results {
     }
 
     pub(crate) fn memory_of(&self, system: System, payload: usize) -> Option<f64> {
+        Some(self.memory(system, payload)?.per_session)
+    }
+
+    /// How much of that is the log.
+    pub(crate) fn log_of(&self, system: System, payload: usize) -> Option<f64> {
+        Some(self.memory(system, payload)?.log_per_session)
+    }
+
+    fn memory(&self, system: System, payload: usize) -> Option<&Memory> {
         let mut all = self.memory.iter();
-        let found = all.find(|one| (one.system, one.payload) == (system, payload))?;
-        Some(found.per_session)
+        all.find(|one| (one.system, one.payload) == (system, payload))
     }
 }
 

@@ -192,6 +192,10 @@ fn memory(results: &Results) -> String {
                 one.system.title().to_owned(),
                 one.payload.to_string(),
                 format!("{:.0}", one.per_session),
+                match one.log_per_session {
+                    0.0 => "–".into(),
+                    log => format!("{log:.0}"),
+                },
                 base.map_or("–".into(), |base| {
                     format!("{:.2}", one.per_session / base)
                 }),
@@ -204,6 +208,7 @@ fn memory(results: &Results) -> String {
         "",
         "bytes of data",
         "bytes of Redis",
+        "of these, the log",
         "of tower-sessions with 200",
         "keys",
         "millions of sessions in a GiB",

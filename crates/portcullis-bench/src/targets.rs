@@ -118,10 +118,19 @@ fn rows(results: &Results) -> Vec<Vec<String>> {
         let ours = results.memory_of(Portcullis, payload)?;
         Some(ours / results.memory_of(other, of)?)
     };
+    let without_log = |payload, other, of| {
+        let ours = results.memory_of(Portcullis, payload)? - results.log_of(Portcullis, payload)?;
+        Some(ours / results.memory_of(other, of)?)
+    };
     rows.at_most(
         "memory of a signed-in session with 200 bytes, of tower-sessions",
         1.6,
         memory(PAYLOAD_BYTES, TowerSessions, PAYLOAD_BYTES),
+    );
+    rows.at_most(
+        "the same without its sign-in in the log",
+        1.6,
+        without_log(PAYLOAD_BYTES, TowerSessions, PAYLOAD_BYTES),
     );
     rows.at_most(
         "memory of a signed-in session without data, of session-guard, which keeps none",

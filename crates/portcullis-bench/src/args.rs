@@ -25,20 +25,12 @@ Measures Portcullis beside its peers.
                   cases (ignored, read, touch, write, enter, sign-in, sign-out, list-10, list-100, revoke-all),
                   memory and growth
   --json FILE     also write every measured value to FILE
-  --from FILE     measure nothing, and show what such a file says
-
-  --instructions  count the instructions of a request with valgrind, and compare them with what is expected
-  --accept        the same, and expect from now on what was counted";
+  --from FILE     measure nothing, and show what such a file says";
 
 pub(crate) enum Command {
     Help,
     /// The bench starts itself again as the server it measures.
     Serve(Settings),
-    /// The bench starts itself again to send requests to a service without a network.
-    Drive(Case, usize),
-    Instructions {
-        accept: bool,
-    },
     Measure(Args),
 }
 
@@ -79,12 +71,6 @@ impl Args {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             match word.as_str() {
                 "serve" => return Ok(Command::Serve(Settings::parse(words)?)),
-                "drive" => {
-                    let case = Case::named(&value()?).ok_or("not a case")?;
-                    return Ok(Command::Drive(case, value()?.parse()?));
-                }
-                "--instructions" => return Ok(Command::Instructions { accept: false }),
-                "--accept" => return Ok(Command::Instructions { accept: true }),
                 "--help" | "-h" => return Ok(Command::Help),
                 "--short" => args.shorten(),
                 "--write" => args.write = true,

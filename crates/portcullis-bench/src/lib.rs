@@ -8,7 +8,6 @@ mod args;
 mod case;
 mod growth;
 mod http;
-mod instructions;
 mod load;
 mod machine;
 mod memory;
@@ -54,8 +53,6 @@ pub fn run(counter: Option<fn() -> Allocated>) -> ExitCode {
     let done = Args::parse(std::env::args().skip(1)).and_then(|command| match command {
         Command::Help => say(args::HELP),
         Command::Serve(settings) => servers::serve(&settings, counter),
-        Command::Drive(case, requests) => instructions::drive(case, requests),
-        Command::Instructions { accept } => instructions::check(accept),
         Command::Measure(args) => measure(&args),
     });
     match done {

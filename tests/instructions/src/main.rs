@@ -7,7 +7,10 @@ mod app;
 mod case;
 mod count;
 
-use std::{collections::BTreeMap, env, error::Error, fmt::Write as _, fs, io::Write as _};
+use std::{
+    collections::BTreeMap, env, error::Error, fmt::Write as _, fs, io::Write as _,
+    process::ExitCode,
+};
 
 use self::case::Case;
 
@@ -25,7 +28,17 @@ const HELP: &str = "\
 cargo run --release -p portcullis-instructions            compares with tests/instructions/expected.txt
 cargo run --release -p portcullis-instructions -- accept  expects from now on what was counted";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let words: Vec<_> = env::args().skip(1).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match *words {

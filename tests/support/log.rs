@@ -37,6 +37,11 @@ impl CapturedLog {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.lines.0.lock().expect("lines")).into_owned()
     }
+
+    /// How often this was logged so far.
+    pub fn count(&self, what: &str) -> usize {
+        self.text().matches(what).count()
+    }
 }
 
 impl io::Write for Lines {

@@ -26,5 +26,9 @@ mod cluster;
 mod resp;
 mod sentinels;
 mod server;
+mod wait;
 
-pub use self::{cluster::TestCluster, resp::Answer, sentinels::TestSentinels, server::TestServer};
+pub use self::{
+    cluster::TestCluster, resp::Answer, sentinels::TestSentinels, server::TestServer,
+    wait::wait_until,
+};

@@ -144,6 +144,18 @@ impl TestServer {
         ask(self.port, command).expect("an answer of the server")
     }
 
+    /// How many connections are subscribed to this channel.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    pub fn subscribers(&self, channel: &str) -> i64 {
+        match self.cli(&["PUBSUB", "NUMSUB", channel]) {
+            Answer::List(counts) => counts[1].integer(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Kills the server as a crash would. Everything in it is lost.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -1,39 +1,21 @@
 //! What another server does to a session is told by Redis: streams need not wait until somebody looks.
 
-use std::time::Duration;
-
 use portcullis::{RedisStore, SessionLayer, SessionLimit};
 use portcullis_core::{Bucket, UserId};
-use portcullis_redis::testing::{Answer, TestCluster, TestServer};
-use portcullis_tests::{CapturedLog, Client, Events, Gates, Redis, Server, World, routes, seconds};
-use tokio::time::Instant;
-
-/// Nothing is noticed by looking for ten seconds and a half.
-fn late(layer: SessionLayer) -> SessionLayer {
-    layer.live_within(seconds(15)).unwrap()
-}
+use portcullis_redis::testing::{TestCluster, TestServer, wait_until};
+use portcullis_tests::{
+    CapturedLog, Client, Events, Gates, Redis, Server, World, a_moment, late, routes, seconds,
+    soon, within,
+};
 
 /// Expects that the stream ends much sooner than somebody would look.
-async fn ends_soon(events: &mut Events) -> String {
-    let began = Instant::now();
-    let reason = events.reason().await;
-    assert!(began.elapsed() < seconds(2), "took {:?}", began.elapsed());
-    reason
+#[track_caller]
+fn ends_soon(events: &mut Events) -> impl Future<Output = String> {
+    within(seconds(2), events.reason())
 }
 
 fn subscribers(server: &TestServer) -> i64 {
-    match server.cli(&["PUBSUB", "NUMSUB", "pc:ended"]) {
-        Answer::List(counts) => counts[1].integer(),
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < seconds(10), "not yet: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    server.subscribers("pc:ended")
 }
 
 /// A stream of events, when its server hears of what others do.
@@ -165,34 +147,43 @@ async fn t67_what_nobody_was_told_of_is_found_as_soon_as_the_subscription_is_mad
 async fn t55_s065_where_redis_forbids_to_publish_or_subscribe_looking_is_enough_and_it_is_said_once()
  {
     let log = CapturedLog::start();
-    let world = World::<Redis>::with(|layer| layer.live_within(seconds(1)).unwrap()).await;
+    let world = World::<Redis>::with(soon).await;
     let server = world.backend.server();
     server.cli(&["ACL", "SETUSER", "default", "resetchannels"]);
     let elsewhere = world.another_layer().await;
-    for attempts in 1..=2 {
+    let refused = "cmdstat_subscribe:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1";
+    let stats = || server.cli(&["INFO", "commandstats"]).text();
+    for _ in 0..2 {
         let client = world.signed_in("alice").await;
         let mut events = client.get("/live").listen().await;
         events.go_on().await;
-        let refused = format!(
-            "cmdstat_subscribe:calls=0,usec=0,usec_per_call=0.00,rejected_calls={attempts}"
-        );
-        let stats = || server.cli(&["INFO", "commandstats"]).text();
-        wait_until("the subscription is refused", || stats().contains(&refused)).await;
+        wait_until("the subscription is refused", || stats().contains(refused)).await;
         elsewhere.sessions().revoke_all("alice").await.unwrap();
-        let began = Instant::now();
-        assert_eq!(events.reason().await, "revoked_by_operator");
-        assert!(began.elapsed() < seconds(3), "{:?}", began.elapsed());
+        let reason = within(seconds(3), events.reason()).await;
+        assert_eq!(reason, "revoked_by_operator");
     }
-    assert_eq!(
-        log.text()
-            .matches("does not let this user subscribe")
-            .count(),
-        1
-    );
+    assert!(stats().contains(refused));
+    assert_eq!(log.count("does not let this user subscribe"), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn there_is_one_subscription_while_there_are_live_connections_and_else_none() {
+#[tokio::test]
+async fn where_redis_takes_no_second_connection_it_is_said() {
+    let log = CapturedLog::start();
+    let world = World::<Redis>::with(soon).await;
+    let client = world.signed_in("alice").await;
+    let server = world.backend.server();
+    let connections = server.cli(&["CLIENT", "LIST"]).text();
+    // But for the one that asks.
+    let most = (connections.lines().count() - 1).to_string();
+    server.cli(&["CONFIG", "SET", "maxclients", &most]);
+    let mut events = client.get("/live").listen().await;
+    let failing = "a second connection to Redis, for ends of sessions, fails";
+    wait_until("it is said", || log.count(failing) == 1).await;
+    events.go_on().await;
+}
+
+#[tokio::test]
+async fn there_is_one_subscription_while_there_are_live_connections_and_soon_after_none() {
     let world = World::<Redis>::start().await;
     let server = world.backend.server();
     let [first, second] = world.elevated_and_other("alice").await;
@@ -204,6 +195,16 @@ async fn there_is_one_subscription_while_there_are_live_connections_and_else_non
     ];
     assert_eq!(subscribers(server), 1);
     drop(streams);
-    wait_until("nobody subscribes", || subscribers(server) == 0).await;
+    // When the server has noticed it, and half a minute later.
+    for _ in 0..100 {
+        a_moment().await;
+        tokio::time::pause();
+        tokio::time::advance(seconds(31)).await;
+        tokio::time::resume();
+        if subscribers(server) == 0 {
+            break;
+        }
+    }
+    assert_eq!(subscribers(server), 0);
     let _again = listen(&second, "/live", server).await;
 }

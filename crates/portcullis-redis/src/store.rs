@@ -26,8 +26,8 @@ use crate::{
 
 /// Sessions in Redis.
 ///
-/// Clones share one connection, and a second one while somebody [listens](Store::listen). It is watched by a task of the Tokio runtime that
-/// [`connect`](Self::connect) was called on, which ends with the last clone.
+/// Clones share one connection, and a second one while somebody [listens](Store::listen) and for 30 seconds more. The first is watched by a task of the
+/// Tokio runtime that [`connect`](Self::connect) was called on, the second by one of the runtime of who listens; both end with the last clone.
 #[derive(Clone)]
 pub struct RedisStore {
     inner: Arc<Inner>,

@@ -6,7 +6,9 @@ mod support;
 use std::{
     io::{BufRead, BufReader, Read, Write as _},
     net::TcpStream,
-    time::{Duration, Instant},
+    pin::pin,
+    sync::Mutex,
+    time::Duration,
 };
 
 use portcullis_core::{
@@ -17,13 +19,13 @@ use portcullis_core::{
 };
 use portcullis_redis::{
     RedisStore,
-    testing::{Answer, TestCluster, TestSentinels, TestServer},
+    testing::{TestCluster, TestSentinels, TestServer, wait_until},
 };
 use support::{
-    LIMITS, all_of, connect, create_owned, ended_note, key_of, nodes::user_on, owned, payload,
-    server_and_store, write_of,
+    LIMITS, all_of, calls, connect, create_owned, ended_note, key_of, nodes::user_on, owned,
+    owned_since, payload, server_and_store, write_of,
 };
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{runtime::Runtime, sync::mpsc, task::JoinHandle, time::timeout};
 
 const CHANNEL: &str = "pc:ended";
 
@@ -75,19 +77,28 @@ impl Drop for Listener {
 }
 
 fn subscribers(server: &TestServer) -> i64 {
-    match server.cli(&["PUBSUB", "NUMSUB", CHANNEL]) {
-        Answer::List(counts) => counts[1].integer(),
-        other => panic!("{other:?}"),
-    }
+    server.subscribers(CHANNEL)
 }
 
-async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "not yet: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+/// Which connections are subscribed, by the numbers that the server gave them. Those of Sentinels are not counted.
+fn subscribed(server: &TestServer) -> Vec<String> {
+    let list = server.cli(&["CLIENT", "LIST", "TYPE", "pubsub"]).text();
+    let ours = list.lines().filter(|line| !line.contains("name=sentinel"));
+    let number = |line: &str| line.split(' ').next().map(str::to_owned);
+    ours.filter_map(number).collect()
 }
+
+/// Lets this much time pass for tasks, and none for the server.
+async fn pass(time: Duration) {
+    // They take notice of what has just happened.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// Longer than a subscription stays that nobody needs.
+const LINGER: Duration = Duration::from_secs(31);
 
 async fn end(store: &RedisStore, key: &SessionKey, label: &Label) {
     let reason = EndReason::SignedOut;
@@ -204,8 +215,11 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
     assert!(matches!(created, Ok(Created::Done(..))));
     published(&other).await;
 
-    // The mark of a revocation finds one that no list has.
-    let (key, label, _) = create_owned(&store, "carol").await;
+    // The mark of a revocation finds one that no list has, from well before it: the store's clock may be known too early.
+    let (key, since) = (key_of("carol"), store.now().before(Duration::from_secs(1)));
+    let label = owned_since("carol", since);
+    let write = write_of(&label, payload());
+    store.create(&key, &write, LIMITS, None).await.unwrap();
     for kind in ["x", "u"] {
         for list in support::lists(&server, kind) {
             server.cli(&["DEL", &list]);
@@ -256,7 +270,7 @@ async fn who_listens_hears_what_another_server_does() {
 }
 
 #[tokio::test]
-async fn a_store_has_one_subscription_however_many_listen_and_none_while_nobody_does() {
+async fn a_store_has_one_subscription_however_many_listen_and_none_soon_after_nobody_does() {
     let (server, store) = server_and_store().await;
     assert_eq!(subscribers(&server), 0);
     let first = Listener::ready(&store).await;
@@ -266,28 +280,139 @@ async fn a_store_has_one_subscription_however_many_listen_and_none_while_nobody_
     let (key, label, _) = create_owned(&store, "alice").await;
     end(&store, &key, &label).await;
     second.hears_of(label.handle).await;
+    pass(LINGER).await;
+    assert_eq!(subscribers(&server), 1);
     drop(second);
+    pass(LINGER).await;
     wait_until("nobody subscribes", || subscribers(&server) == 0).await;
     let _third = Listener::ready(&store).await;
     assert_eq!(subscribers(&server), 1);
 }
 
 #[tokio::test]
-async fn a_burst_is_heard_or_said_to_be_missed() {
-    let (server, here) = server_and_store().await;
-    let there = connect(&server).await;
-    let mut listener = Listener::ready(&here).await;
-    let mut names = Vec::new();
-    for _ in 0..300 {
-        names.push(create_owned(&there, "alice").await.1.handle);
+async fn those_who_come_and_go_do_not_each_cost_a_connection() {
+    let (server, store) = server_and_store().await;
+    drop(Listener::ready(&store).await);
+    let first = subscribed(&server);
+    for _ in 0..3 {
+        pass(Duration::from_secs(1)).await;
+        drop(Listener::ready(&store).await);
     }
-    there.revoke(&all_of("alice")).await.unwrap();
-    while !names.is_empty() {
-        match listener.next().await {
-            Hint::Changed(name) => names.retain(|other| *other != name),
-            _ => break,
+    assert_eq!(subscribed(&server), first);
+}
+
+#[tokio::test]
+async fn a_subscription_that_nobody_needs_ends_with_its_store() {
+    let (server, store) = server_and_store().await;
+    let listener = Listener::ready(&store).await;
+    drop(store);
+    drop(listener);
+    // Long before it would end by itself.
+    let ended = wait_until("nobody subscribes", || subscribers(&server) == 0);
+    timeout(LINGER / 3, ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_holds_for_a_minute_whoever_comes_and_goes_meanwhile() {
+    let (server, store) = server_and_store().await;
+    server.cli(&["ACL", "SETUSER", "default", "resetchannels"]);
+    let refused = |times: u32| {
+        let stats = server.cli(&["INFO", "commandstats"]).text();
+        let line = stats
+            .lines()
+            .find(|line| line.starts_with("cmdstat_subscribe:"));
+        let expected = format!("rejected_calls={times}");
+        line.is_some_and(|line| line.split(',').any(|part| part == expected))
+    };
+    let first = Listener::of(&store);
+    wait_until("it is refused", || refused(1)).await;
+    drop(first);
+    pass(LINGER).await;
+    for _ in 0..3 {
+        let _again = Listener::of(&store);
+        // More than it would take to ask.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(refused(1));
+    let _last = Listener::of(&store);
+    pass(LINGER).await;
+    wait_until("it is tried again", || refused(2)).await;
+}
+
+/// Expects that nothing changes while it is asked whether it is still there.
+async fn stays(store: &RedisStore, servers: &[TestServer]) {
+    let mut listener = Listener::ready(store).await;
+    let all = || servers.iter().map(subscribed).collect::<Vec<_>>();
+    let pings = || -> u64 { servers.iter().map(|server| calls(server, "ping")).sum() };
+    let first = all();
+    assert_eq!(first.concat().len(), 1);
+    for _ in 0..4 {
+        let before = pings();
+        pass(Duration::from_secs(2)).await;
+        wait_until("it is asked", || pings() > before).await;
+    }
+    assert_eq!(all(), first);
+    assert!(listener.hints.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_healthy_subscription_stays_and_says_nothing() {
+    let (server, store) = server_and_store().await;
+    stays(&store, &[server]).await;
+    let cluster = TestCluster::start(3, 0);
+    let store = RedisStore::connect(cluster.url()).await.unwrap();
+    stays(&store, &cluster.nodes).await;
+    let watched = TestSentinels::start();
+    let store = RedisStore::connect(watched.url()).await.unwrap();
+    stays(&store, &watched.servers).await;
+}
+
+#[tokio::test]
+async fn who_falls_behind_is_told_of_it_and_then_of_the_latest() {
+    let (server, store) = server_and_store().await;
+    let mut quick = Listener::ready(&store).await;
+    let told = Mutex::new(Vec::new());
+    let tell = |hint| told.lock().unwrap().push(hint);
+    let mut slow = pin!(store.listen(&tell));
+    let hears = async |slow: &mut _, hint: Hint| {
+        let heard = wait_until("it is told", || told.lock().unwrap().contains(&hint));
+        tokio::select! {
+            () = slow => panic!("it does not listen any more"),
+            () = heard => {}
         }
+    };
+    hears(&mut slow, Hint::Missed).await;
+    told.lock().unwrap().clear();
+    // In parts that the connection has room for.
+    for part in 1..=4_u8 {
+        let publish = "for number = 1, 400 do redis.call('PUBLISH', ARGV[1], ARGV[2]) end \
+                       redis.call('PUBLISH', ARGV[1], ARGV[3])";
+        let [name, last] = [0, part].map(|byte| String::from_utf8([byte; 12].into()).unwrap());
+        server.cli(&["EVAL", publish, "0", CHANNEL, &name, &last]);
+        quick.hears_of(Handle::from_bytes([part; 12])).await;
     }
+    hears(&mut slow, Hint::Changed(Handle::from_bytes([4; 12]))).await;
+    let told = told.lock().unwrap();
+    assert_eq!(told[0], Hint::Missed);
+    assert_eq!(told.len(), 1 + 1024);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_whose_runtime_is_gone_is_made_anew_by_those_who_still_listen() {
+    let (server, store) = server_and_store().await;
+    let elsewhere = Runtime::new().unwrap();
+    let mut first = {
+        let _entered = elsewhere.enter();
+        Listener::of(&store)
+    };
+    first.is_told_that_it_may_have_missed_something().await;
+    let mut second = Listener::ready(&store).await;
+    elsewhere.shutdown_background();
+    second.is_told_that_it_may_have_missed_something().await;
+    let (key, label, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &label).await;
+    second.hears_of(label.handle).await;
+    assert_eq!(subscribers(&server), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

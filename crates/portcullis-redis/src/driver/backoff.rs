@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(1);
+pub(super) const LONGEST: Duration = Duration::from_secs(1);
 
 /// Longer after each attempt.
+#[derive(Debug)]
 pub(super) struct Backoff(Duration);
 
 impl Backoff {
@@ -15,9 +16,14 @@ impl Backoff {
         Self(SHORTEST)
     }
 
-    /// Not all applications at the same moment.
-    pub(super) async fn wait(&mut self) {
-        sleep(self.0.mul_f64(rand::random_range(0.5..1.0))).await;
+    /// The next pause. Not the same for all applications.
+    pub(super) fn pause(&mut self) -> Duration {
+        let pause = self.0.mul_f64(rand::random_range(0.5..1.0));
         self.0 = (self.0 * 2).min(LONGEST);
+        pause
+    }
+
+    pub(super) async fn wait(&mut self) {
+        sleep(self.pause()).await;
     }
 }

@@ -99,7 +99,7 @@ impl Driver {
         Ok(Self {
             way,
             settings,
-            subscriptions: Subscriptions::default(),
+            subscriptions: Subscriptions::new(),
         })
     }
 
@@ -210,7 +210,7 @@ impl Driver {
             // Any node: each hears what is published on any other.
             Way::Cluster(cluster) => cluster.place(),
         };
-        self.subscriptions.listen(channel, place, told).await;
+        self.subscriptions.listen(&channel, place, told).await;
     }
 
     /// How many replicas are to confirm a revocation.

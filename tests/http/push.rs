@@ -7,6 +7,7 @@ use portcullis_tests::{
     CapturedLog, Client, Events, Gates, Redis, Server, World, a_moment, late, routes, seconds,
     soon, within,
 };
+use tokio::runtime::Runtime;
 
 /// Expects that the stream ends much sooner than somebody would look.
 #[track_caller]
@@ -179,6 +180,28 @@ async fn where_redis_takes_no_second_connection_it_is_said() {
     let mut events = client.get("/live").listen().await;
     let failing = "a second connection to Redis, for ends of sessions, fails";
     wait_until("it is said", || log.count(failing) == 1).await;
+    events.go_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listened_and_died_with_its_runtime_is_replaced_by_those_who_still_watch() {
+    let world = World::<Redis>::with(soon).await;
+    let server = world.backend.server();
+    let runtime = Runtime::new().unwrap();
+    let there = {
+        let (gates, layer) = (Gates::default(), world.layer.clone());
+        let serve = async { Server::of_router(routes(gates).layer(layer)).await };
+        runtime.spawn(serve).await.unwrap()
+    };
+    let first = world.client_of(&there);
+    first.post("/login?user=alice").await.is(204);
+    let _first = listen(&first, "/live", server).await;
+    let second = world.signed_in("bob").await;
+    let mut events = listen(&second, "/live", server).await;
+    runtime.shutdown_background();
+    let stats = || server.cli(&["INFO", "commandstats"]).text();
+    let again = "cmdstat_subscribe:calls=2,";
+    wait_until("somebody subscribes again", || stats().contains(again)).await;
     events.go_on().await;
 }
 

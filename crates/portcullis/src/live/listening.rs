@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use portcullis_core::store::Hint;
-use tokio::{runtime::Handle as Runtime, sync::Notify, task::AbortHandle, time::sleep};
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::Notify,
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
 use super::Watches;
 use crate::house::House;
@@ -13,19 +18,36 @@ use crate::house::House;
 const AT_ONCE: usize = 100;
 const BREATH: Duration = Duration::from_millis(10);
 
-/// The task that listens. It ends with this.
-pub(super) struct Listening(AbortHandle);
+/// A store that makes every task panic is not asked more often than this.
+const AGAIN: Duration = Duration::from_secs(1);
 
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.0.abort();
+/// The task that listens. It ends with this.
+pub(super) struct Listening {
+    task: AbortHandle,
+    since: Instant,
+}
+
+impl Listening {
+    /// Starts it.
+    pub(super) fn start(runtime: &Runtime, watches: &Arc<Watches>, house: &Arc<House>) -> Self {
+        let (watches, house) = (Arc::clone(watches), Arc::clone(house));
+        Self {
+            task: runtime.spawn(listen(watches, house)).abort_handle(),
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether another one has to take its place. It ends by itself with its runtime only, or where the store panics, and
+    /// others may watch on another runtime.
+    pub(super) fn has_died(&self) -> bool {
+        self.task.is_finished() && self.since.elapsed() > AGAIN
     }
 }
 
-/// Starts it.
-pub(super) fn start(runtime: &Runtime, watches: &Arc<Watches>, house: &Arc<House>) -> Listening {
-    let (watches, house) = (Arc::clone(watches), Arc::clone(house));
-    Listening(runtime.spawn(listen(watches, house)).abort_handle())
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 async fn listen(watches: Arc<Watches>, house: Arc<House>) {
@@ -35,11 +57,8 @@ async fn listen(watches: Arc<Watches>, house: Arc<House>) {
         // One for however many there were meanwhile.
         _ => missed.notify_one(),
     };
-    tokio::select! {
-        // At once, where the store does not hear of others.
-        () = house.store().listen(&told) => {}
-        () = look_around(&watches, &missed) => {}
-    }
+    // The first ends at once where the store does not hear of others, the second never.
+    tokio::join!(house.store().listen(&told), look_around(&watches, &missed));
 }
 
 async fn look_around(watches: &Watches, missed: &Notify) {

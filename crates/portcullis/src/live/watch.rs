@@ -22,7 +22,7 @@ use tracing::Instrument;
 
 use super::{
     Lost,
-    listening::{self, Listening},
+    listening::Listening,
     pace::{overdue, run_out},
 };
 use crate::house::House;
@@ -165,8 +165,7 @@ impl Watches {
         });
         of_name.push(Arc::downgrade(&watch));
         self.count.fetch_add(1, Ordering::SeqCst);
-        let start = || listening::start(&runtime, self, house);
-        watched.listening.get_or_insert_with(start);
+        self.keep_listening(&mut watched, &runtime, house);
         drop(watched);
         let listed = Listed {
             watches: Arc::clone(self),
@@ -177,6 +176,19 @@ impl Watches {
             sights,
             begun_before: 0,
         })
+    }
+
+    /// Sees to it that somebody listens.
+    fn keep_listening(
+        self: &Arc<Self>,
+        watched: &mut Watched,
+        runtime: &Runtime,
+        house: &Arc<House>,
+    ) {
+        let listening = watched.listening.as_ref();
+        if listening.is_none_or(Listening::has_died) {
+            watched.listening = Some(Listening::start(runtime, self, house));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Watched> {
@@ -191,6 +203,12 @@ struct Listed {
 }
 
 impl Listed {
+    /// The task that listens may have been another runtime's, which is gone.
+    fn keep_listening(&self, house: &Arc<House>) {
+        let (watches, runtime) = (&self.watches, Runtime::current());
+        watches.keep_listening(&mut watches.lock(), &runtime, house);
+    }
+
     /// Leaves unless somebody has come to watch meanwhile.
     fn leave_if_unwatched(&self) -> bool {
         let mut watched = self.watches.lock();
@@ -232,6 +250,7 @@ async fn run(listed: Listed, house: Arc<House>, mut key: SessionKey) {
     // Whoever begins to watch has just looked.
     let mut verified = Instant::now();
     loop {
+        listed.keep_listening(&house);
         let (began, give_up) = (Instant::now(), verified + pace.patience());
         let look_number = watch.looks.fetch_add(1, Ordering::SeqCst) + 1;
         let found = timeout_at(give_up, look(&house, &mut key)).await;

@@ -57,6 +57,7 @@ mod conformance {
             include_str!("../src/store/conformance/expiring.rs"),
             include_str!("../src/store/conformance/keeping.rs"),
             include_str!("../src/store/conformance/limiting.rs"),
+            include_str!("../src/store/conformance/listening.rs"),
             include_str!("../src/store/conformance/listing.rs"),
             include_str!("../src/store/conformance/logging.rs"),
             include_str!("../src/store/conformance/racing.rs"),

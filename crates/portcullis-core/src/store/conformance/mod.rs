@@ -55,6 +55,7 @@ mod ending;
 mod expiring;
 mod keeping;
 mod limiting;
+mod listening;
 mod listing;
 mod logging;
 mod people;
@@ -67,8 +68,8 @@ mod sweeping;
 use std::{future::Future, time::Duration};
 
 pub use self::{
-    creating::*, ending::*, expiring::*, keeping::*, limiting::*, listing::*, logging::*,
-    racing::*, replacing::*, revoking::*, sweeping::*,
+    creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*, listing::*,
+    logging::*, racing::*, replacing::*, revoking::*, sweeping::*,
 };
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionKey, Timestamp, UserId};
@@ -229,6 +230,8 @@ macro_rules! store_conformance {
             the_log_is_read_by_user_and_by_session
             the_log_is_read_by_time
             the_places_of_the_log_are_unique_and_stay
+
+            who_listens_hears_of_ends_and_moves_by_others_if_the_store_does
         }
     };
     (@rules $harness:expr; $($rule:ident)*) => {$(

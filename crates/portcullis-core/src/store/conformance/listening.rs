@@ -1,0 +1,84 @@
+//! Whoever listens hears of what others do, if the store does.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use super::{Harness, LONG, moves, people::stranger, subject::Subject};
+use crate::{
+    EndReason,
+    store::{Activity, Deadline, Ended, Hint, Store},
+};
+
+/// How long a hint may take here; also how long is waited for a store that never tells anything.
+const SOON: Duration = Duration::from_secs(3);
+const MOMENT: Duration = Duration::from_millis(10);
+
+/// T55, S-065: by the public name, which is all that whoever watches knows; and not before it was said that there may have
+/// been more. A store that does not hear of others ends at once, or tells nothing.
+pub async fn who_listens_hears_of_ends_and_moves_by_others_if_the_store_does<H: Harness>(
+    harness: &H,
+) {
+    let hints = Hints::default();
+    let (listener, told) = (harness.store(), |hint| hints.lock().push(hint));
+    let mut listening = pin!(listener.listen(&told));
+    let begins = until(harness, listening.as_mut(), || !hints.lock().is_empty()).await;
+    if !begins {
+        return;
+    }
+    assert_eq!(hints.lock().first(), Some(&Hint::Missed));
+    for (old, new) in moves() {
+        let other = stranger(harness);
+        let Subject(_, label) = &other;
+        let changed = Hint::Changed(label.handle);
+        let created = other.create(old, "first", LONG).await;
+        let keep = Deadline::Keep(Activity::Active);
+        hints.lock().clear();
+        other
+            .replace((old, new), created.revision, "moved", keep)
+            .await;
+        let is_told = || hints.lock().contains(&changed);
+        let moved = until(harness, listening.as_mut(), is_told).await;
+        assert!(moved, "a move by another handle was not told");
+        hints.lock().clear();
+        assert_eq!(other.end(new, EndReason::SignedOut).await, Ended::Done);
+        let ended = until(harness, listening.as_mut(), is_told).await;
+        assert!(ended, "an end by another handle was not told");
+    }
+}
+
+#[derive(Default)]
+struct Hints(Mutex<Vec<Hint>>);
+
+impl Hints {
+    fn lock(&self) -> MutexGuard<'_, Vec<Hint>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is so soon, while somebody listens.
+async fn until<H: Harness>(
+    harness: &H,
+    mut listening: Pin<&mut impl Future<Output = ()>>,
+    is_so: impl Fn() -> bool,
+) -> bool {
+    let mut waited = Duration::ZERO;
+    while !is_so() {
+        let mut moment = pin!(harness.advance(MOMENT));
+        let goes_on = poll_fn(|context| {
+            if listening.as_mut().poll(context).is_ready() {
+                return Poll::Ready(false);
+            }
+            moment.as_mut().poll(context).map(|()| true)
+        });
+        if !goes_on.await || waited >= SOON {
+            return is_so();
+        }
+        waited += MOMENT;
+    }
+    true
+}

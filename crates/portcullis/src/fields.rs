@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderValue, header::ACCEPT};
 use crate::cookie::Cookies;
 
 /// Where a field stands more than once, its first value counts; of cookies and of `Accept`, all do.
-#[derive(Debug)]
 pub(crate) struct Fields<'r> {
     headers: &'r HeaderMap,
     pub(crate) cookies: Cookies,
@@ -57,12 +56,27 @@ impl<'r> Fields<'r> {
 
     /// Whether the client wishes for a page.
     pub(crate) fn accepts_html(&self) -> bool {
-        let accepts = |value: &HeaderValue| {
-            let value = value.to_str();
-            value.is_ok_and(|value| value.contains("text/html"))
-        };
-        self.accept.is_some() && self.headers.get_all(ACCEPT).iter().any(accepts)
+        self.accept.is_some() && accepts_html(self.headers)
     }
+
+    /// Whether the browser says that somebody navigates; `None` where it says nothing.
+    pub(crate) fn navigates(&self) -> Option<bool> {
+        navigates(self.sec_fetch_mode)
+    }
+}
+
+/// Whether any `Accept` of them has pages in it.
+pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
+    let accepts = |value: &HeaderValue| {
+        let value = value.to_str();
+        value.is_ok_and(|value| value.contains("text/html"))
+    };
+    headers.get_all(ACCEPT).iter().any(accepts)
+}
+
+/// What this `Sec-Fetch-Mode` says of it.
+pub(crate) fn navigates(mode: Option<&HeaderValue>) -> Option<bool> {
+    Some(mode? == "navigate")
 }
 
 #[cfg(test)]

@@ -78,8 +78,9 @@ pub(crate) enum Audience {
 
 impl Audience {
     pub(crate) fn of(method: &Method, uri: &Uri, fields: &Fields<'_>) -> Self {
-        let navigates =
-            navigates(fields).unwrap_or_else(|| *method == Method::GET && fields.accepts_html());
+        let navigates = fields
+            .navigates()
+            .unwrap_or_else(|| *method == Method::GET && fields.accepts_html());
         if navigates {
             Self::Person((*method == Method::GET).then(|| uri.clone()))
         } else {
@@ -98,13 +99,9 @@ impl Audience {
 /// Whether somebody waits for a page, also after they submitted a form in a browser that does not say so.
 #[cfg(feature = "axum")]
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
-    let fields = Fields::of(headers);
-    navigates(&fields).unwrap_or_else(|| fields.accepts_html())
-}
+    use crate::fields::{accepts_html, navigates};
 
-/// What the browser says of it.
-fn navigates(fields: &Fields<'_>) -> Option<bool> {
-    Some(fields.sec_fetch_mode? == "navigate")
+    navigates(headers.get("sec-fetch-mode")).unwrap_or_else(|| accepts_html(headers))
 }
 
 /// The application's pages for somebody who is refused.

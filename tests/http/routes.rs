@@ -1,12 +1,16 @@
 //! How long the session lasts, to stay, and to sign out: the routes for browsers and apps.
 
+use axum::{Router, routing::get};
 use http::Method;
-use portcullis::{EndReason, EventKind, MemoryStore, SessionLayer, SessionRoutes, Timeouts};
+use portcullis::{
+    Authenticated, EndReason, EventKind, MemoryStore, SessionLayer, SessionRoutes, Timeouts,
+};
 use portcullis_tests::{
-    Backend, CapturedLog, Client, Moment, Op, Reply, World, about, hours, minutes, on_every_store,
-    seconds,
+    Backend, Call, CapturedLog, Client, Moment, Op, Reply, Server, World, about, hours, minutes,
+    on_every_store, seconds,
 };
 use serde_json::Value;
+use tower_http::csrf::CsrfLayer;
 
 on_every_store![
     s105_the_status_tells_both_deadlines_and_what_an_extension_would_give,
@@ -27,6 +31,8 @@ on_every_store![
     s061_s107_another_site_can_neither_extend_nor_sign_out_nor_ask,
     s061_a_link_can_neither_extend_nor_sign_out,
     a_trusted_origin_may,
+    what_a_page_of_a_trusted_origin_does_is_no_activity_but_to_extend,
+    a_guard_around_the_application_must_be_told_of_trusted_origins_too,
     s059_signing_out_ends_the_session,
     s062_signing_out_twice_succeeds_twice,
     a_person_who_signs_out_is_sent_to_a_page,
@@ -311,13 +317,56 @@ async fn s061_a_link_can_neither_extend_nor_sign_out<B: Backend>() {
     client.get("/me").await.is(200);
 }
 
+const TRUSTED: &str = "https://app.example";
+
+/// The application, for pages of another site as well.
+fn trusting<B: Backend>(world: &World<B>) -> Router {
+    let layer = world.layer.clone().trusted_origins([TRUSTED]).unwrap();
+    let session_routes = layer.routes().into_router();
+    Router::new().nest("/session", session_routes).route(
+        "/me",
+        get(async |signed_in: Authenticated| signed_in.user().to_string()),
+    )
+}
+
+/// As a page of the other site asks.
+fn from_the_other_site(call: Call) -> Call {
+    let call = call.header("sec-fetch-site", "cross-site");
+    call.header("sec-fetch-mode", "cors")
+        .header("origin", TRUSTED)
+}
+
+async fn what_a_page_of_a_trusted_origin_does_is_no_activity_but_to_extend<B: Backend>() {
+    let world = World::<B>::start().await;
+    let alice = world.signed_in("alice").await;
+    let (_server, stranger) = world.serving(trusting(&world)).await;
+    let client = stranger.with_id(&alice.id());
+    world.advance(minutes(10));
+    from_the_other_site(client.get("/me")).await.is(200);
+    about(left(&status(&alice).await, "idle_deadline"), minutes(20));
+    from_the_other_site(client.post("/session/extend"))
+        .await
+        .is(200);
+    about(left(&status(&alice).await, "idle_deadline"), minutes(30));
+}
+
+async fn a_guard_around_the_application_must_be_told_of_trusted_origins_too<B: Backend>() {
+    let world = World::<B>::start().await;
+    let alice = world.signed_in("alice").await;
+    let told = CsrfLayer::new().add_trusted_origin(TRUSTED).unwrap();
+    for (guard, expected) in [(CsrfLayer::new(), 403), (told, 200)] {
+        let app = trusting(&world).layer(world.layer.clone()).layer(guard);
+        let server = Server::of_router(app).await;
+        let client = world.client_of(&server).with_id(&alice.id());
+        let reply = from_the_other_site(client.post("/session/extend")).await;
+        reply.is(expected);
+    }
+}
+
 async fn a_trusted_origin_may<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
-    let layer = world.layer.clone().trusted_origins(["https://app.example"]);
-    let routes = layer.unwrap().routes().into_router();
-    let routes = axum::Router::new().nest("/session", routes);
-    let (_server, stranger) = world.serving(routes).await;
+    let (_server, stranger) = world.serving(trusting(&world)).await;
     let client = stranger.with_id(&alice.id());
     for (method, target) in [
         (Method::GET, "/session/status"),
@@ -328,7 +377,7 @@ async fn a_trusted_origin_may<B: Backend>() {
             call.header("sec-fetch-site", "cross-site")
         };
         let by = |origin: &'static str| asked().header("origin", origin);
-        by("https://app.example").await.is(200);
+        by(TRUSTED).await.is(200);
         is_refused(&by("https://app.example.evil").await);
         is_refused(&by("null").await);
         is_refused(&asked().await);
@@ -360,7 +409,7 @@ async fn s062_signing_out_twice_succeeds_twice<B: Backend>() {
 async fn a_person_who_signs_out_is_sent_to_a_page<B: Backend>() {
     let world = World::<B>::start().await;
     let routes = SessionRoutes::new().after_sign_out("/goodbye?a=b").unwrap();
-    let routes = axum::Router::new().nest("/session", routes.into_router());
+    let routes = Router::new().nest("/session", routes.into_router());
     let (_server, client) = world.serving(routes).await;
     for (name, value) in [
         ("sec-fetch-mode", "navigate"),
@@ -422,7 +471,7 @@ fn said_of(absolute: u64, change: impl FnOnce(SessionRoutes) -> SessionRoutes) -
     let log = CapturedLog::start();
     let timeouts = Timeouts::new(minutes(15), minutes(absolute)).unwrap();
     let layer = SessionLayer::new(MemoryStore::new()).timeouts(timeouts);
-    let _: axum::Router = change(layer.routes()).into_router();
+    let _: Router = change(layer.routes()).into_router();
     let text = log.text();
     let lines = text.lines().filter(|line| line.contains("extended"));
     lines.map(ToOwned::to_owned).collect()

@@ -230,6 +230,24 @@ impl SessionLayer {
     /// Other sites whose pages may open a `SessionSocket`, and use the [`routes`](Self::routes) of this layer: such as
     /// `https://app.example`, as browsers spell them. Without this, only pages of the host that is asked may.
     ///
+    /// What such a page asks for is no activity, as with any other site that loads something into a page of its own: the
+    /// session stays alive only if the page calls `POST /session/extend`, say when somebody types. And a
+    /// [`CsrfLayer`](tower_http::csrf::CsrfLayer) around the whole application must be told of the origins too, else it
+    /// refuses first:
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// # use tower_http::csrf::CsrfLayer;
+    /// const OTHER: &str = "https://app.example";
+    /// let sessions = SessionLayer::new(MemoryStore::new()).trusted_origins([OTHER])?;
+    /// let app: Router = Router::new()
+    ///     .nest("/session", sessions.routes().into_router())
+    ///     .layer(sessions)
+    ///     .layer(CsrfLayer::new().add_trusted_origin(OTHER)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] for what no browser would send.

@@ -73,8 +73,9 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 /// Extending and signing out are refused with 403 when another site asks (tower-http's
 /// [`CsrfLayer`], by `Sec-Fetch-Site` and `Origin`), and so is the status; but for the
 /// [trusted origins](crate::SessionLayer::trusted_origins). Those also need the permission to read the answers (CORS) and
-/// a cookie with `SameSite=None`, which are the application's to give. Put the same layer around the whole application to
-/// protect its own routes.
+/// a cookie with `SameSite=None`, which are the application's to give, and what they ask for is no activity but for
+/// `POST /session/extend`. Put the same layer around the whole application to protect its own routes, and tell it of the
+/// trusted origins as well ([`CsrfLayer::add_trusted_origin`]), else it refuses first.
 #[derive(Debug, Clone, Default)]
 #[must_use = "routes do nothing until they are mounted"]
 pub struct SessionRoutes {

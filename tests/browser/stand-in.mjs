@@ -48,6 +48,7 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
     }
     if (!world.session) {
       const problem = { type: 'urn:portcullis:problem:authentication-required', title: 'Unauthorized', status: 401, now: world.now, detail: 'Sign in to do this.', ...world.ended };
+      if (/^replaced/.test(problem.reason)) delete problem.now; // there is another session by now
       return [401, 'application/problem+json', problem];
     }
     const { person, idleDeadline, absoluteDeadline } = world.session;
@@ -69,8 +70,8 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
       await world.hold;
       if (outage) return response.writeHead(...outage).end('{}');
       if (path === '/session/sign-out') {
-        world.session = null;
-        return response.writeHead(204).end();
+        world.end('signed_out');
+        return send(200, 'application/json', JSON.stringify({ now: world.now, ...world.ended }));
       }
       if (path === '/session/extend') {
         world.extensions++;

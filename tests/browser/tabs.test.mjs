@@ -4,6 +4,16 @@ import { covered, eventually, heading, recorded, scene, visible } from './browse
 
 const all = async (tabs, holds) => (await Promise.all(tabs.map(holds))).every(Boolean);
 const three = async open => [await open(), await open(), await open()];
+// Counts what other tabs tell a page.
+const listening = page => page.evaluate(() => {
+  window.heard = 0;
+  addEventListener('storage', ({ newValue }) => { if (newValue) window.heard++; });
+});
+const heard = (page, times) => eventually(() => page.evaluate(times => window.heard === times, times), `${times} heard`);
+const tell = (page, answer) => page.evaluate(answer => {
+  localStorage['/session'] = JSON.stringify({ answer, age: 0 });
+  delete localStorage['/session'];
+}, answer);
 const AT_ONCE = () => { Math.random = () => 0.5; };
 const WITHOUT_LOCKS = () => { delete Navigator.prototype.locks; };
 
@@ -108,17 +118,98 @@ scene('s109 an end from before a sign-in does not cover the page that has signed
   world.now += 1000;
   world.signIn();
   const page = await open();
-  await page.evaluate(() => {
-    window.heard = 0;
-    addEventListener('storage', ({ newValue }) => { if (newValue) window.heard++; });
-  });
-  const tell = now => other.evaluate(now => {
-    localStorage['/session'] = JSON.stringify({ answer: { status: 401, reason: 'idle_timeout', detail: 'Too long.', now }, age: 0 });
-    delete localStorage['/session'];
-  }, now);
-  await tell(world.now - 1);
-  await eventually(() => page.evaluate(() => window.heard === 1), 'the end is heard of');
+  await listening(page);
+  const end = { status: 401, reason: 'idle_timeout', detail: 'Too long.' };
+  await tell(other, { ...end, now: world.now - 1 });
+  await heard(page, 1);
   assert.equal(await covered(page), false);
-  await tell(world.now + 1);
+  await tell(other, { ...end, now: world.now + 1 });
   await eventually(() => covered(page));
+});
+
+const extend = page => page.evaluate(() => document.querySelector('portcullis-timeout').extend());
+
+// Has a page ask, and holds the answer to that back: it tells what was true when it was asked for.
+async function askSlowly(world, page) {
+  let release;
+  world.hold = new Promise(resolve => { release = resolve; });
+  world.stale = true;
+  const { polls } = world;
+  await page.evaluate(() => document.querySelector('portcullis-timeout').check());
+  await eventually(() => world.polls > polls, 'the server is asked');
+  world.hold = null;
+  world.stale = false;
+  world.now += 1000;
+  return release;
+}
+
+for (const [who, end] of [
+  ['the person signed out in another tab', (world, other) => other.getByRole('button', { name: 'Sign out now' }).click()],
+  ['another tab heard of the end', (world, other) => {
+    world.end('revoked_by_user');
+    return extend(other);
+  }],
+]) {
+  scene(`s109 an answer from before the end uncovers no tab once ${who}`, {}, async ({ world, open, pass, settle }) => {
+    const tabs = [await open(), await open()];
+    await pass(180);
+    const release = await askSlowly(world, tabs[0]);
+    await end(world, tabs[1]);
+    await eventually(() => all(tabs, covered));
+    release();
+    await settle();
+    await pass(2);
+    assert.equal(await all(tabs, covered), true);
+  });
+}
+
+scene('s109 an extension that was overtaken by signing out in another tab uncovers none', {}, async ({ world, open, pass, settle }) => {
+  const tabs = [await open(), await open()];
+  await pass(180);
+  const answered = await tabs[0].evaluate(() => fetch('/session/extend', { method: 'POST' }).then(reply => reply.text()));
+  world.now += 1000;
+  await tabs[0].route('**/session/extend', async route => {
+    await tabs[1].getByRole('button', { name: 'Sign out now' }).click();
+    await eventually(() => all(tabs, covered));
+    await route.fulfill({ json: JSON.parse(answered) });
+  });
+  await extend(tabs[0]);
+  await settle();
+  await pass(2);
+  assert.equal(await all(tabs, covered), true);
+});
+
+scene('s109 an end from before a sign-in in another tab covers none, though its answer comes after', {}, async ({ world, open, settle, pass }) => {
+  const tabs = [await open(), await open()];
+  await listening(tabs[0]);
+  world.end('idle_timeout');
+  const release = await askSlowly(world, tabs[0]);
+  world.signIn();
+  await extend(tabs[1]);
+  await heard(tabs[0], 1);
+  release();
+  await settle();
+  await pass(2);
+  assert.deepEqual(await Promise.all(tabs.map(covered)), [false, false]);
+});
+
+scene('of what two tabs tell each other at once, what is true later holds in both', {}, async ({ world, open }) => {
+  const tabs = [await open(), await open()];
+  const lives = { now: world.now, ends_at: world.now + 300_000, extends_to: world.now + 300_000, authenticated: true, person: 'ada' };
+  const ended = { status: 401, reason: 'signed_out', detail: 'You signed out.', now: world.now + 1 };
+  for (const page of tabs) await listening(page);
+  for (const answer of [ended, lives]) {
+    for (const page of tabs) await tell(page, answer);
+  }
+  for (const page of tabs) await heard(page, 2);
+  assert.equal(await all(tabs, covered), true);
+});
+
+scene('an answer is listened to also when the clock of the server went back', {}, async ({ world, open, settle }) => {
+  const page = await open();
+  world.now -= 60_000;
+  world.end('revoked_by_user');
+  await page.evaluate(() => document.querySelector('portcullis-timeout').check());
+  await settle();
+  assert.equal(await covered(page), true);
 });

@@ -35,6 +35,8 @@ on_every_store![
     a_guard_around_the_application_must_be_told_of_trusted_origins_too,
     s059_signing_out_ends_the_session,
     s062_signing_out_twice_succeeds_twice,
+    s109_whoever_signed_out_is_told_a_moment_after_all_that_lived_until_then,
+    s109_what_a_replaced_identifier_is_told_has_no_moment_and_so_is_no_end,
     a_person_who_signs_out_is_sent_to_a_page,
     the_answers_are_never_stored,
     s112_the_scripts_are_served_from_the_same_origin_and_cost_the_store_nothing,
@@ -90,7 +92,7 @@ async fn s105_after_the_end_the_status_tells_why<B: Backend>() {
     let world = World::<B>::start().await;
     let [idle, out] = [world.signed_in("alice").await, world.signed_in("bob").await];
     let gone = out.fork();
-    out.post("/session/sign-out").await.is(204);
+    out.post("/session/sign-out").await.is(200);
     world.advance(minutes(30));
     for (client, reason) in [(idle, EndReason::IdleTimeout), (gone, EndReason::SignedOut)] {
         let reply = client.get("/session/status").await;
@@ -389,7 +391,7 @@ async fn s059_signing_out_ends_the_session<B: Backend>() {
     let client = world.signed_in("alice").await;
     let copy = client.fork();
     let reply = client.post("/session/sign-out").await;
-    reply.is(204).removes_the_cookie();
+    reply.is(200).removes_the_cookie();
     copy.get("/me").await.is(401);
     assert_eq!(world.backend.live(), 0);
 }
@@ -398,12 +400,50 @@ async fn s062_signing_out_twice_succeeds_twice<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let copy = client.fork();
-    client.post("/session/sign-out").await.is(204);
-    copy.post("/session/sign-out")
-        .await
-        .is(204)
-        .keeps_the_cookie();
-    world.client().post("/session/sign-out").await.is(204);
+    for reply in [
+        client.post("/session/sign-out").await,
+        copy.post("/session/sign-out").await,
+        world.client().post("/session/sign-out").await,
+    ] {
+        let told: Value = reply.is(200).json();
+        assert_eq!(told["reason"], "signed_out");
+        assert_eq!(told["detail"], EndReason::SignedOut.message());
+    }
+    copy.post("/session/sign-out").await.keeps_the_cookie();
+}
+
+async fn s109_whoever_signed_out_is_told_a_moment_after_all_that_lived_until_then<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let copy = client.fork();
+    let gate = world.store.hold(Op::End, Moment::Before);
+    let overtaken = client.post("/session/sign-out").start();
+    gate.reached().await;
+    world.advance(seconds(5));
+    let last = moment(&status(&copy).await, "now");
+    gate.open();
+    let reply = overtaken.reply().await;
+    let ended = moment(&reply.is(200).removes_the_cookie().json(), "now");
+    assert!(ended >= last, "{ended} is before {last}");
+    about(ended - last, seconds(0));
+}
+
+async fn s109_what_a_replaced_identifier_is_told_has_no_moment_and_so_is_no_end<B: Backend>() {
+    let world = World::<B>::start().await;
+    for change in ["/regenerate", "/login?user=alice"] {
+        let client = world.signed_in("alice").await;
+        let late = client.fork();
+        client.post(change).await.is(204);
+        for call in [
+            late.get("/session/status"),
+            late.post("/session/extend"),
+            late.get("/me"),
+        ] {
+            let told: Value = call.await.is(401).json();
+            assert!(told["reason"].as_str().unwrap().starts_with("replaced"));
+            assert_eq!(told["now"], Value::Null, "{told}");
+        }
+    }
 }
 
 async fn a_person_who_signs_out_is_sent_to_a_page<B: Backend>() {

@@ -31,7 +31,7 @@ const start = (element, signal) => {
 	if (!(lead >= 20)) console.warn('portcullis: lead raised to 20 s', lead = 20);
 	const texts = { ...TEXTS, ...JSON.parse(options.texts ?? '{}') };
 	const lang = document.documentElement.lang.match(/^[a-z]{2,3}\b/i)?.[0];
-	let known, ends, wallEnds, view, sure, next = 0, pending, active, idle = 0, warnAt, point, wall;
+	let known, latest, ends, wallEnds, view, sure, next = 0, pending, active, idle = 0, warnAt, point, wall;
 	const on = (target, type, listener) => target.addEventListener(type, listener, { signal, capture: true });
 	const emit = (name, detail) =>
 		element.dispatchEvent(new CustomEvent('portcullis-' + name, { bubbles: true, cancelable: true, detail }));
@@ -85,7 +85,7 @@ const start = (element, signal) => {
 	};
 	const decide = () => {
 		const rest = ends - now();
-		if (rest > warnAt) return view && hide();
+		if (rest > warnAt) return hide();
 		const text = words(rest), passed = [20, 60, 120].find(seconds => rest <= seconds * 1e3);
 		if (view === 'warning') {
 			message.textContent = text;
@@ -125,22 +125,27 @@ const start = (element, signal) => {
 		emit('ended', { reason });
 	};
 
-	const learn = news => news.answer.ends_at ? live(news) : over(news.answer);
+	const learn = news => {
+		const { now, ends_at } = news.answer;
+		if (now < latest) return; // overtaken
+		latest = now;
+		ends_at ? live(news) : over(news.answer);
+	};
 	on(window, 'storage', ({ key, newValue }) => {
-		const news = key === base && JSON.parse(newValue);
-		if (news && !(known?.now > news.answer.now)) learn(news);
+		if (key === base && newValue) learn(JSON.parse(newValue));
 		if (key === base + '?') next = now() + 1e3;
 	});
 	const call = async (path, method) => {
-		const mine = pending = {}, began = now();
+		const mine = pending = {}, began = now(), heard = latest;
 		let reply, answer;
 		try {
 			reply = await fetch(base + path, { method, cache: 'no-store', signal: AbortSignal.timeout(1e4) });
-			answer = reply.status === 204 ? { status: 401, reason: 'signed_out' } : await reply.json();
+			answer = await reply.json();
 		} catch {}
 		if (pending !== mine) return;
 		pending = 0;
-		if (answer?.ends_at || answer?.status === 401 && !/^replaced/.test(answer.reason)) {
+		if (answer?.now) {
+			if (latest === heard) latest = 0; // even if its clock went back
 			const news = { answer, age: now() - began, path };
 			learn(news);
 			localStorage[base] = JSON.stringify(news);
@@ -156,7 +161,7 @@ const start = (element, signal) => {
 		const before = wall;
 		wall = Date.now();
 		if (Math.abs(wall - before) > 5e3) sure = next = pending = 0;
-		if (known && (now() >= ends || wall >= wallEnds)) cover();
+		if (now() >= ends || wall >= wallEnds) cover();
 		if (document.hidden) return;
 		if (now() >= next) navigator.locks?.request(base, { ifAvailable: true }, ask) ?? ask(1);
 		if (known && sure) decide();

@@ -13,6 +13,7 @@ use http::{
 };
 
 use portcullis_core::{EndReason, Timestamp};
+use serde_json::Value;
 
 use crate::{ReturnTo, SessionError, fields::Fields};
 
@@ -289,6 +290,23 @@ struct Told {
     now: Option<Timestamp>,
 }
 
+impl Told {
+    fn members(self) -> impl Iterator<Item = (String, Value)> {
+        // Whose identifier was replaced has a session, under the new one.
+        let replaced = matches!(
+            self.reason,
+            Some(EndReason::Replaced | EndReason::ReplacedAtSignIn)
+        );
+        let now = self.now.filter(|_| !replaced);
+        let members = [
+            ("reason", self.reason.map(|reason| reason.as_str().into())),
+            ("now", now.map(|now| now.as_millis().into())),
+        ];
+        let told = |(name, value): (&str, Option<Value>)| Some((name.to_owned(), value?));
+        members.into_iter().filter_map(told)
+    }
+}
+
 fn problem(status: StatusCode, code: &str, detail: &str, told: Told) -> Response<Bytes> {
     let mut document = serde_json::json!({
         "type": format!("urn:portcullis:problem:{code}"),
@@ -297,11 +315,7 @@ fn problem(status: StatusCode, code: &str, detail: &str, told: Told) -> Response
         "detail": detail,
     });
     if let Some(members) = document.as_object_mut() {
-        let reason = told.reason.map(|reason| reason.as_str().into());
-        let now = told.now.map(|now| now.as_millis().into());
-        for (name, value) in [("reason", reason), ("now", now)] {
-            members.extend(value.map(|value| (name.to_owned(), value)));
-        }
+        members.extend(told.members());
     }
     let mut response = Response::new(Bytes::from(document.to_string()));
     *response.status_mut() = status;
@@ -393,7 +407,7 @@ mod tests {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     }
 
-    fn document(response: &Response<Bytes>) -> serde_json::Value {
+    fn document(response: &Response<Bytes>) -> Value {
         serde_json::from_slice(response.body()).unwrap()
     }
 
@@ -433,7 +447,7 @@ mod tests {
                 assert_eq!(now(refusal), 1_763_727_600_000_u64);
             }
         }
-        assert_eq!(now(ELEVATION), serde_json::Value::Null);
+        assert_eq!(now(ELEVATION), Value::Null);
     }
 
     #[test]

@@ -12,7 +12,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header::LOCATION};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, LOCATION},
+};
 use portcullis_core::{ConfigError, Timeouts};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
@@ -35,12 +38,17 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 /// |---|---|
 /// | `GET /session/status` | 200 with the document below; 401 without a live session |
 /// | `POST /session/extend` | the same, once the idle deadline is moved; nothing else moves it but activity |
-/// | `POST /session/sign-out` | 204; 303 to the [page after it](Self::after_sign_out) for somebody who submitted a form |
+/// | `POST /session/sign-out` | 200 with `now`, `reason` and `detail`, as in the 401 below; 303 to the [page after it](Self::after_sign_out) for somebody who submitted a form |
 /// | `GET /session/timeout.js` | the element `<portcullis-timeout>`, which speaks this protocol for a page |
 ///
 /// To ask for the status never counts as activity. All answers are `no-store`. The 401 is a problem document (RFC 9457)
 /// with `"reason"` where it is known why the session ended, such as `"idle_timeout"`, `"detail"` in words for people, and
-/// `"now"` as below: a client that knows of a session at a later moment has signed in since, and does not listen to it. While the store is down the answer is 503 with `Retry-After`, which says nothing of the session.
+/// `"now"` as below.
+///
+/// Answers overtake each other. The one with the latest `now` holds: a client that knows of a session, or of an end, at a
+/// later moment does not listen to it. What has no `now` says nothing of the session: the 401 to an identifier that was
+/// replaced a moment ago (`"replaced"`, `"replaced_at_sign_in"`), whose session has another by now, and 503 with
+/// `Retry-After` while the store is down.
 ///
 /// ```json
 /// {
@@ -201,16 +209,16 @@ async fn extend(session: Session) -> Result<Response, SessionError> {
 
 fn answer(session: &Session) -> Response {
     match Status::of(session) {
-        Some(status) => (
-            [(http::header::CONTENT_TYPE, "application/json")],
-            status.to_json(),
-        )
-            .into_response(),
+        Some(status) => json(status.to_json()),
         None => {
             let ended = session.end_reason();
             refusal::of(Refusal::SignInRequired { ended }, Some(session.now())).map(Body::from)
         }
     }
+}
+
+fn json(document: String) -> Response {
+    ([(CONTENT_TYPE, "application/json")], document).into_response()
 }
 
 async fn sign_out(
@@ -219,12 +227,12 @@ async fn sign_out(
     page: ReturnTo,
 ) -> Result<Response, SessionError> {
     session.terminate()?;
-    let mut response = StatusCode::NO_CONTENT.into_response();
     if refusal::wants_page(&headers)
         && let Ok(location) = HeaderValue::from_str(page.as_str())
     {
-        *response.status_mut() = StatusCode::SEE_OTHER;
-        response.headers_mut().insert(LOCATION, location);
+        return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
     }
-    Ok(response)
+    // The moment that is told must not be before the end.
+    session.commit().await?;
+    Ok(json(status::signed_out(session.now())))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_core::{General, Scope, Timestamp};
+use portcullis_core::{EndReason, General, Scope, Timestamp};
 use serde::Serialize;
 
 use crate::Session;
@@ -48,4 +48,15 @@ impl Status {
         // Numbers and text alone: it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// What the client that signed out is told: what it would be told if it asked now.
+pub(super) fn signed_out(now: Timestamp) -> String {
+    let reason = EndReason::SignedOut;
+    serde_json::json!({
+        "now": now.as_millis(),
+        "reason": reason.as_str(),
+        "detail": reason.message(),
+    })
+    .to_string()
 }

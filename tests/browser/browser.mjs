@@ -136,3 +136,20 @@ export async function axeViolations(page, rules = {}) {
   }), rules);
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html)}`);
 }
+
+// What would move: elements, also within the element, with an animation or transition that takes time, or that scroll smoothly.
+export const moving = page => page.evaluate(() => {
+  const takesTime = durations => durations.split(',').some(duration => parseFloat(duration) > 0);
+  const found = [];
+  const look = root => {
+    for (const element of root.querySelectorAll('*')) {
+      for (const part of [null, '::before', '::after', '::backdrop']) {
+        const { animationDuration, transitionDuration, scrollBehavior } = getComputedStyle(element, part);
+        if (takesTime(animationDuration) || takesTime(transitionDuration) || scrollBehavior === 'smooth') found.push(`${element.localName}${part ?? ''}`);
+      }
+      if (element.shadowRoot) look(element.shadowRoot);
+    }
+  };
+  look(document);
+  return found;
+});

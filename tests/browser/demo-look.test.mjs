@@ -1,7 +1,7 @@
-// Every page of the demo: for everybody, in the light and in the dark, on a phone and on a desk, and without a mouse.
+// Every page of the demo: for everybody, in the light and in the dark, on a phone and on a desk.
 import assert from 'node:assert/strict';
-import { COVERED, axeViolations, dialog } from './browser.mjs';
-import { at, confirm, fillIn, ready, scene, signIn } from './demo.mjs';
+import { COVERED, axeViolations, dialog, moving } from './browser.mjs';
+import { at, confirm, fillIn, scene, signIn } from './demo.mjs';
 
 const LOOKS = [['light', 390], ['light', 1280], ['dark', 390], ['dark', 1280]];
 
@@ -18,6 +18,7 @@ const objections = async (page, rules) => {
       [document.documentElement, document.querySelector('portcullis-timeout')?.shadowRoot?.querySelector('dialog[open]')]
         .some(box => box && (box.scrollWidth > innerWidth || box.getBoundingClientRect().right > innerWidth)));
     if (wide) violations.push('wider than the window');
+    violations.push(...(await moving(page)).map(what => `${what} moves, though less motion is asked for`));
     found.push(...violations.map(what => `${page.url()}, ${colorScheme}, ${width}: ${what}`));
   }
   return found;
@@ -100,44 +101,4 @@ scene('s108 axe objects to nothing at the end, and where a letter is back', { re
   await page.getByText('What you had written is back.').waitFor();
   found.push(...await objections(page));
   assert.deepEqual(found, []);
-});
-
-// Tab by tab to what has this name, as a person who uses no mouse.
-async function tabTo(page, name) {
-  for (let i = 0; i < 40; i++) {
-    await page.keyboard.press('Tab');
-    const focus = await page.evaluate(() => {
-      const { activeElement: here } = document;
-      // A ring that can be seen.
-      return { name: here.labels?.[0]?.innerText ?? here.innerText, ring: getComputedStyle(here).outlineStyle !== 'none' };
-    });
-    if (focus.name?.trim() === name) return assert.equal(focus.ring, true, `no ring around ${name}`);
-  }
-  throw new Error(`no way to ${name} by the Tab key`);
-}
-
-scene('s108 signing in, confirming, ending a device and signing out need no mouse', { refused: { '/session/status': 401 } }, async ({ context, browse }) => {
-  await signIn(await (await browse()).newPage());
-  const page = await context.newPage();
-  const press = async (name, path) => {
-    await tabTo(page, name);
-    await Promise.all([at(page, path), page.keyboard.press('Enter')]);
-  };
-  await page.goto('/');
-  await press('Account', '/sign-in');
-  await tabTo(page, 'Name');
-  await page.keyboard.type('ada');
-  await tabTo(page, 'Password');
-  await page.keyboard.type('analytical engine');
-  await press('Sign in', '/account');
-  await press('See your devices', '/account/devices');
-  await press('Enter your password to end any', '/confirm');
-  await tabTo(page, 'Password');
-  await page.keyboard.type('analytical engine');
-  await press('Confirm', '/account/devices');
-  await tabTo(page, 'End this session');
-  await page.keyboard.press('Enter');
-  await page.getByText('That session is ended.').waitFor();
-  await ready(page);
-  await press('Sign out', '/signed-out');
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { test } from 'node:test';
-import { COVERED, axeViolations, dialog, loaded, scene } from './browser.mjs';
+import { COVERED, axeViolations, dialog, loaded, moving, scene } from './browser.mjs';
 
 const BROWSER = new URL('../../crates/portcullis/browser/', import.meta.url);
 const check = page => page.evaluate(() => document.querySelector('portcullis-timeout').check());
@@ -11,9 +11,10 @@ const FORM = '<form id="letter" data-portcullis-keep><label>Text <textarea name=
 for (const colorScheme of ['light', 'dark']) {
   for (const width of [390, 1280]) {
     const context = { colorScheme, reducedMotion: 'reduce', viewport: { width, height: 700 } };
-    scene(`s108 axe finds nothing to object to, in ${colorScheme} at ${width} px`, { context, absolute: 600 }, async ({ world, open, pass, settle }) => {
+    scene(`s108 axe finds nothing to object to and nothing moves, in ${colorScheme} at ${width} px`, { context, absolute: 600 }, async ({ world, open, pass, settle }) => {
       const page = await open();
       const fits = async rules => {
+        assert.deepEqual(await moving(page), []);
         const box = await dialog(page).boundingBox();
         assert.ok(box.x >= 0 && box.x + box.width <= width && box.height < 700, JSON.stringify(box));
         for (const button of await dialog(page).getByRole('button').all()) assert.ok((await button.boundingBox()).height >= 24);

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use maud::{Markup, html};
-use portcullis::{Actor, Authenticated, Event, EventKind};
+use portcullis::{Actor, Authenticated, Event, EventKind, Handle};
 
 use crate::{
     error::Error,
@@ -25,7 +25,8 @@ pub(crate) async fn show(
     let main = html! {
         h1 { "What happened to your sessions" }
         p.lead {
-            "Each entry was written in the same step as the change it tells of. The newest " (SHOWN) " at most."
+            "Each entry was written in the same step as the change it tells of. The newest " (SHOWN) " at most, and what \
+             happens while you look."
         }
         div.wide tabindex="0" role="region" aria-labelledby="log-title" {
             table.log {
@@ -38,23 +39,19 @@ pub(crate) async fn show(
                         th scope="col" { "Session" }
                     }
                 }
-                tbody {
+                // `news.js` adds what happens from now on.
+                tbody aria-live="polite" {
                     @for event in &events {
                         tr {
                             td { (past(event.at, now)) }
-                            td { (words(event)) }
-                            td { (place(event)) }
-                            td {
-                                @if let Some(handle) = event.session {
-                                    @if event.session == current { "this one" } @else { code { (handle) } }
-                                }
-                            }
+                            @for cell in row(event, current) { td { (cell) } }
                         }
                     }
                 }
             }
         }
         p { a href="/account/devices" { "Your devices" } }
+        script type="module" src="/news.js" {}
     };
     Ok(page(
         "What happened to your sessions",
@@ -62,6 +59,16 @@ pub(crate) async fn show(
         main,
         Some(panel(session, &users)),
     ))
+}
+
+/// What happened, where, and to which session, in the eyes of the `current` one.
+pub(crate) fn row(event: &Event, current: Option<Handle>) -> [String; 3] {
+    let session = match event.session {
+        None => String::new(),
+        Some(_) if event.session == current => "this one".to_owned(),
+        Some(handle) => handle.to_string(),
+    };
+    [words(event), place(event), session]
 }
 
 fn words(event: &Event) -> String {

@@ -10,7 +10,9 @@ use portcullis::{ConfigError, SessionLayer};
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
 use crate::{
-    account, activity, cart, catalogue, confirm, devices, error, letter, live, page, sign_in,
+    account, activity, cart, catalogue, confirm, devices, error, letter, live,
+    news::{self, News},
+    page, sign_in,
     users::Users,
 };
 
@@ -23,7 +25,10 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; co
 
 /// The shop. A layer stands around everything that is added before it.
 pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, ConfigError> {
+    let news = News::new();
     let sessions = sessions
+        .audit(news.clone())
+        .tell_deadlines()
         .sign_in_page("/sign-in")?
         .reauthentication_page("/confirm")?;
     let session_routes = sessions.routes().after_sign_out("/signed-out")?;
@@ -60,9 +65,14 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
         )
         .route("/confirm/end", routing::post(confirm::leave))
         .route("/live.js", routing::get(live::script))
+        .route("/news.js", routing::get(news::script))
         .route("/style.css", routing::get(page::style))
         .route("/icon.svg", routing::get(page::icon))
         .with_state(users)
+        .route(
+            "/account/activity/news",
+            routing::get(news::follow).with_state(news),
+        )
         .route(
             "/live",
             routing::any(live::connect).with_state(live::Windows::new()),

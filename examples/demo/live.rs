@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::{
     extract::{State, ws::Message},
-    http::header::{CACHE_CONTROL, CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use portcullis::{Authenticated, SessionSocket, SessionWebSocket};
 use tokio::sync::watch;
+
+use crate::page;
 
 /// How many windows are open.
 #[derive(Clone)]
@@ -64,11 +65,5 @@ pub(crate) async fn connect(
 }
 
 pub(crate) async fn script() -> impl IntoResponse {
-    (
-        [
-            (CONTENT_TYPE, "text/javascript; charset=utf-8"),
-            (CACHE_CONTROL, "public, max-age=60"),
-        ],
-        include_str!("live.js"),
-    )
+    page::script(include_str!("live.js"))
 }

@@ -19,6 +19,7 @@ mod devices;
 mod error;
 mod letter;
 mod live;
+mod news;
 mod page;
 mod panel;
 mod sign_in;
@@ -29,6 +30,7 @@ mod users;
 use std::{
     env,
     error::Error,
+    future::IntoFuture,
     io,
     net::{Ipv4Addr, SocketAddr},
     process::ExitCode,
@@ -41,6 +43,9 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::{app::app, users::Users};
+
+/// How long what is under way may take once the program is asked to stop.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -81,9 +86,15 @@ async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
     } else {
         println!("Listening on http://{address}");
     }
-    axum::serve(listener, app)
-        .with_graceful_shutdown(asked_to_stop())
-        .await
+    let serving = axum::serve(listener, app).with_graceful_shutdown(asked_to_stop());
+    tokio::select! {
+        served = serving.into_future() => served,
+        // What is under way is finished, but a stream never is.
+        () = async {
+            asked_to_stop().await;
+            tokio::time::sleep(GRACE).await;
+        } => Ok(()),
+    }
 }
 
 fn address() -> Result<SocketAddr, String> {

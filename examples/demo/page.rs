@@ -84,6 +84,10 @@ pub(crate) async fn icon() -> impl IntoResponse {
     file("image/svg+xml", include_str!("icon.svg"))
 }
 
+pub(crate) fn script(text: &'static str) -> impl IntoResponse {
+    file("text/javascript; charset=utf-8", text)
+}
+
 fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
     (
         [(CONTENT_TYPE, kind), (CACHE_CONTROL, "public, max-age=60")],

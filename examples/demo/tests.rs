@@ -21,6 +21,8 @@ struct Browser {
     shop: Router,
     cookie: Option<String>,
     page: String,
+    /// What it said of deadlines.
+    told: Option<String>,
 }
 
 impl Browser {
@@ -33,6 +35,7 @@ impl Browser {
             shop: app(sessions, Users::new().unwrap()).unwrap(),
             cookie: None,
             page: String::new(),
+            told: None,
         }
     }
 
@@ -73,6 +76,7 @@ impl Browser {
             response.status(),
             said(header::LOCATION).unwrap_or_default(),
         );
+        self.told = said(header::HeaderName::from_static("session-timeout"));
         assert!(said(header::CONTENT_SECURITY_POLICY).is_some());
         assert_eq!(
             said(header::RETRY_AFTER).is_some(),
@@ -236,6 +240,20 @@ async fn a_page_tells_the_browser_whose_it_is() {
     assert!(browser.says(&format!(r#"<portcullis-timeout person="{ada}">"#)));
     browser.get("/").await;
     assert!(!browser.says("portcullis-timeout"));
+}
+
+#[tokio::test]
+async fn each_answer_for_which_the_session_was_looked_at_tells_the_deadlines() {
+    let clock = ManualClock::new();
+    let mut browser = Browser::new(MemoryStore::with_clock(&clock));
+    browser.sign_in().await;
+    browser.get("/account").await;
+    assert_eq!(browser.told.as_deref(), Some("idle=1800, absolute=86400"));
+    browser.post("/confirm", "password=analytical+engine").await;
+    let told = "idle=1800, absolute=86400, elevated=900";
+    assert_eq!(browser.told.as_deref(), Some(told));
+    browser.get("/").await;
+    assert_eq!(browser.told, None);
 }
 
 #[tokio::test]

@@ -23,6 +23,12 @@ async function start(timeouts, redis) {
   const demo = {
     origin,
     left: null, // how it ended, if it did before it was told to
+    // What is under way is finished first; the code that it exits with.
+    async askToStop() {
+      child.kill('SIGTERM');
+      const [code] = await gone;
+      return code;
+    },
     async stop() {
       child.kill('SIGKILL');
       await gone;

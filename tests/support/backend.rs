@@ -3,7 +3,7 @@
 use std::{fmt::Debug, future::Future, time::Duration};
 
 use portcullis::{ManualClock, MemoryStore, RedisStore, Store};
-use portcullis_redis::testing::{Answer, TestServer};
+use portcullis_redis::testing::{Answer, TestServer, TestWire};
 
 use crate::Monitor;
 
@@ -96,13 +96,21 @@ impl Redis {
         Self { server, store }
     }
 
+    /// With a wire between the store and the server. [Other stores](Backend::other_store) have their own.
+    pub async fn on_a_wire() -> (Self, TestWire) {
+        let server = TestServer::start();
+        let wire = TestWire::to(&server);
+        let store = Self::open(wire.url(), PATIENT).await;
+        (Self { server, store }, wire)
+    }
+
     async fn on(server: TestServer, wait: Duration) -> Self {
-        let store = Self::open(&server, wait).await;
+        let store = Self::open(server.url(), wait).await;
         Self { server, store }
     }
 
-    async fn open(server: &TestServer, wait: Duration) -> RedisStore {
-        let builder = RedisStore::builder(server.url()).wait(wait);
+    async fn open(url: String, wait: Duration) -> RedisStore {
+        let builder = RedisStore::builder(url).wait(wait);
         builder.connect().await.expect("Redis")
     }
 
@@ -158,7 +166,7 @@ impl Backend for Redis {
     }
 
     async fn other_store(&self) -> RedisStore {
-        Self::open(&self.server, PATIENT).await
+        Self::open(self.server.url(), PATIENT).await
     }
 
     fn advance(&self, by: Duration) {

@@ -27,8 +27,13 @@ mod resp;
 mod sentinels;
 mod server;
 mod wait;
+mod wire;
 
 pub use self::{
-    cluster::TestCluster, resp::Answer, sentinels::TestSentinels, server::TestServer,
+    cluster::TestCluster,
+    resp::Answer,
+    sentinels::TestSentinels,
+    server::TestServer,
     wait::wait_until,
+    wire::{Held, TestWire},
 };

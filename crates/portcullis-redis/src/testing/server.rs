@@ -199,6 +199,24 @@ impl TestServer {
         assert!(matches!(answer, Answer::Integer(_)), "{answer:?}");
     }
 
+    /// From now on the server refuses `user` whatever touches the session under `key`, and no other.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    pub fn keep_from(&self, user: &str, key: &str) {
+        let mut rule = ["ACL", "SETUSER", user, "resetkeys"]
+            .map(String::from)
+            .to_vec();
+        // Patterns can only allow: all that differs in the first character, or in the second, and so on.
+        rule.extend(key.char_indices().map(|(at, character)| {
+            let (same, _) = key.split_at(at);
+            format!("~{same}[^{character}]*")
+        }));
+        let rule: Vec<_> = rule.iter().map(String::as_str).collect();
+        assert_eq!(self.cli(&rule).text(), "OK");
+    }
+
     fn signal(&self, signal: &str) {
         let process = self.process.as_ref().expect("a server that runs");
         let status = Command::new("kill")

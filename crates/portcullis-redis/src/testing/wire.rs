@@ -1,0 +1,154 @@
+//! A wire that fails when a test wants it to.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use super::TestServer;
+
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A way to a server on which what is sent can be held, and answers lost. Its threads live as long as the program.
+///
+/// All methods block the thread for a moment.
+#[derive(Debug)]
+pub struct TestWire {
+    port: u16,
+    orders: Orders,
+}
+
+type Orders = Arc<Mutex<Vec<(Vec<u8>, Order)>>>;
+
+#[derive(Debug)]
+enum Order {
+    Hold(mpsc::Sender<()>, mpsc::Receiver<()>),
+    Cut,
+}
+
+/// What was sent and has not arrived yet. It does once this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    reached: mpsc::Receiver<()>,
+    _open: mpsc::Sender<()>,
+}
+
+impl Held {
+    /// Returns when it was sent.
+    ///
+    /// # Panics
+    ///
+    /// When nobody sends it.
+    pub fn reached(&self) {
+        let reached = self.reached.recv_timeout(PATIENCE);
+        reached.expect("something to be sent");
+    }
+}
+
+impl TestWire {
+    /// A wire to `server`.
+    ///
+    /// # Panics
+    ///
+    /// When this machine has no free port.
+    pub fn to(server: &TestServer) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let (orders, upstream) = (Orders::default(), server.port());
+        let of_connections = Arc::clone(&orders);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", upstream)) {
+                    carry(client, server, Arc::clone(&of_connections));
+                }
+            }
+        });
+        Self { port, orders }
+    }
+
+    /// The address for [`RedisStore::connect`](crate::RedisStore::connect).
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Holds the next that is sent with `mark` in it, and what comes after it on the same connection.
+    pub fn hold(&self, mark: &str) -> Held {
+        let (arrive, reached) = mpsc::channel();
+        let (open, opened) = mpsc::channel();
+        self.order(mark, Order::Hold(arrive, opened));
+        Held {
+            reached,
+            _open: open,
+        }
+    }
+
+    /// Lets the next that is sent with `mark` in it be carried out, and closes the connection in place of an answer.
+    pub fn lose_answer(&self, mark: &str) {
+        self.order(mark, Order::Cut);
+    }
+
+    fn order(&self, mark: &str, order: Order) {
+        let mut orders = self.orders.lock().expect("orders");
+        orders.push((mark.as_bytes().into(), order));
+    }
+}
+
+fn carry(client: TcpStream, server: TcpStream, orders: Orders) {
+    let cut = Arc::<AtomicBool>::default();
+    let (mut from, mut to) = ends(&client, &server);
+    let is_cut = Arc::clone(&cut);
+    thread::spawn(move || {
+        pass(&mut from, &mut to, |sent| {
+            while let Some(order) = ordered(&orders, sent) {
+                match order {
+                    Order::Hold(arrived, open) => {
+                        let _ = arrived.send(());
+                        // Whoever holds it drops the other end.
+                        let _ = open.recv();
+                    }
+                    Order::Cut => is_cut.store(true, Ordering::SeqCst),
+                }
+            }
+            true
+        });
+    });
+    let (mut from, mut to) = ends(&server, &client);
+    thread::spawn(move || pass(&mut from, &mut to, |_| !cut.load(Ordering::SeqCst)));
+}
+
+fn ends(from: &TcpStream, to: &TcpStream) -> (TcpStream, TcpStream) {
+    let _ = to.set_nodelay(true);
+    let [from, to] = [from, to].map(|end| end.try_clone().expect("a socket"));
+    (from, to)
+}
+
+/// Carries on what comes, while it may, and then closes both ends.
+fn pass(from: &mut TcpStream, to: &mut TcpStream, may: impl Fn(&[u8]) -> bool) {
+    let mut buffer = vec![0; 65536];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let sent = &buffer[..length];
+        if !may(sent) || to.write_all(sent).is_err() {
+            break;
+        }
+    }
+    for end in [from, to] {
+        let _ = end.shutdown(Shutdown::Both);
+    }
+}
+
+fn ordered(orders: &Orders, sent: &[u8]) -> Option<Order> {
+    let mut orders = orders.lock().expect("orders");
+    let found = orders.iter().position(|(mark, _)| {
+        let mut parts = sent.windows(mark.len());
+        parts.any(|part| part == mark)
+    });
+    found.map(|at| orders.remove(at).1)
+}

@@ -25,6 +25,7 @@ on_every_store![
     the_limit_is_each_users_own,
     a_sign_in_of_a_handler_that_failed_displaces_nobody,
     a_session_displaced_while_it_writes_refuses_the_write_with_the_reason,
+    a_sign_in_that_cannot_be_written_displaces_nobody_and_the_stranger_keeps_what_they_had,
 ];
 
 fn three() -> SessionLimit {
@@ -294,4 +295,20 @@ async fn a_session_displaced_while_it_writes_refuses_the_write_with_the_reason<B
         assert_eq!(reply.reason().as_deref(), Some("displaced_by_limit"));
         assert_eq!(world.backend.live(), 1);
     }
+}
+
+async fn a_sign_in_that_cannot_be_written_displaces_nobody_and_the_stranger_keeps_what_they_had<
+    B: Backend,
+>() {
+    let world = with_limit::<B>(SessionLimit::displace(1).unwrap()).await;
+    let desk = world.signed_in("alice").await;
+    let phone = world.shopping(&[1]).await;
+    for (op, client) in [(Op::Replace, &phone), (Op::Create, &world.client())] {
+        world.store.fail(op, Moment::Before);
+        let reply = client.post("/login?user=alice").await;
+        reply.is(503).keeps_the_cookie();
+        assert_eq!(world.audit.take_kinds(), [StoreFailed]);
+    }
+    desk.get("/me").await.is(200);
+    assert_eq!(phone.look().await.cart, [1]);
 }

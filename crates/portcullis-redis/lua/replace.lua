@@ -16,6 +16,9 @@
 -- Reply DONE (with those who have to go for it, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (something is stored
 --       under the new key), LIMIT, REVOKED
 --
+-- Where somebody has to go, the old one lives on: whoever called ends them and then, with lua/supersede.lua, the old one.
+-- So it is not lost where they cannot be ended.
+--
 -- SET of the new key is the first write: when memory is full it refuses and nothing has changed. What
 -- comes after it is not refused any more.
 
@@ -25,7 +28,7 @@ if not session then
   -- The same request once more, because its answer was lost.
   local moved = live(KEYS[2], now)
   if moved and moved.revision == ARGV[2] then
-    return done(moved, now, ARGV[7] ~= '' and excess(KEYS[7], now, ARGV[19], ARGV[13]))
+    return done(moved, now)
   end
   return refusal
 end
@@ -43,7 +46,7 @@ if user ~= '' then
     if revoked(KEYS[8], ARGV[15], ref) then
       return {REVOKED, now}
     end
-    over = excess(KEYS[7], now, ARGV[19], old)
+    over = excess(KEYS[7], now, ARGV[19], ref, old)
     if #over > 0 and ARGV[20] == '0' then
       return {LIMIT, now}
     end
@@ -58,15 +61,21 @@ elseif ARGV[6] == '1' then
   session.last = math.max(session.last, now)
 end
 if not redis.call('SET', KEYS[2], header(session) .. ARGV[3], 'PXAT', due(session), 'NX') then
+  local made = live(KEYS[2], now)
+  if made and made.revision == ARGV[2] then
+    return done(made, now, over)
+  end
   return {TAKEN, now}
 end
-finish(KEYS[1], old, ARGV[4], ARGV[5], ARGV[9])
-unlist(KEYS[3], KEYS[5], before, old, ARGV[11], now)
+if #over == 0 then
+  finish(KEYS[1], old, ARGV[4], ARGV[5], ARGV[9])
+  unlist(KEYS[3], KEYS[5], before, old, ARGV[11], now)
+  if ARGV[12] ~= '' then
+    note(KEYS[4], ARGV[17], old, ARGV[11], ARGV[12])
+  end
+end
 list(KEYS[3], KEYS[7], session, ref, user)
 list_elevation(KEYS[3], session, ref, user, ARGV[16])
-if ARGV[12] ~= '' then
-  note(KEYS[4], ARGV[17], old, ARGV[11], ARGV[12])
-end
 for i = 22, #ARGV do
   note(KEYS[6], ARGV[18], ref, user, ARGV[i])
 end

@@ -2,14 +2,15 @@
 //!
 //! Two buckets may lie on two servers of a Redis Cluster, so no script can see both. Instead the new session
 //! is made first, under a key that was drawn a moment ago and that nobody has been told; then the old one is
-//! ended if it is still as expected. Ending it is the one step that others can observe.
+//! ended if it is still as expected. Ending it is the one step that others can observe. Whoever has to go for the
+//! new one goes before that, also within a bucket: while something can still fail, the old session lives.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
     EndReason, EventKind, Label, Note, SessionKey, Timestamp,
-    store::{Activity, Deadline, Old, Replaced, SessionLimit, StoreError, Timing, Write},
+    store::{Activity, Deadline, Old, Replaced, Revision, SessionLimit, StoreError, Timing, Write},
 };
 use tokio::runtime::Handle;
 
@@ -60,21 +61,48 @@ impl RedisStore {
                 (admitted?, found?.err())
             }
         };
-        let (timing, excess) = match (admitted, too_late) {
+        match (admitted, too_late) {
             (Admitted::Done(..), Some(why)) => {
                 unclaimed.take_back().await;
-                return Ok(why);
+                Ok(why)
             }
-            (Admitted::Done(timing, excess), None) => (timing, excess),
+            (Admitted::Done(timing, excess), None) => {
+                let made = Made {
+                    unclaimed,
+                    timing,
+                    revision: drawn,
+                    excess,
+                };
+                self.take_over(old, new, write, deadline, made).await
+            }
             (refused, _) => {
                 unclaimed.keep();
-                return match refused {
+                match refused {
                     Admitted::AtLimit => Ok(Replaced::AtLimit),
                     Admitted::Revoked => Ok(Replaced::Gone),
                     _ => Err(StoreError::key_taken()),
-                };
+                }
             }
-        };
+        }
+    }
+
+    /// The second half: has the session that was just made under `new` take the place of the old one, after whoever
+    /// has to go for it. If that fails, it is taken back.
+    pub(crate) async fn take_over(
+        &self,
+        old: &Old,
+        new: &SessionKey,
+        write: &Write,
+        deadline: Deadline,
+        made: Made,
+    ) -> Result<Replaced, StoreError> {
+        let Made {
+            unclaimed,
+            timing,
+            revision: drawn,
+            excess,
+        } = made;
+        let displaced = self.displace(new, write, &excess).await?;
         let filing = Filing::of(self.prefix(), &old.key, &old.label);
         let [code, memory] = epitaph(parting(deadline));
         let [user, _] = filing::owner(&old.label);
@@ -91,14 +119,11 @@ impl RedisStore {
                 .unwrap_or_default(),
             self.log_size(old.label.owner.is_some()),
         ];
-        let keys = filing.keys_to_end();
-        let (superseded, displaced) = tokio::join!(
-            self.run(&SUPERSEDE, keys, arguments),
-            self.displace(new, write, &excess),
-        );
-        match superseded? {
+        match self
+            .run(&SUPERSEDE, filing.keys_to_end(), arguments)
+            .await?
+        {
             Reply::Done(..) => {
-                let displaced = displaced?;
                 unclaimed.keep();
                 Ok(Replaced::Done(timing, drawn, displaced))
             }
@@ -109,6 +134,15 @@ impl RedisStore {
             }
         }
     }
+}
+
+/// A session that was just made.
+pub(crate) struct Made {
+    pub(crate) unclaimed: Unclaimed,
+    pub(crate) timing: Timing,
+    pub(crate) revision: Revision,
+    /// The refs of those that have to go for it.
+    pub(crate) excess: Vec<Bytes>,
 }
 
 /// A session that was made a moment ago and that nobody knows of. Dropped, it is removed in the background:

@@ -21,7 +21,7 @@ use crate::{
     filing::{self, Filing, referenced},
     keys::Prefix,
     record::{self, Record, millis},
-    relocation::{Unclaimed, lag},
+    relocation::{Made, Unclaimed, lag},
 };
 
 /// Sessions in Redis.
@@ -382,10 +382,11 @@ impl Store for RedisStore {
         }
     }
 
-    /// Within a bucket this is one atomic step. Between buckets, which may be on different servers, it is
-    /// two: the new session is made under a key that nobody knows yet, then the old one is ended if nobody
-    /// wrote to it meanwhile, else the new one is taken back. The end is the moment that counts: before it
-    /// the old session lives and the new one is unknown to all, after it the old one is dead for everyone.
+    /// Within a bucket this is one atomic step, unless somebody has to go. Between buckets, which may be on
+    /// different servers, and then, it is more: the new session is made under a key that nobody knows yet, whoever
+    /// has to go is ended, then the old one is ended if nobody wrote to it meanwhile, else the new one is taken back.
+    /// The last end is the moment that counts: before it the old session lives and the new one is unknown to all,
+    /// after it the old one is dead for everyone.
     async fn replace(
         &self,
         old: &Old,
@@ -452,17 +453,27 @@ impl Store for RedisStore {
         // As with a session that is created.
         let unclaimed =
             matches!(deadline, Deadline::Restart(_)).then(|| Unclaimed::new(self, new, write));
-        let replaced = match self.run(&REPLACE, keys, arguments).await? {
-            Reply::Done(timing, excess) => {
-                let displaced = self.displace(new, write, &excess).await?;
-                Ok(Replaced::Done(timing, drawn, displaced))
+        match (self.run(&REPLACE, keys, arguments).await?, unclaimed) {
+            // The old one is left as it was until they are gone.
+            (Reply::Done(timing, excess), Some(unclaimed)) if !excess.is_empty() => {
+                let made = Made {
+                    unclaimed,
+                    timing,
+                    revision: drawn,
+                    excess,
+                };
+                self.take_over(old, new, write, deadline, made).await
             }
-            refused => not_replaced(refused),
-        };
-        if let Some(unclaimed) = unclaimed {
-            unclaimed.keep();
+            (reply, unclaimed) => {
+                if let Some(unclaimed) = unclaimed {
+                    unclaimed.keep();
+                }
+                match reply {
+                    Reply::Done(timing, _) => Ok(Replaced::Done(timing, drawn, Vec::new())),
+                    refused => not_replaced(refused),
+                }
+            }
         }
-        replaced
     }
 
     async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {

@@ -265,7 +265,7 @@ fn under_a_limit_a_session_is_created_once_and_names_those_who_have_to_go() {
 }
 
 #[test]
-fn under_a_limit_a_replacement_names_who_has_to_go_and_the_one_it_leaves_does_not_count() {
+fn under_a_limit_a_replacement_names_who_has_to_go_and_neither_counts_nor_ends_the_old_one() {
     let server = TestServer::start();
     create(&server);
     sleep(Duration::from_millis(2));
@@ -286,7 +286,13 @@ fn under_a_limit_a_replacement_names_who_has_to_go_and_the_one_it_leaves_does_no
     assert_eq!(everything(&server), before);
     let reply = twice(&server, || sign_in(["1", "1"]).run(&server));
     assert_eq!(reply[4..], [THIRD_REF.to_owned()]);
+    assert_eq!(members(&server, USERS).len(), 3);
+    assert_eq!(supersede(&server)[0], DONE);
     assert_eq!(members(&server, USERS).len(), 2);
+    assert_eq!(
+        twice(&server, || sign_in(["1", "1"]).run(&server))[4..],
+        [] as [String; 0]
+    );
 }
 
 #[test]

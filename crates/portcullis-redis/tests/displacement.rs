@@ -1,0 +1,133 @@
+//! Sign-ins at the limit of sessions of which something fails half-way.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use portcullis_core::{
+    Bucket, EndReason, Label, SessionId, SessionKey,
+    store::{
+        Deadline, Loaded, Old, Replaced, SessionLimit, Store, StoreError, StoreErrorKind, Write,
+    },
+};
+use portcullis_redis::{RedisStore, testing::TestServer};
+use support::{
+    LIMITS, NAME, anonymous, create_owned, ended, in_lists, key_of, live, owned, payload,
+    server_and_store, spelled, write_of,
+};
+
+const RESTART: Deadline = Deadline::Restart(LIMITS);
+
+/// The bucket of the user, and another one.
+fn buckets() -> [Bucket; 2] {
+    let own = Bucket::of(&"alice".into());
+    let other = Bucket::from_number((own.number() + 1) % 1024);
+    [own, other.unwrap()]
+}
+
+async fn visitor_in(bucket: Bucket, store: &RedisStore) -> Old {
+    let key = SessionId::generate(bucket).unwrap().key();
+    let (_, expected) = support::create(store, &key).await;
+    Old {
+        key,
+        label: anonymous(),
+        expected,
+        note: None,
+    }
+}
+
+/// A user signs in who may have one session.
+struct SignIn {
+    key: SessionKey,
+    write: Write,
+}
+
+impl SignIn {
+    fn of(user: &str, store: &RedisStore) -> Self {
+        Self {
+            key: key_of(user),
+            write: write_of(&owned(store, user), payload()),
+        }
+    }
+
+    async fn replace(&self, old: &Old, store: &RedisStore) -> Result<Replaced, StoreError> {
+        let limit = SessionLimit::displace(1).unwrap();
+        let replaced = store.replace(old, &self.key, &self.write, RESTART, Some(limit));
+        replaced.await
+    }
+
+    /// Waits until nothing is left of it.
+    async fn is_taken_back(&self, server: &TestServer, store: &RedisStore) {
+        let since = Instant::now();
+        while store.load(&self.key).await.unwrap() != Loaded::Absent {
+            assert!(since.elapsed() < Duration::from_secs(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(in_lists(server, &self.key), 0);
+    }
+}
+
+/// A store that may not touch everything, as soon as that is said.
+async fn connect_as_app(url: &str, server: &TestServer) -> RedisStore {
+    let rule = ["ACL", "SETUSER", "app", "on", "nopass", "+@all", "&*", "~*"];
+    assert_eq!(server.cli(&rule).text(), "OK");
+    let url = url.replacen("://", "://app@", 1);
+    RedisStore::connect(url).await.unwrap()
+}
+
+/// Two sessions of the user, and a store that cannot end the second.
+async fn one_of_two(
+    server: &TestServer,
+    store: &RedisStore,
+) -> ((SessionKey, Label), SessionKey, RedisStore) {
+    let (goes, label, _) = create_owned(store, "alice").await;
+    let (stays, ..) = create_owned(store, "alice").await;
+    let app = connect_as_app(&server.url(), server).await;
+    server.keep_from("app", &spelled(&stays));
+    ((goes, label), stays, app)
+}
+
+async fn is_displaced(key: &SessionKey, label: &Label, store: &RedisStore) {
+    let displaced = ended(EndReason::Displaced, label.handle);
+    assert_eq!(store.load(key).await.unwrap(), displaced);
+}
+
+#[tokio::test]
+async fn a_visitor_keeps_their_session_where_those_who_have_to_go_cannot_be_ended() {
+    for bucket in buckets() {
+        let (server, store) = server_and_store().await;
+        let visitor = visitor_in(bucket, &store).await;
+        let before = live(&store, &visitor.key).await;
+        let ((gone, label), stays, app) = one_of_two(&server, &store).await;
+        let sign_in = SignIn::of("alice", &store);
+        let failed = sign_in.replace(&visitor, &app).await.unwrap_err();
+        assert_eq!(failed.kind(), StoreErrorKind::Misconfigured);
+        is_displaced(&gone, &label, &store).await;
+        sign_in.is_taken_back(&server, &store).await;
+        assert_eq!(live(&store, &visitor.key).await, before);
+        live(&store, &stays).await;
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_over_the_limit_ends_all_it_has_to_in_any_bucket() {
+    for bucket in buckets() {
+        let (server, store) = server_and_store().await;
+        let visitor = visitor_in(bucket, &store).await;
+        let (goes, label, _) = create_owned(&store, "alice").await;
+        let sign_in = SignIn::of("alice", &store);
+        let replaced = sign_in.replace(&visitor, &store).await.unwrap();
+        let Replaced::Done(timing, revision, displaced) = replaced else {
+            panic!("{replaced:?}")
+        };
+        let stored = live(&store, &sign_in.key).await;
+        assert_eq!((stored.timing, stored.revision), (timing, revision));
+        assert_eq!(displaced, [label.handle]);
+        is_displaced(&goes, &label, &store).await;
+        let over = ended(EndReason::ReplacedAtSignIn, NAME);
+        assert_eq!(store.load(&visitor.key).await.unwrap(), over);
+        let in_lists = [goes, visitor.key, sign_in.key].map(|key| in_lists(&server, &key));
+        assert_eq!(in_lists, [0, 0, 2]);
+    }
+}

@@ -7,7 +7,8 @@ use portcullis::{
     SessionLimit,
 };
 use portcullis_tests::{
-    Backend, Client, Device, Moment, Op, Reply, World, minutes, on_every_store, seconds,
+    Backend, Client, Device, Moment, Op, Redis, Reply, Server, World, minutes, on_every_store,
+    seconds,
 };
 
 on_every_store![
@@ -26,6 +27,7 @@ on_every_store![
     a_sign_in_of_a_handler_that_failed_displaces_nobody,
     a_session_displaced_while_it_writes_refuses_the_write_with_the_reason,
     a_sign_in_that_cannot_be_written_displaces_nobody_and_the_stranger_keeps_what_they_had,
+    rule_12_who_had_to_go_is_told_though_the_client_went_away,
 ];
 
 fn three() -> SessionLimit {
@@ -311,4 +313,106 @@ async fn a_sign_in_that_cannot_be_written_displaces_nobody_and_the_stranger_keep
     }
     desk.get("/me").await.is(200);
     assert_eq!(phone.look().await.cart, [1]);
+}
+
+async fn rule_12_who_had_to_go_is_told_though_the_client_went_away<B: Backend>() {
+    let world = with_limit::<B>(SessionLimit::displace(1).unwrap()).await;
+    for (op, client) in [
+        (Op::Create, world.client()),
+        (Op::Replace, world.shopping(&[1]).await),
+    ] {
+        let handle = world.signed_in("alice").await.handle().await;
+        world.forget();
+        let held = world.store.hold(op, Moment::Before);
+        let flight = client.post("/login?user=alice").start();
+        held.reached().await;
+        flight.disconnect().await;
+        world.departed().await;
+        held.open();
+        world.audit.until(Ended(Displaced)).await;
+        is_told_once(&world, &handle);
+    }
+}
+
+/// That the session of this name had to go for another one, and no other.
+#[track_caller]
+fn is_told_once<B: Backend>(world: &World<B>, handle: &str) {
+    let ends = world.audit.take_ends();
+    let displaced: Vec<_> = ends
+        .iter()
+        .filter(|it| it.kind == Ended(Displaced))
+        .collect();
+    assert_eq!(displaced.len(), 1, "{ends:?}");
+    assert_eq!(displaced[0].session.unwrap().to_string(), handle);
+    assert_eq!(displaced[0].user, Some("alice".into()));
+}
+
+/// Another session of alice, who may have many on this server, and what it is stored under.
+async fn one_more(world: &World<Redis>, server: &Server) -> (Client, String) {
+    let known = world.backend.keys();
+    let client = world.client_of(server);
+    client.post("/login?user=alice").await.is(204);
+    let mut keys = world.backend.keys();
+    keys.retain(|key| !known.contains(key));
+    (client, keys.remove(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_who_had_to_go_for_a_sign_in_that_failed_is_told_and_the_stranger_keeps_what_they_had()
+ {
+    for goes_away in [false, true] {
+        let world = with_limit::<Redis>(SessionLimit::displace(1).unwrap()).await;
+        let (redis, unlimited) = (world.backend.server(), world.layer.clone());
+        let server = world.serve(unlimited.session_limit(None)).await;
+        let ((gone, _), (stays, key)) = (
+            one_more(&world, &server).await,
+            one_more(&world, &server).await,
+        );
+        let (handle, phone) = (gone.handle().await, world.shopping(&[1]).await);
+        redis.keep_from("default", &key);
+        let held = world.store.hold(Op::Replace, Moment::Before);
+        let flight = phone.post("/login?user=alice").start();
+        held.reached().await;
+        if goes_away {
+            flight.disconnect().await;
+            world.departed().await;
+            held.open();
+        } else {
+            held.open();
+            flight.reply().await.is(503).keeps_the_cookie();
+        }
+        world.audit.until(StoreFailed).await;
+        is_told_once(&world, &handle);
+        redis.cli(&["ACL", "SETUSER", "default", "allkeys"]);
+        let reply = gone.get("/me").await;
+        assert_eq!(reply.reason().as_deref(), Some("displaced_by_limit"));
+        stays.get("/me").await.is(200);
+        let look = phone.look().await;
+        assert_eq!((look.user, look.cart), (None, vec![1]));
+        phone.post("/login?user=alice").await.is(204).new_id();
+        assert_eq!(phone.look().await.cart, [1]);
+        stays.get("/me").await.is(401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_who_had_to_go_for_a_sign_in_that_was_overtaken_is_told_once_and_nothing_is_lost() {
+    let (redis, wire) = Redis::on_a_wire().await;
+    let one = SessionLimit::displace(1).unwrap();
+    let world = World::on(redis, |layer| layer.session_limit(one)).await;
+    let elsewhere = world.another_server().await;
+    let handle = world.signed_in("alice").await.handle().await;
+    let key = world.backend.keys().remove(0);
+    let phone = world.shopping(&[1]).await;
+    let held = wire.hold(&key);
+    let flight = phone.post("/login?user=alice").start();
+    held.reached();
+    let other = phone.at(elsewhere.address());
+    other.post("/cart?item=2").await.is(204);
+    drop(held);
+    flight.reply().await.is(204).new_id();
+    is_told_once(&world, &handle);
+    assert_eq!(phone.look().await.cart, [1, 2]);
+    portcullis_tests::a_moment().await;
+    assert_eq!(world.backend.live(), 1);
 }

@@ -170,9 +170,9 @@ impl<S: Store> Store for ProbeStore<S> {
         write: &Write,
         limits: Limits,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
-        let work = self.inner.create(key, write, limits, limit);
-        self.around(Op::Create, work).await
+    ) -> Result<Created, Interrupted> {
+        let created = async { Ok(self.inner.create(key, write, limits, limit).await) };
+        self.around(Op::Create, created).await?
     }
 
     async fn commit(
@@ -193,9 +193,9 @@ impl<S: Store> Store for ProbeStore<S> {
         write: &Write,
         deadline: Deadline,
         limit: Option<SessionLimit>,
-    ) -> Result<Replaced, StoreError> {
-        let work = self.inner.replace(old, new, write, deadline, limit);
-        self.around(Op::Replace, work).await
+    ) -> Result<Replaced, Interrupted> {
+        let replaced = async { Ok(self.inner.replace(old, new, write, deadline, limit).await) };
+        self.around(Op::Replace, replaced).await?
     }
 
     async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {

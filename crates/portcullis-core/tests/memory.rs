@@ -119,7 +119,7 @@ async fn create(store: &MemoryStore, limits: Limits) -> (SessionKey, Revision) {
 
 async fn create_error(store: &MemoryStore) -> StoreError {
     let create = store.create(&key(), &write(""), LIMITS, None).await;
-    create.unwrap_err()
+    create.unwrap_err().error
 }
 
 async fn sign_out(store: &MemoryStore, key: &SessionKey) {

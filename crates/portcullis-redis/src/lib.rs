@@ -22,6 +22,7 @@ mod builder;
 mod check;
 mod clock;
 mod connect_error;
+mod displacement;
 mod driver;
 mod endpoint;
 mod filing;

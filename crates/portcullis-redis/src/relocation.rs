@@ -10,7 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use portcullis_core::{
     EndReason, EventKind, Label, Note, SessionKey, Timestamp,
-    store::{Activity, Deadline, Old, Replaced, Revision, SessionLimit, StoreError, Timing, Write},
+    store::{
+        Activity, Deadline, Interrupted, Old, Replaced, Revision, SessionLimit, StoreError, Timing,
+        Write,
+    },
 };
 use tokio::runtime::Handle;
 
@@ -36,7 +39,7 @@ impl RedisStore {
         write: &Write,
         deadline: Deadline,
         limit: Option<SessionLimit>,
-    ) -> Result<Replaced, StoreError> {
+    ) -> Result<Replaced, Interrupted> {
         let moments = match deadline {
             Deadline::Restart(limits) => Moments::starting(limits, self.lead_over(new.bucket())),
             // Only the old record knows its deadlines. A touch between this read and the end is lost, and
@@ -80,7 +83,7 @@ impl RedisStore {
                 match refused {
                     Admitted::AtLimit => Ok(Replaced::AtLimit),
                     Admitted::Revoked => Ok(Replaced::Gone),
-                    _ => Err(StoreError::key_taken()),
+                    _ => Err(StoreError::key_taken().into()),
                 }
             }
         }
@@ -95,7 +98,7 @@ impl RedisStore {
         write: &Write,
         deadline: Deadline,
         made: Made,
-    ) -> Result<Replaced, StoreError> {
+    ) -> Result<Replaced, Interrupted> {
         let Made {
             unclaimed,
             timing,
@@ -119,19 +122,25 @@ impl RedisStore {
                 .unwrap_or_default(),
             self.log_size(old.label.owner.is_some()),
         ];
-        match self
-            .run(&SUPERSEDE, filing.keys_to_end(), arguments)
-            .await?
-        {
-            Reply::Done(..) => {
+        let refused = match self.run(&SUPERSEDE, filing.keys_to_end(), arguments).await {
+            Ok(Reply::Done(..)) => {
                 unclaimed.keep();
-                Ok(Replaced::Done(timing, drawn, displaced))
+                return Ok(Replaced::Done(timing, drawn, displaced));
             }
-            Reply::Taken => Err(out_of_place()),
-            refused => {
+            Ok(Reply::Taken) => Err(out_of_place()),
+            Ok(refused) => {
                 unclaimed.take_back().await;
                 not_replaced(refused)
             }
+            Err(error) => Err(error),
+        };
+        match refused {
+            Ok(_) if !displaced.is_empty() => Ok(Replaced::Overtaken(displaced)),
+            Ok(refused) => Ok(refused),
+            Err(error) => Err(Interrupted {
+                ended: displaced,
+                error,
+            }),
         }
     }
 }

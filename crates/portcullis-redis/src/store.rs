@@ -4,21 +4,19 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId,
+    Bucket, EndReason, Label, Note, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Excess, Expiry, Hint, Interrupted, Limits,
-        Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
+        Activity, Committed, Created, Deadline, Ended, Excess, Hint, Interrupted, Limits, Listed,
+        Loaded, LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
         Revocation, SessionLimit, Store, StoreError, StoreErrorKind, Stored, Swept, Timing,
         Touched, Write,
     },
 };
 
-use tokio::task::JoinSet;
-
 use crate::{
     ConnectError, RedisStoreBuilder,
     driver::{COMMIT, CREATE, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH},
-    filing::{self, Filing, referenced},
+    filing::{self, Filing},
     keys::Prefix,
     record::{self, Record, millis},
     relocation::{Made, Unclaimed, lag},
@@ -152,42 +150,6 @@ impl RedisStore {
             Reply::AtLimit => Ok(Admitted::AtLimit),
             _ => Err(out_of_place()),
         }
-    }
-
-    /// Ends those who have to go for the session that was just made under `key`, all in one round trip, and returns the
-    /// names of those that were ended. The new one must be handed to nobody before.
-    pub(crate) async fn displace(
-        &self,
-        key: &SessionKey,
-        write: &Write,
-        excess: &[Bytes],
-    ) -> Result<Vec<Handle>, StoreError> {
-        let reason = EndReason::Displaced;
-        let mut ends = JoinSet::new();
-        for (key, handle) in excess.iter().filter_map(|it| referenced(key.bucket(), it)) {
-            let (store, owner) = (self.clone(), write.label.owner.clone());
-            ends.spawn(async move {
-                let (label, note) = (Label { handle, owner }, Expiry::Session(reason).note());
-                let ended = store.end(&key, &label, reason, &note).await;
-                (handle, ended)
-            });
-        }
-        let (mut displaced, mut failed) = (Vec::new(), None);
-        // Each is waited for, also after one failed: what is begun is to be done.
-        while let Some(ended) = ends.join_next().await {
-            match ended {
-                Ok((handle, Ok(Ended::Done))) => displaced.push(handle),
-                Ok((_, Ok(Ended::AlreadyGone))) => {}
-                // It is left alone, and makes one too many until the upgrade is over.
-                Ok((_, Err(error))) if error.kind() == StoreErrorKind::NewerFormat => {}
-                Ok((_, Err(error))) => failed = Some(error),
-                Err(_) => failed = Some(out_of_place()),
-            }
-        }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        Ok(displaced)
     }
 
     /// The session that is to be replaced, or why it cannot be any more. One whose time is over is left for
@@ -327,7 +289,7 @@ impl Store for RedisStore {
         write: &Write,
         limits: Limits,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<Created, Interrupted> {
         let moments = Moments::starting(limits, self.lead_over(key.bucket()));
         // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
         let unclaimed = Unclaimed::new(self, key, write);
@@ -394,7 +356,7 @@ impl Store for RedisStore {
         write: &Write,
         deadline: Deadline,
         limit: Option<SessionLimit>,
-    ) -> Result<Replaced, StoreError> {
+    ) -> Result<Replaced, Interrupted> {
         if old.key.bucket() != new.bucket() {
             return self.relocate(old, new, write, deadline, limit).await;
         }
@@ -470,7 +432,7 @@ impl Store for RedisStore {
                 }
                 match reply {
                     Reply::Done(timing, _) => Ok(Replaced::Done(timing, drawn, Vec::new())),
-                    refused => not_replaced(refused),
+                    refused => Ok(not_replaced(refused)?),
                 }
             }
         }

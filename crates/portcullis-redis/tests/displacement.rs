@@ -5,16 +5,21 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, Label, SessionId, SessionKey,
     store::{
-        Deadline, Loaded, Old, Replaced, SessionLimit, Store, StoreError, StoreErrorKind, Write,
+        Activity, Created, Deadline, Interrupted, Loaded, Old, Replaced, SessionLimit, Store,
+        StoreError, StoreErrorKind, Write,
     },
 };
-use portcullis_redis::{RedisStore, testing::TestServer};
+use portcullis_redis::{
+    RedisStore,
+    testing::{TestServer, TestWire},
+};
 use support::{
-    LIMITS, NAME, anonymous, create_owned, ended, in_lists, key_of, live, owned, payload,
-    server_and_store, spelled, write_of,
+    Anonymous, LIMITS, NAME, anonymous, create_owned, ended, in_lists, key_of, live, owned,
+    payload, server_and_store, spelled, write_of,
 };
 
 const RESTART: Deadline = Deadline::Restart(LIMITS);
@@ -51,7 +56,13 @@ impl SignIn {
         }
     }
 
-    async fn replace(&self, old: &Old, store: &RedisStore) -> Result<Replaced, StoreError> {
+    async fn create(&self, store: &RedisStore) -> Result<Created, Interrupted> {
+        let limit = SessionLimit::displace(1).unwrap();
+        let created = store.create(&self.key, &self.write, LIMITS, Some(limit));
+        created.await
+    }
+
+    async fn replace(&self, old: &Old, store: &RedisStore) -> Result<Replaced, Interrupted> {
         let limit = SessionLimit::displace(1).unwrap();
         let replaced = store.replace(old, &self.key, &self.write, RESTART, Some(limit));
         replaced.await
@@ -94,6 +105,19 @@ async fn is_displaced(key: &SessionKey, label: &Label, store: &RedisStore) {
 }
 
 #[tokio::test]
+async fn rule_12_a_sign_in_that_fails_names_those_who_had_to_go_for_it() {
+    let (server, store) = server_and_store().await;
+    let ((gone, label), stays, app) = one_of_two(&server, &store).await;
+    let sign_in = SignIn::of("alice", &store);
+    let failed = sign_in.create(&app).await.unwrap_err();
+    assert_eq!(failed.error.kind(), StoreErrorKind::Misconfigured);
+    assert_eq!(failed.ended, [label.handle]);
+    is_displaced(&gone, &label, &store).await;
+    live(&store, &stays).await;
+    sign_in.is_taken_back(&server, &store).await;
+}
+
+#[tokio::test]
 async fn a_visitor_keeps_their_session_where_those_who_have_to_go_cannot_be_ended() {
     for bucket in buckets() {
         let (server, store) = server_and_store().await;
@@ -102,7 +126,7 @@ async fn a_visitor_keeps_their_session_where_those_who_have_to_go_cannot_be_ende
         let ((gone, label), stays, app) = one_of_two(&server, &store).await;
         let sign_in = SignIn::of("alice", &store);
         let failed = sign_in.replace(&visitor, &app).await.unwrap_err();
-        assert_eq!(failed.kind(), StoreErrorKind::Misconfigured);
+        assert_eq!(failed.ended, [label.handle]);
         is_displaced(&gone, &label, &store).await;
         sign_in.is_taken_back(&server, &store).await;
         assert_eq!(live(&store, &visitor.key).await, before);
@@ -130,4 +154,64 @@ async fn a_sign_in_over_the_limit_ends_all_it_has_to_in_any_bucket() {
         let in_lists = [goes, visitor.key, sign_in.key].map(|key| in_lists(&server, &key));
         assert_eq!(in_lists, [0, 0, 2]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_where_the_visitor_s_session_cannot_be_ended_those_who_went_are_named() {
+    for bucket in buckets() {
+        let (server, store) = server_and_store().await;
+        let visitor = visitor_in(bucket, &store).await;
+        let (goes, label, _) = create_owned(&store, "alice").await;
+        let wire = TestWire::to(&server);
+        let app = connect_as_app(&wire.url(), &server).await;
+        let held = wire.hold(&spelled(&goes));
+        let (sign_in, old) = (SignIn::of("alice", &store), visitor.clone());
+        let under_way = tokio::spawn(async move { (sign_in.replace(&old, &app).await, sign_in) });
+        held.reached();
+        server.keep_from("app", &spelled(&visitor.key));
+        drop(held);
+        let (failed, sign_in) = under_way.await.unwrap();
+        assert_eq!(failed.unwrap_err().ended, [label.handle]);
+        is_displaced(&goes, &label, &store).await;
+        sign_in.is_taken_back(&server, &store).await;
+        live(&store, &visitor.key).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_a_sign_in_that_is_overtaken_names_those_who_had_to_go_for_it() {
+    for (bucket, ends) in buckets().into_iter().zip([true, false]) {
+        let (server, store) = server_and_store().await;
+        let wire = TestWire::to(&server);
+        let slow = RedisStore::connect(wire.url()).await.unwrap();
+        let visitor = visitor_in(bucket, &store).await;
+        let (goes, label, _) = create_owned(&store, "alice").await;
+        let held = wire.hold(&spelled(&goes));
+        let (sign_in, old) = (SignIn::of("alice", &store), visitor.clone());
+        let under_way = tokio::spawn(async move { (sign_in.replace(&old, &slow).await, sign_in) });
+        held.reached();
+        let now = meanwhile(ends, &visitor, &store).await.unwrap();
+        drop(held);
+        let (overtaken, sign_in) = under_way.await.unwrap();
+        assert_eq!(overtaken.unwrap(), Replaced::Overtaken(vec![label.handle]));
+        is_displaced(&goes, &label, &store).await;
+        sign_in.is_taken_back(&server, &store).await;
+        let asked_again = sign_in.replace(&visitor, &store).await;
+        assert_eq!(asked_again.unwrap(), now);
+    }
+}
+
+/// Somebody ends the session of a visitor, or writes to it, and what a sign-in finds then.
+async fn meanwhile(ends: bool, visitor: &Old, store: &RedisStore) -> Result<Replaced, StoreError> {
+    let Old { key, expected, .. } = visitor;
+    if ends {
+        store.end_anonymous(key, EndReason::SignedOut).await?;
+        return Ok(Replaced::Gone);
+    }
+    let written = Bytes::from_static(b"written meanwhile");
+    let active = Activity::Active;
+    store
+        .commit_anonymous(key, *expected, written, active)
+        .await?;
+    Ok(Replaced::Conflict(live(store, key).await))
 }

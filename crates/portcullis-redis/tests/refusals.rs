@@ -9,9 +9,9 @@ use bytes::Bytes;
 use portcullis_core::{
     EndReason, EventKind, Note,
     store::{
-        Activity, Committed, Copies, Created, Deadline, Ended, Excess, Loaded, LogQuery,
-        Observation, Old, Replaced, Revision, SessionLimit, Store, StoreError, StoreErrorKind,
-        Touched, Which,
+        Activity, Committed, Copies, Created, Deadline, Ended, Excess, Interrupted, Loaded,
+        LogQuery, Observation, Old, Replaced, Revision, SessionLimit, Store, StoreError,
+        StoreErrorKind, Touched, Which,
     },
 };
 use portcullis_redis::{
@@ -185,7 +185,7 @@ fn limited(server: &TestServer, user: &str, rights: &str) -> String {
 }
 
 /// Every operation of the store, on every way it may take.
-async fn everything(store: &RedisStore) -> Result<(), StoreError> {
+async fn everything(store: &RedisStore) -> Result<(), Interrupted> {
     without_a_user(store).await?;
     with_a_user(store).await?;
     // Whose time is over, for whoever comes across it.
@@ -252,7 +252,7 @@ async fn without_a_user(store: &RedisStore) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn with_a_user(store: &RedisStore) -> Result<(), StoreError> {
+async fn with_a_user(store: &RedisStore) -> Result<(), Interrupted> {
     let one = SessionLimit {
         most: 1.try_into().unwrap(),
         excess: Excess::Displace,
@@ -261,7 +261,9 @@ async fn with_a_user(store: &RedisStore) -> Result<(), StoreError> {
         let (key, label) = (key_of("carol"), owned(store, "carol"));
         let write = write_of(&label, payload());
         match store.create(&key, &write, LIMITS, limit).await? {
-            Created::Done(_, revision, displaced) => Ok((key, label, revision, displaced)),
+            Created::Done(_, revision, displaced) => {
+                Ok::<_, Interrupted>((key, label, revision, displaced))
+            }
             other => panic!("{other:?}"),
         }
     };
@@ -291,7 +293,7 @@ async fn with_a_user(store: &RedisStore) -> Result<(), StoreError> {
         Which::All,
     ] {
         let revoked = store.revoke(&revocation("carol", which)).await;
-        ended.extend(revoked.map_err(|it| it.error)?.ended);
+        ended.extend(revoked?.ended);
     }
     assert_eq!(ended, [again.handle, second.handle, third.handle]);
     Ok(())
@@ -340,7 +342,7 @@ async fn each_documented_right_is_needed() {
             Err(ConnectError::Refused { .. }) => {}
             Err(other) => panic!("{right}: {other}"),
             Ok(store) => {
-                let Err(error) = everything(&store).await else {
+                let Err(Interrupted { error, .. }) = everything(&store).await else {
                     panic!("{right} is not needed")
                 };
                 assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");

@@ -220,7 +220,7 @@ impl Walk {
         };
         let (write, limit) = (self.write(&new_label), self.limit());
         let replaced = self.store.replace(&old, &new, &write, deadline, limit);
-        match replaced.await.map_err(|error| error.kind())? {
+        match replaced.await.map_err(|it| it.error.kind())? {
             Replaced::Done(_, revision, _) => drop(self.revisions.insert(new, revision)),
             Replaced::Conflict(stored) => drop(self.revisions.insert(key, stored.revision)),
             _ => {}
@@ -233,7 +233,7 @@ impl Walk {
         self.known.push((key, label));
         let limits = limits(30 * MINUTE, 60 * MINUTE);
         let created = self.store.create(&key, &write, limits, limit).await;
-        if let Created::Done(_, revision, _) = created.map_err(|error| error.kind())? {
+        if let Created::Done(_, revision, _) = created.map_err(|it| it.error.kind())? {
             self.revisions.insert(key, revision);
         }
         Ok(())

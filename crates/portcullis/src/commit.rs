@@ -6,8 +6,8 @@ use portcullis_core::{
     DraftError, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey, UserId,
     draft::{Ending, Plan, Step},
     store::{
-        Activity, Committed, Created, Ended, Old, Replaced, Revision, StoreError, StoreErrorKind,
-        Stored, Timing, Touched, Write,
+        Activity, Committed, Created, Ended, Interrupted, Old, Replaced, Revision, StoreError,
+        StoreErrorKind, Stored, Timing, Touched, Write,
     },
 };
 
@@ -173,19 +173,23 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             write,
             limits,
             limit,
-        } => match store.create(&id.key(), &write, limits, limit).await? {
-            Created::Done(timing, revision, displaced) => {
-                written(state, id.key(), Some(id), timing, revision);
-                tell(state, None, displaced, write);
-                Ok(Progress::Done)
+        } => {
+            let key = id.key();
+            let created = store.create(&key, &write, limits, limit).await;
+            match told(state, &write.label, created)? {
+                Created::Done(timing, revision, displaced) => {
+                    written(state, key, Some(id), timing, revision);
+                    tell(state, None, displaced, write);
+                    Ok(Progress::Done)
+                }
+                Created::Taken => Ok(Progress::Again),
+                Created::AtLimit => Err(at_limit(state, &write.label)),
+                Created::Revoked => {
+                    let user = write.label.user().cloned();
+                    Err(refused(state, SessionError::Ended, user))
+                }
             }
-            Created::Taken => Ok(Progress::Again),
-            Created::AtLimit => Err(at_limit(state, &write.label)),
-            Created::Revoked => {
-                let user = write.label.user().cloned();
-                Err(refused(state, SessionError::Ended, user))
-            }
-        },
+        }
         Step::Commit {
             key,
             expected,
@@ -208,7 +212,8 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             limit,
         } => {
             let key = id.key();
-            match store.replace(&old, &key, &write, deadline, limit).await? {
+            let replaced = store.replace(&old, &key, &write, deadline, limit).await;
+            match told(state, &write.label, replaced)? {
                 Replaced::Done(timing, revision, displaced) => {
                     written(state, key, Some(id), timing, revision);
                     tell(state, Some(old), displaced, write);
@@ -217,6 +222,10 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
                 Replaced::Conflict(stored) => rebase(state, &stored),
                 Replaced::Gone => gone(state, &old.key).await,
                 Replaced::AtLimit => Err(at_limit(state, &write.label)),
+                Replaced::Overtaken(displaced) => {
+                    tell_displaced(state, &write.label, displaced);
+                    Ok(Progress::Again)
+                }
             }
         }
     }
@@ -266,11 +275,28 @@ fn tell(state: &State, old: Option<Old>, displaced: Vec<Handle>, write: Write) {
     for note in write.notes {
         state.tell(note, &write.label);
     }
+    tell_displaced(state, &write.label, displaced);
+}
+
+/// Tells who had to go for a sign-in as `label`.
+fn tell_displaced(state: &State, label: &Label, displaced: Vec<Handle>) {
     for handle in displaced {
-        let owner = write.label.owner.clone();
+        let owner = label.owner.clone();
         let note = Note::of_system(EventKind::Ended(EndReason::Displaced));
         state.tell(note, &Label { handle, owner });
     }
+}
+
+/// What the store answered. Who had to go for a sign-in as `label` that failed after that is told at once.
+fn told<T>(
+    state: &State,
+    label: &Label,
+    answer: Result<T, Interrupted>,
+) -> Result<T, SessionError> {
+    answer.map_err(|Interrupted { ended, error }| {
+        tell_displaced(state, label, ended);
+        error.into()
+    })
 }
 
 /// Whether all that is wished is the layer's: to take note of the device.

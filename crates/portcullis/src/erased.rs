@@ -24,7 +24,7 @@ pub(crate) trait ErasedStore: Send + Sync {
         write: &'a Write,
         limits: Limits,
         limit: Option<SessionLimit>,
-    ) -> Answer<'a, Created>;
+    ) -> Answer<'a, Created, Interrupted>;
     fn commit<'a>(
         &'a self,
         key: &'a SessionKey,
@@ -39,7 +39,7 @@ pub(crate) trait ErasedStore: Send + Sync {
         write: &'a Write,
         deadline: Deadline,
         limit: Option<SessionLimit>,
-    ) -> Answer<'a, Replaced>;
+    ) -> Answer<'a, Replaced, Interrupted>;
     fn touch<'a>(&'a self, key: &'a SessionKey, label: &'a Label) -> Answer<'a, Touched>;
     fn end<'a>(
         &'a self,
@@ -71,7 +71,7 @@ impl<S: Store> ErasedStore for S {
         write: &'a Write,
         limits: Limits,
         limit: Option<SessionLimit>,
-    ) -> Answer<'a, Created> {
+    ) -> Answer<'a, Created, Interrupted> {
         Box::pin(Store::create(self, key, write, limits, limit))
     }
 
@@ -92,7 +92,7 @@ impl<S: Store> ErasedStore for S {
         write: &'a Write,
         deadline: Deadline,
         limit: Option<SessionLimit>,
-    ) -> Answer<'a, Replaced> {
+    ) -> Answer<'a, Replaced, Interrupted> {
         Box::pin(Store::replace(self, old, new, write, deadline, limit))
     }
 

@@ -143,8 +143,8 @@ mod tests {
             _: &Write,
             _: Limits,
             _: Option<SessionLimit>,
-        ) -> Result<Created, StoreError> {
-            down()
+        ) -> Result<Created, Interrupted> {
+            Ok(down()?)
         }
 
         async fn commit(
@@ -164,8 +164,8 @@ mod tests {
             _: &Write,
             _: Deadline,
             _: Option<SessionLimit>,
-        ) -> Result<Replaced, StoreError> {
-            down()
+        ) -> Result<Replaced, Interrupted> {
+            Ok(down()?)
         }
 
         async fn touch(&self, _: &SessionKey, _: &Label) -> Result<Touched, StoreError> {

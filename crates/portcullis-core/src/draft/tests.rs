@@ -357,6 +357,7 @@ impl Visit<'_> {
                         Replaced::Conflict(stored) => Committed::Conflict(stored),
                         Replaced::Gone => Committed::Gone,
                         Replaced::AtLimit => return Saved::AtLimit,
+                        other => panic!("replace answered {other:?}"),
                     };
                     (new, answer)
                 }

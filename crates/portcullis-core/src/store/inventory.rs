@@ -123,10 +123,10 @@ pub struct Receipt {
     pub copies: Option<Copies>,
 }
 
-/// A revocation that did not come to its end. It can be asked for again.
+/// What was to end sessions, a revocation or a sign-in at the limit, and did not come to its end.
 #[derive(Debug)]
 pub struct Interrupted {
-    /// The sessions that this call ended all the same, as far as that is known.
+    /// The sessions of the user that this call ended all the same, as far as that is known.
     pub ended: Vec<Handle>,
     /// Why no more of them.
     pub error: StoreError,

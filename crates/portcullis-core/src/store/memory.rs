@@ -130,9 +130,9 @@ impl Store for MemoryStore {
         write: &Write,
         limits: Limits,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<Created, Interrupted> {
         let (mut state, now) = self.at_once();
-        state.create(key, write, limits, limit, self.capacity, now)
+        Ok(state.create(key, write, limits, limit, self.capacity, now)?)
     }
 
     async fn commit(
@@ -153,9 +153,9 @@ impl Store for MemoryStore {
         write: &Write,
         deadline: Deadline,
         limit: Option<SessionLimit>,
-    ) -> Result<Replaced, StoreError> {
+    ) -> Result<Replaced, Interrupted> {
         let (mut state, now) = self.at_once();
-        state.replace(old, new, write, deadline, limit, now)
+        Ok(state.replace(old, new, write, deadline, limit, now)?)
     }
 
     async fn touch(&self, key: &SessionKey, _label: &Label) -> Result<Touched, StoreError> {

@@ -69,13 +69,16 @@ pub trait Store: Send + Sync + 'static {
     /// it, and `limit` is enforced: the step decides who has to go for it, or refuses, and whoever has to go is dead when
     /// this answers. So there are never more sessions that somebody could use, however many sign in at once; one that nobody
     /// was told of yet may be listed beside them.
+    ///
+    /// After an error nobody knows of a session that was made, and it must not stay. Whoever had to go for it by then is
+    /// named by the error.
     fn create(
         &self,
         key: &SessionKey,
         write: &Write,
         limits: Limits,
         limit: Option<SessionLimit>,
-    ) -> impl Future<Output = Result<Created, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Created, Interrupted>> + Send;
 
     /// Writes the payload of a live session if nobody else did since `expected`. Neither its name nor its owner
     /// can change.
@@ -92,6 +95,9 @@ pub trait Store: Send + Sync + 'static {
     /// and owner as they are and `new` as the successor, and as [`EndReason::ReplacedAtSignIn`] with [`Deadline::Restart`], which may change
     /// both and to which `limit` and revocations apply as in [`create`](Self::create).
     ///
+    /// A store that needs more than one step where somebody has to go ends those first and `old` last: where they cannot be
+    /// ended, `old` lives on as it was.
+    ///
     /// Nothing may be stored under `new`, which a fresh identifier ensures; otherwise it is an error and
     /// nothing is changed.
     fn replace(
@@ -101,7 +107,7 @@ pub trait Store: Send + Sync + 'static {
         write: &Write,
         deadline: Deadline,
         limit: Option<SessionLimit>,
-    ) -> impl Future<Output = Result<Replaced, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Replaced, Interrupted>> + Send;
 
     /// Moves the last activity of a live session to now.
     fn touch(
@@ -388,6 +394,9 @@ pub enum Replaced {
     Gone,
     /// The user has as many sessions as the limit allows. Nothing was changed.
     AtLimit,
+    /// Somebody else wrote to the session or ended it when these sessions of the same user had gone for the new one
+    /// already. No more than that was changed, and what there is now is answered when it is asked for again.
+    Overtaken(Vec<Handle>),
 }
 
 /// What [`Store::touch`] did.

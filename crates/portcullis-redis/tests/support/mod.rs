@@ -17,8 +17,9 @@ use portcullis_core::{
     Actor, Bucket, EndReason, EventKind, Handle, Label, Note, Owner, SessionId, SessionKey,
     Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Old, Replaced, Revision,
-        Revocation, Store, StoreError, StoreErrorKind, Stored, Timing, Touched, Which, Write,
+        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Loaded, Old, Replaced,
+        Revision, Revocation, Store, StoreError, StoreErrorKind, Stored, Timing, Touched, Which,
+        Write,
     },
 };
 use portcullis_redis::{
@@ -175,7 +176,8 @@ impl Anonymous for RedisStore {
         limits: Limits,
     ) -> Result<Created, StoreError> {
         let write = write_of(&anonymous(), payload);
-        self.create(key, &write, limits, None).await
+        let created = self.create(key, &write, limits, None).await;
+        created.map_err(|it| it.error)
     }
 
     async fn commit_anonymous(
@@ -204,7 +206,8 @@ impl Anonymous for RedisStore {
             note: None,
         };
         let write = write_of(&anonymous(), payload);
-        self.replace(&old, new, &write, deadline, None).await
+        let replaced = self.replace(&old, new, &write, deadline, None).await;
+        replaced.map_err(|it| it.error)
     }
 
     async fn touch_anonymous(&self, key: &SessionKey) -> Result<Touched, StoreError> {
@@ -245,7 +248,7 @@ pub async fn create_owned(
     (key, label, revision)
 }
 
-fn done(created: Result<Created, StoreError>) -> (Timing, Revision) {
+fn done<E: std::fmt::Debug>(created: Result<Created, E>) -> (Timing, Revision) {
     match created.unwrap() {
         Created::Done(timing, revision, _) => (timing, revision),
         other => panic!("not created: {other:?}"),
@@ -259,8 +262,9 @@ pub async fn live(store: &RedisStore, key: &SessionKey) -> Stored {
     }
 }
 
-pub fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
-    result.unwrap_err().kind()
+pub fn kind<T: std::fmt::Debug>(result: Result<T, impl Into<Interrupted>>) -> StoreErrorKind {
+    let interrupted = result.map_err(Into::into).unwrap_err();
+    interrupted.error.kind()
 }
 
 /// Asserts that no session and no mark is without a TTL. Lists and logs have none: a server that evicts what

@@ -210,7 +210,7 @@ impl<S: Store> Subject<S> {
         };
         async move {
             let answer = self.0.revoke(&revocation).await;
-            let mut ended = answered(answer.map_err(|it| it.error), "revoke", place).ended;
+            let mut ended = answered(answer, "revoke", place).ended;
             ended.sort_unstable();
             ended
         }

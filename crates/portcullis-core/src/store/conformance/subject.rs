@@ -15,7 +15,7 @@ use crate::{
     Actor, EndReason, EventKind, Handle, Label, Note, SessionKey,
     store::{
         Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Old, Replaced, Revision,
-        Store, StoreError, Stored, Timing, Touched, Write,
+        Store, Stored, Timing, Touched, Write,
     },
 };
 
@@ -69,7 +69,7 @@ pub(super) fn subjects<H: Harness>(harness: &H, count: usize) -> Vec<Subject<H::
 
 pub(super) type Place = &'static Location<'static>;
 
-pub(super) fn answered<T>(result: Result<T, StoreError>, operation: &str, place: Place) -> T {
+pub(super) fn answered<T, E: Debug>(result: Result<T, E>, operation: &str, place: Place) -> T {
     match result {
         Ok(answer) => answer,
         Err(error) => panic!("{operation} failed ({place}): {error:?}"),

@@ -1,0 +1,50 @@
+//! Ending the sessions that have to go for another one, at the limit of sessions.
+//!
+//! The script that makes the new one names them, since it may touch only keys that it was told. They are ended before
+//! anybody is told its identifier.
+
+use bytes::Bytes;
+use portcullis_core::{
+    EndReason, Handle, Label, SessionKey,
+    store::{Ended, Expiry, Interrupted, Store, StoreErrorKind, Write},
+};
+use tokio::task::JoinSet;
+
+use crate::{RedisStore, filing::referenced, store::out_of_place};
+
+impl RedisStore {
+    /// Ends those who have to go for the session that was just made under `key`, all in one round trip, and returns the
+    /// names of those that were ended. The new one must be handed to nobody before.
+    pub(crate) async fn displace(
+        &self,
+        key: &SessionKey,
+        write: &Write,
+        excess: &[Bytes],
+    ) -> Result<Vec<Handle>, Interrupted> {
+        let reason = EndReason::Displaced;
+        let mut ends = JoinSet::new();
+        for (key, handle) in excess.iter().filter_map(|it| referenced(key.bucket(), it)) {
+            let (store, owner) = (self.clone(), write.label.owner.clone());
+            ends.spawn(async move {
+                let (label, note) = (Label { handle, owner }, Expiry::Session(reason).note());
+                (handle, store.end(&key, &label, reason, &note).await)
+            });
+        }
+        let (mut ended, mut failed) = (Vec::new(), None);
+        // Each is waited for, also after one failed: what is begun is to be done, and told.
+        while let Some(end) = ends.join_next().await {
+            match end {
+                Ok((handle, Ok(Ended::Done))) => ended.push(handle),
+                Ok((_, Ok(Ended::AlreadyGone))) => {}
+                // It is left alone, and makes one too many until the upgrade is over.
+                Ok((_, Err(error))) if error.kind() == StoreErrorKind::NewerFormat => {}
+                Ok((_, Err(error))) => failed = Some(error),
+                Err(_) => failed = Some(out_of_place()),
+            }
+        }
+        match failed {
+            None => Ok(ended),
+            Some(error) => Err(Interrupted { ended, error }),
+        }
+    }
+}

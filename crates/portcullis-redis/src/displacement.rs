@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use portcullis_core::{
     EndReason, Handle, Label, SessionKey,
-    store::{Ended, Expiry, Interrupted, Store, StoreErrorKind, Write},
+    store::{Ended, Expiry, Interrupted, Loaded, Store, StoreError, StoreErrorKind, Write},
 };
 use tokio::task::JoinSet;
 
@@ -21,21 +21,20 @@ impl RedisStore {
         write: &Write,
         excess: &[Bytes],
     ) -> Result<Vec<Handle>, Interrupted> {
-        let reason = EndReason::Displaced;
         let mut ends = JoinSet::new();
         for (key, handle) in excess.iter().filter_map(|it| referenced(key.bucket(), it)) {
             let (store, owner) = (self.clone(), write.label.owner.clone());
             ends.spawn(async move {
-                let (label, note) = (Label { handle, owner }, Expiry::Session(reason).note());
-                (handle, store.end(&key, &label, reason, &note).await)
+                let label = Label { handle, owner };
+                (handle, store.end_displaced(&key, &label).await)
             });
         }
         let (mut ended, mut failed) = (Vec::new(), None);
         // Each is waited for, also after one failed: what is begun is to be done, and told.
         while let Some(end) = ends.join_next().await {
             match end {
-                Ok((handle, Ok(Ended::Done))) => ended.push(handle),
-                Ok((_, Ok(Ended::AlreadyGone))) => {}
+                Ok((handle, Ok(true))) => ended.push(handle),
+                Ok((_, Ok(false))) => {}
                 // It is left alone, and makes one too many until the upgrade is over.
                 Ok((_, Err(error))) if error.kind() == StoreErrorKind::NewerFormat => {}
                 Ok((_, Err(error))) => failed = Some(error),
@@ -46,5 +45,21 @@ impl RedisStore {
             None => Ok(ended),
             Some(error) => Err(Interrupted { ended, error }),
         }
+    }
+
+    /// Whether this ended the session.
+    async fn end_displaced(&self, key: &SessionKey, label: &Label) -> Result<bool, StoreError> {
+        let reason = EndReason::Displaced;
+        let note = Expiry::Session(reason).note();
+        match self.end(key, label, reason, &note).await {
+            // It may have been carried out all the same, and then nobody would ever hear of it.
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => {}
+            ended => return Ok(ended? == Ended::Done),
+        }
+        if self.end(key, label, reason, &note).await? == Ended::Done {
+            return Ok(true);
+        }
+        let found = self.load(key).await?;
+        Ok(matches!(found, Loaded::Ended { reason: found, .. } if found == reason))
     }
 }

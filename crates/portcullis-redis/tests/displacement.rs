@@ -18,8 +18,8 @@ use portcullis_redis::{
     testing::{TestServer, TestWire},
 };
 use support::{
-    Anonymous, LIMITS, NAME, anonymous, create_owned, ended, in_lists, key_of, live, owned,
-    payload, server_and_store, spelled, write_of,
+    Anonymous, LIMITS, NAME, anonymous, create_owned, ended, ended_note, in_lists, key_of, live,
+    owned, payload, server_and_store, spelled, write_of,
 };
 
 const RESTART: Deadline = Deadline::Restart(LIMITS);
@@ -214,4 +214,40 @@ async fn meanwhile(ends: bool, visitor: &Old, store: &RedisStore) -> Result<Repl
         .commit_anonymous(key, *expected, written, active)
         .await?;
     Ok(Replaced::Conflict(live(store, key).await))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_12_who_had_to_go_is_named_though_the_answer_was_lost_and_the_sign_in_goes_on() {
+    let (server, store) = server_and_store().await;
+    let wire = TestWire::to(&server);
+    let cut_off = RedisStore::connect(wire.url()).await.unwrap();
+    let (goes, label, _) = create_owned(&store, "alice").await;
+    let sign_in = SignIn::of("alice", &store);
+    wire.lose_answer(&spelled(&goes));
+    match sign_in.create(&cut_off).await.unwrap() {
+        Created::Done(_, _, displaced) => assert_eq!(displaced, [label.handle]),
+        other => panic!("{other:?}"),
+    }
+    is_displaced(&goes, &label, &store).await;
+    live(&store, &sign_in.key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signed_out_meanwhile_did_not_have_to_go_though_the_answer_was_lost() {
+    let (server, store) = server_and_store().await;
+    let wire = TestWire::to(&server);
+    let cut_off = RedisStore::connect(wire.url()).await.unwrap();
+    let (goes, label, _) = create_owned(&store, "alice").await;
+    let sign_in = SignIn::of("alice", &store);
+    let held = wire.hold(&spelled(&goes));
+    let under_way = tokio::spawn(async move { sign_in.create(&cut_off).await });
+    held.reached();
+    let (reason, note) = (EndReason::SignedOut, ended_note(EndReason::SignedOut));
+    store.end(&goes, &label, reason, &note).await.unwrap();
+    wire.lose_answer(&spelled(&goes));
+    drop(held);
+    match under_way.await.unwrap().unwrap() {
+        Created::Done(_, _, displaced) => assert_eq!(displaced, []),
+        other => panic!("{other:?}"),
+    }
 }

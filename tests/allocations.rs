@@ -30,8 +30,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const EXPECTED: [(&str, usize); 5] = [
     ("GET /unused", 8),
     ("GET /read", 13),
-    ("POST /write", 32),
-    ("POST /sign-in", 56),
+    ("POST /write", 28),
+    ("POST /sign-in", 52),
     ("POST /sign-out", 29),
 ];
 

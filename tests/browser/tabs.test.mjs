@@ -84,17 +84,10 @@ scene('an answer that was overtaken by an extension is not listened to', {}, asy
   const page = await open();
   await recorded(page);
   await pass(180);
-  let answer;
-  world.hold = new Promise(resolve => { answer = resolve; });
-  world.stale = true;
-  const { polls } = world;
-  await page.evaluate(() => document.querySelector('portcullis-timeout').check());
-  await eventually(() => world.polls > polls, 'the server is asked');
-  world.hold = null;
-  world.stale = false;
+  const release = await askSlowly(world, page);
   await page.getByRole('button', { name: 'Stay signed in' }).click();
   await page.waitForFunction(() => window.told.includes('extended'));
-  answer();
+  release();
   await settle();
   await pass(1);
   assert.equal(await visible(page), false);
@@ -139,7 +132,6 @@ async function askSlowly(world, page) {
   await eventually(() => world.polls > polls, 'the server is asked');
   world.hold = null;
   world.stale = false;
-  world.now += 1000;
   return release;
 }
 
@@ -154,6 +146,7 @@ for (const [who, end] of [
     const tabs = [await open(), await open()];
     await pass(180);
     const release = await askSlowly(world, tabs[0]);
+    world.now += 1000;
     await end(world, tabs[1]);
     await eventually(() => all(tabs, covered));
     release();
@@ -184,6 +177,7 @@ scene('s109 an end from before a sign-in in another tab covers none, though its 
   await listening(tabs[0]);
   world.end('idle_timeout');
   const release = await askSlowly(world, tabs[0]);
+  world.now += 1000;
   world.signIn();
   await extend(tabs[1]);
   await heard(tabs[0], 1);

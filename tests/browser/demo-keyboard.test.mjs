@@ -1,7 +1,7 @@
 // The demo without a mouse: Tab, Enter, Space and letters alone, and a ring around whatever has the focus.
 import assert from 'node:assert/strict';
 import { dialog } from './browser.mjs';
-import { at, confirm, ready, scene, signIn } from './demo.mjs';
+import { at, endOthersFromElsewhere, ready, scene, signIn } from './demo.mjs';
 
 const refused = { '/session/status': 401, '/cart/quantity': 422, '/account/password': 422 };
 
@@ -117,12 +117,7 @@ async function comeBackToLetter({ context, browse }) {
   const page = await context.newPage();
   await signIn(page, 'ada', '/account/letter');
   await type(page, 'Your letter', 'Dear shop');
-  const other = await (await browse()).newPage();
-  await signIn(other, 'ada', '/confirm');
-  await confirm(other);
-  await at(other, '/account');
-  await other.goto('/account/devices');
-  await other.getByRole('button', { name: 'End all others' }).click();
+  await endOthersFromElsewhere(browse);
   await dialog(page).getByRole('heading', { name: 'You are signed out' }).waitFor();
   await isOn(page, 'Sign in again');
   await Promise.all([at(page, '/sign-in'), page.keyboard.press('Enter')]);

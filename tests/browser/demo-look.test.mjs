@@ -1,7 +1,7 @@
 // Every page of the demo: for everybody, in the light and in the dark, on a phone and on a desk.
 import assert from 'node:assert/strict';
 import { COVERED, axeViolations, dialog, moving } from './browser.mjs';
-import { at, confirm, fillIn, scene, signIn } from './demo.mjs';
+import { at, confirm, endOthersFromElsewhere, fillIn, scene, signIn } from './demo.mjs';
 
 const LOOKS = [['light', 390], ['light', 1280], ['dark', 390], ['dark', 1280]];
 
@@ -88,12 +88,7 @@ scene('s108 axe objects to nothing at the end, and where a letter is back', { re
   const page = await context.newPage();
   await signIn(page, 'ada', '/account/letter');
   await page.getByLabel('Your letter').fill('Dear shop');
-  const other = await (await browse()).newPage();
-  await signIn(other, 'ada', '/confirm');
-  await confirm(other);
-  await at(other, '/account');
-  await other.goto('/account/devices');
-  await other.getByRole('button', { name: 'End all others' }).click();
+  await endOthersFromElsewhere(browse);
   await dialog(page).getByRole('heading', { name: 'You are signed out' }).waitFor();
   const found = await objections(page, COVERED);
   await dialog(page).getByRole('link').click();

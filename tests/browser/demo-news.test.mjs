@@ -1,7 +1,7 @@
 // What happens to one's sessions is seen as it happens, by server-sent events that end with the session.
 import assert from 'node:assert/strict';
 import { dialog, eventually } from './browser.mjs';
-import { at, confirm, scene, signIn } from './demo.mjs';
+import { confirm, endOthersFromElsewhere, scene, signIn } from './demo.mjs';
 
 const NEWS = '/account/activity/news';
 
@@ -41,11 +41,7 @@ scene('what happens to one\'s sessions is seen as it happens, and nothing of any
 
 scene('s065 the line of news ends with the session, and does not come back', { refused: { '/session/status': 401 } }, async ({ context, browse }) => {
   const { page, asked } = await watch(context);
-  const other = await elsewhere(browse, 'ada');
-  await confirm(other);
-  await at(other, '/account');
-  await other.goto('/account/devices');
-  await other.getByRole('button', { name: 'End all others' }).click();
+  await endOthersFromElsewhere(browse);
   await dialog(page).getByText('from another of your devices').waitFor();
   // For good, and not to be opened again three seconds later, as browsers do by themselves.
   await eventually(() => page.evaluate(() => window.line.readyState === EventSource.CLOSED), 'the line is closed');

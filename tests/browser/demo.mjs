@@ -114,6 +114,16 @@ export async function confirm(page, who = 'ada') {
   await page.getByLabel('Password').fill(PASSWORDS[who]);
   await page.getByRole('button', { name: 'Confirm' }).click();
 }
+// Another browser of Ada's ends all her sessions but its own.
+export async function endOthersFromElsewhere(browse) {
+  const other = await (await browse()).newPage();
+  await signIn(other, 'ada', '/confirm');
+  await confirm(other);
+  await at(other, '/account');
+  await other.goto('/account/devices');
+  await other.getByRole('button', { name: 'End all others' }).click();
+}
+
 export const signOut = page => page.getByRole('button', { name: 'Sign out', exact: true }).click();
 
 // Nothing of the page is seen, and nothing of it is in the tree that screen readers read.

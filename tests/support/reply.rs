@@ -83,7 +83,7 @@ impl Reply {
             "redis",
             "127.0.0.1",
             "store-internal",
-            "6379",
+            ":6379",
             "portcullis::",
             "rmp",
         ] {

@@ -18,6 +18,7 @@ mod cookies;
 mod cost;
 mod device;
 mod elevation;
+mod everybody;
 mod expiry;
 mod failure;
 mod fixation;

@@ -96,6 +96,7 @@ pub fn routes(gates: Gates) -> Router {
         .route("/password", post(change_password))
         .route("/history", get(history))
         .route("/confirm", get(me).post(confirm))
+        .route("/operator", delete(operator_revokes_everybody))
         .route("/operator/flagged", get(flagged))
         .route("/operator/history", get(history_of_all))
         .route(
@@ -488,6 +489,11 @@ async fn operator_revokes(
     };
     let sessions = sessions.as_operator("ops\nolga");
     Ok(ended(&sessions.revoke(user, handle).await?))
+}
+
+async fn operator_revokes_everybody(sessions: Sessions) -> Result<String, SessionError> {
+    let sessions = sessions.as_operator("ops\nolga");
+    Ok(sessions.revoke_everybody().await?.ended.len().to_string())
 }
 
 async fn operator_revokes_all(

@@ -36,23 +36,36 @@ impl CapturedAudit {
 
     /// Whether there is an event of this kind among those not taken.
     pub fn has(&self, kind: &EventKind) -> bool {
+        self.count(kind) > 0
+    }
+
+    fn count(&self, kind: &EventKind) -> usize {
         let events = self.events.lock().expect("events");
-        events.iter().any(|event| event.kind == *kind)
+        events.iter().filter(|event| event.kind == *kind).count()
     }
 
     /// Returns when there is an event of this kind: what happens after the response.
     pub async fn until(&self, kind: EventKind) {
+        self.until_there_are(1, kind).await;
+    }
+
+    /// The same for as many events of this kind.
+    pub async fn until_there_are(&self, count: usize, kind: EventKind) {
         let wait = async {
             loop {
                 let arrived = self.arrived.notified();
-                if self.has(&kind) {
+                if self.count(&kind) >= count {
                     return;
                 }
                 arrived.await;
             }
         };
         let found = timeout(Duration::from_secs(10), wait).await;
-        assert!(found.is_ok(), "no event {kind:?} but {:?}", self.take());
+        assert!(
+            found.is_ok(),
+            "not {count} of {kind:?} but {:?}",
+            self.take()
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use portcullis::{EndReason, Store, StoreError, StoreErrorKind, Timestamp, UserId};
 use portcullis_core::{
-    Label, Note, SessionKey,
+    Bucket, Label, Note, SessionKey,
     store::{
         Activity, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits, Listed, Loaded,
         LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
@@ -34,6 +34,8 @@ pub enum Op {
     End,
     /// [`Store::list`].
     List,
+    /// [`Store::users`].
+    Users,
     /// [`Store::revoke`].
     Revoke,
     /// [`Store::sweep`].
@@ -215,6 +217,10 @@ impl<S: Store> Store for ProbeStore<S> {
 
     async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
         self.around(Op::List, self.inner.list(user)).await
+    }
+
+    async fn users(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
+        self.around(Op::Users, self.inner.users(bucket)).await
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {

@@ -72,7 +72,7 @@ pub(crate) enum Command {
     List(Whose),
     /// Show all there is about one session, and its last events.
     Show(Which),
-    /// End one session of a user, or all.
+    /// End one session of a user, or all, or those of everybody.
     Revoke(Revoke),
     /// List the sessions that were used from what looks like another device.
     Flagged(Flagged),
@@ -102,19 +102,23 @@ pub(crate) struct Which {
 
 #[derive(Args)]
 pub(crate) struct Revoke {
-    #[command(flatten)]
-    pub(crate) whose: Whose,
+    /// The user, byte for byte as the application names them.
+    #[arg(value_parser = users(), required_unless_present = "everybody")]
+    pub(crate) user: Option<UserId>,
     /// The session, as `list` names it.
     #[arg(
         value_parser = handle,
         allow_hyphen_values = true,
-        required_unless_present = "all",
+        required_unless_present_any = ["all", "everybody"],
         conflicts_with = "all"
     )]
     pub(crate) handle: Option<Handle>,
     /// End all their sessions, and refuse sign-ins that are under way.
     #[arg(long)]
     pub(crate) all: bool,
+    /// End all sessions of all users.
+    #[arg(long, conflicts_with_all = ["user", "handle", "all", "keep"])]
+    pub(crate) everybody: bool,
     /// But not this one.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true, requires = "all")]
     pub(crate) keep: Option<Handle>,

@@ -191,6 +191,36 @@ async fn all_sessions_are_ended_only_once_somebody_has_agreed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_everybody_are_ended_only_once_somebody_has_agreed() {
+    let stand = Stand::new().await;
+    let sessions = [
+        stand.sign_in("alice").await,
+        stand.sign_in("alice").await,
+        stand.sign_in("bob").await,
+    ];
+    stand.run(&["revoke", "--everybody"]).assert(2);
+    for mixed in [&["alice"][..], &["--all"], &["alice", "AAAAAAAAAAAAAAAA"]] {
+        let mixed = [&["revoke", "--everybody", "--yes"], mixed].concat();
+        stand.run(&mixed).assert(2);
+    }
+    for session in &sessions {
+        assert!(stand.is_live(session).await);
+    }
+    let ended = stand.run(&["revoke", "--everybody", "--yes"]);
+    ended.assert(0);
+    assert_eq!(ended.out, "ended 3 sessions of everybody\n");
+    for session in &sessions {
+        assert!(!stand.is_live(session).await);
+    }
+    let nobody = stand.run(&["revoke", "--everybody", "--yes", "--json"]);
+    nobody.assert(3);
+    assert_eq!(
+        nobody.json(),
+        json!({"user": null, "ended": [], "replicas": null})
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_session_that_is_to_be_kept_is_kept_and_a_slip_of_the_pen_ends_nothing() {
     let stand = Stand::new().await;
     let kept = stand.sign_in("alice").await;

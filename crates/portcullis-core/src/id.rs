@@ -179,6 +179,11 @@ impl Bucket {
         (number < BUCKETS).then_some(Self(number))
     }
 
+    /// All of them, in the order of their numbers.
+    pub fn all() -> impl Iterator<Item = Self> + Send {
+        (0..BUCKETS).map(Self)
+    }
+
     /// The number, from 0 to 1023.
     pub fn number(self) -> u16 {
         self.0

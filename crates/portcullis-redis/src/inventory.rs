@@ -1,15 +1,17 @@
 //! Sessions of a user: listed, and ended from outside.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, Handle, SessionKey, UserId, UserKey,
+    Bucket, EndReason, Handle, SessionKey, UserId, UserKey,
     store::{Copies, Interrupted, Listed, Receipt, Revocation, StoreError, StoreErrorKind, Which},
 };
 
 use crate::{
     RedisStore,
     driver::{Answer, Command, Line, MARK, REVOKE, Reply, STRAYS, Script},
-    filing::{names_of, referenced},
+    filing::{Member, names_of, referenced},
     record::{Record, millis},
     store::{epitaph, number, out_of_place},
 };
@@ -18,7 +20,7 @@ use crate::{
 /// long.
 const BATCH: usize = 100;
 
-/// Members of a bucket's list that one script looks at.
+/// Members of a bucket's list that one script looks at, or one answer holds.
 const PAGE: u64 = 1000;
 
 /// How often a session is looked for that gets new identifiers meanwhile.
@@ -86,6 +88,57 @@ impl RedisStore {
         Ok(refs
             .filter_map(|reference| referenced(user.bucket(), &reference))
             .collect())
+    }
+
+    /// The list of the bucket, page by page. While it is read, a session moves towards its end if at all, by its activity;
+    /// and the next page begins with the moment at which the last one ended, so that none slips through.
+    pub(crate) async fn users_in(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
+        let mut users = HashSet::new();
+        let (mut from, mut most) = (Bytes::from_static(b"-inf"), PAGE);
+        loop {
+            let members = self.due_from(bucket, &from, most).await?;
+            let sessions = members
+                .iter()
+                .filter(|(member, _)| member.starts_with(b"s"));
+            let found = sessions.filter_map(|(member, _)| Member::parse(bucket, member));
+            users.extend(found.filter_map(|member| member.user));
+            match members.last() {
+                Some((_, last)) if members.len() as u64 >= most => {
+                    // A page of one moment alone would come again and again.
+                    most = if *last == from { most * 2 } else { PAGE };
+                    from = last.clone();
+                }
+                _ => return Ok(users.into_iter().collect()),
+            }
+        }
+    }
+
+    /// What is in the list of a bucket from this moment on, each with its own.
+    async fn due_from(
+        &self,
+        bucket: Bucket,
+        from: &Bytes,
+        most: u64,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        let page = Command {
+            name: "ZRANGEBYSCORE",
+            arguments: vec![
+                self.prefix().due_list(bucket).into(),
+                from.clone(),
+                Bytes::from_static(b"+inf"),
+                Bytes::from_static(b"WITHSCORES"),
+                Bytes::from_static(b"LIMIT"),
+                Bytes::from_static(b"0"),
+                number(most),
+            ],
+        };
+        let answers = self.driver().ask(vec![page]).await?;
+        let mut parts = answers.into_iter().flat_map(Answer::list).flatten();
+        let mut members = Vec::new();
+        while let (Some(member), Some(at)) = (parts.next(), parts.next()) {
+            members.push((member, at));
+        }
+        Ok(members)
     }
 
     pub(crate) async fn carry_out(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {

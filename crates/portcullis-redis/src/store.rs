@@ -472,6 +472,10 @@ impl Store for RedisStore {
         self.sessions_of(user).await
     }
 
+    async fn users(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
+        self.users_in(bucket).await
+    }
+
     async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
         self.carry_out(revocation).await
     }

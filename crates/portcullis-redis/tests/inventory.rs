@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use portcullis_core::{
-    EndReason, EventKind,
+    Bucket, EndReason, EventKind,
     store::{
         Copies, Created, Excess, Expiry, Loaded, LogQuery, SessionLimit, Store, StoreErrorKind,
     },
@@ -67,6 +67,29 @@ async fn t07_a_session_that_a_lost_list_does_not_name_does_not_survive_a_revocat
             store.load(&key).await.unwrap(),
             Loaded::Ended { .. }
         ));
+    }
+}
+
+/// Lists strangers as due one after the other, or all at once; and the end of an elevation of `bob`.
+const FILL: &str = r"
+for i = 1, 2500 do
+  local due = ARGV[1] == 'at once' and 1000 or i
+  redis.call('ZADD', KEYS[1], due, 's' .. string.format('%028d', i) .. '0019a000000')
+end
+redis.call('ZADD', KEYS[1], 1, 'e' .. string.format('%028d', 0) .. '0019a000000bob')
+";
+
+#[tokio::test]
+async fn s068_a_user_is_found_on_whatever_page_of_the_list_of_their_bucket() {
+    for due in ["one by one", "at once"] {
+        let (server, store) = server_and_store().await;
+        create_owned(&store, "alice").await;
+        let [list] = lists(&server, "x").try_into().unwrap();
+        server.cli(&["EVAL", FILL, "1", &list, due]);
+        server.cli(&["CONFIG", "RESETSTAT"]);
+        let found = store.users(Bucket::of(&"alice".into())).await.unwrap();
+        assert_eq!(found, ["alice".into()], "{due}");
+        assert!(calls(&server, "zrangebyscore") <= 4, "{due}");
     }
 }
 

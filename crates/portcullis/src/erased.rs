@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin};
 
 use portcullis_core::{
-    EndReason, Label, Note, SessionKey, Timestamp, UserId,
+    Bucket, EndReason, Label, Note, SessionKey, Timestamp, UserId,
     store::{
         Activity, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits, Listed, Loaded,
         LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
@@ -49,6 +49,7 @@ pub(crate) trait ErasedStore: Send + Sync {
         note: &'a Note,
     ) -> Answer<'a, Ended>;
     fn list<'a>(&'a self, user: &'a UserId) -> Answer<'a, Vec<Listed>>;
+    fn users(&self, bucket: Bucket) -> Answer<'_, Vec<UserId>>;
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt, Interrupted>;
     fn sweep(&self) -> Answer<'_, Swept>;
     fn observe<'a>(&'a self, observation: &'a Observation) -> Answer<'a, ()>;
@@ -112,6 +113,10 @@ impl<S: Store> ErasedStore for S {
 
     fn list<'a>(&'a self, user: &'a UserId) -> Answer<'a, Vec<Listed>> {
         Box::pin(Store::list(self, user))
+    }
+
+    fn users(&self, bucket: Bucket) -> Answer<'_, Vec<UserId>> {
+        Box::pin(Store::users(self, bucket))
     }
 
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt, Interrupted> {

@@ -84,7 +84,7 @@ mod tests {
     };
 
     use portcullis_core::{
-        Actor, EndReason, Event, EventKind, Label, Note, SessionKey, Timestamp, UserId,
+        Actor, Bucket, EndReason, Event, EventKind, Label, Note, SessionKey, Timestamp, UserId,
         store::{
             Activity, Committed, Created, Deadline, Ended, Expired, Expiry, Interrupted, Limits,
             Listed, Loaded, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
@@ -183,6 +183,10 @@ mod tests {
         }
 
         async fn list(&self, _: &UserId) -> Result<Vec<Listed>, StoreError> {
+            down()
+        }
+
+        async fn users(&self, _: Bucket) -> Result<Vec<UserId>, StoreError> {
             down()
         }
 

@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Serialize)]
 struct Revoked<'r> {
-    user: User<'r>,
+    user: Option<User<'r>>,
     ended: Vec<String>,
     replicas: Option<Replicas>,
 }
@@ -27,27 +27,62 @@ struct Replicas {
     confirmed: u32,
 }
 
+/// Whose sessions, and which of them.
+#[derive(Clone, Copy)]
+enum Target<'r> {
+    One(&'r UserId, Handle),
+    All(&'r UserId),
+    AllBut(&'r UserId, Handle),
+    Everybody,
+}
+
+impl<'r> Target<'r> {
+    fn of(revoke: &'r Revoke) -> Result<Self, Failure> {
+        match (&revoke.user, revoke.handle, revoke.keep) {
+            (Some(user), Some(handle), _) => Ok(Self::One(user, handle)),
+            (Some(user), None, Some(keep)) if revoke.all => Ok(Self::AllBut(user, keep)),
+            (Some(user), None, None) if revoke.all => Ok(Self::All(user)),
+            (None, ..) if revoke.everybody => Ok(Self::Everybody),
+            _ => Err(Failure::Usage("say which sessions to end".into())),
+        }
+    }
+
+    fn user(self) -> Option<&'r UserId> {
+        match self {
+            Self::One(user, _) | Self::All(user) | Self::AllBut(user, _) => Some(user),
+            Self::Everybody => None,
+        }
+    }
+
+    fn name(self) -> String {
+        self.user()
+            .map_or_else(|| "everybody".to_owned(), text::user)
+    }
+}
+
 pub(crate) async fn revoke(
     connection: &Connection,
     look: Look,
     revoke: &Revoke,
 ) -> Result<Outcome, Failure> {
-    if revoke.all && !revoke.yes && !io::stdin().is_terminal() {
+    let target = Target::of(revoke)?;
+    let is_one = matches!(target, Target::One(..));
+    if !is_one && !revoke.yes && !io::stdin().is_terminal() {
         return Err(Failure::Usage(
             "ending all sessions must be confirmed, and there is nobody to ask; add --yes".into(),
         ));
     }
     let desk = Desk::confirming(connection, look, revoke.confirm_replicas).await?;
-    let user = &revoke.whose.user;
-    if revoke.all && !is_agreed(&desk, revoke).await? {
+    if !is_agreed(&desk, target, revoke.yes).await? {
         mention("nothing was ended");
         return Ok(Outcome::NotFound);
     }
     let sessions = desk.sessions.as_operator(operator(revoke));
-    let receipt = match (revoke.handle, revoke.keep) {
-        (Some(handle), _) => sessions.revoke(user.clone(), handle).await,
-        (None, Some(keep)) => sessions.revoke_others(user.clone(), keep).await,
-        (None, None) => sessions.revoke_all(user.clone()).await,
+    let receipt = match target {
+        Target::One(user, handle) => sessions.revoke(user.clone(), handle).await,
+        Target::All(user) => sessions.revoke_all(user.clone()).await,
+        Target::AllBut(user, keep) => sessions.revoke_others(user.clone(), keep).await,
+        Target::Everybody => sessions.revoke_everybody().await,
     };
     let receipt = receipt.map_err(|error| match Failure::from(error) {
         Failure::Store(text) => Failure::Store(format!(
@@ -57,7 +92,7 @@ pub(crate) async fn revoke(
     })?;
     let result = if look.json {
         json::document(&Revoked {
-            user: user.into(),
+            user: target.user().map(User::from),
             ended: receipt.ended.iter().map(Handle::to_string).collect(),
             replicas: receipt.copies.map(|copies| Replicas {
                 asked: copies.asked,
@@ -67,54 +102,49 @@ pub(crate) async fn revoke(
     } else if receipt.ended.is_empty() {
         String::new()
     } else {
-        told(user, &receipt)
+        told(target, &receipt)
     };
     let said = say(&result);
     // What is to be said of the end is said also where the result cannot be written.
-    let outcome = outcome(&receipt, revoke, user);
+    let outcome = outcome(&receipt, target);
     said?;
     Ok(outcome)
 }
 
-/// Whether to go on with all of them: what is to be kept exists, and the person at the terminal wants it.
-async fn is_agreed(desk: &Desk, revoke: &Revoke) -> Result<bool, Failure> {
-    if revoke.keep.is_none() && revoke.yes {
-        return Ok(true);
-    }
-    let user = &revoke.whose.user;
-    let entries = desk.sessions.list(user.clone()).await?;
-    let name = text::user(user);
-    let is_kept = |entry: &&_| is(entry, revoke.keep);
-    if let Some(keep) = revoke.keep
-        && !entries.iter().any(|entry| is(entry, Some(keep)))
-    {
-        // A slip of the pen must not end the one session that was to stay.
-        mention(&format!("{name} has no live session {keep} to keep"));
-        return Ok(false);
-    }
-    if revoke.yes {
-        return Ok(true);
-    }
-    let kept = entries.iter().filter(is_kept).count();
-    let sessions = text::count(entries.len() - kept, "session");
-    let but = revoke
-        .keep
-        .map_or_else(String::new, |keep| format!(" but {keep}"));
+/// Whether to go on: what is to be kept exists, and the person at the terminal wants all of them ended.
+async fn is_agreed(desk: &Desk, target: Target<'_>, yes: bool) -> Result<bool, Failure> {
+    let question = match target {
+        Target::One(..) => return Ok(true),
+        Target::All(_) | Target::Everybody if yes => return Ok(true),
+        Target::Everybody => "End all sessions of all users?".to_owned(),
+        Target::All(user) => {
+            let sessions = desk.sessions.list(user.clone()).await?.len();
+            let sessions = text::count(sessions, "session");
+            format!("End all sessions of {}, now {sessions}?", target.name())
+        }
+        Target::AllBut(user, keep) => {
+            let entries = desk.sessions.list(user.clone()).await?;
+            let name = target.name();
+            if !entries.iter().any(|entry| entry.info.handle == keep) {
+                // A slip of the pen must not end the one session that was to stay.
+                mention(&format!("{name} has no live session {keep} to keep"));
+                return Ok(false);
+            }
+            if yes {
+                return Ok(true);
+            }
+            let sessions = text::count(entries.len() - 1, "session");
+            format!("End all sessions of {name} but {keep}, now {sessions}?")
+        }
+    };
     let mut stderr = io::stderr().lock();
-    let _ = write!(
-        stderr,
-        "End all sessions of {name}{but}, now {sessions}? [y/N] "
-    );
+    let _ = write!(stderr, "{question} [y/N] ");
     let _ = stderr.flush();
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
         .map_err(|error| Failure::Usage(format!("no answer can be read: {error}")))?;
     Ok(is_yes(&answer))
-}
-
-fn is(entry: &portcullis::SessionEntry, handle: Option<Handle>) -> bool {
-    Some(entry.info.handle) == handle
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -128,14 +158,17 @@ fn operator(revoke: &Revoke) -> String {
         .unwrap_or_else(|| "operator".to_owned())
 }
 
-fn told(user: &UserId, receipt: &Receipt) -> String {
+fn told(target: Target<'_>, receipt: &Receipt) -> String {
     let mut told = format!(
         "ended {} of {}\n",
         text::count(receipt.ended.len(), "session"),
-        text::user(user)
+        target.name()
     );
-    for handle in &receipt.ended {
-        told.push_str(&format!("  {handle}\n"));
+    // Of everybody there may be millions.
+    if target.user().is_some() {
+        for handle in &receipt.ended {
+            told.push_str(&format!("  {handle}\n"));
+        }
     }
     if let Some(Copies { asked, confirmed }) = receipt.copies {
         told.push_str(&format!("confirmed by {confirmed} of {asked} replicas\n"));
@@ -143,15 +176,14 @@ fn told(user: &UserId, receipt: &Receipt) -> String {
     told
 }
 
-fn outcome(receipt: &Receipt, revoke: &Revoke, user: &UserId) -> Outcome {
+fn outcome(receipt: &Receipt, target: Target<'_>) -> Outcome {
     let is_confirmed = receipt.copies.is_none_or(Copies::are_enough);
     if receipt.ended.is_empty() {
-        match revoke.handle {
-            Some(handle) => mention(&format!(
-                "{} has no live session {handle}",
-                text::user(user)
-            )),
-            None => mention("there was no session to end"),
+        match target {
+            Target::One(_, handle) => {
+                mention(&format!("{} has no live session {handle}", target.name()));
+            }
+            _ => mention("there was no session to end"),
         }
         Outcome::NotFound
     } else if is_confirmed {
@@ -192,7 +224,7 @@ mod tests {
             }),
         };
         assert_eq!(
-            told(&UserId::from("eve\n"), &receipt),
+            told(Target::All(&UserId::from("eve\n")), &receipt),
             "ended 2 sessions of \"eve\\n\"\n  AAAAAAAAAAAAAAAA\n  ________________\nconfirmed by 1 of 2 replicas\n"
         );
     }

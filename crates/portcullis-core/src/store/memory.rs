@@ -18,7 +18,7 @@ use super::{
     LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
     Store, StoreError, Swept, Touched, Write,
 };
-use crate::{EndReason, Label, Note, SessionKey, Timestamp, UserId};
+use crate::{Bucket, EndReason, Label, Note, SessionKey, Timestamp, UserId};
 
 /// Sessions in the memory of one process, for development and tests. They end with the process.
 ///
@@ -177,6 +177,12 @@ impl Store for MemoryStore {
     async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
         let (mut state, now) = self.at_once();
         Ok(state.list(user, now))
+    }
+
+    async fn users(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
+        let (mut state, now) = self.at_once();
+        state.tidy(now);
+        Ok(state.slots.users_of(bucket).cloned().collect())
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {

@@ -26,7 +26,7 @@ pub use self::{
     log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
 };
-use crate::{EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId};
+use crate::{Bucket, EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId};
 
 /// Keeps sessions.
 ///
@@ -138,6 +138,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The live sessions of a user, in no particular order.
     fn list(&self, user: &UserId) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send;
+
+    /// The users of a bucket who have live sessions, each once and in no particular order. Whoever has one all the time
+    /// from the call to its answer is among them, whatever key it moves to meanwhile. Whoever's are over may be, too, until they
+    /// are swept.
+    fn users(&self, bucket: Bucket)
+    -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
 
     /// Ends sessions of a user.
     ///

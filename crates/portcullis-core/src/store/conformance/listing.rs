@@ -2,12 +2,12 @@
 
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, moves,
-    people::{Session, arriving, key_of, sign_in, somebody},
+    people::{Session, arriving, begin, key_of, sign_in, somebody, stranger},
     short, steps,
     subject::{join_all, subject},
 };
 use crate::{
-    EndReason, UserId,
+    Bucket, EndReason, UserId,
     store::{Activity, Created, Deadline, Ended, Replaced},
 };
 
@@ -70,6 +70,49 @@ pub async fn a_replaced_session_is_listed_under_its_new_key_alone<H: Harness>(ha
     for deadline in [KEEP, Deadline::Restart(LONG), KEEP] {
         moving.move_on(deadline).await;
         store.assert_listed(&user, [&staying, &moving]).await;
+    }
+}
+
+/// S-068: so that nobody is left out where the sessions of all users are ended.
+pub async fn a_user_is_found_for_as_long_as_they_have_a_session<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let is_found = async || {
+        let users = store.users_beside(&user).await;
+        let times = users.iter().filter(|found| **found == user).count();
+        assert!(times <= 1, "each once");
+        times == 1
+    };
+    assert!(!is_found().await);
+    let going = sign_in(harness, &user, short::<H>()).await;
+    let mut ending = sign_in(harness, &user, LONG).await;
+    assert!(is_found().await);
+    ending.move_on(KEEP).await;
+    let timing = going.stored.timing;
+    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    advance_to_the_deadline(harness).await;
+    store.sweep().await;
+    assert!(is_found().await);
+    let answer = ending.who.end(ending.key, EndReason::SignedOut).await;
+    assert_eq!(answer, Ended::Done);
+    assert!(!is_found().await);
+}
+
+/// T72: names of users are any bytes.
+pub async fn users_are_found_by_their_bucket<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let users = [somebody(), somebody(), UserId::from(&[0, 255, b'\n'][..])];
+    for user in &users {
+        sign_in(harness, user, LONG).await;
+        begin(stranger(harness), key_of(user), LONG).await;
+    }
+    for user in &users {
+        let found = store.users_beside(user).await;
+        let expected = users
+            .iter()
+            .filter(|other| Bucket::of(other) == Bucket::of(user));
+        for one in expected {
+            assert!(found.contains(one), "{one:?} in {found:?}");
+        }
     }
 }
 

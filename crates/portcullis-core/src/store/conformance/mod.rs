@@ -178,6 +178,8 @@ macro_rules! store_conformance {
             users_do_not_mix_whatever_their_names_are
             sessions_that_begin_at_once_are_all_listed
             sessions_without_a_user_are_in_no_list
+            a_user_is_found_for_as_long_as_they_have_a_session
+            users_are_found_by_their_bucket
 
             of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows
             the_session_that_would_end_first_makes_room

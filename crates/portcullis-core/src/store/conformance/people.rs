@@ -177,6 +177,21 @@ impl<S: Store> Subject<S> {
         }
     }
 
+    /// The users of the bucket of this one who have sessions.
+    #[track_caller]
+    pub(super) fn users_beside(&self, user: &UserId) -> impl Future<Output = Vec<UserId>> + '_ {
+        let place = Location::caller();
+        let bucket = Bucket::of(user);
+        async move {
+            let users = answered(self.0.users(bucket).await, "users", place);
+            assert!(
+                users.iter().all(|user| Bucket::of(user) == bucket),
+                "({place})"
+            );
+            users
+        }
+    }
+
     /// Checks that these sessions are listed and no others.
     #[track_caller]
     pub(super) fn assert_listed<'a>(

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use bytes::Bytes;
 
 use crate::{
-    EndReason, Handle, Label, SessionKey, Timestamp, UserId,
+    Bucket, EndReason, Handle, Label, SessionKey, Timestamp, UserId,
     store::{Revision, Stored, Timing},
 };
 
@@ -86,6 +86,16 @@ impl Slots {
             Some(Slot::Live(session)) => Some((*key, session)),
             _ => None,
         })
+    }
+
+    /// The users whose sessions are in this bucket.
+    pub(super) fn users_of(&self, bucket: Bucket) -> impl Iterator<Item = &UserId> {
+        let lives_there = move |keys: &HashSet<SessionKey>| {
+            let first = keys.iter().next();
+            first.is_some_and(|key| key.bucket() == bucket)
+        };
+        let users = self.users.iter();
+        users.filter_map(move |(user, keys)| lives_there(keys).then_some(user))
     }
 
     /// The key under which the session of `key` lives now, as far as its moves are remembered.

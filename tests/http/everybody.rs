@@ -1,0 +1,120 @@
+//! S-068: an operator ends the sessions of all users.
+
+use portcullis::{Actor, EndReason::RevokedByOperator, EventKind::Ended};
+use portcullis_tests::{Backend, Client, Moment, Op, Reply, World, on_every_store};
+
+on_every_store![
+    s068_an_operator_ends_the_sessions_of_all_users,
+    rule_12_each_of_them_is_told_with_session_and_user,
+    who_has_no_user_and_who_signs_in_afterwards_stays,
+    who_gets_another_identifier_meanwhile_is_ended_all_the_same,
+    rule_8_where_one_cannot_be_ended_it_is_said_and_can_be_repeated,
+    s102_it_is_finished_although_the_operator_goes_away,
+];
+
+async fn end_everybody<B: Backend>(world: &World<B>) -> Reply {
+    world.client().delete("/operator").await
+}
+
+async fn was_ended(client: &Client) {
+    let reply = client.get("/me").await;
+    reply.is_problem(401, "authentication-required");
+    assert_eq!(reply.reason().as_deref(), Some("revoked_by_operator"));
+}
+
+async fn signed_in<B: Backend>(world: &World<B>) -> [Client; 4] {
+    let [desk, phone] = world.elevated_and_other("alice").await;
+    let bob = world.signed_in("bob").await;
+    [desk, phone, bob, world.signed_in("carol").await]
+}
+
+async fn s068_an_operator_ends_the_sessions_of_all_users<B: Backend>() {
+    let world = World::<B>::start().await;
+    let server = world.another_server().await;
+    let everybody = signed_in(&world).await;
+    assert_eq!(end_everybody(&world).await.is(200).body(), "4");
+    for client in &everybody {
+        was_ended(client).await;
+        was_ended(&client.at(server.address())).await;
+    }
+    assert_eq!(end_everybody(&world).await.is(200).body(), "0");
+}
+
+async fn rule_12_each_of_them_is_told_with_session_and_user<B: Backend>() {
+    let world = World::<B>::start().await;
+    let mut expected = Vec::new();
+    for client in &signed_in(&world).await {
+        let user = client.look().await.user;
+        expected.push((client.handle().await, user));
+    }
+    world.forget();
+    end_everybody(&world).await.is(200);
+    let mut told = Vec::new();
+    for event in world.audit.take_ends() {
+        assert_eq!(event.kind, Ended(RevokedByOperator));
+        assert_eq!(event.actor, Actor::Operator("ops\nolga".into()));
+        let user = event.user.map(|user| user.to_string());
+        told.push((event.session.unwrap().to_string(), user));
+    }
+    expected.sort();
+    told.sort();
+    assert_eq!(told, expected);
+}
+
+async fn who_has_no_user_and_who_signs_in_afterwards_stays<B: Backend>() {
+    let world = World::<B>::start().await;
+    let visitor = world.shopping(&[1]).await;
+    let alice = world.signed_in("alice").await;
+    end_everybody(&world).await.is(200);
+    assert_eq!(visitor.look().await.cart, vec![1]);
+    alice.post("/login?user=alice").await.is(204);
+    visitor.post("/login?user=bob").await.is(204);
+    for client in [&alice, &visitor] {
+        client.get("/me").await.is(200);
+        client.post("/put/a/b").await.is(204);
+    }
+}
+
+async fn who_gets_another_identifier_meanwhile_is_ended_all_the_same<B: Backend>() {
+    let world = World::<B>::start().await;
+    let alice = world.signed_in("alice").await;
+    let found = world.store.hold(Op::Revoke, Moment::Before);
+    let ending = world.client().delete("/operator").start();
+    found.reached().await;
+    alice.post("/regenerate").await.is(204).new_id();
+    found.open();
+    assert_eq!(ending.reply().await.is(200).body(), "1");
+    was_ended(&alice).await;
+}
+
+async fn rule_8_where_one_cannot_be_ended_it_is_said_and_can_be_repeated<B: Backend>() {
+    for failing in [Op::Users, Op::Revoke] {
+        let world = World::<B>::start().await;
+        let everybody = signed_in(&world).await;
+        world.store.fail(failing, Moment::Before);
+        end_everybody(&world)
+            .await
+            .is_problem(503, "session-unavailable");
+        end_everybody(&world).await.is(200);
+        for client in &everybody {
+            was_ended(client).await;
+        }
+    }
+}
+
+async fn s102_it_is_finished_although_the_operator_goes_away<B: Backend>() {
+    let world = World::<B>::start().await;
+    let everybody = signed_in(&world).await;
+    world.forget();
+    let gate = world.store.hold(Op::Users, Moment::Before);
+    let ending = world.client().delete("/operator").start();
+    gate.reached().await;
+    ending.disconnect().await;
+    world.departed().await;
+    gate.open();
+    let ended = Ended(RevokedByOperator);
+    world.audit.until_there_are(everybody.len(), ended).await;
+    for client in &everybody {
+        was_ended(client).await;
+    }
+}

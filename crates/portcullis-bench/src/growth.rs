@@ -35,7 +35,7 @@ pub(crate) struct Grown {
     pub(crate) memory: Option<f64>,
 }
 
-const SESSIONS: [usize; 3] = [10_000, 100_000, 1_000_000];
+const SESSIONS: [usize; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 const PER_USER: [usize; 4] = [1, 10, 100, 1000];
 /// The last is close to the most that Portcullis lets a session hold.
 const PAYLOADS: [usize; 4] = [100, 1000, 10_000, 60_000];

@@ -75,7 +75,8 @@ impl Server {
     pub(crate) fn client(&self) -> Result<Client> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // To throw ten million sessions away takes a while.
+        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         Ok(Client {
             stream: BufReader::new(stream),
             sent: 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use portcullis_core::{Bucket, Handle, Label, SessionKey, UserId, UserKey};
 
-use crate::{keys::Prefix, store::number};
+use crate::{arguments::number, keys::Prefix};
 
 const DIGEST: usize = 16;
 const NAME: usize = 12;

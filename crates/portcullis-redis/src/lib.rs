@@ -18,6 +18,8 @@
 //! holds on a cluster, settings of the server and the rights it must grant are in the [README](https://crates.io/crates/portcullis-redis).
 
 mod address;
+mod admission;
+mod arguments;
 mod builder;
 mod check;
 mod clock;

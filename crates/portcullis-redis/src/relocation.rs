@@ -19,13 +19,12 @@ use tokio::runtime::Handle;
 
 use crate::{
     RedisStore,
+    admission::{Admitted, Moments},
+    arguments::{draw, epitaph, number, parting, revision, successor},
     driver::{Reply, SUPERSEDE},
     filing::{self, Filing},
     record::millis,
-    store::{
-        Admitted, Moments, draw, epitaph, not_replaced, number, out_of_place, parting, revision,
-        successor,
-    },
+    store::{not_replaced, out_of_place},
 };
 
 /// Clocks that differ by less may well be one and the same: each is known to the length of a round trip.

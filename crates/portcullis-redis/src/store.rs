@@ -6,20 +6,24 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, Label, Note, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Excess, Hint, Interrupted, Limits, Listed,
-        Loaded, LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
-        Revocation, SessionLimit, Store, StoreError, StoreErrorKind, Stored, Swept, Timing,
-        Touched, Write,
+        Activity, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits, Listed, Loaded,
+        LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation,
+        SessionLimit, Store, StoreError, StoreErrorKind, Stored, Swept, Touched, Write,
     },
 };
 
 use crate::{
     ConnectError, RedisStoreBuilder,
-    driver::{COMMIT, CREATE, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH},
+    admission::{Admitted, Moments},
+    arguments::{
+        draw, draw_after, elevated_until, epitaph, flag, limit_of, memory_of_revocation, number,
+        parting, revision, successor,
+    },
+    driver::{COMMIT, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH},
     filing::{self, Filing},
     keys::Prefix,
     record::{self, Record, millis},
-    relocation::{Made, Unclaimed, lag},
+    relocation::{Made, Unclaimed},
 };
 
 /// Sessions in Redis.
@@ -113,45 +117,6 @@ impl RedisStore {
         self.inner.driver.run(script, keys, arguments).await
     }
 
-    /// Creates a session with these moments.
-    pub(crate) async fn admit(
-        &self,
-        key: &SessionKey,
-        write: &Write,
-        moments: Moments,
-        limit: Option<SessionLimit>,
-        revision: Revision,
-    ) -> Result<Admitted, StoreError> {
-        let Moments { arguments, lead } = moments;
-        let [idle, absolute, ends_at, last] = arguments;
-        let [user, since] = filing::owner_by_a_clock_behind(&write.label, lead);
-        let [most, room] = limit_of(limit);
-        let keys = Filing::of(self.prefix(), key, &write.label).keys();
-        let mut arguments = vec![
-            idle,
-            absolute,
-            record::revision(revision).into(),
-            write.payload.clone(),
-            ends_at,
-            last,
-            filing::reference(key, write.label.handle),
-            user,
-            since,
-            elevated_until(write, lead),
-            self.log_size(write.label.owner.is_some()),
-            most,
-            room,
-        ];
-        arguments.extend(write.notes.iter().map(Note::encode));
-        match self.run(&CREATE, keys, arguments).await? {
-            Reply::Done(timing, excess) => Ok(Admitted::Done(timing, excess)),
-            Reply::Taken => Ok(Admitted::Taken),
-            Reply::Revoked => Ok(Admitted::Revoked),
-            Reply::AtLimit => Ok(Admitted::AtLimit),
-            _ => Err(out_of_place()),
-        }
-    }
-
     /// The session that is to be replaced, or why it cannot be any more. One whose time is over is left for
     /// somebody to [`load`](Store::load) or sweep who will tell of it.
     pub(crate) async fn replaceable(
@@ -226,33 +191,6 @@ impl RedisStore {
         let parts = usize::from(portcullis_core::BUCKETS);
         number(events.div_ceil(parts) as u64)
     }
-}
-
-/// When a session begins and ends.
-pub(crate) struct Moments {
-    /// The first, second, fifth and sixth argument of `lua/create.lua`.
-    pub(crate) arguments: [Bytes; 4],
-    /// By how much the clock is ahead that the moments in its `Write` were told by.
-    pub(crate) lead: Duration,
-}
-
-impl Moments {
-    pub(crate) fn starting(limits: Limits, lead: Duration) -> Self {
-        let (idle, absolute) = record::limits(limits);
-        Self {
-            arguments: [number(idle), number(absolute), Bytes::new(), Bytes::new()],
-            lead,
-        }
-    }
-}
-
-/// What came of an attempt to create a session.
-pub(crate) enum Admitted {
-    /// With the refs of those that have to go for it.
-    Done(Timing, Vec<Bytes>),
-    Taken,
-    AtLimit,
-    Revoked,
 }
 
 /// How many moves of a session an end follows: more than take place within the minute in which they are
@@ -521,86 +459,6 @@ pub(crate) fn not_replaced(reply: Reply) -> Result<Replaced, StoreError> {
         Reply::Newer => Err(StoreError::newer_format()),
         _ => Err(out_of_place()),
     }
-}
-
-/// A revision for a first write.
-pub(crate) fn draw() -> Revision {
-    Revision(rand::random())
-}
-
-/// A revision for a write after `expected`. Were it the same, the write would count as done already.
-fn draw_after(expected: Revision) -> Revision {
-    loop {
-        let revision = draw();
-        if revision != expected {
-            return revision;
-        }
-    }
-}
-
-/// What the mark under an old key says of the new one: an end follows a session that goes on, not one that
-/// an authentication began.
-pub(crate) fn successor(deadline: Deadline, new: &SessionKey) -> Bytes {
-    match deadline {
-        Deadline::Keep(_) => record::as_successor(new).into(),
-        Deadline::Restart(_) => Bytes::new(),
-    }
-}
-
-/// What becomes of the old session.
-pub(crate) fn parting(deadline: Deadline) -> EndReason {
-    match deadline {
-        Deadline::Keep(_) => EndReason::Replaced,
-        Deadline::Restart(_) => EndReason::ReplacedAtSignIn,
-    }
-}
-
-/// How scripts are told why a session ends and for how long to remember it.
-pub(crate) fn epitaph(reason: EndReason) -> [Bytes; 2] {
-    [
-        reason.code().to_string().into(),
-        number(millis(reason.remembered_for())),
-    ]
-}
-
-/// Scripts find the letter of the reason in the mark; all of them are remembered equally long.
-fn memory_of_revocation() -> Bytes {
-    number(millis(EndReason::RevokedByOperator.remembered_for()))
-}
-
-fn limit_of(limit: Option<SessionLimit>) -> [Bytes; 2] {
-    match limit {
-        None => [Bytes::new(), Bytes::from_static(b"0")],
-        Some(limit) => [
-            number(limit.most.get() as u64),
-            Bytes::from_static(match limit.excess {
-                Excess::Displace => b"1",
-                Excess::Refuse => b"0",
-            }),
-        ],
-    }
-}
-
-fn elevated_until(write: &Write, lead: Duration) -> Bytes {
-    write
-        .elevated_until
-        .map(|moment| number(moment.before(lag(lead)).as_millis()))
-        .unwrap_or_default()
-}
-
-pub(crate) fn number(number: u64) -> Bytes {
-    number.to_string().into()
-}
-
-pub(crate) fn revision(revision: Revision) -> Bytes {
-    record::revision(revision).into()
-}
-
-fn flag(activity: Activity) -> Bytes {
-    Bytes::from_static(match activity {
-        Activity::Active => b"1",
-        Activity::Passive => b"0",
-    })
 }
 
 fn damaged() -> Loaded {

@@ -12,10 +12,11 @@ use portcullis_core::{
 
 use crate::{
     RedisStore,
+    arguments::number,
     driver::{Answer, CLAIM, Command, Over, Reply},
     filing::Member,
     record::{Record, millis},
-    store::{number, out_of_place},
+    store::out_of_place,
 };
 
 /// Lists looked at in one round trip.

@@ -1,28 +1,31 @@
 //! What the layer knows of one request's session.
 
+mod lookup;
+mod used;
+
 use std::{
-    cell::Cell,
-    ops::{Deref, DerefMut},
+    ops::Deref,
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use http::{Extensions, Request, Uri, header::HOST};
 use portcullis_core::{
-    Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionId, SessionKey,
-    Timestamp, UserId,
-    draft::{Draft, SessionView, Unusable},
-    store::{Activity, Expiry, Loaded, Observation, StoreError},
+    Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionKey, Timestamp, UserId,
+    draft::{Draft, SessionView},
+    store::{Activity, Observation, StoreError},
 };
 use tokio::sync::{Notify, OnceCell};
 
+use self::used::Shared;
+pub(crate) use self::used::{CookieAction, Doubt, Used, UsedGuard, is_held_by_this_thread};
 use crate::{
-    DeviceBinding, SessionError, activity,
+    DeviceBinding, activity,
     client::Caller,
-    cookie::{Cookies, Presented},
+    cookie::Cookies,
     fields::Fields,
     house::House,
     layer::Config,
@@ -60,74 +63,6 @@ pub(crate) struct State {
     lost: OnceLock<EndReason>,
 }
 
-/// Readers have a lock of their own, so that a function that changes a value may look at the session.
-#[derive(Debug)]
-struct Shared {
-    used: Mutex<Used>,
-    view: Mutex<SessionView>,
-}
-
-/// Access to what the request did. Shows the result to readers when it is dropped.
-pub(crate) struct UsedGuard<'a> {
-    used: MutexGuard<'a, Used>,
-    view: &'a Mutex<SessionView>,
-    changed: bool,
-    _held: Held,
-}
-
-thread_local! {
-    /// This thread holds the lock of a session. What runs meanwhile and is not ours (a function given to
-    /// `update`, the encoding of a value) must not wait for it.
-    static HELD: Cell<bool> = const { Cell::new(false) };
-}
-
-pub(crate) fn is_held_by_this_thread() -> bool {
-    HELD.get()
-}
-
-struct Held;
-
-impl Held {
-    fn begin() -> Self {
-        HELD.set(true);
-        Self
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        HELD.set(false);
-    }
-}
-
-impl Deref for UsedGuard<'_> {
-    type Target = Used;
-
-    fn deref(&self) -> &Used {
-        &self.used
-    }
-}
-
-impl DerefMut for UsedGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Used {
-        self.changed = true;
-        &mut self.used
-    }
-}
-
-impl Drop for UsedGuard<'_> {
-    fn drop(&mut self) {
-        if self.changed {
-            *lock(self.view) = self.used.draft.view().clone();
-        }
-    }
-}
-
-// A panic inside leaves a draft as it was before or after an operation, never half-way.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A request that has come to its end, one way or another, when this is dropped.
 pub(crate) struct Ending(pub(crate) Arc<State>);
 
@@ -144,54 +79,6 @@ impl Drop for Ending {
         self.0.is_over.store(true, Ordering::SeqCst);
         self.0.over.notify_waiters();
     }
-}
-
-/// A session that the request has looked at.
-#[derive(Debug)]
-pub(crate) struct Used {
-    pub(crate) draft: Draft,
-    /// What the response must tell the browser, so far.
-    pub(crate) cookie: CookieAction,
-    /// The draft's wishes are being carried out; until that is done nobody changes it.
-    pub(crate) committing: bool,
-    pub(crate) doubt: Doubt,
-    /// The handler wanted to change something, and not only the layer.
-    pub(crate) wished: bool,
-}
-
-/// Why the request may ask for nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Doubt {
-    None,
-    /// A write was refused because the session had ended.
-    Ended,
-    /// A write was refused because the session goes on under another identifier.
-    Replaced,
-    /// A sign-in was refused because of the limit of sessions. The session is as it was, and may be changed.
-    AtLimit,
-    /// It is not known whether a write was carried out.
-    Unknown,
-}
-
-impl Doubt {
-    pub(crate) fn as_error(self) -> Option<SessionError> {
-        match self {
-            Self::None => None,
-            Self::Ended => Some(SessionError::Ended),
-            Self::Replaced => Some(SessionError::Replaced),
-            Self::AtLimit => Some(SessionError::AtLimit),
-            Self::Unknown => Some(SessionError::InDoubt),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-pub(crate) enum CookieAction {
-    #[default]
-    Keep,
-    /// The identifier, and when the session ends whatever happens.
-    Set(Arc<(SessionId, Timestamp)>),
-    Remove,
 }
 
 /// The mark of a [`PassiveLayer`](crate::PassiveLayer) that stands outside of the session layer.
@@ -302,146 +189,9 @@ impl State {
         self.config.binding == DeviceBinding::StepUp && !self.confirms
     }
 
-    /// Loads the session unless that was done before.
-    pub(crate) async fn load(&self) -> Result<(), SessionError> {
-        self.asked_for.store(true, Ordering::Relaxed);
-        self.used.get_or_try_init(|| self.first_look()).await?;
-        Ok(())
-    }
-
-    async fn first_look(&self) -> Result<Shared, SessionError> {
-        if self.barred {
-            return Err(SessionError::InsecureCookie);
-        }
-        let draft = match self.cookies.read(self.config.cookie.name()) {
-            Presented::Id(id) => self.look_up(id.key()).await?,
-            Presented::Nothing => self.without_session(None),
-            Presented::Malformed => {
-                self.observe(EventKind::MalformedIdentifier, (None, None));
-                self.without_session(None)
-            }
-            Presented::Ambiguous => {
-                self.observe(EventKind::AmbiguousIdentifier, (None, None));
-                self.without_session(None)
-            }
-        };
-        Ok(Shared {
-            view: Mutex::new(draft.view().clone()),
-            used: Mutex::new(Used {
-                draft,
-                cookie: CookieAction::Keep,
-                committing: false,
-                doubt: Doubt::None,
-                wished: false,
-            }),
-        })
-    }
-
-    async fn look_up(&self, key: SessionKey) -> Result<Draft, SessionError> {
-        let began = self.now();
-        let loaded = self
-            .look_at(&key, &self.ended)
-            .await
-            .inspect_err(|error| self.failed(error, (None, None)))?;
-        let kind = match loaded {
-            Loaded::Live(stored) => match Draft::of_session(self.config.policy, key, &stored) {
-                Ok(draft) => {
-                    return self.compare(draft.from_client(self.client().clone()).began(began));
-                }
-                Err(Unusable::Newer(error)) => return Err(error.into()),
-                Err(Unusable::Damaged) => EventKind::RecordDamaged,
-            },
-            Loaded::Ended { reason, handle, .. } => {
-                self.observe(EventKind::UsedAfterEnd(reason), (Some(handle), None));
-                return Ok(self.without_session(Some(reason)));
-            }
-            Loaded::Expired(expired) => {
-                return Ok(self.without_session(match expired.what {
-                    Expiry::Session(reason) => Some(reason),
-                    Expiry::Elevation => None,
-                }));
-            }
-            Loaded::Damaged => EventKind::RecordDamaged,
-            Loaded::Absent => EventKind::UnknownIdentifier,
-        };
-        let event = self.event(kind, None, None);
-        self.house().tell_of_identifier(event, &key);
-        Ok(self.without_session(None))
-    }
-
-    /// Does what is to be done when a session is used from another device than before. It can only take rights
-    /// away: to note it changes nothing for the request.
-    fn compare(&self, mut draft: Draft) -> Result<Draft, SessionError> {
-        let binding = self.config.binding;
-        if binding == DeviceBinding::Off || draft.change_of_client().is_none() {
-            return Ok(draft);
-        }
-        match binding {
-            DeviceBinding::End => {
-                draft.terminate_for(EndReason::DeviceChanged);
-                let _ = self.ended.set(EndReason::DeviceChanged);
-            }
-            binding => draft.flag(binding == DeviceBinding::StepUp, self.now())?,
-        }
-        Ok(draft)
-    }
-
-    /// Asks the store for a session, tells of it if it is found to be over, and remembers in `why` for what
-    /// reason it ended.
-    async fn look_at(
-        &self,
-        key: &SessionKey,
-        why: &OnceLock<EndReason>,
-    ) -> Result<Loaded, StoreError> {
-        let loaded = self.house().store().load(key).await?;
-        match &loaded {
-            Loaded::Ended { reason, .. } => {
-                let _ = why.set(*reason);
-            }
-            Loaded::Expired(expired) => {
-                if let Expiry::Session(reason) = expired.what {
-                    let _ = why.set(reason);
-                }
-                self.house().tell_expired(expired.clone());
-            }
-            _ => {}
-        }
-        Ok(loaded)
-    }
-
-    /// Why there is no session under `key` any more, if there is none and that is known.
-    pub(crate) async fn why_gone(&self, key: &SessionKey) -> Result<Option<EndReason>, StoreError> {
-        Ok(match self.look_at(key, &self.lost).await? {
-            Loaded::Ended { reason, .. } => Some(reason),
-            _ => None,
-        })
-    }
-
-    /// Whether the session that the request works with is still there: a look, not an answer that lasts.
-    pub(crate) async fn is_live(&self) -> Result<bool, StoreError> {
-        let key = self.used().and_then(|used| used.draft.key());
-        let Some(key) = key else {
-            return Ok(false);
-        };
-        let loaded = self.look_at(&key, &self.lost).await?;
-        Ok(matches!(loaded, Loaded::Live(_)))
-    }
-
-    fn without_session(&self, ended: Option<EndReason>) -> Draft {
-        Draft::without_session(self.config.policy, ended)
-            .from_client(self.client().clone())
-            .began(self.now())
-    }
-
     /// What the request did with its session, if it has looked at it.
     pub(crate) fn used(&self) -> Option<UsedGuard<'_>> {
-        let shared = self.used.get()?;
-        Some(UsedGuard {
-            used: lock(&shared.used),
-            view: &shared.view,
-            changed: false,
-            _held: Held::begin(),
-        })
+        self.used.get().map(Shared::used)
     }
 
     /// From here on the handler's session refuses changes.
@@ -514,10 +264,7 @@ impl State {
 
     /// What the handler sees of the session now.
     pub(crate) fn view(&self) -> SessionView {
-        self.used
-            .get()
-            .map(|shared| lock(&shared.view).clone())
-            .unwrap_or_default()
+        self.used.get().map(Shared::view).unwrap_or_default()
     }
 
     /// Tells the audit of a change, as the store's log does.

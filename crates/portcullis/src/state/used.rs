@@ -1,0 +1,158 @@
+//! What a request did with its session.
+
+use std::{
+    cell::Cell,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use portcullis_core::{
+    SessionId, Timestamp,
+    draft::{Draft, SessionView},
+};
+
+use crate::SessionError;
+
+/// A session that the request has looked at.
+#[derive(Debug)]
+pub(crate) struct Used {
+    pub(crate) draft: Draft,
+    /// What the response must tell the browser, so far.
+    pub(crate) cookie: CookieAction,
+    /// The draft's wishes are being carried out; until that is done nobody changes it.
+    pub(crate) committing: bool,
+    pub(crate) doubt: Doubt,
+    /// The handler wanted to change something, and not only the layer.
+    pub(crate) wished: bool,
+}
+
+/// Why the request may ask for nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    None,
+    /// A write was refused because the session had ended.
+    Ended,
+    /// A write was refused because the session goes on under another identifier.
+    Replaced,
+    /// A sign-in was refused because of the limit of sessions. The session is as it was, and may be changed.
+    AtLimit,
+    /// It is not known whether a write was carried out.
+    Unknown,
+}
+
+impl Doubt {
+    pub(crate) fn as_error(self) -> Option<SessionError> {
+        match self {
+            Self::None => None,
+            Self::Ended => Some(SessionError::Ended),
+            Self::Replaced => Some(SessionError::Replaced),
+            Self::AtLimit => Some(SessionError::AtLimit),
+            Self::Unknown => Some(SessionError::InDoubt),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) enum CookieAction {
+    #[default]
+    Keep,
+    /// The identifier, and when the session ends whatever happens.
+    Set(Arc<(SessionId, Timestamp)>),
+    Remove,
+}
+
+/// Readers have a lock of their own, so that a function that changes a value may look at the session.
+#[derive(Debug)]
+pub(super) struct Shared {
+    used: Mutex<Used>,
+    view: Mutex<SessionView>,
+}
+
+impl Shared {
+    pub(super) fn new(draft: Draft) -> Self {
+        Self {
+            view: Mutex::new(draft.view().clone()),
+            used: Mutex::new(Used {
+                draft,
+                cookie: CookieAction::Keep,
+                committing: false,
+                doubt: Doubt::None,
+                wished: false,
+            }),
+        }
+    }
+
+    pub(super) fn used(&self) -> UsedGuard<'_> {
+        UsedGuard {
+            used: lock(&self.used),
+            view: &self.view,
+            changed: false,
+            _held: Held::begin(),
+        }
+    }
+
+    pub(super) fn view(&self) -> SessionView {
+        lock(&self.view).clone()
+    }
+}
+
+/// Access to what the request did. Shows the result to readers when it is dropped.
+pub(crate) struct UsedGuard<'a> {
+    used: MutexGuard<'a, Used>,
+    view: &'a Mutex<SessionView>,
+    changed: bool,
+    _held: Held,
+}
+
+thread_local! {
+    /// This thread holds the lock of a session. What runs meanwhile and is not ours (a function given to
+    /// `update`, the encoding of a value) must not wait for it.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(crate) fn is_held_by_this_thread() -> bool {
+    HELD.get()
+}
+
+struct Held;
+
+impl Held {
+    fn begin() -> Self {
+        HELD.set(true);
+        Self
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.set(false);
+    }
+}
+
+impl Deref for UsedGuard<'_> {
+    type Target = Used;
+
+    fn deref(&self) -> &Used {
+        &self.used
+    }
+}
+
+impl DerefMut for UsedGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Used {
+        self.changed = true;
+        &mut self.used
+    }
+}
+
+impl Drop for UsedGuard<'_> {
+    fn drop(&mut self) {
+        if self.changed {
+            *lock(self.view) = self.used.draft.view().clone();
+        }
+    }
+}
+
+// A panic inside leaves a draft as it was before or after an operation, never half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

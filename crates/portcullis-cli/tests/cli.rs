@@ -199,9 +199,18 @@ async fn the_sessions_of_everybody_are_ended_only_once_somebody_has_agreed() {
         stand.sign_in("bob").await,
     ];
     stand.run(&["revoke", "--everybody"]).assert(2);
-    for mixed in [&["alice"][..], &["--all"], &["alice", "AAAAAAAAAAAAAAAA"]] {
+    for mixed in [
+        &["alice"][..],
+        &[""],
+        &["--all"],
+        &["alice", "AAAAAAAAAAAAAAAA"],
+        &["--keep", "AAAAAAAAAAAAAAAA"],
+    ] {
         let mixed = [&["revoke", "--everybody", "--yes"], mixed].concat();
         stand.run(&mixed).assert(2);
+    }
+    for nobody in [&["revoke", "--yes"][..], &["revoke", "--all", "--yes"]] {
+        stand.run(nobody).assert(2);
     }
     for session in &sessions {
         assert!(stand.is_live(session).await);
@@ -277,13 +286,16 @@ async fn an_end_that_a_replica_confirmed_says_so() {
         assert!(since.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    stand.sign_in("alice").await;
-    let ended = stand.run(&["revoke", "alice", "--all", "--yes", "--confirm-replicas=1"]);
-    ended.assert(0);
-    assert!(
-        ended.out.ends_with("\nconfirmed by 1 of 1 replicas\n"),
-        "{ended:?}"
-    );
+    for whom in [&["alice", "--all"][..], &["--everybody"]] {
+        stand.sign_in("alice").await;
+        let revoke = [&["revoke", "--yes", "--confirm-replicas=1"], whom].concat();
+        let ended = stand.run(&revoke);
+        ended.assert(0);
+        assert!(
+            ended.out.ends_with("\nconfirmed by 1 of 1 replicas\n"),
+            "{ended:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -593,6 +605,10 @@ async fn the_rights_in_the_readme_are_enough_and_those_for_looking_end_nothing()
     as_user("operator", &["revoke", "alice", &handle]).assert(0);
     let last = stand.sign_in("alice").await;
     as_user("operator", &["revoke", "alice", "--all", "--yes"]).assert(0);
+    assert!(!stand.is_live(&last).await);
+    let last = stand.sign_in("alice").await;
+    as_user("auditor", &["revoke", "--everybody", "--yes"]).assert(4);
+    as_user("operator", &["revoke", "--everybody", "--yes"]).assert(0);
     assert!(!stand.is_live(&last).await);
     stand.sign_in("bob").await;
     stand.server.age_sessions(Duration::from_secs(31 * 60));

@@ -1,6 +1,6 @@
 //! Sessions of a user: listed, and ended from outside.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
 use portcullis_core::{
@@ -21,14 +21,17 @@ use crate::{
 /// long.
 const BATCH: usize = 100;
 
-/// Members of a bucket's list that one script looks at, or one answer holds.
+/// Members of a bucket's list in one answer.
 const PAGE: u64 = 1000;
+
+/// The server's clock is known much better than this.
+const KNOWN_TO: Duration = Duration::from_secs(5);
 
 /// How often a session is looked for that gets new identifiers meanwhile.
 const ATTEMPTS: usize = 16;
 
 /// Sessions that authenticated before it may live as long as this: the longest absolute timeout there is.
-const MARKED_FOR: std::time::Duration = std::time::Duration::from_secs(400 * 24 * 60 * 60);
+const MARKED_FOR: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 impl RedisStore {
     /// One round trip for the list and one for all records, however many there are. One more of each when a
@@ -91,49 +94,46 @@ impl RedisStore {
             .collect())
     }
 
-    /// The list of the bucket, page by page. While it is read, a session moves towards its end if at all, by its activity;
-    /// and the next page begins with the moment at which the last one ended, so that none slips through.
     pub(crate) async fn users_in(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
         let mut users = HashSet::new();
-        let (mut from, mut most) = (Bytes::from_static(b"-inf"), PAGE);
-        loop {
-            let members = self.due_from(bucket, &from, most).await?;
-            let sessions = members
-                .iter()
-                .filter(|(member, _)| member.starts_with(b"s"));
-            let found = sessions.filter_map(|(member, _)| Member::parse(bucket, member));
-            users.extend(found.filter_map(|member| member.user));
-            match members.last() {
-                Some((_, last)) if members.len() as u64 >= most => {
-                    // A page of one moment alone would come again and again.
-                    most = if *last == from { most * 2 } else { PAGE };
-                    from = last.clone();
-                }
-                _ => return Ok(users.into_iter().collect()),
-            }
+        let mut next = Some(self.first_page(bucket));
+        while let Some(page) = next {
+            let members = self.due_on(bucket, &page).await?;
+            let members_of = members.iter().map(|(member, _)| member);
+            let sessions = members_of.filter(|member| member.starts_with(b"s"));
+            let found = sessions.filter_map(|member| Member::parse(bucket, member)?.user);
+            users.extend(found);
+            next = members
+                .last()
+                .and_then(|(_, last)| page.after(members.len() as u64, last.clone()));
+        }
+        Ok(users.into_iter().collect())
+    }
+
+    /// Of what is not over.
+    fn first_page(&self, bucket: Bucket) -> Page {
+        let now = self.now_in(bucket).before(KNOWN_TO);
+        Page {
+            from: number(now.as_millis()),
+            most: PAGE,
         }
     }
 
-    /// What is in the list of a bucket from this moment on, each with its own.
-    async fn due_from(
-        &self,
-        bucket: Bucket,
-        from: &Bytes,
-        most: u64,
-    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        let page = Command {
+    /// What a page holds, each with its moment.
+    async fn due_on(&self, bucket: Bucket, page: &Page) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        let command = Command {
             name: "ZRANGEBYSCORE",
             arguments: vec![
                 self.prefix().due_list(bucket).into(),
-                from.clone(),
+                page.from.clone(),
                 Bytes::from_static(b"+inf"),
                 Bytes::from_static(b"WITHSCORES"),
                 Bytes::from_static(b"LIMIT"),
                 Bytes::from_static(b"0"),
-                number(most),
+                number(page.most),
             ],
         };
-        let answers = self.driver().ask(vec![page]).await?;
+        let answers = self.driver().ask(vec![command]).await?;
         let mut parts = answers.into_iter().flat_map(Answer::list).flatten();
         let mut members = Vec::new();
         while let (Some(member), Some(at)) = (parts.next(), parts.next()) {
@@ -157,7 +157,7 @@ impl RedisStore {
         let ended = match revocation.which {
             Which::One(handle) => work.one(handle).await?,
             Which::AllBut(kept) => work.all_but(Some(kept)).await?,
-            Which::All => work.all_but(None).await?,
+            Which::All | Which::Listed => work.all_but(None).await?,
         };
         Ok(Receipt {
             ended,
@@ -171,6 +171,28 @@ fn restless() -> StoreError {
         StoreErrorKind::Unavailable,
         "a session was given new identifiers faster than it could be looked at, and lives on; try again",
     )
+}
+
+/// A part of the list of a bucket: so many from a moment on.
+///
+/// While the list is read, a session that keeps its deadlines moves to a later place if at all, by its activity. The next
+/// page begins with the moment at which this one ended. So no such session slips through, and some are seen twice.
+struct Page {
+    from: Bytes,
+    most: u64,
+}
+
+impl Page {
+    /// The next one, if this may not be the last.
+    fn after(self, seen: u64, last: Bytes) -> Option<Self> {
+        // A page of one moment alone would come again and again.
+        let most = if last == self.from {
+            self.most * 2
+        } else {
+            PAGE
+        };
+        (seen >= self.most).then_some(Self { from: last, most })
+    }
 }
 
 /// A revocation that is being carried out.
@@ -219,32 +241,34 @@ impl Work<'_> {
             Reply::Listed(_, refs) => self.referenced(&refs),
             _ => return Err(out_of_place().into()),
         };
-        sessions.extend(self.strays().await?);
+        if self.revocation.which != Which::Listed {
+            sessions.extend(self.strays().await?);
+        }
         sessions.retain(|(_, handle)| Some(*handle) != kept);
         self.end(&sessions).await
     }
 
+    /// Sessions that the list of the bucket has and that of the user has not: none, unless it was lost.
     async fn strays(&self) -> Result<Vec<(SessionKey, Handle)>, StoreError> {
         let mut strays = Vec::new();
-        let mut first = 0;
-        loop {
+        let mut next = Some(self.store.first_page(self.user.bucket()));
+        while let Some(page) = next {
             let keys = vec![self.due_list(), self.user_list()];
             let arguments = vec![
                 Bytes::copy_from_slice(self.revocation.user.as_bytes()),
-                number(first),
-                number(first + PAGE - 1),
+                page.from.clone(),
+                number(page.most),
             ];
-            match self.run(&STRAYS, keys, arguments).await? {
-                Reply::Listed(seen, refs) => {
-                    strays.extend(self.referenced(&refs));
-                    if seen < PAGE {
-                        return Ok(strays);
-                    }
-                }
-                _ => return Err(out_of_place()),
-            }
-            first += PAGE;
+            let Reply::Listed(seen, found) = self.run(&STRAYS, keys, arguments).await? else {
+                return Err(out_of_place());
+            };
+            let Some((last, refs)) = found.split_first() else {
+                return Err(out_of_place());
+            };
+            strays.extend(self.referenced(refs));
+            next = page.after(seen, last.clone());
         }
+        Ok(strays)
     }
 
     async fn end(&self, sessions: &[(SessionKey, Handle)]) -> Result<Vec<Handle>, Interrupted> {

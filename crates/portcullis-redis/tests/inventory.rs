@@ -9,12 +9,13 @@ use portcullis_core::{
     Bucket, EndReason, EventKind,
     store::{
         Copies, Created, Excess, Expiry, Loaded, LogQuery, SessionLimit, Store, StoreErrorKind,
+        Which,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
 use support::{
     LIMITS, all_of, calls, create_owned, key_of, kind, limits, lists, owned, owned_since, payload,
-    server_and_store, write_of,
+    revocation, server_and_store, write_of,
 };
 
 #[tokio::test]
@@ -70,13 +71,15 @@ async fn t07_a_session_that_a_lost_list_does_not_name_does_not_survive_a_revocat
     }
 }
 
-/// Lists strangers as due one after the other, or all at once; and the end of an elevation of `bob`.
+/// Lists strangers in front of the only session that is listed, due one after the other or all at the same moment as it; and the
+/// end of an elevation of `bob`.
 const FILL: &str = r"
-for i = 1, 2500 do
-  local due = ARGV[1] == 'at once' and 1000 or i
-  redis.call('ZADD', KEYS[1], due, 's' .. string.format('%028d', i) .. '0019a000000')
+local due = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+for i = 0, 2499 do
+  local member = 's' .. string.rep('\0', 24) .. string.format('%04d', i) .. '0019a000000'
+  redis.call('ZADD', KEYS[1], ARGV[1] == 'at once' and due or due - i, member)
 end
-redis.call('ZADD', KEYS[1], 1, 'e' .. string.format('%028d', 0) .. '0019a000000bob')
+redis.call('ZADD', KEYS[1], due, 'e' .. string.rep('\0', 28) .. '0019a000000bob')
 ";
 
 #[tokio::test]
@@ -90,6 +93,23 @@ async fn s068_a_user_is_found_on_whatever_page_of_the_list_of_their_bucket() {
         let found = store.users(Bucket::of(&"alice".into())).await.unwrap();
         assert_eq!(found, ["alice".into()], "{due}");
         assert!(calls(&server, "zrangebyscore") <= 4, "{due}");
+    }
+}
+
+#[tokio::test]
+async fn t07_a_session_that_its_users_list_has_lost_is_found_on_whatever_page() {
+    for due in ["one by one", "at once"] {
+        let (server, store) = server_and_store().await;
+        let (_, label, _) = create_owned(&store, "alice").await;
+        let [list] = lists(&server, "x").try_into().unwrap();
+        server.cli(&["EVAL", FILL, "1", &list, due]);
+        for lost in lists(&server, "u") {
+            server.cli(&["DEL", &lost]);
+        }
+        let listed = revocation("alice", Which::Listed);
+        assert_eq!(store.revoke(&listed).await.unwrap().ended, []);
+        let receipt = store.revoke(&all_of("alice")).await.unwrap();
+        assert_eq!(receipt.ended, [label.handle], "{due}");
     }
 }
 

@@ -101,6 +101,8 @@ pub enum Which {
     AllBut(Handle),
     /// All.
     All,
+    /// All that are in the user's list. A store need not look for one that the list has lost, which can take long in a large one.
+    Listed,
 }
 
 impl Which {
@@ -109,7 +111,7 @@ impl Which {
         match self {
             Self::One(one) => one == handle,
             Self::AllBut(kept) => kept != handle,
-            Self::All => true,
+            Self::All | Self::Listed => true,
         }
     }
 }

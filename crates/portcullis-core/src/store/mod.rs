@@ -140,16 +140,16 @@ pub trait Store: Send + Sync + 'static {
     fn list(&self, user: &UserId) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send;
 
     /// The users of a bucket who have live sessions, each once and in no particular order. Whoever has one all the time
-    /// from the call to its answer is among them, whatever key it moves to meanwhile. Whoever's are over may be, too, until they
-    /// are swept.
+    /// from the call to its answer is among them, though it move to another key with [`Deadline::Keep`] meanwhile. Whoever's are over
+    /// may be, too.
     fn users(&self, bucket: Bucket)
     -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
 
     /// Ends sessions of a user.
     ///
-    /// With [`Which::All`] and [`Which::AllBut`] there is one moment at which it takes effect: every session
+    /// With [`Which::All`], [`Which::AllBut`] and [`Which::Listed`] there is one moment at which it takes effect: every session
     /// whose user authenticated before it is dead when this answers (but for the one that is kept), also one
-    /// that was missing from the list, and no sign-in that was under way then comes to its end. What
+    /// that was missing from the list (but for `Listed`), and no sign-in that was under way then comes to its end. What
     /// authenticated after that moment is not touched. An error means that some may be ended and others not,
     /// and says which are known to be: it can be asked for again.
     ///

@@ -86,17 +86,20 @@ pub async fn revoking_all_ends_every_session_of_the_user<H: Harness>(harness: &H
     let anonymous = (key_of(&user), key());
     store.create(anonymous.0, "", LONG).await;
     store.create(anonymous.1, "", LONG).await;
-    let mut sessions = Vec::new();
-    for _ in 0..5 {
-        sessions.push(sign_in(harness, &user, LONG).await);
+    for which in [Which::All, Which::Listed] {
+        let mut sessions = Vec::new();
+        for _ in 0..5 {
+            sessions.push(sign_in(harness, &user, LONG).await);
+        }
+        let ended = store.revoke(&user, which, BY_USER).await;
+        assert_eq!(ended, handles(&sessions));
+        store.assert_listed(&user, []).await;
+        for session in &sessions {
+            assert_eq!(store.load(session.key).await, revoked(session.handle()));
+        }
+        assert_eq!(store.revoke(&user, which, BY_USER).await, []);
+        later(harness).await;
     }
-    let ended = store.revoke(&user, Which::All, BY_USER).await;
-    assert_eq!(ended, handles(&sessions));
-    store.assert_listed(&user, []).await;
-    for session in &sessions {
-        assert_eq!(store.load(session.key).await, revoked(session.handle()));
-    }
-    assert_eq!(store.revoke(&user, Which::All, BY_USER).await, []);
     assert_eq!(store.live(others.key).await, others.stored);
     store.live(anonymous.0).await;
     store.live(anonymous.1).await;
@@ -150,11 +153,10 @@ pub async fn no_operation_revives_a_session_that_was_revoked<H: Harness>(harness
 /// T06: a sign-in under way when everything was revoked does not come to its end, whatever it starts from.
 pub async fn a_sign_in_from_before_a_revocation_of_all_is_refused<H: Harness>(harness: &H) {
     let store = subject(harness);
-    for kept in [None, Some(name())] {
+    for which in [Which::All, Which::AllBut(name()), Which::Listed] {
         let user = somebody();
         let (who, new) = (arriving(harness, &user), key_of(&user));
         later(harness).await;
-        let which = kept.map_or(Which::All, Which::AllBut);
         assert_eq!(store.revoke(&user, which, BY_USER).await, []);
 
         let answer = who.create_with(new, who.write(""), LONG, None).await;
@@ -250,7 +252,12 @@ pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harnes
 /// One change, one event: whoever asks first.
 pub async fn of_many_who_revoke_one_session_exactly_one_does<H: Harness>(harness: &H) {
     let user = somebody();
-    let ways: [fn(Handle) -> Which; 3] = [Which::One, |_| Which::All, |_| Which::AllBut(name())];
+    let ways: [fn(Handle) -> Which; 4] = [
+        Which::One,
+        |_| Which::All,
+        |_| Which::AllBut(name()),
+        |_| Which::Listed,
+    ];
     for which in ways {
         let session = sign_in(harness, &user, LONG).await;
         later(harness).await;

@@ -216,7 +216,7 @@ impl State {
         match which {
             Which::One(_) => {}
             Which::AllBut(kept) => self.marks.set(user, now, Some(*kept)),
-            Which::All => self.marks.set(user, now, None),
+            Which::All | Which::Listed => self.marks.set(user, now, None),
         }
         let sessions = self.slots.of_user(user);
         let covered: Vec<_> = sessions

@@ -24,9 +24,6 @@ const BATCH: usize = 100;
 /// Members of a bucket's list in one answer.
 const PAGE: u64 = 1000;
 
-/// The server's clock is known much better than this.
-const KNOWN_TO: Duration = Duration::from_secs(5);
-
 /// How often a session is looked for that gets new identifiers meanwhile.
 const ATTEMPTS: usize = 16;
 
@@ -96,7 +93,7 @@ impl RedisStore {
 
     pub(crate) async fn users_in(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
         let mut users = HashSet::new();
-        let mut next = Some(self.first_page(bucket));
+        let mut next = Some(Page::first());
         while let Some(page) = next {
             let members = self.due_on(bucket, &page).await?;
             let members_of = members.iter().map(|(member, _)| member);
@@ -108,15 +105,6 @@ impl RedisStore {
                 .and_then(|(_, last)| page.after(members.len() as u64, last.clone()));
         }
         Ok(users.into_iter().collect())
-    }
-
-    /// Of what is not over.
-    fn first_page(&self, bucket: Bucket) -> Page {
-        let now = self.now_in(bucket).before(KNOWN_TO);
-        Page {
-            from: number(now.as_millis()),
-            most: PAGE,
-        }
     }
 
     /// What a page holds, each with its moment.
@@ -183,6 +171,13 @@ struct Page {
 }
 
 impl Page {
+    fn first() -> Self {
+        Self {
+            from: Bytes::from_static(b"-inf"),
+            most: PAGE,
+        }
+    }
+
     /// The next one, if this may not be the last.
     fn after(self, seen: u64, last: Bytes) -> Option<Self> {
         // A page of one moment alone would come again and again.
@@ -251,7 +246,7 @@ impl Work<'_> {
     /// Sessions that the list of the bucket has and that of the user has not: none, unless it was lost.
     async fn strays(&self) -> Result<Vec<(SessionKey, Handle)>, StoreError> {
         let mut strays = Vec::new();
-        let mut next = Some(self.store.first_page(self.user.bucket()));
+        let mut next = Some(Page::first());
         while let Some(page) = next {
             let keys = vec![self.due_list(), self.user_list()];
             let arguments = vec![

@@ -101,7 +101,8 @@ pub enum Which {
     AllBut(Handle),
     /// All.
     All,
-    /// All that are in the user's list. A store need not look for one that the list has lost, which can take long in a large one.
+    /// All that are in the user's list. One that the list has lost need not be looked for, which can take long in a large
+    /// store: it ends when it is next written to or touched.
     Listed,
 }
 

@@ -11,10 +11,9 @@ use portcullis_core::{
 use crate::{
     RedisStore,
     arguments::{elevated_until, limit_of, number},
-    driver::{CREATE, Reply},
+    driver::{CREATE, Reply, out_of_place},
     filing::{self, Filing},
     record,
-    store::out_of_place,
 };
 
 /// When a session begins and ends.

@@ -9,8 +9,8 @@ use portcullis_core::{
 };
 
 use crate::{
+    clock::lag,
     record::{self, millis},
-    relocation::lag,
 };
 
 /// A revision for a first write.

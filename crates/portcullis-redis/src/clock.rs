@@ -11,6 +11,9 @@ use std::{
 
 use portcullis_core::Timestamp;
 
+/// Clocks that differ by less may well be one and the same: each is known to the length of a round trip.
+const KNOWN_TO: Duration = Duration::from_millis(50);
+
 /// All clocks count from here, so that what two of them differ by is a number that does not depend on the moment.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -78,6 +81,16 @@ impl fmt::Debug for ServerClock {
     }
 }
 
+/// In a cluster the new bucket may have another clock. By one that is behind by this much, the deadlines would strike
+/// late, so they are moved with the session. By one that is ahead they strike early, which nobody need prevent.
+pub(crate) fn lag(behind: Duration) -> Duration {
+    if behind < KNOWN_TO {
+        Duration::ZERO
+    } else {
+        behind
+    }
+}
+
 fn signed(millis: u64) -> i64 {
     i64::try_from(millis).unwrap_or(i64::MAX)
 }
@@ -126,6 +139,12 @@ mod tests {
             let moment = start + Duration::from_micros(micros);
             assert_eq!(ahead(moment), ahead(start));
         }
+    }
+
+    #[test]
+    fn clocks_that_hardly_differ_are_one() {
+        let lag = |length| lag(ms(length)).as_millis();
+        assert_eq!((lag(49), lag(50), lag(5000)), (0, 50, 5000));
     }
 
     #[test]

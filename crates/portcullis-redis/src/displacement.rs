@@ -10,7 +10,7 @@ use portcullis_core::{
 };
 use tokio::task::JoinSet;
 
-use crate::{RedisStore, filing::referenced, store::out_of_place};
+use crate::{RedisStore, driver::out_of_place, filing::referenced};
 
 impl RedisStore {
     /// Ends those who have to go for the session that was just made under `key`, all in one round trip, and returns the

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use portcullis_core::{Bucket, Handle, Label, SessionKey, UserId, UserKey};
 
-use crate::{arguments::number, keys::Prefix};
+use crate::{arguments::number, keys::Prefix, record::name_of};
 
 const DIGEST: usize = 16;
 const NAME: usize = 12;
@@ -75,10 +75,6 @@ pub(crate) fn referenced(bucket: Bucket, reference: &[u8]) -> Option<(SessionKey
     let (digest, name) = reference.split_at_checked(DIGEST)?;
     let key = SessionKey::from_parts(bucket, digest.try_into().ok()?);
     Some((key, name_of(name)?))
-}
-
-pub(crate) fn name_of(bytes: &[u8]) -> Option<Handle> {
-    Some(Handle::from_bytes(bytes.try_into().ok()?))
 }
 
 pub(crate) fn names_of(list: &[Bytes]) -> Vec<Handle> {

@@ -11,10 +11,9 @@ use portcullis_core::{
 use crate::{
     RedisStore,
     arguments::{epitaph, number},
-    driver::{Answer, Command, Line, MARK, REVOKE, Reply, STRAYS, Script},
+    driver::{Answer, Command, Line, MARK, REVOKE, Reply, STRAYS, Script, out_of_place},
     filing::{Member, names_of, referenced},
     record::{Record, millis},
-    store::out_of_place,
 };
 
 /// Records read with one command, and sessions ended by one script: neither may keep Redis from others for

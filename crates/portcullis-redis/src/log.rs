@@ -11,7 +11,7 @@ use portcullis_core::{
     store::{LogPlace, LogQuery, Logged, Observation, Store, StoreError},
 };
 
-use crate::{RedisStore, arguments::number, driver::Command, filing::name_of};
+use crate::{RedisStore, arguments::number, driver::Command, record::name_of};
 
 /// Streams read in one round trip.
 const STREAMS: usize = 64;

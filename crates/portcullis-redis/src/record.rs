@@ -25,8 +25,6 @@ use portcullis_core::{
     store::{Limits, Loaded, Revision, Stored, Timing},
 };
 
-use crate::filing::name_of;
-
 const HEADER: usize = 39;
 const NAME: usize = 12;
 
@@ -160,6 +158,10 @@ pub(crate) fn limits(limits: Limits) -> (u64, u64) {
         millis(limits.idle).min(u64::from(u32::MAX)),
         millis(limits.absolute).min(LONGEST),
     )
+}
+
+pub(crate) fn name_of(bytes: &[u8]) -> Option<Handle> {
+    Some(Handle::from_bytes(bytes.try_into().ok()?))
 }
 
 pub(crate) fn millis(length: Duration) -> u64 {

@@ -21,14 +21,12 @@ use crate::{
     RedisStore,
     admission::{Admitted, Moments},
     arguments::{draw, epitaph, number, parting, revision, successor},
-    driver::{Reply, SUPERSEDE},
+    clock::lag,
+    driver::{Reply, SUPERSEDE, out_of_place},
     filing::{self, Filing},
     record::millis,
-    store::{not_replaced, out_of_place},
+    store::not_replaced,
 };
-
-/// Clocks that differ by less may well be one and the same: each is known to the length of a round trip.
-const KNOWN_TO: Duration = Duration::from_millis(50);
 
 impl RedisStore {
     pub(crate) async fn relocate(
@@ -194,16 +192,6 @@ async fn withdraw(store: &RedisStore, key: &SessionKey, label: &Label) -> bool {
     ended.await.is_ok()
 }
 
-/// In a cluster the new bucket may have another clock. By one that is behind by this much, the deadlines would strike
-/// late, so they are moved with the session. By one that is ahead they strike early, which nobody need prevent.
-pub(crate) fn lag(behind: Duration) -> Duration {
-    if behind < KNOWN_TO {
-        Duration::ZERO
-    } else {
-        behind
-    }
-}
-
 /// The moments of a session that keeps its deadlines, told by a clock that is this much ahead
 /// of the one they are going to be enforced by.
 fn kept(timing: Timing, activity: Activity, lead: Duration) -> Moments {
@@ -235,7 +223,5 @@ mod tests {
         assert_eq!(told(Activity::Passive, 0), ["30000", "", "90000", "50000"]);
         assert_eq!(told(Activity::Passive, 7), ["30000", "", "89993", "49993"]);
         assert_eq!(told(Activity::Active, 7), ["30000", "", "89993", ""]);
-        let lag = |ms| lag(Duration::from_millis(ms)).as_millis();
-        assert_eq!((lag(49), lag(50), lag(5000)), (0, 50, 5000));
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         draw, draw_after, elevated_until, epitaph, flag, limit_of, memory_of_revocation, number,
         parting, revision, successor,
     },
-    driver::{COMMIT, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH},
+    driver::{COMMIT, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH, out_of_place},
     filing::{self, Filing},
     keys::Prefix,
     record::{self, Record, millis},
@@ -467,11 +467,4 @@ fn damaged() -> Loaded {
          application use the same key prefix?"
     );
     Loaded::Damaged
-}
-
-pub(crate) fn out_of_place() -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Misconfigured,
-        "a script answered what it never answers; check that nothing between here and Redis mixes up answers",
-    )
 }

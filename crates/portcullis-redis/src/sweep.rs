@@ -13,10 +13,9 @@ use portcullis_core::{
 use crate::{
     RedisStore,
     arguments::number,
-    driver::{Answer, CLAIM, Command, Over, Reply},
+    driver::{Answer, CLAIM, Command, Over, Reply, out_of_place},
     filing::Member,
     record::{Record, millis},
-    store::out_of_place,
 };
 
 /// Lists looked at in one round trip.

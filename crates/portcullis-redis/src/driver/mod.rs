@@ -36,7 +36,7 @@ use self::{
 };
 pub(crate) use self::{
     examine::examine,
-    reply::{Over, Reply},
+    reply::{Over, Reply, out_of_place},
     script::{CLAIM, COMMIT, CREATE, END, MARK, REPLACE, REVOKE, STRAYS, SUPERSEDE, Script, TOUCH},
 };
 use crate::{

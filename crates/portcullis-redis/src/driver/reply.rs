@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::prelude::Value;
-use portcullis_core::{Timestamp, store::Timing};
+use portcullis_core::{
+    Timestamp,
+    store::{StoreError, StoreErrorKind, Timing},
+};
 
 /// What came of a script.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,6 +88,14 @@ fn over(mut items: impl Iterator<Item = Value>) -> Option<Vec<Over>> {
         });
     }
     Some(over)
+}
+
+/// The error for a reply that is none of those the script has.
+pub(crate) fn out_of_place() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Misconfigured,
+        "a script answered what it never answers; check that nothing between here and Redis mixes up answers",
+    )
 }
 
 pub(crate) fn bytes(value: Value) -> Option<Bytes> {

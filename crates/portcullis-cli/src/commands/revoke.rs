@@ -73,7 +73,8 @@ pub(crate) async fn revoke(
         ));
     }
     let desk = Desk::confirming(connection, look, revoke.confirm_replicas).await?;
-    if !is_agreed(&desk, target, revoke.yes).await? {
+    let place = place(&connection.redis_url, &connection.prefix);
+    if !is_agreed(&desk, target, &place, revoke.yes).await? {
         mention("nothing was ended");
         return Ok(Outcome::NotFound);
     }
@@ -112,11 +113,16 @@ pub(crate) async fn revoke(
 }
 
 /// Whether to go on: what is to be kept exists, and the person at the terminal wants all of them ended.
-async fn is_agreed(desk: &Desk, target: Target<'_>, yes: bool) -> Result<bool, Failure> {
+async fn is_agreed(
+    desk: &Desk,
+    target: Target<'_>,
+    place: &str,
+    yes: bool,
+) -> Result<bool, Failure> {
     let question = match target {
         Target::One(..) => return Ok(true),
         Target::All(_) | Target::Everybody if yes => return Ok(true),
-        Target::Everybody => "End all sessions of all users?".to_owned(),
+        Target::Everybody => format!("End all sessions of all users of {place}?"),
         Target::All(user) => {
             let sessions = desk.sessions.list(user.clone()).await?.len();
             let sessions = text::count(sessions, "session");
@@ -145,6 +151,14 @@ async fn is_agreed(desk: &Desk, target: Target<'_>, yes: bool) -> Result<bool, F
         .read_line(&mut answer)
         .map_err(|error| Failure::Usage(format!("no answer can be read: {error}")))?;
     Ok(is_yes(&answer))
+}
+
+/// Which application is meant, without the password: host and port, and prefix.
+fn place(url: &str, prefix: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{prefix} on {host}")
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -211,6 +225,17 @@ mod tests {
             ("yeah\n", false),
         ] {
             assert_eq!(is_yes(answer), is, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn the_place_is_named_without_the_password() {
+        for (url, host) in [
+            ("redis://127.0.0.1:6379", "127.0.0.1:6379"),
+            ("rediss://app:hunter2@redis.example/3", "redis.example"),
+            ("redis://:a@b@redis.example:7000?x=/", "redis.example:7000"),
+        ] {
+            assert_eq!(place(url, "pc"), format!("pc on {host}"));
         }
     }
 

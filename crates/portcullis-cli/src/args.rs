@@ -116,12 +116,12 @@ pub(crate) struct Revoke {
     /// End all their sessions, and refuse sign-ins that are under way.
     #[arg(long)]
     pub(crate) all: bool,
-    /// End all sessions of all users.
-    #[arg(long, conflicts_with_all = ["user", "handle", "all", "keep"])]
-    pub(crate) everybody: bool,
     /// But not this one.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true, requires = "all")]
     pub(crate) keep: Option<Handle>,
+    /// End all sessions of all users.
+    #[arg(long, conflicts_with_all = ["user", "handle", "all", "keep"])]
+    pub(crate) everybody: bool,
     /// Do not ask before ending all. Needed where there is nobody to ask.
     #[arg(long)]
     pub(crate) yes: bool,

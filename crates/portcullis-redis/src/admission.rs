@@ -10,7 +10,7 @@ use portcullis_core::{
 
 use crate::{
     RedisStore,
-    arguments::{elevated_until, limit_of, number},
+    arguments::{self, elevated_until, limit_of, number},
     driver::{CREATE, Reply, out_of_place},
     filing::{self, Filing},
     record,
@@ -61,7 +61,7 @@ impl RedisStore {
         let mut arguments = vec![
             idle,
             absolute,
-            record::revision(revision).into(),
+            arguments::revision(revision),
             write.payload.clone(),
             ends_at,
             last,

@@ -284,8 +284,10 @@ impl Sessions {
             }
         }
         // What to ask for again comes before what will be as it is.
-        failures.sort_by_key(|error| error.kind() == StoreErrorKind::NewerFormat);
-        failures.into_iter().next().map_or(Ok(receipt), Err)
+        let failures = failures.into_iter();
+        failures
+            .min_by_key(|error| error.kind() == StoreErrorKind::NewerFormat)
+            .map_or(Ok(receipt), Err)
     }
 
     async fn end_bucket(&self, bucket: Bucket) -> Result<Receipt, StoreError> {

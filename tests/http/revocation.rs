@@ -38,17 +38,6 @@ on_every_store![
     a_receipt_counts_what_was_ended_now,
 ];
 
-/// The session is dead, and its person can learn why: the request that needs somebody, and the page that does not.
-async fn is_told_why(client: &Client, reason: &str) {
-    let reply = client.get("/me").await;
-    reply
-        .is_problem(401, "authentication-required")
-        .keeps_the_cookie();
-    assert_eq!(reply.reason().as_deref(), Some(reason));
-    let look = client.look().await;
-    assert_eq!((look.user, look.ended.as_deref()), (None, Some(reason)));
-}
-
 #[track_caller]
 fn was_refused(reply: &Reply, reason: Option<&str>) {
     reply.is_problem(401, "session-ended").keeps_the_cookie();
@@ -70,7 +59,7 @@ async fn s059_s063_a_revoked_session_is_dead_on_every_server_and_its_person_is_t
     let copy = phone.fork();
     assert_eq!(revoke(&desk, &phone).await.is(200).body(), "1");
     for client in [&phone, &copy, &phone.at(server.address())] {
-        is_told_why(client, "revoked_by_user").await;
+        client.is_told_why("revoked_by_user").await;
     }
     desk.get("/me").await.is(200);
     assert_eq!(desk.devices().await.len(), 1);
@@ -165,7 +154,7 @@ async fn s067_after_a_change_of_the_password_only_this_session_goes_on_under_a_n
     assert_eq!(reply.is(200).body(), "2");
     assert_ne!(reply.new_id(), before.id());
     for other in [&phone, &tablet] {
-        is_told_why(other, "revoked_by_user").await;
+        other.is_told_why("revoked_by_user").await;
     }
     before.get("/me").await.is(401);
     assert_eq!(desk.handle().await, handle);
@@ -183,8 +172,8 @@ async fn to_revoke_all_signs_out_here_too_and_removes_the_cookie<B: Backend>() {
     let reply = desk.delete("/sessions").await;
     assert_eq!(reply.is(200).removes_the_cookie().body(), "2");
     assert!(!desk.has_cookie());
-    is_told_why(&phone, "revoked_by_user").await;
-    is_told_why(&copy, "signed_out").await;
+    phone.is_told_why("revoked_by_user").await;
+    copy.is_told_why("signed_out").await;
     assert_eq!(world.backend.live(), 0);
 }
 
@@ -194,7 +183,7 @@ async fn to_revoke_the_current_session_is_to_sign_out<B: Backend>() {
     let copy = desk.fork();
     let reply = revoke(&desk, &copy).await;
     assert_eq!(reply.is(200).removes_the_cookie().body(), "1");
-    is_told_why(&copy, "signed_out").await;
+    copy.is_told_why("signed_out").await;
     phone.get("/me").await.is(200);
     assert_eq!(phone.devices().await.len(), 1);
 }
@@ -213,10 +202,10 @@ async fn s068_an_operator_ends_sessions_in_their_own_name<B: Backend>() {
     world.forget();
     let right = format!("/operator/alice/{handle}");
     assert_eq!(operator.delete(&right).await.is(200).body(), "1");
-    is_told_why(&desk, "revoked_by_operator").await;
+    desk.is_told_why("revoked_by_operator").await;
     phone.get("/me").await.is(200);
     assert_eq!(operator.delete("/operator/alice").await.body(), "1");
-    is_told_why(&phone, "revoked_by_operator").await;
+    phone.is_told_why("revoked_by_operator").await;
     bob.get("/me").await.is(200);
 
     let events = world.audit.take_ends();
@@ -309,7 +298,7 @@ async fn rule_2_what_only_read_in_a_revoked_session_passes<B: Backend>() {
     gate.open();
     let reply = slow.reply().await;
     assert_eq!(reply.is(200).keeps_the_cookie().body(), "alice");
-    is_told_why(&phone, "revoked_by_user").await;
+    phone.is_told_why("revoked_by_user").await;
     // A sign-out finds its work done.
     let [desk, phone] = world.elevated_and_other("carol").await;
     let gate = Gate::closed();
@@ -429,7 +418,7 @@ async fn t06_a_rotation_under_way_while_all_are_revoked_is_refused<B: Backend>()
         revoke_all_as_operator(&world, "alice").await;
         gate.open();
         was_refused(&slow.reply().await, Some("revoked_by_operator"));
-        is_told_why(&client, "revoked_by_operator").await;
+        client.is_told_why("revoked_by_operator").await;
         assert_eq!(world.backend.live(), 0, "{change}");
         a_moment().await;
     }
@@ -445,7 +434,7 @@ async fn t06_a_rotation_that_was_faster_is_revoked_all_the_same<B: Backend>() {
         revoke_all_as_operator(&world, "alice").await;
         gate.open();
         slow.reply().await.is(204).new_id();
-        is_told_why(&client, "revoked_by_operator").await;
+        client.is_told_why("revoked_by_operator").await;
         assert_eq!(world.backend.live(), 0, "{change}");
         a_moment().await;
     }
@@ -466,7 +455,7 @@ async fn t06_a_proof_under_way_in_the_session_that_is_kept_comes_to_its_end<B: B
         slow.reply().await.is(204).new_id();
         desk.get("/me").await.is(200);
     }
-    is_told_why(&phone, "revoked_by_user").await;
+    phone.is_told_why("revoked_by_user").await;
 }
 
 async fn t06_an_own_revocation_held_up_follows_a_new_identifier<B: Backend>() {
@@ -485,7 +474,7 @@ async fn t06_an_own_revocation_held_up_follows_a_new_identifier<B: Backend>() {
         world.advance(minutes(1));
         gate.open();
         assert_eq!(slow.reply().await.is(200).body(), "1");
-        is_told_why(&phone, "revoked_by_user").await;
+        phone.is_told_why("revoked_by_user").await;
     }
 }
 
@@ -519,7 +508,7 @@ async fn a_revocation_whose_answer_was_lost_is_not_taken_for_done_and_can_be_rep
         .await
         .is(503)
         .keeps_the_cookie();
-    is_told_why(&phone, "revoked_by_user").await;
+    phone.is_told_why("revoked_by_user").await;
     assert_eq!(desk.delete("/sessions/others").await.is(200).body(), "0");
     // Nobody told the audit; the log was written with the end.
     let history = desk.get("/history").await;
@@ -543,7 +532,7 @@ async fn s102_a_revocation_whose_client_went_away_is_finished_and_told<B: Backen
         world.departed().await;
         done.open();
         world.audit.until(Ended(reason)).await;
-        is_told_why(victim, reason.as_str()).await;
+        victim.is_told_why(reason.as_str()).await;
     }
 }
 
@@ -552,12 +541,12 @@ async fn rule_13_a_handler_that_failed_after_a_revocation_does_not_undo_it<B: Ba
     let [desk, phone] = world.elevated_and_other("alice").await;
     let one = format!("/sessions/{}", phone.handle().await);
     desk.delete(&one).answered(500).await.is(500);
-    is_told_why(&phone, "revoked_by_user").await;
+    phone.is_told_why("revoked_by_user").await;
     assert!(world.audit.has(&Ended(RevokedByUser)));
 
     let phone = world.signed_in("alice").await;
     desk.delete("/sessions/others").panicking().breaks().await;
-    is_told_why(&phone, "revoked_by_user").await;
+    phone.is_told_why("revoked_by_user").await;
 
     let id = desk.id();
     let reply = desk.delete("/sessions").answered(500).await;
@@ -590,16 +579,12 @@ async fn a_receipt_counts_what_was_ended_now<B: Backend>() {
 async fn t07_a_session_that_is_missing_from_its_users_list_is_revoked_with_all() {
     let world = World::<Redis>::start().await;
     let client = world.signed_in("alice").await;
-    for key in world.backend.lists() {
-        if key.contains("}:u") {
-            world.backend.server().cli(&["DEL", &key]);
-        }
-    }
+    world.backend.lose_lists_of_users();
     let operator = world.client();
     assert_eq!(operator.get("/operator/alice").await.body(), "[]");
     a_moment().await;
     assert_eq!(operator.delete("/operator/alice").await.body(), "1");
-    is_told_why(&client, "revoked_by_operator").await;
+    client.is_told_why("revoked_by_operator").await;
 }
 
 /// Both lists have lost it. It can be read until it is touched or written, and then it is over.
@@ -628,7 +613,7 @@ async fn t07_a_session_that_is_missing_from_every_list_ends_when_it_is_next_writ
     world.client().delete("/operator/alice").await.is(200);
     world.advance(minutes(2));
     client.get("/me").await;
-    is_told_why(&client, "revoked_by_operator").await;
+    client.is_told_why("revoked_by_operator").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -640,12 +625,12 @@ async fn s069_sessions_are_revoked_while_redis_has_no_room_and_by_another_proces
     world.backend.configure("maxmemory", "1");
     let there = desk.at(server.address());
     assert_eq!(revoke(&there, &phone).await.is(200).body(), "1");
-    is_told_why(&phone, "revoked_by_user").await;
+    phone.is_told_why("revoked_by_user").await;
     assert_eq!(there.delete("/sessions/others").await.is(200).body(), "1");
-    is_told_why(&tablet, "revoked_by_user").await;
+    tablet.is_told_why("revoked_by_user").await;
     let operator = world.client_of(&server);
     assert_eq!(operator.delete("/operator/bob").await.is(200).body(), "1");
-    is_told_why(&bob, "revoked_by_operator").await;
+    bob.is_told_why("revoked_by_operator").await;
     assert_eq!(there.delete("/sessions").await.is(200).body(), "1");
     assert_eq!(world.backend.live(), 0);
 }
@@ -664,7 +649,7 @@ async fn rule_12_what_a_revocation_did_that_came_to_no_end_is_told() {
     let revoked = world.layer.sessions().revoke_all("alice").await;
     assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::NewerFormat);
     for client in &clients {
-        is_told_why(client, "revoked_by_operator").await;
+        client.is_told_why("revoked_by_operator").await;
     }
     let told = world.audit.take_kinds();
     assert_eq!(
@@ -675,5 +660,5 @@ async fn rule_12_what_a_revocation_did_that_came_to_no_end_is_told() {
     redis.cli(&["SETRANGE", &session, "0", "1"]);
     let receipt = world.layer.sessions().revoke_all("alice").await.unwrap();
     assert_eq!(receipt.ended.len(), 1);
-    is_told_why(&newer, "revoked_by_operator").await;
+    newer.is_told_why("revoked_by_operator").await;
 }

@@ -152,6 +152,13 @@ impl Redis {
         keys.retain(|key| key.contains("}:x") || key.contains("}:u"));
         keys
     }
+
+    /// As by eviction, or by hand.
+    pub fn lose_lists_of_users(&self) {
+        for key in self.lists().iter().filter(|key| key.contains("}:u")) {
+            self.server.cli(&["DEL", key]);
+        }
+    }
 }
 
 impl Backend for Redis {

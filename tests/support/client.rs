@@ -113,6 +113,17 @@ impl Client {
         self.get("/passive/session").await.is(200).json()
     }
 
+    /// The session is dead, and its person can learn why: the request that needs somebody, and the page that does not.
+    pub async fn is_told_why(&self, reason: &str) {
+        let reply = self.get("/me").await;
+        reply
+            .is_problem(401, "authentication-required")
+            .keeps_the_cookie();
+        assert_eq!(reply.reason().as_deref(), Some(reason));
+        let look = self.look().await;
+        assert_eq!((look.user, look.ended.as_deref()), (None, Some(reason)));
+    }
+
     /// The value of the session cookie.
     #[track_caller]
     pub fn id(&self) -> String {

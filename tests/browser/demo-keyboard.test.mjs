@@ -40,6 +40,12 @@ async function type(page, name, text) {
 
 const says = (page, text) => page.getByText(text).waitFor();
 
+async function unlockDevices(page) {
+  await press(page, 'Enter your password to end any', '/confirm');
+  await type(page, 'Password', 'analytical engine');
+  await press(page, 'Confirm', '/account/devices');
+}
+
 // In place of what is in the field.
 async function retype(page, text) {
   await page.keyboard.press('Control+A');
@@ -55,9 +61,7 @@ scene('s108 signing in, confirming, ending a device and signing out need no mous
   await type(page, 'Password', 'analytical engine');
   await press(page, 'Sign in', '/account');
   await press(page, 'See your devices', '/account/devices');
-  await press(page, 'Enter your password to end any', '/confirm');
-  await type(page, 'Password', 'analytical engine');
-  await press(page, 'Confirm', '/account/devices');
+  await unlockDevices(page);
   await tabTo(page, 'End this session');
   await page.keyboard.press('Enter');
   await says(page, 'That session is ended.');
@@ -103,9 +107,7 @@ scene('s108 ending all other sessions needs no mouse', { refused }, async ({ con
   for (let i = 0; i < 2; i++) await signIn(await (await browse()).newPage());
   const page = await context.newPage();
   await signIn(page, 'ada', '/account/devices');
-  await press(page, 'Enter your password to end any', '/confirm');
-  await type(page, 'Password', 'analytical engine');
-  await press(page, 'Confirm', '/account/devices');
+  await unlockDevices(page);
   await tabTo(page, 'End all others');
   await page.keyboard.press('Space');
   await says(page, 'All other sessions are ended.');

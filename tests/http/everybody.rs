@@ -17,7 +17,9 @@ on_every_store![
 ];
 
 async fn end_everybody<B: Backend>(world: &World<B>) -> Reply {
-    world.client().delete("/operator").await
+    let reply = world.client().delete("/operator").await;
+    world.backend.later().await;
+    reply
 }
 
 async fn was_ended(client: &Client) {

@@ -16,7 +16,7 @@ fn ends_soon(events: &mut Events) -> impl Future<Output = String> {
 }
 
 fn subscribers(server: &TestServer) -> i64 {
-    server.subscribers("pc:ended")
+    server.subscribers("pc:id:ended")
 }
 
 /// A stream of events, when its server hears of what others do.
@@ -82,7 +82,7 @@ async fn t55_s065_in_a_cluster_it_is_all_the_same_which_node_has_the_session() {
     let elsewhere = SessionLayer::new(there).without_sweeping().sessions();
     let node_of = |user: &str| {
         let bucket = Bucket::of(&UserId::from(user)).number();
-        cluster.owner(cluster.slot(&format!("pc:{{{bucket:x}}}")))
+        cluster.owner(cluster.slot(&format!("pc:id:{{{bucket:x}}}")))
     };
     let users: Vec<_> = (0..3)
         .map(|node| {

@@ -159,8 +159,8 @@ fn on_the_key(world: &World<Redis>, command: &[&str]) -> Answer {
 #[tokio::test]
 async fn t48_s135_whatever_stands_in_redis_in_place_of_a_record_is_no_session() {
     let sound = format!(
-        "1{:011x}{:08x}{:011x}{:08x}",
-        9_000_000_000_000_u64, 60_000, 1_000, 7
+        "1{:011x}{:09x}{:011x}{:011x}000{:08x}",
+        9_000_000_000_000_u64, 60_000, 1_000, 1_000, 7
     );
     for value in [
         "",
@@ -168,7 +168,7 @@ async fn t48_s135_whatever_stands_in_redis_in_place_of_a_record_is_no_session() 
         "0",
         "garbage",
         &sound[..20],
-        &sound[..38],
+        &sound[..53],
         &sound.replace('7', "g"),
         &sound,
         &format!("{}\u{1}", sound),
@@ -248,7 +248,7 @@ async fn t47_a_key_in_redis_that_lost_its_time_to_live_still_ends_in_time() {
         panic!("no record")
     };
     // Its last activity was in 2001.
-    let idle = [&record[..20], b"0e8d4a51000", &record[31..]].concat();
+    let idle = [&record[..21], b"0e8d4a51000", &record[32..]].concat();
     let key = world.backend.keys().remove(0);
     world
         .backend

@@ -314,6 +314,7 @@ async fn revoke_all_as_operator<B: Backend>(world: &World<B>, user: &str) {
     world.advance(minutes(1));
     let target = format!("/operator/{user}");
     world.client().delete(&target).await.is(200);
+    world.backend.later().await;
 }
 
 async fn t06_a_sign_in_under_way_while_all_are_revoked_does_not_come_to_its_end<B: Backend>() {

@@ -24,6 +24,9 @@ pub trait Backend: Sized + Send + Sync + 'static {
     /// Lets `by` pass, as far as sessions are concerned.
     fn advance(&self, by: Duration);
 
+    /// Lets so much time pass that what comes next is later than what came before by whatever is known of the clock.
+    fn later(&self) -> impl Future<Output = ()> + Send;
+
     /// How many sessions are live.
     fn live(&self) -> usize;
 
@@ -63,6 +66,10 @@ impl Backend for Memory {
 
     fn advance(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    async fn later(&self) {
+        self.clock.advance(Duration::from_millis(1));
     }
 
     fn live(&self) -> usize {
@@ -178,6 +185,13 @@ impl Backend for Redis {
 
     fn advance(&self, by: Duration) {
         self.server.age_sessions(by);
+    }
+
+    async fn later(&self) {
+        let then = self.store.clock().latest;
+        while self.store.clock().earliest <= then {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     fn live(&self) -> usize {

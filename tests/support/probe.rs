@@ -3,15 +3,16 @@
 use std::{
     future::Future,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use portcullis::{EndReason, Store, StoreError, StoreErrorKind, Timestamp, UserId};
+use portcullis::{Realm, RegisteredRealm, Store, StoreError, StoreErrorKind, UserId};
 use portcullis_core::{
-    Bucket, Label, Note, SessionKey,
+    Bucket, Label, SessionKey,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits, Listed, Loaded,
-        LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
-        Swept, Touched, Write,
+        Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
+        Listed, Loaded, LogQuery, Logged, Observation, Old, Others, Receipt, Replaced, Revision,
+        Revocation, Swept, Termination, Touched, Write,
     },
 };
 
@@ -158,8 +159,28 @@ impl<S> ProbeStore<S> {
 }
 
 impl<S: Store> Store for ProbeStore<S> {
-    fn now(&self) -> Timestamp {
-        self.inner.now()
+    fn clock(&self) -> ClockBounds {
+        self.inner.clock()
+    }
+
+    fn realm(&self) -> Realm {
+        self.inner.realm()
+    }
+
+    fn in_realm(&self, realm: &Realm) -> Self {
+        Self {
+            inner: self.inner.in_realm(realm),
+            probe: Arc::clone(&self.probe),
+        }
+    }
+
+    // The layer's own task does this, at any time.
+    async fn register(&self, cookie: &str, longest: Duration) -> Result<(), StoreError> {
+        self.inner.register(cookie, longest).await
+    }
+
+    async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
+        self.inner.realms().await
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
@@ -171,9 +192,9 @@ impl<S: Store> Store for ProbeStore<S> {
         key: &SessionKey,
         write: &Write,
         limits: Limits,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> Result<Created, Interrupted> {
-        let created = async { Ok(self.inner.create(key, write, limits, limit).await) };
+        let created = async { Ok(self.inner.create(key, write, limits, others).await) };
         self.around(Op::Create, created).await?
     }
 
@@ -194,9 +215,9 @@ impl<S: Store> Store for ProbeStore<S> {
         new: &SessionKey,
         write: &Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> Result<Replaced, Interrupted> {
-        let replaced = async { Ok(self.inner.replace(old, new, write, deadline, limit).await) };
+        let replaced = async { Ok(self.inner.replace(old, new, write, deadline, others).await) };
         self.around(Op::Replace, replaced).await?
     }
 
@@ -204,15 +225,8 @@ impl<S: Store> Store for ProbeStore<S> {
         self.around(Op::Touch, self.inner.touch(key, label)).await
     }
 
-    async fn end(
-        &self,
-        key: &SessionKey,
-        label: &Label,
-        reason: EndReason,
-        note: &Note,
-    ) -> Result<Ended, StoreError> {
-        self.around(Op::End, self.inner.end(key, label, reason, note))
-            .await
+    async fn end(&self, termination: &Termination) -> Result<Ended, StoreError> {
+        self.around(Op::End, self.inner.end(termination)).await
     }
 
     async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {

@@ -81,6 +81,8 @@ impl<B: Backend> World<B> {
     /// A browser in which `user` is signed in. The audit and the store have forgotten how.
     pub async fn signed_in(&self, user: &str) -> Client {
         let client = self.client();
+        // A sign-in does not follow a revocation in the same millisecond.
+        self.backend.later().await;
         let reply = client.post(&format!("/login?user={user}")).await;
         reply.is(204).new_id();
         self.forget();
@@ -178,25 +180,22 @@ impl<B: Backend> World<B> {
     pub async fn overwrite(&self, id: &str, payload: impl Into<bytes::Bytes>) {
         let stored = self.live(id).await;
         let entry = SessionEntry::read(&stored, self.store.now());
-        let label = entry.map_or(
-            Label {
-                handle: Handle::from_bytes([0; 12]),
-                owner: None,
-            },
-            |entry| Label {
-                handle: entry.info.handle,
-                owner: entry.user.zip(entry.info.authenticated_at).map(
-                    |(user, authenticated_at)| Owner {
-                        user,
-                        authenticated_at,
-                    },
-                ),
-            },
-        );
+        let label = match entry {
+            None => Label::new(Handle::from_bytes([0; 12]), None),
+            Some(entry) => {
+                let owner = entry.user.zip(entry.info.authenticated_at);
+                let owner = owner.map(|(user, authenticated_at)| Owner {
+                    user,
+                    authenticated_at,
+                });
+                Label::new(entry.info.handle, owner)
+            }
+        };
         let write = Write {
             label,
             payload: payload.into(),
             elevated_until: None,
+            flagged: false,
             notes: Vec::new(),
         };
         let done = self

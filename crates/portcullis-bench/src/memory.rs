@@ -30,7 +30,7 @@ pub(crate) struct Memory {
 
 /// Takes away what Portcullis has logged.
 const FORGET_LOGS: &str = "for bucket = 0, 1023 do
-    local key = string.format('pc:{%x}:', bucket)
+    local key = string.format('pc:id:{%x}:', bucket)
     redis.call('DEL', key .. 'l', key .. 'a')
 end";
 

@@ -20,7 +20,7 @@ use self::{
     view::{View, decode},
 };
 pub use self::{
-    plan::{Ending, Plan, Step},
+    plan::{Plan, Step},
     standing::Standing,
     view::{SessionEntry, SessionInfo, SessionView},
 };
@@ -58,7 +58,7 @@ pub struct Draft {
     policy: DraftPolicy,
     /// Where the request comes from.
     client: Option<Client>,
-    /// When the request looked at its session.
+    /// When the request arrived, by the earliest that the store's clock may have shown.
     began: Option<Timestamp>,
     /// The live session that the next write builds on.
     origin: Option<Origin>,
@@ -126,13 +126,13 @@ impl Draft {
         }
     }
 
-    /// The same for a request that looked at its session at `now`. A sign-in counts from there against a
-    /// [revocation](crate::store::Store::revoke) of all sessions: what was proved in between may have been proved
-    /// with a password that is none any more.
+    /// The same for a request that arrived at `earliest`, the earliest that the store's clock may have shown. A sign-in
+    /// counts from there against a [revocation](crate::store::Store::revoke) of all sessions: what was proved in between
+    /// may have been proved with a password that is no longer valid.
     #[must_use]
-    pub fn began(self, now: Timestamp) -> Self {
+    pub fn began(self, earliest: Timestamp) -> Self {
         Self {
-            began: Some(now),
+            began: Some(earliest),
             ..self
         }
     }
@@ -249,6 +249,23 @@ impl Draft {
     ///
     /// [`DraftError::EmptyUser`], [`DraftError::NoRandomness`].
     pub fn authenticate(&mut self, user: UserId, now: Timestamp) -> Result<(), DraftError> {
+        self.bind(user, false, now)
+    }
+
+    /// The same, and ends every other session of the user at the moment at which this one begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub fn authenticate_and_end_others(
+        &mut self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<(), DraftError> {
+        self.bind(user, true, now)
+    }
+
+    fn bind(&mut self, user: UserId, ends_others: bool, now: Timestamp) -> Result<(), DraftError> {
         if user.is_empty() {
             return Err(DraftError::EmptyUser);
         }
@@ -260,6 +277,7 @@ impl Draft {
             at: now,
             limits: self.policy.limits(),
             client: self.client.clone(),
+            ends_others,
         };
         self.record(bind, now)
     }

@@ -14,6 +14,7 @@
 //!
 //! Nothing here is async but the methods of a store, and nothing reads a clock but a store.
 
+mod class;
 mod client;
 mod correlator;
 pub mod draft;
@@ -25,6 +26,7 @@ mod handle;
 mod id;
 mod key;
 mod label;
+mod realm;
 mod record;
 pub mod store;
 mod time;
@@ -32,6 +34,7 @@ mod timeouts;
 mod user;
 
 pub use self::{
+    class::Class,
     client::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network},
     correlator::{CorrelationKey, Correlator},
     draft::{SessionEntry, SessionInfo},
@@ -42,7 +45,8 @@ pub use self::{
     handle::Handle,
     id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionKey, UserKey},
     key::{AsKey, Key},
-    label::{Label, Owner},
+    label::{Label, Owner, Source},
+    realm::Realm,
     time::Timestamp,
     timeouts::Timeouts,
     user::UserId,

@@ -155,13 +155,11 @@ impl Head {
 
     /// What a store must know, given the absolute deadline.
     pub(crate) fn label(&self, absolute_deadline: Timestamp) -> Label {
-        Label {
-            handle: self.handle,
-            owner: self.user.as_ref().map(|user| Owner {
-                user: user.clone(),
-                authenticated_at: absolute_deadline.before(self.lifetime()),
-            }),
-        }
+        let owner = self.user.as_ref().map(|user| Owner {
+            user: user.clone(),
+            authenticated_at: absolute_deadline.before(self.lifetime()),
+        });
+        Label::new(self.handle, owner)
     }
 }
 

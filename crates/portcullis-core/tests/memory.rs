@@ -11,8 +11,8 @@ use portcullis_core::{
     Bucket, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey,
     store::{
         Activity, Committed, Created, Deadline, Ended, Limits, Loaded, LogLimits, LogQuery,
-        ManualClock, MemoryStore, Observation, Old, Replaced, Revision, Store, StoreError,
-        StoreErrorKind, Touched, Write, conformance::Harness,
+        ManualClock, MemoryStore, Observation, Old, Others, Replaced, Revision, Store, StoreError,
+        StoreErrorKind, Termination, Touched, Write, conformance::Harness,
     },
 };
 
@@ -95,37 +95,43 @@ fn key() -> SessionKey {
 
 const NAME: Handle = Handle::from_bytes([7; 12]);
 
-const LABEL: Label = Label {
-    handle: NAME,
-    owner: None,
-};
+const LABEL: Label = Label::new(NAME, None);
 
 fn write(payload: &str) -> Write {
     Write {
         label: LABEL,
         payload: payload.to_owned().into(),
         elevated_until: None,
+        flagged: false,
         notes: Vec::new(),
     }
 }
 
 async fn create(store: &MemoryStore, limits: Limits) -> (SessionKey, Revision) {
     let key = key();
-    match store.create(&key, &write("0"), limits, None).await {
+    match store.create(&key, &write("0"), limits, &Others::Stay).await {
         Ok(Created::Done(_, revision, _)) => (key, revision),
         other => panic!("create answered {other:?}"),
     }
 }
 
 async fn create_error(store: &MemoryStore) -> StoreError {
-    let create = store.create(&key(), &write(""), LIMITS, None).await;
+    let create = store
+        .create(&key(), &write(""), LIMITS, &Others::Stay)
+        .await;
     create.unwrap_err().error
 }
 
 async fn sign_out(store: &MemoryStore, key: &SessionKey) {
     let reason = EndReason::SignedOut;
-    let note = Note::of_system(EventKind::Ended(reason));
-    let answer = store.end(key, &LABEL, reason, &note).await;
+    let termination = Termination {
+        key: *key,
+        label: LABEL,
+        reason,
+        note: Note::of_system(EventKind::Ended(reason)),
+        live_until: None,
+    };
+    let answer = store.end(&termination).await;
     assert_eq!(answer.unwrap(), Ended::Done);
 }
 
@@ -156,7 +162,9 @@ async fn s026_a_full_store_still_signs_people_in_and_out() {
         expected: revision,
         note: None,
     };
-    let moved = store.replace(&old, &new, &write("1"), KEEP, None).await;
+    let moved = store
+        .replace(&old, &new, &write("1"), KEEP, &Others::Stay)
+        .await;
     let Ok(Replaced::Done(_, revision, _)) = moved else {
         panic!("replace answered {moved:?}");
     };
@@ -301,10 +309,13 @@ async fn s099_debug_output_shows_no_session() {
     let store = MemoryStore::new();
     let (key, _) = create(&store, LIMITS).await;
     store
-        .create(&self::key(), &write("hunter2"), LIMITS, None)
+        .create(&self::key(), &write("hunter2"), LIMITS, &Others::Stay)
         .await
         .unwrap();
-    assert_eq!(format!("{store:?}"), "MemoryStore { capacity: 100000, .. }");
+    assert_eq!(
+        format!("{store:?}"),
+        "MemoryStore { capacity: 100000, realm: Realm(\"id\"), .. }"
+    );
     let loaded = format!("{:?}", store.load(&key).await);
     assert!(
         !loaded.contains("payload") && !loaded.contains("hunter2"),

@@ -1,40 +1,45 @@
 -- Writes the payload of a live session if nobody else did since the expected revision.
 --
--- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation mark of the user
--- ARGV  1 expected revision  2 new revision  3 '1' if it is activity, else '0'  4 payload
---       5 ref  6 user, or ''  7 when they authenticated (ms), or ''  8 ms to remember a revocation
---       9 size of the log, and then the notes
--- Reply DONE, CONFLICT, GONE, NEWER
+-- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation marker of the user
+-- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 '1' if it is activity, else '0'  5 payload
+--       6 entry  7 user, or ''  8 when they authenticated (ms), or ''  9 '1' if it is flagged, else '0'
+--       10 ms to remember a revocation  11 size of the log, and then the notes
+-- Reply DONE, CONFLICT, GONE, NEWER, LATE
 --
 -- SET is the first write: when memory is full it refuses and nothing has changed. The expiry is computed
 -- from the header again, so a key that had lost its TTL gets it back.
 
 local now = clock()
+if is_late(ARGV[1], now) then
+  return {LATE, now}
+end
 local session, refusal = live(KEYS[1], now)
 if not session then
   return refusal
 end
-if session.revision == ARGV[2] then
+if session.revision == ARGV[3] then
   return done(session, now)
 end
-local ref, user = ARGV[5], ARGV[6]
-if end_by_mark(KEYS[5], ARGV[7], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[9], session, ref, user, ARGV[8], now) then
-  return {GONE, now}
+local entry, user, log_size = ARGV[6], ARGV[7], ARGV[11]
+local ended = end_by_mark(KEYS[5], ARGV[8], KEYS[1], KEYS[2], KEYS[4], KEYS[3], log_size, session, entry, user, ARGV[10], now)
+if ended then
+  return ended
 end
-if session.revision ~= ARGV[1] then
+if session.revision ~= ARGV[2] then
   return {CONFLICT, now, redis.call('GET', KEYS[1])}
 end
-session.revision = ARGV[2]
-local active = ARGV[3] == '1'
+session.revision = ARGV[3]
+session.flag = ARGV[9]
+local active = ARGV[4] == '1'
 if active then
   session.last = math.max(session.last, now)
 end
-redis.call('SET', KEYS[1], header(session) .. ARGV[4], 'PXAT', due(session))
+redis.call('SET', KEYS[1], header(session) .. ARGV[5], 'PXAT', due(session))
 -- Without activity it is due when the lists say.
 if active then
-  list(KEYS[2], KEYS[4], session, ref, user)
+  list(KEYS[2], KEYS[4], session, entry, user)
 end
-for i = 10, #ARGV do
-  note(KEYS[3], ARGV[9], ref, user, ARGV[i])
+for i = 12, #ARGV do
+  note(KEYS[3], log_size, entry, user, ARGV[i])
 end
 return done(session, now)

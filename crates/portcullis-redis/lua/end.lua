@@ -1,24 +1,41 @@
 -- Ends a session, whatever its revision.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
--- ARGV  1 letter of the reason  2 ms to remember it, or 0  3 ref  4 user, or ''  5 note  6 size of the log
--- Reply DONE, GONE, NEWER, MOVED (it was moved to another key, perhaps of another bucket: end it there)
+-- ARGV  1 letter of the reason  2 ms to remember it, or 0  3 entry  4 user, or ''  5 note  6 size of the log
+--       7 until when it was live when the caller looked (ms), or '' if the caller did not
+-- Reply DONE, GONE, NEWER, MOVED (it was moved to another key, perhaps of another bucket: end it there), LOST (it must
+--       be live somewhere, and neither its tombstone nor its user's list says where)
 --
--- MOVED changes nothing. It is told of the mark `-r` with a key behind it (src/record.rs), and of no other.
+-- MOVED and LOST change nothing.
 
 local now = clock()
+local entry, user = ARGV[3], ARGV[4]
 local session, refusal, found = live(KEYS[1], now)
 if not session then
-  if found and #found == 39 and string.sub(found, 1, 2) == '-r' then
-    return {MOVED, now, string.sub(found, 15)}
+  if found and string.sub(found, 1, 2) == '-r' then
+    local successor = field(found, '>')
+    if successor then
+      return {MOVED, now, successor}
+    end
   end
-  if found == '' and ARGV[4] ~= '' then
-    -- What somebody has removed by hand takes up no room in the list of its user.
-    redis.call('ZREM', KEYS[4], ARGV[3])
+  if found == '' then
+    -- Its tombstone is gone: it expired or was evicted. The list still knows the session by its name.
+    if user ~= '' then
+      for _, other in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+        if other ~= entry and ENTRY[string.sub(other, 1, 1)] and name(other) == name(entry) then
+          return {MOVED, now, string.sub(other, 3, 18)}
+        end
+      end
+      -- What somebody has removed by hand takes up no room in the list of its user.
+      redis.call('ZREM', KEYS[4], entry)
+    end
+    if ARGV[7] ~= '' and now < tonumber(ARGV[7]) then
+      return {LOST, now}
+    end
   end
   return refusal
 end
-finish(KEYS[1], ARGV[3], ARGV[1], ARGV[2])
-unlist(KEYS[2], KEYS[4], session, ARGV[3], ARGV[4], now)
-note(KEYS[3], ARGV[6], ARGV[3], ARGV[4], ARGV[5])
+finish(KEYS[1], entry, ARGV[1], ARGV[2])
+unlist(KEYS[2], KEYS[4], session, entry, user, now)
+note(KEYS[3], ARGV[6], entry, user, ARGV[5])
 return done(session, now)

@@ -1,33 +1,28 @@
--- The moment of a revocation of all sessions of a user: sets the mark under which no older sign-in comes to
+-- The moment of a revocation of all sessions of a user: sets the marker under which no older sign-in comes to
 -- its end and no older session is written any more, and lists the sessions there are.
 --
--- KEYS  1 list of the user  2 revocation mark of the user
--- ARGV  1 letter of the reason  2 name of the one that is kept, or ''  3 ms to keep the mark  4 note for those that
---       the mark ends
--- Reply LISTED, with their number in front
+-- KEYS  1 list of the user  2 revocation marker of the user
+-- ARGV  1 letter of the reason  2 name of the one that is kept, or ''  3 ms to keep the marker  4 note for those that
+--       the marker ends  5 not after (ms)  6 when it was asked for (ms)
+-- Reply LISTED, with their number in front; NEWER
 --
--- DEL comes first: after it, SET is not refused when memory is full.
+-- Run when its caller no longer waits, it revokes up to the moment at which it was asked for: it touches no session that
+-- authenticated later.
 
-local NOBODY = string.rep('\0', 12)
 local now = clock()
+local moment = now
+if is_late(ARGV[5], now) then
+  moment = math.min(now, tonumber(ARGV[6]))
+end
 local kept = ARGV[2] ~= '' and ARGV[2] or NOBODY
--- A mark is never weakened: whoever was not kept the last time is not kept by this one either. Nor does it move back
--- when the server's clock does.
-local all, but_one = 0, now
-local old = redis.call('GETRANGE', KEYS[2], 0, 34)
-if #old == 35 then
-  local same = kept == string.sub(old, 24, 35)
-  all = tonumber(same and string.sub(old, 1, 11) or string.sub(old, 12, 22), 16)
-  but_one = math.max(now, tonumber(string.sub(old, 12, 22), 16))
+if not revoke_up_to(KEYS[2], moment, kept, ARGV[1], ARGV[4], ARGV[3]) then
+  return {NEWER, now}
 end
-if kept == NOBODY then
-  all = but_one
-end
-redis.call('DEL', KEYS[2])
-redis.call('SET', KEYS[2], string.format('%011x%011x', all, but_one) .. ARGV[1] .. kept .. ARGV[4], 'PX', ARGV[3])
 local reply = {LISTED, now, 0}
-for _, ref in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  reply[#reply + 1] = ref
+for _, entry in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if ENTRY[string.sub(entry, 1, 1)] then
+    reply[#reply + 1] = entry
+  end
 end
 reply[3] = #reply - 3
 return reply

@@ -1,21 +1,30 @@
 -- Put before every script: the clock, what a live session is, the lists it is in, and the replies.
 --
 -- Every reply is a list: what came of it, the server's time in ms, and then
---   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms), refs of those that have to go for it
+--   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms), entries of those that have to end for it
 --   CONFLICT  the record as it is stored now
---   MOVED     the key that the session was moved to, as its mark spells it
---   LISTED    how many were looked at, and refs of sessions
+--   MOVED     the key that the session was moved to, as its tombstone spells it, or its digest where it is in this bucket
+--   LISTED    how many were looked at, and entries of sessions
 --   ENDED     names of the sessions that were ended
 --   EXPIRED   the members that were over, each followed by the letter of its reason and its deadline (ms)
 --   others    nothing
 --
--- A name is the 12 bytes of a handle. A ref is the 16 bytes of a key's digest and then the name: what the
--- list of a user holds, scored by when the session is due. The list of a bucket, by which the expired are
--- found, holds `s`, the ref, the absolute deadline as 11 hex digits and the user; and the same with `e`,
--- scored by when the elevations of the session run out, while there are any.
+-- A name is the 12 bytes of a handle. An entry is what the list of a user holds of a session, scored by when it is due:
+--   kind (l local, f federated)  class  digest of the key (16)  name (12)  tag of the identity provider (16, f only)
+-- A member is what the list of a bucket holds, by which the expired are found:
+--   s  entry  absolute deadline (11 hex)  user
+-- and the same with `e`, scored by when the elevations of the session end, while there are any.
+-- Entries and members of another kind belong to a later version. They are left alone.
 
 local GONE, DONE, CONFLICT, TAKEN, NEWER, MOVED, LIMIT, REVOKED = 0, 1, 2, 3, 4, 5, 6, 7
-local LISTED, ENDED, EXPIRED = 8, 9, 10
+local LISTED, ENDED, EXPIRED, LATE, LOST = 8, 9, 10, 11, 12
+
+-- How long an entry is, by its kind.
+local ENTRY = {l = 30, f = 46}
+
+-- How many bytes of a record tell what it is: more than a header and more than the longest tombstone.
+local HEADER = 54
+local LOOK = 79
 
 -- Expiry is decided by this clock and no other.
 local function clock()
@@ -23,16 +32,20 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Whether the caller no longer waits. What grants something then does nothing.
+local function is_late(not_after, now)
+  return now > tonumber(not_after)
+end
+
 local function due(session)
   return math.min(session.last + session.idle, session.absolute)
 end
 
 -- The session under `key` if it is live, or nil and the reply for a session that is not, and what was found
--- in its place, which may be the mark of an end.
+-- in its place, which may be a tombstone.
 -- The header decides, not the key's existence: a key may lose its TTL, a session never its deadline.
 local function live(key, now)
-  -- One byte more than a header and the longest mark have, so that no mark is taken for one that it begins with.
-  local found = redis.pcall('GETRANGE', key, 0, 39)
+  local found = redis.pcall('GETRANGE', key, 0, LOOK)
   if type(found) ~= 'string' then
     if string.find(found.err, 'WRONGTYPE', 1, true) then
       return nil, {GONE, now}
@@ -42,16 +55,23 @@ local function live(key, now)
   if string.find(found, '^[2-9]') then
     return nil, {NEWER, now}
   end
-  local header = string.sub(found, 1, 39)
-  if #header ~= 39 or not string.find(header, '^1[0-9a-f]+$') then
+  local header = string.sub(found, 1, HEADER)
+  if #header ~= HEADER or not string.find(header, '^1[0-9a-f]+%w%w[01][0-9a-f]+$') then
     return nil, {GONE, now}, found
   end
   local session = {
     absolute = tonumber(string.sub(header, 2, 12), 16),
-    idle = tonumber(string.sub(header, 13, 20), 16),
-    last = tonumber(string.sub(header, 21, 31), 16),
-    revision = string.sub(header, 32, 39),
+    idle = tonumber(string.sub(header, 13, 21), 16),
+    last = tonumber(string.sub(header, 22, 32), 16),
+    privileged = tonumber(string.sub(header, 33, 43), 16),
+    class = string.sub(header, 44, 44),
+    gap = string.sub(header, 45, 45),
+    flag = string.sub(header, 46, 46),
+    revision = string.sub(header, 47, 54),
   }
+  if not (session.absolute and session.idle and session.last and session.privileged) then
+    return nil, {GONE, now}, found
+  end
   if now >= due(session) then
     return nil, {GONE, now}
   end
@@ -59,104 +79,181 @@ local function live(key, now)
 end
 
 local function header(session)
-  return string.format('1%011x%08x%011x', session.absolute, session.idle, session.last) .. session.revision
+  return string.format('1%011x%09x%011x%011x', session.absolute, session.idle, session.last, session.privileged)
+    .. session.class .. session.gap .. session.flag .. session.revision
 end
 
 local function done(session, now, over)
   return {DONE, now, session.absolute, session.idle, session.last, unpack(over or {})}
 end
 
-local function name(ref)
-  return string.sub(ref, 17, 28)
+local function name(entry)
+  return string.sub(entry, 19, 30)
 end
 
--- Ends the session under `key` and remembers why for `memory` ms, what its name was, and where it lives on if it
--- does; or, as `!`, that whoever revoked it is to be told. With a memory of 0 nothing is left. The removal comes
--- first: it is allowed when memory is full, and the end must hold even where the reason can no longer be written
--- down.
-local function bury(key, ref, code, memory, successor)
+-- The parts of a member: letter, entry, absolute deadline and user. Nothing for one of a later version.
+local function parts(member)
+  local length = ENTRY[string.sub(member, 2, 2)]
+  if not length or not string.find(member, '^[se]') then
+    return nil
+  end
+  local entry = string.sub(member, 2, 1 + length)
+  local absolute = tonumber(string.sub(member, 2 + length, 12 + length), 16)
+  return string.sub(member, 1, 1), entry, absolute, string.sub(member, 13 + length)
+end
+
+-- Ends the session under `key` and remembers why for `memory` ms, and what its name was. `more` are fields of the
+-- tombstone: `>` and the key it lives on under, `=` and the revision of the write that replaced it, `!` where the one
+-- who revoked it has not been notified yet, `@` and its last activity. With a memory of 0 nothing is left. The removal
+-- comes first: it is allowed when memory is full, and the end must hold even where the reason can no longer be stored.
+local function bury(key, entry, code, memory, more)
   redis.call('DEL', key)
   if memory ~= '0' then
-    redis.pcall('SET', key, '-' .. code .. name(ref) .. (successor or ''), 'PX', memory)
+    redis.pcall('SET', key, '-' .. code .. name(entry) .. (more or ''), 'PX', memory)
   end
+end
+
+-- The value of a field of a tombstone, if it has the field.
+local TOMBSTONE_FIELDS = {['>'] = 25, ['='] = 8, ['!'] = 0, ['@'] = 11}
+local function field(tombstone, wanted)
+  local at = 15
+  while at <= #tombstone do
+    local tag = string.sub(tombstone, at, at)
+    local length = TOMBSTONE_FIELDS[tag]
+    if not length then
+      return nil
+    end
+    if tag == wanted then
+      return string.sub(tombstone, at + 1, at + length)
+    end
+    at = at + 1 + length
+  end
+  return nil
 end
 
 -- The same to a session whose time is not over, and tells those who watch it, on whatever server, by the name. It is a
 -- hint to look at the session, so a server that forbids it changes nothing. They know the deadlines themselves.
-local function finish(key, ref, code, memory, successor)
-  bury(key, ref, code, memory, successor)
-  redis.pcall('PUBLISH', string.match(key, '^[^{]*') .. 'ended', name(ref))
+local function finish(key, entry, code, memory, more)
+  bury(key, entry, code, memory, more)
+  redis.pcall('PUBLISH', string.match(key, '^[^{]*') .. 'ended', name(entry))
 end
 
 -- What the list of the bucket holds of a session, but for the letter in front.
-local function member(session, ref, user)
-  return ref .. string.format('%011x', session.absolute) .. user
+local function member(session, entry, user)
+  return entry .. string.format('%011x', session.absolute) .. user
 end
 
 -- Puts a live session into the lists, or moves it there to where it is due now. Every activity does so: a list that
 -- was lost is made anew by those who are active.
-local function list(due_list, users, session, ref, user)
-  redis.call('ZADD', due_list, due(session), 's' .. member(session, ref, user))
+local function list(due_list, users, session, entry, user)
+  redis.call('ZADD', due_list, due(session), 's' .. member(session, entry, user))
   if user ~= '' then
-    redis.call('ZADD', users, due(session), ref)
+    redis.call('ZADD', users, due(session), entry)
   end
 end
 
-local function list_elevation(due_list, session, ref, user, ends_at)
+local function list_elevation(due_list, session, entry, user, ends_at)
   if ends_at ~= '' then
-    redis.call('ZADD', due_list, ends_at, 'e' .. member(session, ref, user))
+    redis.call('ZADD', due_list, ends_at, 'e' .. member(session, entry, user))
   end
 end
 
--- An elevation that is over already stays, to be told of.
-local function unlist(due_list, users, session, ref, user, now)
-  local listed = member(session, ref, user)
+-- An elevation that is over already stays, to be reported.
+local function unlist(due_list, users, session, entry, user, now)
+  local listed = member(session, entry, user)
   redis.call('ZREM', due_list, 's' .. listed)
   local ends_at = redis.call('ZSCORE', due_list, 'e' .. listed)
   if ends_at and tonumber(ends_at) > now then
     redis.call('ZREM', due_list, 'e' .. listed)
   end
   if user ~= '' then
-    redis.call('ZREM', users, ref)
+    redis.call('ZREM', users, entry)
   end
 end
 
 -- Leaves a note in a log of at most about `most` events; of none, if it is 0. `at` is for what happened before
 -- now. Never the first write of a script: it needs memory.
-local function note(log, most, ref, user, text, at)
+local function note(log, most, entry, user, text, at)
   if most ~= '0' then
-    redis.pcall('XADD', log, 'MAXLEN', '~', most, '*', 's', name(ref), 'u', user, 'n', text, 't', at or '')
+    redis.pcall('XADD', log, 'MAXLEN', '~', most, '*', 's', name(entry), 'u', user, 'n', text, 't', at or '')
   end
 end
 
--- The letter of the reason for which all sessions of a user were revoked, if that concerns this one, and the note
--- to leave. The mark is a moment before which all were revoked, one before which all were but for one (both 11 hex
--- digits), the letter, the name of that one (or twelve zero bytes), and the note.
-local function revoked(mark, since, ref)
-  if since == '' then
-    return nil
-  end
-  local found = redis.call('GETRANGE', mark, 0, -1)
+-- A revocation marker of a user: the moment up to which all sessions were revoked, the moment up to which all were but
+-- one, the letter of the reason, the name of that one (or twelve zero bytes), and the note to leave:
+--   1  all (11 hex)  but one (11 hex)  letter  name (12)  note
+local NOBODY = string.rep('\0', 12)
+
+-- The marker, nothing where there is none, or false where a later version wrote it.
+local function marker(key)
+  local found = redis.call('GETRANGE', key, 0, -1)
   if found == '' then
     return nil
   end
-  since = tonumber(since)
-  local kept = string.sub(found, 24, 35) == name(ref)
-  if since >= tonumber(string.sub(found, 1, 11), 16) and (kept or since >= tonumber(string.sub(found, 12, 22), 16)) then
-    return nil
-  end
-  return string.sub(found, 23, 23), string.sub(found, 36)
-end
-
--- Ends a session that a revocation of all missed, and leaves the note that the mark has for it. Whoever revoked it
--- is to be told. Returns whether it was ended.
-local function end_by_mark(mark, since, key, due_list, users, log, log_size, session, ref, user, memory, now)
-  local letter, text = revoked(mark, since, ref)
-  if not letter then
+  if not string.find(found, '^1[0-9a-f]+') or #found < 36 then
     return false
   end
-  finish(key, ref, letter, memory, '!')
-  unlist(due_list, users, session, ref, user, now)
-  note(log, log_size, ref, user, text)
+  return {
+    all = tonumber(string.sub(found, 2, 12), 16),
+    but_one = tonumber(string.sub(found, 13, 23), 16),
+    letter = string.sub(found, 24, 24),
+    kept = string.sub(found, 25, 36),
+    note = string.sub(found, 37),
+  }
+end
+
+-- The marker, if the sessions of a user who authenticated at `since` were revoked: at that very moment counts as before
+-- it. False where a later version wrote the marker.
+local function revoked(key, since, entry)
+  if since == '' then
+    return nil
+  end
+  local found = marker(key)
+  if not found then
+    return found
+  end
+  since = tonumber(since)
+  if since > found.all and (found.kept == name(entry) or since > found.but_one) then
+    return nil
+  end
+  return found
+end
+
+-- Revokes up to `moment` all sessions of a user but the one called `kept`. A marker is never weakened: a session that
+-- was not kept the last time is not kept by this one either. Nor does it move back when the server's clock does, and it
+-- is kept at least as long as before. DEL comes first: after it, SET is not refused when memory is full. Says whether it
+-- could, which it cannot where a later version wrote the marker.
+local function revoke_up_to(key, moment, kept, letter, text, memory)
+  local old = marker(key)
+  if old == false then
+    return false
+  end
+  local all, but_one = 0, moment
+  if old then
+    all = old.kept == kept and old.all or old.but_one
+    but_one = math.max(moment, old.but_one)
+  end
+  if kept == NOBODY then
+    all = but_one
+  end
+  memory = math.max(tonumber(memory), redis.call('PTTL', key))
+  redis.call('DEL', key)
+  redis.call('SET', key, string.format('1%011x%011x', all, but_one) .. letter .. kept .. text, 'PX', memory)
   return true
+end
+
+-- Ends a session that a revocation of all missed, and leaves the note that the marker has for it. The one who revoked it
+-- is to be notified. Returns the reply then.
+local function end_by_mark(mark, since, key, due_list, users, log, log_size, session, entry, user, memory, now)
+  local found = revoked(mark, since, entry)
+  if found == nil then
+    return nil
+  end
+  if not found then
+    return {NEWER, now}
+  end
+  finish(key, entry, found.letter, memory, '!')
+  unlist(due_list, users, session, entry, user, now)
+  note(log, log_size, entry, user, found.note)
+  return {GONE, now}
 end

@@ -2,25 +2,31 @@
 -- the expected revision. The second half of a move between buckets.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
--- ARGV  1 expected revision  2 letter of the end  3 ms to remember it
---       4 the key of the new one as the mark under the old one spells it, or ''
---       5 ref  6 user, or ''  7 note on its end, or ''  8 size of the log
--- Reply DONE, CONFLICT, GONE, NEWER
+-- ARGV  1 not after (ms)  2 expected revision  3 letter of the end  4 ms to remember it
+--       5 the key of the new one as the tombstone under the old one spells it, or ''  6 revision of the new one
+--       7 entry  8 user, or ''  9 note on its end, or ''  10 size of the log
+-- Reply DONE, CONFLICT, GONE, NEWER, LATE
 --
--- Sent once more after its answer was lost it says GONE, and the caller takes the new session back: the
--- person signs in again, and no session is left that nobody knows of.
+-- Sent once more after its answer was lost it says DONE again: the tombstone has the revision of the new one.
 
 local now = clock()
-local session, refusal = live(KEYS[1], now)
+if is_late(ARGV[1], now) then
+  return {LATE, now}
+end
+local session, refusal, found = live(KEYS[1], now)
 if not session then
+  if found and string.sub(found, 1, 2) == '-' .. ARGV[3] and field(found, '=') == ARGV[6] then
+    return {DONE, now, 0, 0, 0}
+  end
   return refusal
 end
-if session.revision ~= ARGV[1] then
+if session.revision ~= ARGV[2] then
   return {CONFLICT, now, redis.call('GET', KEYS[1])}
 end
-finish(KEYS[1], ARGV[5], ARGV[2], ARGV[3], ARGV[4])
-unlist(KEYS[2], KEYS[4], session, ARGV[5], ARGV[6], now)
-if ARGV[7] ~= '' then
-  note(KEYS[3], ARGV[8], ARGV[5], ARGV[6], ARGV[7])
+local entry, user = ARGV[7], ARGV[8]
+finish(KEYS[1], entry, ARGV[3], ARGV[4], (ARGV[5] ~= '' and '>' .. ARGV[5] or '') .. '=' .. ARGV[6])
+unlist(KEYS[2], KEYS[4], session, entry, user, now)
+if ARGV[9] ~= '' then
+  note(KEYS[3], ARGV[10], entry, user, ARGV[9])
 end
 return done(session, now)

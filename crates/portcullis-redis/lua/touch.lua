@@ -1,7 +1,7 @@
 -- Moves the last activity of a live session to now.
 --
--- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation mark of the user
--- ARGV  1 ref  2 user, or ''  3 when they authenticated (ms), or ''  4 ms to remember a revocation
+-- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation marker of the user
+-- ARGV  1 entry  2 user, or ''  3 when they authenticated (ms), or ''  4 ms to remember a revocation
 --       5 size of the log
 -- Reply DONE, GONE, NEWER
 --
@@ -12,12 +12,13 @@ local session, refusal = live(KEYS[1], now)
 if not session then
   return refusal
 end
-local ref, user = ARGV[1], ARGV[2]
-if end_by_mark(KEYS[5], ARGV[3], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[5], session, ref, user, ARGV[4], now) then
-  return {GONE, now}
+local entry, user = ARGV[1], ARGV[2]
+local ended = end_by_mark(KEYS[5], ARGV[3], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[5], session, entry, user, ARGV[4], now)
+if ended then
+  return ended
 end
 session.last = math.max(session.last, now)
 redis.call('PEXPIREAT', KEYS[1], due(session))
-redis.call('SETRANGE', KEYS[1], 20, string.format('%011x', session.last))
-list(KEYS[2], KEYS[4], session, ref, user)
+redis.call('SETRANGE', KEYS[1], 21, string.format('%011x', session.last))
+list(KEYS[2], KEYS[4], session, entry, user)
 return done(session, now)

@@ -4,39 +4,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Note, SessionKey,
-    store::{Limits, Revision, SessionLimit, StoreError, Timing, Write},
+    Label, Note, SessionKey, Timestamp,
+    store::{Limits, Others, Revision, StoreError, Timing, Write},
 };
 
 use crate::{
     RedisStore,
-    arguments::{self, elevated_until, limit_of, number},
+    arguments::{self, elevated_until, limit_of, number, yes},
     driver::{CREATE, Reply, out_of_place},
-    filing::{self, Filing},
+    entry::Entry,
+    filing::Filing,
     record,
 };
 
 /// When a session begins and ends.
 pub(crate) struct Moments {
-    /// The first, second, fifth and sixth argument of `lua/create.lua`.
+    /// The second, third, sixth and seventh argument of `lua/create.lua`.
     pub(crate) arguments: [Bytes; 4],
-    /// By how much the clock is ahead that the moments in its `Write` were told by.
+    /// When its user authenticated, by the clock of its bucket.
+    pub(crate) since: Option<Timestamp>,
+    /// By how much the clock is ahead that the ends of its elevations were told by.
     pub(crate) lead: Duration,
-}
-
-impl Moments {
-    pub(crate) fn starting(limits: Limits, lead: Duration) -> Self {
-        let (idle, absolute) = record::limits(limits);
-        Self {
-            arguments: [number(idle), number(absolute), Bytes::new(), Bytes::new()],
-            lead,
-        }
-    }
 }
 
 /// What came of an attempt to create a session.
 pub(crate) enum Admitted {
-    /// With the refs of those that have to go for it.
+    /// With the entries of those that have to end for it.
     Done(Timing, Vec<Bytes>),
     Taken,
     AtLimit,
@@ -44,19 +37,34 @@ pub(crate) enum Admitted {
 }
 
 impl RedisStore {
-    /// Creates a session with these moments.
+    /// Those of a session with this label that begins in the bucket of this key.
+    pub(crate) fn starting(&self, key: &SessionKey, label: &Label, limits: Limits) -> Moments {
+        let (idle, absolute) = record::limits(limits);
+        Moments {
+            arguments: [number(idle), number(absolute), Bytes::new(), Bytes::new()],
+            since: self.authenticated_by(key.bucket(), label),
+            lead: self.lead_over(key.bucket()),
+        }
+    }
+
+    /// Creates a session with these moments. Where the answer is lost it is asked for once more: what was created then is
+    /// found and is the same.
     pub(crate) async fn admit(
         &self,
         key: &SessionKey,
         write: &Write,
         moments: Moments,
-        limit: Option<SessionLimit>,
+        others: &Others,
         revision: Revision,
     ) -> Result<Admitted, StoreError> {
-        let Moments { arguments, lead } = moments;
+        let Moments {
+            arguments,
+            since,
+            lead,
+        } = moments;
         let [idle, absolute, ends_at, last] = arguments;
-        let [user, since] = filing::owner_by_a_clock_behind(&write.label, lead);
-        let [most, room] = limit_of(limit);
+        let [user, since] = arguments::owner(&write.label, since);
+        let [most, room, letter, note, memory] = limit_of(others);
         let keys = Filing::of(self.prefix(), key, &write.label).keys();
         let mut arguments = vec![
             idle,
@@ -65,20 +73,28 @@ impl RedisStore {
             write.payload.clone(),
             ends_at,
             last,
-            filing::reference(key, write.label.handle),
+            Entry::of(key, &write.label).encode(),
             user,
             since,
             elevated_until(write, lead),
+            yes(write.flagged),
             self.log_size(write.label.owner.is_some()),
             most,
             room,
+            letter,
+            note,
+            memory,
         ];
         arguments.extend(write.notes.iter().map(Note::encode));
-        match self.run(&CREATE, keys, arguments).await? {
+        match self
+            .run_again(&CREATE, key.bucket(), keys, arguments)
+            .await?
+        {
             Reply::Done(timing, excess) => Ok(Admitted::Done(timing, excess)),
             Reply::Taken => Ok(Admitted::Taken),
             Reply::Revoked => Ok(Admitted::Revoked),
             Reply::AtLimit => Ok(Admitted::AtLimit),
+            Reply::Newer => Err(StoreError::newer_format()),
             _ => Err(out_of_place()),
         }
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, SessionKey,
-    store::{Activity, Deadline, Excess, Revision, SessionLimit, Write},
+    EndReason, Label, SessionKey, Timestamp, UserId,
+    store::{Activity, Deadline, Excess, Others, Revision, Revocation, Write},
 };
 
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) fn draw_after(expected: Revision) -> Revision {
     }
 }
 
-/// What the mark under an old key says of the new one: an end follows a session that goes on, not one that
+/// What the tombstone under an old key says of the new one: an end follows a session that goes on, not one that
 /// an authentication began.
 pub(crate) fn successor(deadline: Deadline, new: &SessionKey) -> Bytes {
     match deadline {
@@ -53,22 +53,44 @@ pub(crate) fn epitaph(reason: EndReason) -> [Bytes; 2] {
     ]
 }
 
-/// Scripts find the letter of the reason in the mark; all of them are remembered equally long.
+/// Scripts find the letter of the reason in the marker; all of them are remembered equally long.
 pub(crate) fn memory_of_revocation() -> Bytes {
     number(millis(EndReason::RevokedByOperator.remembered_for()))
 }
 
-pub(crate) fn limit_of(limit: Option<SessionLimit>) -> [Bytes; 2] {
-    match limit {
-        None => [Bytes::new(), Bytes::from_static(b"0")],
-        Some(limit) => [
+/// How many sessions a user may have, whether to make room, and with which letter, note and memory of the marker all
+/// others end, if they do.
+pub(crate) fn limit_of(others: &Others) -> [Bytes; 5] {
+    let none = Bytes::new;
+    let limit = match others {
+        Others::Stay => [none(), Bytes::from_static(b"0")],
+        Others::Limited(limit) => [
             number(limit.most.get() as u64),
             Bytes::from_static(match limit.excess {
                 Excess::Displace => b"1",
                 Excess::Refuse => b"0",
             }),
         ],
-    }
+        Others::End(_) => [Bytes::from_static(b"*"), Bytes::from_static(b"1")],
+    };
+    let marker = match others {
+        Others::Stay | Others::Limited(_) => [none(), none(), none()],
+        Others::End(end) => [
+            end.reason.code().to_string().into(),
+            end.note.encode(),
+            memory_of_marker(end.longest),
+        ],
+    };
+    let ([most, room], [letter, note, memory]) = (limit, marker);
+    [most, room, letter, note, memory]
+}
+
+/// For how long sessions from before a revocation may turn up.
+pub(crate) fn memory_of_marker(longest: Option<Duration>) -> Bytes {
+    let longest = longest.unwrap_or(Revocation::LONGEST);
+    number(millis(
+        longest.min(Revocation::LONGEST) + Revocation::MARGIN,
+    ))
 }
 
 pub(crate) fn elevated_until(write: &Write, lead: Duration) -> Bytes {
@@ -76,6 +98,22 @@ pub(crate) fn elevated_until(write: &Write, lead: Duration) -> Bytes {
         .elevated_until
         .map(|moment| number(moment.before(lag(lead)).as_millis()))
         .unwrap_or_default()
+}
+
+/// The user as scripts are told, and when they authenticated.
+pub(crate) fn owner(label: &Label, since: Option<Timestamp>) -> [Bytes; 2] {
+    let user = label.user().map(UserId::as_bytes);
+    [
+        user.map(Bytes::copy_from_slice).unwrap_or_default(),
+        since
+            .map(|since| number(since.as_millis()))
+            .unwrap_or_default(),
+    ]
+}
+
+/// When the user of a session that goes on authenticated, by the clock of its bucket.
+pub(crate) fn authenticated_at(label: &Label) -> Option<Timestamp> {
+    label.owner.as_ref().map(|owner| owner.authenticated_at)
 }
 
 pub(crate) fn number(number: u64) -> Bytes {
@@ -86,9 +124,10 @@ pub(crate) fn revision(revision: Revision) -> Bytes {
     record::revision(revision).into()
 }
 
+pub(crate) fn yes(it: bool) -> Bytes {
+    Bytes::from_static(if it { b"1" } else { b"0" })
+}
+
 pub(crate) fn flag(activity: Activity) -> Bytes {
-    Bytes::from_static(match activity {
-        Activity::Active => b"1",
-        Activity::Passive => b"0",
-    })
+    yes(activity == Activity::Active)
 }

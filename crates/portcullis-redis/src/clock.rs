@@ -2,14 +2,11 @@
 
 use std::{
     fmt,
-    sync::{
-        LazyLock,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use portcullis_core::Timestamp;
+use portcullis_core::{Timestamp, store::ClockBounds};
 
 /// Clocks that differ by less may well be one and the same: each is known to the length of a round trip.
 const KNOWN_TO: Duration = Duration::from_millis(50);
@@ -19,24 +16,50 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Follows the server's clock through what its replies say.
 ///
-/// A reply proves that the server's clock showed some time between the sending and the receiving. The
-/// estimate is moved into that span and no further, so a slow reply spoils nothing that a fast one has told.
-/// Between replies it runs on with a clock that nobody can set: a jump of this machine's wall clock changes
-/// nothing. It counts in whole ms, so it may be one behind the server.
+/// A reply proves that the server's clock showed some time between the sending and the receiving. Each reply narrows the
+/// bounds, so a slow one spoils nothing that a fast one has told. Between replies they run on with a clock that nobody
+/// can set, and widen a little, since no two clocks run alike. A jump of this machine's wall clock changes nothing.
 pub(crate) struct ServerClock {
-    /// The server's time at [`START`], in ms.
-    offset: AtomicI64,
+    known: Mutex<Known>,
+}
+
+/// The server's time at [`START`] in ms, between two bounds, as it was known at a moment.
+#[derive(Clone, Copy)]
+struct Known {
+    least: i64,
+    most: i64,
+    at: i64,
+}
+
+/// Clocks of servers are slewed by up to half a millisecond in a second, and so is ours.
+const DRIFT: i64 = 1000;
+
+impl Known {
+    /// The bounds `now`, which is in ms since [`START`].
+    fn widened(self, now: i64) -> (i64, i64) {
+        let drift = now.saturating_sub(self.at).max(0) / DRIFT;
+        (
+            self.least.saturating_sub(drift),
+            self.most.saturating_add(drift),
+        )
+    }
 }
 
 impl ServerClock {
-    /// A clock for a server whose answer to a question `sent` then was `server_ms`.
+    /// A clock for a server whose answer to a question `sent` then, which was received just now, was `server_ms`.
     pub(crate) fn starting(sent: Instant, server_ms: u64) -> Self {
+        Self::starting_at(sent, server_ms, Instant::now())
+    }
+
+    fn starting_at(sent: Instant, server_ms: u64, received: Instant) -> Self {
+        let (least, most) = proven(sent, server_ms, received);
+        let at = since_start(received);
         Self {
-            offset: AtomicI64::new(signed(server_ms).saturating_sub(since_start(sent))),
+            known: Mutex::new(Known { least, most, at }),
         }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> ClockBounds {
         self.at(Instant::now())
     }
 
@@ -45,26 +68,48 @@ impl ServerClock {
         self.learn_at(sent, server_ms, Instant::now());
     }
 
-    fn at(&self, moment: Instant) -> Timestamp {
-        let now = self
-            .offset
-            .load(Ordering::Relaxed)
-            .saturating_add(since_start(moment));
-        Timestamp::from_millis(u64::try_from(now).unwrap_or(0))
+    fn at(&self, moment: Instant) -> ClockBounds {
+        let now = since_start(moment);
+        let (least, most) = self.known().widened(now);
+        let moment = |offset: i64| {
+            let millis = offset.saturating_add(now);
+            Timestamp::from_millis(u64::try_from(millis).unwrap_or(0))
+        };
+        ClockBounds {
+            earliest: moment(least),
+            latest: moment(most),
+        }
     }
 
     fn learn_at(&self, sent: Instant, server_ms: u64, received: Instant) {
-        let server = signed(server_ms);
-        let least = server.saturating_sub(since_start(received));
-        // Parts of a millisecond were cut off.
-        let most = server
-            .saturating_add(1)
-            .saturating_sub(since_start(sent))
-            .max(least);
-        // Of two replies that are learned at once either may win: both are true.
-        let offset = self.offset.load(Ordering::Relaxed).clamp(least, most);
-        self.offset.store(offset, Ordering::Relaxed);
+        let at = since_start(received);
+        let (least, most) = proven(sent, server_ms, received);
+        let mut known = self.known();
+        let (before_least, before_most) = known.widened(at);
+        // A reply that contradicts what was known tells of a clock that was set: only the reply is true then.
+        *known = if least > before_most || most < before_least {
+            Known { least, most, at }
+        } else {
+            Known {
+                least: least.max(before_least),
+                most: most.min(before_most),
+                at,
+            }
+        };
     }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a reply proves of the server's time at [`START`]: it was not before the one and not after the other.
+fn proven(sent: Instant, server_ms: u64, received: Instant) -> (i64, i64) {
+    let server = signed(server_ms);
+    let least = server.saturating_sub(since_start(received).saturating_add(1));
+    // Parts of a millisecond were cut off.
+    let most = server.saturating_add(1).saturating_sub(since_start(sent));
+    (least, most.max(least))
 }
 
 /// In whole ms, rounded down; less than nothing for a moment that was before.
@@ -107,37 +152,70 @@ mod tests {
         Duration::from_millis(length)
     }
 
-    #[test]
-    fn the_clock_runs_on_between_replies() {
-        let start = Instant::now();
-        let clock = ServerClock::starting(start, SERVER);
-        assert_eq!(clock.at(start).as_millis(), SERVER);
-        assert_eq!(clock.at(start + ms(700)).as_millis(), SERVER + 700);
+    /// The server looked at its clock `way` ms after a question that was sent at `sent` ms and answered at `received`.
+    fn reply(clock: &ServerClock, start: Instant, [sent, way, received]: [u64; 3]) {
+        clock.learn_at(start + ms(sent), SERVER + sent + way, start + ms(received));
+    }
+
+    fn width(clock: &ServerClock, moment: Instant) -> u64 {
+        let bounds = clock.at(moment);
+        bounds.latest.as_millis() - bounds.earliest.as_millis()
+    }
+
+    fn assert_within(clock: &ServerClock, start: Instant, after: u64) {
+        let ClockBounds { earliest, latest } = clock.at(start + ms(after));
+        let truth = Timestamp::from_millis(SERVER + after);
+        assert!(
+            earliest <= truth && truth <= latest,
+            "{earliest:?} {latest:?} {truth:?}"
+        );
     }
 
     #[test]
-    fn it_is_ahead_of_the_server_by_a_round_trip_at_most() {
+    fn the_truth_is_between_the_bounds_whatever_the_replies() {
         let start = Instant::now();
-        // The server looked at its clock 40 ms after the question was sent.
-        let clock = ServerClock::starting(start, SERVER);
-        let truth = |moment: u64| SERVER + moment - 40;
-        assert_eq!(clock.at(start + ms(50)).as_millis(), truth(50) + 40);
-        // A fast reply makes it exact, a slow one afterwards spoils nothing.
-        clock.learn_at(start + ms(100), truth(101), start + ms(102));
-        assert!(clock.at(start + ms(200)).as_millis().abs_diff(truth(200)) <= 2);
-        clock.learn_at(start + ms(300), truth(590), start + ms(600));
-        assert!(clock.at(start + ms(700)).as_millis().abs_diff(truth(700)) <= 2);
+        let clock = ServerClock::starting_at(start, SERVER + 40, start + ms(50));
+        for (step, way) in [0, 3, 90, 1, 50, 250].into_iter().enumerate() {
+            let sent = 100 + 300 * step as u64;
+            reply(&clock, start, [sent, way, sent + way + 9]);
+            for later in [0, 7, 40] {
+                assert_within(&clock, start, sent + 259 + later);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fast_reply_narrows_the_bounds_and_a_slow_one_spoils_nothing() {
+        let start = Instant::now();
+        let clock = ServerClock::starting_at(start, SERVER + 40, start + ms(50));
+        assert!((50..55).contains(&width(&clock, start + ms(50))));
+        reply(&clock, start, [100, 1, 102]);
+        assert!(width(&clock, start + ms(102)) <= 5);
+        reply(&clock, start, [300, 290, 600]);
+        assert!(width(&clock, start + ms(700)) <= 5);
+    }
+
+    #[test]
+    fn the_bounds_widen_while_nobody_answers() {
+        let start = Instant::now();
+        let clock = ServerClock::starting_at(start, SERVER, start);
+        let later = start + Duration::from_secs(60);
+        assert!((110..130).contains(&width(&clock, later)));
+        assert_within(&clock, start, 60_000);
     }
 
     #[test]
     fn what_two_clocks_differ_by_is_the_same_at_every_moment() {
         let start = Instant::now();
-        let one = ServerClock::starting(start + Duration::from_micros(300), SERVER);
-        let other = ServerClock::starting(start + Duration::from_micros(900), SERVER + 5000);
-        let ahead = |moment| other.at(moment).since(one.at(moment));
-        for micros in (0..5000).step_by(100) {
+        let begun = |micros, ahead| {
+            let sent = start + Duration::from_micros(micros);
+            ServerClock::starting_at(sent, SERVER + ahead, sent)
+        };
+        let (one, other) = (begun(300, 0), begun(900, 5000));
+        let ahead = |moment| other.at(moment).latest.since(one.at(moment).latest);
+        for micros in (1000..6000).step_by(100) {
             let moment = start + Duration::from_micros(micros);
-            assert_eq!(ahead(moment), ahead(start));
+            assert_eq!(ahead(moment), ahead(start + ms(1)));
         }
     }
 
@@ -150,10 +228,16 @@ mod tests {
     #[test]
     fn it_follows_a_server_whose_clock_was_set() {
         let start = Instant::now();
-        let clock = ServerClock::starting(start, SERVER);
+        let clock = ServerClock::starting_at(start, SERVER, start);
         for server in [SERVER + 3_600_000, SERVER - 3_600_000] {
             clock.learn_at(start + ms(10), server, start + ms(12));
-            assert!(clock.at(start + ms(12)).as_millis().abs_diff(server) <= 3);
+            let ClockBounds { earliest, latest } = clock.at(start + ms(12));
+            let truth = Timestamp::from_millis(server);
+            assert!(
+                earliest <= truth && truth <= latest,
+                "{earliest:?} {latest:?}"
+            );
+            assert!(latest.since(earliest) <= ms(5));
         }
     }
 }

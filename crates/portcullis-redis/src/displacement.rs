@@ -1,36 +1,60 @@
-//! Ending the sessions that have to go for another one, at the limit of sessions.
+//! Ending the sessions that have to end for another one: at the limit of sessions, or because its user asked for it.
 //!
-//! The script that makes the new one names them, since it may touch only keys that it was told. They are ended before
-//! anybody is told its identifier.
+//! The script that makes the new one names them, since it may touch only keys that it was given. They are ended before
+//! anybody is given its identifier.
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, Handle, Label, SessionKey,
-    store::{Ended, Expiry, Interrupted, Loaded, Store, StoreError, StoreErrorKind, Write},
+    Handle, Label, SessionKey,
+    store::{Ended, Interrupted, Others, Store, StoreError, StoreErrorKind, Termination, Write},
 };
 use tokio::task::JoinSet;
 
-use crate::{RedisStore, driver::out_of_place, filing::referenced};
+use crate::{
+    RedisStore,
+    driver::{Fetched, out_of_place},
+    entry::Entry,
+    record::Record,
+};
 
 impl RedisStore {
-    /// Ends those who have to go for the session that was just made under `key`, all in one round trip, and returns the
+    /// Ends those that have to end for the session that was just made under `key`, all in one round trip, and returns the
     /// names of those that were ended. The new one must be handed to nobody before.
     pub(crate) async fn displace(
         &self,
         key: &SessionKey,
         write: &Write,
+        others: &Others,
         excess: &[Bytes],
     ) -> Result<Vec<Handle>, Interrupted> {
+        let (reason, note) = others.end_of_one();
         let mut ends = JoinSet::new();
-        for (key, handle) in excess.iter().filter_map(|it| referenced(key.bucket(), it)) {
-            let (store, owner) = (self.clone(), write.label.owner.clone());
+        for entry in excess
+            .iter()
+            .filter_map(|it| Entry::parse(key.bucket(), it))
+        {
+            let termination = Termination {
+                key: entry.key,
+                label: Label {
+                    handle: entry.handle,
+                    owner: write.label.owner.clone(),
+                    class: entry.class,
+                    source: entry.source,
+                },
+                reason,
+                note: note.clone(),
+                live_until: None,
+            };
+            let store = self.clone();
             ends.spawn(async move {
-                let label = Label { handle, owner };
-                (handle, store.end_displaced(&key, &label).await)
+                (
+                    termination.label.handle,
+                    store.end_displaced(&termination).await,
+                )
             });
         }
         let (mut ended, mut failed) = (Vec::new(), None);
-        // Each is waited for, also after one failed: what is begun is to be done, and told.
+        // Each is waited for, also after one failed: what is begun is to be done, and reported.
         while let Some(end) = ends.join_next().await {
             match end {
                 Ok((handle, Ok(true))) => ended.push(handle),
@@ -48,18 +72,23 @@ impl RedisStore {
     }
 
     /// Whether this ended the session.
-    async fn end_displaced(&self, key: &SessionKey, label: &Label) -> Result<bool, StoreError> {
-        let reason = EndReason::Displaced;
-        let note = Expiry::Session(reason).note();
-        match self.end(key, label, reason, &note).await {
+    async fn end_displaced(&self, termination: &Termination) -> Result<bool, StoreError> {
+        match self.end(termination).await {
             // It may have been carried out all the same, and then nobody would ever hear of it.
             Err(error) if error.kind() == StoreErrorKind::Unavailable => {}
             ended => return Ok(ended? == Ended::Done),
         }
-        if self.end(key, label, reason, &note).await? == Ended::Done {
+        if self.end(termination).await? == Ended::Done {
             return Ok(true);
         }
-        let found = self.load(key).await?;
-        Ok(matches!(found, Loaded::Ended { reason: found, .. } if found == reason))
+        // Only looked at: to load it would take an expiry that somebody else is to report.
+        let found = self.driver().get(self.prefix().session(&termination.key));
+        Ok(match found.await? {
+            Fetched::Value(value) => match Record::parse(&value) {
+                Record::Ended(tombstone) => tombstone.reason == Some(termination.reason),
+                _ => false,
+            },
+            Fetched::Nothing | Fetched::OtherType => false,
+        })
     }
 }

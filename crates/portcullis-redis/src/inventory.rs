@@ -1,19 +1,19 @@
 //! Sessions of a user: listed, and ended from outside.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, Handle, SessionKey, UserId, UserKey,
+    Bucket, EndReason, Handle, UserId, UserKey,
     store::{Copies, Interrupted, Listed, Receipt, Revocation, StoreError, StoreErrorKind, Which},
 };
 
 use crate::{
     RedisStore,
-    arguments::{epitaph, number},
+    arguments::{epitaph, memory_of_marker, number},
     driver::{Answer, Command, Line, MARK, REVOKE, Reply, STRAYS, Script, out_of_place},
-    filing::{Member, names_of, referenced},
-    record::{Record, millis},
+    entry::{Entry, Member, names_of},
+    record::Record,
 };
 
 /// Records read with one command, and sessions ended by one script: neither may keep Redis from others for
@@ -25,9 +25,6 @@ const PAGE: u64 = 1000;
 
 /// How often a session is looked for that gets new identifiers meanwhile.
 const ATTEMPTS: usize = 16;
-
-/// Sessions that authenticated before it may live as long as this: the longest absolute timeout there is.
-const MARKED_FOR: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 impl RedisStore {
     /// One round trip for the list and one for all records, however many there are. One more of each when a
@@ -45,7 +42,7 @@ impl RedisStore {
     /// The sessions that are listed, unless one of them has just been moved.
     async fn look_through(&self, user: &UserKey) -> Result<Option<Vec<Listed>>, StoreError> {
         let listed = self.listed(user).await?.into_iter();
-        let keys: Vec<_> = listed.map(|(key, _)| key).collect();
+        let keys: Vec<_> = listed.map(|entry| entry.key).collect();
         if keys.is_empty() {
             return Ok(Some(Vec::new()));
         }
@@ -74,7 +71,7 @@ impl RedisStore {
         Ok(Some(sessions))
     }
 
-    async fn listed(&self, user: &UserKey) -> Result<Vec<(SessionKey, Handle)>, StoreError> {
+    async fn listed(&self, user: &UserKey) -> Result<Vec<Entry>, StoreError> {
         let list = Command {
             name: "ZRANGE",
             arguments: vec![
@@ -84,9 +81,9 @@ impl RedisStore {
             ],
         };
         let answers = self.driver().ask(vec![list]).await?;
-        let refs = answers.into_iter().flat_map(Answer::list).flatten();
-        Ok(refs
-            .filter_map(|reference| referenced(user.bucket(), &reference))
+        let entries = answers.into_iter().flat_map(Answer::list).flatten();
+        Ok(entries
+            .filter_map(|entry| Entry::parse(user.bucket(), &entry))
             .collect())
     }
 
@@ -132,7 +129,7 @@ impl RedisStore {
     pub(crate) async fn carry_out(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
         let user = UserKey::of(&revocation.user);
         let line = match self.driver().copies() {
-            Some(_) => Some(self.driver().own_line(self.prefix().mark(&user)).await?),
+            Some(_) => Some(self.driver().own_line(self.prefix().marker(&user)).await?),
             None => None,
         };
         let work = Work {
@@ -206,11 +203,11 @@ impl Work<'_> {
             let listed = self.store.listed(&self.user).await?;
             let found = listed
                 .into_iter()
-                .find(|(key, name)| *name == handle && !tried.contains(key));
+                .find(|entry| entry.handle == handle && !tried.contains(&entry.key));
             let Some(session) = found else {
                 return Ok(Vec::new());
             };
-            tried.push(session.0);
+            tried.push(session.key);
             let ended = self.end(&[session]).await?;
             if !ended.is_empty() {
                 return Ok(ended);
@@ -224,26 +221,34 @@ impl Work<'_> {
     async fn all_but(&self, kept: Option<Handle>) -> Result<Vec<Handle>, Interrupted> {
         let reason = self.revocation.reason.code().to_string().into();
         let name = kept.map(|handle| Bytes::copy_from_slice(handle.as_bytes()));
-        let keys = vec![self.user_list(), self.store.prefix().mark(&self.user)];
+        let longest = match self.revocation.longest {
+            Some(longest) => Some(longest),
+            None => self.store.longest_registered().await?,
+        };
+        let keys = vec![self.user_list(), self.store.prefix().marker(&self.user)];
+        let clock = self.store.clock_in(self.user.bucket());
         let arguments = vec![
             reason,
             name.unwrap_or_default(),
-            number(millis(MARKED_FOR)),
+            memory_of_marker(longest),
             self.revocation.note.encode(),
+            number(clock.earliest.after(self.store.driver().wait()).as_millis()),
+            number(clock.latest.as_millis()),
         ];
         let mut sessions = match self.run(&MARK, keys, arguments).await? {
-            Reply::Listed(_, refs) => self.referenced(&refs),
+            Reply::Listed(_, entries) => self.entries(&entries),
+            Reply::Newer => return Err(StoreError::newer_format().into()),
             _ => return Err(out_of_place().into()),
         };
         if self.revocation.which != Which::Listed {
             sessions.extend(self.strays().await?);
         }
-        sessions.retain(|(_, handle)| Some(*handle) != kept);
+        sessions.retain(|entry| Some(entry.handle) != kept);
         self.end(&sessions).await
     }
 
     /// Sessions that the list of the bucket has and that of the user has not: none, unless it was lost.
-    async fn strays(&self) -> Result<Vec<(SessionKey, Handle)>, StoreError> {
+    async fn strays(&self) -> Result<Vec<Entry>, StoreError> {
         let mut strays = Vec::new();
         let mut next = Some(Page::first());
         while let Some(page) = next {
@@ -256,16 +261,16 @@ impl Work<'_> {
             let Reply::Listed(seen, found) = self.run(&STRAYS, keys, arguments).await? else {
                 return Err(out_of_place());
             };
-            let Some((last, refs)) = found.split_first() else {
+            let Some((last, entries)) = found.split_first() else {
                 return Err(out_of_place());
             };
-            strays.extend(self.referenced(refs));
+            strays.extend(self.entries(entries));
             next = page.after(seen, last.clone());
         }
         Ok(strays)
     }
 
-    async fn end(&self, sessions: &[(SessionKey, Handle)]) -> Result<Vec<Handle>, Interrupted> {
+    async fn end(&self, sessions: &[Entry]) -> Result<Vec<Handle>, Interrupted> {
         let (mut ended, mut left_alone) = (Vec::new(), false);
         let [code, memory] = epitaph(self.revocation.reason);
         let note = self.revocation.note.encode();
@@ -280,9 +285,9 @@ impl Work<'_> {
                 self.store.log_size(true),
                 Bytes::copy_from_slice(self.revocation.user.as_bytes()),
             ];
-            for (key, handle) in batch {
-                keys.push(prefix.session(key));
-                arguments.push(crate::filing::reference(key, *handle));
+            for entry in batch {
+                keys.push(prefix.session(&entry.key));
+                arguments.push(entry.encode());
             }
             let error = match self.run(&REVOKE, keys, arguments).await {
                 Ok(Reply::Ended(newer, names)) => {
@@ -324,9 +329,10 @@ impl Work<'_> {
         Some(Copies { asked, confirmed })
     }
 
-    fn referenced(&self, refs: &[Bytes]) -> Vec<(SessionKey, Handle)> {
-        let refs = refs.iter();
-        refs.filter_map(|reference| referenced(self.user.bucket(), reference))
+    fn entries(&self, entries: &[Bytes]) -> Vec<Entry> {
+        let entries = entries.iter();
+        entries
+            .filter_map(|entry| Entry::parse(self.user.bucket(), entry))
             .collect()
     }
 

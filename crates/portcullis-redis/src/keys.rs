@@ -1,13 +1,18 @@
 //! How keys are spelled. The only place.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use portcullis_core::{Bucket, SessionKey, UserKey};
+use portcullis_core::{Bucket, Realm, SessionKey, UserKey};
 
 use crate::ConnectError;
 
-/// What all keys of a store begin with.
+/// What all keys of a realm begin with: the prefix of the store, a colon and the realm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Prefix(String);
+pub(crate) struct Prefix {
+    store: String,
+    realm: Realm,
+    /// Both of them.
+    both: String,
+}
 
 impl Prefix {
     pub(crate) fn new(prefix: String) -> Result<Self, ConnectError> {
@@ -18,15 +23,38 @@ impl Prefix {
                  wildcards of Redis; choose another one",
             ));
         }
-        Ok(Self(prefix))
+        Ok(Self::of(prefix, Realm::default()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    fn of(store: String, realm: Realm) -> Self {
+        Self {
+            both: format!("{store}:{realm}"),
+            store,
+            realm,
+        }
     }
 
-    /// The key of a session: `pc:{1ff}` and 22 characters. With the default prefix it just fits the
-    /// allocator's class of 32 bytes; keys of other kinds go on with a colon, which no session's does.
+    /// That of another realm.
+    pub(crate) fn in_realm(&self, realm: &Realm) -> Self {
+        Self::of(self.store.clone(), realm.clone())
+    }
+
+    pub(crate) fn realm(&self) -> &Realm {
+        &self.realm
+    }
+
+    /// What the keys of every realm begin with.
+    pub(crate) fn of_store(&self) -> &str {
+        &self.store
+    }
+
+    /// The registry of realms.
+    pub(crate) fn registry(&self) -> String {
+        format!("{}:{{realms}}:r", self.store)
+    }
+
+    /// The key of a session: `pc:id:{1ff}` and 22 characters. Keys of other kinds go on with a colon, which no session's
+    /// does.
     pub(crate) fn session(&self, key: &SessionKey) -> String {
         let mut spelled = self.bucket(key.bucket(), DIGEST_CHARS);
         BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
@@ -48,15 +76,15 @@ impl Prefix {
         self.of_user(user, ":u")
     }
 
-    /// The mark of a revocation of all of a user's sessions.
-    pub(crate) fn mark(&self, user: &UserKey) -> String {
+    /// The marker of a revocation of all of a user's sessions.
+    pub(crate) fn marker(&self, user: &UserKey) -> String {
         self.of_user(user, ":e")
     }
 
-    /// The channel on which scripts tell of ends, `pc:ended`. They derive it from their keys. It has no hash tag: every
+    /// The channel on which scripts tell of ends, `pc:id:ended`. They derive it from their keys. It has no hash tag: every
     /// node of a cluster hears it.
     pub(crate) fn channel(&self) -> String {
-        format!("{}:ended", self.0)
+        format!("{}:ended", self.both)
     }
 
     fn of_user(&self, user: &UserKey, kind: &str) -> String {
@@ -72,11 +100,11 @@ impl Prefix {
         spelled
     }
 
-    /// `pc:{1ff}`, with room for more. What stands in braces, the bucket in hex, decides the slot of a Redis
+    /// `pc:id:{1ff}`, with room for more. What stands in braces, the bucket in hex, decides the slot of a Redis
     /// Cluster, so all keys of a bucket share one.
     fn bucket(&self, bucket: Bucket, room: usize) -> String {
-        let mut spelled = String::with_capacity(self.0.len() + ":{3ff}".len() + room);
-        spelled.push_str(&self.0);
+        let mut spelled = String::with_capacity(self.both.len() + ":{3ff}".len() + room);
+        spelled.push_str(&self.both);
         spelled.push_str(":{");
         let bucket = u32::from(bucket.number());
         let mut significant = false;
@@ -108,7 +136,11 @@ mod tests {
         let user = UserId::from("alice");
         let id = SessionId::generate(Bucket::of(&user)).unwrap();
         let key = Prefix::new("pc".into()).unwrap().session(&id.key());
-        let (bucket, hash) = key.strip_prefix("pc:{").unwrap().split_once('}').unwrap();
+        let (bucket, hash) = key
+            .strip_prefix("pc:id:{")
+            .unwrap()
+            .split_once('}')
+            .unwrap();
         assert_eq!(bucket, format!("{:x}", Bucket::of(&user).number()));
         assert_eq!(hash.len(), DIGEST_CHARS);
         let secret = id.expose();
@@ -123,7 +155,7 @@ mod tests {
         while seen.len() < usize::from(portcullis_core::BUCKETS) {
             let bucket = Bucket::random().unwrap();
             let key = SessionId::generate(bucket).unwrap().key();
-            let expected = format!("pc:{{{:x}}}", bucket.number());
+            let expected = format!("pc:id:{{{:x}}}", bucket.number());
             assert!(prefix.session(&key).starts_with(&expected));
             assert_eq!(prefix.session(&key).len(), expected.len() + DIGEST_CHARS);
             seen.insert(bucket);
@@ -138,10 +170,29 @@ mod tests {
             let key = UserKey::of(&UserId::from(user));
             let list = prefix.user_list(&key);
             let (bucket, rest) = list.split_once('}').unwrap();
-            assert_eq!(bucket, format!("pc:{{{:x}", key.bucket().number()));
+            assert_eq!(bucket, format!("pc:id:{{{:x}", key.bucket().number()));
             assert_eq!((&rest[..2], rest.len()), (":u", 2 + USER_CHARS));
-            assert_ne!(prefix.mark(&key), list);
+            assert_ne!(prefix.marker(&key), list);
         }
+    }
+
+    #[test]
+    fn no_key_of_one_realm_is_one_of_another() {
+        let prefix = Prefix::new("pc".into()).unwrap();
+        let admin = prefix.in_realm(&Realm::new("admin").unwrap());
+        let (user, bucket) = (UserKey::of(&"alice".into()), Bucket::random().unwrap());
+        let session = SessionId::generate(bucket).unwrap().key();
+        for (one, other) in [
+            (prefix.session(&session), admin.session(&session)),
+            (prefix.due_list(bucket), admin.due_list(bucket)),
+            (prefix.log(bucket, true), admin.log(bucket, true)),
+            (prefix.user_list(&user), admin.user_list(&user)),
+            (prefix.marker(&user), admin.marker(&user)),
+            (prefix.channel(), admin.channel()),
+        ] {
+            assert_ne!(one, other);
+        }
+        assert_eq!(prefix.registry(), admin.registry());
     }
 
     #[test]

@@ -1,32 +1,40 @@
 //! What is stored under a session's key.
 //!
-//! A live session is a header of 39 ASCII bytes and then the payload, opaque:
+//! A live session is a header of 54 ASCII bytes and then the payload, opaque:
 //!
 //! ```text
-//! 1  aaaaaaaaaaa  iiiiiiii  lllllllllll  rrrrrrrr
-//! │  │            │         │            └ revision, drawn anew for every write
-//! │  │            │         └ last activity, ms since the epoch by the server's clock
+//! 1  aaaaaaaaaaa  iiiiiiiii  lllllllllll  ppppppppppp  c  g  f  rrrrrrrr
+//! │  │            │          │            │            │  │  │  └ revision, drawn anew for every write
+//! │  │            │          │            │            │  │  └ 1 if it is flagged for review, else 0
+//! │  │            │          │            │            │  └ largest gap between activities, by its bin; 0 unknown
+//! │  │            │          │            │            └ class
+//! │  │            │          │            └ last privileged activity, ms since the epoch by the server's clock
+//! │  │            │          └ last activity, likewise
 //! │  │            └ idle timeout, ms
 //! │  └ absolute deadline, ms since the epoch by the server's clock
 //! └ version of the format
 //! ```
 //!
-//! All numbers are lower-case hexadecimal. An ended session is `-`, the letter of its reason and the 12 bytes of
-//! its public name. Where it was replaced, the key it was moved to may follow, for an end to find: the bucket as
-//! three hexadecimal digits, and 22 characters of base64url, which are the digest. That key is a hash and
-//! grants nothing. A `!` may follow where the mark of a revocation ended the session, until the revocation knows.
+//! All numbers are lower-case hexadecimal; class and bin are one of `0-9` and `a-z`.
+//!
+//! An ended session is a tombstone: `-`, the letter of its reason, the 12 bytes of its public name, and then fields, each
+//! with a letter in front. `>` and the key the session lives on under, for an end to find: the bucket as three
+//! hexadecimal digits, and 22 characters of base64url, which are the digest. That key is a hash and grants nothing. `=`
+//! and the revision of the write that replaced it. `!` where the marker of a revocation ended the session, until the
+//! revocation knows. `@` and its last activity, 11 digits. Fields of a later version end what is read.
 
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, Handle, SessionKey, Timestamp,
+    Bucket, Class, EndReason, Handle, SessionKey, Timestamp,
     store::{Limits, Loaded, Revision, Stored, Timing},
 };
 
-const HEADER: usize = 39;
+const HEADER: usize = 54;
 const NAME: usize = 12;
+const SUCCESSOR: usize = 25;
 
 /// What a stored value turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +42,7 @@ pub(crate) enum Record {
     /// A session, live or past its deadlines.
     Session(Stored),
     /// A session that was ended.
-    Ended(Mark),
+    Ended(Tombstone),
     /// Written by a later version of Portcullis.
     Newer,
     /// Not a record.
@@ -43,7 +51,7 @@ pub(crate) enum Record {
 
 /// What is remembered of an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct Tombstone {
     /// `None`: one that this version does not know.
     pub(crate) reason: Option<EndReason>,
     pub(crate) name: Handle,
@@ -51,7 +59,7 @@ pub(crate) struct Mark {
     pub(crate) successor: Option<SessionKey>,
 }
 
-impl Mark {
+impl Tombstone {
     /// Nothing is known of an end for a reason that this version does not know.
     pub(crate) fn loaded(self) -> Loaded {
         match self.reason {
@@ -68,8 +76,8 @@ impl Mark {
 impl Record {
     pub(crate) fn parse(value: &Bytes) -> Self {
         match **value {
-            [b'-', code @ b'a'..=b'z', ref rest @ ..] => match mark(code, rest) {
-                Some(mark) => Self::Ended(mark),
+            [b'-', code @ b'a'..=b'z', ref rest @ ..] => match tombstone(code, rest) {
+                Some(tombstone) => Self::Ended(tombstone),
                 None => Self::Damaged,
             },
             [b'2'..=b'9', ..] => Self::Newer,
@@ -86,25 +94,52 @@ impl Record {
     }
 }
 
-fn mark(code: u8, rest: &[u8]) -> Option<Mark> {
-    let (name, follows) = rest.split_at_checked(NAME)?;
+fn tombstone(code: u8, rest: &[u8]) -> Option<Tombstone> {
+    let (name, fields) = rest.split_at_checked(NAME)?;
     let (name, reason) = (name_of(name)?, EndReason::from_code(char::from(code)));
-    let successor = match follows {
-        b"" | b"!" => None,
-        spelled if reason == Some(EndReason::Replaced) => Some(successor(spelled)?),
-        _ => return None,
-    };
-    Some(Mark {
+    Some(Tombstone {
         reason,
         name,
-        successor,
+        successor: match field(fields, b'>') {
+            Some(spelled) if reason == Some(EndReason::Replaced) => Some(successor(spelled)?),
+            _ => None,
+        },
     })
+}
+
+/// The value of a field of a tombstone, if it has the field. What follows one of a later version is not read.
+fn field(mut fields: &[u8], wanted: u8) -> Option<&[u8]> {
+    while let Some((tag, rest)) = fields.split_first() {
+        let length = match tag {
+            b'>' => SUCCESSOR,
+            b'=' => 8,
+            b'!' => 0,
+            b'@' => 11,
+            _ => return None,
+        };
+        // One that is cut short is handed out as it is.
+        let (value, rest) = rest.split_at_checked(length).unwrap_or((rest, b""));
+        if *tag == wanted {
+            return Some(value);
+        }
+        fields = rest;
+    }
+    None
 }
 
 fn header(bytes: &[u8]) -> Option<(Timing, Revision)> {
     let (absolute, bytes) = hex(bytes, 11)?;
-    let (idle, bytes) = hex(bytes, 8)?;
+    let (idle, bytes) = hex(bytes, 9)?;
     let (last, bytes) = hex(bytes, 11)?;
+    let (_privileged, bytes) = hex(bytes, 11)?;
+    let (&[class, gap, flag], bytes) = bytes.split_first_chunk()?;
+    if [class, gap]
+        .iter()
+        .any(|byte| Class::from_char(char::from(*byte)).is_none())
+        || !b"01".contains(&flag)
+    {
+        return None;
+    }
     let (revision, _) = hex(bytes, 8)?;
     let timing = Timing {
         absolute_deadline: Timestamp::from_millis(absolute),
@@ -127,7 +162,7 @@ fn hex(bytes: &[u8], digits: usize) -> Option<(u64, &[u8])> {
     Some((number, rest))
 }
 
-/// A key as the mark of a replaced session spells it.
+/// A key as the tombstone of a replaced session spells it.
 pub(crate) fn as_successor(key: &SessionKey) -> String {
     let mut spelled = format!("{:03x}", key.bucket().number());
     BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
@@ -155,7 +190,8 @@ pub(crate) fn limits(limits: Limits) -> (u64, u64) {
     // Added to the present, the longest absolute timeout still fits into eleven digits (the year 2527).
     const LONGEST: u64 = 1 << 43;
     (
-        millis(limits.idle).min(u64::from(u32::MAX)),
+        // Nine digits.
+        millis(limits.idle).min((1 << 36) - 1),
         millis(limits.absolute).min(LONGEST),
     )
 }
@@ -174,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    const SAMPLE: &[u8] = b"1019a0000000001b7740019a0000abc0000002apayload\xff\0";
+    const SAMPLE: &[u8] = b"1019a00000000001b7740019a0000abc019a0000abca010000002apayload\xff\0";
 
     fn parse(value: &[u8]) -> Record {
         Record::parse(&Bytes::copy_from_slice(value))
@@ -204,15 +240,19 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_that_is_no_digit_damages_every_place_of_the_header() {
+    fn every_byte_that_does_not_fit_damages_every_place_of_the_header() {
         for place in 1..HEADER {
             for byte in 0..=u8::MAX {
                 let mut value = SAMPLE.to_vec();
                 value[place] = byte;
-                let digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                let fits = match place {
+                    43 | 44 => matches!(byte, b'0'..=b'9' | b'a'..=b'z'),
+                    45 => matches!(byte, b'0' | b'1'),
+                    _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+                };
                 assert_eq!(
                     matches!(parse(&value), Record::Session(_)),
-                    digit,
+                    fits,
                     "{place}: {byte}"
                 );
             }
@@ -235,7 +275,7 @@ mod tests {
     }
 
     fn ended(reason: Option<EndReason>, successor: Option<SessionKey>) -> Record {
-        Record::Ended(Mark {
+        Record::Ended(Tombstone {
             reason,
             name: Handle::from_bytes(*b"twelve bytes"),
             successor,
@@ -249,12 +289,16 @@ mod tests {
             assert_eq!(parse(value.as_bytes()), ended(Some(reason), None));
         }
         assert_eq!(parse(b"-ztwelve bytes"), ended(None, None));
+        let fields = "!=0123abcd@019a0000abc?of a later version";
+        let later = format!("-otwelve bytes{fields}");
+        assert_eq!(
+            parse(later.as_bytes()),
+            ended(Some(EndReason::SignedOut), None)
+        );
         for hostile in [
             &b"-"[..],
             b"-o",
             b"-otwelve byte",
-            b"-otwelve bytes!!",
-            b"-otwelve bytes?",
             b"-Otwelve bytes",
             b"--twelve bytes",
             b"-\xfftwelve bytes",
@@ -272,11 +316,14 @@ mod tests {
             assert_eq!(spelled, format!("{number:03x}-_v7-_v7-_v7-_v7-_v7-w"));
             assert_eq!(successor(spelled.as_bytes()), Some(key));
             assert_eq!(
-                parse(format!("-rtwelve bytes{spelled}").as_bytes()),
+                parse(format!("-rtwelve bytes=0123abcd>{spelled}").as_bytes()),
                 ended(Some(EndReason::Replaced), Some(key))
             );
-            let other = format!("-otwelve bytes{spelled}");
-            assert_eq!(parse(other.as_bytes()), Record::Damaged);
+            let other = format!("-otwelve bytes>{spelled}");
+            assert_eq!(
+                parse(other.as_bytes()),
+                ended(Some(EndReason::SignedOut), None)
+            );
         }
     }
 
@@ -299,12 +346,10 @@ mod tests {
         ]);
         for spelled in hostile {
             assert_eq!(successor(spelled.as_bytes()), None, "{spelled}");
-            let mark = format!("-rtwelve bytes{spelled}");
-            assert_eq!(
-                parse(mark.as_bytes()) == Record::Damaged,
-                !spelled.is_empty(),
-                "{mark}"
-            );
+            let tombstone = format!("-rtwelve bytes>{spelled}");
+            // What is too long is a field and the beginning of another.
+            let is_damaged = parse(tombstone.as_bytes()) == Record::Damaged;
+            assert_eq!(is_damaged, spelled.len() <= SUCCESSOR, "{tombstone}");
         }
     }
 
@@ -314,7 +359,7 @@ mod tests {
             idle: Duration::MAX,
             absolute: Duration::MAX,
         });
-        assert_eq!(format!("{idle:08x}").len(), 8);
+        assert_eq!(format!("{idle:09x}").len(), 9);
         let year_2100 = 4_102_444_800_000;
         assert_eq!(format!("{:011x}", year_2100 + absolute).len(), 11);
     }

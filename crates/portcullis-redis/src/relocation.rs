@@ -9,21 +9,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, EventKind, Label, Note, SessionKey, Timestamp,
+    SessionKey, Timestamp,
     store::{
-        Activity, Deadline, Interrupted, Old, Replaced, Revision, SessionLimit, StoreError, Timing,
-        Write,
+        Activity, Deadline, Interrupted, Old, Others, Replaced, Revision, StoreError, Timing, Write,
     },
 };
-use tokio::runtime::Handle;
 
 use crate::{
     RedisStore,
     admission::{Admitted, Moments},
-    arguments::{draw, epitaph, number, parting, revision, successor},
+    arguments::{authenticated_at, draw, epitaph, number, owner, parting, revision, successor},
     clock::lag,
+    compensation::Provisional,
     driver::{Reply, SUPERSEDE, out_of_place},
-    filing::{self, Filing},
+    entry::Entry,
+    filing::Filing,
     record::millis,
     store::not_replaced,
 };
@@ -35,48 +35,64 @@ impl RedisStore {
         new: &SessionKey,
         write: &Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> Result<Replaced, Interrupted> {
         let moments = match deadline {
-            Deadline::Restart(limits) => Moments::starting(limits, self.lead_over(new.bucket())),
+            Deadline::Restart(limits) => self.starting(new, &write.label, limits),
             // Only the old record knows its deadlines. A touch between this read and the end is lost, and
             // the session ends that much early.
             Deadline::Keep(activity) => match self.replaceable(old).await? {
                 Ok(stored) => {
                     let [here, there] = [old.key, *new].map(|key| self.now_in(key.bucket()));
-                    kept(stored.timing, activity, lag(here.since(there)))
+                    let lead = lag(here.since(there));
+                    let since = authenticated_at(&write.label);
+                    let since = since.map(|since| since.before(lead));
+                    kept(stored.timing, activity, since, lead)
                 }
                 Err(too_late) => return Ok(too_late),
             },
         };
+        let stay = Others::Stay;
+        let others = match deadline {
+            Deadline::Restart(_) => others,
+            Deadline::Keep(_) => &stay,
+        };
         let drawn = draw();
-        let limit = limit.filter(|_| matches!(deadline, Deadline::Restart(_)));
-        let unclaimed = Unclaimed::new(self, new, write);
-        let admitted = self.admit(new, write, moments, limit, drawn);
-        // Nobody is to go for a sign-in that comes too late.
-        let (admitted, too_late) = match limit {
-            None => (admitted.await?, None),
-            Some(_) => {
+        let provisional = self.provisional(new, write);
+        let admitted = self.admit(new, write, moments, others, drawn);
+        // No other session is to end for a sign-in that comes too late.
+        let (admitted, too_late) = match others {
+            Others::Stay => (admitted.await?, None),
+            Others::Limited(_) => {
                 let (admitted, found) = tokio::join!(admitted, self.replaceable(old));
                 (admitted?, found?.err())
             }
+            // The step that creates revokes them as well.
+            Others::End(_) => match self.replaceable(old).await? {
+                Ok(_) => (admitted.await?, None),
+                Err(too_late) => {
+                    provisional.keep();
+                    return Ok(too_late);
+                }
+            },
         };
         match (admitted, too_late) {
             (Admitted::Done(..), Some(why)) => {
-                unclaimed.take_back().await;
+                provisional.take_back().await;
                 Ok(why)
             }
             (Admitted::Done(timing, excess), None) => {
                 let made = Made {
-                    unclaimed,
+                    provisional,
                     timing,
                     revision: drawn,
                     excess,
                 };
-                self.take_over(old, new, write, deadline, made).await
+                self.take_over(old, new, write, deadline, others, made)
+                    .await
             }
             (refused, _) => {
-                unclaimed.keep();
+                provisional.keep();
                 match refused {
                     Admitted::AtLimit => Ok(Replaced::AtLimit),
                     Admitted::Revoked => Ok(Replaced::Gone),
@@ -86,32 +102,34 @@ impl RedisStore {
         }
     }
 
-    /// The second half: has the session that was just made under `new` take the place of the old one, after whoever
-    /// has to go for it. If that fails, it is taken back.
+    /// The second half: has the session that was just made under `new` take the place of the old one, after the others that
+    /// have to end. If that fails, it is taken back.
     pub(crate) async fn take_over(
         &self,
         old: &Old,
         new: &SessionKey,
         write: &Write,
         deadline: Deadline,
+        others: &Others,
         made: Made,
     ) -> Result<Replaced, Interrupted> {
         let Made {
-            unclaimed,
+            provisional,
             timing,
             revision: drawn,
             excess,
         } = made;
-        let displaced = self.displace(new, write, &excess).await?;
+        let displaced = self.displace(new, write, others, &excess).await?;
         let filing = Filing::of(self.prefix(), &old.key, &old.label);
         let [code, memory] = epitaph(parting(deadline));
-        let [user, _] = filing::owner(&old.label);
+        let [user, _] = owner(&old.label, None);
         let arguments = vec![
             revision(old.expected),
             code,
             memory,
             successor(deadline, new),
-            filing::reference(&old.key, old.label.handle),
+            revision(drawn),
+            Entry::of(&old.key, &old.label).encode(),
             user,
             old.note
                 .as_ref()
@@ -119,14 +137,16 @@ impl RedisStore {
                 .unwrap_or_default(),
             self.log_size(old.label.owner.is_some()),
         ];
-        let refused = match self.run(&SUPERSEDE, filing.keys_to_end(), arguments).await {
+        let keys = filing.keys_to_end();
+        let answer = self.run_again(&SUPERSEDE, old.key.bucket(), keys, arguments);
+        let refused = match answer.await {
             Ok(Reply::Done(..)) => {
-                unclaimed.keep();
+                provisional.keep();
                 return Ok(Replaced::Done(timing, drawn, displaced));
             }
             Ok(Reply::Taken) => Err(out_of_place()),
             Ok(refused) => {
-                unclaimed.take_back().await;
+                provisional.take_back().await;
                 not_replaced(refused)
             }
             Err(error) => Err(error),
@@ -144,57 +164,16 @@ impl RedisStore {
 
 /// A session that was just made.
 pub(crate) struct Made {
-    pub(crate) unclaimed: Unclaimed,
+    pub(crate) provisional: Provisional,
     pub(crate) timing: Timing,
     pub(crate) revision: Revision,
-    /// The refs of those that have to go for it.
+    /// The entries of those that have to end for it.
     pub(crate) excess: Vec<Bytes>,
-}
-
-/// A session that was made a moment ago and that nobody knows of. Dropped, it is removed in the background:
-/// after an error, and when the caller stops waiting half-way. Should that fail, it goes with its deadline.
-pub(crate) struct Unclaimed(Option<(RedisStore, SessionKey, Label)>);
-
-impl Unclaimed {
-    pub(crate) fn new(store: &RedisStore, key: &SessionKey, write: &Write) -> Self {
-        Self(Some((store.clone(), *key, write.label.clone())))
-    }
-
-    pub(crate) fn keep(mut self) {
-        self.0 = None;
-    }
-
-    async fn take_back(mut self) {
-        if let Some((store, key, label)) = &self.0
-            && withdraw(store, key, label).await
-        {
-            self.0 = None;
-        }
-    }
-}
-
-impl Drop for Unclaimed {
-    fn drop(&mut self) {
-        if let (Some((store, key, label)), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(async move {
-                if !withdraw(&store, &key, &label).await {
-                    tracing::debug!("a session that was never handed out is left to expire");
-                }
-            });
-        }
-    }
-}
-
-/// Nothing is left under the key: nobody can come back with it.
-async fn withdraw(store: &RedisStore, key: &SessionKey, label: &Label) -> bool {
-    let note = Note::of_system(EventKind::Ended(EndReason::Withdrawn));
-    let ended = store.finish(key, label, EndReason::Withdrawn, Duration::ZERO, &note);
-    ended.await.is_ok()
 }
 
 /// The moments of a session that keeps its deadlines, told by a clock that is this much ahead
 /// of the one they are going to be enforced by.
-fn kept(timing: Timing, activity: Activity, lead: Duration) -> Moments {
+fn kept(timing: Timing, activity: Activity, since: Option<Timestamp>, lead: Duration) -> Moments {
     let moment = |moment: Timestamp| number(moment.before(lead).as_millis());
     let arguments = [
         number(millis(timing.idle_timeout)),
@@ -205,7 +184,11 @@ fn kept(timing: Timing, activity: Activity, lead: Duration) -> Moments {
             Activity::Passive => moment(timing.last_active_at),
         },
     ];
-    Moments { arguments, lead }
+    Moments {
+        arguments,
+        since,
+        lead,
+    }
 }
 
 #[cfg(test)]
@@ -219,7 +202,8 @@ mod tests {
             idle_timeout: Duration::from_secs(30),
             last_active_at: Timestamp::from_millis(50_000),
         };
-        let told = |activity, lead| kept(timing, activity, Duration::from_millis(lead)).arguments;
+        let told =
+            |activity, lead| kept(timing, activity, None, Duration::from_millis(lead)).arguments;
         assert_eq!(told(Activity::Passive, 0), ["30000", "", "90000", "50000"]);
         assert_eq!(told(Activity::Passive, 7), ["30000", "", "89993", "49993"]);
         assert_eq!(told(Activity::Active, 7), ["30000", "", "89993", ""]);

@@ -55,7 +55,7 @@ const fn optional(name: &'static str) -> Right {
 }
 
 /// Scripts need the rights to what they call.
-pub(crate) const RIGHTS: [Right; 27] = [
+pub(crate) const RIGHTS: [Right; 31] = [
     needed("time", &[]),
     optional("info"),
     optional("client|id"),
@@ -66,6 +66,7 @@ pub(crate) const RIGHTS: [Right; 27] = [
     needed("getrange", &[KEY, "0", "1"]),
     needed("setrange", &[KEY, "0", "value"]),
     needed("pexpireat", &[KEY, "1"]),
+    needed("pttl", &[KEY]),
     needed("eval", &["return 1", "1", KEY]),
     needed("evalsha", &["hash", "1", KEY]),
     needed("zadd", &[KEY, "1", "member"]),
@@ -73,6 +74,9 @@ pub(crate) const RIGHTS: [Right; 27] = [
     needed("zscore", &[KEY, "member"]),
     needed("zrange", &[KEY, "0", "1"]),
     needed("zrangebyscore", &[KEY, "0", "1"]),
+    needed("hget", &[KEY, "field"]),
+    needed("hset", &[KEY, "field", "value"]),
+    needed("hgetall", &[KEY]),
     needed("xadd", &[KEY, "*", "field", "value"]),
     needed("xrevrange", &[KEY, "+", "-"]),
     needed("xtrim", &[KEY, "MAXLEN", "1"]),
@@ -106,7 +110,7 @@ impl Right {
     /// The command with arguments, on a key or a channel with this prefix.
     pub(crate) fn example(&self, prefix: &Prefix) -> Vec<String> {
         let arguments = self.arguments.iter().map(|argument| match *argument {
-            KEY => format!("{}:{{0}}check", prefix.as_str()),
+            KEY => format!("{}:{{0}}check", prefix.of_store()),
             CHANNEL => prefix.channel(),
             other => other.to_owned(),
         });
@@ -121,9 +125,8 @@ impl Right {
 /// The command that makes a user who may do what is needed, and nothing else.
 pub(crate) fn own_user(prefix: &Prefix, confirmed: bool, part_of: PartOf) -> String {
     let mut command = format!(
-        "ACL SETUSER app on >PASSWORD resetkeys ~{}:* resetchannels &{} nocommands",
-        prefix.as_str(),
-        prefix.channel()
+        "ACL SETUSER app on >PASSWORD resetkeys ~{0}:* resetchannels &{0}:* nocommands",
+        prefix.of_store()
     );
     for right in asked_for(confirmed, part_of) {
         command.push_str(" +");
@@ -148,14 +151,14 @@ mod tests {
         };
         assert_eq!(example("client|id"), "CLIENT ID");
         assert_eq!(example("eval"), "EVAL return 1 1 shop:{0}check");
-        assert_eq!(example("publish"), "PUBLISH shop:ended name");
+        assert_eq!(example("publish"), "PUBLISH shop:id:ended name");
     }
 
     #[test]
     fn a_user_of_its_own_is_bound_to_the_prefix_and_to_commands_by_name() {
         let command = own_user(&shop(), false, PartOf::Nothing);
         assert!(command.contains(" ~shop:* "), "{command}");
-        assert!(command.contains(" &shop:ended "), "{command}");
+        assert!(command.contains(" &shop:* "), "{command}");
         assert!(command.contains(" nocommands +time +info "), "{command}");
         assert!(!command.contains('@'), "{command}");
         assert!(!command.contains("+wait"), "{command}");

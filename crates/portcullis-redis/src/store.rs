@@ -4,41 +4,61 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, Label, Note, SessionKey, Timestamp, UserId,
+    Bucket, Label, Note, Realm, SessionKey, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits, Listed, Loaded,
-        LogLimits, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation,
-        SessionLimit, Store, StoreError, StoreErrorKind, Stored, Swept, Touched, Write,
+        Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
+        Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Old, Others, Receipt,
+        RegisteredRealm, Replaced, Revision, Revocation, Store, StoreError, StoreErrorKind, Stored,
+        Swept, Termination, Touched, Write,
     },
 };
 
 use crate::{
     ConnectError, RedisStoreBuilder,
-    admission::{Admitted, Moments},
+    admission::Admitted,
     arguments::{
-        draw, draw_after, elevated_until, epitaph, flag, limit_of, memory_of_revocation, number,
-        parting, revision, successor,
+        authenticated_at, draw, draw_after, elevated_until, epitaph, flag, limit_of,
+        memory_of_revocation, number, owner, parting, revision, successor, yes,
     },
+    compensation::{Compensation, Provisional},
     driver::{COMMIT, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH, out_of_place},
-    filing::{self, Filing},
+    entry::{self, Entry},
+    filing::Filing,
     keys::Prefix,
     record::{self, Record, millis},
-    relocation::{Made, Unclaimed},
+    relocation::Made,
 };
 
 /// Sessions in Redis.
 ///
 /// Clones share one connection, and a second one while somebody [listens](Store::listen) and for 30 seconds more. The first is watched by a task of the
 /// Tokio runtime that [`connect`](Self::connect) was called on, the second by one of the runtime of who listens; both end with the last clone.
+///
+/// What undoes a step whose answer was lost is remembered, for up to 1024 steps, and retried until Redis has answered. A
+/// process that ends meanwhile leaves a session that nobody has the identifier of, until its idle timeout.
 #[derive(Clone)]
 pub struct RedisStore {
     inner: Arc<Inner>,
+    /// Of the keys of its realm.
+    prefix: Arc<Prefix>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     driver: Driver,
-    prefix: Prefix,
     log: LogLimits,
+    compensation: Compensation,
+}
+
+impl Inner {
+    pub(crate) fn compensation(&self) -> &Compensation {
+        &self.compensation
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.compensation.wake();
+    }
 }
 
 impl RedisStore {
@@ -76,13 +96,21 @@ impl RedisStore {
     }
 
     pub(crate) fn new(driver: Driver, prefix: Prefix, log: LogLimits) -> Self {
+        let inner = Arc::new(Inner {
+            driver,
+            log,
+            compensation: Compensation::default(),
+        });
+        Compensation::start(&inner);
         Self {
-            inner: Arc::new(Inner {
-                driver,
-                prefix,
-                log,
-            }),
+            inner,
+            prefix: Arc::new(prefix),
         }
+    }
+
+    /// Whether there are more clones of the store than these.
+    pub(crate) fn is_in_use(&self, besides: usize) -> bool {
+        Arc::strong_count(&self.inner) > besides
     }
 
     pub(crate) fn driver(&self) -> &Driver {
@@ -90,7 +118,7 @@ impl RedisStore {
     }
 
     pub(crate) fn prefix(&self) -> &Prefix {
-        &self.inner.prefix
+        &self.prefix
     }
 
     pub(crate) fn log_limits(&self) -> LogLimits {
@@ -98,14 +126,27 @@ impl RedisStore {
     }
 
     /// The clock by which sessions of this bucket end.
+    pub(crate) fn clock_in(&self, bucket: Bucket) -> ClockBounds {
+        self.driver().clock_at(|| self.prefix().due_list(bucket))
+    }
+
+    /// The latest that it may show.
     pub(crate) fn now_in(&self, bucket: Bucket) -> Timestamp {
-        self.driver().now_at(|| self.prefix().due_list(bucket))
+        self.clock_in(bucket).latest
     }
 
     /// By how much [`now`](Store::now) is ahead of that clock. What was told as a moment by the one is that much
     /// earlier by the other.
     pub(crate) fn lead_over(&self, bucket: Bucket) -> Duration {
         self.now().since(self.now_in(bucket))
+    }
+
+    /// When the user of a session that is about to begin authenticated, by the clock of its bucket: told by the earliest of
+    /// all clocks, which this one may be ahead of.
+    pub(crate) fn authenticated_by(&self, bucket: Bucket, label: &Label) -> Option<Timestamp> {
+        let since = authenticated_at(label)?;
+        let ahead = self.clock_in(bucket).earliest.since(self.clock().earliest);
+        Some(since.after(ahead))
     }
 
     pub(crate) async fn run(
@@ -115,6 +156,49 @@ impl RedisStore {
         arguments: Vec<Bytes>,
     ) -> Result<Reply, StoreError> {
         self.inner.driver.run(script, keys, arguments).await
+    }
+
+    /// The moment by the clock of this bucket until which a caller waits who asks now.
+    fn not_after(&self, bucket: Bucket) -> Timestamp {
+        self.clock_in(bucket).earliest.after(self.driver().wait())
+    }
+
+    /// Runs a script that grants something. It does nothing should it run when the caller no longer waits.
+    async fn run_in_time(
+        &self,
+        script: &Script,
+        bucket: Bucket,
+        keys: Vec<String>,
+        arguments: Vec<Bytes>,
+    ) -> Result<Reply, StoreError> {
+        let mut timely = Vec::with_capacity(arguments.len() + 1);
+        timely.push(number(self.not_after(bucket).as_millis()));
+        timely.extend(arguments);
+        match self.run(script, keys, timely).await? {
+            Reply::Late => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "Redis came to a change when nobody waited for it any longer, and did nothing; try again",
+            )),
+            reply => Ok(reply),
+        }
+    }
+
+    /// The same for a script that may run twice: it finds what it has done before. Where its answer is lost it is asked for
+    /// once more, with a wait of its own.
+    pub(crate) async fn run_again(
+        &self,
+        script: &Script,
+        bucket: Bucket,
+        keys: Vec<String>,
+        arguments: Vec<Bytes>,
+    ) -> Result<Reply, StoreError> {
+        let first = self.run_in_time(script, bucket, keys.clone(), arguments.clone());
+        match first.await {
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+                Box::pin(self.run_in_time(script, bucket, keys, arguments)).await
+            }
+            answered => answered,
+        }
     }
 
     /// The session that is to be replaced, or why it cannot be any more. One whose time is over is left for
@@ -144,36 +228,48 @@ impl RedisStore {
     /// servers. Only the last one changes something; whoever moves the session in between is followed too.
     pub(crate) async fn finish(
         &self,
-        key: &SessionKey,
-        label: &Label,
-        reason: EndReason,
+        termination: &Termination,
         memory: Duration,
-        note: &Note,
     ) -> Result<Ended, StoreError> {
+        let Termination {
+            key,
+            label,
+            reason,
+            note,
+            live_until,
+        } = termination;
         let mut key = *key;
         let code: Bytes = reason.code().to_string().into();
         let memory = number(millis(memory));
-        let [user, _] = filing::owner(label);
+        let [user, _] = owner(label, None);
         let (note, size) = (note.encode(), self.log_size(label.owner.is_some()));
+        let live_until = live_until.map(|until| number(until.as_millis()));
         for _ in 0..=MOVES {
             let filing = Filing::of(self.prefix(), &key, label);
             let keys = filing.keys_to_end();
             let arguments = vec![
                 code.clone(),
                 memory.clone(),
-                filing::reference(&key, label.handle),
+                Entry::of(&key, label).encode(),
                 user.clone(),
                 note.clone(),
                 size.clone(),
+                live_until.clone().unwrap_or_default(),
             ];
             match self.run(&END, keys, arguments).await? {
                 Reply::Done(..) => return Ok(Ended::Done),
                 Reply::Gone => return Ok(Ended::AlreadyGone),
-                Reply::Moved(successor) => match record::successor(&successor) {
-                    Some(successor) => key = successor,
-                    // Not written by this crate. It leads nowhere.
-                    None => return Ok(Ended::AlreadyGone),
-                },
+                Reply::Moved(there) => {
+                    let here = key.bucket();
+                    let listed = entry::digest_of(&there);
+                    let listed = listed.map(|digest| SessionKey::from_parts(here, digest));
+                    match listed.or_else(|| record::successor(&there)) {
+                        Some(successor) => key = successor,
+                        // Not written by this crate. It leads nowhere.
+                        None => return Ok(Ended::AlreadyGone),
+                    }
+                }
+                Reply::Lost => return Err(StoreError::session_lost()),
                 Reply::Newer => return Err(StoreError::newer_format()),
                 _ => return Err(out_of_place()),
             }
@@ -182,6 +278,15 @@ impl RedisStore {
             StoreErrorKind::Unavailable,
             "a session was given new identifiers faster than it could be ended, and lives on; try again",
         ))
+    }
+
+    /// What has to be undone unless somebody says that it was meant.
+    pub(crate) fn provisional(&self, key: &SessionKey, write: &Write) -> Provisional {
+        Provisional::new(self, key, &write.label)
+    }
+
+    pub(crate) fn compensation(&self) -> &Compensation {
+        &self.inner.compensation
     }
 
     /// How many events one part of the log may hold, as scripts are told.
@@ -198,8 +303,27 @@ impl RedisStore {
 const MOVES: usize = 64;
 
 impl Store for RedisStore {
-    fn now(&self) -> Timestamp {
-        self.inner.driver.now()
+    fn clock(&self) -> ClockBounds {
+        self.inner.driver.clock()
+    }
+
+    fn realm(&self) -> Realm {
+        self.prefix.realm().clone()
+    }
+
+    fn in_realm(&self, realm: &Realm) -> Self {
+        Self {
+            prefix: Arc::new(self.prefix.in_realm(realm)),
+            ..self.clone()
+        }
+    }
+
+    async fn register(&self, cookie: &str, longest: Duration) -> Result<(), StoreError> {
+        self.register_realm(cookie, longest).await
+    }
+
+    async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
+        self.registered_realms().await
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
@@ -226,23 +350,23 @@ impl Store for RedisStore {
         key: &SessionKey,
         write: &Write,
         limits: Limits,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> Result<Created, Interrupted> {
-        let moments = Moments::starting(limits, self.lead_over(key.bucket()));
+        let moments = self.starting(key, &write.label, limits);
         // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
-        let unclaimed = Unclaimed::new(self, key, write);
+        let provisional = self.provisional(key, write);
         let drawn = draw();
-        let admitted = self.admit(key, write, moments, limit, drawn).await?;
+        let admitted = self.admit(key, write, moments, others, drawn).await?;
         let created = match admitted {
             Admitted::Done(timing, excess) => {
-                let displaced = self.displace(key, write, &excess).await?;
+                let displaced = self.displace(key, write, others, &excess).await?;
                 Created::Done(timing, drawn, displaced)
             }
             Admitted::Taken => Created::Taken,
             Admitted::AtLimit => Created::AtLimit,
             Admitted::Revoked => Created::Revoked,
         };
-        unclaimed.keep();
+        provisional.keep();
         Ok(created)
     }
 
@@ -255,21 +379,23 @@ impl Store for RedisStore {
     ) -> Result<Committed, StoreError> {
         let drawn = draw_after(expected);
         let filing = Filing::of(self.prefix(), key, &write.label);
-        let [user, since] = filing::owner(&write.label);
+        let [user, since] = owner(&write.label, authenticated_at(&write.label));
         let keys = filing.keys();
         let mut arguments = vec![
             revision(expected),
             revision(drawn),
             flag(activity),
             write.payload.clone(),
-            filing::reference(key, write.label.handle),
+            Entry::of(key, &write.label).encode(),
             user,
             since,
+            yes(write.flagged),
             memory_of_revocation(),
             self.log_size(write.label.owner.is_some()),
         ];
         arguments.extend(write.notes.iter().map(Note::encode));
-        match self.run(&COMMIT, keys, arguments).await? {
+        let answer = self.run_in_time(&COMMIT, key.bucket(), keys, arguments);
+        match answer.await? {
             Reply::Done(timing, _) => Ok(Committed::Done(timing, drawn)),
             Reply::Gone => Ok(Committed::Gone),
             Reply::Conflict(value) => Ok(match Record::parse(&value) {
@@ -282,9 +408,9 @@ impl Store for RedisStore {
         }
     }
 
-    /// Within a bucket this is one atomic step, unless somebody has to go. Between buckets, which may be on
-    /// different servers, and then, it is more: the new session is made under a key that nobody knows yet, whoever
-    /// has to go is ended, then the old one is ended if nobody wrote to it meanwhile, else the new one is taken back.
+    /// Within a bucket this is one atomic step, unless others have to end. Between buckets, which may be on
+    /// different servers, and then, it is more: the new session is made under a key that nobody knows yet, the others
+    /// are ended, then the old one is ended if nobody wrote to it meanwhile, else the new one is taken back.
     /// The last end is the moment that counts: before it the old session lives and the new one is unknown to all,
     /// after it the old one is dead for everyone.
     async fn replace(
@@ -293,27 +419,35 @@ impl Store for RedisStore {
         new: &SessionKey,
         write: &Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> Result<Replaced, Interrupted> {
         if old.key.bucket() != new.bucket() {
-            return self.relocate(old, new, write, deadline, limit).await;
+            return self.relocate(old, new, write, deadline, others).await;
         }
         let drawn = draw_after(old.expected);
-        let (activity, idle, absolute, lead) = match deadline {
+        let (activity, idle, absolute, since, lead) = match deadline {
             // All its moments are told by the clock of the bucket already.
             Deadline::Keep(activity) => {
-                (flag(activity), Bytes::new(), Bytes::new(), Duration::ZERO)
+                let since = authenticated_at(&write.label);
+                (
+                    flag(activity),
+                    Bytes::new(),
+                    Bytes::new(),
+                    since,
+                    Duration::ZERO,
+                )
             }
             Deadline::Restart(limits) => {
                 let (idle, absolute) = record::limits(limits);
+                let since = self.authenticated_by(new.bucket(), &write.label);
                 let lead = self.lead_over(new.bucket());
-                (Bytes::new(), number(idle), number(absolute), lead)
+                (Bytes::new(), number(idle), number(absolute), since, lead)
             }
         };
         let [code, memory] = epitaph(parting(deadline));
-        let [old_user, _] = filing::owner(&old.label);
-        let [user, since] = filing::owner_by_a_clock_behind(&write.label, lead);
-        let [most, room] = limit_of(limit);
+        let [old_user, _] = owner(&old.label, None);
+        let [user, since] = owner(&write.label, since);
+        let [most, room, letter, note, memory_of_marker] = limit_of(others);
         let before = Filing::of(self.prefix(), &old.key, &old.label);
         let after = Filing::of(self.prefix(), new, &write.label);
         let keys = vec![
@@ -324,7 +458,7 @@ impl Store for RedisStore {
             before.user_list,
             after.log,
             after.user_list,
-            after.mark,
+            after.marker,
         ];
         let mut arguments = vec![
             revision(old.expected),
@@ -336,38 +470,41 @@ impl Store for RedisStore {
             idle,
             absolute,
             successor(deadline, new),
-            filing::reference(&old.key, old.label.handle),
+            Entry::of(&old.key, &old.label).encode(),
             old_user,
             old.note.as_ref().map(Note::encode).unwrap_or_default(),
-            filing::reference(new, write.label.handle),
+            Entry::of(new, &write.label).encode(),
             user,
             since,
             elevated_until(write, lead),
+            yes(write.flagged),
             self.log_size(old.label.owner.is_some()),
             self.log_size(write.label.owner.is_some()),
             most,
             room,
+            letter,
+            note,
+            memory_of_marker,
             memory_of_revocation(),
         ];
         arguments.extend(write.notes.iter().map(Note::encode));
         // As with a session that is created.
-        let unclaimed =
-            matches!(deadline, Deadline::Restart(_)).then(|| Unclaimed::new(self, new, write));
-        match (self.run(&REPLACE, keys, arguments).await?, unclaimed) {
-            // The old one is left as it was until they are gone.
-            (Reply::Done(timing, excess), Some(unclaimed)) if !excess.is_empty() => {
+        let provisional = self.provisional(new, write);
+        let answer = self.run_again(&REPLACE, new.bucket(), keys, arguments);
+        match answer.await? {
+            // The old one is left as it was until they have ended.
+            Reply::Done(timing, excess) if !excess.is_empty() => {
                 let made = Made {
-                    unclaimed,
+                    provisional,
                     timing,
                     revision: drawn,
                     excess,
                 };
-                self.take_over(old, new, write, deadline, made).await
+                self.take_over(old, new, write, deadline, others, made)
+                    .await
             }
-            (reply, unclaimed) => {
-                if let Some(unclaimed) = unclaimed {
-                    unclaimed.keep();
-                }
+            reply => {
+                provisional.keep();
                 match reply {
                     Reply::Done(timing, _) => Ok(Replaced::Done(timing, drawn, Vec::new())),
                     refused => Ok(not_replaced(refused)?),
@@ -378,10 +515,10 @@ impl Store for RedisStore {
 
     async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
         let filing = Filing::of(self.prefix(), key, label);
-        let [user, since] = filing::owner(label);
+        let [user, since] = owner(label, authenticated_at(label));
         let keys = filing.keys();
         let arguments = vec![
-            filing::reference(key, label.handle),
+            Entry::of(key, label).encode(),
             user,
             since,
             memory_of_revocation(),
@@ -395,15 +532,9 @@ impl Store for RedisStore {
         }
     }
 
-    async fn end(
-        &self,
-        key: &SessionKey,
-        label: &Label,
-        reason: EndReason,
-        note: &Note,
-    ) -> Result<Ended, StoreError> {
-        self.finish(key, label, reason, reason.remembered_for(), note)
-            .await
+    async fn end(&self, termination: &Termination) -> Result<Ended, StoreError> {
+        let memory = termination.reason.remembered_for();
+        self.finish(termination, memory).await
     }
 
     async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
@@ -439,7 +570,7 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("driver", &self.inner.driver)
-            .field("prefix", &self.inner.prefix)
+            .field("prefix", &self.prefix)
             .field("log", &self.inner.log)
             .finish()
     }

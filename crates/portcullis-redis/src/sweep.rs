@@ -14,7 +14,7 @@ use crate::{
     RedisStore,
     arguments::number,
     driver::{Answer, CLAIM, Command, Over, Reply, out_of_place},
-    filing::Member,
+    entry::Member,
     record::{Record, millis},
 };
 
@@ -111,7 +111,7 @@ impl RedisStore {
             let mark = answers.next().and_then(Answer::bytes);
             let is_it = |member: &Bytes| {
                 member.first() == Some(&b's')
-                    && Member::parse(bucket, member).is_some_and(|member| member.key == *key)
+                    && Member::parse(bucket, member).is_some_and(|member| member.entry.key == *key)
             };
             if let Some(member) = members.iter().flatten().find(|member| is_it(member)) {
                 let member = std::slice::from_ref(member);
@@ -182,11 +182,14 @@ impl RedisStore {
             note(Expiry::Elevation),
         ];
         for bytes in members {
-            let Some(member) = Member::parse(bucket, bytes) else {
-                continue;
-            };
-            keys.push(prefix.session(&member.key));
-            keys.push(match &member.user {
+            let member = Member::parse(bucket, bytes);
+            let user = member.as_ref().and_then(|member| member.user.as_ref());
+            keys.push(match &member {
+                Some(member) => prefix.session(&member.entry.key),
+                // Of a later version. The script touches nothing of it.
+                None => prefix.due_list(bucket),
+            });
+            keys.push(match user {
                 Some(user) => prefix.user_list(&UserKey::of(user)),
                 None => prefix.due_list(bucket),
             });
@@ -205,7 +208,7 @@ impl RedisStore {
 fn expired(bucket: Bucket, over: &Over) -> Option<Expired> {
     let member = Member::parse(bucket, &over.member)?;
     Some(Expired {
-        handle: member.handle,
+        handle: member.entry.handle,
         user: member.user,
         what: match over.letter {
             b'e' => Expiry::Elevation,

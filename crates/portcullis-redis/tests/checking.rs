@@ -317,7 +317,7 @@ async fn a_user_that_may_do_too_little_is_broken_and_what_is_proposed_mends_it()
     follow(&server, findings.mend(Subject::Rights));
     let findings = Findings::of(&url).await;
     findings.assert(Subject::Rights, Fine, "without CLIENT ID");
-    findings.assert(Subject::Rights, Fine, "PUBLISH and SUBSCRIBE on &pc:ended");
+    findings.assert(Subject::Rights, Fine, "PUBLISH and SUBSCRIBE on &pc:*");
     // What is asked for with other settings counts too.
     let confirmed = RedisStore::builder(&url).confirm_by_replicas(1);
     let findings = Findings(confirmed.check().await.unwrap());

@@ -16,8 +16,8 @@ use std::{
 use portcullis_core::{
     EndReason, EventKind, Label, SessionId, SessionKey, UserId,
     store::{
-        Activity, Committed, Copies, Created, Deadline, Ended, Loaded, LogQuery, Old, Replaced,
-        Store, StoreErrorKind, Touched, Which,
+        Activity, Committed, Copies, Created, Deadline, Ended, Loaded, LogQuery, Old, Others,
+        Replaced, Store, StoreErrorKind, Touched, Which,
     },
 };
 use portcullis_redis::{
@@ -25,8 +25,8 @@ use portcullis_redis::{
     testing::{Answer, TestCluster, TestServer},
 };
 use support::{
-    Anonymous, LIMITS, WAIT, all_of, anonymous, calls, create, create_owned, create_with,
-    ended_note, key_of, kind, limits, live,
+    Anonymous, LIMITS, WAIT, all_of, anonymous, calls, create, create_owned, create_with, end_of,
+    key_of, kind, limits, live,
     nodes::{key_on, revokes_what_is_older, stays_ended, user_on},
     owned, payload, revocation, spelled, write_of,
 };
@@ -61,7 +61,7 @@ async fn sign_in(store: &RedisStore, from: &SessionKey, user: &UserId) -> (Sessi
         note: None,
     };
     let write = write_of(&label, payload());
-    let replaced = store.replace(&old, &to, &write, Deadline::Restart(LIMITS), None);
+    let replaced = store.replace(&old, &to, &write, Deadline::Restart(LIMITS), &Others::Stay);
     assert!(matches!(replaced.await.unwrap(), Replaced::Done(..)));
     (to, label)
 }
@@ -128,9 +128,8 @@ async fn signing_in_moves_a_session_from_one_node_to_another() {
         let touched = store.touch_anonymous(&old).await.unwrap();
         assert_eq!(touched, Touched::Gone);
         let reason = EndReason::SignedOut;
-        let note = ended_note(reason);
-        let ended = store.end(&new, &label, reason, &note);
-        assert_eq!(ended.await.unwrap(), Ended::Done);
+        let ended = store.end(&end_of(&new, &label, reason)).await;
+        assert_eq!(ended.unwrap(), Ended::Done);
     }
 }
 
@@ -212,7 +211,9 @@ async fn what_is_over_on_any_node_is_swept_and_told_once_and_is_in_the_log_of_al
         let user = user_on(&cluster, node, "swept");
         let (key, label) = (key_of(user.clone()), owned(&store, user));
         let write = write_of(&label, payload());
-        let created = store.create(&key, &write, limits(50, 60_000), None).await;
+        let created = store
+            .create(&key, &write, limits(50, 60_000), &Others::Stay)
+            .await;
         assert!(matches!(created.unwrap(), Created::Done(..)));
         names.push(label.handle);
     }
@@ -273,13 +274,13 @@ async fn a_single_server_is_no_cluster_and_is_told_so() {
 }
 
 /// What the README says an application's user needs in a cluster.
-const RIGHTS: &str = "+time +info +client|id +get +mget +del +set +getrange +setrange +pexpireat \
-    +eval +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +xadd +xrevrange +xtrim \
+const RIGHTS: &str = "+time +info +client|id +get +mget +del +set +getrange +setrange +pexpireat +pttl \
+    +eval +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +hget +hset +hgetall +xadd +xrevrange +xtrim \
     +ping +publish +subscribe +cluster|slots +asking";
 
 fn make_user(cluster: &TestCluster, name: &str, rights: &str) -> String {
     let rule = format!(
-        "ACL SETUSER {name} on >secret resetkeys ~pc:* resetchannels &pc:ended nocommands {rights}"
+        "ACL SETUSER {name} on >secret resetkeys ~pc:* resetchannels &pc:* nocommands {rights}"
     );
     let rule: Vec<_> = rule.split_whitespace().collect();
     for node in &cluster.nodes {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, Label, SessionId, SessionKey,
     store::{
-        Activity, Created, Deadline, Interrupted, Loaded, Old, Replaced, SessionLimit, Store,
-        StoreError, StoreErrorKind, Write,
+        Activity, Created, Deadline, Interrupted, Loaded, Old, Others, Replaced, SessionLimit,
+        Store, StoreError, StoreErrorKind, Write,
     },
 };
 use portcullis_redis::{
@@ -18,8 +18,8 @@ use portcullis_redis::{
     testing::{TestServer, TestWire},
 };
 use support::{
-    Anonymous, LIMITS, NAME, anonymous, create_owned, ended, ended_note, in_lists, key_of, live,
-    owned, payload, server_and_store, spelled, write_of,
+    Anonymous, LIMITS, NAME, anonymous, create_owned, end_of, ended, in_lists, key_of, live, owned,
+    payload, server_and_store, spelled, write_of,
 };
 
 const RESTART: Deadline = Deadline::Restart(LIMITS);
@@ -57,14 +57,14 @@ impl SignIn {
     }
 
     async fn create(&self, store: &RedisStore) -> Result<Created, Interrupted> {
-        let limit = SessionLimit::displace(1).unwrap();
-        let created = store.create(&self.key, &self.write, LIMITS, Some(limit));
+        let others = Others::Limited(SessionLimit::displace(1).unwrap());
+        let created = store.create(&self.key, &self.write, LIMITS, &others);
         created.await
     }
 
     async fn replace(&self, old: &Old, store: &RedisStore) -> Result<Replaced, Interrupted> {
-        let limit = SessionLimit::displace(1).unwrap();
-        let replaced = store.replace(old, &self.key, &self.write, RESTART, Some(limit));
+        let others = Others::Limited(SessionLimit::displace(1).unwrap());
+        let replaced = store.replace(old, &self.key, &self.write, RESTART, &others);
         replaced.await
     }
 
@@ -242,8 +242,8 @@ async fn who_signed_out_meanwhile_did_not_have_to_go_though_the_answer_was_lost(
     let held = wire.hold(&spelled(&goes));
     let under_way = tokio::spawn(async move { sign_in.create(&cut_off).await });
     held.reached();
-    let (reason, note) = (EndReason::SignedOut, ended_note(EndReason::SignedOut));
-    store.end(&goes, &label, reason, &note).await.unwrap();
+    let reason = EndReason::SignedOut;
+    store.end(&end_of(&goes, &label, reason)).await.unwrap();
     wire.lose_answer(&spelled(&goes));
     drop(held);
     match under_way.await.unwrap().unwrap() {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_core::{
     Bucket, EndReason, EventKind,
     store::{
-        Copies, Created, Excess, Expiry, Loaded, LogQuery, SessionLimit, Store, StoreErrorKind,
-        Which,
+        Copies, Created, Excess, Expiry, Loaded, LogQuery, Others, SessionLimit, Store,
+        StoreErrorKind, Which,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -153,7 +153,9 @@ async fn t76_of_twenty_sign_ins_at_once_under_a_limit_of_three_never_more_can_be
             tokio::spawn(async move {
                 let write = write_of(&owned(&store, "alice"), payload());
                 let key = key_of("alice");
-                let created = store.create(&key, &write, LIMITS, Some(limit)).await;
+                let created = store
+                    .create(&key, &write, LIMITS, &Others::Limited(limit))
+                    .await;
                 assert!(matches!(created.unwrap(), Created::Done(..)));
                 key
             })
@@ -179,7 +181,9 @@ async fn s066_a_sign_in_that_was_under_way_does_not_survive_a_revocation_of_all(
     tokio::time::sleep(Duration::from_millis(5)).await;
     store.revoke(&all_of("alice")).await.unwrap();
     let write = write_of(&under_way, payload());
-    let created = store.create(&key_of("alice"), &write, LIMITS, None).await;
+    let created = store
+        .create(&key_of("alice"), &write, LIMITS, &Others::Stay)
+        .await;
     assert_eq!(created.unwrap(), Created::Revoked);
     create_owned(&store, "alice").await;
 }
@@ -190,7 +194,9 @@ async fn sessions_are_revoked_while_redis_is_out_of_memory() {
     let (key, ..) = create_owned(&store, "alice").await;
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let write = write_of(&owned(&store, "alice"), payload());
-    let created = store.create(&key_of("alice"), &write, LIMITS, None).await;
+    let created = store
+        .create(&key_of("alice"), &write, LIMITS, &Others::Stay)
+        .await;
     assert_eq!(kind(created), StoreErrorKind::Full);
     let receipt = store.revoke(&all_of("alice")).await.unwrap();
     assert_eq!(receipt.ended.len(), 1);
@@ -249,7 +255,7 @@ async fn t74_a_backlog_is_told_once_each_though_many_sweep() {
         let write = write_of(&label, payload());
         let key = key_of(format!("user {user}"));
         store
-            .create(&key, &write, limits(60_000, 600_000), None)
+            .create(&key, &write, limits(60_000, 600_000), &Others::Stay)
             .await
             .unwrap();
     }

@@ -14,7 +14,8 @@ use std::{
 use portcullis_core::{
     EndReason, Handle, Label, SessionKey,
     store::{
-        Activity, Created, Deadline, Hint, Old, Replaced, Revision, SessionLimit, Store, Write,
+        Activity, Created, Deadline, Hint, Old, Others, Replaced, Revision, SessionLimit, Store,
+        Write,
     },
 };
 use portcullis_redis::{
@@ -22,12 +23,12 @@ use portcullis_redis::{
     testing::{TestCluster, TestSentinels, TestServer, wait_until},
 };
 use support::{
-    LIMITS, all_of, calls, connect, create_owned, ended_note, key_of, nodes::user_on, owned,
+    LIMITS, all_of, calls, connect, create_owned, end_of, key_of, nodes::user_on, owned,
     owned_since, payload, server_and_store, write_of,
 };
 use tokio::{runtime::Runtime, sync::mpsc, task::JoinHandle, time::timeout};
 
-const CHANNEL: &str = "pc:ended";
+const CHANNEL: &str = "pc:id:ended";
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -102,7 +103,7 @@ const LINGER: Duration = Duration::from_secs(31);
 
 async fn end(store: &RedisStore, key: &SessionKey, label: &Label) {
     let reason = EndReason::SignedOut;
-    let ended = store.end(key, label, reason, &ended_note(reason)).await;
+    let ended = store.end(&end_of(key, label, reason)).await;
     ended.unwrap();
 }
 
@@ -166,7 +167,10 @@ async fn replace(
     write: &Write,
     deadline: Deadline,
 ) -> Revision {
-    match store.replace(old, new, write, deadline, None).await {
+    match store
+        .replace(old, new, write, deadline, &Others::Stay)
+        .await
+    {
         Ok(Replaced::Done(_, revision, _)) => revision,
         other => panic!("{other:?}"),
     }
@@ -211,7 +215,9 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
     let (third, limit) = (owned(&store, "bob"), SessionLimit::displace(1).unwrap());
     let write = write_of(&third, payload());
     let key = key_of("bob");
-    let created = store.create(&key, &write, LIMITS, Some(limit)).await;
+    let created = store
+        .create(&key, &write, LIMITS, &Others::Limited(limit))
+        .await;
     assert!(matches!(created, Ok(Created::Done(..))));
     published(&other).await;
 
@@ -219,7 +225,10 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
     let (key, since) = (key_of("carol"), store.now().before(Duration::from_secs(1)));
     let label = owned_since("carol", since);
     let write = write_of(&label, payload());
-    store.create(&key, &write, LIMITS, None).await.unwrap();
+    store
+        .create(&key, &write, LIMITS, &Others::Stay)
+        .await
+        .unwrap();
     for kind in ["x", "u"] {
         for list in support::lists(&server, kind) {
             server.cli(&["DEL", &list]);

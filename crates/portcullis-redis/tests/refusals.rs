@@ -10,7 +10,7 @@ use portcullis_core::{
     EndReason, EventKind, Note,
     store::{
         Activity, Committed, Copies, Created, Deadline, Ended, Excess, Interrupted, Loaded,
-        LogQuery, Observation, Old, Replaced, Revision, SessionLimit, Store, StoreError,
+        LogQuery, Observation, Old, Others, Replaced, Revision, SessionLimit, Store, StoreError,
         StoreErrorKind, Touched, Which,
     },
 };
@@ -157,8 +157,8 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
 }
 
 /// Everything this crate sends, and nothing else. The README has the same list.
-const RIGHTS: &str = "+time +info +client|id +get +mget +del +set +getrange +setrange +pexpireat +eval \
-                      +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +xadd +xrevrange +xtrim \
+const RIGHTS: &str = "+time +info +client|id +get +mget +del +set +getrange +setrange +pexpireat +pttl +eval \
+                      +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +hget +hset +hgetall +xadd +xrevrange +xtrim \
                       +ping +publish +subscribe";
 
 /// These are missed without harm.
@@ -173,7 +173,7 @@ fn limited(server: &TestServer, user: &str, rights: &str) -> String {
         "resetkeys",
         "~pc:*",
         "resetchannels",
-        "&pc:ended",
+        "&pc:*",
         "nocommands",
     ]
     .into_iter()
@@ -192,7 +192,9 @@ async fn everything(store: &RedisStore) -> Result<(), Interrupted> {
     let (found, swept) = (key(), key_of("bob"));
     for (key, user) in [(found, "alice"), (swept, "bob")] {
         let write = write_of(&owned(store, user), payload());
-        store.create(&key, &write, limits(5, 60_000), None).await?;
+        store
+            .create(&key, &write, limits(5, 60_000), &Others::Stay)
+            .await?;
     }
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert!(matches!(store.load(&found).await?, Loaded::Expired(_)));
@@ -204,6 +206,8 @@ async fn everything(store: &RedisStore) -> Result<(), Interrupted> {
             note: Note::of_system(EventKind::MalformedIdentifier),
         })
         .await?;
+    store.register("__Host-Http-id", LIMITS.absolute).await?;
+    assert_eq!(store.realms().await?.len(), 1);
     assert!(store.read_log(&LogQuery::default()).await?.len() > 5);
     Ok(())
 }
@@ -257,10 +261,10 @@ async fn with_a_user(store: &RedisStore) -> Result<(), Interrupted> {
         most: 1.try_into().unwrap(),
         excess: Excess::Displace,
     };
-    let create = async |limit| {
+    let create = async |limit: Option<SessionLimit>| {
         let (key, label) = (key_of("carol"), owned(store, "carol"));
         let write = write_of(&label, payload());
-        match store.create(&key, &write, LIMITS, limit).await? {
+        match store.create(&key, &write, LIMITS, &limit.into()).await? {
             Created::Done(_, revision, displaced) => {
                 Ok::<_, Interrupted>((key, label, revision, displaced))
             }
@@ -280,7 +284,13 @@ async fn with_a_user(store: &RedisStore) -> Result<(), Interrupted> {
     let write = write_of(&again, payload());
     let restart = Deadline::Restart(LIMITS);
     let replaced = store
-        .replace(&old, &key_of("carol"), &write, restart, Some(one))
+        .replace(
+            &old,
+            &key_of("carol"),
+            &write,
+            restart,
+            &Others::Limited(one),
+        )
         .await?;
     assert!(matches!(replaced, Replaced::Done(..)), "{replaced:?}");
     let (_, second, ..) = create(None).await?;
@@ -321,7 +331,7 @@ async fn the_documented_rights_are_enough_for_every_operation() {
 #[tokio::test]
 async fn the_readme_tells_the_rights_that_are_tested() {
     let readme = include_str!("../README.md");
-    let rule = format!("resetkeys ~pc:* resetchannels &pc:ended nocommands {RIGHTS}");
+    let rule = format!("resetkeys ~pc:* resetchannels &pc:* nocommands {RIGHTS}");
     let words: Vec<_> = readme.split_whitespace().collect();
     let rule: Vec<_> = rule.split_whitespace().collect();
     assert!(words.windows(rule.len()).any(|told| told == rule));

@@ -178,7 +178,7 @@ async fn an_error_in_the_second_step_is_an_error_and_leaves_no_trace_of_the_new_
     let (_, revision) = create(&store, &old).await;
     let before = live(&store, &old).await;
     // This user may see the new bucket alone.
-    let bucket = format!("~pc:{{{:x}}}*", new.bucket().number());
+    let bucket = format!("~pc:id:{{{:x}}}*", new.bucket().number());
     let rule = ["ACL", "SETUSER", "app", "on", "nopass", "+@all", &bucket];
     assert_eq!(server.cli(&rule).text(), "OK");
     let url = format!("redis://app@127.0.0.1:{}", server.port());

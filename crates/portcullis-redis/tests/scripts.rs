@@ -6,21 +6,21 @@ use std::{thread::sleep, time::Duration};
 
 use portcullis_redis::testing::{Answer, TestServer};
 
-const KEY: &str = "pc:{1}one";
-const NEW: &str = "pc:{1}two";
-const THIRD: &str = "pc:{1}three";
-const DUE: &str = "pc:{1}:x";
-const LOG: &str = "pc:{1}:l";
-const LOG_OF_VISITORS: &str = "pc:{1}:a";
-const USERS: &str = "pc:{1}:ualice";
-const MARK: &str = "pc:{1}:ealice";
+const KEY: &str = "pc:id:{1}one";
+const NEW: &str = "pc:id:{1}two";
+const THIRD: &str = "pc:id:{1}three";
+const DUE: &str = "pc:id:{1}:x";
+const LOG: &str = "pc:id:{1}:l";
+const LOG_OF_VISITORS: &str = "pc:id:{1}:a";
+const USERS: &str = "pc:id:{1}:ualice";
+const MARK: &str = "pc:id:{1}:ealice";
 const HOUR: &str = "3600000";
 const MINUTE: &str = "60000";
 
-/// 16 bytes of a digest, and 12 of a name.
-const REF: &str = "one digest......session one.";
-const NEW_REF: &str = "two digest......session two.";
-const THIRD_REF: &str = "three digest....session 3...";
+/// Kind, class, 16 bytes of a digest, and 12 of a name.
+const REF: &str = "l0one digest......session one.";
+const NEW_REF: &str = "l0two digest......session two.";
+const THIRD_REF: &str = "l0three digest....session 3...";
 const NAME: &str = "session one.";
 
 /// A key as marks spell it. Nothing needs to be stored under it.
@@ -47,8 +47,16 @@ const CLAIM: &str = script!("claim");
 const GONE: &str = "0";
 const DONE: &str = "1";
 const TAKEN: &str = "3";
+const NEWER: &str = "4";
+const MOVED: &str = "5";
 const LIMIT: &str = "6";
 const REVOKED: &str = "7";
+const LATE: &str = "11";
+const LOST: &str = "12";
+
+/// No caller waits until then, so none of these is late.
+const IN_TIME: &str = "9999999999999";
+const TOO_LATE: &str = "1000";
 
 /// The reply without the server's time, which passes.
 fn run(server: &TestServer, script: &str, keys: &[&str], arguments: &[&str]) -> Vec<String> {
@@ -99,6 +107,7 @@ struct Create<'a> {
     since: &'a str,
     /// How many sessions, and whether to make room.
     limit: [&'a str; 2],
+    not_after: &'a str,
 }
 
 const FIRST: Create<'_> = Create {
@@ -107,14 +116,16 @@ const FIRST: Create<'_> = Create {
     revision: "0000000a",
     since: "",
     limit: ["", "0"],
+    not_after: IN_TIME,
 };
 
 impl Create<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
         let keys = [self.key, DUE, LOG, USERS, MARK];
-        let mut arguments = vec![HOUR, HOUR, self.revision, "payload", "", ""];
-        arguments.extend([self.reference, "alice", self.since, "", "9"]);
-        arguments.extend([self.limit[0], self.limit[1], "begun", "signed in"]);
+        let mut arguments = vec![self.not_after, HOUR, HOUR, self.revision, "payload", "", ""];
+        arguments.extend([self.reference, "alice", self.since, "", "0", "9"]);
+        arguments.extend([self.limit[0], self.limit[1], "u", "others", HOUR]);
+        arguments.extend(["begun", "signed in"]);
         run(server, CREATE, &keys, &arguments)
     }
 }
@@ -130,8 +141,10 @@ struct Replace<'a> {
     payload: &'a str,
     /// Letter, and successor.
     end: [&'a str; 2],
+    since: &'a str,
     timeouts: [&'a str; 2],
     limit: [&'a str; 2],
+    not_after: &'a str,
 }
 
 /// Activity that keeps the deadlines.
@@ -141,15 +154,17 @@ const MOVE: Replace<'_> = Replace {
     revision: "0000000b",
     payload: "new",
     end: ["r", SUCCESSOR],
+    since: "",
     timeouts: ["", ""],
     limit: ["", "0"],
+    not_after: IN_TIME,
 };
 
 impl Replace<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
         let [to, reference] = self.to;
         let keys = [KEY, to, DUE, LOG, USERS, LOG, USERS, MARK];
-        let mut arguments = vec![self.expected, self.revision, self.payload];
+        let mut arguments = vec![self.not_after, self.expected, self.revision, self.payload];
         arguments.extend([self.end[0], MINUTE, "1", self.timeouts[0], self.timeouts[1]]);
         arguments.extend([
             self.end[1],
@@ -158,17 +173,24 @@ impl Replace<'_> {
             "left",
             reference,
             "alice",
+            self.since,
             "",
-            "",
+            "0",
         ]);
-        arguments.extend(["9", "9", self.limit[0], self.limit[1], MINUTE, "moved"]);
+        arguments.extend(["9", "9", self.limit[0], self.limit[1]]);
+        arguments.extend(["u", "others", HOUR, MINUTE, "moved"]);
         run(server, REPLACE, &keys, &arguments)
     }
 }
 
 fn commit(server: &TestServer, expected: &str, revision: &str, payload: &str) -> Vec<String> {
+    commit_until(server, IN_TIME, [expected, revision, payload])
+}
+
+fn commit_until(server: &TestServer, not_after: &str, write: [&str; 3]) -> Vec<String> {
+    let [expected, revision, payload] = write;
     let arguments = [
-        expected, revision, "1", payload, REF, "alice", "", MINUTE, "9", "noted",
+        not_after, expected, revision, "1", payload, REF, "alice", "", "0", MINUTE, "9", "noted",
     ];
     run(server, COMMIT, &[KEY, DUE, LOG, USERS, MARK], &arguments)
 }
@@ -179,19 +201,32 @@ fn touch(server: &TestServer, since: &str) -> Vec<String> {
 }
 
 fn end(server: &TestServer) -> Vec<String> {
-    let arguments = ["o", MINUTE, REF, "alice", "ended", "9"];
+    end_of_one_live_until(server, "")
+}
+
+fn end_of_one_live_until(server: &TestServer, moment: &str) -> Vec<String> {
+    let arguments = ["o", MINUTE, REF, "alice", "ended", "9", moment];
     run(server, END, &[KEY, DUE, LOG, USERS], &arguments)
 }
 
 fn supersede(server: &TestServer) -> Vec<String> {
+    supersede_until(server, IN_TIME)
+}
+
+fn supersede_until(server: &TestServer, not_after: &str) -> Vec<String> {
     let arguments = [
-        "0000000a", "r", MINUTE, SUCCESSOR, REF, "alice", "left", "9",
+        not_after, "0000000a", "r", MINUTE, SUCCESSOR, "0000000b", REF, "alice", "left", "9",
     ];
     run(server, SUPERSEDE, &[KEY, DUE, LOG, USERS], &arguments)
 }
 
 fn mark(server: &TestServer, kept: &str) -> Vec<String> {
-    let arguments = ["p", kept, HOUR, "revoked"];
+    mark_asked(server, kept, [IN_TIME, "0"])
+}
+
+/// Until when its caller waits, and when it was asked for.
+fn mark_asked(server: &TestServer, kept: &str, asked: [&str; 2]) -> Vec<String> {
+    let arguments = ["p", kept, HOUR, "revoked", asked[0], asked[1]];
     run(server, script!("mark"), &[USERS, MARK], &arguments)
 }
 
@@ -339,7 +374,7 @@ fn an_end_is_counted_once_and_remembered_from_the_first() {
         assert_eq!(length_of_log(&server), 3);
         sleep(Duration::from_millis(3));
         let again = ending(&server);
-        assert!([GONE, "5"].contains(&&*again[0]), "{again:?}");
+        assert!([GONE, DONE].contains(&&*again[0]), "{again:?}");
         assert_eq!(everything(&server), before);
     }
 }
@@ -351,16 +386,17 @@ fn an_end_under_a_key_that_was_left_tells_the_new_one_and_changes_nothing() {
         server.cli(&["FLUSHALL"]);
         create(&server);
         assert_eq!(replacing(&server)[0], DONE);
-        let mark = format!("-r{NAME}{SUCCESSOR}");
-        assert_eq!(server.cli(&["GET", KEY]).text(), mark);
+        let tombstone = format!("-r{NAME}>{SUCCESSOR}=0000000b");
+        assert_eq!(server.cli(&["GET", KEY]).text(), tombstone);
         let before = everything(&server);
         for _ in 0..2 {
-            assert_eq!(end(&server), ["5", SUCCESSOR]);
+            assert_eq!(end(&server), [MOVED, SUCCESSOR]);
         }
         // Every other script finds nothing there.
         assert_eq!(touch(&server, ""), [GONE]);
         assert_eq!(commit(&server, "0000000a", "0000000c", "late"), [GONE]);
-        assert_eq!(supersede(&server), [GONE]);
+        // Its own answer may have been lost.
+        assert_eq!(supersede(&server)[0], DONE);
         let again = Replace {
             to: [THIRD, THIRD_REF],
             revision: "0000000d",
@@ -380,11 +416,11 @@ fn an_end_takes_no_other_value_for_a_move() {
         "-r".to_owned(),
         "-o".to_owned(),
         format!("-r{NAME}"),
-        format!("-o{NAME}{SUCCESSOR}"),
-        format!("-n{NAME}{SUCCESSOR}"),
-        format!("-r{NAME}{SUCCESSOR}A"),
-        format!("-r{NAME}{}", &SUCCESSOR[1..]),
-        format!("xr{NAME}{SUCCESSOR}"),
+        format!("-o{NAME}>{SUCCESSOR}"),
+        format!("-n{NAME}>{SUCCESSOR}"),
+        format!("-r{NAME}{SUCCESSOR}"),
+        format!("-r{NAME}?>{SUCCESSOR}"),
+        format!("xr{NAME}>{SUCCESSOR}"),
     ] {
         server.cli(&["SET", KEY, &value, "PX", MINUTE]);
         let before = everything(&server);
@@ -428,10 +464,10 @@ fn a_mark_lists_the_same_again_and_only_its_moment_moves_forward() {
     sleep(Duration::from_millis(3));
     assert_eq!(mark(&server, NAME), ["8", "1", REF]);
     let second = server.cli(&["GET", MARK]).text();
-    assert!(second[11..22] > first[11..22], "{first} {second}");
+    assert!(second[12..23] > first[12..23], "{first} {second}");
     for mark in [first, second] {
-        assert_eq!(&mark[..11], "00000000000");
-        assert_eq!(&mark[22..], "psession one.revoked");
+        assert_eq!(&mark[..12], "100000000000");
+        assert_eq!(&mark[23..], "psession one.revoked");
     }
     assert_eq!(without_mark(), before);
 }
@@ -502,7 +538,7 @@ fn t06_a_mark_is_never_weakened_by_a_later_one() {
 fn as_many_sessions_as_one_likes_are_listed_by_a_mark() {
     let server = TestServer::start();
     for thousand in 0..10 {
-        let fill = "for i = 1, 1000 do redis.call('ZADD', KEYS[1], i, string.rep('x', 16) .. ARGV[1] .. \
+        let fill = "for i = 1, 1000 do redis.call('ZADD', KEYS[1], i, 'l0' .. string.rep('x', 16) .. ARGV[1] .. \
                     string.format('%08d', i)) end";
         let number = format!("{thousand:04}");
         server.cli(&["EVAL", fill, "1", USERS, &number]);
@@ -571,7 +607,7 @@ fn last_activity_does_not_move_back_when_the_server_s_clock_does() {
     let ahead = time[0].parse::<u64>().unwrap() * 1000 + 3_600_000;
     let header = |revision: &str| {
         format!(
-            "1{:011x}{:08x}{ahead:011x}{revision}",
+            "1{:011x}{:09x}{ahead:011x}{ahead:011x}000{revision}",
             ahead + 7_200_000,
             7_200_000
         )
@@ -596,4 +632,141 @@ fn last_activity_does_not_move_back_when_the_server_s_clock_does() {
         server.cli(&["GET", NEW]).text(),
         format!("{}moved", header("0000000c"))
     );
+}
+
+#[test]
+fn what_grants_does_nothing_when_nobody_waits_for_it() {
+    let server = TestServer::start();
+    let late = Create {
+        not_after: TOO_LATE,
+        limit: ["*", "1"],
+        ..FIRST
+    };
+    assert_eq!(late.run(&server), [LATE]);
+    assert_eq!(everything(&server), []);
+    create(&server);
+    let before = everything(&server);
+    let moved = Replace {
+        not_after: TOO_LATE,
+        ..MOVE
+    };
+    assert_eq!(moved.run(&server), [LATE]);
+    assert_eq!(supersede_until(&server, TOO_LATE), [LATE]);
+    let write = ["0000000a", "0000000b", "late"];
+    assert_eq!(commit_until(&server, TOO_LATE, write), [LATE]);
+    assert_eq!(everything(&server), before);
+}
+
+#[test]
+fn a_revocation_that_nobody_waits_for_reaches_back_to_when_it_was_asked_for_and_no_further() {
+    let server = TestServer::start();
+    create(&server);
+    mark_asked(&server, "", [TOO_LATE, "1500"]);
+    assert_eq!(touch(&server, "1501")[0], DONE);
+    assert_eq!(touch(&server, "1500"), [GONE]);
+}
+
+#[test]
+fn to_have_authenticated_at_the_moment_of_a_revocation_is_to_have_done_so_before() {
+    let server = TestServer::start();
+    mark(&server, "");
+    let marker = server.cli(&["GET", MARK]).text();
+    let moment = u64::from_str_radix(&marker[12..23], 16).unwrap();
+    let at = |moment: u64| {
+        let since = moment.to_string();
+        let sign_in = Create {
+            since: &since,
+            ..FIRST
+        };
+        sign_in.run(&server)
+    };
+    assert_eq!(at(moment), [REVOKED]);
+    assert_eq!(at(moment + 1)[0], DONE);
+}
+
+#[test]
+fn a_sign_in_that_ends_all_others_names_them_and_refuses_who_began_before() {
+    let server = TestServer::start();
+    let old = Create {
+        since: "1000",
+        ..FIRST
+    };
+    old.run(&server);
+    let sign_in = Create {
+        key: NEW,
+        reference: NEW_REF,
+        since: "2000",
+        limit: ["*", "1"],
+        ..FIRST
+    };
+    let reply = sign_in.run(&server);
+    assert_eq!((&*reply[0], &reply[4..]), (DONE, &[REF.to_owned()][..]));
+    let under_way = Create {
+        key: THIRD,
+        reference: THIRD_REF,
+        ..old
+    };
+    assert_eq!(under_way.run(&server), [REVOKED]);
+    assert_eq!(touch(&server, "1000"), [GONE]);
+    let keys = [NEW, DUE, LOG, USERS, MARK];
+    let arguments = [NEW_REF, "alice", "2000", MINUTE, "9"];
+    assert_eq!(run(&server, TOUCH, &keys, &arguments)[0], DONE);
+}
+
+#[test]
+fn a_session_whose_tombstone_is_gone_is_found_by_its_name() {
+    let server = TestServer::start();
+    create(&server);
+    // The name stays when the key changes.
+    let there = format!("l0two digest......{NAME}");
+    let moved = Replace {
+        to: [NEW, &there],
+        ..MOVE
+    };
+    moved.run(&server);
+    server.cli(&["DEL", KEY]);
+    assert_eq!(end(&server), [MOVED, "two digest......"]);
+}
+
+#[test]
+fn a_session_that_must_live_and_is_nowhere_is_lost() {
+    let server = TestServer::start();
+    let before = everything(&server);
+    assert_eq!(end_of_one_live_until(&server, IN_TIME), [LOST]);
+    assert_eq!(end_of_one_live_until(&server, "1000"), [GONE]);
+    assert_eq!(end(&server), [GONE]);
+    assert_eq!(everything(&server), before);
+}
+
+#[test]
+fn what_a_later_version_wrote_is_left_alone() {
+    let server = TestServer::start();
+    create(&server);
+    // A member and an entry of another kind, a marker of another layout, a tombstone with another field.
+    let member = "sz0one digest......session one.00000000001alice";
+    let entry = "z0another digest..session 9...";
+    server.cli(&["ZADD", DUE, "5", member]);
+    server.cli(&["ZADD", USERS, "9999999999999", entry]);
+    server.cli(&["SET", NEW, "-r0123456789ab?later", "PX", MINUTE]);
+    server.cli(&["SET", MARK, "2later", "PX", MINUTE]);
+    assert_eq!(claim(&server, member), ["10"]);
+    assert!(members(&server, DUE).contains(&member.to_owned()));
+    let marked = Create {
+        since: "1000",
+        key: THIRD,
+        reference: THIRD_REF,
+        ..FIRST
+    };
+    assert_eq!(marked.run(&server), [NEWER]);
+    assert_eq!(mark(&server, ""), [NEWER]);
+    assert_eq!(touch(&server, "1000"), [NEWER]);
+    server.cli(&["DEL", MARK]);
+    assert_eq!(mark(&server, ""), ["8", "1", REF]);
+    let alone = Create {
+        limit: ["1", "0"],
+        key: NEW,
+        ..FIRST
+    };
+    assert_eq!(alone.run(&server), [TAKEN]);
+    assert!(members(&server, USERS).contains(&entry.to_owned()));
 }

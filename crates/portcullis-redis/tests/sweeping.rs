@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use portcullis_core::{
     EndReason, EventKind, Label, SessionKey,
-    store::{Created, Expired, Expiry, Loaded, LogQuery, Store, Touched, Write},
+    store::{Created, Expired, Expiry, Loaded, LogQuery, Others, Store, Touched, Write},
 };
 use portcullis_redis::RedisStore;
 use support::{
-    anonymous, connect, create_owned, create_with, in_lists, key, key_of, limits, lists, members,
-    owned, payload, server_and_store, sessions, spelled, write_of,
+    anonymous, connect, create_owned, create_with, end_of, in_lists, key, key_of, limits, lists,
+    members, owned, payload, server_and_store, sessions, spelled, write_of,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ async fn sign_in(store: &RedisStore, user: &str, idle: u64, absolute: u64) -> (S
     let (key, label) = (key_of(user), owned(store, user));
     let write = write_of(&label, payload());
     let limits = limits(idle * 60_000, absolute * 60_000);
-    let created = store.create(&key, &write, limits, None).await;
+    let created = store.create(&key, &write, limits, &Others::Stay).await;
     assert!(matches!(created.unwrap(), Created::Done(..)));
     (key, label)
 }
@@ -199,8 +199,7 @@ async fn what_ended_otherwise_is_not_told_of_again() {
     let (key, label) = sign_in(&store, "alice", 30, 600).await;
     sign_in(&store, "bob", 30, 600).await;
     let reason = EndReason::SignedOut;
-    let note = support::ended_note(reason);
-    store.end(&key, &label, reason, &note).await.unwrap();
+    store.end(&end_of(&key, &label, reason)).await.unwrap();
     store.revoke(&support::all_of("bob")).await.unwrap();
     server.age_sessions(3 * DAY);
     assert!(sweep(&store).await.is_empty());
@@ -213,10 +212,14 @@ async fn an_elevation_that_runs_out_is_told_of_once_and_the_session_lives_on() {
     let (key, label) = (key_of("alice"), owned(&store, "alice"));
     let write = Write {
         elevated_until: Some(store.now().after(15 * MINUTE)),
+        flagged: false,
         ..write_of(&label, payload())
     };
     let limits = limits(60 * 60_000, 600 * 60_000);
-    store.create(&key, &write, limits, None).await.unwrap();
+    store
+        .create(&key, &write, limits, &Others::Stay)
+        .await
+        .unwrap();
     server.age_sessions(14 * MINUTE);
     assert!(sweep(&store).await.is_empty());
     server.age_sessions(2 * MINUTE);
@@ -236,10 +239,14 @@ async fn an_elevation_ends_with_its_session_without_a_word() {
     let (key, label) = (key_of("alice"), owned(&store, "alice"));
     let write = Write {
         elevated_until: Some(store.now().after(15 * MINUTE)),
+        flagged: false,
         ..write_of(&label, payload())
     };
     let limits = limits(10 * 60_000, 600 * 60_000);
-    store.create(&key, &write, limits, None).await.unwrap();
+    store
+        .create(&key, &write, limits, &Others::Stay)
+        .await
+        .unwrap();
     server.age_sessions(20 * MINUTE);
     let what: Vec<_> = sweep(&store).await.iter().map(|one| one.what).collect();
     assert_eq!(what, [Expiry::Session(EndReason::IdleTimeout)]);

@@ -18,7 +18,7 @@ use portcullis_core::{
 use portcullis_redis::{RedisStore, testing::TestServer};
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use support::{
-    ended_note, key_of, limits, owned, payload, revocation, server_and_store, snapshot::Snapshot,
+    end_of, key_of, limits, owned, payload, revocation, server_and_store, snapshot::Snapshot,
     write_of,
 };
 
@@ -115,10 +115,7 @@ impl Walk {
         match self.random.random_range(0..22) {
             0..=2 => {
                 let key = SessionId::generate(portcullis_core::Bucket::random().unwrap());
-                let label = Label {
-                    handle: Handle::from_bytes(self.random.random()),
-                    owner: None,
-                };
+                let label = Label::new(Handle::from_bytes(self.random.random()), None);
                 self.create(key.unwrap().key(), label).await
             }
             3..=6 => {
@@ -151,8 +148,7 @@ impl Walk {
                     return Ok(());
                 };
                 let reason = EndReason::SignedOut;
-                let note = ended_note(reason);
-                let ended = self.store.end(&key, &label, reason, &note).await;
+                let ended = self.store.end(&end_of(&key, &label, reason)).await;
                 ended.map_err(kind)?;
                 Ok(())
             }
@@ -218,8 +214,8 @@ impl Walk {
             expected,
             note: None,
         };
-        let (write, limit) = (self.write(&new_label), self.limit());
-        let replaced = self.store.replace(&old, &new, &write, deadline, limit);
+        let (write, others) = (self.write(&new_label), self.limit().into());
+        let replaced = self.store.replace(&old, &new, &write, deadline, &others);
         match replaced.await.map_err(|it| it.error.kind())? {
             Replaced::Done(_, revision, _) => drop(self.revisions.insert(new, revision)),
             Replaced::Conflict(stored) => drop(self.revisions.insert(key, stored.revision)),
@@ -232,7 +228,7 @@ impl Walk {
         let (write, limit) = (self.write(&label), self.limit());
         self.known.push((key, label));
         let limits = limits(30 * MINUTE, 60 * MINUTE);
-        let created = self.store.create(&key, &write, limits, limit).await;
+        let created = self.store.create(&key, &write, limits, &limit.into()).await;
         if let Created::Done(_, revision, _) = created.map_err(|it| it.error.kind())? {
             self.revisions.insert(key, revision);
         }

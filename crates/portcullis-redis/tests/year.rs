@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use portcullis_core::store::{Created, LogLimits, Store};
+use portcullis_core::store::{Created, LogLimits, Others, Store};
 use portcullis_redis::{RedisStore, testing::TestServer};
 use support::{key_of, limits, owned, payload, snapshot::Snapshot, write_of};
 
@@ -15,7 +15,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 async fn sign_in(store: &RedisStore, user: &str) {
     let write = write_of(&owned(store, user), payload());
     let limits = limits(47 * HOUR, 30 * 24 * HOUR);
-    let created = store.create(&key_of(user), &write, limits, None).await;
+    let created = store
+        .create(&key_of(user), &write, limits, &Others::Stay)
+        .await;
     assert!(matches!(created.unwrap(), Created::Done(..)));
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use portcullis_core::{
-    DraftError, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey, UserId,
-    draft::{Ending, Plan, Step},
+    DraftError, EndReason, EventKind, Handle, Label, SessionId, SessionKey, UserId,
+    draft::{Plan, Step},
     store::{
-        Activity, Committed, Created, Ended, Interrupted, Old, Replaced, Revision, StoreError,
-        StoreErrorKind, Stored, Timing, Touched, Write,
+        Activity, Committed, Created, Ended, Interrupted, Old, Others, Replaced, Revision,
+        StoreError, StoreErrorKind, Stored, Termination, Timing, Touched, Write,
     },
 };
 
@@ -172,14 +172,14 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             id,
             write,
             limits,
-            limit,
+            others,
         } => {
             let key = id.key();
-            let created = store.create(&key, &write, limits, limit).await;
-            match told(state, &write.label, created)? {
+            let created = store.create(&key, &write, limits, &others).await;
+            match told(state, &write.label, &others, created)? {
                 Created::Done(timing, revision, displaced) => {
                     written(state, key, Some(id), timing, revision);
-                    tell(state, None, displaced, write);
+                    tell(state, None, &others, displaced, write);
                     Ok(Progress::Done)
                 }
                 Created::Taken => Ok(Progress::Again),
@@ -198,7 +198,7 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
         } => match store.commit(&key, expected, &write, activity).await? {
             Committed::Done(timing, revision) => {
                 written(state, key, None, timing, revision);
-                tell(state, None, Vec::new(), write);
+                tell(state, None, &Others::Stay, Vec::new(), write);
                 Ok(Progress::Done)
             }
             Committed::Conflict(stored) => rebase(state, &stored),
@@ -209,21 +209,21 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             id,
             write,
             deadline,
-            limit,
+            others,
         } => {
             let key = id.key();
-            let replaced = store.replace(&old, &key, &write, deadline, limit).await;
-            match told(state, &write.label, replaced)? {
+            let replaced = store.replace(&old, &key, &write, deadline, &others).await;
+            match told(state, &write.label, &others, replaced)? {
                 Replaced::Done(timing, revision, displaced) => {
                     written(state, key, Some(id), timing, revision);
-                    tell(state, Some(old), displaced, write);
+                    tell(state, Some(old), &others, displaced, write);
                     Ok(Progress::Done)
                 }
                 Replaced::Conflict(stored) => rebase(state, &stored),
                 Replaced::Gone => gone(state, &old.key).await,
                 Replaced::AtLimit => Err(at_limit(state, &write.label)),
                 Replaced::Overtaken(displaced) => {
-                    tell_displaced(state, &write.label, displaced);
+                    tell_displaced(state, &write.label, &others, displaced);
                     Ok(Progress::Again)
                 }
             }
@@ -263,7 +263,7 @@ fn written(
 }
 
 /// Tells of a write what the store's log tells of it, in the same order.
-fn tell(state: &State, old: Option<Old>, displaced: Vec<Handle>, write: Write) {
+fn tell(state: &State, old: Option<Old>, others: &Others, displaced: Vec<Handle>, write: Write) {
     if let Some(Old {
         label,
         note: Some(note),
@@ -275,26 +275,30 @@ fn tell(state: &State, old: Option<Old>, displaced: Vec<Handle>, write: Write) {
     for note in write.notes {
         state.tell(note, &write.label);
     }
-    tell_displaced(state, &write.label, displaced);
+    tell_displaced(state, &write.label, others, displaced);
 }
 
-/// Tells who had to go for a sign-in as `label`.
-fn tell_displaced(state: &State, label: &Label, displaced: Vec<Handle>) {
+/// Reports which sessions ended for a sign-in as `label`.
+fn tell_displaced(state: &State, label: &Label, others: &Others, displaced: Vec<Handle>) {
+    let (_, note) = others.end_of_one();
     for handle in displaced {
-        let owner = label.owner.clone();
-        let note = Note::of_system(EventKind::Ended(EndReason::Displaced));
-        state.tell(note, &Label { handle, owner });
+        let label = Label {
+            handle,
+            ..label.clone()
+        };
+        state.tell(note.clone(), &label);
     }
 }
 
-/// What the store answered. Who had to go for a sign-in as `label` that failed after that is told at once.
+/// What the store answered. The sessions that ended for a sign-in as `label` which then failed are reported at once.
 fn told<T>(
     state: &State,
     label: &Label,
+    others: &Others,
     answer: Result<T, Interrupted>,
 ) -> Result<T, SessionError> {
     answer.map_err(|Interrupted { ended, error }| {
-        tell_displaced(state, label, ended);
+        tell_displaced(state, label, others, ended);
         error.into()
     })
 }
@@ -349,22 +353,22 @@ fn at_limit(state: &State, label: &Label) -> SessionError {
     SessionError::AtLimit
 }
 
-async fn end(state: &State, ending: Ending) -> Result<(), SessionError> {
+async fn end(state: &State, ending: Termination) -> Result<(), SessionError> {
     let store = state.house().store();
-    let Ending {
+    let (ended, asked_twice) = match store.end(&ending).await {
+        // It may have been carried out all the same, and then nobody would ever hear of it.
+        Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+            (store.end(&ending).await?, true)
+        }
+        ended => (ended?, false),
+    };
+    let Termination {
         key,
         label,
         reason,
         note,
         ..
     } = ending;
-    let (ended, asked_twice) = match store.end(&key, &label, reason, &note).await {
-        // It may have been carried out all the same, and then nobody would ever hear of it.
-        Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-            (store.end(&key, &label, reason, &note).await?, true)
-        }
-        ended => (ended?, false),
-    };
     let by_the_person = reason == EndReason::SignedOut;
     if ended == Ended::AlreadyGone
         && by_the_person

@@ -1,13 +1,13 @@
 //! A store behind a pointer, so that no type of the application carries the store's type.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use portcullis_core::{
-    Bucket, EndReason, Label, Note, SessionKey, Timestamp, UserId,
+    Bucket, Label, Realm, SessionKey, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits, Listed, Loaded,
-        LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
-        Store, StoreError, Swept, Touched, Write,
+        Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
+        Listed, Loaded, LogQuery, Logged, Observation, Old, Others, Receipt, RegisteredRealm,
+        Replaced, Revision, Revocation, Store, StoreError, Swept, Termination, Touched, Write,
     },
 };
 
@@ -16,14 +16,18 @@ type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// [`Store`] with boxed futures. Method by method the same contract.
 pub(crate) trait ErasedStore: Send + Sync {
-    fn now(&self) -> Timestamp;
+    fn clock(&self) -> ClockBounds;
+    fn realm(&self) -> Realm;
+    fn in_realm(&self, realm: &Realm) -> Arc<dyn ErasedStore>;
+    fn register<'a>(&'a self, cookie: &'a str, longest: Duration) -> Answer<'a, ()>;
+    fn realms(&self) -> Answer<'_, Vec<RegisteredRealm>>;
     fn load<'a>(&'a self, key: &'a SessionKey) -> Answer<'a, Loaded>;
     fn create<'a>(
         &'a self,
         key: &'a SessionKey,
         write: &'a Write,
         limits: Limits,
-        limit: Option<SessionLimit>,
+        others: &'a Others,
     ) -> Answer<'a, Created, Interrupted>;
     fn commit<'a>(
         &'a self,
@@ -38,16 +42,10 @@ pub(crate) trait ErasedStore: Send + Sync {
         new: &'a SessionKey,
         write: &'a Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: &'a Others,
     ) -> Answer<'a, Replaced, Interrupted>;
     fn touch<'a>(&'a self, key: &'a SessionKey, label: &'a Label) -> Answer<'a, Touched>;
-    fn end<'a>(
-        &'a self,
-        key: &'a SessionKey,
-        label: &'a Label,
-        reason: EndReason,
-        note: &'a Note,
-    ) -> Answer<'a, Ended>;
+    fn end<'a>(&'a self, termination: &'a Termination) -> Answer<'a, Ended>;
     fn list<'a>(&'a self, user: &'a UserId) -> Answer<'a, Vec<Listed>>;
     fn users(&self, bucket: Bucket) -> Answer<'_, Vec<UserId>>;
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt, Interrupted>;
@@ -58,8 +56,24 @@ pub(crate) trait ErasedStore: Send + Sync {
 }
 
 impl<S: Store> ErasedStore for S {
-    fn now(&self) -> Timestamp {
-        Store::now(self)
+    fn clock(&self) -> ClockBounds {
+        Store::clock(self)
+    }
+
+    fn realm(&self) -> Realm {
+        Store::realm(self)
+    }
+
+    fn in_realm(&self, realm: &Realm) -> Arc<dyn ErasedStore> {
+        Arc::new(Store::in_realm(self, realm))
+    }
+
+    fn register<'a>(&'a self, cookie: &'a str, longest: Duration) -> Answer<'a, ()> {
+        Box::pin(Store::register(self, cookie, longest))
+    }
+
+    fn realms(&self) -> Answer<'_, Vec<RegisteredRealm>> {
+        Box::pin(Store::realms(self))
     }
 
     fn load<'a>(&'a self, key: &'a SessionKey) -> Answer<'a, Loaded> {
@@ -71,9 +85,9 @@ impl<S: Store> ErasedStore for S {
         key: &'a SessionKey,
         write: &'a Write,
         limits: Limits,
-        limit: Option<SessionLimit>,
+        others: &'a Others,
     ) -> Answer<'a, Created, Interrupted> {
-        Box::pin(Store::create(self, key, write, limits, limit))
+        Box::pin(Store::create(self, key, write, limits, others))
     }
 
     fn commit<'a>(
@@ -92,23 +106,17 @@ impl<S: Store> ErasedStore for S {
         new: &'a SessionKey,
         write: &'a Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: &'a Others,
     ) -> Answer<'a, Replaced, Interrupted> {
-        Box::pin(Store::replace(self, old, new, write, deadline, limit))
+        Box::pin(Store::replace(self, old, new, write, deadline, others))
     }
 
     fn touch<'a>(&'a self, key: &'a SessionKey, label: &'a Label) -> Answer<'a, Touched> {
         Box::pin(Store::touch(self, key, label))
     }
 
-    fn end<'a>(
-        &'a self,
-        key: &'a SessionKey,
-        label: &'a Label,
-        reason: EndReason,
-        note: &'a Note,
-    ) -> Answer<'a, Ended> {
-        Box::pin(Store::end(self, key, label, reason, note))
+    fn end<'a>(&'a self, termination: &'a Termination) -> Answer<'a, Ended> {
+        Box::pin(Store::end(self, termination))
     }
 
     fn list<'a>(&'a self, user: &'a UserId) -> Answer<'a, Vec<Listed>> {

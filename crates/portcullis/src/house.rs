@@ -3,11 +3,12 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use portcullis_core::{
-    CorrelationKey, Event, EventKind, SessionKey, Timestamp,
-    store::{Expired, Observation, Store},
+    CorrelationKey, Event, EventKind, Realm, SessionKey, Timestamp,
+    store::{ClockBounds, Expired, Observation, Store},
 };
 use tokio::runtime::Handle as Runtime;
 
@@ -16,6 +17,7 @@ use crate::{
     erased::ErasedStore,
     live::{Pace, Watches},
     notebook::Notebook,
+    registration::{self, Registration},
     sweeper::{self, Alive},
 };
 
@@ -24,7 +26,13 @@ pub(crate) struct House {
     setup: Setup,
     notebook: Notebook,
     /// What runs in the background, once it does: until this is dropped.
-    background: OnceLock<Option<Alive>>,
+    background: OnceLock<Background>,
+}
+
+/// Tasks that end when this is dropped.
+struct Background {
+    _sweeper: Option<Alive>,
+    _registration: Option<Alive>,
 }
 
 #[derive(Clone)]
@@ -34,6 +42,8 @@ pub(crate) struct Setup {
     /// Without one, that of the process.
     pub(crate) key: Option<CorrelationKey>,
     pub(crate) sweeps: bool,
+    /// What the store's registry of realms is to know, where there is a layer.
+    pub(crate) registration: Option<Registration>,
     /// The sessions of the store with live connections. Houses that differ in something else share them.
     pub(crate) watches: Arc<Watches>,
     pub(crate) pace: Pace,
@@ -46,8 +56,20 @@ impl Setup {
             audit: Arc::new(TracingAudit),
             key: None,
             sweeps,
+            registration: None,
             watches: Arc::default(),
             pace: Pace::default(),
+        }
+    }
+}
+
+impl Setup {
+    /// For the sessions of this realm.
+    pub(crate) fn enter(&mut self, realm: &Realm) {
+        if self.store.realm() != *realm {
+            self.store = self.store.in_realm(realm);
+            // Connections of another realm are none of this one's.
+            self.watches = Arc::default();
         }
     }
 }
@@ -72,8 +94,24 @@ impl House {
         &*self.setup.store
     }
 
+    pub(crate) fn clock(&self) -> ClockBounds {
+        self.setup.store.clock()
+    }
+
+    /// The latest that the store's clock may show.
     pub(crate) fn now(&self) -> Timestamp {
-        self.setup.store.now()
+        self.clock().latest
+    }
+
+    /// Whether it is of this realm, and registers this.
+    pub(crate) fn is_of(&self, realm: &Realm, registration: &Registration) -> bool {
+        self.setup.store.realm() == *realm && self.setup.registration.as_ref() == Some(registration)
+    }
+
+    /// The longest absolute timeout of its sessions, where there is a layer.
+    pub(crate) fn longest(&self) -> Option<Duration> {
+        let registration = self.setup.registration.as_ref();
+        registration.map(|registration| registration.longest)
     }
 
     /// Starts what runs in the background, if there is something to run it and it does not run yet.
@@ -87,7 +125,13 @@ impl House {
         self.background.get_or_init(|| {
             self.notebook.keep(&runtime, &self.setup.store);
             let sweeps = self.setup.sweeps;
-            sweeps.then(|| sweeper::start(&runtime, Arc::downgrade(self)))
+            let registration = self.setup.registration.clone();
+            Background {
+                _sweeper: sweeps.then(|| sweeper::start(&runtime, Arc::downgrade(self))),
+                _registration: registration.map(|registration| {
+                    registration::start(&runtime, registration, &self.setup.store)
+                }),
+            }
         });
     }
 

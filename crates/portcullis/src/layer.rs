@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use portcullis_core::{
-    ConfigError, CorrelationKey, Timeouts,
+    ConfigError, CorrelationKey, Realm, Timeouts,
     draft::DraftPolicy,
     store::{SessionLimit, Store},
 };
@@ -17,6 +17,7 @@ use crate::{
     house::{House, Setup},
     live::Pace,
     refusal::Pages,
+    registration::Registration,
 };
 
 /// Puts sessions in front of a service: any Tower service, any body.
@@ -27,6 +28,7 @@ use crate::{
 /// |---|---|
 /// | [`timeouts`](Self::timeouts) | idle 30 min, absolute 24 h, elevation 15 min |
 /// | [`cookie`](Self::cookie) | `__Host-Http-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/` |
+/// | [`realm`](Self::realm) | the base name of the cookie: `id` |
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
 /// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
 /// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is told of, nobody is signed out |
@@ -69,6 +71,8 @@ pub struct SessionLayer {
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) house: Arc<House>,
+    /// Where the application has named one.
+    realm: Option<Realm>,
     pub(crate) policy: DraftPolicy,
     pub(crate) cookie: CookieConfig,
     pub(crate) pages: Pages,
@@ -89,6 +93,7 @@ impl SessionLayer {
         Self {
             config: Arc::new(Config {
                 house: Arc::new(House::new(Setup::new(store, true))),
+                realm: None,
                 policy: DraftPolicy {
                     timeouts: Timeouts::default(),
                     payload_limit: PAYLOAD_LIMIT,
@@ -104,6 +109,7 @@ impl SessionLayer {
                 trusted_origins: Vec::new(),
             }),
         }
+        .settled()
     }
 
     /// The limits of sessions that start, or whose user authenticates, from now on. Sessions that exist keep
@@ -111,6 +117,31 @@ impl SessionLayer {
     #[must_use]
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
         self.with(|config| config.policy.timeouts = timeouts)
+    }
+
+    /// Whose sessions these are: an identifier opens only sessions of the realm it was made in, and lists, limits, logs
+    /// and revocations are kept by realm. Without this it is the base name of the [cookie](Self::cookie), `id` by default,
+    /// whatever realm the store was in. So two layers with different cookies on one store do not share sessions.
+    ///
+    /// Name it to let layers share sessions on purpose, to keep the sessions when the cookie is renamed (see
+    /// [`CookieBuilder::also_accept`](crate::CookieBuilder::also_accept)), or to tell apart two applications that have
+    /// the same cookie and one store: without a realm or a key prefix of their own, the store cannot tell them from two
+    /// servers of one application.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// let store = MemoryStore::new();
+    /// let shop = SessionLayer::new(store.clone());
+    /// let admin = SessionLayer::new(store).realm("admin")?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a name that [`Realm::new`] refuses.
+    pub fn realm(self, name: &str) -> Result<Self, ConfigError> {
+        let realm = Realm::new(name)?;
+        Ok(self.with(|config| config.realm = Some(realm)))
     }
 
     /// The cookie's attributes.
@@ -286,7 +317,7 @@ impl SessionLayer {
         SessionRoutes::of_layer(&self.config.trusted_origins, self.config.policy.timeouts)
     }
 
-    /// The sessions of this layer's store, to list and end them from outside of a request. Events go to the
+    /// The sessions of this layer's store and realm, to list and end them from outside of a request. Events go to the
     /// [`audit`](Self::audit) that is set now.
     pub fn sessions(&self) -> Sessions {
         Sessions::of_house(&self.config.house)
@@ -294,6 +325,26 @@ impl SessionLayer {
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
+        self.settled()
+    }
+
+    /// The same, with all that follows from its settings.
+    fn settled(mut self) -> Self {
+        let config = Arc::make_mut(&mut self.config);
+        let realm = match &config.realm {
+            Some(realm) => realm.clone(),
+            None => Realm::of_cookie(config.cookie.name()),
+        };
+        let registration = Registration {
+            cookie: config.cookie.name().to_owned(),
+            longest: config.policy.timeouts.absolute(),
+        };
+        if !config.house.is_of(&realm, &registration) {
+            config.house = Arc::new(config.house.changed(|setup| {
+                setup.enter(&realm);
+                setup.registration = Some(registration);
+            }));
+        }
         self
     }
 

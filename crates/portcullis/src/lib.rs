@@ -136,6 +136,7 @@ mod origin;
 mod own;
 mod passive;
 mod refusal;
+mod registration;
 mod return_to;
 #[cfg(feature = "axum")]
 mod routes;
@@ -150,10 +151,10 @@ mod task;
 pub use portcullis_core::{
     Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
     CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
-    Network, NoRandomness, Scope, SessionEntry, SessionInfo, Timeouts, Timestamp, UserId,
+    Network, NoRandomness, Realm, Scope, SessionEntry, SessionInfo, Timeouts, Timestamp, UserId,
     store::{
         Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
-        SessionLimit, Store, StoreError, StoreErrorKind,
+        RegisteredRealm, SessionLimit, Store, StoreError, StoreErrorKind,
     },
 };
 #[cfg(feature = "redis")]

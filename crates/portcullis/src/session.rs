@@ -194,6 +194,23 @@ impl Session {
         self.change(|draft, now| draft.authenticate(user, now))
     }
 
+    /// The same, and ends every other session of `user` at the moment at which this one begins: for the end of a password
+    /// reset, or of the recovery of an account (OWASP ASVS 5.0, 7.4.3). No sign-in of this user that began before comes to
+    /// its end. It follows the [limit](crate::SessionLayer::session_limit) and is refused like `authenticate`; refused, it
+    /// ends nothing. Only if the session that came with the request ends at that very moment, the others may have ended
+    /// although this sign-in is refused.
+    ///
+    /// Use it in place of [`Sessions::revoke_all`](crate::Sessions::revoke_all) followed by `authenticate` in one request:
+    /// such a sign-in began before the revocation, which therefore refuses it.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub fn authenticate_and_end_others(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
+        let user = user.into();
+        self.change(|draft, now| draft.authenticate_and_end_others(user, now))
+    }
+
     /// Gives the session a new identifier; the old one is dead in the same step. Call it whenever what the
     /// session may do changes (OWASP Session Management, "Renew the Session ID After Any Privilege Level
     /// Change"). Data and deadlines move along, elevations end. Without a session it does nothing.

@@ -5,11 +5,11 @@ use std::{cmp::Reverse, collections::HashSet, fmt, sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream};
 use http::Extensions;
 use portcullis_core::{
-    Actor, Bucket, Client, ClientChange, EndReason, Event, EventKind, Handle, Note, SessionEntry,
-    UserId,
+    Actor, Bucket, Client, ClientChange, EndReason, Event, EventKind, Handle, Note, Realm,
+    SessionEntry, UserId,
     store::{
-        Interrupted, LogQuery, Logged, Receipt, Revocation, Store, StoreError, StoreErrorKind,
-        Which,
+        Interrupted, LogQuery, Logged, Receipt, RegisteredRealm, Revocation, Store, StoreError,
+        StoreErrorKind, Which,
     },
 };
 
@@ -76,7 +76,8 @@ const AT_ONCE: usize = 16;
 const CHANGE: &str = EventKind::DeviceChanged(ClientChange::Name).as_str();
 
 impl Sessions {
-    /// The sessions kept in `store`, for a program that serves no requests. It starts nothing in the background.
+    /// The sessions kept in `store`, in the realm of this handle to it (by default `id`, see
+    /// [`in_realm`](Self::in_realm)), for a program that serves no requests. It starts nothing in the background.
     pub fn new(store: impl Store) -> Self {
         Self::of_house(&Arc::new(House::new(Setup::new(store, false))))
     }
@@ -131,6 +132,35 @@ impl Sessions {
         }
     }
 
+    /// The same for the sessions of another realm of the store.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, Realm, Sessions};
+    /// let admin = Sessions::new(MemoryStore::new()).in_realm(&Realm::new("admin")?);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn in_realm(&self, realm: &Realm) -> Self {
+        let changed = self.house.changed(|setup| {
+            setup.enter(realm);
+            setup.registration = None;
+        });
+        Self {
+            house: Arc::new(changed),
+            ..self.clone()
+        }
+    }
+
+    /// The realms of the store that layers have registered, in the order of their names. A layer registers its realm when
+    /// it is first put in front of a service, and every hour from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
+        self.house.store().realms().await
+    }
+
     /// The live sessions of `user`, the most recently active first. What cannot be read is left out;
     /// [`revoke_all`](Self::revoke_all) ends it as well.
     ///
@@ -173,13 +203,50 @@ impl Sessions {
     }
 
     /// Ends all sessions of `user`, at one moment as [`revoke_others`](Self::revoke_others) does. To lock somebody
-    /// out, see first that they cannot sign in any more.
+    /// out, see first that they cannot sign in any more. It acts in one realm:
+    /// [`revoke_all_in_every_realm`](Self::revoke_all_in_every_realm) acts in all.
+    ///
+    /// A sign-in of a request that arrived before this moment is refused. So a request that calls this and then signs the
+    /// user in signs nobody in: it uses
+    /// [`Session::authenticate_and_end_others`](crate::Session::authenticate_and_end_others) instead.
+    ///
+    /// The store's clock decides. If the server's clock was ahead when this was called and is set back, sign-ins of the user
+    /// are refused until it shows that moment again.
     ///
     /// # Errors
     ///
     /// [`StoreError`]: some may be ended and others not. It can be asked for again.
     pub async fn revoke_all(&self, user: impl Into<UserId>) -> Result<Receipt, StoreError> {
         self.end(user.into(), Which::All).await
+    }
+
+    /// The same in every [registered realm](Self::realms) of the store and in this one: for a reset of a password that signs
+    /// in to all of them. Each realm has a moment of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: some may be ended and others not, in each realm. It can be asked for again.
+    pub async fn revoke_all_in_every_realm(
+        &self,
+        user: impl Into<UserId>,
+    ) -> Result<Receipt, StoreError> {
+        let user = user.into();
+        let ours = self.house.store().realm();
+        let registered = self.realms().await?.into_iter();
+        let others = registered.map(|registered| registered.realm);
+        let mut receipt = self.revoke_all(user.clone()).await;
+        for realm in others.filter(|realm| *realm != ours) {
+            let there = self.in_realm(&realm).revoke_all(user.clone()).await;
+            // All of them, also when one fails: what can be ended is.
+            receipt = match (receipt, there) {
+                (Ok(mut receipt), Ok(more)) => {
+                    add(&mut receipt, more);
+                    Ok(receipt)
+                }
+                (Err(error), _) | (_, Err(error)) => Err(error),
+            };
+        }
+        receipt
     }
 
     /// Ends all sessions of all users: after a theft of data, say. Visitors without a user keep theirs.
@@ -189,7 +256,8 @@ impl Sessions {
     /// nobody can where that matters. Who calls it is signed out as well. (ASVS 7.4.5)
     ///
     /// In Redis it takes two round trips for each user and one for each bucket (there are 1024) or thousand sessions in it, of sixteen buckets at a
-    /// time; for each user it leaves a mark of about 170 bytes, for 400 days. Where replicas have to confirm it, they do so for each user, over a
+    /// time; for each user it leaves a marker of about 170 bytes, until the
+    /// latest deadline that any session of theirs can have and an hour more. Where replicas have to confirm it, they do so for each user, over a
     /// connection made for that. A session that its user's list has lost ends when it is next written to, or its activity written down.
     ///
     /// # Errors
@@ -318,6 +386,7 @@ impl Sessions {
                 self.actor.clone(),
                 self.client.clone(),
             ),
+            longest: self.house.longest(),
         }
     }
 }

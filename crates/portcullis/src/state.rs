@@ -43,6 +43,8 @@ pub(crate) struct State {
     /// The request is for the page on which people prove again who they are.
     confirms: bool,
     activity: Activity,
+    /// The earliest that the store's clock may have shown when the request arrived.
+    arrived: Timestamp,
     passive: AtomicBool,
     /// The cookie may not be used for this request at all.
     barred: bool,
@@ -105,6 +107,7 @@ impl State {
             client: OnceLock::new(),
             confirms: config.pages.are_confirmed_at(uri.path()),
             activity: activity::of_request(method, &fields),
+            arrived: config.house.clock().earliest,
             cookies: fields.cookies,
             passive: AtomicBool::new(request.extensions().get::<MarkedPassive>().is_some()),
             barred: !config.cookie.is_secure() && !is_for_localhost(request),

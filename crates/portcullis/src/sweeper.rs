@@ -66,7 +66,7 @@ pub(crate) async fn sweep(house: &Weak<House>) -> Result<usize, StoreError> {
 }
 
 /// Tokio can only be asked by trying.
-fn has_timers() -> bool {
+pub(crate) fn has_timers() -> bool {
     catch_unwind(AssertUnwindSafe(|| drop(time::sleep(Duration::ZERO)))).is_ok()
 }
 
@@ -84,11 +84,12 @@ mod tests {
     };
 
     use portcullis_core::{
-        Actor, Bucket, EndReason, Event, EventKind, Label, Note, SessionKey, Timestamp, UserId,
+        Actor, Bucket, EndReason, Event, EventKind, Label, Realm, SessionKey, Timestamp, UserId,
         store::{
-            Activity, Committed, Created, Deadline, Ended, Expired, Expiry, Interrupted, Limits,
-            Listed, Loaded, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision,
-            Revocation, SessionLimit, Store, StoreErrorKind, Swept, Touched, Write,
+            Activity, ClockBounds, Committed, Created, Deadline, Ended, Expired, Expiry,
+            Interrupted, Limits, Listed, Loaded, LogQuery, Logged, Observation, Old, Others,
+            Receipt, RegisteredRealm, Replaced, Revision, Revocation, Store, StoreErrorKind, Swept,
+            Termination, Touched, Write,
         },
     };
     use tower_layer::Layer;
@@ -129,8 +130,24 @@ mod tests {
     }
 
     impl Store for Dusty {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(0)
+        fn clock(&self) -> ClockBounds {
+            ClockBounds::exactly(Timestamp::from_millis(0))
+        }
+
+        fn realm(&self) -> Realm {
+            Realm::default()
+        }
+
+        fn in_realm(&self, _: &Realm) -> Self {
+            self.clone()
+        }
+
+        async fn register(&self, _: &str, _: Duration) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
+            down()
         }
 
         async fn load(&self, _: &SessionKey) -> Result<Loaded, StoreError> {
@@ -142,7 +159,7 @@ mod tests {
             _: &SessionKey,
             _: &Write,
             _: Limits,
-            _: Option<SessionLimit>,
+            _: &Others,
         ) -> Result<Created, Interrupted> {
             Ok(down()?)
         }
@@ -163,7 +180,7 @@ mod tests {
             _: &SessionKey,
             _: &Write,
             _: Deadline,
-            _: Option<SessionLimit>,
+            _: &Others,
         ) -> Result<Replaced, Interrupted> {
             Ok(down()?)
         }
@@ -172,13 +189,7 @@ mod tests {
             down()
         }
 
-        async fn end(
-            &self,
-            _: &SessionKey,
-            _: &Label,
-            _: EndReason,
-            _: &Note,
-        ) -> Result<Ended, StoreError> {
+        async fn end(&self, _: &Termination) -> Result<Ended, StoreError> {
             down()
         }
 

@@ -96,12 +96,12 @@ impl Stand {
             id,
             write,
             limits,
-            limit,
+            others,
         } = plan.step
         else {
             panic!("{:?}", plan.step)
         };
-        let created = self.store.create(&id.key(), &write, limits, limit).await;
+        let created = self.store.create(&id.key(), &write, limits, &others).await;
         assert!(matches!(created, Ok(Created::Done(..))), "{created:?}");
         Session {
             handle: write.label.handle,

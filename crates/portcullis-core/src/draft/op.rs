@@ -26,6 +26,8 @@ pub(super) enum Op {
         at: Timestamp,
         limits: Limits,
         client: Option<Client>,
+        /// The user's other sessions end in the same step.
+        ends_others: bool,
     },
     Grant {
         scope: String,
@@ -63,6 +65,7 @@ impl Op {
                 at,
                 limits,
                 client,
+                ..
             } => {
                 view.bind(user, *handle, *at, *limits);
                 view.trust(client.as_ref());
@@ -113,6 +116,14 @@ impl Op {
             Self::Set(..) | Self::Update(..) | Self::Remove(..) | Self::Clear | Self::Extend(_) => {
                 None
             }
+        }
+    }
+
+    /// Whether the user's other sessions end with it, if it is an authentication.
+    pub(super) fn ends_others(&self) -> Option<bool> {
+        match self {
+            Self::Bind { ends_others, .. } => Some(*ends_others),
+            _ => None,
         }
     }
 

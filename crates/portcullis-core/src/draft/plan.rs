@@ -4,7 +4,10 @@ use super::{Draft, Op, Origin, SessionView, Unusable, View};
 use crate::{
     Actor, Bucket, DraftError, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey,
     Timestamp, UserId,
-    store::{Activity, Deadline, Limits, Old, Revision, SessionLimit, Stored, Timing, Write},
+    store::{
+        Activity, Deadline, EndOthers, Limits, Old, Others, Revision, Stored, Termination, Timing,
+        Write,
+    },
 };
 
 /// What a request asks of the store: perhaps to end a session, then one step.
@@ -12,23 +15,9 @@ use crate::{
 #[non_exhaustive]
 pub struct Plan {
     /// A session to end first. Its end is carried out whatever becomes of the step.
-    pub end: Option<Ending>,
+    pub end: Option<Termination>,
     /// What to do then.
     pub step: Step,
-}
-
-/// A session to end.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Ending {
-    /// Where it is stored.
-    pub key: SessionKey,
-    /// Its name and owner.
-    pub label: Label,
-    /// Why it ends.
-    pub reason: EndReason,
-    /// What to leave in the log.
-    pub note: Note,
 }
 
 /// One operation of the store. `Debug` names it and shows nothing of what is written.
@@ -58,8 +47,8 @@ pub enum Step {
         write: Write,
         /// The session's limits.
         limits: Limits,
-        /// How many sessions its user may have.
-        limit: Option<SessionLimit>,
+        /// What becomes of the other sessions of its user.
+        others: Others,
     },
     /// [`Store::commit`](crate::store::Store::commit).
     Commit {
@@ -82,8 +71,8 @@ pub enum Step {
         write: Write,
         /// What becomes of the deadlines.
         deadline: Deadline,
-        /// How many sessions its user may have.
-        limit: Option<SessionLimit>,
+        /// What becomes of the other sessions of its user.
+        others: Others,
     },
     /// Do nothing and refuse: the request came with an identifier that was replaced a moment ago, and what
     /// it wants to write belongs to the session that goes on under the new one.
@@ -127,7 +116,7 @@ impl Draft {
     /// [`DraftError::NoRandomness`], or [`DraftError::Encode`].
     pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, DraftError> {
         Ok(Plan {
-            end: self.ending.as_ref().map(|(origin, reason)| Ending {
+            end: self.ending.as_ref().map(|(origin, reason)| Termination {
                 key: origin.key,
                 label: origin.view.label(),
                 reason: *reason,
@@ -140,6 +129,7 @@ impl Draft {
                         self.client.clone(),
                     ),
                 },
+                live_until: Some(origin.view.timing.idle_deadline()),
             }),
             step: match &self.origin {
                 Some(origin) => self.step_from(origin, activity, now)?,
@@ -181,7 +171,7 @@ impl Draft {
                 id: SessionId::generate(bucket)?,
                 write: self.write(view, absolute_deadline)?,
                 deadline,
-                limit: self.policy.session_limit,
+                others: self.others(),
             });
         }
         let touch_is_due = origin.view.timing.touch_is_due(now);
@@ -230,7 +220,20 @@ impl Draft {
             id: SessionId::generate(bucket)?,
             write: self.write(view, now.after(limits.absolute))?,
             limits,
-            limit: self.policy.session_limit,
+            others: self.others(),
+        })
+    }
+
+    /// What becomes of the other sessions of the user.
+    fn others(&self) -> Others {
+        if self.ops.iter().rev().find_map(Op::ends_others) != Some(true) {
+            return self.policy.session_limit.into();
+        }
+        let reason = EndReason::RevokedByUser;
+        Others::End(EndOthers {
+            reason,
+            note: self.note(EventKind::Ended(reason)),
+            longest: Some(self.policy.timeouts.absolute()),
         })
     }
 
@@ -247,6 +250,12 @@ impl Draft {
             label,
             payload: view.record.encode().map_err(|_| DraftError::Unencodable)?,
             elevated_until: view.record.head.elevated_until(absolute_deadline),
+            flagged: view
+                .record
+                .head
+                .device
+                .as_ref()
+                .is_some_and(|device| device.change.is_some()),
             notes: self
                 .events()
                 .into_iter()

@@ -301,13 +301,11 @@ impl Visit<'_> {
         for _ in 0..10 {
             let plan = self.plan();
             if let Some(ending) = plan.end {
-                let Ending {
-                    key,
-                    label,
-                    reason,
-                    note,
-                } = ending;
-                ready(store.end(&key, &label, reason, &note)).unwrap();
+                // A stranger's session that moved longer ago than is remembered cannot be found.
+                if ready(store.end(&ending)).is_err() {
+                    self.draft.lost();
+                    return Saved::Lost;
+                }
                 self.draft.ended();
             }
             let (key, answer) = match plan.step {
@@ -326,8 +324,8 @@ impl Visit<'_> {
                     id,
                     write,
                     limits,
-                    limit,
-                } => match ready(store.create(&id.key(), &write, limits, limit)).unwrap() {
+                    others,
+                } => match ready(store.create(&id.key(), &write, limits, &others)).unwrap() {
                     Created::Done(timing, revision, _) => {
                         (id.key(), Committed::Done(timing, revision))
                     }
@@ -348,10 +346,10 @@ impl Visit<'_> {
                     id,
                     write,
                     deadline,
-                    limit,
+                    others,
                 } => {
                     let new = id.key();
-                    let replace = store.replace(&old, &new, &write, deadline, limit);
+                    let replace = store.replace(&old, &new, &write, deadline, &others);
                     let answer = match ready(replace).unwrap() {
                         Replaced::Done(timing, revision, _) => Committed::Done(timing, revision),
                         Replaced::Conflict(stored) => Committed::Conflict(stored),

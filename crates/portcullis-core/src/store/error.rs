@@ -60,6 +60,14 @@ impl StoreError {
         )
     }
 
+    /// A session that must be live was found neither under its key nor by its name.
+    pub fn session_lost() -> Self {
+        Self::new(
+            StoreErrorKind::Unavailable,
+            "the session could not be found to end it, and may live on under another identifier; try again",
+        )
+    }
+
     /// Something is stored under the key of a session that is only about to begin.
     pub fn key_taken() -> Self {
         Self::new(

@@ -1,6 +1,6 @@
 //! Sessions of a user, seen and ended from outside of them.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use super::{StoreError, Stored};
 use crate::{ConfigError, EndReason, EventKind, Handle, Note, SessionKey, Timestamp, UserId};
@@ -70,6 +70,47 @@ pub enum Excess {
     Refuse,
 }
 
+/// What becomes of the other sessions of a user when one begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Others {
+    /// They stay.
+    Stay,
+    /// There may be so many together with the new one.
+    Limited(SessionLimit),
+    /// All of them end.
+    End(EndOthers),
+}
+
+/// How the other sessions of a user end when one begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndOthers {
+    /// Why.
+    pub reason: EndReason,
+    /// What to leave in the log for each.
+    pub note: Note,
+    /// As [`Revocation::longest`].
+    pub longest: Option<Duration>,
+}
+
+impl Others {
+    /// Why a session ends for the new one, and what to leave in the log for it.
+    pub fn end_of_one(&self) -> (EndReason, Note) {
+        match self {
+            Self::End(end) => (end.reason, end.note.clone()),
+            Self::Stay | Self::Limited(_) => {
+                let reason = EndReason::Displaced;
+                (reason, Expiry::Session(reason).note())
+            }
+        }
+    }
+}
+
+impl From<Option<SessionLimit>> for Others {
+    fn from(limit: Option<SessionLimit>) -> Self {
+        limit.map_or(Self::Stay, Self::Limited)
+    }
+}
+
 /// A live session in a user's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -90,6 +131,19 @@ pub struct Revocation {
     pub reason: EndReason,
     /// What to leave in the log for each.
     pub note: Note,
+    /// The longest absolute timeout that a session of the user can have. The store remembers for as long, and an hour
+    /// more, that sign-ins from before are refused. `None` where the caller does not know it: the store's
+    /// [registry](super::Store::realms) does, or else it is 400 days.
+    pub longest: Option<Duration>,
+}
+
+impl Revocation {
+    /// The longest absolute timeout that any configuration allows.
+    pub const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+    /// For how long a store remembers a revocation beyond the longest absolute timeout: the time of a request that was
+    /// under way.
+    pub const MARGIN: Duration = Duration::from_secs(60 * 60);
 }
 
 /// Which sessions of a user.

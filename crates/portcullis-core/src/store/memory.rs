@@ -3,26 +3,28 @@
 mod clock;
 mod log;
 mod marks;
+mod realms;
 mod slots;
 mod state;
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 pub use self::clock::ManualClock;
-use self::{clock::Clock, state::State};
+use self::{clock::Clock, realms::Realms, state::State};
 use super::{
-    Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed, Loaded, LogLimits,
-    LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation, SessionLimit,
-    Store, StoreError, Swept, Touched, Write,
+    Activity, ClockBounds, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed,
+    Loaded, LogLimits, LogQuery, Logged, Observation, Old, Others, Receipt, RegisteredRealm,
+    Replaced, Revision, Revocation, Store, StoreError, Swept, Termination, Touched, Write,
 };
-use crate::{Bucket, EndReason, Label, Note, SessionKey, Timestamp, UserId};
+use crate::{Bucket, Label, Realm, SessionKey, Timestamp, UserId};
 
 /// Sessions in the memory of one process, for development and tests. They end with the process.
 ///
-/// It keeps at most [`capacity`](Self::with_capacity) sessions: the expired go as new ones come, and when
+/// It keeps at most [`capacity`](Self::with_capacity) sessions of each [realm](Realm): the expired go as new ones come, and when
 /// all are live a new one is refused with [`StoreErrorKind::Full`](super::StoreErrorKind::Full) rather than a
 /// live one thrown out.
 ///
@@ -42,13 +44,16 @@ use crate::{Bucket, EndReason, Label, Note, SessionKey, Timestamp, UserId};
 pub struct MemoryStore {
     clock: Clock,
     capacity: usize,
+    realm: Realm,
+    realms: Arc<Realms>,
+    /// Of this realm.
     state: Arc<Mutex<State>>,
 }
 
 const CAPACITY: usize = 100_000;
 
 impl MemoryStore {
-    /// An empty store for up to 100 000 sessions.
+    /// An empty store for up to 100 000 sessions of each realm.
     pub fn new() -> Self {
         Self::on(Clock::of_the_system())
     }
@@ -58,7 +63,7 @@ impl MemoryStore {
         Self::on(Clock::Manual(clock.clone()))
     }
 
-    /// The same store with room for `capacity` sessions.
+    /// The same store with room for `capacity` sessions of each realm.
     #[must_use]
     pub fn with_capacity(self, capacity: usize) -> Self {
         Self { capacity, ..self }
@@ -67,11 +72,11 @@ impl MemoryStore {
     /// The same store with a log of this size, of all its clones. Without this, 10 000 events and 90 days.
     #[must_use]
     pub fn with_log_limits(self, limits: LogLimits) -> Self {
-        self.lock().log.limit(limits);
+        self.realms.limit_logs(limits);
         self
     }
 
-    /// How many sessions are live.
+    /// How many sessions of this realm are live.
     pub fn live(&self) -> usize {
         let (mut state, now) = self.at_once();
         state.tidy(now);
@@ -79,10 +84,13 @@ impl MemoryStore {
     }
 
     fn on(clock: Clock) -> Self {
+        let (realm, realms) = (Realm::default(), Arc::<Realms>::default());
         Self {
             clock,
             capacity: CAPACITY,
-            state: Arc::default(),
+            state: realms.state(&realm),
+            realm,
+            realms,
         }
     }
 
@@ -90,7 +98,7 @@ impl MemoryStore {
     /// compares others with, so it must not be one before somebody else's step.
     fn at_once(&self) -> (MutexGuard<'_, State>, Timestamp) {
         let state = self.lock();
-        let now = self.now();
+        let now = self.clock.now();
         (state, now)
     }
 
@@ -110,13 +118,36 @@ impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")
             .field("capacity", &self.capacity)
+            .field("realm", &self.realm)
             .finish_non_exhaustive()
     }
 }
 
 impl Store for MemoryStore {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
+    fn clock(&self) -> ClockBounds {
+        ClockBounds::exactly(self.clock.now())
+    }
+
+    fn realm(&self) -> Realm {
+        self.realm.clone()
+    }
+
+    fn in_realm(&self, realm: &Realm) -> Self {
+        Self {
+            state: self.realms.state(realm),
+            realm: realm.clone(),
+            ..self.clone()
+        }
+    }
+
+    async fn register(&self, cookie: &str, longest: Duration) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.realms.register(&self.realm, cookie, longest, now);
+        Ok(())
+    }
+
+    async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
+        Ok(self.realms.registered())
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
@@ -129,10 +160,10 @@ impl Store for MemoryStore {
         key: &SessionKey,
         write: &Write,
         limits: Limits,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> Result<Created, Interrupted> {
         let (mut state, now) = self.at_once();
-        Ok(state.create(key, write, limits, limit, self.capacity, now)?)
+        Ok(state.create(key, write, limits, others, self.capacity, now)?)
     }
 
     async fn commit(
@@ -152,10 +183,10 @@ impl Store for MemoryStore {
         new: &SessionKey,
         write: &Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> Result<Replaced, Interrupted> {
         let (mut state, now) = self.at_once();
-        Ok(state.replace(old, new, write, deadline, limit, now)?)
+        Ok(state.replace(old, new, write, deadline, others, now)?)
     }
 
     async fn touch(&self, key: &SessionKey, _label: &Label) -> Result<Touched, StoreError> {
@@ -163,15 +194,9 @@ impl Store for MemoryStore {
         Ok(state.touch(key, now))
     }
 
-    async fn end(
-        &self,
-        key: &SessionKey,
-        _label: &Label,
-        reason: EndReason,
-        note: &Note,
-    ) -> Result<Ended, StoreError> {
+    async fn end(&self, termination: &Termination) -> Result<Ended, StoreError> {
         let (mut state, now) = self.at_once();
-        Ok(state.end(key, reason, note, now))
+        state.end(termination, now)
     }
 
     async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {

@@ -5,10 +5,12 @@
     reason = "stores make these and callers must look at every case"
 )]
 
+mod clock;
 mod error;
 mod inventory;
 mod log;
 mod memory;
+mod realms;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -18,15 +20,17 @@ use std::{future::Future, time::Duration};
 use bytes::Bytes;
 
 pub use self::{
+    clock::ClockBounds,
     error::{StoreError, StoreErrorKind},
     inventory::{
-        Copies, Excess, Expired, Expiry, Interrupted, Listed, Receipt, Revocation, SessionLimit,
-        Swept, Which,
+        Copies, EndOthers, Excess, Expired, Expiry, Interrupted, Listed, Others, Receipt,
+        Revocation, SessionLimit, Swept, Which,
     },
     log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
+    realms::RegisteredRealm,
 };
-use crate::{Bucket, EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId};
+use crate::{Bucket, EndReason, Handle, Label, Note, Realm, SessionKey, Timestamp, UserId};
 
 /// Keeps sessions.
 ///
@@ -49,6 +53,10 @@ use crate::{Bucket, EndReason, Handle, Label, Note, SessionKey, Timestamp, UserI
 ///   each step changes session and list at once.
 /// * **A change and its notes in the log are one step.** What is refused leaves no note. Where the log has no
 ///   room, or none is kept, the change is carried out all the same.
+/// * **A session belongs to a realm.** A store handle reaches the sessions, lists, logs and revocations of one
+///   [realm](Self::realm) and no other. What [listens](Self::listen) hears of that realm alone.
+/// * **What grants is not carried out late.** An operation that creates, moves or writes and whose caller was told that
+///   the store did not answer changes nothing afterwards, or is undone. What takes away may be carried out late.
 /// * The payload is opaque bytes and comes back as it went in.
 ///
 /// Which way may a store be wrong? Calling a live session gone signs somebody out; calling a dead one live
@@ -56,28 +64,53 @@ use crate::{Bucket, EndReason, Handle, Label, Note, SessionKey, Timestamp, UserI
 ///
 /// The suite in `conformance` (a feature of the same name) checks all of this for any store.
 pub trait Store: Send + Sync + 'static {
-    /// The store's clock, as well as it is known without asking. It may run ahead of the store by
-    /// the length of a round trip, never behind by more.
-    fn now(&self) -> Timestamp;
+    /// What the store's clock shows, as well as it is known without asking: not before the one bound, not after the other.
+    fn clock(&self) -> ClockBounds;
+
+    /// The latest that the store's clock may show: what deadlines are judged by, so that none is missed.
+    fn now(&self) -> Timestamp {
+        self.clock().latest
+    }
+
+    /// The realm of this handle; [`Realm::default`] for one that nobody has given another.
+    fn realm(&self) -> Realm;
+
+    /// The same store for the sessions of another realm. No connection is made.
+    #[must_use]
+    fn in_realm(&self, realm: &Realm) -> Self
+    where
+        Self: Sized;
+
+    /// Notes in the store's registry that this realm is in use, with the name of its cookie and the longest absolute
+    /// timeout of its sessions. The registry keeps the longest that it was told.
+    fn register(
+        &self,
+        cookie: &str,
+        longest: Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The realms in the registry, in the order of their names.
+    fn realms(&self) -> impl Future<Output = Result<Vec<RegisteredRealm>, StoreError>> + Send;
 
     /// Reads a session. Does not count as activity.
     fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
 
     /// Brings a session into being under a key that nothing is stored under.
     ///
-    /// If it has an owner, a [revocation](Self::revoke) of all their sessions that came after they authenticated refuses
-    /// it, and `limit` is enforced: the step decides who has to go for it, or refuses, and whoever has to go is dead when
-    /// this answers. So there are never more sessions that somebody could use, however many sign in at once; one that nobody
-    /// was told of yet may be listed beside them.
+    /// If it has an owner, a [revocation](Self::revoke) of all their sessions since they authenticated refuses it, and
+    /// `others` is enforced: the step decides which other sessions end, or refuses, and they have ended when this answers.
+    /// So there are never more sessions that somebody could use, however many sign in at once; one whose identifier nobody
+    /// has yet may be listed beside them. With [`Others::End`] it is also a revocation of all but the new one, at the moment
+    /// of the step: no sign-in of this user that began before comes to its end. A refusal ends nothing.
     ///
-    /// After an error nobody knows of a session that was made, and it must not stay. Whoever had to go for it by then is
+    /// After an error nobody knows of a session that was made, and it must not stay. Those that ended for it by then are
     /// named by the error.
     fn create(
         &self,
         key: &SessionKey,
         write: &Write,
         limits: Limits,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> impl Future<Output = Result<Created, Interrupted>> + Send;
 
     /// Writes the payload of a live session if nobody else did since `expected`. Neither its name nor its owner
@@ -93,9 +126,9 @@ pub trait Store: Send + Sync + 'static {
     /// Moves a live session from `old` to `new` and writes its payload, if nobody else did since. Afterwards
     /// `old` is [`Ended`](Loaded::Ended): as [`EndReason::Replaced`] with [`Deadline::Keep`], which leaves name
     /// and owner as they are and `new` as the successor, and as [`EndReason::ReplacedAtSignIn`] with [`Deadline::Restart`], which may change
-    /// both and to which `limit` and revocations apply as in [`create`](Self::create).
+    /// both and to which `others` and revocations apply as in [`create`](Self::create).
     ///
-    /// A store that needs more than one step where somebody has to go ends those first and `old` last: where they cannot be
+    /// A store that needs more than one step where others end does that first and ends `old` last: where they cannot be
     /// ended, `old` lives on as it was.
     ///
     /// Nothing may be stored under `new`, which a fresh identifier ensures; otherwise it is an error and
@@ -106,7 +139,7 @@ pub trait Store: Send + Sync + 'static {
         new: &SessionKey,
         write: &Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: &Others,
     ) -> impl Future<Output = Result<Replaced, Interrupted>> + Send;
 
     /// Moves the last activity of a live session to now.
@@ -126,14 +159,14 @@ pub trait Store: Send + Sync + 'static {
     /// [`Deadline::Restart`] is not followed: an authentication began another session, perhaps of somebody
     /// else, and what came before it has no power over that.
     ///
+    /// Where nothing is remembered under `key` although the session [was live](Termination::live_until) for longer, it is
+    /// looked for by its name. An error says that it could not be found: it may live on.
+    ///
     /// So this is only for a caller that has found the session live under `key`. What arrives with an
     /// identifier that was replaced already must not come as far as here.
     fn end(
         &self,
-        key: &SessionKey,
-        label: &Label,
-        reason: EndReason,
-        note: &Note,
+        termination: &Termination,
     ) -> impl Future<Output = Result<Ended, StoreError>> + Send;
 
     /// The live sessions of a user, in no particular order.
@@ -150,8 +183,10 @@ pub trait Store: Send + Sync + 'static {
     /// With [`Which::All`], [`Which::AllBut`] and [`Which::Listed`] there is one moment at which it takes effect: every session
     /// whose user authenticated before it is dead when this answers (but for the one that is kept), also one
     /// that was missing from the list (but for `Listed`), and no sign-in that was under way then comes to its end. What
-    /// authenticated after that moment is not touched. An error means that some may be ended and others not,
-    /// and says which are known to be: it can be asked for again.
+    /// authenticated after that moment is not touched. A sign-in counts from [`Owner::authenticated_at`](crate::Owner), and one
+    /// at that very moment as before it. An error means that some may be ended and others not,
+    /// and says which are known to be: it can be asked for again. A revocation that is carried out after its caller was told
+    /// of an error touches nothing that authenticated after it was asked for.
     ///
     /// It must work while the store has no room for another session.
     fn revoke(
@@ -209,6 +244,8 @@ pub struct Write {
     pub payload: Bytes,
     /// When its elevations run out, if it has any. What is noted then is [`Expiry::Elevation`].
     pub elevated_until: Option<Timestamp>,
+    /// It was used from what looks like another device and is to be reviewed.
+    pub flagged: bool,
     /// What to leave in the log, in this order.
     pub notes: Vec<Note>,
 }
@@ -220,6 +257,22 @@ impl std::fmt::Debug for Write {
             .field("notes", &self.notes)
             .finish_non_exhaustive()
     }
+}
+
+/// A session to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Termination {
+    /// Where it is stored.
+    pub key: SessionKey,
+    /// Its name and owner.
+    pub label: Label,
+    /// Why it ends.
+    pub reason: EndReason,
+    /// What to leave in the log.
+    pub note: Note,
+    /// Until when it would live without further activity, as the caller found it. `None` where the caller did not look,
+    /// and does not need to know whether the session lives on elsewhere.
+    pub live_until: Option<Timestamp>,
 }
 
 /// A session that is about to be replaced.
@@ -238,7 +291,7 @@ pub struct Old {
 /// The two limits of a session, counted from the moment a store writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// See [`Timeouts::idle`](crate::Timeouts::idle). Whole milliseconds, at most 49 days.
+    /// See [`Timeouts::idle`](crate::Timeouts::idle). Whole milliseconds, at most two years.
     pub idle: Duration,
     /// See [`Timeouts::absolute`](crate::Timeouts::absolute). Whole milliseconds.
     pub absolute: Duration,
@@ -367,13 +420,13 @@ pub enum Loaded {
 /// What [`Store::create`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// The session is live, and these sessions of the same user had to go for it.
+    /// The session is live, and these sessions of the same user ended for it.
     Done(Timing, Revision, Vec<Handle>),
     /// Something is stored under this key already, and stays as it was.
     Taken,
     /// The user has as many sessions as the limit allows. Nothing was changed.
     AtLimit,
-    /// All sessions of the user were revoked after they authenticated. Nothing was changed.
+    /// All sessions of the user were revoked since they authenticated. Nothing was changed.
     Revoked,
 }
 
@@ -391,7 +444,7 @@ pub enum Committed {
 /// What [`Store::replace`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replaced {
-    /// The session is live under its new key, and these sessions of the same user had to go for it.
+    /// The session is live under its new key, and these sessions of the same user ended for it.
     Done(Timing, Revision, Vec<Handle>),
     /// Somebody else wrote first; this is what is stored now. Nothing was changed.
     Conflict(Stored),

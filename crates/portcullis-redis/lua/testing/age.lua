@@ -23,23 +23,24 @@ local function age_list(key, rename)
 end
 
 local function age_session(key)
-  local header = redis.pcall('GETRANGE', key, 0, 38)
+  local header = redis.pcall('GETRANGE', key, 0, 53)
   if type(header) ~= 'string' then
     return
   end
-  if string.find(header, '^1[0-9a-f]+$') and #header == 39 then
+  if string.find(header, '^1[0-9a-f]+%w%w[01][0-9a-f]+$') and #header == 54 then
     local absolute = earlier(string.sub(header, 2, 12))
-    local idle = string.sub(header, 13, 20)
-    local last = earlier(string.sub(header, 21, 31))
+    local idle = string.sub(header, 13, 21)
+    local last = earlier(string.sub(header, 22, 32))
+    local privileged = earlier(string.sub(header, 33, 43))
     local due = math.min(tonumber(last, 16) + tonumber(idle, 16), tonumber(absolute, 16))
     if due <= now then
       redis.call('DEL', key)
     else
-      redis.call('SETRANGE', key, 0, '1' .. absolute .. idle .. last)
+      redis.call('SETRANGE', key, 0, '1' .. absolute .. idle .. last .. privileged)
       redis.call('PEXPIREAT', key, due)
     end
     found = found + 1
-  elseif string.find(header, '^%-%l') and (#header == 14 or #header == 15 or #header == 39) then
+  elseif string.find(header, '^%-%l') and #header >= 14 then
     redis.call('PEXPIRE', key, redis.call('PTTL', key) - by)
     found = found + 1
   end
@@ -49,12 +50,13 @@ for _, key in ipairs(redis.call('KEYS', '*:{*}*')) do
   local kind = string.match(key, '}:(%l)')
   if kind == 'x' then
     age_list(key, function(member)
-      return string.sub(member, 1, 29) .. earlier(string.sub(member, 30, 40)) .. string.sub(member, 41)
+      local length = string.sub(member, 2, 2) == 'f' and 46 or 30
+      return string.sub(member, 1, 1 + length) .. earlier(string.sub(member, 2 + length, 12 + length)) .. string.sub(member, 13 + length)
     end)
   elseif kind == 'u' then
     age_list(key, function(member) return member end)
   elseif kind == 'e' then
-    redis.call('SETRANGE', key, 0, earlier(redis.call('GETRANGE', key, 0, 10)) .. earlier(redis.call('GETRANGE', key, 11, 21)))
+    redis.call('SETRANGE', key, 1, earlier(redis.call('GETRANGE', key, 1, 11)) .. earlier(redis.call('GETRANGE', key, 12, 22)))
   elseif not kind then
     age_session(key)
   end

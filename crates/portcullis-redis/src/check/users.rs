@@ -8,7 +8,7 @@ const KEEP: &str = "ACL SAVE or CONFIG REWRITE";
 
 pub(super) fn rights(facts: &Facts) -> Told<Ruling> {
     let may = facts.may.as_ref().map_err(|why| *why)?;
-    let (user, prefix) = (&facts.user, facts.prefix.as_str());
+    let (user, prefix) = (&facts.user, facts.prefix.of_store());
     let missing = |what: May| {
         may.iter()
             .filter(move |(right, may)| *may == what && !right.need.can_be_missed())
@@ -65,8 +65,8 @@ fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
     let push = without(Need::Push);
     if !push.is_empty() {
         says.push_str(&format!(
-            "; without {push} on &{}, live connections notice what happens on other servers only when they look",
-            facts.prefix.channel()
+            "; without {push} on &{}:*, live connections notice what happens on other servers only when they look",
+            facts.prefix.of_store()
         ));
     }
     says
@@ -192,7 +192,7 @@ mod tests {
     fn without_push_all_is_fine_and_what_that_means_is_told() {
         let finding = lacking(&[("publish", May::NotKey), ("subscribe", May::NotCommand)]);
         assert_eq!(finding.verdict, Verdict::Fine);
-        let says = "; without PUBLISH and SUBSCRIBE on &pc:ended, live connections notice";
+        let says = "; without PUBLISH and SUBSCRIBE on &pc:*, live connections notice";
         assert!(finding.says.contains(says), "{finding:?}");
     }
 

@@ -25,7 +25,7 @@ use fred::{
 };
 use portcullis_core::{
     Timestamp,
-    store::{Hint, StoreError},
+    store::{ClockBounds, Hint, StoreError},
 };
 
 use self::{
@@ -37,7 +37,10 @@ use self::{
 pub(crate) use self::{
     examine::examine,
     reply::{Over, Reply, out_of_place},
-    script::{CLAIM, COMMIT, CREATE, END, MARK, REPLACE, REVOKE, STRAYS, SUPERSEDE, Script, TOUCH},
+    script::{
+        CLAIM, COMMIT, CREATE, END, MARK, REGISTER, REPLACE, REVOKE, STRAYS, SUPERSEDE, Script,
+        TOUCH,
+    },
 };
 use crate::{
     ConnectError,
@@ -103,20 +106,27 @@ impl Driver {
         })
     }
 
-    /// The server's clock; in a cluster the one that is ahead of all others, so that no session lives too long by it.
-    pub(crate) fn now(&self) -> Timestamp {
-        match &self.way {
-            Way::Node(node) => node.shared().now().unwrap_or(Timestamp::from_millis(0)),
-            Way::Cluster(cluster) => cluster.now(),
-        }
+    /// The server's clock. In a cluster, which has several, no clock of a node is outside of these bounds: no session
+    /// lives too long by the latest, and no sign-in looks younger than it is by the earliest.
+    pub(crate) fn clock(&self) -> ClockBounds {
+        let clock = match &self.way {
+            Way::Node(node) => node.shared().clock(),
+            Way::Cluster(cluster) => cluster.clock(),
+        };
+        clock.unwrap_or(ClockBounds::exactly(Timestamp::from_millis(0)))
     }
 
     /// The clock by which what is stored under this key ends.
-    pub(crate) fn now_at(&self, key: impl FnOnce() -> String) -> Timestamp {
+    pub(crate) fn clock_at(&self, key: impl FnOnce() -> String) -> ClockBounds {
         match &self.way {
-            Way::Node(_) => self.now(),
-            Way::Cluster(cluster) => cluster.now_at(&key()).unwrap_or_else(|| cluster.now()),
+            Way::Node(_) => self.clock(),
+            Way::Cluster(cluster) => cluster.clock_at(&key()).unwrap_or_else(|| self.clock()),
         }
+    }
+
+    /// How long one operation may take.
+    pub(crate) fn wait(&self) -> Duration {
+        self.settings.wait
     }
 
     /// One `GET`.
@@ -271,6 +281,27 @@ impl Answer {
             Value::Array(items) => items.into_iter().map(reply::bytes).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The fields of a hash, each with its value, in either version of the protocol.
+    pub(crate) fn pairs(self) -> Vec<(Bytes, Bytes)> {
+        let mut parts = match self.0 {
+            Value::Map(map) => {
+                let fields = map.inner().into_iter();
+                let pairs = fields.map(|(field, value)| {
+                    let field = Bytes::copy_from_slice(field.as_bytes());
+                    Some((field, reply::bytes(value)?))
+                });
+                return pairs.flatten().collect();
+            }
+            Value::Array(items) => items.into_iter().filter_map(reply::bytes),
+            _ => return Vec::new(),
+        };
+        let mut pairs = Vec::new();
+        while let (Some(field), Some(value)) = (parts.next(), parts.next()) {
+            pairs.push((field, value));
+        }
+        pairs
     }
 
     /// Entries of a stream: the number of each, and its fields.

@@ -14,7 +14,7 @@ use fred::{
     prelude::{ClientLike, Error, ErrorKind, Key, LuaInterface, Value},
     types::{ClusterHash, CustomCommand},
 };
-use portcullis_core::{Timestamp, store::StoreError};
+use portcullis_core::store::{ClockBounds, StoreError};
 use tokio::{
     sync::{Notify, futures::Notified},
     task::JoinHandle,
@@ -118,7 +118,7 @@ impl Shared {
     }
 
     /// The server's clock, if it is known.
-    pub(super) fn now(&self) -> Option<Timestamp> {
+    pub(super) fn clock(&self) -> Option<ClockBounds> {
         self.clock.get().map(ServerClock::now)
     }
 

@@ -13,13 +13,13 @@ use portcullis_core::{
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Gone,
-    /// With the refs of the sessions that have to go for it.
+    /// With the entries of the sessions that have to end for it.
     Done(Timing, Vec<Bytes>),
     /// With the record as it is stored now.
     Conflict(Bytes),
     Taken,
     Newer,
-    /// With the key the session was moved to, as the mark in its place spells it.
+    /// With the key the session was moved to, as the tombstone in its place spells it, or its digest alone.
     Moved(Bytes),
     AtLimit,
     Revoked,
@@ -28,6 +28,10 @@ pub(crate) enum Reply {
     /// Whether there was one of a newer version, and the names of those that were ended.
     Ended(bool, Vec<Bytes>),
     Expired(Vec<Over>),
+    /// It came when its caller no longer waited, and did nothing.
+    Late,
+    /// A session that must be live is neither where it was nor in its user's list.
+    Lost,
 }
 
 /// A member of a list whose time was over.
@@ -68,6 +72,8 @@ impl Reply {
             8 => Self::Listed(items.next()?.as_u64()?, rest(items)?),
             9 => Self::Ended(bytes(items.next()?)? == "1", rest(items)?),
             10 => Self::Expired(over(items)?),
+            11 => Self::Late,
+            12 => Self::Lost,
             _ => return None,
         };
         Some((reply, now))
@@ -126,7 +132,7 @@ mod tests {
             &[8, 5],
             &[9, 5, 1],
             &[10, 5, 1],
-            &[11, 5],
+            &[13, 5],
             &[-1, 5],
             &[1, -5, 1, 1, 1],
             &[2, 5],
@@ -167,6 +173,8 @@ mod tests {
         assert_eq!(with_text(5), Some((Reply::Moved("1".into()), 5)));
         assert_eq!(read(&[6, 5]), Some((Reply::AtLimit, 5)));
         assert_eq!(read(&[7, 5]), Some((Reply::Revoked, 5)));
+        assert_eq!(read(&[11, 5]), Some((Reply::Late, 5)));
+        assert_eq!(read(&[12, 5]), Some((Reply::Lost, 5)));
         assert_eq!(read(&[8, 5, 3]), Some((Reply::Listed(3, vec![]), 5)));
         assert_eq!(with_text(9), Some((Reply::Ended(true, vec![]), 5)));
         assert_eq!(read(&[10, 5]), Some((Reply::Expired(vec![]), 5)));

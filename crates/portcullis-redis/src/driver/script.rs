@@ -33,6 +33,7 @@ script!(MARK, "mark.lua");
 script!(STRAYS, "strays.lua");
 script!(REVOKE, "revoke.lua");
 script!(CLAIM, "claim.lua");
+script!(REGISTER, "register.lua");
 
 impl Script {
     pub(super) fn source(&self) -> &'static str {

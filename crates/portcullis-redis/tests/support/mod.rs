@@ -17,9 +17,9 @@ use portcullis_core::{
     Actor, Bucket, EndReason, EventKind, Handle, Label, Note, Owner, SessionId, SessionKey,
     Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Loaded, Old, Replaced,
-        Revision, Revocation, Store, StoreError, StoreErrorKind, Stored, Timing, Touched, Which,
-        Write,
+        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Loaded, Old, Others,
+        Replaced, Revision, Revocation, Store, StoreError, StoreErrorKind, Stored, Termination,
+        Timing, Touched, Which, Write,
     },
 };
 use portcullis_redis::{
@@ -54,7 +54,7 @@ pub fn key() -> SessionKey {
 pub fn spelled(key: &SessionKey) -> String {
     use base64::Engine;
     let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(key.digest());
-    format!("pc:{{{:x}}}{digest}", key.bucket().number())
+    format!("pc:id:{{{:x}}}{digest}", key.bucket().number())
 }
 
 pub async fn connect(server: &TestServer) -> RedisStore {
@@ -79,25 +79,20 @@ pub fn payload() -> Bytes {
 pub const NAME: Handle = Handle::from_bytes(*b"twelve bytes");
 
 pub fn anonymous() -> Label {
-    Label {
-        handle: NAME,
-        owner: None,
-    }
+    Label::new(NAME, None)
 }
 
 /// A session of its own for this user, who authenticated then.
 pub fn owned_since(user: impl Into<UserId>, authenticated_at: Timestamp) -> Label {
-    Label {
-        handle: Handle::from_bytes(rand::random()),
-        owner: Some(Owner {
-            user: user.into(),
-            authenticated_at,
-        }),
-    }
+    let owner = Owner {
+        user: user.into(),
+        authenticated_at,
+    };
+    Label::new(Handle::from_bytes(rand::random()), Some(owner))
 }
 
 pub fn owned(store: &RedisStore, user: impl Into<UserId>) -> Label {
-    owned_since(user, store.now())
+    owned_since(user, store.clock().earliest)
 }
 
 pub fn write_of(label: &Label, payload: impl Into<Bytes>) -> Write {
@@ -105,6 +100,7 @@ pub fn write_of(label: &Label, payload: impl Into<Bytes>) -> Write {
         label: label.clone(),
         payload: payload.into(),
         elevated_until: None,
+        flagged: false,
         notes: vec![Note::new(EventKind::Created, Actor::Client, None)],
     }
 }
@@ -125,6 +121,7 @@ pub fn revocation(user: impl Into<UserId>, which: Which) -> Revocation {
             Actor::Operator("test".into()),
             None,
         ),
+        longest: Some(LIMITS.absolute),
     }
 }
 
@@ -133,6 +130,17 @@ pub fn ended(reason: EndReason, handle: Handle) -> Loaded {
         reason,
         handle,
         successor: None,
+    }
+}
+
+/// An end by somebody who has not looked at the session.
+pub fn end_of(key: &SessionKey, label: &Label, reason: EndReason) -> Termination {
+    Termination {
+        key: *key,
+        label: label.clone(),
+        reason,
+        note: ended_note(reason),
+        live_until: None,
     }
 }
 
@@ -176,7 +184,7 @@ impl Anonymous for RedisStore {
         limits: Limits,
     ) -> Result<Created, StoreError> {
         let write = write_of(&anonymous(), payload);
-        let created = self.create(key, &write, limits, None).await;
+        let created = self.create(key, &write, limits, &Others::Stay).await;
         created.map_err(|it| it.error)
     }
 
@@ -206,7 +214,9 @@ impl Anonymous for RedisStore {
             note: None,
         };
         let write = write_of(&anonymous(), payload);
-        let replaced = self.replace(&old, new, &write, deadline, None).await;
+        let replaced = self
+            .replace(&old, new, &write, deadline, &Others::Stay)
+            .await;
         replaced.map_err(|it| it.error)
     }
 
@@ -219,8 +229,7 @@ impl Anonymous for RedisStore {
         key: &SessionKey,
         reason: EndReason,
     ) -> Result<Ended, StoreError> {
-        self.end(key, &anonymous(), reason, &ended_note(reason))
-            .await
+        self.end(&end_of(key, &anonymous(), reason)).await
     }
 }
 
@@ -244,7 +253,7 @@ pub async fn create_owned(
     let user = user.into();
     let (key, label) = (key_of(user.clone()), owned(store, user));
     let write = write_of(&label, payload());
-    let (_, revision) = done(store.create(&key, &write, LIMITS, None).await);
+    let (_, revision) = done(store.create(&key, &write, LIMITS, &Others::Stay).await);
     (key, label, revision)
 }
 
@@ -321,6 +330,14 @@ pub fn in_lists(server: &TestServer, key: &SessionKey) -> usize {
 pub async fn assert_came_to_nothing(server: &TestServer, store: &RedisStore, key: &SessionKey) {
     assert_eq!(store.load(key).await.unwrap(), Loaded::Absent);
     assert_eq!(in_lists(server, key), 0);
+}
+
+/// Waits until whatever the store's clock shows is later than all it may have shown before.
+pub async fn later(store: &RedisStore) {
+    let then = store.clock().latest;
+    while store.clock().earliest <= then {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Waits until the store answers again and returns how long that took.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::{
     Bucket, SessionId, SessionKey, UserId,
-    store::{Created, Loaded, Store},
+    store::{Created, Loaded, Others, Store},
 };
 use portcullis_redis::{RedisStore, testing::TestCluster};
 
@@ -33,14 +33,17 @@ pub fn user_on(cluster: &TestCluster, node: usize, name: &str) -> UserId {
 
 /// A sign-in that looked before a revocation of all is refused, and one that looked after it is not.
 pub async fn revokes_what_is_older(store: &RedisStore, user: &UserId) {
+    // Longer than the clock of any node is known to.
+    let pause = Duration::from_millis(150);
     let early = owned(store, user.clone());
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::sleep(pause).await;
     store.revoke(&all_of(user.clone())).await.unwrap();
+    tokio::time::sleep(pause).await;
     let late = owned(store, user.clone());
     for (label, refused) in [(early, true), (late, false)] {
         let write = write_of(&label, payload());
         let created = store
-            .create(&key_of(user.clone()), &write, LIMITS, None)
+            .create(&key_of(user.clone()), &write, LIMITS, &Others::Stay)
             .await;
         let was_refused = matches!(created.unwrap(), Created::Revoked);
         assert_eq!(was_refused, refused, "{user}");

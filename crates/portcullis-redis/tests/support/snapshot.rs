@@ -50,7 +50,7 @@ impl Header {
             u64::from_str_radix(digits, 16).unwrap()
         };
         (record[0] == b'1').then(|| Self {
-            due: hex(1, 12).min(hex(20, 31) + hex(12, 20)),
+            due: hex(1, 12).min(hex(21, 32) + hex(12, 21)),
             absolute: record[1..12].into(),
         })
     }
@@ -110,8 +110,8 @@ impl Snapshot {
             let Some(header) = record.and_then(|record| Header::of(record)) else {
                 continue;
             };
-            let bucket = format!("pc:{{{:x}}}", key.bucket().number());
-            let reference = [&key.digest()[..], label.handle.as_bytes()].concat();
+            let bucket = format!("pc:id:{{{:x}}}", key.bucket().number());
+            let reference = [b"l0", &key.digest()[..], label.handle.as_bytes()].concat();
             let user = label.user().map_or(&[][..], |user| user.as_bytes());
             let rest = [&reference[..], &header.absolute, user].concat();
             let listed = take(format!("{bucket}:x"), &[b"s", &rest[..]].concat());
@@ -137,5 +137,5 @@ impl Snapshot {
 
 pub fn user_list(user: &UserKey) -> String {
     let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(user.digest());
-    format!("pc:{{{:x}}}:u{digest}", user.bucket().number())
+    format!("pc:id:{{{:x}}}:u{digest}", user.bucket().number())
 }

@@ -39,7 +39,6 @@ impl State {
     }
 
     async fn look_up(&self, key: SessionKey) -> Result<Draft, SessionError> {
-        let began = self.now();
         let loaded = self
             .look_at(&key, &self.ended)
             .await
@@ -47,7 +46,8 @@ impl State {
         let kind = match loaded {
             Loaded::Live(stored) => match Draft::of_session(self.config.policy, key, &stored) {
                 Ok(draft) => {
-                    return self.compare(draft.from_client(self.client().clone()).began(began));
+                    return self
+                        .compare(draft.from_client(self.client().clone()).began(self.arrived));
                 }
                 Err(Unusable::Newer(error)) => return Err(error.into()),
                 Err(Unusable::Damaged) => EventKind::RecordDamaged,
@@ -131,6 +131,6 @@ impl State {
     fn without_session(&self, ended: Option<EndReason>) -> Draft {
         Draft::without_session(self.config.policy, ended)
             .from_client(self.client().clone())
-            .began(self.now())
+            .began(self.arrived)
     }
 }

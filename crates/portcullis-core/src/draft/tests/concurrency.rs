@@ -138,6 +138,7 @@ fn t63_an_elevation_granted_meanwhile_survives_a_write_of_data() {
         label: record.head.label(stored.timing.absolute_deadline),
         payload: record.encode().unwrap(),
         elevated_until: None,
+        flagged: false,
         notes: Vec::new(),
     };
     let commit = world

@@ -424,9 +424,11 @@ fn t06_a_sign_in_under_way_does_not_outlive_a_revocation_of_all() {
         which: Which::All,
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
+        longest: None,
     };
     ready(world.store.revoke(&revocation)).unwrap();
     assert!(matches!(slow.save(), Saved::Lost));
+    world.pass(MILLI);
     slow.authenticate("alice");
     slow.save().key();
 }

@@ -180,13 +180,11 @@ fn a_label_says_whose_a_session_is_and_since_when() {
     visit.authenticate("alice");
     world.pass(MINUTE);
     let asked_for = visit.write().label;
-    let expected = Label {
-        handle: visit.info().handle,
-        owner: Some(Owner {
-            user: "alice".into(),
-            authenticated_at: at,
-        }),
+    let owner = Owner {
+        user: "alice".into(),
+        authenticated_at: at,
     };
+    let expected = Label::new(visit.info().handle, Some(owner));
     assert_eq!(asked_for, expected, "since it was asked for");
 
     let key = visit.save().key();

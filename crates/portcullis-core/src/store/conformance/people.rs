@@ -9,8 +9,8 @@ use super::{
 use crate::{
     Bucket, EndReason, EventKind, Handle, Label, Owner, SessionKey, UserId,
     store::{
-        Created, Deadline, Excess, Expired, Limits, Listed, LogQuery, Logged, Old, Replaced,
-        Revocation, SessionLimit, Store, Stored, Which, Write,
+        Created, Deadline, Excess, Expired, Limits, Listed, LogQuery, Logged, Old, Others,
+        Replaced, Revocation, SessionLimit, Store, Stored, Which, Write,
     },
 };
 
@@ -37,14 +37,11 @@ pub(super) fn at_most(most: usize, excess: Excess) -> Option<SessionLimit> {
 /// For a session that `user` is about to begin: they have just authenticated.
 pub(super) fn arriving<H: Harness>(harness: &H, user: &UserId) -> Subject<H::Store> {
     let Subject(store, _) = subject(harness);
-    let label = Label {
-        handle: name(),
-        owner: Some(Owner {
-            user: user.clone(),
-            authenticated_at: store.now(),
-        }),
+    let owner = Owner {
+        user: user.clone(),
+        authenticated_at: store.clock().earliest,
     };
-    Subject(store, label)
+    Subject(store, Label::new(name(), Some(owner)))
 }
 
 /// For a session without an owner that can be told from others.
@@ -115,11 +112,12 @@ impl<S: Store> Subject<S> {
         key: SessionKey,
         write: Write,
         limits: Limits,
-        limit: Option<SessionLimit>,
+        others: impl Into<Others>,
     ) -> impl Future<Output = Created> + '_ {
         let place = Location::caller();
+        let others = others.into();
         async move {
-            let answer = self.0.create(&key, &write, limits, limit).await;
+            let answer = self.0.create(&key, &write, limits, &others).await;
             answered(answer, "create", place)
         }
     }
@@ -128,13 +126,14 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn sign_in_within(
         self,
-        limit: Option<SessionLimit>,
+        others: impl Into<Others>,
     ) -> impl Future<Output = (Session<S>, Vec<Handle>)> {
         let place = Location::caller();
+        let others = others.into();
         async move {
             let key = self.1.user().map(key_of).expect("somebody signs in");
             let write = self.write("begun");
-            let answer = self.0.create(&key, &write, super::LONG, limit).await;
+            let answer = self.0.create(&key, &write, super::LONG, &others).await;
             match answered(answer, "create", place) {
                 Created::Done(timing, revision, displaced) => {
                     let stored = Stored {
@@ -157,11 +156,12 @@ impl<S: Store> Subject<S> {
         new: SessionKey,
         write: Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: impl Into<Others>,
     ) -> impl Future<Output = Replaced> + '_ {
         let place = Location::caller();
+        let others = others.into();
         async move {
-            let answer = self.0.replace(&old, &new, &write, deadline, limit).await;
+            let answer = self.0.replace(&old, &new, &write, deadline, &others).await;
             answered(answer, "replace", place)
         }
     }
@@ -222,6 +222,7 @@ impl<S: Store> Subject<S> {
             which,
             reason,
             note: note(EventKind::Ended(reason)),
+            longest: Some(super::LONG.absolute),
         };
         async move {
             let answer = self.0.revoke(&revocation).await;

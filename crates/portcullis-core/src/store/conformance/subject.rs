@@ -14,8 +14,8 @@ use super::{Harness, moves};
 use crate::{
     Actor, EndReason, EventKind, Handle, Label, Note, SessionKey,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Old, Replaced, Revision,
-        Store, Stored, Timing, Touched, Write,
+        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Old, Others, Replaced,
+        Revision, Store, Stored, Termination, Timing, Touched, Write,
     },
 };
 
@@ -24,10 +24,7 @@ use crate::{
 pub(super) struct Subject<S>(pub(super) S, pub(super) Label);
 
 /// The name of every session without an owner: rules that do not care have nothing to carry about.
-const NOBODY: Label = Label {
-    handle: Handle::from_bytes(*b"nobody's own"),
-    owner: None,
-};
+const NOBODY: Label = Label::new(Handle::from_bytes(*b"nobody's own"), None);
 
 /// For sessions without an owner.
 pub(super) fn subject<H: Harness>(harness: &H) -> Subject<H::Store> {
@@ -87,6 +84,7 @@ impl<S: Store> Subject<S> {
             label: self.1.clone(),
             payload: payload.into(),
             elevated_until: None,
+            flagged: false,
             notes: vec![note(EventKind::Created)],
         }
     }
@@ -174,7 +172,7 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let write = self.write(payload);
         async move {
-            let answer = self.0.create(&key, &write, limits, None).await;
+            let answer = self.0.create(&key, &write, limits, &Others::Stay).await;
             answered(answer, "create", place)
         }
     }
@@ -191,7 +189,7 @@ impl<S: Store> Subject<S> {
         let payload = payload.into();
         async move {
             let write = self.write(payload.clone());
-            let answer = self.0.create(&key, &write, limits, None).await;
+            let answer = self.0.create(&key, &write, limits, &Others::Stay).await;
             match answered(answer, "create", place) {
                 Created::Done(timing, revision, _) => Stored {
                     timing,
@@ -255,7 +253,10 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let (old, write) = (self.old(old, expected), self.write(payload));
         async move {
-            let answer = self.0.replace(&old, &new, &write, deadline, None).await;
+            let answer = self
+                .0
+                .replace(&old, &new, &write, deadline, &Others::Stay)
+                .await;
             answered(answer, "replace", place)
         }
     }
@@ -273,7 +274,10 @@ impl<S: Store> Subject<S> {
         let payload = payload.into();
         async move {
             let (old, write) = (self.old(old, expected), self.write(payload.clone()));
-            let answer = self.0.replace(&old, &new, &write, deadline, None).await;
+            let answer = self
+                .0
+                .replace(&old, &new, &write, deadline, &Others::Stay)
+                .await;
             match answered(answer, "replace", place) {
                 Replaced::Done(timing, revision, _) => Stored {
                     timing,
@@ -316,9 +320,19 @@ impl<S: Store> Subject<S> {
     ) -> impl Future<Output = Ended> + '_ {
         let place = Location::caller();
         async move {
-            let note = note(EventKind::Ended(reason));
-            let answer = self.0.end(&key, &self.1, reason, &note).await;
+            let answer = self.0.end(&self.termination(key, reason)).await;
             answered(answer, "end", place)
+        }
+    }
+
+    /// An end of this session by somebody who has not looked at it.
+    pub(super) fn termination(&self, key: SessionKey, reason: EndReason) -> Termination {
+        Termination {
+            key,
+            label: self.1.clone(),
+            reason,
+            note: note(EventKind::Ended(reason)),
+            live_until: None,
         }
     }
 

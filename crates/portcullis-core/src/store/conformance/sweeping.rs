@@ -210,6 +210,7 @@ pub async fn a_session_that_was_active_meanwhile_is_not_told<H: Harness>(harness
 fn elevating<H: Harness>(who: &Subject<H::Store>) -> Write {
     Write {
         elevated_until: Some(who.0.now().after(steps::<H>(2))),
+        flagged: false,
         ..who.write("elevated")
     }
 }

@@ -1,14 +1,8 @@
 //! Up to when a user's authentications have been revoked.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::{Handle, Label, Timestamp, UserId};
-
-/// No session lives longer, so nothing that began before can come any more.
-const MEMORY: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// One for each user all of whose sessions were revoked, or all but one.
 ///
@@ -17,36 +11,71 @@ const MEMORY: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 #[derive(Default)]
 pub(super) struct Marks {
     of: HashMap<UserId, Mark>,
-    by_age: BTreeSet<(Timestamp, UserId)>,
+    by_end: BTreeSet<(Timestamp, UserId)>,
 }
 
+#[derive(Clone, Copy)]
 struct Mark {
-    at: Timestamp,
+    /// All that authenticated up to here were revoked,
+    all: Option<Timestamp>,
+    /// and up to here all but `kept`.
+    but_one: Timestamp,
     kept: Option<Handle>,
+    until: Timestamp,
 }
 
 impl Marks {
-    pub(super) fn set(&mut self, user: &UserId, at: Timestamp, kept: Option<Handle>) {
-        let mark = Mark { at, kept };
-        if let Some(before) = self.of.insert(user.clone(), mark) {
-            self.by_age.remove(&(before.at, user.clone()));
+    /// Revokes up to `at` all sessions of the user, or all but the one that is kept; remembered until then. A mark is
+    /// never weakened: what was not kept the last time is not kept by this one either.
+    pub(super) fn set(
+        &mut self,
+        user: &UserId,
+        at: Timestamp,
+        kept: Option<Handle>,
+        until: Timestamp,
+    ) {
+        let mut mark = Mark {
+            all: kept.is_none().then_some(at),
+            but_one: at,
+            kept,
+            until,
+        };
+        if let Some(before) = self.of.get(user) {
+            self.by_end.remove(&(before.until, user.clone()));
+            let not_kept = if before.kept == kept {
+                before.all
+            } else {
+                Some(before.but_one)
+            };
+            mark.but_one = at.max(before.but_one);
+            mark.all = if kept.is_none() {
+                Some(mark.but_one)
+            } else {
+                not_kept
+            };
+            mark.until = until.max(before.until);
         }
-        self.by_age.insert((at, user.clone()));
+        self.of.insert(user.clone(), mark);
+        self.by_end.insert((mark.until, user.clone()));
     }
 
-    /// Whether a session of this name and owner must not begin any more.
+    /// Whether a session of this name and owner must not begin any more. To have authenticated at that very moment counts
+    /// as before it.
     pub(super) fn forbid(&self, label: &Label) -> bool {
-        label.owner.as_ref().is_some_and(|owner| {
-            self.of.get(&owner.user).is_some_and(|mark| {
-                owner.authenticated_at < mark.at && mark.kept != Some(label.handle)
+        let forbidden = |(user, since): (&UserId, Timestamp)| {
+            self.of.get(user).is_some_and(|mark| {
+                mark.all.is_some_and(|all| since <= all)
+                    || (mark.kept != Some(label.handle) && since <= mark.but_one)
             })
-        })
+        };
+        let owner = label.owner.as_ref();
+        owner.is_some_and(|owner| forbidden((&owner.user, owner.authenticated_at)))
     }
 
     pub(super) fn forget(&mut self, now: Timestamp) {
-        while let Some((at, _)) = self.by_age.first()
-            && now.since(*at) >= MEMORY
-            && let Some((_, user)) = self.by_age.pop_first()
+        while let Some((until, _)) = self.by_end.first()
+            && *until <= now
+            && let Some((_, user)) = self.by_end.pop_first()
         {
             self.of.remove(&user);
         }
@@ -64,33 +93,56 @@ mod tests {
 
     fn label(authenticated_at: Timestamp) -> Label {
         let user = UserId::from("alice");
-        Label {
-            handle: Handle::generate().unwrap(),
-            owner: Some(Owner {
-                user,
-                authenticated_at,
-            }),
-        }
+        let owner = Owner {
+            user,
+            authenticated_at,
+        };
+        Label::new(Handle::generate().unwrap(), Some(owner))
     }
 
     #[test]
-    fn only_what_began_before_the_mark_is_forbidden() {
+    fn what_began_up_to_the_mark_is_forbidden() {
         let mut marks = Marks::default();
-        marks.set(&"alice".into(), moment(5), None);
+        marks.set(&"alice".into(), moment(5), None, moment(9));
         assert!(marks.forbid(&label(moment(4))));
-        assert!(!marks.forbid(&label(moment(5))));
+        assert!(marks.forbid(&label(moment(5))));
+        assert!(!marks.forbid(&label(Timestamp::from_millis(5001))));
+    }
+
+    #[test]
+    fn a_later_mark_never_weakens_an_earlier_one() {
+        let mut marks = Marks::default();
+        let (kept, user) = (label(moment(4)), UserId::from("alice"));
+        marks.set(&user, moment(5), None, moment(90));
+        marks.set(&user, moment(8), Some(kept.handle), moment(10));
+        assert!(marks.forbid(&kept));
+        assert!(marks.forbid(&label(moment(8))));
+        marks.set(&user, moment(3), None, moment(10));
+        assert!(marks.forbid(&label(moment(8))));
+        marks.forget(moment(89));
+        assert!(marks.forbid(&kept));
+    }
+
+    #[test]
+    fn who_is_kept_is_kept_as_often_as_asked() {
+        let mut marks = Marks::default();
+        let (kept, user) = (label(moment(4)), UserId::from("alice"));
+        for at in [moment(5), moment(8)] {
+            marks.set(&user, at, Some(kept.handle), moment(90));
+            assert!(!marks.forbid(&kept));
+        }
     }
 
     #[test]
     fn a_mark_is_forgotten_when_nothing_that_old_can_live() {
         let mut marks = Marks::default();
-        for at in [moment(1), moment(5)] {
-            marks.set(&"alice".into(), at, None);
+        for (at, until) in [(1, 80), (5, 90)] {
+            marks.set(&"alice".into(), moment(at), None, moment(until));
         }
-        marks.forget(moment(5).after(MEMORY - Duration::from_millis(1)));
+        marks.forget(Timestamp::from_millis(89_999));
         assert!(marks.forbid(&label(moment(4))));
-        marks.forget(moment(5).after(MEMORY));
+        marks.forget(moment(90));
         assert!(!marks.forbid(&label(moment(4))));
-        assert!(marks.of.is_empty() && marks.by_age.is_empty());
+        assert!(marks.of.is_empty() && marks.by_end.is_empty());
     }
 }

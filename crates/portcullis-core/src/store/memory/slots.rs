@@ -88,6 +88,13 @@ impl Slots {
         })
     }
 
+    /// The key of the user's session of this name.
+    pub(super) fn called(&self, user: &UserId, name: Handle) -> Option<SessionKey> {
+        let mut sessions = self.of_user(user);
+        let called = sessions.find(|(_, session)| session.label.handle == name);
+        called.map(|(key, _)| key)
+    }
+
     /// The users whose sessions are in this bucket.
     pub(super) fn users_of(&self, bucket: Bucket) -> impl Iterator<Item = &UserId> {
         let lives_there = move |keys: &HashSet<SessionKey>| {

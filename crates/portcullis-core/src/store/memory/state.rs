@@ -1,6 +1,6 @@
 //! What a memory store knows, and the steps that change it. Whoever calls them holds the lock.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     log::{About, Log},
@@ -8,11 +8,12 @@ use super::{
     slots::{Due, End, Session, Slot, Slots},
 };
 use crate::{
-    EndReason, EventKind, Handle, Label, Note, SessionKey, Timestamp, UserId,
+    EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId,
     store::{
         Activity, Committed, Created, Deadline, Ended, Excess, Expired, Expiry, Limits, Listed,
-        Loaded, LogQuery, Logged, Observation, Old, Receipt, Replaced, Revision, Revocation,
-        SessionLimit, StoreError, StoreErrorKind, Stored, Swept, Timing, Touched, Which, Write,
+        Loaded, LogQuery, Logged, Observation, Old, Others, Receipt, Replaced, Revision,
+        Revocation, StoreError, StoreErrorKind, Stored, Swept, Termination, Timing, Touched, Which,
+        Write,
     },
 };
 
@@ -55,7 +56,7 @@ impl State {
         key: &SessionKey,
         write: &Write,
         limits: Limits,
-        limit: Option<SessionLimit>,
+        others: &Others,
         capacity: usize,
         now: Timestamp,
     ) -> Result<Created, StoreError> {
@@ -66,7 +67,7 @@ impl State {
         if self.marks.forbid(&write.label) {
             return Ok(Created::Revoked);
         }
-        let Some(excess) = self.excess(&write.label, limit, None) else {
+        let Some(excess) = self.excess(&write.label, others, None) else {
             return Ok(Created::AtLimit);
         };
         if self.slots.live_count().saturating_sub(excess.len()) >= capacity {
@@ -75,14 +76,14 @@ impl State {
                 "the memory store is full of live sessions; raise its capacity or use Redis",
             ));
         }
-        let displaced = self.displace(&excess, now);
+        let displaced = self.displace(&write.label, others, &excess, now);
         self.slots.make_room(capacity);
         let timing = Timing::starting(now, limits);
         let revision = self.begin(*key, timing, write.label.clone(), write, now);
         Ok(Created::Done(
             timing,
             revision,
-            self.told_displaced(&displaced, now),
+            self.told_displaced(&displaced, others, now),
         ))
     }
 
@@ -118,7 +119,7 @@ impl State {
         new: &SessionKey,
         write: &Write,
         deadline: Deadline,
-        limit: Option<SessionLimit>,
+        others: &Others,
         now: Timestamp,
     ) -> Result<Replaced, StoreError> {
         self.tidy(now);
@@ -141,12 +142,12 @@ impl State {
                 if self.marks.forbid(&write.label) {
                     return Ok(Replaced::Gone);
                 }
-                let Some(excess) = self.excess(&write.label, limit, Some(&old.key)) else {
+                let Some(excess) = self.excess(&write.label, others, Some(&old.key)) else {
                     return Ok(Replaced::AtLimit);
                 };
                 self.end_as(&old.key, EndReason::ReplacedAtSignIn, None, now);
                 self.note(&label, &old.note, now);
-                let displaced = self.displace(&excess, now);
+                let displaced = self.displace(&write.label, others, &excess, now);
                 (
                     Timing::starting(now, limits),
                     write.label.clone(),
@@ -158,7 +159,7 @@ impl State {
         Ok(Replaced::Done(
             timing,
             revision,
-            self.told_displaced(&displaced, now),
+            self.told_displaced(&displaced, others, now),
         ))
     }
 
@@ -178,20 +179,31 @@ impl State {
 
     pub(super) fn end(
         &mut self,
-        key: &SessionKey,
-        reason: EndReason,
-        note: &Note,
+        termination: &Termination,
         now: Timestamp,
-    ) -> Ended {
+    ) -> Result<Ended, StoreError> {
         self.tidy(now);
+        let Termination {
+            key,
+            label,
+            reason,
+            note,
+            live_until,
+        } = termination;
         let current = self.slots.current(key, now);
-        match self.end_as(&current, reason, None, now) {
-            Some(label) => {
-                self.note(&label, [note], now);
-                Ended::Done
-            }
-            None => Ended::AlreadyGone,
+        let remembered = self.slots.is_taken(&current);
+        let found = match label.user() {
+            Some(user) if !remembered => self.slots.called(user, label.handle),
+            _ => None,
+        };
+        if let Some(label) = self.end_as(&found.unwrap_or(current), *reason, None, now) {
+            self.note(&label, [note], now);
+            return Ok(Ended::Done);
         }
+        if !remembered && live_until.is_some_and(|until| now < until) {
+            return Err(StoreError::session_lost());
+        }
+        Ok(Ended::AlreadyGone)
     }
 
     pub(super) fn list(&mut self, user: &UserId, now: Timestamp) -> Vec<Listed> {
@@ -212,11 +224,13 @@ impl State {
             which,
             reason,
             note,
+            longest,
         } = revocation;
+        let until = remembered_until(*longest, now);
         match which {
             Which::One(_) => {}
-            Which::AllBut(kept) => self.marks.set(user, now, Some(*kept)),
-            Which::All | Which::Listed => self.marks.set(user, now, None),
+            Which::AllBut(kept) => self.marks.set(user, now, Some(*kept), until),
+            Which::All | Which::Listed => self.marks.set(user, now, None, until),
         }
         let sessions = self.slots.of_user(user);
         let covered: Vec<_> = sessions
@@ -329,16 +343,21 @@ impl State {
         self.log.note(now, expired.at, about, &expired.what.note());
     }
 
-    /// Who has to go for a session with this label, while the one under `leaving` goes anyway. `None` if
-    /// nobody has to, but it is refused.
+    /// Which sessions end for one with this label, while the one under `leaving` goes anyway. `None` if one would have
+    /// to end, but it is refused instead.
     fn excess(
         &self,
         label: &Label,
-        limit: Option<SessionLimit>,
+        others: &Others,
         leaving: Option<&SessionKey>,
     ) -> Option<Vec<SessionKey>> {
-        let (Some(user), Some(SessionLimit { most, excess })) = (label.user(), limit) else {
+        let Some(user) = label.user() else {
             return Some(Vec::new());
+        };
+        let (most, excess) = match others {
+            Others::Stay => return Some(Vec::new()),
+            Others::Limited(limit) => (limit.most.get(), limit.excess),
+            Others::End(_) => (1, Excess::Displace),
         };
         let mut others: Vec<_> = self
             .slots
@@ -348,7 +367,7 @@ impl State {
                 (stored.timing.idle_deadline(), stored.revision.0, key)
             })
             .collect();
-        let over = (others.len() + 1).saturating_sub(most.get());
+        let over = (others.len() + 1).saturating_sub(most);
         if over > 0 && excess == Excess::Refuse {
             return None;
         }
@@ -357,15 +376,26 @@ impl State {
         Some(others.into_iter().map(|(.., key)| key).collect())
     }
 
-    /// To be [told](Self::told_displaced) of once the session is there for which they go.
-    fn displace(&mut self, keys: &[SessionKey], now: Timestamp) -> Vec<Label> {
+    /// To be [noted](Self::told_displaced) once the session is there for which they end.
+    fn displace(
+        &mut self,
+        label: &Label,
+        others: &Others,
+        keys: &[SessionKey],
+        now: Timestamp,
+    ) -> Vec<Label> {
+        if let (Others::End(end), Some(user)) = (others, label.user()) {
+            let until = remembered_until(end.longest, now);
+            self.marks.set(user, now, Some(label.handle), until);
+        }
+        let (reason, _) = others.end_of_one();
         let keys = keys.iter();
-        keys.filter_map(|key| self.end_as(key, EndReason::Displaced, None, now))
+        keys.filter_map(|key| self.end_as(key, reason, None, now))
             .collect()
     }
 
-    fn told_displaced(&mut self, labels: &[Label], now: Timestamp) -> Vec<Handle> {
-        let note = Note::of_system(EventKind::Ended(EndReason::Displaced));
+    fn told_displaced(&mut self, labels: &[Label], others: &Others, now: Timestamp) -> Vec<Handle> {
+        let (_, note) = others.end_of_one();
         for label in labels {
             self.note(label, [&note], now);
         }
@@ -438,6 +468,11 @@ impl State {
             self.log.note(now, now, label.into(), note);
         }
     }
+}
+
+fn remembered_until(longest: Option<Duration>, now: Timestamp) -> Timestamp {
+    let longest = longest.unwrap_or(Revocation::LONGEST);
+    now.after(longest).after(Revocation::MARGIN)
 }
 
 impl Timing {

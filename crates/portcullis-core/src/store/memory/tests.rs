@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    Bucket, EventKind, Handle, Owner, SessionId,
-    store::{Activity, Deadline, Excess, Expiry, Which},
+    Bucket, EndReason, EventKind, Handle, Note, Owner, SessionId,
+    store::{Activity, Deadline, Excess, Expiry, SessionLimit, Which},
 };
 
 const LIMITS: Limits = Limits {
@@ -18,25 +18,33 @@ fn key() -> SessionKey {
     id.key()
 }
 
+fn end_of(key: SessionKey, label: &Label, reason: EndReason) -> Termination {
+    Termination {
+        key,
+        label: label.clone(),
+        reason,
+        note: Note::of_system(EventKind::Ended(reason)),
+        live_until: None,
+    }
+}
+
 fn write(user: Option<&UserId>, now: Timestamp) -> Write {
     let owner = |user: &UserId| Owner {
         user: user.clone(),
         authenticated_at: now,
     };
     Write {
-        label: Label {
-            handle: Handle::generate().unwrap(),
-            owner: user.map(owner),
-        },
+        label: Label::new(Handle::generate().unwrap(), user.map(owner)),
         payload: "0".into(),
         elevated_until: None,
+        flagged: false,
         notes: Vec::new(),
     }
 }
 
 async fn create(store: &MemoryStore, write: &Write, limits: Limits) -> (SessionKey, Revision) {
     let key = key();
-    match store.create(&key, write, limits, None).await {
+    match store.create(&key, write, limits, &Others::Stay).await {
         Ok(Created::Done(_, revision, _)) => (key, revision),
         other => panic!("create answered {other:?}"),
     }
@@ -49,6 +57,7 @@ async fn revoke_all(store: &MemoryStore, user: &UserId) -> Vec<Handle> {
         which: Which::All,
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
+        longest: Some(LIMITS.absolute),
     };
     store.revoke(&revocation).await.unwrap().ended
 }
@@ -69,7 +78,7 @@ async fn moving(times: usize) -> (MemoryStore, Vec<SessionKey>, Label) {
             expected,
             note: None,
         };
-        let moved = store.replace(&old, &new, &write, keep, None).await;
+        let moved = store.replace(&old, &new, &write, keep, &Others::Stay).await;
         let Ok(Replaced::Done(_, next, _)) = moved else {
             panic!("replace answered {moved:?}");
         };
@@ -82,11 +91,10 @@ async fn moving(times: usize) -> (MemoryStore, Vec<SessionKey>, Label) {
 #[tokio::test]
 async fn an_end_follows_as_many_moves_as_are_remembered() {
     let reason = EndReason::SignedOut;
-    let note = Note::of_system(EventKind::Ended(reason));
     // The first of seven moves is a minute ago.
     for (from, ended) in [(0, Ended::AlreadyGone), (1, Ended::Done)] {
         let (store, keys, label) = moving(7).await;
-        let answer = store.end(&keys[from], &label, reason, &note).await;
+        let answer = store.end(&end_of(keys[from], &label, reason)).await;
         assert_eq!(answer.unwrap(), ended);
         assert_eq!(store.live(), usize::from(ended == Ended::AlreadyGone));
         if ended == Ended::Done {
@@ -212,13 +220,21 @@ async fn a_full_store_makes_room_for_who_displaces_a_session_of_their_own() {
     let first = write(Some(&alice), clock.now());
     create(&store, &first, LIMITS).await;
     let second = write(Some(&alice), clock.now());
-    let created = store.create(&key(), &second, LIMITS, limit).await.unwrap();
+    let created = store
+        .create(&key(), &second, LIMITS, &limit.into())
+        .await
+        .unwrap();
     let Created::Done(_, _, displaced) = created else {
         panic!("create answered {created:?}");
     };
     assert_eq!(displaced, [first.label.handle]);
     let bob = write(Some(&"bob".into()), clock.now());
-    assert!(store.create(&key(), &bob, LIMITS, limit).await.is_err());
+    assert!(
+        store
+            .create(&key(), &bob, LIMITS, &limit.into())
+            .await
+            .is_err()
+    );
     assert_eq!(store.live(), 2);
 }
 

@@ -20,7 +20,7 @@ use fred::{
     prelude::{Error, ErrorKind, Value},
     util::redis_keyslot,
 };
-use portcullis_core::{Timestamp, store::StoreError};
+use portcullis_core::store::{ClockBounds, StoreError};
 use rand::seq::IteratorRandom;
 use tokio::{
     sync::Notify,
@@ -100,17 +100,20 @@ impl Cluster {
         Ok(Self { inner, keeper })
     }
 
-    /// The clock that is ahead of all others.
-    pub(super) fn now(&self) -> Timestamp {
+    /// What the clock that is behind all others shows at the earliest, and at the latest the one that is ahead of all.
+    pub(super) fn clock(&self) -> Option<ClockBounds> {
         let map = self.inner.map();
-        let clocks = map.nodes().iter().filter_map(|node| node.shared().now());
-        clocks.max().unwrap_or(Timestamp::from_millis(0))
+        let clocks = map.nodes().iter().filter_map(|node| node.shared().clock());
+        clocks.reduce(|one, other| ClockBounds {
+            earliest: one.earliest.min(other.earliest),
+            latest: one.latest.max(other.latest),
+        })
     }
 
     /// The clock of the node that has this key.
-    pub(super) fn now_at(&self, key: &str) -> Option<Timestamp> {
+    pub(super) fn clock_at(&self, key: &str) -> Option<ClockBounds> {
         let map = self.inner.map();
-        map.owner(redis_keyslot(key.as_bytes()))?.shared().now()
+        map.owner(redis_keyslot(key.as_bytes()))?.shared().clock()
     }
 
     /// The addresses of nodes that do not answer.

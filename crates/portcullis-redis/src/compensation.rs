@@ -1,0 +1,184 @@
+//! What undoes a step whose answer was lost.
+//!
+//! A session that was created, and whose creation nobody learned of, is ended again: nobody has its identifier, and it
+//! must not count against a limit. Redis may run the creation later than that, but not after a moment that goes with it.
+//! So a withdrawal that finds nothing is repeated until that moment has passed.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use portcullis_core::{
+    EndReason, EventKind, Label, Note, SessionKey, Timestamp,
+    store::{Ended, StoreError, Termination},
+};
+use tokio::{sync::Notify, time::sleep};
+
+use crate::{RedisStore, store::Inner};
+
+/// How many may wait. Each takes some 200 bytes and the user's name.
+const ROOM: usize = 1024;
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Sessions to end again, retried by a task of the store until Redis has answered.
+#[derive(Clone, Default)]
+pub(crate) struct Compensation {
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<VecDeque<Withdrawal>>,
+    changed: Notify,
+}
+
+/// A session that was perhaps created and that nobody knows of.
+struct Withdrawal {
+    store: RedisStore,
+    key: SessionKey,
+    label: Label,
+    /// It is not created after this moment, by the clock of its bucket.
+    until: Timestamp,
+}
+
+impl Compensation {
+    /// Starts the task. It ends with the store.
+    pub(crate) fn start(inner: &Arc<Inner>) {
+        let queue = Arc::clone(&inner.compensation().queue);
+        tokio::spawn(work(queue, Arc::downgrade(inner)));
+    }
+
+    /// Has the task look whether there is still a store.
+    pub(crate) fn wake(&self) {
+        self.queue.changed.notify_one();
+    }
+
+    fn add(&self, withdrawal: Withdrawal) {
+        let mut waiting = self.queue.lock();
+        if waiting.len() >= ROOM {
+            waiting.pop_front();
+            tracing::warn!(
+                "more than {ROOM} sessions wait to be withdrawn; the oldest is left to its idle timeout"
+            );
+        }
+        waiting.push_back(withdrawal);
+        self.queue.changed.notify_one();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Withdrawal>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn work(queue: Arc<Queue>, store: Weak<Inner>) {
+    while store.strong_count() > 0 {
+        let next = queue.lock().pop_front();
+        let Some(withdrawal) = next else {
+            queue.changed.notified().await;
+            continue;
+        };
+        match withdrawal.attempt().await {
+            Outcome::Done => continue,
+            Outcome::TooEarly => {}
+            Outcome::Failed if withdrawal.store.is_in_use(queue.lock().len() + 1) => {}
+            // Nobody else has the store any longer: it is not kept alive for an outage without an end.
+            Outcome::Failed => {
+                queue.lock().clear();
+                return;
+            }
+        }
+        queue.lock().push_back(withdrawal);
+        sleep(PAUSE).await;
+    }
+}
+
+enum Outcome {
+    Done,
+    /// It may still be created.
+    TooEarly,
+    Failed,
+}
+
+impl Withdrawal {
+    async fn attempt(&self) -> Outcome {
+        match withdraw(&self.store, &self.key, &self.label).await {
+            Ok(Ended::Done) => Outcome::Done,
+            Ok(Ended::AlreadyGone) => {
+                let clock = self.store.clock_in(self.key.bucket());
+                match clock.earliest > self.until {
+                    true => Outcome::Done,
+                    false => Outcome::TooEarly,
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a session that nobody knows of could not be withdrawn yet");
+                Outcome::Failed
+            }
+        }
+    }
+}
+
+/// A session that was made a moment ago and that nobody knows of. Dropped, it is ended in the background: after an error,
+/// and when the caller stops waiting half-way.
+pub(crate) struct Provisional(Option<(RedisStore, SessionKey, Label)>);
+
+impl Provisional {
+    pub(crate) fn new(store: &RedisStore, key: &SessionKey, label: &Label) -> Self {
+        Self(Some((store.clone(), *key, label.clone())))
+    }
+
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+
+    /// Ends it now, where it is known that it was made.
+    pub(crate) async fn take_back(mut self) {
+        if let Some((store, key, label)) = &self.0
+            && withdraw(store, key, label).await.is_ok()
+        {
+            self.0 = None;
+        }
+    }
+}
+
+impl Drop for Provisional {
+    fn drop(&mut self) {
+        if let Some((store, key, label)) = self.0.take() {
+            // The last attempt was sent at this moment or before it.
+            let until = store
+                .clock_in(key.bucket())
+                .latest
+                .after(store.driver().wait());
+            let queue = store.compensation().clone();
+            queue.add(Withdrawal {
+                store,
+                key,
+                label,
+                until,
+            });
+        }
+    }
+}
+
+/// Nothing is left under the key: nobody can come back with it.
+async fn withdraw(
+    store: &RedisStore,
+    key: &SessionKey,
+    label: &Label,
+) -> Result<Ended, StoreError> {
+    let reason = EndReason::Withdrawn;
+    let termination = Termination {
+        key: *key,
+        label: label.clone(),
+        reason,
+        note: Note::of_system(EventKind::Ended(reason)),
+        live_until: None,
+    };
+    store.finish(&termination, Duration::ZERO).await
+}

@@ -1,0 +1,53 @@
+//! The task that tells the store's registry which realm is in use.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
+
+use crate::{erased::ErasedStore, sweeper::Alive};
+
+/// What the registry is to know of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Registration {
+    /// The name of the cookie.
+    pub(crate) cookie: String,
+    /// The longest absolute timeout of its sessions.
+    pub(crate) longest: Duration,
+}
+
+/// How old "last seen" may be.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// After a failure.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Starts it. It ends when what is returned is dropped.
+pub(crate) fn start(
+    runtime: &Runtime,
+    registration: Registration,
+    store: &Arc<dyn ErasedStore>,
+) -> Alive {
+    let (alive, gone) = oneshot::channel();
+    runtime.spawn(run(registration, Arc::clone(store), gone));
+    alive
+}
+
+async fn run(
+    registration: Registration,
+    store: Arc<dyn ErasedStore>,
+    mut gone: oneshot::Receiver<Infallible>,
+) {
+    let Registration { cookie, longest } = &registration;
+    loop {
+        let pause = match store.register(cookie, *longest).await {
+            Ok(()) => EVERY,
+            Err(error) => {
+                tracing::debug!(%error, "the realm of sessions could not be registered yet");
+                AGAIN
+            }
+        };
+        if !crate::sweeper::has_timers() || time::timeout(pause, &mut gone).await.is_ok() {
+            return;
+        }
+    }
+}

@@ -15,6 +15,10 @@ pub use self::{
     name::{ClientFamily, ClientName, ClientSystem},
     network::Network,
 };
+use crate::record::{
+    Unencodable,
+    msgpack::{Append, Damaged, Reader},
+};
 
 /// What is known of a client: what it calls itself, and where it is, as far as the application wants to know.
 ///
@@ -106,6 +110,36 @@ impl Client {
     }
 }
 
+// In a record: as `Serialize` writes it, but without serde. Elements that a later version appends are skipped, and lost
+// when the record is rewritten; what must not be lost belongs to the device.
+impl Client {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), Unencodable> {
+        out.append_array(2)?;
+        let (family, system) = self.name.numbers();
+        out.append_array(2)?;
+        out.append_uint(family);
+        out.append_uint(system);
+        match &self.place {
+            None => out.append_nil(),
+            Some(place) => place.with_bytes(|bytes| out.append_bin(bytes))?,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Damaged> {
+        let more = reader.array()?.checked_sub(2).ok_or(Damaged)?;
+        let more_of_name = reader.array()?.checked_sub(2).ok_or(Damaged)?;
+        let name = ClientName::of_numbers(reader.uint()?, reader.uint()?);
+        reader.skip_all(more_of_name)?;
+        let place = match reader.nil() {
+            true => None,
+            false => Some(Place::from_bytes(reader.bin()?).ok_or(Damaged)?),
+        };
+        reader.skip_all(more)?;
+        Ok(Self { name, place })
+    }
+}
+
 /// `Firefox on Windows, 203.0.113.0/24`: the name, and the address or the network. Only fixed words, digits and
 /// punctuation.
 impl fmt::Display for Client {
@@ -119,28 +153,36 @@ impl fmt::Display for Client {
 }
 
 /// The bytes that count. Their number tells what they are.
+impl Place {
+    fn with_bytes<T>(&self, use_bytes: impl FnOnce(&[u8]) -> T) -> T {
+        match self {
+            Self::Network(network) => use_bytes(network.as_bytes()),
+            Self::Address(IpAddr::V4(address)) => use_bytes(&address.octets()),
+            Self::Address(IpAddr::V6(address)) => use_bytes(&address.octets()),
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+            return Some(Self::Address(octets.into()));
+        }
+        if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
+            return Some(Self::Address(IpAddr::from(octets).to_canonical()));
+        }
+        Network::from_bytes(bytes).map(Self::Network)
+    }
+}
+
 impl Serialize for Place {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Network(network) => network.serialize(serializer),
-            Self::Address(IpAddr::V4(address)) => serializer.serialize_bytes(&address.octets()),
-            Self::Address(IpAddr::V6(address)) => serializer.serialize_bytes(&address.octets()),
-        }
+        self.with_bytes(|bytes| serializer.serialize_bytes(bytes))
     }
 }
 
 impl<'de> Deserialize<'de> for Place {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = ByteBuf::deserialize(deserializer)?;
-        let bytes = bytes.as_slice();
-        if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
-            return Ok(Self::Address(octets.into()));
-        }
-        if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
-            return Ok(Self::Address(IpAddr::from(octets).to_canonical()));
-        }
-        Network::from_bytes(bytes)
-            .map(Self::Network)
+        Self::from_bytes(&bytes)
             .ok_or_else(|| de::Error::invalid_length(bytes.len(), &"an address or a network"))
     }
 }
@@ -165,6 +207,20 @@ impl ClientChange {
     pub fn from_word(word: &str) -> Option<Self> {
         let all = [Self::Network, Self::Name, Self::Both];
         all.into_iter().find(|change| change.as_str() == word)
+    }
+
+    /// What it is in a record, as `Serialize` writes it.
+    pub(crate) fn letter(self) -> &'static str {
+        match self {
+            Self::Network => "w",
+            Self::Name => "n",
+            Self::Both => "b",
+        }
+    }
+
+    pub(crate) fn of_letter(letter: &str) -> Option<Self> {
+        let all = [Self::Network, Self::Name, Self::Both];
+        all.into_iter().find(|change| change.letter() == letter)
     }
 
     /// A stable word for events and programs.

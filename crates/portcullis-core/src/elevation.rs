@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use crate::record::{
+    Unencodable,
+    fields::{self, Field, Unknown},
+    msgpack::{Append, Damaged, Reader},
+};
 
 /// What an elevation is good for. Implement it for a type of your own to name a scope.
 ///
@@ -33,11 +37,18 @@ impl Scope for General {
 
 /// An elevation as it is stored. Its end is told relative to the absolute deadline, so that only the
 /// store's clock ever makes it a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Elevation {
     pub(crate) scope: String,
     /// It ends this many milliseconds before the absolute deadline.
     ends_before_deadline: u64,
+    unknown: Unknown,
+}
+
+/// The keys of its fields.
+mod key {
+    pub(super) const SCOPE: u8 = 0;
+    pub(super) const ENDS_BEFORE_DEADLINE: u8 = 1;
 }
 
 impl Elevation {
@@ -45,10 +56,40 @@ impl Elevation {
         Self {
             scope,
             ends_before_deadline: crate::time::millis(ends_before_deadline),
+            unknown: Unknown::default(),
         }
     }
 
     pub(crate) fn ends_before_deadline(&self) -> Duration {
         Duration::from_millis(self.ends_before_deadline)
+    }
+
+    pub(crate) fn unknown(&self) -> &Unknown {
+        &self.unknown
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), Unencodable> {
+        let mut fields = fields::Writer::new(out);
+        fields.field(key::SCOPE).append_str(&self.scope)?;
+        let ends = fields.field(key::ENDS_BEFORE_DEADLINE);
+        ends.append_uint(self.ends_before_deadline);
+        fields.finish(&self.unknown)
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Damaged> {
+        let (mut scope, mut ends_before_deadline) = (None, None);
+        let unknown = fields::read(reader, |key, value| {
+            match key {
+                key::SCOPE => scope = Some(value.str()?.to_owned()),
+                key::ENDS_BEFORE_DEADLINE => ends_before_deadline = Some(value.uint()?),
+                _ => return Ok(Field::Unknown),
+            }
+            Ok(Field::Known)
+        })?;
+        Ok(Self {
+            scope: scope.ok_or(Damaged)?,
+            ends_before_deadline: ends_before_deadline.ok_or(Damaged)?,
+            unknown,
+        })
     }
 }

@@ -60,6 +60,18 @@ impl ClientName {
         self.system
     }
 
+    /// How it is stored.
+    pub(super) fn numbers(self) -> (u64, u64) {
+        (self.family as u64, self.system as u64)
+    }
+
+    pub(super) fn of_numbers(family: u64, system: u64) -> Self {
+        Self {
+            family: ClientFamily::of_number(family),
+            system: ClientSystem::of_number(system),
+        }
+    }
+
     /// Nearly everything says Safari. There is none but Apple's.
     fn without_false_safari(self) -> Self {
         let apple = matches!(
@@ -187,6 +199,13 @@ macro_rules! vocabulary {
             #[cfg(test)]
             const ALL: &[Self] = &[Self::Unknown, $(Self::$word),*];
 
+            fn of_number(number: u64) -> Self {
+                match number {
+                    $($number => Self::$word,)*
+                    _ => Self::Unknown,
+                }
+            }
+
             /// The word for people.
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -204,10 +223,7 @@ macro_rules! vocabulary {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Ok(match u64::deserialize(deserializer)? {
-                    $($number => Self::$word,)*
-                    _ => Self::Unknown,
-                })
+                u64::deserialize(deserializer).map(Self::of_number)
             }
         }
     };

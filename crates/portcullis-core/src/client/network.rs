@@ -39,6 +39,14 @@ impl Network {
         })
     }
 
+    /// What is left of the address: three bytes or six.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Prefix::V4(bytes) => bytes,
+            Prefix::V6(bytes) => bytes,
+        }
+    }
+
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if let Ok(prefix) = bytes.try_into() {
             return Some(Self(Prefix::V4(prefix)));
@@ -70,10 +78,7 @@ impl fmt::Debug for Network {
 /// The bytes that are left of the address: three or six.
 impl Serialize for Network {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Prefix::V4(bytes) => serializer.serialize_bytes(bytes),
-            Prefix::V6(bytes) => serializer.serialize_bytes(bytes),
-        }
+        serializer.serialize_bytes(self.as_bytes())
     }
 }
 

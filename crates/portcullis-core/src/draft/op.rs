@@ -167,6 +167,7 @@ impl View {
         let head = &mut self.record_mut().head;
         head.user = Some(user.clone());
         head.elevations.clear();
+        head.forget_unknown();
         head.restart(limits.absolute, age);
         self.timing = Timing::starting(at, limits);
     }

@@ -1,0 +1,109 @@
+//! Maps that later versions may add fields to: from small integers to values, in any order.
+//!
+//! A field this version does not know is kept as it was written, and is written again with those it knows. So a server of
+//! an older version may rewrite what one of a newer version wrote, and nothing is lost.
+
+use std::fmt;
+
+use super::{
+    Unencodable,
+    msgpack::{Append, Damaged, Reader},
+};
+
+/// Keys are below: one byte each.
+const KEYS: u8 = 128;
+
+/// How many bytes of unknown fields a head may have in all. Beyond that, it is one of a newer version and left alone.
+pub(super) const MOST_UNKNOWN: usize = 4096;
+
+/// The fields of a map that this version does not know, as they were written.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Unknown {
+    fields: u8,
+    bytes: Vec<u8>,
+}
+
+impl Unknown {
+    /// How many bytes they take.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Tells how many there are and nothing of what they hold.
+impl fmt::Debug for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unknown({})", self.fields)
+    }
+}
+
+/// Whether a field is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// And its value was read.
+    Known,
+    /// And nothing was read.
+    Unknown,
+}
+
+/// Reads a map. `read_value` is given each key, with the reader in front of its value.
+///
+/// A key that comes twice is damage, whether it is known or not.
+pub(crate) fn read<'b>(
+    reader: &mut Reader<'b>,
+    mut read_value: impl FnMut(u8, &mut Reader<'b>) -> Result<Field, Damaged>,
+) -> Result<Unknown, Damaged> {
+    let mut unknown = Unknown::default();
+    let mut seen = 0_u128;
+    for _ in 0..reader.map()? {
+        let field = reader.rest();
+        let (&key, value) = field.split_first().ok_or(Damaged)?;
+        if key >= KEYS || seen & (1 << key) != 0 {
+            return Err(Damaged);
+        }
+        seen |= 1 << key;
+        *reader = Reader::new(value);
+        if read_value(key, reader)? == Field::Unknown {
+            reader.skip()?;
+            let length = field.len() - reader.rest().len();
+            unknown.fields += 1;
+            unknown.bytes.extend(field.get(..length).ok_or(Damaged)?);
+        }
+    }
+    Ok(unknown)
+}
+
+/// Writes a map.
+pub(crate) struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    start: usize,
+    fields: u8,
+}
+
+impl<'o> Writer<'o> {
+    /// Appends a map to `out`.
+    pub(crate) fn new(out: &'o mut Vec<u8>) -> Self {
+        let start = out.len();
+        // The number of fields is not known yet, and nearly always fits into this byte.
+        out.push(0);
+        Self {
+            out,
+            start,
+            fields: 0,
+        }
+    }
+
+    /// Begins a field: its value is to be appended, and nothing else.
+    pub(crate) fn field(&mut self, key: u8) -> &mut Vec<u8> {
+        self.fields += 1;
+        self.out.push(key);
+        self.out
+    }
+
+    /// Ends the map with the fields that were unknown when it was read.
+    pub(crate) fn finish(self, unknown: &Unknown) -> Result<(), Unencodable> {
+        self.out.extend_from_slice(&unknown.bytes);
+        let fields = usize::from(self.fields) + usize::from(unknown.fields);
+        self.out.replace_by_map(self.start, fields)
+    }
+}

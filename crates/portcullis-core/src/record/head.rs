@@ -1,0 +1,214 @@
+//! What the rules need of a session, and how it is written down: a map of [fields](super::fields).
+//!
+//! | key | field | type | written |
+//! |---|---|---|---|
+//! | 0 | handle | binary, 12 bytes | always |
+//! | 1 | user | binary | if there is one |
+//! | 2 | lifetime | unsigned, milliseconds | always |
+//! | 3 | age | unsigned, milliseconds | unless it is 0 |
+//! | 4 | elevations | array of maps | if there are any |
+//! | 5 | device | map | if it is known |
+//! | 6 | authentication method | string | not yet |
+//! | 7 | the provider's `auth_time` | unsigned, Unix seconds by the provider's clock | not yet |
+//! | 8 | limit | unsigned, milliseconds before the absolute deadline | not yet |
+//! | 9 | rotation: when | unsigned, milliseconds before the absolute deadline | not yet |
+//! | 10 | rotation: nonce | binary, 16 bytes | not yet |
+//! | 11 | rotation: confirmed | boolean | not yet |
+//! | 12 | persistent | boolean | not yet |
+//! | 13 | actor | binary, as the user | not yet |
+//! | 14 | sealing key | unsigned, 32 bits | not yet |
+//! | 15 | class | string of one character | not yet |
+//! | 16 | federation tag | binary, 16 bytes | not yet |
+//!
+//! Keys from 17 are free. ARCHITECTURE.md says what each is for, and how one comes into use.
+
+use std::time::Duration;
+
+use super::{
+    Device, Unencodable, Unreadable,
+    fields::{self, Field, MOST_UNKNOWN, Unknown},
+    msgpack::{Append, Damaged, Reader},
+};
+use crate::{Handle, Label, Owner, Timestamp, UserId, elevation::Elevation};
+
+/// The keys of the fields. A number belongs to one field for ever, even to one that is no longer written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(dead_code, reason = "numbers are reserved for fields to come")]
+enum Key {
+    Handle = 0,
+    User = 1,
+    Lifetime = 2,
+    Age = 3,
+    Elevations = 4,
+    Device = 5,
+    /// How the user proved who they are.
+    AuthenticationMethod = 6,
+    /// When they did, by the clock of the identity provider.
+    ProviderAuthTime = 7,
+    /// The session ends then even if the absolute deadline is later. It can only be moved to earlier.
+    Limit = 8,
+    /// When the identifier last changed by periodic rotation.
+    RotationTime = 9,
+    /// What this identifier was derived from the one before with.
+    RotationNonce = 10,
+    /// Whether the client has shown this identifier.
+    RotationConfirmed = 11,
+    /// Whether the cookie outlives the browser.
+    Persistent = 12,
+    /// Who acts as the user.
+    Actor = 13,
+    /// Which key the data is sealed with.
+    SealedWith = 14,
+    /// What kind of session it is.
+    Class = 15,
+    /// Issuer, provider's session and `auth_time`, digested: for ends that the provider asks for.
+    FederationTag = 16,
+}
+
+impl Key {
+    /// The fields that this version reads.
+    const KNOWN: [Self; 6] = [
+        Self::Handle,
+        Self::User,
+        Self::Lifetime,
+        Self::Age,
+        Self::Elevations,
+        Self::Device,
+    ];
+
+    fn known(number: u8) -> Option<Self> {
+        Self::KNOWN.into_iter().find(|key| *key as u8 == number)
+    }
+}
+
+/// What the rules need of a session.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) handle: Handle,
+    pub(crate) user: Option<UserId>,
+    /// The absolute deadline was set this many milliseconds before it strikes.
+    lifetime: u64,
+    /// The session's age in milliseconds when the absolute deadline was last set.
+    age: u64,
+    pub(crate) elevations: Vec<Elevation>,
+    pub(crate) device: Option<Device>,
+    /// What a later version knows of this session and its authentication.
+    unknown: Unknown,
+}
+
+impl Head {
+    pub(super) fn new(handle: Handle, lifetime: Duration, device: Option<Device>) -> Self {
+        Self {
+            handle,
+            user: None,
+            lifetime: crate::time::millis(lifetime),
+            age: 0,
+            elevations: Vec::new(),
+            device,
+            unknown: Unknown::default(),
+        }
+    }
+
+    /// Without what the application put in.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::read(&mut super::values(bytes)?)
+    }
+
+    /// The absolute deadline is set anew: `lifetime` from now, at the session's age of `age`.
+    pub(crate) fn restart(&mut self, lifetime: Duration, age: Duration) {
+        self.lifetime = crate::time::millis(lifetime);
+        self.age = crate::time::millis(age);
+    }
+
+    /// Drops the fields that this version does not know. What they say belongs to the authentication before.
+    pub(crate) fn forget_unknown(&mut self) {
+        self.unknown = Unknown::default();
+    }
+
+    /// From the moment the absolute deadline was set to the deadline itself.
+    pub(crate) fn lifetime(&self) -> Duration {
+        Duration::from_millis(self.lifetime)
+    }
+
+    /// From the creation of the session to its absolute deadline.
+    pub(crate) fn lifetime_since_creation(&self) -> Duration {
+        Duration::from_millis(self.lifetime.saturating_add(self.age))
+    }
+
+    /// What a store must know, given the absolute deadline.
+    pub(crate) fn label(&self, absolute_deadline: Timestamp) -> Label {
+        let owner = self.user.as_ref().map(|user| Owner {
+            user: user.clone(),
+            authenticated_at: absolute_deadline.before(self.lifetime()),
+        });
+        Label::new(self.handle, owner)
+    }
+
+    /// How many bytes the fields take that this version does not know, here and in what is nested.
+    pub(super) fn unknown_len(&self) -> usize {
+        let elevations = self.elevations.iter().map(Elevation::unknown);
+        let nested = elevations.chain(self.device.iter().map(Device::unknown));
+        nested.fold(self.unknown.len(), |sum, unknown| sum + unknown.len())
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), Unencodable> {
+        let mut fields = fields::Writer::new(out);
+        let handle = fields.field(Key::Handle as u8);
+        handle.append_bin(self.handle.as_bytes())?;
+        if let Some(user) = &self.user {
+            let out = fields.field(Key::User as u8);
+            out.append_bin(user.as_bytes())?;
+        }
+        let lifetime = fields.field(Key::Lifetime as u8);
+        lifetime.append_uint(self.lifetime);
+        if self.age != 0 {
+            fields.field(Key::Age as u8).append_uint(self.age);
+        }
+        if !self.elevations.is_empty() {
+            let out = fields.field(Key::Elevations as u8);
+            out.append_array(self.elevations.len())?;
+            let mut elevations = self.elevations.iter();
+            elevations.try_for_each(|elevation| elevation.write(out))?;
+        }
+        if let Some(device) = &self.device {
+            device.write(fields.field(Key::Device as u8))?;
+        }
+        fields.finish(&self.unknown)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        let (mut handle, mut user, mut lifetime) = (None, None, None);
+        let (mut age, mut elevations, mut device) = (0, Vec::new(), None);
+        let unknown = fields::read(reader, |key, value| {
+            match Key::known(key) {
+                Some(Key::Handle) => handle = Some(Handle::from_bytes(value.bin_of()?)),
+                Some(Key::User) => user = Some(UserId::from(value.bin()?)),
+                Some(Key::Lifetime) => lifetime = Some(value.uint()?),
+                Some(Key::Age) => age = value.uint()?,
+                Some(Key::Elevations) => {
+                    for _ in 0..value.array()? {
+                        elevations.push(Elevation::read(value)?);
+                    }
+                }
+                Some(Key::Device) => device = Some(Device::read(value)?),
+                _ => return Ok(Field::Unknown),
+            }
+            Ok(Field::Known)
+        })?;
+        let head = Self {
+            handle: handle.ok_or(Damaged)?,
+            user,
+            lifetime: lifetime.ok_or(Damaged)?,
+            age,
+            elevations,
+            device,
+            unknown,
+        };
+        // It is whole, and says more than this version can carry along.
+        match head.unknown_len() > MOST_UNKNOWN {
+            true => Err(Unreadable::Newer),
+            false => Ok(head),
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! The part of MessagePack that records are written in, read from a slice without copying.
+//!
+//! Every length is checked against what is left of the slice before it is used, and nothing is allocated for it.
+//! Integers and lengths may be written wider than needed, as MessagePack allows.
+
+use super::Unencodable;
+
+/// How many levels of arrays and maps a value that is skipped may have. What is skipped is read by recursion.
+const DEPTH: u8 = 16;
+
+const NIL: u8 = 0xc0;
+
+/// The bytes are not what was expected, or are cut short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Damaged;
+
+/// Reads one value after the other.
+pub(crate) struct Reader<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Reader<'b> {
+    pub(crate) fn new(bytes: &'b [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What has not been read.
+    pub(crate) fn rest(&self) -> &'b [u8] {
+        self.rest
+    }
+
+    pub(crate) fn uint(&mut self) -> Result<u64, Damaged> {
+        Ok(match self.byte()? {
+            small @ 0..=0x7f => small.into(),
+            0xcc => self.u8()?.into(),
+            0xcd => self.u16()?.into(),
+            0xce => self.u32()?.into(),
+            0xcf => u64::from_be_bytes(self.chunk()?),
+            _ => return Err(Damaged),
+        })
+    }
+
+    pub(crate) fn bin(&mut self) -> Result<&'b [u8], Damaged> {
+        let length = match self.byte()? {
+            0xc4 => self.u8()?.into(),
+            0xc5 => self.u16()?.into(),
+            0xc6 => self.u32()?,
+            _ => return Err(Damaged),
+        };
+        self.take(length)
+    }
+
+    /// Binary of exactly `N` bytes.
+    pub(crate) fn bin_of<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
+        self.bin()?.try_into().map_err(|_| Damaged)
+    }
+
+    pub(crate) fn str(&mut self) -> Result<&'b str, Damaged> {
+        let length = match self.byte()? {
+            short @ 0xa0..=0xbf => u32::from(short & 0x1f),
+            0xd9 => self.u8()?.into(),
+            0xda => self.u16()?.into(),
+            0xdb => self.u32()?,
+            _ => return Err(Damaged),
+        };
+        std::str::from_utf8(self.take(length)?).map_err(|_| Damaged)
+    }
+
+    /// The number of elements that follow.
+    pub(crate) fn array(&mut self) -> Result<u32, Damaged> {
+        match self.byte()? {
+            short @ 0x90..=0x9f => Ok(u32::from(short & 0x0f)),
+            0xdc => self.u16().map(u32::from),
+            0xdd => self.u32(),
+            _ => Err(Damaged),
+        }
+    }
+
+    /// The number of pairs that follow.
+    pub(crate) fn map(&mut self) -> Result<u32, Damaged> {
+        match self.byte()? {
+            short @ 0x80..=0x8f => Ok(u32::from(short & 0x0f)),
+            0xde => self.u16().map(u32::from),
+            0xdf => self.u32(),
+            _ => Err(Damaged),
+        }
+    }
+
+    /// Whether the next value is nil, which is read then.
+    pub(crate) fn nil(&mut self) -> bool {
+        match self.rest.split_first() {
+            Some((&NIL, rest)) => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Reads a value of whatever type.
+    pub(crate) fn skip(&mut self) -> Result<(), Damaged> {
+        self.skip_within(DEPTH)
+    }
+
+    /// Reads that many values of whatever type.
+    pub(crate) fn skip_all(&mut self, values: u32) -> Result<(), Damaged> {
+        (0..values).try_for_each(|_| self.skip())
+    }
+
+    fn skip_within(&mut self, depth: u8) -> Result<(), Damaged> {
+        let (bytes, values) = match self.byte()? {
+            // Small integers, nil, booleans.
+            0x00..=0x7f | 0xe0..=0xff | NIL | 0xc2 | 0xc3 => return Ok(()),
+            // Maps and arrays.
+            short @ 0x80..=0x8f => (0, 2 * u64::from(short & 0x0f)),
+            short @ 0x90..=0x9f => (0, u64::from(short & 0x0f)),
+            0xdc => (0, self.u16()?.into()),
+            0xdd => (0, self.u32()?.into()),
+            0xde => (0, 2 * u64::from(self.u16()?)),
+            0xdf => (0, 2 * u64::from(self.u32()?)),
+            // Strings and binary.
+            short @ 0xa0..=0xbf => (u64::from(short & 0x1f), 0),
+            0xc4 | 0xd9 => (self.u8()?.into(), 0),
+            0xc5 | 0xda => (self.u16()?.into(), 0),
+            0xc6 | 0xdb => (self.u32()?.into(), 0),
+            // Extensions: a byte that says of what type, and the bytes.
+            0xc7 => (u64::from(self.u8()?) + 1, 0),
+            0xc8 => (u64::from(self.u16()?) + 1, 0),
+            0xc9 => (u64::from(self.u32()?) + 1, 0),
+            fixed @ 0xd4..=0xd8 => ((1 << (fixed - 0xd4)) + 1, 0),
+            // Numbers.
+            0xcc | 0xd0 => (1, 0),
+            0xcd | 0xd1 => (2, 0),
+            0xca | 0xce | 0xd2 => (4, 0),
+            0xcb | 0xcf | 0xd3 => (8, 0),
+            // Never used.
+            0xc1 => return Err(Damaged),
+        };
+        self.take(bytes)?;
+        if values == 0 {
+            return Ok(());
+        }
+        let depth = depth.checked_sub(1).ok_or(Damaged)?;
+        (0..values).try_for_each(|_| self.skip_within(depth))
+    }
+
+    fn byte(&mut self) -> Result<u8, Damaged> {
+        let (first, rest) = self.rest.split_first().ok_or(Damaged)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    fn u8(&mut self) -> Result<u8, Damaged> {
+        self.byte()
+    }
+
+    fn u16(&mut self) -> Result<u16, Damaged> {
+        self.chunk().map(u16::from_be_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Damaged> {
+        self.chunk().map(u32::from_be_bytes)
+    }
+
+    fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
+        let (chunk, rest) = self.rest.split_first_chunk().ok_or(Damaged)?;
+        self.rest = rest;
+        Ok(*chunk)
+    }
+
+    fn take(&mut self, length: impl TryInto<usize>) -> Result<&'b [u8], Damaged> {
+        let length = length.try_into().map_err(|_| Damaged)?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Damaged)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+}
+
+/// Appends values, each as short as it can be.
+pub(crate) trait Append {
+    fn append_nil(&mut self);
+    fn append_uint(&mut self, number: u64);
+    fn append_bin(&mut self, bytes: &[u8]) -> Result<(), Unencodable>;
+    fn append_str(&mut self, text: &str) -> Result<(), Unencodable>;
+    /// To be followed by as many elements.
+    fn append_array(&mut self, elements: usize) -> Result<(), Unencodable>;
+    /// To be followed by as many pairs.
+    fn append_map(&mut self, pairs: usize) -> Result<(), Unencodable>;
+    /// The same in the place of the byte at `at`, for whoever knows the number of pairs only after them.
+    fn replace_by_map(&mut self, at: usize, pairs: usize) -> Result<(), Unencodable>;
+}
+
+impl Append for Vec<u8> {
+    fn append_nil(&mut self) {
+        self.push(NIL);
+    }
+
+    fn append_uint(&mut self, number: u64) {
+        if let Ok(number) = u8::try_from(number) {
+            if number > 0x7f {
+                self.push(0xcc);
+            }
+            self.push(number);
+        } else if let Ok(number) = u16::try_from(number) {
+            self.push(0xcd);
+            self.extend(number.to_be_bytes());
+        } else if let Ok(number) = u32::try_from(number) {
+            self.push(0xce);
+            self.extend(number.to_be_bytes());
+        } else {
+            self.push(0xcf);
+            self.extend(number.to_be_bytes());
+        }
+    }
+
+    fn append_bin(&mut self, bytes: &[u8]) -> Result<(), Unencodable> {
+        append_length(self, bytes.len(), [0xc4, 0xc5, 0xc6])?;
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn append_str(&mut self, text: &str) -> Result<(), Unencodable> {
+        match u8::try_from(text.len()) {
+            Ok(short @ 0..=0x1f) => self.push(0xa0 | short),
+            _ => append_length(self, text.len(), [0xd9, 0xda, 0xdb])?,
+        }
+        self.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+
+    fn append_array(&mut self, elements: usize) -> Result<(), Unencodable> {
+        append_count(self, elements, 0x90, [0xdc, 0xdd])
+    }
+
+    fn append_map(&mut self, pairs: usize) -> Result<(), Unencodable> {
+        append_count(self, pairs, 0x80, [0xde, 0xdf])
+    }
+
+    fn replace_by_map(&mut self, at: usize, pairs: usize) -> Result<(), Unencodable> {
+        let place = self.get_mut(at).ok_or(Unencodable)?;
+        match u8::try_from(pairs) {
+            Ok(pairs @ 0..=0x0f) => *place = 0x80 | pairs,
+            _ => {
+                let mut header = Vec::new();
+                header.append_map(pairs)?;
+                self.splice(at..=at, header);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn append_length(
+    to: &mut Vec<u8>,
+    length: usize,
+    [small, medium, large]: [u8; 3],
+) -> Result<(), Unencodable> {
+    match u8::try_from(length) {
+        Ok(length) => to.extend([small, length]),
+        Err(_) => append_wide(to, length, [medium, large])?,
+    }
+    Ok(())
+}
+
+fn append_count(
+    to: &mut Vec<u8>,
+    count: usize,
+    short: u8,
+    wide: [u8; 2],
+) -> Result<(), Unencodable> {
+    match u8::try_from(count) {
+        Ok(count @ 0..=0x0f) => to.push(short | count),
+        _ => append_wide(to, count, wide)?,
+    }
+    Ok(())
+}
+
+fn append_wide(
+    to: &mut Vec<u8>,
+    length: usize,
+    [medium, large]: [u8; 2],
+) -> Result<(), Unencodable> {
+    if let Ok(length) = u16::try_from(length) {
+        to.push(medium);
+        to.extend(length.to_be_bytes());
+    } else {
+        let length = u32::try_from(length).map_err(|_| Unencodable)?;
+        to.push(large);
+        to.extend(length.to_be_bytes());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::{collection::vec, prelude::*};
+    use serde::{Deserialize, Serialize, de::IgnoredAny};
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+
+    fn encoded(value: impl Serialize) -> Vec<u8> {
+        rmp_serde::to_vec(&value).unwrap()
+    }
+
+    /// A value of whatever type, encoded.
+    pub(in crate::record) fn value() -> impl Strategy<Value = Vec<u8>> {
+        let leaf = prop_oneof![
+            any::<Option<bool>>().prop_map(encoded),
+            any::<i64>().prop_map(encoded),
+            any::<u64>().prop_map(encoded),
+            any::<f32>().prop_map(encoded),
+            any::<f64>().prop_map(encoded),
+            any::<String>().prop_map(encoded),
+            vec(any::<u8>(), 0..300).prop_map(|bytes| encoded(ByteBuf::from(bytes))),
+            vec(any::<u8>(), 5).prop_map(|bytes| [&[0xd6], &bytes[..]].concat()),
+            vec(any::<u8>(), 21).prop_map(|bytes| [&[0xc7, 20], &bytes[..]].concat()),
+        ];
+        leaf.prop_recursive(4, 24, 20, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..20).prop_map(|values| {
+                    let mut bytes = Vec::new();
+                    bytes.append_array(values.len()).unwrap();
+                    [bytes, values.concat()].concat()
+                }),
+                vec((inner.clone(), inner), 0..20).prop_map(|pairs| {
+                    let mut bytes = Vec::new();
+                    bytes.append_map(pairs.len()).unwrap();
+                    pairs
+                        .into_iter()
+                        .fold(bytes, |bytes, (name, value)| [bytes, name, value].concat())
+                }),
+            ]
+        })
+    }
+
+    fn skipped(bytes: &[u8]) -> Result<usize, Damaged> {
+        let mut reader = Reader::new(bytes);
+        reader.skip()?;
+        Ok(bytes.len() - reader.rest().len())
+    }
+
+    #[test]
+    fn what_is_skipped_is_nested_sixteen_deep_at_most() {
+        let nested = |depth: usize| [vec![0x91; depth], vec![NIL]].concat();
+        assert_eq!(skipped(&nested(16)), Ok(17));
+        assert_eq!(skipped(&nested(17)), Err(Damaged));
+        assert_eq!(skipped(&nested(1_000_000)), Err(Damaged));
+    }
+
+    #[test]
+    fn a_length_beyond_the_end_is_damaged() {
+        for marker in [
+            0xc4_u8, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf,
+        ] {
+            let bytes = [marker, 0xff, 0xff, 0xff, 0xff];
+            assert_eq!(skipped(&bytes), Err(Damaged), "{marker:x}");
+            assert!(Reader::new(&bytes).bin().is_err());
+            assert!(Reader::new(&bytes).str().is_err());
+        }
+    }
+
+    #[test]
+    fn text_is_utf8() {
+        assert_eq!(Reader::new(b"\xa1\xff").str(), Err(Damaged));
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_skipped_whole(value in value(), behind: Vec<u8>) {
+            let bytes = [&value[..], &behind].concat();
+            prop_assert_eq!(skipped(&bytes), Ok(value.len()));
+        }
+
+        #[test]
+        fn bytes_are_skipped_as_another_reader_skips_them(bytes: Vec<u8>) {
+            let mut other = rmp_serde::Deserializer::new(std::io::Cursor::new(&bytes));
+            let found = IgnoredAny::deserialize(&mut other).map(|_| other.position() as usize);
+            prop_assert_eq!(skipped(&bytes).ok(), found.ok());
+        }
+
+        #[test]
+        fn numbers_are_written_as_another_writer_writes_them_and_read_back(number: u64, bits in 0..64) {
+            let number = number >> bits;
+            let mut bytes = Vec::new();
+            bytes.append_uint(number);
+            prop_assert_eq!(&bytes, &encoded(number));
+            prop_assert_eq!(Reader::new(&bytes).uint(), Ok(number));
+        }
+
+        #[test]
+        fn lengths_are_written_as_another_writer_writes_them_and_read_back(length in prop_oneof![0_usize..300, 65_000_usize..66_000]) {
+            let text = "x".repeat(length);
+            let mut bytes = Vec::new();
+            bytes.append_str(&text).unwrap();
+            prop_assert_eq!(&bytes, &encoded(&text));
+            prop_assert_eq!(Reader::new(&bytes).str(), Ok(&*text));
+
+            let mut bytes = Vec::new();
+            bytes.append_bin(text.as_bytes()).unwrap();
+            prop_assert_eq!(&bytes, &encoded(serde_bytes::Bytes::new(text.as_bytes())));
+            prop_assert_eq!(Reader::new(&bytes).bin(), Ok(text.as_bytes()));
+
+            let mut bytes = Vec::new();
+            bytes.append_array(length).unwrap();
+            prop_assert!(encoded(vec![(); length]).starts_with(&bytes));
+            prop_assert_eq!(Reader::new(&bytes).array(), Ok(length as u32));
+
+            let mut bytes = Vec::new();
+            bytes.append_map(length).unwrap();
+            prop_assert_eq!(Reader::new(&bytes).map(), Ok(length as u32));
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod extension;
 mod failure;
 mod identity;
 mod invariants;
+mod later;
 mod notes;
 
 use std::{

@@ -312,11 +312,11 @@ pub(super) mod tests {
             any::<f32>().prop_map(encoded),
             any::<f64>().prop_map(encoded),
             any::<String>().prop_map(encoded),
-            vec(any::<u8>(), 0..300).prop_map(|bytes| encoded(ByteBuf::from(bytes))),
+            vec(any::<u8>(), 0..40).prop_map(|bytes| encoded(ByteBuf::from(bytes))),
             vec(any::<u8>(), 5).prop_map(|bytes| [&[0xd6], &bytes[..]].concat()),
             vec(any::<u8>(), 21).prop_map(|bytes| [&[0xc7, 20], &bytes[..]].concat()),
         ];
-        leaf.prop_recursive(4, 24, 20, |inner| {
+        leaf.prop_recursive(4, 8, 20, |inner| {
             prop_oneof![
                 vec(inner.clone(), 0..20).prop_map(|values| {
                     let mut bytes = Vec::new();

@@ -10,6 +10,7 @@ on_every_store![
     t48_s135_a_damaged_record_is_no_session,
     s135_a_damaged_record_gives_nothing_to_the_session_that_follows,
     s138_a_record_of_a_newer_version_is_left_alone,
+    s138_a_field_of_a_newer_version_survives_writes_until_the_next_sign_in,
     s135_a_record_that_is_damaged_meanwhile_grants_nothing,
     s138_a_record_that_became_newer_meanwhile_is_left_alone,
     t70_a_value_of_another_type_is_an_error_and_everything_else_works,
@@ -29,6 +30,7 @@ async fn t48_s135_a_damaged_record_is_no_session<B: Backend>() {
         Bytes::from_static(b"\x01garbage"),
         Bytes::from_static(b"\0"),
         Bytes::from_static(b"\x01\xdd\xff\xff\xff\xff"),
+        Bytes::from_static(b"\x01\xdf\xff\xff\xff\xff"),
         sound.slice(..sound.len() - 1),
         sound.slice(..1),
         Bytes::from(flipped),
@@ -83,6 +85,28 @@ async fn s138_a_record_of_a_newer_version_is_left_alone<B: Backend>() {
     assert_eq!(world.live(&client.id()).await.payload, newer);
     world.overwrite(&client.id(), sound).await;
     client.get("/me").await.is(200);
+}
+
+async fn s138_a_field_of_a_newer_version_survives_writes_until_the_next_sign_in<B: Backend>() {
+    const FIELD: &[u8] = b"\x7f\xa5later";
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let mut newer = world.live(&client.id()).await.payload.to_vec();
+    // Behind the format and the number of fields, which is one more then.
+    newer[1] += 1;
+    newer.splice(2..2, FIELD.iter().copied());
+    world.overwrite(&client.id(), newer).await;
+    for (target, keeps) in [
+        ("/put/a/b", true),
+        ("/regenerate", true),
+        ("/put/a/c", true),
+        ("/login?user=alice", false),
+    ] {
+        client.post(target).await.is(204);
+        let payload = world.live(&client.id()).await.payload;
+        let kept = payload.windows(FIELD.len()).any(|part| part == FIELD);
+        assert_eq!(kept, keeps, "{target}");
+    }
 }
 
 async fn s135_a_record_that_is_damaged_meanwhile_grants_nothing<B: Backend>() {

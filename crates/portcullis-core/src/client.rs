@@ -343,6 +343,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_change_is_one_letter() {
+        for change in [
+            ClientChange::Network,
+            ClientChange::Name,
+            ClientChange::Both,
+        ] {
+            let letter = change.letter();
+            assert_eq!(ClientChange::of_letter(letter), Some(change));
+            let [binary, expected] = [rmp_serde::to_vec(&change), rmp_serde::to_vec(letter)];
+            assert_eq!(binary.unwrap(), expected.unwrap());
+        }
+        assert_eq!(ClientChange::of_letter("x"), None);
+    }
+
     proptest! {
         #[test]
         fn a_client_is_read_back_as_it_was_written(header: Vec<u8>, address: IpAddr, kept in 0..3) {
@@ -354,6 +369,11 @@ mod tests {
             };
             let binary = rmp_serde::to_vec(&client).unwrap();
             prop_assert_eq!(&rmp_serde::from_slice::<Client>(&binary).unwrap(), &client);
+
+            let mut in_record = Vec::new();
+            client.write(&mut in_record).unwrap();
+            prop_assert_eq!(&in_record, &binary);
+            prop_assert_eq!(Client::read(&mut Reader::new(&binary)), Ok(client));
         }
     }
 }

@@ -167,6 +167,7 @@ impl View {
         let head = &mut self.record_mut().head;
         head.user = Some(user.clone());
         head.elevations.clear();
+        // What a later version knows of the head is about an authentication, and this is another one.
         head.forget_unknown();
         head.restart(limits.absolute, age);
         self.timing = Timing::starting(at, limits);

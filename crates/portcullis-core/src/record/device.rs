@@ -11,7 +11,7 @@ use crate::{Client, ClientChange};
 /// changes clients with every request must not fill the log.
 const OTHERS: usize = 4;
 
-/// What is remembered of the device.
+/// What is remembered of the device. Each proof of who the user is begins it anew.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Device {
     /// As it was at the last proof of who it is, or else when the session began.

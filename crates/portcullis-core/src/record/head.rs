@@ -20,7 +20,8 @@
 //! | 15 | class | string of one character | not yet |
 //! | 16 | federation tag | binary, 16 bytes | not yet |
 //!
-//! Keys from 17 are free. ARCHITECTURE.md says what each is for, and how one comes into use.
+//! Keys from 17 to 127 are free. ARCHITECTURE.md, "How a layout changes", says what each is for and how one comes into
+//! use.
 
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ pub(crate) struct Head {
     age: u64,
     pub(crate) elevations: Vec<Elevation>,
     pub(crate) device: Option<Device>,
-    /// What a later version knows of this session and its authentication.
+    /// What a later version knows of it. A new authentication drops it.
     unknown: Unknown,
 }
 
@@ -121,7 +122,7 @@ impl Head {
         self.age = crate::time::millis(age);
     }
 
-    /// Drops the fields that this version does not know. What they say belongs to the authentication before.
+    /// Drops the fields that this version does not know: what they say is of the authentication before this one.
     pub(crate) fn forget_unknown(&mut self) {
         self.unknown = Unknown::default();
     }

@@ -202,6 +202,7 @@ fn s135_what_is_known_has_its_type_and_nothing_else() {
         b"\x7f\xdf\xff\xff\xff\xff",
         b"\x7f\xc1",
         // Keys: beyond what one byte holds, text, negative, nil.
+        b"\x80\x01",
         b"\xcc\x80\x01",
         b"\xcc\x7f\x01",
         b"\xa1k\x01",

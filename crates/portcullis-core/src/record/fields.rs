@@ -16,24 +16,34 @@ const KEYS: u8 = 128;
 /// How many bytes of unknown fields a head may have in all. Beyond that, it is one of a newer version and left alone.
 pub(super) const MOST_UNKNOWN: usize = 4096;
 
-/// The fields of a map that this version does not know, as they were written.
+/// The fields of a map that this version does not know, as they were written. Nearly always there are none.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Unknown {
-    fields: u8,
+pub(crate) struct Unknown(Option<Box<Fields>>);
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Fields {
+    number: u8,
     bytes: Vec<u8>,
 }
 
 impl Unknown {
     /// How many bytes they take.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.0.as_ref().map_or(0, |fields| fields.bytes.len())
+    }
+
+    fn push(&mut self, field: &[u8]) {
+        let fields = self.0.get_or_insert_default();
+        fields.number += 1;
+        fields.bytes.extend_from_slice(field);
     }
 }
 
 /// Tells how many there are and nothing of what they hold.
 impl fmt::Debug for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Unknown({})", self.fields)
+        let number = self.0.as_ref().map_or(0, |fields| fields.number);
+        write!(f, "Unknown({number})")
     }
 }
 
@@ -66,8 +76,7 @@ pub(crate) fn read<'b>(
         if read_value(key, reader)? == Field::Unknown {
             reader.skip()?;
             let length = field.len() - reader.rest().len();
-            unknown.fields += 1;
-            unknown.bytes.extend(field.get(..length).ok_or(Damaged)?);
+            unknown.push(field.get(..length).ok_or(Damaged)?);
         }
     }
     Ok(unknown)
@@ -102,8 +111,11 @@ impl<'o> Writer<'o> {
 
     /// Ends the map with the fields that were unknown when it was read.
     pub(crate) fn finish(self, unknown: &Unknown) -> Result<(), Unencodable> {
-        self.out.extend_from_slice(&unknown.bytes);
-        let fields = usize::from(self.fields) + usize::from(unknown.fields);
-        self.out.replace_by_map(self.start, fields)
+        let mut number = usize::from(self.fields);
+        if let Some(unknown) = &unknown.0 {
+            self.out.extend_from_slice(&unknown.bytes);
+            number += usize::from(unknown.number);
+        }
+        self.out.replace_by_map(self.start, number)
     }
 }

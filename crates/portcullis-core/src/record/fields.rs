@@ -27,6 +27,19 @@ struct Fields {
 }
 
 impl Unknown {
+    /// In front of the value of this field, if it is among them.
+    pub(super) fn find(&self, wanted: u8) -> Option<Reader<'_>> {
+        let mut reader = Reader::new(&self.0.as_ref()?.bytes);
+        while let Some((&key, value)) = reader.rest().split_first() {
+            reader = Reader::new(value);
+            if key == wanted {
+                return Some(reader);
+            }
+            reader.skip().ok()?;
+        }
+        None
+    }
+
     /// How many bytes they take.
     pub(super) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |fields| fields.bytes.len())

@@ -17,8 +17,8 @@
 //! | 12 | persistent | boolean | not yet |
 //! | 13 | actor | binary, as the user | not yet |
 //! | 14 | sealing key | unsigned, 32 bits | not yet |
-//! | 15 | class | string of one character | not yet |
-//! | 16 | federation tag | binary, 16 bytes | not yet |
+//! | 15 | class | string of one character | read for lists, not written yet |
+//! | 16 | federation tag | binary, 16 bytes | read for lists, not written yet |
 //!
 //! Keys from 17 to 127 are free. ARCHITECTURE.md, "How a layout changes", says what each is for and how one comes into
 //! use.
@@ -30,7 +30,7 @@ use super::{
     fields::{self, Field, MOST_UNKNOWN, Unknown},
     msgpack::{Append, Damaged, Reader},
 };
-use crate::{Handle, Label, Owner, Timestamp, UserId, elevation::Elevation};
+use crate::{Class, Handle, Label, Owner, Source, Timestamp, UserId, elevation::Elevation};
 
 /// The keys of the fields. A number belongs to one field for ever, even to one that is no longer written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +143,19 @@ impl Head {
             user: user.clone(),
             authenticated_at: absolute_deadline.before(self.lifetime()),
         });
-        Label::new(self.handle, owner)
+        let class = |letter: &str| letter.parse().ok().and_then(Class::from_char);
+        let class = self.later(Key::Class, |value| class(value.str().ok()?));
+        let tag = self.later(Key::FederationTag, |value| value.bin_of().ok());
+        Label {
+            class: class.unwrap_or_default(),
+            source: tag.map_or(Source::Local, Source::Federated),
+            ..Label::new(self.handle, owner)
+        }
+    }
+
+    /// What a later version wrote in a field that lists of sessions depend on: they must not be put into them otherwise.
+    fn later<T>(&self, key: Key, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
+        read(&mut self.unknown.find(key as u8)?)
     }
 
     /// How many bytes the fields take that this version does not know, here and in what is nested.

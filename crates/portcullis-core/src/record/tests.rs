@@ -5,7 +5,7 @@ use super::{
     msgpack::{Append, tests::value},
     *,
 };
-use crate::{Network, UserId, elevation::Elevation};
+use crate::{Class, Network, Source, Timestamp, UserId, elevation::Elevation};
 
 /// All that can be in one.
 fn record() -> Record {
@@ -233,6 +233,19 @@ fn s138_more_fields_than_can_be_carried_along_are_of_a_newer_version() {
     let nested = [&[4, 0x91, 0x83, 0, 0xa1, b's', 1, 7][..], &too_many].concat();
     let found = decoded(&[&known[..], &[&nested]].concat());
     assert_eq!(found, Err(Unreadable::Newer));
+}
+
+#[test]
+fn s138_lists_hold_the_class_and_the_tag_that_a_later_version_wrote() {
+    let mut bytes = record().encode().unwrap().to_vec();
+    // Behind the format and the number of fields: `15: "a"`, and `16:` sixteen bytes.
+    bytes[1] += 2;
+    let fields = [&[15, 0xa1, b'a', 16, 0xc4, 16][..], &[7; 16]].concat();
+    bytes.splice(2..2, fields);
+    let record = Record::decode(&bytes.into()).unwrap();
+    let label = record.head.label(Timestamp::from_millis(0));
+    assert_eq!(Some(label.class), Class::from_char('a'));
+    assert_eq!(label.source, Source::Federated([7; 16]));
 }
 
 #[test]

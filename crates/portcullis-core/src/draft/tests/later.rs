@@ -17,6 +17,7 @@ fn plant(world: &World, key: SessionKey) {
         label: record.head.label(stored.timing.absolute_deadline),
         payload: payload.into(),
         elevated_until: None,
+        flagged: false,
         notes: Vec::new(),
     };
     let commit = world

@@ -260,18 +260,58 @@ async fn s102_strangers_do_not_push_out_of_the_log_what_users_did() {
     };
     let store = MemoryStore::new().with_log_limits(limits);
     observe(&store, EventKind::Authenticated, Some("alice")).await;
-    for _ in 0..100 {
-        observe(&store, EventKind::UnknownIdentifier, None).await;
+    for number in 0..100 {
+        observe(&store, EventKind::Elevated(number.to_string()), None).await;
     }
     let read = read_all(&store, 1000).await;
     assert_eq!(read.len(), 3, "two of strangers and one of a user");
     assert_eq!(read.last(), Some(&EventKind::Authenticated));
-    for _ in 0..100 {
-        observe(&store, EventKind::Regenerated, Some("bob")).await;
+}
+
+#[tokio::test]
+async fn of_the_users_with_the_most_events_the_oldest_are_forgotten() {
+    let limits = LogLimits {
+        events: 8,
+        age: Duration::from_secs(60),
+    };
+    let store = MemoryStore::new().with_log_limits(limits);
+    let scope = |user: &str, number: u32| EventKind::Elevated(format!("{user} {number}"));
+    for (user, count) in [("alice", 2), ("bob", 100), ("carol", 1), ("dora", 100)] {
+        for number in 0..count {
+            observe(&store, scope(user, number), Some(user)).await;
+        }
     }
-    let read = read_all(&store, 1000).await;
-    assert_eq!(read.len(), 10);
-    assert!(!read.contains(&EventKind::Authenticated));
+    // Three for each but for whoever has fewer; what is left over then is for the newest.
+    let expected = [
+        scope("dora", 99),
+        scope("dora", 98),
+        scope("dora", 97),
+        scope("carol", 0),
+        scope("bob", 99),
+        scope("bob", 98),
+        scope("alice", 1),
+        scope("alice", 0),
+    ];
+    assert_eq!(read_all(&store, 1000).await, expected);
+    // Where there are more users than there is room, each has one at most.
+    for number in 0..20 {
+        observe(&store, scope("user", number), Some(&number.to_string())).await;
+    }
+    let newest = (12..20).rev().map(|number| scope("user", number));
+    assert_eq!(read_all(&store, 1000).await, newest.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_line_of_the_log_is_of_one_day_at_most() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock);
+    for _ in 0..50 {
+        observe(&store, EventKind::WriteRefused, Some("alice")).await;
+        clock.advance(Duration::from_secs(60 * 60));
+    }
+    let lines = store.read_log(&LogQuery::default()).await.unwrap();
+    let counts: Vec<_> = lines.iter().map(|line| line.count).collect();
+    assert_eq!(counts, [25, 25]);
 }
 
 #[tokio::test]

@@ -171,12 +171,126 @@ local function unlist(due_list, users, session, entry, user, now)
   end
 end
 
--- Leaves a note in a log of at most about `most` events; of none, if it is 0. `at` is for what happened before
--- now. Never the first write of a script: it needs memory.
-local function note(log, most, entry, user, text, at)
-  if most ~= '0' then
-    redis.pcall('XADD', log, 'MAXLEN', '~', most, '*', 's', name(entry), 'u', user, 'n', text, 't', at or '')
+-- A log is trimmed when it holds half as many entries again as it should, or this many more.
+local SLACK = 200
+-- Entries that one step looks at, the oldest: all there are where the log should hold no more than 400.
+local LOOKED_AT = 600
+
+-- How many entries each owner keeps so that at most `left` are left: owners that hold no more lose none.
+local function fair_share(held, left)
+  local counts = {}
+  for _, count in pairs(held) do
+    counts[#counts + 1] = count
   end
+  table.sort(counts)
+  local share = 0
+  for i, count in ipairs(counts) do
+    share = math.floor(left / (#counts - i + 1))
+    if count > share then
+      break
+    end
+    left = left - count
+  end
+  return share
+end
+
+-- Takes `excess` entries out of these, the oldest of the owners that hold most, and returns their numbers and the
+-- others. An entry belongs to its user, or to its session if it has no user.
+local function pick(entries, excess)
+  local owners, held = {}, {}
+  for i, entry in ipairs(entries) do
+    local fields = entry[2]
+    local owner = fields[4] ~= '' and fields[4] or fields[2]
+    owners[i] = owner
+    held[owner] = (held[owner] or 0) + 1
+  end
+  local share = fair_share(held, #entries - excess)
+  local picked, is_picked = {}, {}
+  -- What the shares leave over is kept by those whose entries are newer.
+  for keep = share + 1, share, -1 do
+    for i, owner in ipairs(owners) do
+      if #picked == excess then
+        break
+      end
+      if held[owner] > keep and not is_picked[i] then
+        held[owner] = held[owner] - 1
+        is_picked[i] = true
+        picked[#picked + 1] = entries[i][1]
+      end
+    end
+  end
+  local others = {}
+  for i, entry in ipairs(entries) do
+    if not is_picked[i] then
+      others[#others + 1] = entry
+    end
+  end
+  return picked, others
+end
+
+-- Whether a log of `length` entries, such as these, takes more than twice the room that they need. The server frees
+-- nodes of 4096 bytes, and a single entry keeps its node.
+local function is_sparse(log, length, entries)
+  local bytes = 0
+  for _, entry in ipairs(entries) do
+    local fields = entry[2]
+    for i = 2, #fields, 2 do
+      bytes = bytes + #fields[i] + 8
+    end
+  end
+  local info = redis.call('XINFO', 'STREAM', log)
+  for i = 1, #info, 2 do
+    if info[i] == 'radix-tree-keys' then
+      return info[i + 1] > 8 + bytes * length / #entries / 2048
+    end
+  end
+  return false
+end
+
+local function put_back(log, entries)
+  for _, entry in ipairs(entries) do
+    redis.call('XADD', log, entry[1], unpack(entry[2]))
+  end
+end
+
+-- Trims a log that holds too many entries to `most`; with `look`, also frees room where it does not. Owners that hold no
+-- more than a fair share of what is looked at lose nothing. Numbers of entries stay what they are.
+local function trim(log, most, look)
+  local length = redis.call('XLEN', log)
+  local excess = length - most
+  if excess <= math.min(math.ceil(most / 2), SLACK) then
+    if not look then
+      return
+    end
+    excess = 0
+  end
+  local entries = redis.call('XRANGE', log, '-', '+', 'COUNT', LOOKED_AT)
+  local picked, others = pick(entries, math.min(excess, LOOKED_AT / 2))
+  if is_sparse(log, length, others) then
+    local newer = redis.call('XRANGE', log, '(' .. entries[#entries][1], '+')
+    redis.call('DEL', log)
+    put_back(log, others)
+    put_back(log, newer)
+  elseif #picked > 0 then
+    redis.call('XDEL', log, unpack(picked))
+  end
+end
+
+-- Adds an entry to a log of at most about `most`; to none, if it is 0. A reader goes by the names of its fields, and
+-- `owner` by their order.
+local function append(log, most, session, user, text, at, ...)
+  most = tonumber(most)
+  if most > 0 then
+    -- The server's own bound is for where trimming fails.
+    redis.call('XADD', log, 'MAXLEN', '~', 2 * most + SLACK, '*', 's', session, 'u', user, 'n', text, 't', at, ...)
+    trim(log, most)
+  end
+end
+
+-- Leaves a note of a change. `at` is for what happened before now. Never the first write of a script: it needs memory.
+-- What is refused does not undo the change.
+local function note(log, most, entry, user, text, at)
+  pcall(append, log, most, name(entry), user, text, at or '')
 end
 
 -- A revocation marker of a user: the moment up to which all sessions were revoked, the moment up to which all were but

@@ -1,9 +1,10 @@
 //! The log: two streams in each bucket, one of sessions with a user and one of those without.
 //!
 //! An entry has the fields `s` (the 12 bytes of a session's name, or nothing), `u` (the user, or nothing), `n`
-//! (the note) and `t` (when it happened, in ms, if that was before it was written).
+//! (the note) and `t` (when it happened, in ms, if that was before it was written). An entry of observations also has
+//! `c` (how many there were) and `f` (when the first of them was, in ms, if that was before the last).
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, str::FromStr};
 
 use bytes::Bytes;
 use portcullis_core::{
@@ -11,7 +12,12 @@ use portcullis_core::{
     store::{LogPlace, LogQuery, Logged, Observation, Store, StoreError},
 };
 
-use crate::{RedisStore, arguments::number, driver::Command, record::name_of};
+use crate::{
+    RedisStore,
+    arguments::number,
+    driver::{Command, OBSERVE, Reply, out_of_place},
+    record::{millis, name_of},
+};
 
 /// Streams read in one round trip.
 const STREAMS: usize = 64;
@@ -41,29 +47,20 @@ impl RedisStore {
         };
         let of_users = observation.user.is_some();
         let user = observation.user.as_ref().map(UserId::as_bytes);
-        let field = Bytes::from_static;
-        let entry = Command {
-            name: "XADD",
-            arguments: vec![
-                self.prefix().log(bucket, of_users).into(),
-                field(b"MAXLEN"),
-                field(b"~"),
-                self.log_size(of_users),
-                field(b"*"),
-                field(b"s"),
-                session
-                    .map(|name| Bytes::copy_from_slice(&name))
-                    .unwrap_or_default(),
-                field(b"u"),
-                user.map(Bytes::copy_from_slice).unwrap_or_default(),
-                field(b"n"),
-                observation.note.encode(),
-                field(b"t"),
-                Bytes::new(),
-            ],
-        };
-        self.driver().ask(vec![entry]).await?;
-        Ok(())
+        let arguments = vec![
+            self.log_size(of_users),
+            session
+                .map(|name| Bytes::copy_from_slice(&name))
+                .unwrap_or_default(),
+            user.map(Bytes::copy_from_slice).unwrap_or_default(),
+            observation.note.encode(),
+            number(millis(Logged::LONGEST)),
+        ];
+        let keys = vec![self.prefix().log(bucket, of_users)];
+        match self.run(&OBSERVE, keys, arguments).await? {
+            Reply::Listed(..) => Ok(()),
+            _ => Err(out_of_place()),
+        }
     }
 
     pub(crate) async fn events(&self, query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
@@ -168,17 +165,54 @@ fn before(number: &Bytes) -> Bytes {
     range.into()
 }
 
-fn logged(part: Part, number: &[u8], fields: &[Bytes], query: &LogQuery) -> Option<Logged> {
-    let [_, session, _, user, _, note, _, at] = fields else {
-        return None;
-    };
+/// The fields of an entry. Those with other names are of a later version, and not looked at.
+#[derive(Default)]
+struct Fields<'e> {
+    session: Option<&'e Bytes>,
+    user: Option<&'e Bytes>,
+    note: Option<&'e Bytes>,
+    at: Option<&'e Bytes>,
+    count: Option<&'e Bytes>,
+    first_at: Option<&'e Bytes>,
+}
+
+impl<'e> Fields<'e> {
+    fn of(entry: &'e [Bytes]) -> Self {
+        let mut fields = Self::default();
+        for field in entry.chunks_exact(2) {
+            let [name, value] = field else {
+                continue;
+            };
+            let field = match &name[..] {
+                b"s" => &mut fields.session,
+                b"u" => &mut fields.user,
+                b"n" => &mut fields.note,
+                b"t" => &mut fields.at,
+                b"c" => &mut fields.count,
+                b"f" => &mut fields.first_at,
+                _ => continue,
+            };
+            *field = Some(value);
+        }
+        fields
+    }
+}
+
+fn parsed<T: FromStr>(value: &[u8]) -> Option<T> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn logged(part: Part, number: &[u8], entry: &[Bytes], query: &LogQuery) -> Option<Logged> {
+    let fields = Fields::of(entry);
+    let (session, user, note) = (fields.session?, fields.user?, fields.note?);
     let (written_at, sequence) = std::str::from_utf8(number).ok()?.split_once('-')?;
     let written_at = Timestamp::from_millis(written_at.parse().ok()?);
-    let at = std::str::from_utf8(at).ok()?.parse();
-    let at = at.map_or(written_at, Timestamp::from_millis);
+    let moment = |field: Option<&Bytes>| Some(Timestamp::from_millis(parsed(field?)?));
+    let at = moment(fields.at).unwrap_or(written_at);
+    let first_at = moment(fields.first_at).unwrap_or(at).min(at);
     let session = name_of(session);
     let user = (!user.is_empty()).then(|| UserId::from(&user[..]));
-    let covered = query.covers(at, session, user.as_ref(), note);
+    let covered = query.covers(first_at..=at, session, user.as_ref(), note);
     covered.then(|| Logged {
         place: LogPlace {
             written_at,
@@ -186,5 +220,7 @@ fn logged(part: Part, number: &[u8], fields: &[Bytes], query: &LogQuery) -> Opti
             part: part.0.number() << 1 | u16::from(part.1),
         },
         event: Note::decode(note).map(|note| Event::new(note, at, session, user)),
+        count: fields.count.and_then(|count| parsed(count)).unwrap_or(1),
+        first_at,
     })
 }

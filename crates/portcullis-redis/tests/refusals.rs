@@ -11,7 +11,7 @@ use portcullis_core::{
     store::{
         Activity, Committed, Copies, Created, Deadline, Ended, Excess, Interrupted, Loaded,
         LogQuery, Observation, Old, Others, Replaced, Revision, SessionLimit, Store, StoreError,
-        StoreErrorKind, Touched, Which,
+        StoreErrorKind, Touched, Which, Write,
     },
 };
 use portcullis_redis::{
@@ -158,8 +158,8 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
 
 /// Everything this crate sends, and nothing else. The README has the same list.
 const RIGHTS: &str = "+time +info +client|id +get +mget +del +set +getrange +setrange +pexpireat +pttl +eval \
-                      +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +hget +hset +hgetall +xadd +xrevrange +xtrim \
-                      +ping +publish +subscribe";
+                      +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +hget +hset +hgetall +xadd +xdel \
+                      +xinfo|stream +xlen +xrange +xrevrange +xtrim +ping +publish +subscribe";
 
 /// These are missed without harm.
 const COMFORT: [&str; 5] = ["+info", "+client|id", "+ping", "+publish", "+subscribe"];
@@ -199,17 +199,36 @@ async fn everything(store: &RedisStore) -> Result<(), Interrupted> {
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert!(matches!(store.load(&found).await?, Loaded::Expired(_)));
     assert_eq!(store.sweep().await?.expired.len(), 1);
-    store
-        .observe(&Observation {
-            session: None,
-            user: None,
-            note: Note::of_system(EventKind::MalformedIdentifier),
-        })
-        .await?;
+    for _ in 0..2 {
+        store
+            .observe(&Observation {
+                session: None,
+                user: None,
+                note: Note::of_system(EventKind::MalformedIdentifier),
+            })
+            .await?;
+    }
+    fill_a_log(store).await?;
     store.register("__Host-Http-id", LIMITS.absolute).await?;
     assert_eq!(store.realms().await?.len(), 1);
     assert!(store.read_log(&LogQuery::default()).await?.len() > 5);
     Ok(())
+}
+
+/// So far that it is trimmed. Where it cannot be, the change is made all the same, and the observation is refused.
+async fn fill_a_log(store: &RedisStore) -> Result<(), Interrupted> {
+    let label = owned(store, "alice");
+    let write = Write {
+        notes: vec![Note::of_system(EventKind::Regenerated); 600],
+        ..write_of(&label, payload())
+    };
+    store.create(&key(), &write, LIMITS, None).await?;
+    let observation = Observation {
+        session: None,
+        user: Some("alice".into()),
+        note: Note::of_system(EventKind::LimitReached),
+    };
+    Ok(store.observe(&observation).await?)
 }
 
 async fn without_a_user(store: &RedisStore) -> Result<(), StoreError> {

@@ -1,16 +1,26 @@
 //! The log that a store keeps of what happened to its sessions.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
-#[cfg(doc)]
-use crate::EventKind;
 use crate::{Event, Handle, Note, Timestamp, UserId};
+#[cfg(doc)]
+use crate::{EventKind, store::Store};
 
 /// How much a store keeps of its log.
+///
+/// A store may divide its log into parts, each with a share of the bound. Within a part, every user has a quota, so
+/// that nobody can push out the events of others: when there are too many events, the users with the most lose their
+/// oldest, until there are few enough. A user with no more events than the fair share, which is the bound of the part
+/// divided by the number of users in it, loses none. So a part of `m` events holds `n` of a victim for as long as there
+/// are no more than `m / n - 1` other users in it, however many events they cause.
+///
+/// Of sessions without a user, each session has a quota. That protects them from each other, but not from a visitor who
+/// begins many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
-    /// How many events of sessions with a user. Of those without, a quarter as many, in a log of their own:
-    /// visitors nobody knows must not be able to push out what people did.
+    /// How many lines about sessions with a user; a line is an event, or equal observations in a row. Of sessions
+    /// without a user, a quarter as many, in a log of their own: visitors nobody knows must not be able to push out
+    /// what people did.
     pub events: usize,
     /// For how long.
     pub age: Duration,
@@ -35,9 +45,9 @@ pub struct LogQuery {
     pub session: Option<Handle>,
     /// Only events of these names, as [`EventKind::as_str`] tells them; of any name if there is none here.
     pub names: Vec<String>,
-    /// None before this moment.
+    /// None before this moment. A line of several events is read if the last of them was not before it.
     pub from: Option<Timestamp>,
-    /// None after this moment.
+    /// None after this moment. A line of several events is read if the first of them was not after it.
     pub to: Option<Timestamp>,
     /// At most this many; 100 if it is zero.
     pub most: usize,
@@ -52,11 +62,11 @@ impl LogQuery {
         }
     }
 
-    /// Whether an event at this moment, of this session and user and with this note, is asked for. The note is
-    /// encoded, and read only where that matters.
+    /// Whether a line is asked for that is of this session and user, has this note, and whose first and last event
+    /// were at these moments. The note is encoded, and read only where that matters.
     pub fn covers(
         &self,
-        at: Timestamp,
+        moments: RangeInclusive<Timestamp>,
         session: Option<Handle>,
         user: Option<&UserId>,
         note: &[u8],
@@ -67,22 +77,35 @@ impl LogQuery {
         };
         self.user.as_ref().is_none_or(|wanted| user == Some(wanted))
             && self.session.is_none_or(|wanted| session == Some(wanted))
-            && self.from.is_none_or(|from| from <= at)
-            && self.to.is_none_or(|to| at <= to)
+            && self.from.is_none_or(|from| from <= *moments.end())
+            && self.to.is_none_or(|to| *moments.start() <= to)
             && (self.names.is_empty() || named())
     }
 }
 
-/// An event in the log.
+/// A line of the log: an event, or equal observations in a row.
+///
+/// Changes are never merged: each has a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
-    /// Its place in the log, the same whoever reads it.
+    /// Its place in the log, the same whoever reads it. When one more observation is merged into a line, the line moves
+    /// to a new place, at the end of the log.
     pub place: LogPlace,
-    /// What happened. `None` if a later version wrote it, or it is damaged.
+    /// What happened; its moment is that of the last event. `None` if a later version wrote it, or it is damaged.
     pub event: Option<Event>,
+    /// How many events it stands for: 1, or more for equal observations.
+    pub count: u64,
+    /// When the first of them happened: for a single event, when it happened.
+    pub first_at: Timestamp,
 }
 
-/// The place of an event in a store's log: opaque, unique, and later for what was written later.
+impl Logged {
+    /// The longest time from the first to the last event of a line: a day. An observation that comes later begins
+    /// another line.
+    pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+}
+
+/// The place of a line in a store's log: opaque, unique, and later for what was written later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogPlace {
     /// When it was written, on the store's clock.
@@ -104,7 +127,8 @@ impl fmt::Display for LogPlace {
     }
 }
 
-/// An observation that changed nothing, for the log.
+/// An observation that changed nothing, for the log. It can be made again and again, so equal ones in a row are
+/// [one line](Store::observe).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// Of which session, if it is known.

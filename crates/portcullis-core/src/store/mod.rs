@@ -200,6 +200,10 @@ pub trait Store: Send + Sync + 'static {
     fn sweep(&self) -> impl Future<Output = Result<Swept, StoreError>> + Send;
 
     /// Puts into the log what changed nothing.
+    ///
+    /// If the latest line about the same session and the same user is an equal observation, it is merged with that
+    /// line, which then says how many there were and since when, unless the first of them was longer ago than
+    /// [`Logged::LONGEST`]. A store may look for that line among the newest of its log only.
     fn observe(
         &self,
         observation: &Observation,

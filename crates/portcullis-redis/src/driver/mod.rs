@@ -38,7 +38,7 @@ pub(crate) use self::{
     examine::examine,
     reply::{Over, Reply, out_of_place},
     script::{
-        CLAIM, COMMIT, CREATE, END, MARK, REGISTER, REPLACE, REVOKE, STRAYS, SUPERSEDE, Script,
+        CLAIM, COMMIT, CREATE, END, MARK, OBSERVE, REGISTER, REPLACE, REVOKE, STRAYS, SUPERSEDE, Script,
         TOUCH,
     },
 };

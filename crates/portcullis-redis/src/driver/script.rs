@@ -34,6 +34,7 @@ script!(STRAYS, "strays.lua");
 script!(REVOKE, "revoke.lua");
 script!(CLAIM, "claim.lua");
 script!(REGISTER, "register.lua");
+script!(OBSERVE, "observe.lua");
 
 impl Script {
     pub(super) fn source(&self) -> &'static str {

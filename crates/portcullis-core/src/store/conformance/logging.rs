@@ -11,7 +11,7 @@ use super::{
     subject::{Subject, note, subject},
 };
 use crate::{
-    Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, UserId,
+    Actor, Bucket, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionKey, UserId,
     store::{
         Activity, Committed, Created, Deadline, Ended, Excess, LogQuery, Logged, Observation, Old,
         Replaced, Store, Touched, Which, Write,
@@ -500,4 +500,198 @@ pub async fn the_places_of_the_log_are_unique_and_stay<H: Harness>(harness: &H) 
     let places: HashSet<_> = read.iter().map(|Logged { place, .. }| *place).collect();
     assert_eq!((read.len(), places.len()), (20, 20));
     assert_eq!(there.read_log(query).await, read);
+}
+
+/// More events than any part of a log holds by default.
+const MANY: usize = 15_000;
+
+/// Causes many events, each of them a change.
+async fn flood<S: Store>(who: &Subject<S>, key: SessionKey) {
+    let mut revision = who.create(key, "", LONG).await.revision;
+    for _ in 0..MANY / 500 {
+        let write = noting(who, vec![EventKind::Regenerated; 500]);
+        let commit = who.0.commit(&key, revision, &write, Activity::Passive);
+        let Ok(Committed::Done(_, next)) = commit.await else {
+            panic!("a commit on the current revision is done");
+        };
+        revision = next;
+    }
+}
+
+/// Nobody can erase the history of another, whoever their names put into one part of the log.
+pub async fn a_user_with_many_events_pushes_out_none_of_another<H: Harness>(harness: &H) {
+    let victim = somebody();
+    let is_beside = |user: &UserId| Bucket::of(user) == Bucket::of(&victim);
+    let beside = std::iter::repeat_with(somebody).find(is_beside);
+    let mallory = beside.expect("there are as many users as one likes");
+    let who = arriving(harness, &victim);
+    let scopes: Vec<_> = (0..20)
+        .map(|number| elevated(&number.to_string()))
+        .collect();
+    let write = noting(&who, scopes.clone());
+    who.create_with(key_of(&victim), write, LONG, None).await;
+    let noise = arriving(harness, &mallory);
+    flood(&noise, key_of(&mallory)).await;
+    assert_eq!(who.logged().await, scopes);
+    // What is left of the others are the newest.
+    assert!(noise.logged().await.len() >= 100);
+}
+
+/// Without a user there is one quota for each session.
+pub async fn a_session_with_many_events_pushes_out_none_of_another<H: Harness>(harness: &H) {
+    let first = key();
+    let who = stranger(harness);
+    let changes = vec![EventKind::Created, EventKind::Regenerated];
+    let write = noting(&who, changes.clone());
+    who.create_with(first, write, LONG, None).await;
+    flood(&stranger(harness), key_in(first.bucket())).await;
+    assert_eq!(who.logged().await, changes);
+}
+
+/// Whoever repeats something that is refused fills one line. The line is where its last event is.
+pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(harness: &H) {
+    for label in [arriving(harness, &somebody()).1, stranger(harness).1] {
+        let store = subject(harness);
+        let other = Label {
+            handle: name(),
+            ..label.clone()
+        };
+        let mut moments = Vec::new();
+        for _ in 0..12 {
+            observe(&store, &label, EventKind::WriteRefused).await;
+            moments.push(store.0.now());
+            harness.advance(steps::<H>(1)).await;
+            // It is a row, whatever others do in between.
+            observe(&store, &other, EventKind::RevocationRefused).await;
+        }
+        for (label, kind) in [
+            (&label, EventKind::WriteRefused),
+            (&other, EventKind::RevocationRefused),
+        ] {
+            let query = LogQuery {
+                user: label.user().cloned(),
+                session: Some(label.handle),
+                ..LogQuery::default()
+            };
+            let read = store.read_log(query).await;
+            let [line] = &*read else {
+                panic!("one line, and not {read:?}");
+            };
+            let event = line.event.as_ref().expect("the event can be read");
+            assert_eq!((&event.kind, line.count), (&kind, 12));
+            if label.handle == other.handle {
+                continue;
+            }
+            let [first, .., last] = &*moments else {
+                panic!("there were twelve");
+            };
+            assert_close::<H>("the first moment", line.first_at, *first);
+            assert_close::<H>("the last moment", event.at, *last);
+            assert_close::<H>("the place", line.place.written_at, *last);
+        }
+    }
+}
+
+/// By another client, by another actor, of another kind, and once something else happened in between.
+pub async fn observations_that_differ_are_lines_of_their_own<H: Harness>(harness: &H) {
+    let who = arriving(harness, &somebody());
+    let refused = |actor, agent: Option<&str>| {
+        let client = agent.map(|agent| Client::of_user_agent(agent.as_bytes()));
+        Note::new(EventKind::WriteRefused, actor, client)
+    };
+    let curl = || refused(Actor::Client, Some("curl/8.5.0"));
+    let notes = [
+        (curl(), 2),
+        (refused(Actor::Client, Some("Wget/1.21")), 1),
+        (refused(Actor::System, None), 3),
+        (Note::of_system(EventKind::RecordDamaged), 1),
+        (curl(), 1),
+    ];
+    let mut expected = Vec::new();
+    for (note, count) in notes {
+        for _ in 0..count {
+            let observation = Observation {
+                session: Some(who.1.handle),
+                user: who.1.user().cloned(),
+                note: note.clone(),
+            };
+            let answer = who.0.observe(&observation).await;
+            answer.expect("an observation can be written");
+        }
+        expected.push((note, count));
+    }
+    let query = LogQuery {
+        user: who.1.user().cloned(),
+        ..LogQuery::default()
+    };
+    let read = who.read_log(query).await.into_iter().rev();
+    let read = read.map(|line| {
+        let event = line.event.expect("the event can be read");
+        let note = Note::new(event.kind, event.actor, event.client);
+        (note, line.count)
+    });
+    assert_eq!(read.collect::<Vec<_>>(), expected);
+}
+
+/// Rule 12: one change is one event. Nor is an observation merged with a change.
+pub async fn changes_are_never_merged<H: Harness>(harness: &H) {
+    let user = somebody();
+    let (who, key) = (arriving(harness, &user), key_of(&user));
+    let write = noting(&who, vec![EventKind::Regenerated; 3]);
+    let Created::Done(_, revision, _) = who.create_with(key, write, LONG, None).await else {
+        panic!("the key is new");
+    };
+    for _ in 0..2 {
+        observe(&who, &who.1, EventKind::Regenerated).await;
+    }
+    let write = noting(&who, vec![EventKind::Regenerated; 2]);
+    let commit = who.0.commit(&key, revision, &write, Activity::Active).await;
+    assert!(matches!(commit, Ok(Committed::Done(..))), "{commit:?}");
+    let query = LogQuery {
+        user: Some(user),
+        ..LogQuery::default()
+    };
+    let read = who.read_log(query).await;
+    let counts: Vec<_> = read.iter().map(|line| line.count).collect();
+    assert_eq!(counts, [1, 1, 2, 1, 1, 1]);
+    let is_at_its_moment = |line: &Logged| {
+        let event = line.event.as_ref();
+        event.is_some_and(|event| event.at == line.first_at)
+    };
+    let single = read.iter().filter(|line| line.count == 1);
+    assert!(single.clone().all(is_at_its_moment), "{read:?}");
+}
+
+/// Neither `from` nor `to` hides a line one of whose events was in between.
+pub async fn a_line_of_several_events_is_found_by_each_of_their_moments<H: Harness>(harness: &H) {
+    let who = arriving(harness, &somebody());
+    let mut moments = Vec::new();
+    for _ in 0..3 {
+        observe(&who, &who.1, EventKind::WriteRefused).await;
+        moments.push(who.0.now());
+        harness.advance(steps::<H>(1)).await;
+    }
+    let [first, second, third] = *moments else {
+        panic!("there were three");
+    };
+    let step = steps::<H>(1) / 2;
+    for (from, to, expected) in [
+        (Some(first.before(step)), Some(first.after(step)), 1),
+        (Some(second.before(step)), Some(second.after(step)), 1),
+        (Some(third.before(step)), None, 1),
+        (Some(third.after(step)), None, 0),
+        (None, Some(first.before(step)), 0),
+    ] {
+        let query = LogQuery {
+            user: who.1.user().cloned(),
+            from,
+            to,
+            ..LogQuery::default()
+        };
+        assert_eq!(
+            who.read_log(query).await.len(),
+            expected,
+            "from {from:?} to {to:?}"
+        );
+    }
 }

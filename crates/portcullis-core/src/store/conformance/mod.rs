@@ -232,6 +232,12 @@ macro_rules! store_conformance {
             the_log_is_read_by_user_and_by_session
             the_log_is_read_by_time
             the_places_of_the_log_are_unique_and_stay
+            a_user_with_many_events_pushes_out_none_of_another
+            a_session_with_many_events_pushes_out_none_of_another
+            equal_observations_in_a_row_are_one_line_with_a_count
+            observations_that_differ_are_lines_of_their_own
+            changes_are_never_merged
+            a_line_of_several_events_is_found_by_each_of_their_moments
 
             who_listens_hears_of_ends_and_moves_by_others_if_the_store_does
         }

@@ -1,18 +1,25 @@
-//! The log of a memory store: two rings, the older lines pushed out by the newer.
+//! The log of a memory store: two rings, of sessions with a user and of those without.
 
-use std::{cmp::Reverse, collections::VecDeque, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
 use crate::{
     Event, Handle, Label, Note, Timestamp, UserId,
-    store::{LogLimits, LogPlace, LogQuery, Logged},
+    store::{LogLimits, LogPlace, LogQuery, Logged, Observation},
 };
 
 pub(super) const LIMITS: LogLimits = LogLimits {
     events: 10_000,
     age: Duration::from_secs(90 * 24 * 60 * 60),
 };
+
+/// Among how many of the newest lines an equal observation is looked for.
+const LOOKED_BACK: usize = 16;
 
 pub(super) struct Log {
     limits: LogLimits,
@@ -39,16 +46,31 @@ impl<'a> From<&'a Label> for About<'a> {
 
 struct Line {
     place: LogPlace,
+    first_at: Timestamp,
     at: Timestamp,
     session: Option<Handle>,
     user: Option<UserId>,
     /// Encoded, so that what is read is what any other store would have kept of it.
     note: Bytes,
+    /// How many observations it stands for; `None` for a change.
+    observed: Option<u64>,
 }
 
 impl Line {
     fn is_in(&self, query: &LogQuery) -> bool {
-        query.covers(self.at, self.session, self.user.as_ref(), &self.note)
+        let moments = self.first_at..=self.at;
+        query.covers(moments, self.session, self.user.as_ref(), &self.note)
+    }
+
+    fn is_about(&self, about: About<'_>) -> bool {
+        self.session == about.session && self.user.as_ref() == about.user
+    }
+
+    fn owner(&self) -> Owner {
+        match &self.user {
+            Some(user) => Owner::User(user.clone()),
+            None => Owner::Session(self.session),
+        }
     }
 
     fn read(&self) -> Logged {
@@ -57,6 +79,8 @@ impl Line {
         Logged {
             place: self.place,
             event,
+            count: self.observed.unwrap_or(1),
+            first_at: self.first_at,
         }
     }
 }
@@ -68,13 +92,52 @@ impl Log {
 
     /// Writes down at `now` what happened at `at`.
     pub(super) fn note(&mut self, now: Timestamp, at: Timestamp, about: About<'_>, note: &Note) {
+        self.append(now, (at, at), about, note.encode(), None);
+    }
+
+    /// Writes down what changed nothing, as one line with equal observations just before it.
+    pub(super) fn observe(&mut self, now: Timestamp, observation: &Observation) {
+        let about = About {
+            session: observation.session,
+            user: observation.user.as_ref(),
+        };
+        let note = observation.note.encode();
+        let ring = match about.user {
+            Some(_) => &mut self.of_users,
+            None => &mut self.of_strangers,
+        };
+        let mut newest = (0..ring.len()).rev().take(LOOKED_BACK);
+        let latest = newest.find(|index| ring.get(*index).is_some_and(|line| line.is_about(about)));
+        let is_equal = |line: &Line| {
+            let is_recent = now.since(line.first_at) <= Logged::LONGEST;
+            line.observed.is_some() && line.note == note && is_recent
+        };
+        let merged = latest
+            .filter(|index| ring.get(*index).is_some_and(is_equal))
+            .and_then(|index| ring.remove(index));
+        let (first_at, count) = merged.map_or((now, 1), |line| {
+            let count = line.observed.unwrap_or(1).saturating_add(1);
+            (line.first_at, count)
+        });
+        self.append(now, (first_at, now), about, note, Some(count));
+    }
+
+    fn append(
+        &mut self,
+        now: Timestamp,
+        (first_at, at): (Timestamp, Timestamp),
+        about: About<'_>,
+        note: Bytes,
+        observed: Option<u64>,
+    ) {
         let LogLimits { events, age } = self.limits;
         let (part, ring, most) = match about.user {
             Some(_) => (0, &mut self.of_users, events),
             None => (1, &mut self.of_strangers, events / 4),
         };
-        forget(ring, most.saturating_sub(1), now, age);
+        forget(ring, now, age);
         if most == 0 {
+            ring.clear();
             return;
         }
         self.written += 1;
@@ -84,18 +147,29 @@ impl Log {
                 number: self.written,
                 part,
             },
+            first_at,
             at,
             session: about.session,
             user: about.user.cloned(),
-            note: note.encode(),
+            note,
+            observed,
         });
+        // To trim is to look at all lines, so it is not done for each.
+        if ring.len() > most.saturating_add(most / 2) {
+            trim(ring, most);
+        }
     }
 
     /// Looks at the whole of it: a log is read by people, now and then.
     pub(super) fn read(&mut self, query: &LogQuery, now: Timestamp) -> Vec<Logged> {
         let LogLimits { events, age } = self.limits;
-        forget(&mut self.of_users, events, now, age);
-        forget(&mut self.of_strangers, events / 4, now, age);
+        for (ring, most) in [
+            (&mut self.of_users, events),
+            (&mut self.of_strangers, events / 4),
+        ] {
+            forget(ring, now, age);
+            trim(ring, most);
+        }
         let mut lines: Vec<&Line> = [&self.of_users, &self.of_strangers]
             .into_iter()
             .flat_map(|ring| {
@@ -109,14 +183,59 @@ impl Log {
     }
 }
 
-/// Leaves at most `most` lines, and none of this age.
-fn forget(ring: &mut VecDeque<Line>, most: usize, now: Timestamp, age: Duration) {
+/// Leaves no line of this age.
+fn forget(ring: &mut VecDeque<Line>, now: Timestamp, age: Duration) {
     while ring
         .front()
-        .is_some_and(|line| ring.len() > most || now.since(line.place.written_at) >= age)
+        .is_some_and(|line| now.since(line.place.written_at) >= age)
     {
         ring.pop_front();
     }
+}
+
+/// Whose quota a line counts against.
+#[derive(PartialEq, Eq, Hash)]
+enum Owner {
+    User(UserId),
+    Session(Option<Handle>),
+}
+
+/// Leaves `most` lines: the owners with the most lose their oldest. Owners with no more than the fair share lose none.
+fn trim(ring: &mut VecDeque<Line>, most: usize) {
+    let mut excess = ring.len().saturating_sub(most);
+    if excess == 0 {
+        return;
+    }
+    let mut held: HashMap<Owner, usize> = HashMap::new();
+    for line in &*ring {
+        *held.entry(line.owner()).or_default() += 1;
+    }
+    let share = fair_share(held.values().copied().collect(), most);
+    // What the shares leave over is kept by those whose lines are newer.
+    for keep in [share + 1, share] {
+        ring.retain(|line| match held.get_mut(&line.owner()) {
+            Some(held) if excess > 0 && *held > keep => {
+                *held -= 1;
+                excess -= 1;
+                false
+            }
+            _ => true,
+        });
+    }
+}
+
+/// How many lines each owner keeps so that at most `left` are left: owners that hold no more lose none.
+fn fair_share(mut counts: Vec<usize>, mut left: usize) -> usize {
+    counts.sort_unstable();
+    let mut share = 0;
+    for (index, count) in counts.iter().enumerate() {
+        share = left / (counts.len() - index);
+        if *count > share {
+            break;
+        }
+        left -= count;
+    }
+    share
 }
 
 impl Default for Log {

@@ -253,11 +253,7 @@ impl State {
     }
 
     pub(super) fn observe(&mut self, observation: &Observation, now: Timestamp) {
-        let about = About {
-            session: observation.session,
-            user: observation.user.as_ref(),
-        };
-        self.log.note(now, now, about, &observation.note);
+        self.log.observe(now, observation);
     }
 
     pub(super) fn read_log(&mut self, query: &LogQuery, now: Timestamp) -> Vec<Logged> {

@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use maud::{Markup, html};
-use portcullis::{Actor, Authenticated, Event, EventKind, Handle};
+use portcullis::{Actor, Authenticated, Event, EventKind, Handle, Logged};
 
 use crate::{
     error::Error,
     page::{Here, page},
-    panel::{panel, past},
+    panel::{clock, panel, past},
     users::Users,
 };
 
@@ -20,7 +20,6 @@ pub(crate) async fn show(
     let session = signed_in.session();
     let current = session.info().map(|info| info.handle);
     let log = signed_in.history(SHOWN).await?;
-    let events: Vec<_> = log.into_iter().filter_map(|logged| logged.event).collect();
     let now = session.now();
     let main = html! {
         h1 { "What happened to your sessions" }
@@ -41,10 +40,12 @@ pub(crate) async fn show(
                 }
                 // `news.js` adds what happens from now on.
                 tbody aria-live="polite" {
-                    @for event in &events {
-                        tr {
-                            td { (past(event.at, now)) }
-                            @for cell in row(event, current) { td { (cell) } }
+                    @for line in &log {
+                        @if let Some(event) = &line.event {
+                            tr {
+                                td { (past(event.at, now)) (repeated(line)) }
+                                @for cell in row(event, current) { td { (cell) } }
+                            }
                         }
                     }
                 }
@@ -59,6 +60,15 @@ pub(crate) async fn show(
         main,
         Some(panel(session, &users)),
     ))
+}
+
+/// How often it happened and since when, if it was more than once.
+fn repeated(line: &Logged) -> Markup {
+    html! {
+        @if line.count > 1 {
+            " ×" (line.count) " since " (clock(line.first_at)) " UTC"
+        }
+    }
 }
 
 /// What happened, where, and to which session, in the eyes of the `current` one.

@@ -155,10 +155,15 @@ fn length(length: Duration) -> String {
     }
 }
 
+/// The time of day, in UTC.
+pub(crate) fn clock(moment: Timestamp) -> String {
+    let (hour, minute, second) = OffsetDateTime::from(moment).time().as_hms();
+    format!("{hour:02}:{minute:02}:{second:02}")
+}
+
 fn dated(words: &str, moment: Timestamp) -> Markup {
     let at = OffsetDateTime::from(moment);
-    let (hour, minute, second) = at.time().as_hms();
-    let clock = format!("{hour:02}:{minute:02}:{second:02}");
+    let clock = clock(moment);
     html! {
         time datetime={ (at.date()) "T" (clock) "Z" } {
             (words) " "

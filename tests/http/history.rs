@@ -18,6 +18,7 @@ on_every_store![
     people_are_not_told_who_the_operator_was,
     the_newest_come_first_and_no_more_than_asked_for,
     a_session_can_be_followed_alone,
+    who_repeats_what_is_refused_fills_one_line_and_the_audit_hears_of_each,
 ];
 
 /// As the pages show it.
@@ -405,4 +406,32 @@ async fn a_log_without_room_keeps_nothing_from_ending() {
     );
     world.backend.configure("maxmemory", "0");
     world.signed_in("alice").await;
+}
+
+async fn who_repeats_what_is_refused_fills_one_line_and_the_audit_hears_of_each<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let thief = client.fork();
+    client.post("/logout").await.is(204);
+    world.audit.take();
+    for _ in 0..12 {
+        thief.fork().get("/me").await.is(401);
+    }
+    let used = EventKind::UsedAfterEnd(EndReason::SignedOut);
+    assert_eq!(world.audit.take_kinds(), vec![used.clone(); 12]);
+    let query = LogQuery {
+        names: vec![used.as_str().to_owned()],
+        ..LogQuery::default()
+    };
+    let mut counts = Vec::new();
+    // It is written by and by.
+    for _ in 0..500 {
+        let lines = world.layer.sessions().history(query.clone()).await.unwrap();
+        counts = lines.iter().map(|line| line.count).collect();
+        if counts == [12] {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("lines of {counts:?} events")
 }

@@ -38,7 +38,7 @@ pub use self::{
     events::Events,
     gate::{Gate, Gates},
     log::CapturedLog,
-    monitor::Monitor,
+    monitor::{Monitor, OBSERVE},
     pace::{late, some_looks, soon, within},
     probe::{Moment, Op, ProbeStore},
     reply::Reply,

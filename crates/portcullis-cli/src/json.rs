@@ -125,6 +125,8 @@ impl<'e> Sessions<'e> {
 pub(crate) struct EventJson<'l> {
     place: String,
     at: String,
+    count: u64,
+    first_at: String,
     event: Option<&'l str>,
     detail: Option<&'l str>,
     session: Option<String>,
@@ -140,6 +142,8 @@ impl<'l> From<&'l Logged> for EventJson<'l> {
         Self {
             place: logged.place.to_string(),
             at: rfc3339(event.map_or(logged.place.written_at, |event| event.at)),
+            count: logged.count,
+            first_at: rfc3339(logged.first_at),
             event: event.map(|event| event.kind.as_str()),
             detail: event.and_then(|event| event.kind.detail()),
             session: event.and_then(|event| Some(event.session?.to_string())),

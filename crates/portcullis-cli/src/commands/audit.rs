@@ -205,6 +205,10 @@ pub(super) fn line(logged: &Logged) -> String {
     if let Some(client) = &event.client {
         push("client", &format!("\"{client}\""));
     }
+    if logged.count > 1 {
+        push("count", &logged.count.to_string());
+        push("since", &rfc3339(logged.first_at));
+    }
     line.push('\n');
     line
 }
@@ -224,6 +228,8 @@ mod tests {
                 part,
             },
             event: None,
+            count: 1,
+            first_at: Timestamp::from_millis(millis),
         }
     }
 
@@ -253,6 +259,22 @@ mod tests {
         assert_eq!(
             told(EventKind::Created, Actor::Client, "Zoë", Some(client)),
             "2026-01-31T12:34:56.789Z session_created session=AAAAAAAAAAAAAAAA user=\"Zoë\" actor=client client=\"curl\"\n"
+        );
+    }
+
+    #[test]
+    fn a_line_of_several_events_tells_how_many_and_since_when() {
+        let at = Timestamp::from_millis(1_769_862_896_789);
+        let note = Note::of_system(EventKind::WriteRefused);
+        let line = line(&Logged {
+            event: Some(Event::new(note, at, None, Some("alice".into()))),
+            count: 12,
+            first_at: at.before(Duration::from_secs(60)),
+            ..logged(1_769_862_896_789, 0, 0)
+        });
+        assert_eq!(
+            line,
+            "2026-01-31T12:34:56.789Z session_write_refused user=alice actor=system count=12 since=2026-01-31T12:33:56.789Z\n"
         );
     }
 

@@ -9,7 +9,7 @@
 -- A row is of one session and user. It is looked for among the newest entries of the log, whoever they are of. Notes
 -- of changes have no number and are never merged. XDEL comes first: after it, XADD is not refused when memory is full.
 
-local LOOKED_BACK = 16
+local LOOKED_BACK = 8
 local now = clock()
 local count, first = 1, ''
 for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', LOOKED_BACK)) do

@@ -194,8 +194,8 @@ local function fair_share(held, left)
   return share
 end
 
--- Takes `excess` entries out of these, the oldest of the owners that hold most, and returns their numbers and the
--- others. An entry belongs to its user, or to its session if it has no user.
+-- Picks `excess` of these entries, the oldest of the owners that hold most. An entry belongs to its user, or to its
+-- session if it has no user.
 local function pick(entries, excess)
   local owners, held = {}, {}
   for i, entry in ipairs(entries) do
@@ -205,32 +205,36 @@ local function pick(entries, excess)
     held[owner] = (held[owner] or 0) + 1
   end
   local share = fair_share(held, #entries - excess)
-  local picked, is_picked = {}, {}
+  local picked = {}
   -- What the shares leave over is kept by those whose entries are newer.
   for keep = share + 1, share, -1 do
     for i, owner in ipairs(owners) do
-      if #picked == excess then
-        break
+      if excess == 0 then
+        return picked
       end
-      if held[owner] > keep and not is_picked[i] then
+      if held[owner] > keep and not picked[i] then
         held[owner] = held[owner] - 1
-        is_picked[i] = true
-        picked[#picked + 1] = entries[i][1]
+        picked[i] = true
+        excess = excess - 1
       end
     end
   end
-  local others = {}
-  for i, entry in ipairs(entries) do
-    if not is_picked[i] then
-      others[#others + 1] = entry
-    end
-  end
-  return picked, others
+  return picked
 end
 
--- Whether a log of `length` entries, such as these, takes more than twice the room that they need. The server frees
--- nodes of 4096 bytes, and a single entry keeps its node.
-local function is_sparse(log, length, entries)
+-- Whether a log takes more than twice the room that `count` entries such as these need. The server frees nodes of 4096
+-- bytes, and a single entry keeps its node.
+local function is_sparse(log, count, entries)
+  local info, nodes = redis.call('XINFO', 'STREAM', log), 0
+  for i = 1, #info, 2 do
+    if info[i] == 'radix-tree-keys' then
+      nodes = info[i + 1]
+    end
+  end
+  -- The shortest entries have 50 bytes.
+  if nodes <= 8 + count / 40 then
+    return false
+  end
   local bytes = 0
   for _, entry in ipairs(entries) do
     local fields = entry[2]
@@ -238,23 +242,44 @@ local function is_sparse(log, length, entries)
       bytes = bytes + #fields[i] + 8
     end
   end
-  local info = redis.call('XINFO', 'STREAM', log)
-  for i = 1, #info, 2 do
-    if info[i] == 'radix-tree-keys' then
-      return info[i + 1] > 8 + bytes * length / #entries / 2048
-    end
-  end
-  return false
+  return nodes > 8 + bytes / #entries * count / 2048
 end
 
-local function put_back(log, entries)
-  for _, entry in ipairs(entries) do
+-- Writes a log anew, without those of its oldest entries that were picked. Numbers of entries stay what they are.
+local function rewrite(log, oldest, picked)
+  local newer = redis.call('XRANGE', log, '(' .. oldest[#oldest][1], '+')
+  redis.call('DEL', log)
+  for i, entry in ipairs(oldest) do
+    if not picked[i] then
+      redis.call('XADD', log, entry[1], unpack(entry[2]))
+    end
+  end
+  for _, entry in ipairs(newer) do
     redis.call('XADD', log, entry[1], unpack(entry[2]))
   end
 end
 
+-- Removes those of its oldest entries that were picked from a log.
+local function remove(log, oldest, picked)
+  local first, others = 1, {}
+  while picked[first] do
+    first = first + 1
+  end
+  if first > 1 then
+    redis.call('XTRIM', log, 'MINID', oldest[first][1])
+  end
+  for i = first, #oldest do
+    if picked[i] then
+      others[#others + 1] = oldest[i][1]
+    end
+  end
+  if #others > 0 then
+    redis.call('XDEL', log, unpack(others))
+  end
+end
+
 -- Trims a log that holds too many entries to `most`; with `look`, also frees room where it does not. Owners that hold no
--- more than a fair share of what is looked at lose nothing. Numbers of entries stay what they are.
+-- more than a fair share of what is looked at lose nothing.
 local function trim(log, most, look)
   local length = redis.call('XLEN', log)
   local excess = length - most
@@ -264,15 +289,13 @@ local function trim(log, most, look)
     end
     excess = 0
   end
-  local entries = redis.call('XRANGE', log, '-', '+', 'COUNT', LOOKED_AT)
-  local picked, others = pick(entries, math.min(excess, LOOKED_AT / 2))
-  if is_sparse(log, length, others) then
-    local newer = redis.call('XRANGE', log, '(' .. entries[#entries][1], '+')
-    redis.call('DEL', log)
-    put_back(log, others)
-    put_back(log, newer)
-  elseif #picked > 0 then
-    redis.call('XDEL', log, unpack(picked))
+  local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', LOOKED_AT)
+  excess = math.min(excess, LOOKED_AT / 2)
+  local picked = pick(oldest, excess)
+  if is_sparse(log, length - excess, oldest) then
+    rewrite(log, oldest, picked)
+  else
+    remove(log, oldest, picked)
   end
 end
 

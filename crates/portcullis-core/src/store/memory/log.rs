@@ -19,7 +19,7 @@ pub(super) const LIMITS: LogLimits = LogLimits {
 };
 
 /// Among how many of the newest lines an equal observation is looked for.
-const LOOKED_BACK: usize = 16;
+const LOOKED_BACK: usize = 8;
 
 pub(super) struct Log {
     limits: LogLimits,

@@ -299,8 +299,7 @@ local function trim(log, most, look)
   end
 end
 
--- Adds an entry to a log of at most about `most`; to none, if it is 0. A reader goes by the names of its fields, and
--- `owner` by their order.
+-- Adds an entry to a log of about `most`; to none, if it is 0. Readers go by the names of fields, scripts by their order.
 local function append(log, most, session, user, text, at, ...)
   most = tonumber(most)
   if most > 0 then

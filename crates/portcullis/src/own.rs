@@ -38,8 +38,8 @@ impl Authenticated {
         Ok(entries)
     }
 
-    /// What the store's log says of whoever is signed in: at most this many events, newest first; 100 for zero.
-    /// Of operators it says neither name nor client.
+    /// What the store's log says of whoever is signed in: at most this many lines, newest first; 100 for zero.
+    /// Of operators it says neither name nor client. Equal refusals in a row are one line, see [`Logged::count`].
     ///
     /// # Errors
     ///

@@ -269,7 +269,8 @@ impl Sessions {
         task::finished(async move { sessions.end_everybody().await }).await?
     }
 
-    /// What the store's log says, newest first, with correlators.
+    /// What the store's log says, newest first, with correlators. A change is a line of its own; equal refusals in a row
+    /// are one line, with their [`count`](Logged::count) and the moment of the [first](Logged::first_at).
     ///
     /// # Errors
     ///

@@ -365,6 +365,15 @@ async fn a_device_of_somebody_else_is_none() {
         assert_eq!(answer, page(StatusCode::NOT_FOUND));
     }
     assert_eq!(grace.get("/account").await, page(StatusCode::OK));
+    // The name that cannot be one was not looked for. What was refused is written into the log by and by.
+    for _ in 0..1000 {
+        ada.get("/account/activity").await;
+        if ada.says("×2 since") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("the page tells of two refusals in one line");
 }
 
 #[tokio::test]

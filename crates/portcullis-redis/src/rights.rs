@@ -55,7 +55,7 @@ const fn optional(name: &'static str) -> Right {
 }
 
 /// Scripts need the rights to what they call.
-pub(crate) const RIGHTS: [Right; 31] = [
+pub(crate) const RIGHTS: [Right; 35] = [
     needed("time", &[]),
     optional("info"),
     optional("client|id"),

@@ -222,7 +222,7 @@ async fn fill_a_log(store: &RedisStore) -> Result<(), Interrupted> {
         notes: vec![Note::of_system(EventKind::Regenerated); 600],
         ..write_of(&label, payload())
     };
-    store.create(&key(), &write, LIMITS, None).await?;
+    store.create(&key(), &write, LIMITS, &Others::Stay).await?;
     let observation = Observation {
         session: None,
         user: Some("alice".into()),

@@ -38,8 +38,8 @@ pub(crate) use self::{
     examine::examine,
     reply::{Over, Reply, out_of_place},
     script::{
-        CLAIM, COMMIT, CREATE, END, MARK, OBSERVE, REGISTER, REPLACE, REVOKE, STRAYS, SUPERSEDE, Script,
-        TOUCH,
+        CLAIM, COMMIT, CREATE, END, MARK, OBSERVE, REGISTER, REPLACE, REVOKE, STRAYS, SUPERSEDE,
+        Script, TOUCH,
     },
 };
 use crate::{

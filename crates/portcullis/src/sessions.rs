@@ -6,10 +6,10 @@ use futures_util::{StreamExt, stream};
 use http::Extensions;
 use portcullis_core::{
     Actor, Bucket, Client, ClientChange, EndReason, Event, EventKind, Handle, Note, Realm,
-    SessionEntry, UserId,
+    SessionEntry, SessionKey, UserId,
     store::{
-        Interrupted, LogQuery, Logged, Receipt, RegisteredRealm, Revocation, Store, StoreError,
-        StoreErrorKind, Which,
+        Interrupted, Loaded, LogQuery, Logged, Receipt, RegisteredRealm, Revocation, Store,
+        StoreError, StoreErrorKind, Which,
     },
 };
 
@@ -326,13 +326,28 @@ impl Sessions {
     async fn list_of(&self, user: &UserId) -> Result<Vec<SessionEntry>, StoreError> {
         let listed = self.house.store().list(user).await?;
         let now = self.house.now();
-        let mut entries: Vec<_> = listed
-            .iter()
-            .filter_map(|listed| SessionEntry::read(&listed.stored, now))
-            .filter(|entry| entry.user.as_ref() == Some(user))
-            .collect();
+        let mut entries = Vec::with_capacity(listed.len());
+        for listed in listed {
+            let entry = match SessionEntry::read(&listed.stored, now) {
+                None if listed.may_be_cut() => self.entry_at(&listed.key).await?,
+                entry => entry,
+            };
+            entries.extend(entry.filter(|entry| entry.user.as_ref() == Some(user)));
+        }
         sort(&mut entries);
         Ok(entries)
+    }
+
+    /// From all that is stored, where a list has too little of it.
+    async fn entry_at(&self, key: &SessionKey) -> Result<Option<SessionEntry>, StoreError> {
+        Ok(match self.house.store().load(key).await? {
+            Loaded::Live(stored) => SessionEntry::read(&stored, self.house.now()),
+            Loaded::Expired(expired) => {
+                self.house.tell_expired(expired);
+                None
+            }
+            _ => None,
+        })
     }
 
     async fn end(&self, user: UserId, which: Which) -> Result<Receipt, StoreError> {

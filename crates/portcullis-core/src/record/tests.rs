@@ -249,6 +249,34 @@ fn s138_lists_hold_the_class_and_the_tag_that_a_later_version_wrote() {
 }
 
 #[test]
+fn a_list_has_enough_of_a_record_to_read_its_head_even_where_there_is_much_in_it() {
+    let size = |record: &Record| {
+        let bytes = record.encode().unwrap();
+        let enough = (0..=bytes.len()).find(|end| Head::decode(&bytes[..*end]).is_ok());
+        enough.unwrap()
+    };
+    assert!(size(&record()) < 200, "{}", size(&record()));
+    let mut full = record();
+    full.head.user = Some(UserId::from(&*"u".repeat(1024)));
+    for scope in 0..8 {
+        let scope = format!("a scope with quite a long name {scope}");
+        let elevation = Elevation::new(scope, Duration::from_secs(60));
+        full.head.elevations.push(elevation);
+    }
+    let address = "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap();
+    let device = full.head.device.as_mut().unwrap();
+    for agent in ["Wget/1", "okhttp/1", "node/1", "iPhone Safari/1"] {
+        let client = Client::of_user_agent(agent.as_bytes()).with_address(address);
+        device.observe(&client);
+    }
+    assert!(
+        size(&full) < crate::store::Listed::PAYLOAD,
+        "{}",
+        size(&full)
+    );
+}
+
+#[test]
 fn s138_records_with_other_unknown_fields_are_not_the_same() {
     let with = |field| decoded(&[HANDLE, LIFETIME, field]).unwrap();
     assert_eq!(with(&[127, 1]), with(&[127, 1]));

@@ -116,8 +116,23 @@ impl From<Option<SessionLimit>> for Others {
 pub struct Listed {
     /// Where it is stored.
     pub key: SessionKey,
-    /// What is stored.
+    /// What is stored. A store may cut the payload off after [`PAYLOAD`](Self::PAYLOAD) bytes, so that a list of
+    /// large sessions stays short; [`Store::load`] returns all of it.
+    ///
+    /// [`Store::load`]: super::Store::load
     pub stored: Stored,
+}
+
+impl Listed {
+    /// How many bytes of each payload a list holds at least, or all of it where it has fewer.
+    ///
+    /// What a list shows of a session is at the beginning of its payload and usually takes less than 200 bytes.
+    pub const PAYLOAD: usize = 2048;
+
+    /// Whether the payload may have been cut.
+    pub fn may_be_cut(&self) -> bool {
+        self.stored.payload.len() >= Self::PAYLOAD
+    }
 }
 
 /// Which sessions of a user to end, and why.

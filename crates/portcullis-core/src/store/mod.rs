@@ -169,7 +169,8 @@ pub trait Store: Send + Sync + 'static {
         termination: &Termination,
     ) -> impl Future<Output = Result<Ended, StoreError>> + Send;
 
-    /// The live sessions of a user, in no particular order.
+    /// The live sessions of a user, in no particular order, each with its moments, its revision and at least the first
+    /// [`Listed::PAYLOAD`] bytes of its payload.
     fn list(&self, user: &UserId) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send;
 
     /// The users of a bucket who have live sessions, each once and in no particular order. Whoever has one all the time

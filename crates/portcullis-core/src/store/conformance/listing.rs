@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Bucket, EndReason, UserId,
-    store::{Activity, Created, Deadline, Ended, Replaced},
+    store::{Activity, Created, Deadline, Ended, Listed, Replaced},
 };
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
@@ -36,17 +36,35 @@ pub async fn a_session_is_listed_from_its_beginning_to_its_end<H: Harness>(harne
     store.assert_listed(&user, []).await;
 }
 
-/// A page of devices shows what is, not what was.
+/// A page of devices shows what is, not what was: moments, revision, and the payload from its beginning on. Only a
+/// long payload may be cut.
 pub async fn a_listed_session_is_what_a_load_finds<H: Harness>(harness: &H) {
+    const LENGTHS: [usize; 5] = [
+        0,
+        Listed::PAYLOAD - 1,
+        Listed::PAYLOAD,
+        Listed::PAYLOAD + 1,
+        20 * Listed::PAYLOAD,
+    ];
     let (store, user) = (subject(harness), somebody());
-    for _ in 0..5 {
-        sign_in(harness, &user, LONG).await;
+    for length in LENGTHS {
+        let mut session = sign_in(harness, &user, LONG).await;
+        // Not the same byte all along.
+        let payload: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let Session { who, key, stored } = &mut session;
+        *stored = who
+            .commit(*key, stored.revision, payload, Activity::Passive)
+            .await;
         harness.advance(steps::<H>(1)).await;
     }
     let listed = store.list(&user).await;
-    assert_eq!(listed.len(), 5);
-    for one in listed {
-        assert_eq!(store.live(one.key).await, one.stored);
+    assert_eq!(listed.len(), LENGTHS.len());
+    for Listed { key, stored } in listed {
+        let found = store.live(key).await;
+        assert_eq!(stored.timing, found.timing);
+        assert_eq!(stored.revision, found.revision);
+        assert!(found.payload.starts_with(&stored.payload));
+        assert!(stored.payload.len() >= found.payload.len().min(Listed::PAYLOAD));
     }
 }
 

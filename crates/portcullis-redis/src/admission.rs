@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use portcullis_core::{
     Label, Note, SessionKey, Timestamp,
-    store::{Limits, Others, Revision, StoreError, Timing, Write},
+    store::{Limits, Others, Revision, StoreError, StoreErrorKind, Timing, Write},
 };
 
 use crate::{
@@ -45,6 +45,19 @@ impl RedisStore {
             since: self.authenticated_by(key.bucket(), label),
             lead: self.lead_over(key.bucket()),
         }
+    }
+
+    /// Refuses a session without a user while memory is short, so that whoever signs in finds room.
+    pub(crate) fn check_room(&self, key: &SessionKey, write: &Write) -> Result<(), StoreError> {
+        let due_list = || self.prefix().due_list(key.bucket());
+        if write.label.owner.is_none() && !self.driver().admits_visitor_at(due_list) {
+            return Err(StoreError::new(
+                StoreErrorKind::Full,
+                "the memory of Redis is nearly full, so sessions without a user are refused and what is left is kept for \
+                 sign-ins; raise maxmemory",
+            ));
+        }
+        Ok(())
     }
 
     /// Creates a session with these moments. Where the answer is lost it is asked for once more: what was created then is

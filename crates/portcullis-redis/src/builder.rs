@@ -62,6 +62,9 @@ impl RedisStoreBuilder {
     }
 
     /// How long one operation may take before it fails, from 10 ms to 10 s: 250 ms unless set.
+    ///
+    /// A server that is silent for less is no outage. One that is silent for this long, and for half a second at least, is
+    /// taken to be down; from then on operations fail at once until it answers again. Connecting may take a second longer.
     pub fn wait(self, wait: Duration) -> Self {
         Self { wait, ..self }
     }
@@ -133,8 +136,9 @@ impl RedisStoreBuilder {
 
     /// Connects.
     ///
-    /// It must be called on the Tokio runtime on which the store will be used: a task there watches the
-    /// connection until the last clone of the store is dropped.
+    /// Call it on a Tokio runtime that lives as long as the store: a task there watches the connection until the last
+    /// clone of the store is dropped. The store may be used on any runtime. After this one has ended, every operation
+    /// fails with [`StoreErrorKind::Misconfigured`](portcullis_core::store::StoreErrorKind::Misconfigured).
     ///
     /// # Errors
     ///

@@ -37,6 +37,12 @@ impl<'a> Info<'a> {
         }
     }
 
+    /// Whether something is thrown away when memory is full.
+    pub(crate) fn evicts(self) -> bool {
+        self.get("maxmemory_policy")
+            .is_some_and(|policy| policy != "noeviction")
+    }
+
     /// The policy, if it throws away keys whatever they are.
     pub(crate) fn unsafe_policy(self) -> Option<&'a str> {
         self.get("maxmemory_policy")

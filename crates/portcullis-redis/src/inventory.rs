@@ -13,12 +13,14 @@ use crate::{
     arguments::{epitaph, memory_of_marker, number},
     driver::{Answer, Command, Line, MARK, REVOKE, Reply, STRAYS, Script, out_of_place},
     entry::{Entry, Member, names_of},
-    record::Record,
+    record::{self, Record},
 };
 
-/// Records read with one command, and sessions ended by one script: neither may keep Redis from others for
-/// long.
+/// Sessions ended by one script: it may not keep Redis from others for long.
 const BATCH: usize = 100;
+
+/// Records read in one round trip, each by a command of its own.
+const HEADS: usize = 500;
 
 /// Members of a bucket's list in one answer.
 const PAGE: u64 = 1000;
@@ -27,8 +29,8 @@ const PAGE: u64 = 1000;
 const ATTEMPTS: usize = 16;
 
 impl RedisStore {
-    /// One round trip for the list and one for all records, however many there are. One more of each when a
-    /// session was moved in between: it is under a key that was not listed yet.
+    /// One round trip for the list and one for each few hundred records. As many again when a session was moved in
+    /// between: it is under a key that was not listed yet.
     pub(crate) async fn sessions_of(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
         let user = UserKey::of(user);
         for _ in 0..ATTEMPTS {
@@ -46,16 +48,21 @@ impl RedisStore {
         if keys.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let commands = keys.chunks(BATCH).map(|keys| Command {
-            name: "MGET",
-            arguments: keys
-                .iter()
-                .map(|key| self.prefix().session(key).into())
-                .collect(),
-        });
-        let answers = self.driver().ask(commands.collect()).await?;
+        let mut values = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(HEADS) {
+            let beginning = |key| Command {
+                name: "GETRANGE",
+                arguments: vec![
+                    self.prefix().session(key).into(),
+                    Bytes::from_static(b"0"),
+                    number(record::length_with(Listed::PAYLOAD) - 1),
+                ],
+            };
+            let commands = keys.iter().map(beginning).collect();
+            let answers = self.driver().ask_long(commands).await?;
+            values.extend(answers.into_iter().map(Answer::bytes));
+        }
         let now = self.now_in(user.bucket());
-        let values = answers.into_iter().flat_map(Answer::list);
         let mut sessions = Vec::new();
         for (key, value) in keys.into_iter().zip(values) {
             match value.as_ref().map(Record::parse) {
@@ -80,7 +87,7 @@ impl RedisStore {
                 Bytes::from_static(b"-1"),
             ],
         };
-        let answers = self.driver().ask(vec![list]).await?;
+        let answers = self.driver().ask_long(vec![list]).await?;
         let entries = answers.into_iter().flat_map(Answer::list).flatten();
         Ok(entries
             .filter_map(|entry| Entry::parse(user.bucket(), &entry))
@@ -117,7 +124,7 @@ impl RedisStore {
                 number(page.most),
             ],
         };
-        let answers = self.driver().ask(vec![command]).await?;
+        let answers = self.driver().ask_long(vec![command]).await?;
         let mut parts = answers.into_iter().flat_map(Answer::list).flatten();
         let mut members = Vec::new();
         while let (Some(member), Some(at)) = (parts.next(), parts.next()) {

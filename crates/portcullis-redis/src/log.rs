@@ -101,7 +101,7 @@ impl RedisStore {
                     number(page as u64),
                 ],
             });
-            let answers = self.driver().ask(commands.collect()).await?;
+            let answers = self.driver().ask_long(commands.collect()).await?;
             let mut left = Vec::new();
             for ((part, _, mut found), answer) in open.into_iter().zip(answers) {
                 let entries = answer.entries();
@@ -141,7 +141,7 @@ impl RedisStore {
                 number(self.oldest_in(bucket).as_millis()),
             ],
         });
-        self.driver().ask(commands.collect()).await?;
+        self.driver().ask_long(commands.collect()).await?;
         Ok(())
     }
 }

@@ -73,6 +73,11 @@ impl Tombstone {
     }
 }
 
+/// How many bytes a session with a payload of this length takes.
+pub(crate) fn length_with(payload: usize) -> u64 {
+    (HEADER + payload) as u64
+}
+
 impl Record {
     pub(crate) fn parse(value: &Bytes) -> Self {
         match **value {

@@ -55,12 +55,11 @@ const fn optional(name: &'static str) -> Right {
 }
 
 /// Scripts need the rights to what they call.
-pub(crate) const RIGHTS: [Right; 35] = [
+pub(crate) const RIGHTS: [Right; 34] = [
     needed("time", &[]),
     optional("info"),
     optional("client|id"),
     needed("get", &[KEY]),
-    needed("mget", &[KEY]),
     needed("del", &[KEY]),
     needed("set", &[KEY, "value"]),
     needed("getrange", &[KEY, "0", "1"]),

@@ -31,8 +31,10 @@ use crate::{
 
 /// Sessions in Redis.
 ///
-/// Clones share one connection, and a second one while somebody [listens](Store::listen) and for 30 seconds more. The first is watched by a task of the
-/// Tokio runtime that [`connect`](Self::connect) was called on, the second by one of the runtime of who listens; both end with the last clone.
+/// Clones share one connection, which a task watches on the Tokio runtime that [`connect`](Self::connect) was called on.
+/// Long answers, as of [lists](Store::list) and [logs](Store::read_log), come over a second one, which is closed after 30
+/// seconds without use. There is a third while somebody [listens](Store::listen) and for 30 seconds more, watched by a
+/// task on their runtime. All end with the last clone.
 ///
 /// What undoes a step whose answer was lost is remembered, for up to 1024 steps, and retried until Redis has answered. A
 /// process that ends meanwhile leaves a session that nobody has the identifier of, until its idle timeout.
@@ -352,6 +354,7 @@ impl Store for RedisStore {
         limits: Limits,
         others: &Others,
     ) -> Result<Created, Interrupted> {
+        self.check_room(key, write)?;
         let moments = self.starting(key, &write.label, limits);
         // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
         let provisional = self.provisional(key, write);

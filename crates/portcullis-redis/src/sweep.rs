@@ -13,7 +13,7 @@ use portcullis_core::{
 use crate::{
     RedisStore,
     arguments::number,
-    driver::{Answer, CLAIM, Command, Over, Reply, out_of_place},
+    driver::{CLAIM, Command, Fetched, OVERDUE, Over, Reply, out_of_place},
     entry::Member,
     record::{Record, millis},
 };
@@ -24,9 +24,12 @@ const LISTS: u16 = 64;
 /// What is taken out of a list by one script.
 const BATCH: usize = 100;
 
-/// How far into what waits to be swept in its bucket a session is looked for. There is more only where nobody swept
+/// At how much of what waits to be swept in its bucket one session is looked for. There is more only where nobody swept
 /// for long.
-const PAGES: usize = 10;
+const LOOKED_AT: u64 = 500;
+
+/// How often a session is looked for that others take out of the list meanwhile.
+const ATTEMPTS: usize = 3;
 
 /// What one sweep brings at most, or a little more.
 const MOST: usize = 1000;
@@ -96,55 +99,62 @@ impl RedisStore {
     }
 
     /// Why there is no session under this key: perhaps its time was over, and nobody has told of it yet.
+    ///
+    /// Anybody can ask for keys that are made up, so each costs one short answer, however much waits to be swept.
     pub(crate) async fn explain_absence(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
-        let bucket = key.bucket();
-        let now = number(self.now_in(bucket).as_millis());
-        for page in 0..PAGES {
+        for _ in 0..ATTEMPTS {
             // Whoever takes it out of the list leaves the mark, so it is in the one or the other.
-            let get = Command {
-                name: "GET",
-                arguments: vec![self.prefix().session(key).into()],
-            };
-            let commands = vec![self.due_in(bucket, &now, page * BATCH), get];
-            let mut answers = self.driver().ask(commands).await?.into_iter();
-            let members = answers.next().map(Answer::list).unwrap_or_default();
-            let mark = answers.next().and_then(Answer::bytes);
-            let is_it = |member: &Bytes| {
-                member.first() == Some(&b's')
-                    && Member::parse(bucket, member).is_some_and(|member| member.entry.key == *key)
-            };
-            if let Some(member) = members.iter().flatten().find(|member| is_it(member)) {
-                let member = std::slice::from_ref(member);
-                if let Some(expired) = self.claim(bucket, member, true).await?.pop() {
-                    return Ok(Loaded::Expired(expired));
+            let (member, mark) = tokio::try_join!(
+                self.overdue(key),
+                self.driver().get(self.prefix().session(key))
+            )?;
+            if let Some(member) = member {
+                let claimed = self.claim(key.bucket(), &[member], true).await?.pop();
+                match claimed {
+                    Some(expired) => return Ok(Loaded::Expired(expired)),
+                    // Another server was faster. Look again.
+                    None => continue,
                 }
-                // Another server was faster. Look again.
-                continue;
             }
-            if let Some(Record::Ended(mark)) = mark.as_ref().map(Record::parse)
-                && mark.reason.is_some()
+            if let Fetched::Value(mark) = mark
+                && let Record::Ended(mark) = Record::parse(&mark)
             {
                 return Ok(mark.loaded());
             }
-            if members.len() < BATCH {
-                break;
-            }
+            break;
         }
         Ok(Loaded::Absent)
+    }
+
+    /// What the list of the bucket holds of the session under this key, if its time is over.
+    async fn overdue(&self, key: &SessionKey) -> Result<Option<Bytes>, StoreError> {
+        let keys = vec![self.prefix().due_list(key.bucket())];
+        let arguments = vec![Bytes::copy_from_slice(key.digest()), number(LOOKED_AT)];
+        let Reply::Listed(_, members) = self.run(&OVERDUE, keys, arguments).await? else {
+            return Err(out_of_place());
+        };
+        let is_it = |member: &Bytes| {
+            Member::parse(key.bucket(), member).is_some_and(|member| member.entry.key == *key)
+        };
+        Ok(members.into_iter().find(is_it))
     }
 
     /// What is due in each of these buckets, from the first on.
     async fn due(&self, buckets: &[Bucket]) -> Vec<(Bucket, Result<Vec<Bytes>, StoreError>)> {
         let commands = buckets.iter().map(|bucket| {
             let now = number(self.now_in(*bucket).as_millis());
-            self.due_in(*bucket, &now, 0)
+            self.due_in(*bucket, &now)
         });
-        let answers = self.driver().ask_each(commands.collect()).await.into_iter();
+        let answers = self
+            .driver()
+            .ask_each_long(commands.collect())
+            .await
+            .into_iter();
         let lists = answers.map(|answer| Ok(answer?.list().into_iter().flatten().collect()));
         buckets.iter().copied().zip(lists).collect()
     }
 
-    fn due_in(&self, bucket: Bucket, now: &Bytes, skip: usize) -> Command {
+    fn due_in(&self, bucket: Bucket, now: &Bytes) -> Command {
         Command {
             name: "ZRANGEBYSCORE",
             arguments: vec![
@@ -152,7 +162,7 @@ impl RedisStore {
                 Bytes::from_static(b"-inf"),
                 now.clone(),
                 Bytes::from_static(b"LIMIT"),
-                number(skip as u64),
+                Bytes::from_static(b"0"),
                 number(BATCH as u64),
             ],
         }

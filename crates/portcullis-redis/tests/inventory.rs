@@ -12,7 +12,10 @@ use portcullis_core::{
         StoreErrorKind, Which,
     },
 };
-use portcullis_redis::{RedisStore, testing::TestServer};
+use portcullis_redis::{
+    RedisStore,
+    testing::{TestServer, wait_until},
+};
 use support::{
     LIMITS, all_of, calls, create_owned, key_of, kind, limits, lists, owned, owned_since, payload,
     revocation, server_and_store, write_of,
@@ -135,7 +138,10 @@ async fn a_list_of_a_hundred_sessions_takes_two_round_trips() {
     }
     server.cli(&["CONFIG", "RESETSTAT"]);
     assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 100);
-    assert_eq!((calls(&server, "zrange"), calls(&server, "mget")), (1, 1));
+    assert_eq!(
+        (calls(&server, "zrange"), calls(&server, "getrange")),
+        (1, 100)
+    );
     assert_eq!(calls(&server, "get") + calls(&server, "evalsha"), 0);
 }
 
@@ -245,6 +251,33 @@ async fn a_receipt_tells_how_many_replicas_have_the_revocation() {
     assert_eq!(receipt.ended.len(), 1);
     assert!(!receipt.copies.unwrap().are_enough());
     replica.resume();
+}
+
+#[tokio::test]
+async fn replicas_are_waited_for_as_long_as_operations_are() {
+    let primary = TestServer::start();
+    let port = primary.port().to_string();
+    let replica = TestServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+    let builder = RedisStore::builder(primary.url()).confirm_by_replicas(1);
+    let store = builder
+        .wait(Duration::from_secs(10))
+        .connect()
+        .await
+        .unwrap();
+    wait_until("the replica follows", || {
+        let info = replica.cli(&["INFO", "replication"]).text();
+        info.contains("master_link_status:up")
+    })
+    .await;
+    create_owned(&store, "alice").await;
+    replica.pause();
+    let revoking = store.clone();
+    let receipt = tokio::spawn(async move { revoking.revoke(&all_of("alice")).await });
+    // Longer than the client library waits by itself.
+    tokio::time::sleep(Duration::from_millis(2600)).await;
+    assert!(!receipt.is_finished());
+    replica.resume();
+    assert!(receipt.await.unwrap().unwrap().copies.unwrap().are_enough());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,11 +9,15 @@ use portcullis_core::{
     EndReason,
     store::{Activity, Loaded, Store, StoreErrorKind},
 };
-use portcullis_redis::testing::TestServer;
-use support::{
-    Anonymous, LIMITS, WAIT, connect, create, healed, key, kind, known_down, live, payload,
-    server_and_store,
+use portcullis_redis::{
+    RedisStore,
+    testing::{TestServer, wait_until},
 };
+use support::{
+    Anonymous, LIMITS, WAIT, connect, create, create_owned, healed, key, kind, known_down, live,
+    payload, server_and_store,
+};
+use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_an_error_in_bounded_time_then_at_once_and_the_store_heals_by_itself() {
@@ -180,9 +184,106 @@ async fn a_write_that_was_not_answered_is_not_sent_a_second_time() {
         .await;
     assert_eq!(kind(refused), StoreErrorKind::Unavailable);
     server.resume();
-    healed(&store).await;
+    // Not by a key that is not there: why that is so is asked by a script.
+    while store.load(&key).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     live(&store, &key).await;
     // One for `create`, one for the commit.
     let calls = support::calls(&server, "evalsha");
     assert!(calls <= 2, "{calls}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_for_less_than_the_wait_is_no_outage_for_anybody() {
+    let server = TestServer::start();
+    let builder = RedisStore::builder(server.url()).wait(Duration::from_secs(5));
+    let store = builder.connect().await.unwrap();
+    let (key, label, _) = create_owned(&store, "alice").await;
+    server.pause();
+    let mut asked = JoinSet::new();
+    // Longer than two probes of a store with the usual wait, and than the client library waits by itself.
+    for _ in 0..25 {
+        let (store, label) = (store.clone(), label.clone());
+        asked.spawn(async move {
+            store.load(&key).await?;
+            store.touch(&key, &label).await?;
+            // Over a connection that was not there before.
+            store.list(&"alice".into()).await
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(format!("{store:?}").contains("down: false"));
+    server.resume();
+    while let Some(listed) = asked.join_next().await {
+        assert_eq!(listed.unwrap().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_for_longer_than_a_long_wait_is_an_outage_and_heals() {
+    let server = TestServer::start();
+    let wait = Duration::from_secs(1);
+    let builder = RedisStore::builder(server.url()).wait(wait);
+    let store = builder.connect().await.unwrap();
+    let (key, label, _) = create_owned(&store, "alice").await;
+    server.pause();
+    let asked = Instant::now();
+    let refused = store.touch(&key, &label).await;
+    assert_eq!(kind(refused), StoreErrorKind::Unavailable);
+    assert!(asked.elapsed() >= wait * 9 / 10, "{:?}", asked.elapsed());
+    wait_until("it is known", || {
+        format!("{store:?}").contains("down: true")
+    })
+    .await;
+    server.resume();
+    healed(&store).await;
+    live(&store, &key).await;
+}
+
+#[test]
+fn a_store_whose_runtime_has_ended_says_so_and_what_to_do() {
+    let server = TestServer::start();
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let short = runtime();
+    let store = short.block_on(connect(&server));
+    let lasting = runtime();
+    let key = lasting.block_on(async {
+        let (key, ..) = create_owned(&store, "alice").await;
+        store.list(&"alice".into()).await.unwrap();
+        key
+    });
+    drop(short);
+    lasting.block_on(async {
+        for _ in 0..2 {
+            let error = store.load(&key).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+            let says = error.to_string();
+            assert!(says.contains("runtime"), "{says}");
+            assert!(says.contains("connect on a runtime that lives"), "{says}");
+            let error = store.list(&"alice".into()).await.unwrap_err();
+            assert_eq!(error.to_string(), says);
+        }
+        let anew = connect(&server).await;
+        live(&anew, &key).await;
+    });
+}
+
+#[test]
+fn what_a_runtime_began_that_has_ended_since_is_of_no_matter_to_a_store_of_another() {
+    let server = TestServer::start();
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let lasting = runtime();
+    let store = lasting.block_on(connect(&server));
+    for _ in 0..3 {
+        let passing = runtime();
+        let listed = passing.block_on(async {
+            create_owned(&store, "alice").await;
+            store.list(&"alice".into()).await
+        });
+        assert!(!listed.unwrap().is_empty());
+        drop(passing);
+    }
+    let connections = server.cli(&["CLIENT", "LIST"]).text().lines().count() - 1;
+    assert_eq!(connections, 2);
 }

@@ -95,6 +95,22 @@ async fn a_primary_that_is_killed_is_followed_by_the_replica_that_took_its_place
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lists_come_from_whoever_is_the_primary() {
+    let watched = TestSentinels::start();
+    let store = connect(&watched).await;
+    let (key, label, _) = create_owned(&store, "alice").await;
+    assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
+    let elsewhere = || calls(&watched.servers[1], "zrange");
+    assert_eq!((calls(&watched.servers[0], "zrange"), elsewhere()), (1, 0));
+    watched.servers[0].pause();
+    healed(&store, &key, &label).await;
+    let before = elsewhere();
+    assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
+    assert_eq!(elsewhere(), before + 1);
+    watched.servers[0].resume();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_hangs_is_left_and_not_returned_to_when_it_goes_on() {
     let watched = TestSentinels::start();
     let store = connect(&watched).await;

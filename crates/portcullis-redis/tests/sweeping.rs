@@ -256,15 +256,51 @@ async fn an_elevation_ends_with_its_session_without_a_word() {
 #[tokio::test]
 async fn t75_whoever_comes_back_is_told_also_behind_a_backlog() {
     let (server, store) = server_and_store().await;
-    for _ in 0..250 {
+    let (key, label, _) = create_owned(&store, "alice").await;
+    for _ in 0..450 {
         create_owned(&store, "alice").await;
     }
-    let (key, label, _) = create_owned(&store, "alice").await;
     server.age_sessions(DAY);
     let Loaded::Expired(expired) = store.load(&key).await.unwrap() else {
         panic!("not told")
     };
     assert_eq!(expired.handle, label.handle);
+}
+
+#[tokio::test]
+async fn an_identifier_that_is_made_up_costs_a_short_answer_whatever_waits_to_be_swept() {
+    const LOADS: usize = 100;
+    let (server, store) = server_and_store().await;
+    let (_, label, _) = create_owned(&store, "alice").await;
+    server.age_sessions(DAY);
+    let list = &lists(&server, "x")[0];
+    let (member, due) = &members(&server, list)[0];
+    let more = "for i = 1, 10000 do
+        local other = string.sub(ARGV[1], 1, 1) .. struct.pack('>I4', i) .. string.sub(ARGV[1], 6)
+        redis.call('ZADD', KEYS[1], ARGV[2] + 1, other)
+    end";
+    let due = due.to_string();
+    server.cli_bytes(&[
+        b"EVAL",
+        more.as_bytes(),
+        b"1",
+        list.as_bytes(),
+        member,
+        due.as_bytes(),
+    ]);
+    assert_eq!(members(&server, list).len(), 10_001);
+    assert_eq!(store.load(&key()).await.unwrap(), Loaded::Absent);
+    server.cli(&["CONFIG", "RESETSTAT"]);
+    for _ in 0..LOADS {
+        assert_eq!(store.load(&key()).await.unwrap(), Loaded::Absent);
+    }
+    let stats = server.cli(&["INFO", "stats"]).text();
+    let sent = |line: &str| line.strip_prefix("total_net_output_bytes:")?.parse().ok();
+    let sent: usize = stats.lines().find_map(sent).unwrap();
+    assert!(sent / LOADS < 200, "{} bytes each", sent / LOADS);
+    // What lies deeper is told of by a sweep.
+    let told = sweep(&store).await;
+    assert!(told.iter().any(|expired| expired.handle == label.handle));
 }
 
 #[tokio::test]

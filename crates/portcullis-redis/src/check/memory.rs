@@ -1,6 +1,7 @@
 //! How full the memory is, and what happens when it is.
 
 use super::{Facts, Told, finding::Ruling};
+use crate::driver::FOR_VISITORS;
 
 /// From here on it is worth a warning, in percent.
 const FULL: u128 = 90;
@@ -52,10 +53,18 @@ pub(super) fn memory(facts: &Facts) -> Told<Ruling> {
         size(used),
         share(counted, limit, "maxmemory")
     );
-    let evicts = facts.value("maxmemory_policy") != Ok("noeviction");
+    let evicts = facts.info()?.evicts();
+    let for_visitors = u128::from(limit) * u128::from(FOR_VISITORS);
     Ok(if counted >= limit && !evicts {
         Ruling::broken(
             format!("{says}: no session can be created or changed"),
+            "raise it: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
+        )
+    } else if !evicts && u128::from(counted) * 100 >= for_visitors {
+        Ruling::warning(
+            format!(
+                "{says}: from {FOR_VISITORS} % on, sessions without a user are refused, so that people can sign in"
+            ),
             "raise it: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
         )
     } else if nearly_full(counted, limit) {
@@ -168,11 +177,23 @@ mod tests {
             )
             .verdict
         };
-        assert_eq!(verdict("900", "noeviction"), Verdict::Fine);
-        assert_eq!(verdict("901", "noeviction"), Verdict::Warning);
+        assert_eq!(verdict("749", "noeviction"), Verdict::Fine);
+        assert_eq!(verdict("750", "noeviction"), Verdict::Warning);
+        assert_eq!(verdict("999", "noeviction"), Verdict::Warning);
         assert_eq!(verdict("1000", "noeviction"), Verdict::Broken);
         // Something else is thrown away instead: that is told of by the policy.
+        assert_eq!(verdict("900", "volatile-ttl"), Verdict::Fine);
         assert_eq!(verdict("1000", "volatile-ttl"), Verdict::Warning);
+    }
+
+    #[test]
+    fn it_is_said_that_visitors_are_refused_where_they_are() {
+        let says = |used: &str| {
+            let facts = evicting("noeviction", "1000").with(&[("used_memory", used)]);
+            found(memory, &facts).says
+        };
+        assert!(says("750").contains("sessions without a user are refused"));
+        assert!(!says("749").contains("refused"));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use fred::{
         PerformanceConfig, PubsubInterface, ReconnectPolicy, TcpConfig, Value,
     },
     types::{
-        ClusterHash, CustomCommand, Message,
-        config::{ServerConfig, UnresponsiveConfig},
+        ClusterHash, CustomCommand, InfoKind, Message,
+        config::{Options, ServerConfig, UnresponsiveConfig},
     },
 };
 use socket2::TcpKeepalive;
@@ -29,8 +29,11 @@ pub(super) enum Restored {
 }
 
 const CONNECT: Duration = Duration::from_secs(1);
+/// At least: whoever waits longer for an operation also waits longer for what it needs first.
 const HANDSHAKE: Duration = Duration::from_millis(500);
 const OPEN: Duration = Duration::from_secs(2);
+/// Beyond the wait: the connection is not given up before the operation.
+const UNRESPONSIVE: Duration = Duration::from_secs(1);
 
 /// How many messages wait to be taken, where none are expected. The library makes room for each in advance, and has
 /// channels of its own with as much.
@@ -50,13 +53,15 @@ impl Connection {
         restored: Restored,
     ) -> Result<(Self, Instant, u64), ConnectError> {
         let connection = Self::unproven(settings, restored, NO_MESSAGES)?;
-        connection.answering(settings, time).await
+        let ask = async |client: &Client| time(client, None).await;
+        connection.answering(settings, ask).await
     }
 
     /// The same for what is published. The library does not restore it: what was missed meanwhile must be told.
     pub(super) async fn open_to_listen(settings: &Settings) -> Result<Self, ConnectError> {
         let connection = Self::unproven(settings, Restored::Never, subscription::ROOM)?;
-        let opened = connection.answering(settings, time).await?;
+        let ask = async |client: &Client| time(client, None).await;
+        let opened = connection.answering(settings, ask).await?;
         Ok(opened.0)
     }
 
@@ -100,7 +105,7 @@ impl Connection {
                 Ok(Err(error)) => error,
                 _ => Error::new(ErrorKind::IO, "closed"),
             }),
-            () = tokio::time::sleep(OPEN) => Err(Error::new(ErrorKind::Timeout, "no answer")),
+            () = tokio::time::sleep(OPEN.max(CONNECT + settings.wait)) => Err(Error::new(ErrorKind::Timeout, "no answer")),
         };
         match opened {
             Ok((sent, answer)) => Ok((self, sent, answer)),
@@ -114,12 +119,22 @@ impl Connection {
 
     /// The server's time in ms.
     pub(super) async fn time(&self) -> Result<u64, Error> {
-        time(&self.client).await
+        time(&self.client, None).await
+    }
+
+    /// The same, and whatever the wait of other operations is, it may take this long.
+    pub(super) async fn time_within(&self, wait: Duration) -> Result<u64, Error> {
+        time(&self.client, Some(wait)).await
     }
 
     /// What `INFO` says.
     pub(super) async fn info(&self) -> Result<String, Error> {
         self.client.info(None).await
+    }
+
+    /// What `INFO` says of the memory.
+    pub(super) async fn memory(&self) -> Result<String, Error> {
+        self.client.info(Some(InfoKind::Memory)).await
     }
 
     /// Whether the server says that it is a primary.
@@ -147,6 +162,11 @@ impl Connection {
     /// Waits until it is closed, unless it is restored.
     pub(super) async fn ended(&mut self) {
         let _ = (&mut self.task).await;
+    }
+
+    /// Whether it is closed for good.
+    pub(super) fn is_over(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Where it leads.
@@ -189,8 +209,12 @@ impl Drop for Connection {
     }
 }
 
-async fn time(client: &Client) -> Result<u64, Error> {
+async fn time(client: &Client, timeout: Option<Duration>) -> Result<u64, Error> {
     let command = CustomCommand::new_static("TIME", ClusterHash::FirstKey, false);
+    let client = client.with_options(&Options {
+        timeout,
+        ..Options::default()
+    });
     let (seconds, micros): (u64, u64) = client.custom(command, Vec::<Value>::new()).await?;
     Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
 }
@@ -211,7 +235,7 @@ fn build(settings: &Settings, restored: Restored, messages: usize) -> Result<Cli
     }
     let mut builder = Builder::from_config(config);
     builder
-        .with_connection_config(|connection| *connection = connection_config())
+        .with_connection_config(|connection| *connection = connection_config(settings.wait))
         .with_performance_config(|performance| {
             *performance = performance_config(settings.wait, messages);
         });
@@ -223,16 +247,16 @@ fn build(settings: &Settings, restored: Restored, messages: usize) -> Result<Cli
         .map_err(|_| ConnectError::Address("it cannot be used"))
 }
 
-fn connection_config() -> ConnectionConfig {
+fn connection_config(wait: Duration) -> ConnectionConfig {
     ConnectionConfig {
         connection_timeout: CONNECT,
-        internal_command_timeout: HANDSHAKE,
+        internal_command_timeout: HANDSHAKE.max(wait),
         // A command whose answer was lost may have been carried out: only the caller may send it again.
         max_command_attempts: 1,
         // Without a bound, an outage fills the memory.
         max_command_buffer_len: 5000,
         unresponsive: UnresponsiveConfig {
-            max_timeout: Some(Duration::from_secs(2)),
+            max_timeout: Some(UNRESPONSIVE + wait.max(UNRESPONSIVE)),
             interval: Duration::from_millis(250),
         },
         tcp: TcpConfig {

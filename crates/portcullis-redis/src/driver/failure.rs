@@ -107,6 +107,15 @@ pub(super) fn known_down() -> StoreError {
     )
 }
 
+/// The task that would restore the connection is no more.
+pub(super) fn unwatched() -> StoreError {
+    StoreError::new(
+        Kind::Misconfigured,
+        "the Tokio runtime on which this store was connected has ended, so its connection is not restored; connect on a \
+         runtime that lives as long as the store",
+    )
+}
+
 /// A slot of a cluster is between two nodes, or went from one to another faster than it could be followed.
 pub(super) fn moving() -> StoreError {
     StoreError::new(
@@ -138,6 +147,15 @@ pub(super) fn not_connected(error: ConnectError) -> StoreError {
         "Redis takes no second connection, which confirmation by replicas needs; try again",
     )
     .with_source(error)
+}
+
+/// Only what needs it fails.
+pub(super) fn no_second_connection(reason: String) -> StoreError {
+    StoreError::new(
+        Kind::Unavailable,
+        "Redis takes no second connection, which lists and the log need; check how many it allows, and the network",
+    )
+    .with_source(Cause(reason))
 }
 
 pub(super) fn unexpected_reply() -> StoreError {

@@ -1,6 +1,8 @@
 //! The connection to Redis. Nothing outside this module knows the client library.
 
 mod backoff;
+mod budget;
+mod bulk;
 mod cluster;
 mod codes;
 mod connection;
@@ -28,19 +30,20 @@ use portcullis_core::{
     store::{ClockBounds, Hint, StoreError},
 };
 
+pub(crate) use self::{
+    budget::FOR_VISITORS,
+    examine::examine,
+    reply::{Over, Reply, out_of_place},
+    script::{
+        CLAIM, COMMIT, CREATE, END, MARK, OBSERVE, OVERDUE, REGISTER, REPLACE, REVOKE, STRAYS,
+        SUPERSEDE, Script, TOUCH,
+    },
+};
 use self::{
     cluster::Cluster,
     connection::{Connection, Restored},
     node::{Node, Shared},
     subscription::Subscriptions,
-};
-pub(crate) use self::{
-    examine::examine,
-    reply::{Over, Reply, out_of_place},
-    script::{
-        CLAIM, COMMIT, CREATE, END, MARK, OBSERVE, REGISTER, REPLACE, REVOKE, STRAYS, SUPERSEDE,
-        Script, TOUCH,
-    },
 };
 use crate::{
     ConnectError,
@@ -59,7 +62,16 @@ pub(crate) struct Settings {
     pub(crate) ca_certificate: Option<Vec<u8>>,
 }
 
+/// Of a probe, at least.
+const ANSWER: Duration = Duration::from_millis(250);
+
 impl Settings {
+    /// How long a server may take to answer a probe. After two without an answer it is taken to be down: when it has been
+    /// silent for as long as an operation waits, and for half a second at least.
+    fn answer(&self) -> Duration {
+        ANSWER.max(self.wait / 2)
+    }
+
     /// For one of the servers of the address.
     fn at(&self, endpoint: &Endpoint) -> Self {
         Self {
@@ -159,18 +171,45 @@ impl Driver {
         }
     }
 
+    /// Whether the server that has this key has room for one more session without a user. Where too much of its memory is
+    /// used it has not, for what is left is kept for sign-ins.
+    pub(crate) fn admits_visitor_at(&self, key: impl FnOnce() -> String) -> bool {
+        match &self.way {
+            Way::Node(node) => node.shared().admits_visitor(),
+            Way::Cluster(cluster) => cluster.admits_visitor_at(&key()),
+        }
+    }
+
     /// Several commands in one round trip, each with its answer; in a cluster in one to each node.
     pub(crate) async fn ask(&self, commands: Vec<Command>) -> Result<Vec<Answer>, StoreError> {
-        self.ask_each(commands).await.into_iter().collect()
+        let answers = self.ask_all(commands, Answers::Short).await;
+        answers.into_iter().collect()
+    }
+
+    /// The same where answers may be long. They come over a second connection, and nothing else waits behind them. What is
+    /// asked may be asked twice.
+    pub(crate) async fn ask_long(&self, commands: Vec<Command>) -> Result<Vec<Answer>, StoreError> {
+        self.ask_each_long(commands).await.into_iter().collect()
     }
 
     /// The same where one may fail and others not.
-    pub(crate) async fn ask_each(&self, commands: Vec<Command>) -> Vec<Result<Answer, StoreError>> {
+    pub(crate) async fn ask_each_long(
+        &self,
+        commands: Vec<Command>,
+    ) -> Vec<Result<Answer, StoreError>> {
+        self.ask_all(commands, Answers::Long).await
+    }
+
+    async fn ask_all(
+        &self,
+        commands: Vec<Command>,
+        answers: Answers,
+    ) -> Vec<Result<Answer, StoreError>> {
         let answers = match &self.way {
             Way::Node(node) => {
                 let shared = node.shared();
                 let failed = |error| shared.failed(&error);
-                match boxed(shared.ask(&commands)).await {
+                match boxed(shared.ask(&commands, answers)).await {
                     Ok(answers) => answers
                         .into_iter()
                         .map(|answer| answer.map_err(failed))
@@ -181,7 +220,7 @@ impl Driver {
                         .collect(),
                 }
             }
-            Way::Cluster(cluster) => boxed(cluster.ask(commands)).await,
+            Way::Cluster(cluster) => boxed(cluster.ask(commands, answers)).await,
         };
         answers
             .into_iter()
@@ -237,6 +276,13 @@ fn boxed<'f, T>(
     Box::pin(future)
 }
 
+/// How long answers may be, which decides over which connection they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    Short,
+    Long,
+}
+
 /// A command of Redis.
 pub(crate) struct Command {
     pub(crate) name: &'static str,
@@ -250,6 +296,16 @@ impl Command {
         // The script and the number of keys come first.
         let key = self.arguments.get(if scripts { 2 } else { 0 });
         redis_keyslot(key.map(AsRef::as_ref).unwrap_or_default())
+    }
+
+    /// To a question for parts of records, a value of another type is no record and no failure. `GETRANGE` refuses one.
+    fn forgive(&self, answer: Result<Value, Error>) -> Result<Value, Error> {
+        match answer {
+            Err(error) if self.name == "GETRANGE" && failure::is(&error, "WRONGTYPE") => {
+                Ok(Value::Null)
+            }
+            answer => answer,
+        }
     }
 
     /// With the script itself in place of its hash.

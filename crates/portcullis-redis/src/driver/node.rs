@@ -16,16 +16,19 @@ use fred::{
 };
 use portcullis_core::store::{ClockBounds, StoreError};
 use tokio::{
+    runtime::Handle as Runtime,
     sync::{Notify, futures::Notified},
     task::JoinHandle,
 };
 
 use super::{
-    Command, Fetched, Reply, Script, Settings,
+    Answers, Command, Fetched, Reply, Script, Settings,
+    budget::Visitors,
+    bulk::Bulk,
     connection::{Connection, Restored},
     failure, inspect, sentinel,
     subscription::Place,
-    supervisor,
+    supervisor::{self, Watched},
 };
 use crate::{ConnectError, address::Layout, clock::ServerClock};
 
@@ -41,8 +44,16 @@ pub(super) struct Shared {
     /// Unknown until the server was there for the first time.
     clock: OnceLock<ServerClock>,
     connection: RwLock<Option<Arc<Connection>>>,
+    /// For long answers.
+    pub(super) bulk: Bulk,
+    /// The runtime that everything of this node runs on, whoever uses it.
+    runtime: Runtime,
     /// The server is known not to answer: fail at once instead of waiting once more.
     pub(super) down: AtomicBool,
+    /// Nobody restores the connection any more: the runtime has ended.
+    pub(super) unwatched: AtomicBool,
+    /// Sessions without a user, and how much room there is for them.
+    pub(super) visitors: Visitors,
     /// The server answers but takes no writes: it may have been demoted, and the address may lead to
     /// another one by now.
     pub(super) demoted: AtomicBool,
@@ -60,21 +71,28 @@ impl Node {
         settings: Settings,
         elsewhere: Option<Arc<Notify>>,
     ) -> Result<Self, ConnectError> {
-        let shared = Shared::new(settings, elsewhere);
+        let shared = Shared::new(settings, elsewhere, Runtime::current());
         let (connection, sent, server_ms) = shared.open().await?;
         inspect::at_start(&connection, &shared.settings).await?;
         shared.put_up(connection, sent, server_ms);
         Ok(Self::watched(shared))
     }
 
-    /// The same, but it may be there later. Until then it is down.
-    pub(super) fn start(settings: Settings, elsewhere: Option<Arc<Notify>>) -> Self {
-        Self::watched(Shared::new(settings, elsewhere))
+    /// The same, but it may be there later. Until then it is down. It runs on `runtime`, whoever calls this.
+    pub(super) fn start(
+        settings: Settings,
+        elsewhere: Option<Arc<Notify>>,
+        runtime: Runtime,
+    ) -> Self {
+        Self::watched(Shared::new(settings, elsewhere, runtime))
     }
 
     fn watched(shared: Shared) -> Self {
         let shared = Arc::new(shared);
-        let supervisor = tokio::spawn(supervisor::watch(shared.clone()));
+        let watched = Watched::new(shared.clone());
+        let supervisor = shared
+            .runtime
+            .spawn(async move { supervisor::watch(&watched).await });
         Self { shared, supervisor }
     }
 
@@ -96,12 +114,16 @@ impl Drop for Node {
 }
 
 impl Shared {
-    fn new(settings: Settings, elsewhere: Option<Arc<Notify>>) -> Self {
+    fn new(settings: Settings, elsewhere: Option<Arc<Notify>>, runtime: Runtime) -> Self {
         Self {
             settings,
             clock: OnceLock::new(),
             connection: RwLock::new(None),
+            bulk: Bulk::default(),
+            runtime,
             down: AtomicBool::new(true),
+            unwatched: AtomicBool::new(false),
+            visitors: Visitors::default(),
             demoted: AtomicBool::new(false),
             suspicion: Notify::new(),
             risen: Notify::new(),
@@ -142,19 +164,58 @@ impl Shared {
             .connection
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(connection));
-        self.down.store(false, Ordering::Relaxed);
+        // It may lead to another server.
+        self.bulk.close();
+        self.down.store(false, Ordering::Release);
         self.risen.notify_waiters();
     }
 
     pub(super) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Relaxed)
+        self.down.load(Ordering::Acquire)
     }
 
     pub(super) fn live_connection(&self) -> Result<Arc<Connection>, StoreError> {
         if self.is_down() {
-            return Err(failure::known_down());
+            return Err(self.why_down());
         }
         self.connection().ok_or_else(failure::known_down)
+    }
+
+    /// What to tell whoever asks while it is down.
+    pub(super) fn why_down(&self) -> StoreError {
+        if self.unwatched.load(Ordering::Relaxed) {
+            failure::unwatched()
+        } else {
+            failure::known_down()
+        }
+    }
+
+    /// Whether there is room for one more session without a user.
+    pub(super) fn admits_visitor(&self) -> bool {
+        let (admitted, look) = self.visitors.admit();
+        if look {
+            self.suspicion.notify_one();
+        }
+        admitted
+    }
+
+    /// The connection for long answers, and whether it was opened for this call.
+    pub(super) async fn bulk_connection(&self) -> Result<(Arc<Connection>, bool), StoreError> {
+        let open = || {
+            let settings = self.here()?;
+            let by_sentinel = matches!(self.settings.address.layout(), Layout::Sentinel(_));
+            Ok(async move {
+                let (connection, ..) = if by_sentinel {
+                    sentinel::open_primary(&settings).await?
+                } else {
+                    Connection::open(&settings, Restored::Never).await?
+                };
+                Ok(connection)
+            })
+        };
+        // Also where there is one already: what is known to be down is not waited for.
+        self.live_connection()?;
+        self.bulk.connection(&self.runtime, open).await
     }
 
     /// How to connect once more to the server that everything else goes to. Where Sentinel is asked, it may be another one
@@ -227,23 +288,42 @@ impl Shared {
     pub(super) async fn ask(
         &self,
         commands: &[Command],
+        answers: Answers,
     ) -> Result<Vec<Result<Value, Error>>, StoreError> {
-        let connection = self.live_connection()?;
-        let answers = self.bounded(async {
-            let pipeline = connection.client().pipeline();
-            for command in commands {
-                let name = CustomCommand::new_static(command.name, ClusterHash::FirstKey, false);
-                let () = pipeline.custom(name, command.arguments.clone()).await?;
+        match answers {
+            Answers::Short => {
+                let connection = self.live_connection()?;
+                let answers = self.bounded(ask_over(&connection, commands)).await;
+                answers.map_err(|error| self.failed(&error))
             }
-            let mut answers = pipeline.try_all::<Value>().await;
-            match (answers.len() == commands.len(), answers.pop()) {
-                (true, last) => Ok(answers.into_iter().chain(last).collect()),
-                // One error for all of them.
-                (false, Some(Err(error))) => Err(error),
-                (false, _) => Err(Error::new(ErrorKind::Protocol, "answers are missing")),
+            Answers::Long => {
+                let answers = self.ask_in_bulk(commands);
+                let late = || Error::new(ErrorKind::Timeout, "no answer");
+                tokio::time::timeout(self.settings.wait, answers)
+                    .await
+                    .unwrap_or_else(|_| Err(self.failed_alone(&late())))
             }
-        });
-        answers.await.map_err(|error| self.failed(&error))
+        }
+    }
+
+    /// What was closed since it was last used, as servers do with connections that are idle, is opened anew once more.
+    /// Nobody is harmed by asking again: long answers are to questions, and to what can be done twice.
+    async fn ask_in_bulk(
+        &self,
+        commands: &[Command],
+    ) -> Result<Vec<Result<Value, Error>>, StoreError> {
+        loop {
+            let (connection, is_new) = self.bulk_connection().await?;
+            match ask_over(&connection, commands).await {
+                Ok(answers) => return Ok(answers),
+                Err(error) => {
+                    self.bulk.discard(&connection);
+                    if is_new || *error.kind() == ErrorKind::Timeout {
+                        return Err(self.failed_alone(&error));
+                    }
+                }
+            }
+        }
     }
 
     /// The client library bounds single commands; this also bounds what it forgets, and two in a row.
@@ -254,6 +334,12 @@ impl Shared {
         tokio::time::timeout(self.settings.wait, work)
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "no answer")))
+    }
+
+    /// The connection for long answers failed. Whether the server is down, the other one tells: look now.
+    fn failed_alone(&self, error: &Error) -> StoreError {
+        self.suspicion.notify_one();
+        failure::store_error(error)
     }
 
     pub(super) fn failed(&self, error: &Error) -> StoreError {
@@ -269,4 +355,30 @@ impl Shared {
         }
         failure::store_error(error)
     }
+}
+
+/// Several commands in one round trip over this connection. One error for all of them if it breaks.
+async fn ask_over(
+    connection: &Connection,
+    commands: &[Command],
+) -> Result<Vec<Result<Value, Error>>, Error> {
+    let pipeline = connection.client().pipeline();
+    for command in commands {
+        let name = CustomCommand::new_static(command.name, ClusterHash::FirstKey, false);
+        let () = pipeline.custom(name, command.arguments.clone()).await?;
+    }
+    let answers = pipeline.try_all::<Value>().await;
+    if answers.len() < commands.len() {
+        let missing = || Error::new(ErrorKind::Protocol, "answers are missing");
+        let first = answers.into_iter().find_map(Result::err);
+        return Err(first.unwrap_or_else(missing));
+    }
+    let mut answered = Vec::with_capacity(answers.len());
+    for (answer, command) in answers.into_iter().zip(commands) {
+        match command.forgive(answer) {
+            Err(error) if failure::is_outage(&error) => return Err(error),
+            answer => answered.push(answer),
+        }
+    }
+    Ok(answered)
 }

@@ -35,6 +35,7 @@ script!(REVOKE, "revoke.lua");
 script!(CLAIM, "claim.lua");
 script!(REGISTER, "register.lua");
 script!(OBSERVE, "observe.lua");
+script!(OVERDUE, "overdue.lua");
 
 impl Script {
     pub(super) fn source(&self) -> &'static str {

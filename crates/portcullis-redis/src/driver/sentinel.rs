@@ -129,7 +129,9 @@ fn read(answer: Value) -> Option<Endpoint> {
 }
 
 /// The library does not restore it: what comes back at this address after a failover is a replica.
-async fn open_primary(settings: &Settings) -> Result<(Connection, Instant, u64), ConnectError> {
+pub(super) async fn open_primary(
+    settings: &Settings,
+) -> Result<(Connection, Instant, u64), ConnectError> {
     let (connection, sent, server_ms) = Connection::open(settings, Restored::Never).await?;
     match connection.is_primary().await {
         Ok(true) => Ok((connection, sent, server_ms)),

@@ -2,7 +2,8 @@
 //!
 //! The client library notices a closed connection and restores it, but never a server that hangs while
 //! there is traffic: its own check counts from the last write. So the server is asked for its time, which
-//! also keeps the clock right, and after two failures in a row nothing of the old client is trusted any more.
+//! also keeps the clock right, and after two failures in a row nothing of the old client is trusted any more. The two
+//! together take as long as an operation may, so that no operation fails before its wait is over.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::{Shared, backoff::Backoff, failure, inspect, sentinel};
+use super::{Shared, backoff::Backoff, budget::Budget, failure, inspect, sentinel};
 use crate::{ConnectError, address::Layout, endpoint::Endpoint};
 
 const EVERY: Duration = Duration::from_millis(250);
@@ -25,11 +26,29 @@ const DEMOTED: Duration = Duration::from_secs(1);
 /// How often Sentinel is asked whether the primary is still the one.
 const ASKED: Duration = Duration::from_secs(1);
 
-/// Runs until it is aborted.
-pub(super) async fn watch(shared: Arc<Shared>) {
-    if shared.connection().is_none() {
-        restore(&shared).await;
+/// A node that is watched. Once this is dropped it is not: nothing heals any more.
+pub(super) struct Watched(Arc<Shared>);
+
+impl Watched {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
     }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.unwatched.store(true, Ordering::Relaxed);
+        self.0.down.store(true, Ordering::Release);
+    }
+}
+
+/// Runs until it is aborted, or its runtime ends.
+pub(super) async fn watch(Watched(shared): &Watched) {
+    let mut budget = Budget::new();
+    if shared.connection().is_none() {
+        restore(shared).await;
+    }
+    budget.look(shared).await;
     let mut checked = Instant::now();
     let mut renewed = Instant::now();
     let mut asked = Instant::now();
@@ -38,25 +57,28 @@ pub(super) async fn watch(shared: Arc<Shared>) {
             () = sleep(EVERY) => {}
             () = shared.suspicion.notified() => sleep(PAUSE).await,
         }
-        if !answers(&shared).await && !answers(&shared).await {
-            restore(&shared).await;
+        if !answers(shared).await && !answers(shared).await {
+            restore(shared).await;
+            budget.look(shared).await;
             renewed = Instant::now();
             checked = renewed;
         }
+        shared.bulk.close_if_idle();
+        budget.look_if_due(shared).await;
         if asked.elapsed() > ASKED {
-            if is_replaced(&shared).await {
+            if is_replaced(shared).await {
                 tracing::warn!(address = %shared.settings.address, "another server is the primary");
-                renew(&shared).await;
+                renew(shared).await;
                 renewed = Instant::now();
             }
             asked = Instant::now();
         }
         if shared.demoted.swap(false, Ordering::Relaxed) && renewed.elapsed() > DEMOTED {
-            renew(&shared).await;
+            renew(shared).await;
             renewed = Instant::now();
         }
         if checked.elapsed() > RECHECK {
-            recheck(&shared).await;
+            recheck(shared).await;
             checked = Instant::now();
         }
     }
@@ -66,8 +88,9 @@ async fn answers(shared: &Shared) -> bool {
     let Some(connection) = shared.connection() else {
         return false;
     };
+    let answer = shared.settings.answer();
     let sent = Instant::now();
-    match timeout(ANSWER, connection.time()).await {
+    match timeout(answer, connection.time_within(answer)).await {
         Ok(Ok(server_ms)) => {
             shared.learn(sent, server_ms);
             true
@@ -112,7 +135,8 @@ async fn is_replaced(shared: &Shared) -> bool {
 /// The server is down: says so to every caller, and tries until it is up.
 async fn restore(shared: &Shared) {
     let mut told = shared.connection().is_some();
-    shared.down.store(true, Ordering::Relaxed);
+    shared.down.store(true, Ordering::Release);
+    shared.bulk.close();
     shared.suspect_elsewhere();
     let since = Instant::now();
     if told {

@@ -23,6 +23,7 @@ use fred::{
 use portcullis_core::store::{ClockBounds, StoreError};
 use rand::seq::IteratorRandom;
 use tokio::{
+    runtime::Handle as Runtime,
     sync::Notify,
     task::{JoinHandle, JoinSet},
 };
@@ -30,7 +31,7 @@ use tokio::{
 pub(super) use self::view::{SLOTS, View};
 use self::{map::Map, redirection::Redirection};
 use super::{
-    Command, Fetched, Reply, Script, Settings,
+    Answers, Command, Fetched, Reply, Script, Settings,
     connection::{Connection, Restored},
     failure,
     node::{Node, Shared},
@@ -59,6 +60,8 @@ struct Inner {
     guests: Mutex<Vec<(Arc<Node>, Instant)>>,
     /// The map may be out of date: look now.
     outdated: Arc<Notify>,
+    /// Of whoever connected. Nodes that turn up later are watched there too.
+    runtime: Runtime,
 }
 
 /// Commands for one node, each with its place among all that were asked.
@@ -95,6 +98,7 @@ impl Cluster {
             settings,
             guests: Mutex::default(),
             outdated,
+            runtime: Runtime::current(),
         });
         let keeper = tokio::spawn(keeper::keep(inner.clone()));
         Ok(Self { inner, keeper })
@@ -116,6 +120,13 @@ impl Cluster {
         map.owner(redis_keyslot(key.as_bytes()))?.shared().clock()
     }
 
+    /// Whether the node that has this key has room for one more session without a user.
+    pub(super) fn admits_visitor_at(&self, key: &str) -> bool {
+        let map = self.inner.map();
+        let owner = map.owner(redis_keyslot(key.as_bytes()));
+        owner.is_none_or(|node| node.shared().admits_visitor())
+    }
+
     /// The addresses of nodes that do not answer.
     pub(super) fn down(&self) -> Vec<String> {
         let map = self.inner.map();
@@ -129,7 +140,7 @@ impl Cluster {
             name: "GET",
             arguments: vec![key.into()],
         };
-        match self.inner.carry_out(&command, None).await {
+        match self.inner.carry_out(&command, None, Answers::Short).await {
             Ok(answered) => Ok(match reply::bytes(answered.value) {
                 Some(value) => Fetched::Value(value),
                 None => Fetched::Nothing,
@@ -155,7 +166,8 @@ impl Cluster {
             name: "EVALSHA",
             arguments: all,
         };
-        let answered = self.inner.carry_out(&command, Some(script)).await;
+        let script = Some(script);
+        let answered = self.inner.carry_out(&command, script, Answers::Short).await;
         let answered = answered.map_err(Failed::error)?;
         let (reply, server_ms) =
             Reply::read(answered.value).ok_or_else(failure::unexpected_reply)?;
@@ -164,12 +176,16 @@ impl Cluster {
     }
 
     /// Several commands in one round trip to each node, all nodes at once.
-    pub(super) async fn ask(&self, commands: Vec<Command>) -> Vec<Result<Value, StoreError>> {
+    pub(super) async fn ask(
+        &self,
+        commands: Vec<Command>,
+        length: Answers,
+    ) -> Vec<Result<Value, StoreError>> {
         let mut answers: Vec<_> = commands.iter().map(|_| Err(failure::unserved())).collect();
         let mut parts: JoinSet<Told> = JoinSet::new();
         for (node, part) in self.inner.by_node(commands) {
             let inner = self.inner.clone();
-            parts.spawn(async move { inner.ask_one(node, part).await });
+            parts.spawn(async move { inner.ask_one(node, part, length).await });
         }
         while let Some(part) = parts.join_next().await {
             for (place, answer) in part.unwrap_or_default() {
@@ -204,7 +220,7 @@ impl Cluster {
         for _ in 0..=REDIRECTIONS {
             let shared = node.shared();
             if shared.is_down() {
-                return Err(failure::known_down());
+                return Err(shared.why_down());
             }
             let opened = Connection::open(&settings(&shared.settings), Restored::Never).await;
             let (connection, ..) = opened.map_err(failure::not_connected)?;
@@ -287,7 +303,12 @@ impl Inner {
     }
 
     fn start(&self, endpoint: &Endpoint) -> Node {
-        Node::start(self.settings.at(endpoint), Some(self.outdated.clone()))
+        let runtime = self.runtime.clone();
+        Node::start(
+            self.settings.at(endpoint),
+            Some(self.outdated.clone()),
+            runtime,
+        )
     }
 
     /// Commands by the node that has their keys, each with its place. Those of nobody are left out.
@@ -308,10 +329,10 @@ impl Inner {
     }
 
     /// What is sent away is asked for again, one by one, and all of it within the wait.
-    async fn ask_one(&self, node: Arc<Node>, part: Part) -> Told {
+    async fn ask_one(&self, node: Arc<Node>, part: Part, length: Answers) -> Told {
         let shared = node.shared();
         let (places, commands): (Vec<_>, Vec<_>) = part.into_iter().unzip();
-        let answers = match shared.ask(&commands).await {
+        let answers = match shared.ask(&commands, length).await {
             Ok(answers) => answers,
             Err(error) => return everywhere(places, &error),
         };
@@ -321,7 +342,8 @@ impl Inner {
             let answer = match answer {
                 Ok(value) => Ok(value),
                 Err(error) if self.redirection(&error, shared).is_some() => {
-                    let again = tokio::time::timeout_at(over, self.carry_out(command, None));
+                    let again = self.carry_out(command, None, length);
+                    let again = tokio::time::timeout_at(over, again);
                     match again.await {
                         Ok(Ok(answered)) => Ok(answered.value),
                         Ok(Err(failed)) => Err(failed.error()),
@@ -350,11 +372,11 @@ impl Inner {
         &self,
         command: &Command,
         script: Option<&Script>,
+        length: Answers,
     ) -> Result<Answered, Failed> {
         let mut node = self.owner(command.slot()).map_err(Failed::Other)?;
-        let followed =
-            tokio::time::timeout(self.settings.wait, self.follow(&mut node, command, script));
-        match followed.await {
+        let followed = self.follow(&mut node, command, script, length);
+        match tokio::time::timeout(self.settings.wait, followed).await {
             Ok(Ok((value, sent))) => Ok(Answered {
                 value,
                 by: node,
@@ -373,13 +395,18 @@ impl Inner {
         node: &mut Arc<Node>,
         command: &Command,
         script: Option<&Script>,
+        length: Answers,
     ) -> Result<(Value, Instant), Failed> {
         let (mut redirections, mut asking) = (0, false);
         let (mut pause, longest) = PAUSE;
         let mut whole = None;
         loop {
             let shared = node.shared();
-            let connection = shared.live_connection().map_err(Failed::Other)?;
+            let connection = match length {
+                Answers::Short => shared.live_connection(),
+                Answers::Long => Box::pin(shared.bulk_connection()).await.map(|(it, _)| it),
+            };
+            let connection = connection.map_err(Failed::Other)?;
             let Command { name, arguments } = whole.as_ref().unwrap_or(command);
             let sent = Instant::now();
             let answer = if asking {
@@ -387,7 +414,7 @@ impl Inner {
             } else {
                 connection.send(name, arguments.clone()).await
             };
-            let error = match answer {
+            let error = match command.forgive(answer) {
                 Ok(value) => return Ok((value, sent)),
                 Err(error) => error,
             };
@@ -481,7 +508,8 @@ async fn connect_all(
         opening.spawn(async move {
             match Node::connect(settings.clone(), Some(outdated.clone())).await {
                 Err(error @ ConnectError::Unreachable { .. }) => {
-                    (Ok(Node::start(settings, Some(outdated))), Some(error))
+                    let node = Node::start(settings, Some(outdated), Runtime::current());
+                    (Ok(node), Some(error))
                 }
                 connected => (connected, None),
             }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use portcullis_core::{
     Bucket, SessionId, SessionKey,
-    store::{Activity, Created, Deadline, Old, Replaced, Store, StoreError, StoreErrorKind},
+    store::{
+        Activity, Created, Deadline, Old, Others, Replaced, Store, StoreError, StoreErrorKind,
+    },
 };
 use portcullis_redis::{
     RedisStore,
@@ -87,7 +89,7 @@ async fn above_the_line_visitors_are_refused_and_nobody_else_and_below_it_they_a
     };
     let write = write_of(&owned(&store, "bob"), payload());
     let (new, restart) = (key_of("bob"), Deadline::Restart(LIMITS));
-    let signed_in = store.replace(&old, &new, &write, restart, None);
+    let signed_in = store.replace(&old, &new, &write, restart, &Others::Stay);
     let signed_in = signed_in.await.unwrap();
     assert!(matches!(signed_in, Replaced::Done(..)), "{signed_in:?}");
     use_of(&server, 60);
@@ -103,7 +105,12 @@ async fn a_flood_of_visitors_is_stopped_before_memory_is_full() {
     let refused = loop {
         let (label, key) = (anonymous(), anywhere());
         match store
-            .create(&key, &write_of(&label, large.clone()), LIMITS, None)
+            .create(
+                &key,
+                &write_of(&label, large.clone()),
+                LIMITS,
+                &Others::Stay,
+            )
             .await
         {
             Ok(_) => visitors += 1,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis_core::{
     Bucket,
-    store::{Listed, Loaded, LogQuery, Store, StoreErrorKind},
+    store::{Listed, Loaded, LogQuery, Others, Store, StoreErrorKind},
 };
 use portcullis_redis::{
     RedisStore,
@@ -145,7 +145,10 @@ async fn of_large_sessions_a_list_has_the_beginning() {
     for _ in 0..10 {
         let write = write_of(&owned(&store, "alice"), large.clone());
         let key = key_of("alice");
-        store.create(&key, &write, LIMITS, None).await.unwrap();
+        store
+            .create(&key, &write, LIMITS, &Others::Stay)
+            .await
+            .unwrap();
     }
     server.cli(&["CONFIG", "RESETSTAT"]);
     let listed = store.list(&"alice".into()).await.unwrap();

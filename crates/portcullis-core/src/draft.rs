@@ -6,6 +6,7 @@
 //! what is stored now, so that nobody's change is lost.
 
 mod op;
+mod ops;
 mod plan;
 mod standing;
 mod view;
@@ -17,6 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use self::{
     op::Op,
+    ops::Ops,
     view::{View, decode},
 };
 pub use self::{
@@ -65,12 +67,13 @@ pub struct Draft {
     /// The identifier that came with the request was replaced a moment ago, or its session ended while the
     /// request was under way.
     replaced: bool,
-    /// It asked to end a session that goes on under another identifier.
+    /// It asked to end a session that goes on under another identifier. It is refused, unless it then
+    /// signs in: a full proof needs nothing of the session before it.
     end_refused: bool,
     /// A session that this request ended, and why; to be carried out.
     ending: Option<(Origin, EndReason)>,
     /// What the handler asked for, in order.
-    ops: Vec<Op>,
+    ops: Ops,
     /// `origin` with `ops` applied: what the handler sees.
     view: SessionView,
 }
@@ -94,7 +97,7 @@ impl Draft {
             replaced: ended.is_some_and(EndReason::is_replacement),
             ending: None,
             end_refused: false,
-            ops: Vec::new(),
+            ops: Ops::default(),
             view: SessionView(None),
         }
     }
@@ -269,8 +272,6 @@ impl Draft {
         if user.is_empty() {
             return Err(DraftError::EmptyUser);
         }
-        // A full proof needs nothing of the session before it.
-        self.end_refused = false;
         let bind = Op::Bind {
             user,
             handle: Handle::generate()?,
@@ -328,7 +329,13 @@ impl Draft {
             .0
             .as_ref()
             .is_some_and(|view| view.is_elevated(now));
-        if elevated {
+        // A sign-in of this request ends them as well, but may yet be dropped.
+        let until_it_signs_in = self.ops.authenticate()
+            && self
+                .origin
+                .as_ref()
+                .is_some_and(|origin| origin.view.is_elevated(now));
+        if elevated || until_it_signs_in {
             self.record(Op::DropElevations, now)?;
         }
         Ok(elevated)
@@ -362,23 +369,40 @@ impl Draft {
         self.view = SessionView(None);
     }
 
-    /// Drops what must not take effect when the handler failed: data, sign-in and elevations. An end of the
-    /// session and a new identifier remain.
-    ///
-    /// # Errors
-    ///
-    /// None that an operation which remains could raise; the type is that of [`rebase`](Self::rebase).
-    pub fn drop_grants(&mut self) -> Result<(), DraftError> {
-        self.ops
-            .retain(|op| matches!(op, Op::Regenerate | Op::DropElevations | Op::Observe(..)));
-        match self.origin.clone() {
-            Some(origin) if !self.ops.is_empty() => self.build_on(origin),
-            // What is left means nothing without a session.
-            _ => {
-                self.keep_only_the_end();
-                Ok(())
+    /// Drops what must not take effect when the response refuses the request: sign-ins and elevations, and
+    /// every write after the first of them. An end of the session, a new identifier and a drop of
+    /// elevations remain, and so do the writes before. Says whether there was anything to drop.
+    pub fn rollback_grants(&mut self) -> bool {
+        let Some((before, after)) = self.ops.split_at_grant() else {
+            return false;
+        };
+        self.view = before;
+        self.keep_what_takes_away(after);
+        true
+    }
+
+    /// Drops what must not take effect when the handler failed: data, sign-ins and elevations. An end of the
+    /// session, a new identifier and a drop of elevations remain. Says whether a sign-in or an elevation was
+    /// dropped.
+    pub fn rollback(&mut self) -> bool {
+        let ops = std::mem::take(&mut self.ops);
+        let granted = ops.grant();
+        self.keep_only_the_end();
+        self.keep_what_takes_away(ops);
+        granted
+    }
+
+    /// Asks again for those of `ops` that only take rights away. They mean nothing without a session.
+    fn keep_what_takes_away(&mut self, ops: Ops) {
+        let Some(mut view) = self.view.0.clone() else {
+            return;
+        };
+        for op in ops {
+            if op.take_away(&mut view) {
+                self.ops.push(op, &self.view);
             }
         }
+        self.view = SessionView(Some(view));
     }
 
     /// Whether there are wishes that no plan has carried out yet.
@@ -392,17 +416,16 @@ impl Draft {
             None => View::fresh(&self.policy, self.client.as_ref(), now)?,
         };
         op.apply(&mut view, self.policy.payload_limit)?;
+        self.ops.push(op, &self.view);
         self.view = SessionView(Some(view));
-        self.ops.push(op);
         Ok(())
     }
 
     /// Takes `origin` for what is stored and applies the operations to it, or changes nothing.
     fn build_on(&mut self, origin: Origin) -> Result<(), DraftError> {
-        let mut view = origin.view.clone();
-        for op in &mut self.ops {
-            op.apply(&mut view, self.policy.payload_limit)?;
-        }
+        let view = self
+            .ops
+            .apply_to(origin.view.clone(), self.policy.payload_limit)?;
         self.view = SessionView(Some(view));
         self.origin = Some(origin);
         Ok(())

@@ -163,7 +163,9 @@ fn prepare(state: &Arc<State>, status: Option<StatusCode>) -> Result<Option<Work
         match status {
             // The answer is not ours to give, so it cannot carry a new identifier either.
             None => used.draft.keep_what_needs_no_answer(),
-            Some(status) if is_failure(status) => used.draft.drop_grants()?,
+            Some(status) if is_failure(status) => {
+                used.draft.rollback();
+            }
             Some(_) => {}
         }
     }

@@ -78,15 +78,34 @@ impl Op {
                 view.grant(scope, *ends_at);
                 view.trust(client.as_ref());
             }
-            Self::DropElevations | Self::Regenerate => view.record_mut().head.elevations.clear(),
             Self::Extend(at) => view.timing = view.timing.active(*at),
+            Self::DropElevations | Self::Regenerate | Self::Observe(..) => {
+                self.take_away(view);
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the operation if it only takes rights away or notes what was seen. Says whether it did:
+    /// such an operation holds whatever becomes of the request.
+    pub(super) fn take_away(&self, view: &mut View) -> bool {
+        match self {
+            // What was elevated by this request alone is not elevated any longer.
+            Self::DropElevations if view.record.head.elevations.is_empty() => return false,
+            Self::DropElevations | Self::Regenerate => view.record_mut().head.elevations.clear(),
             Self::Observe(client, _) => {
                 if let Some(device) = &mut view.record_mut().head.device {
                     device.observe(client);
                 }
             }
+            _ => return false,
         }
-        Ok(())
+        true
+    }
+
+    /// Whether it gives rights that the session did not have: a sign-in or an elevation.
+    pub(super) fn grants(&self) -> bool {
+        matches!(self, Self::Bind { .. } | Self::Grant { .. })
     }
 
     /// Whether the identifier must change with it.

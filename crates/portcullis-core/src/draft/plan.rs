@@ -203,7 +203,7 @@ impl Draft {
     }
 
     fn step_from_nothing(&self, now: Timestamp) -> Result<Step, DraftError> {
-        if self.end_refused {
+        if self.end_refused && !self.ops.authenticate() {
             return Ok(Step::Refuse);
         }
         let Some(view) = &self.view.0 else {
@@ -242,7 +242,7 @@ impl Draft {
     fn write(&self, view: &View, absolute_deadline: Timestamp) -> Result<Write, DraftError> {
         let mut label = view.label();
         if let (Some(owner), Some(began)) = (&mut label.owner, self.began)
-            && self.ops.iter().any(|op| op.restarts().is_some())
+            && self.ops.authenticate()
         {
             owner.authenticated_at = owner.authenticated_at.min(began);
         }
@@ -277,6 +277,15 @@ impl Draft {
             events.push(EventKind::Created);
         }
         for event in self.ops.iter().filter_map(Op::event) {
+            // A sign-in ended the elevations before it.
+            if event == EventKind::ElevationDropped
+                && events.contains(&EventKind::Authenticated)
+                && !events
+                    .iter()
+                    .any(|earlier| matches!(earlier, EventKind::Elevated(_)))
+            {
+                continue;
+            }
             events.retain(|earlier| !is_undone(earlier, &event));
             events.push(event);
         }
@@ -301,6 +310,7 @@ impl Draft {
         }
         self.ops.clear();
         self.replaced = false;
+        self.end_refused = false;
     }
 
     /// The session was touched, which it only is when nothing else was wished.

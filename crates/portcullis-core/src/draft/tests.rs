@@ -11,6 +11,7 @@ mod identity;
 mod invariants;
 mod later;
 mod notes;
+mod rollback;
 
 use std::{
     future::Future,
@@ -250,7 +251,12 @@ impl Visit<'_> {
 
     /// The handler failed: a 5xx.
     fn fail(&mut self) {
-        self.draft.drop_grants().unwrap();
+        self.draft.rollback();
+    }
+
+    /// The handler refused: a 4xx.
+    fn refuse(&mut self) {
+        self.draft.rollback_grants();
     }
 
     fn plan(&self) -> Plan {

@@ -278,3 +278,17 @@ fn rule_12_a_change_that_two_requests_notice_at_once_is_told_once() {
     assert_eq!(world.visit(key).get("note"), Some(1));
     assert_eq!(changes_told(&world), 1);
 }
+
+#[test]
+fn rule_13_a_change_of_device_is_noted_though_the_proof_after_it_is_refused() {
+    let world = World::new();
+    for give_up in [Visit::refuse, Visit::fail] {
+        let mut visit = visit_from(&world, world.on_phone(), DESK);
+        visit.flag(true);
+        visit.elevate("general");
+        assert_eq!(visit.draft.view().flagged(), None, "proved anew");
+        give_up(&mut visit);
+        assert!(visit.draft.view().flagged().is_some());
+        assert!(visit.draft.only_observes());
+    }
+}

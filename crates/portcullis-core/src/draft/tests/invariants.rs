@@ -38,6 +38,7 @@ enum Act {
     DropElevation,
     Terminate,
     Fail,
+    Refuse,
     Save {
         activity: Activity,
     },
@@ -57,6 +58,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::DropElevation),
         1 => Just(Act::Terminate),
         1 => Just(Act::Fail),
+        1 => Just(Act::Refuse),
         6 => activity.prop_map(|activity| Act::Save { activity }),
     ]
 }
@@ -239,6 +241,10 @@ impl<'w> Request<'w> {
             }
             Act::Fail => {
                 self.visit.fail();
+                self.asked = Asked::default();
+            }
+            Act::Refuse => {
+                self.visit.refuse();
                 self.asked = Asked::default();
             }
             Act::Save { activity } => {

@@ -44,6 +44,7 @@ pub(crate) async fn submit(
         let page = confirm_page(&signed_in, &users, &form.wanted, error)?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
+    // It takes effect with this answer, since its status is below 400.
     signed_in.session().elevate()?;
     Notice::Confirmed.leave(signed_in.session())?;
     Ok(form.wanted.redirect().into_response())

@@ -77,6 +77,7 @@ pub(crate) async fn submit(
     };
     // A new identifier: whoever knew the old one, or planted it, is left with nothing.
     session.authenticate(person.id)?;
+    // With an answer of 400 or above nobody would be signed in, and this would not be written.
     Notice::SignedIn.leave(&session)?;
     Ok(form.wanted.redirect().into_response())
 }

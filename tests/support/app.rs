@@ -23,8 +23,8 @@ use axum::{
 };
 use hyper::body::Frame;
 use portcullis::{
-    Authenticated, Elevated, GuardLayer, Handle, Key, LogQuery, Logged, PassiveLayer, Receipt,
-    Scope, Session, SessionEntry, SessionError, SessionRoutes, Sessions, Timestamp,
+    Authenticated, Elevated, GuardLayer, Handle, KeepGrants, Key, LogQuery, Logged, PassiveLayer,
+    Receipt, Scope, Session, SessionEntry, SessionError, SessionRoutes, Sessions, Timestamp,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -113,6 +113,7 @@ pub fn routes(gates: Gates) -> Router {
         .route("/transfer", post(transfer))
         .route("/pay", post(pay))
         .route("/everything", post(everything))
+        .route("/in-order", post(in_order))
         .route("/logout-and-put", post(logout_and_put))
         .route("/clear-and-login", post(clear_and_login))
         .route("/commit-between", post(commit_between))
@@ -146,7 +147,7 @@ async fn ending(State(gates): State<Gates>, request: Request, next: Next) -> Res
     let wishes = request.headers().clone();
     let wish = |name: &str| Some(wishes.get(name)?.to_str().expect("text"));
     let (gate, status, panics) = (wish("test-gate"), wish("test-status"), wish("test-panic"));
-    let field = wish("test-field");
+    let (field, keeps) = (wish("test-field"), wish("test-keep"));
     let mut response = next.run(request).await;
     if let Some(name) = gate {
         gates.named(name).pass().await;
@@ -159,6 +160,9 @@ async fn ending(State(gates): State<Gates>, request: Request, next: Next) -> Res
         response
             .headers_mut()
             .append(name, value.parse().expect("a value"));
+    }
+    if keeps.is_some() {
+        response.extensions_mut().insert(KeepGrants);
     }
     assert!(panics.is_none(), "the handler panics, as the test wants");
     response
@@ -552,6 +556,33 @@ async fn everything(session: Session, Query(query): Query<BTreeMap<String, Strin
     session.insert("a", "b")?;
     if query.contains_key("logout") {
         session.terminate()?;
+    }
+    DONE
+}
+
+#[derive(Deserialize)]
+struct Steps {
+    steps: String,
+}
+
+/// Does what the query lists, in order: `put:name`, `login:user`, `elevate`, …
+async fn in_order(session: Session, Query(Steps { steps }): Query<Steps>) -> Done {
+    for step in steps.split(',') {
+        let (what, of) = step.split_once(':').unwrap_or((step, ""));
+        match what {
+            "put" => session.insert(of.to_owned(), "1")?,
+            "count" => session.update(of.to_owned(), |number: &mut u64| *number += 1)?,
+            "remove" => drop(session.remove(of)?),
+            "clear" => session.clear()?,
+            "login" => session.authenticate(of)?,
+            "elevate" => session.elevate()?,
+            "drop" => drop(session.drop_elevation()?),
+            "regenerate" => session.regenerate()?,
+            "extend" => drop(session.extend()?),
+            "logout" => session.terminate()?,
+            "commit" => session.commit().await?,
+            other => panic!("no such step: {other}"),
+        }
     }
     DONE
 }

@@ -225,6 +225,11 @@ impl Call {
         self.header("test-status", status.to_string())
     }
 
+    /// The response keeps what was granted though it refuses.
+    pub fn keeping_grants(self) -> Self {
+        self.header("test-keep", "1")
+    }
+
     /// The handler does its work and then panics.
     pub fn panicking(self) -> Self {
         self.header("test-panic", "1")

@@ -10,13 +10,13 @@
 //! 4. it opens a stream, or opens it again: `Accept: text/event-stream`, or an upgrade to a WebSocket;
 //! 5. the client says that nobody asked for it: a field `Portcullis-Passive`, whatever its value;
 //! 6. its route is marked with [`PassiveLayer`](crate::PassiveLayer);
-//! 7. it is answered with a status of 400 or above.
+//! 7. it is answered with a status of 400 or above, or what else says that it was refused or failed ([`Outcome`](crate::Outcome)).
 //!
 //! Such requests read the session like any other (NIST SP 800-63B-4, 5.2, counts activity *from the
 //! subscriber*; OWASP Session Management, "Idle Timeout"). Nothing that a client says makes a request activity that
 //! would not be without.
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use portcullis_core::store::Activity;
 
 use crate::fields::Fields;
@@ -37,13 +37,6 @@ pub(crate) fn of_request(method: &Method, fields: &Fields<'_>) -> Activity {
 fn begins(field: Option<&HeaderValue>, word: &str) -> bool {
     let beginning = field.and_then(|value| value.as_bytes().get(..word.len()));
     beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(word.as_bytes()))
-}
-
-pub(crate) fn of_response(status: StatusCode) -> Activity {
-    if status.is_client_error() || status.is_server_error() {
-        return Activity::Passive;
-    }
-    Activity::Active
 }
 
 #[cfg(test)]

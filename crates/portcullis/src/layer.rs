@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::response::Parts;
 use portcullis_core::{
     ConfigError, CorrelationKey, Realm, Timeouts,
     draft::DraftPolicy,
@@ -12,10 +13,11 @@ use tower_layer::Layer;
 #[cfg(feature = "axum")]
 use crate::SessionRoutes;
 use crate::{
-    Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, ReturnTo, SessionService,
-    Sessions,
+    Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, Outcome, ReturnTo,
+    SessionService, Sessions,
     house::{House, Setup},
     live::Pace,
+    outcome::Classifier,
     refusal::Pages,
     registration::Registration,
 };
@@ -33,6 +35,7 @@ use crate::{
 /// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
 /// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is told of, nobody is signed out |
 /// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
+/// | [`classify_responses`](Self::classify_responses) | by status: from 400 on nothing is granted, from 500 on nothing is written |
 /// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused person gets a 401 |
 /// | [`clear_site_data`](Self::clear_site_data) | cache and storage, with a sign-out |
 /// | [`tell_deadlines`](Self::tell_deadlines) | not told |
@@ -80,6 +83,7 @@ pub(crate) struct Config {
     pub(crate) binding: DeviceBinding,
     pub(crate) clear_site_data: ClearSiteData,
     pub(crate) tells_deadlines: bool,
+    pub(crate) classifier: Classifier,
     #[cfg(feature = "axum")]
     pub(crate) trusted_origins: Vec<String>,
 }
@@ -105,6 +109,7 @@ impl SessionLayer {
                 binding: DeviceBinding::default(),
                 clear_site_data: ClearSiteData::default(),
                 tells_deadlines: false,
+                classifier: Classifier::default(),
                 #[cfg(feature = "axum")]
                 trusted_origins: Vec::new(),
             }),
@@ -226,6 +231,40 @@ impl SessionLayer {
     #[must_use]
     pub fn tell_deadlines(self) -> Self {
         self.with(|config| config.tells_deadlines = true)
+    }
+
+    /// Tells from the head of a response what became of its request, where its status alone does not say: gRPC answers
+    /// with 200 and a field `grpc-status`, GraphQL with 200 and a list of errors in the body. What is carried out then
+    /// says [`Outcome`].
+    ///
+    /// The stricter of this and [`Outcome::of_status`] holds, so that a layer in between which answers with 503 grants
+    /// nothing either. To grant something with a status from 400 on, see [`KeepGrants`](crate::KeepGrants).
+    ///
+    /// The function is called once for each response to a request that looked at its session, and must not wait. Only
+    /// the head counts: what is decided by the body or its trailers comes too late, and so must be put into the head, say
+    /// as an extension, by whoever makes the response. What [`Session::commit`](crate::Session::commit) wrote before stays.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// use portcullis::Outcome;
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new()).classify_responses(|head| {
+    ///     let grpc_status = head.headers.get("grpc-status").map(|status| status.as_bytes());
+    ///     match grpc_status {
+    ///         // OK, or it comes in the trailers: the call was accepted.
+    ///         None | Some(b"0") => Outcome::Succeeded,
+    ///         // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS
+    ///         Some(b"2" | b"4" | b"13" | b"14" | b"15") => Outcome::Failed,
+    ///         Some(_) => Outcome::Refused,
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn classify_responses(
+        self,
+        classify: impl Fn(&Parts) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.classifier = Classifier::new(classify))
     }
 
     /// Who is told what happens to sessions.
@@ -379,6 +418,7 @@ impl fmt::Debug for SessionLayer {
             .field("addresses", &self.config.addresses)
             .field("binding", &self.config.binding)
             .field("clear_site_data", &self.config.clear_site_data)
+            .field("classifier", &self.config.classifier)
             .field("tells_deadlines", &self.config.tells_deadlines)
             .finish_non_exhaustive()
     }

@@ -75,7 +75,8 @@
 //!    `Retry-After`, the cookie is kept, and it heals by itself. Requests that do not use the session are served as if
 //!    nothing had happened.
 //! 6. **The identifier lives in the cookie and nowhere else.** The store holds a hash, logs hold a [`Handle`], `Debug` shows nothing.
-//! 7. **A failed request grants nothing.** With a 5xx, data, sign-ins and elevations are dropped; ends and new identifiers are not.
+//! 7. **A request that is refused or fails grants nothing.** With a status from 400 on, sign-ins and elevations are dropped with
+//!    all that was written after them; from 500 on, all data too. Ends and new identifiers are carried out. See [`Outcome`].
 //! 8. **Every end is told once, with its reason**: to the [`Audit`] and in the store's log, which is written in the same step as the
 //!    change; also where nobody came by when the time of a session was over.
 //! 9. **A user has a list of sessions, and it is true.** A session is in it from the step that begins it to the step that
@@ -133,6 +134,7 @@ mod live;
 mod notebook;
 #[cfg(feature = "axum")]
 mod origin;
+mod outcome;
 mod own;
 mod passive;
 mod refusal;
@@ -174,6 +176,7 @@ pub use self::{
     guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
     layer::SessionLayer,
     live::{Guarded, Lifeline, Lost},
+    outcome::{KeepGrants, Outcome},
     passive::{Passive, PassiveLayer},
     refusal::Refusal,
     return_to::ReturnTo,

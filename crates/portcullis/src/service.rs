@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, Request, Response, StatusCode, header::SET_COOKIE};
+use http::{HeaderMap, Request, Response, header::SET_COOKIE};
 use pin_project_lite::pin_project;
 use portcullis_core::store::Activity;
 use tokio::runtime::Handle as Runtime;
@@ -15,12 +15,13 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use crate::{
-    Refusal, SessionBody, SessionError, activity, cache,
+    Outcome, Refusal, SessionBody, SessionError, cache,
     commit::{self, Work},
     deadlines,
     layer::Config,
+    outcome::Verdict,
     refusal,
-    state::{CookieAction, Ending, State},
+    state::{CookieAction, Ending, State, UsedGuard},
 };
 
 /// The service of [`SessionLayer`](crate::SessionLayer).
@@ -119,6 +120,11 @@ where
                 Projected::Finishing { future } => return future.as_mut().poll(cx),
                 Projected::Handling { handler, request } => {
                     let answer = ready!(handler.poll(cx));
+                    // The application's function may panic: until it has returned, the request is not answered.
+                    let (verdict, answer) = match &request.0 {
+                        Some(state) => judge(state, answer),
+                        None => (None, answer),
+                    };
                     let Some(state) = request.0.take() else {
                         return Poll::Ready(
                             answer.map(|answer| answer.map(SessionBody::application)),
@@ -126,20 +132,21 @@ where
                     };
                     let state = Ending(state);
                     state.seal();
-                    let status = answer.as_ref().ok().map(Response::status);
-                    match prepare(&state, status) {
+                    match prepare(&state, verdict) {
                         Err(SessionError::Committing) => Box::pin(async move {
-                            let result = settle(&state, status).await;
-                            finish(&state, answer, result)
+                            let result = settle(&state, verdict).await;
+                            finish(&state, verdict, answer, result)
                         })
                             as Finishing<B, E>,
                         Ok(Some(work)) => Box::pin(async move {
                             let result = work.carry_out().await;
-                            finish(&state, answer, result)
+                            finish(&state, verdict, answer, result)
                         }),
                         // Most requests change nothing, and are answered without another allocation.
-                        Ok(None) => return Poll::Ready(finish(&state, answer, Ok(()))),
-                        Err(error) => return Poll::Ready(finish(&state, answer, Err(error))),
+                        Ok(None) => return Poll::Ready(finish(&state, verdict, answer, Ok(()))),
+                        Err(error) => {
+                            return Poll::Ready(finish(&state, verdict, answer, Err(error)));
+                        }
                     }
                 }
             };
@@ -154,32 +161,61 @@ impl<F, B, E> std::fmt::Debug for ResponseFuture<F, B, E> {
     }
 }
 
-/// What is left to do after the handler answered with `status`, or failed (`None`).
-fn prepare(state: &Arc<State>, status: Option<StatusCode>) -> Result<Option<Work>, SessionError> {
-    if let Some(mut used) = state.used() {
-        if used.committing {
-            return Err(SessionError::Committing);
-        }
-        match status {
-            // The answer is not ours to give, so it cannot carry a new identifier either.
-            None => used.draft.keep_what_needs_no_answer(),
-            Some(status) if is_failure(status) => {
-                used.draft.rollback();
-            }
-            Some(_) => {}
-        }
+/// What the handler's answer says became of the request. Nobody asks for a request that did not look at its session.
+fn judge<B, E>(
+    state: &State,
+    answer: Result<Response<B>, E>,
+) -> (Option<Verdict>, Result<Response<B>, E>) {
+    if state.used().is_none() {
+        return (None, answer);
     }
-    let activity = match status.map(activity::of_response) {
-        Some(Activity::Active) => state.activity(),
+    state.seal();
+    match answer {
+        Ok(response) => {
+            let (verdict, response) = state.config.classifier.judge(response);
+            (Some(verdict), Ok(response))
+        }
+        Err(error) => (None, Err(error)),
+    }
+}
+
+/// What is left to do after the handler answered, or failed without an answer (`None`).
+fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
+    let dropped = match state.used() {
+        Some(used) if used.committing => return Err(SessionError::Committing),
+        Some(mut used) => roll_back(&mut used, verdict),
+        None => false,
+    };
+    if dropped {
+        tracing::debug!(
+            "a sign-in or elevation was dropped, as the response says that the request was refused or failed"
+        );
+    }
+    let activity = match verdict {
+        Some(verdict) if verdict.is_activity() => state.activity(),
         _ => Activity::Passive,
     };
     commit::prepare(state, activity)
 }
 
+/// Drops what the answer does not carry out. Says whether a sign-in or elevation was among it.
+fn roll_back(used: &mut UsedGuard<'_>, verdict: Option<Verdict>) -> bool {
+    match verdict.map(Verdict::of_changes) {
+        // The answer is not ours to give, so it cannot carry a new identifier either.
+        None => {
+            used.draft.keep_what_needs_no_answer();
+            false
+        }
+        Some(Outcome::Succeeded) => false,
+        Some(Outcome::Refused) => used.draft.rollback_grants(),
+        Some(Outcome::Failed) => used.draft.rollback(),
+    }
+}
+
 /// Does what is left to do, once nothing is being committed any more.
-async fn settle(state: &Arc<State>, status: Option<StatusCode>) -> Result<(), SessionError> {
+async fn settle(state: &Arc<State>, verdict: Option<Verdict>) -> Result<(), SessionError> {
     loop {
-        match prepare(state, status) {
+        match prepare(state, verdict) {
             Err(SessionError::Committing) => state.turn_is_over().await,
             Ok(Some(work)) => return work.carry_out().await,
             Ok(None) => return Ok(()),
@@ -188,15 +224,10 @@ async fn settle(state: &Arc<State>, status: Option<StatusCode>) -> Result<(), Se
     }
 }
 
-/// Whether the handler did not do what it was asked for. With 408 it was cut off, half-way perhaps, by a
-/// layer that limits its time.
-fn is_failure(status: StatusCode) -> bool {
-    status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
-}
-
 /// The response, with what became of the session.
 fn finish<B, E>(
     state: &State,
+    verdict: Option<Verdict>,
     answer: Result<Response<B>, E>,
     result: Result<(), SessionError>,
 ) -> Result<Response<SessionBody<B>>, E> {
@@ -218,7 +249,7 @@ fn finish<B, E>(
     let result = result.and(doubt.as_error().map_or(Ok(()), Err));
     let succeeded = result.is_ok();
     let mut response = match result {
-        Err(error) if !speaks_for_itself(&answer, &error) => {
+        Err(error) if !speaks_for_itself(&answer, verdict, &error) => {
             refusal::fail(&error, state.reasons(), state.asked()).map(SessionBody::own)
         }
         _ => answer.map(SessionBody::application),
@@ -240,13 +271,22 @@ fn finish<B, E>(
 
 /// Whether the handler's answer says already that it failed, or that what it wanted could not be done. One
 /// that merely passes our error on does not: who asks decides what they are told.
-fn speaks_for_itself<B>(answer: &Response<B>, error: &SessionError) -> bool {
+fn speaks_for_itself<B>(
+    answer: &Response<B>,
+    verdict: Option<Verdict>,
+    error: &SessionError,
+) -> bool {
     let passed_on = answer.extensions().get::<Refusal>().is_some();
     let refused = matches!(
         error,
         SessionError::Ended | SessionError::Replaced | SessionError::AtLimit
     );
-    is_failure(answer.status()) || (refused && answer.status().is_client_error() && !passed_on)
+    match verdict.map(Verdict::of_changes) {
+        Some(Outcome::Failed) => true,
+        Some(Outcome::Refused) => refused && !passed_on,
+        // One that keeps what was granted says that it was.
+        Some(Outcome::Succeeded) | None => false,
+    }
 }
 
 fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {

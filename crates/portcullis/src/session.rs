@@ -30,13 +30,19 @@ use crate::{
 /// * If the session ended meanwhile, nothing is written and the response becomes a 401. One that only read passes.
 /// * If a sign-in would exceed the [limit of sessions](crate::SessionLayer::session_limit) and that is to be refused,
 ///   the response becomes a 409.
-/// * If the handler answered with a status of 500 or above, changes of data, sign-ins and elevations are
-///   dropped; [`terminate`](Self::terminate), [`regenerate`](Self::regenerate) and
-///   [`drop_elevation`](Self::drop_elevation) are carried out all the same.
+/// * If the handler answered with a status of 400 or above, sign-ins and elevations are dropped, and so is every
+///   change after the first of them. Changes before it are written: a count of failed attempts, say.
+/// * If the handler answered with a status of 500 or above, or 408, all changes of data are dropped as well. An answer
+///   of 408 comes from a layer that limits the time of handlers, and cut this one off.
+/// * [`terminate`](Self::terminate), [`regenerate`](Self::regenerate) and [`drop_elevation`](Self::drop_elevation)
+///   are carried out whatever the status. They are about the session that there was: `regenerate` after a sign-in that
+///   is dropped gives a new identifier to the session as it was before.
 /// * If the store cannot write, the response becomes a 503 and the cookie is kept. What was asked for may have
 ///   been carried out all the same when only the answer was lost; it is not asked for twice.
 ///
-/// An answer of 408 counts as one of 500: the handler was cut off by a layer that limits its time.
+/// [`Outcome`](crate::Outcome) says more about statuses, [`KeepGrants`](crate::KeepGrants) lets a response refuse and
+/// grant, and [`SessionLayer::classify_responses`](crate::SessionLayer::classify_responses) is for protocols that say in
+/// another way that they refuse.
 ///
 /// # Errors of the methods
 ///
@@ -186,6 +192,9 @@ impl Session {
     /// else: then nothing does. Call [`clear`](Self::clear) first to carry nothing over from an anonymous
     /// visitor either.
     ///
+    /// It takes effect when the response is decided, and not at all with a status of 400 or above. See
+    /// [`KeepGrants`](crate::KeepGrants) for a response that refuses all the same.
+    ///
     /// # Errors
     ///
     /// [`DraftError::EmptyUser`], [`DraftError::NoRandomness`].
@@ -226,7 +235,7 @@ impl Session {
 
     /// Elevates the session after its user has just proved again who they are: for the elevation timeout
     /// (15 minutes by default) from now, whatever the activity. New identifier, as with
-    /// [`regenerate`](Self::regenerate).
+    /// [`regenerate`](Self::regenerate). With a status of 400 or above it does not take effect.
     ///
     /// # Errors
     ///
@@ -306,7 +315,7 @@ impl Session {
     /// Writes now what was changed so far, for who must know before going on: before a body is streamed, or
     /// before something happens that cannot be undone. Otherwise there is no need to call it.
     ///
-    /// What it has written stays written whatever the response becomes. A commit that nobody waits for any longer
+    /// What it has written stays written whatever the response becomes, a sign-in or an elevation too. A commit that nobody waits for any longer
     /// is finished all the same. With nothing to write it does not ask the store.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Bounds on what strangers and handlers can make a server keep.
 
+use portcullis::{Handle, LogQuery};
+
 use portcullis_tests::{Backend, Moment, Op, World, on_every_store};
 
 on_every_store![
@@ -10,6 +12,9 @@ on_every_store![
     t69_an_update_that_grows_too_large_is_refused_and_nothing_is_lost,
     t69_two_writes_that_fit_only_one_by_one_do_not_both_pass,
     the_limit_can_be_set_within_reason,
+    the_name_of_a_user_may_be_a_kibibyte_long,
+    nothing_is_asked_of_the_store_about_a_user_who_cannot_be,
+    the_name_of_an_operator_is_cut,
 ];
 
 async fn t68_s035_visitors_who_write_nothing_leave_no_trace<B: Backend>() {
@@ -126,4 +131,61 @@ async fn the_limit_can_be_set_within_reason<B: Backend>() {
     let client = world.signed_in("alice").await;
     client.post("/big/a/90").await.is(204);
     client.post("/big/b/10").await.is(413);
+}
+
+async fn the_name_of_a_user_may_be_a_kibibyte_long<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (longest, longer) = ("a".repeat(1024), "a".repeat(1025));
+    let client = world.client();
+    client.post("/put/a/b").await.is(204);
+    world.forget();
+    for name in [longer, "a".repeat(1_000_000)] {
+        let reply = client.post("/login-bytes").body(name).await;
+        reply.is_problem(500, "session-error").keeps_the_cookie();
+    }
+    assert!(!world.store.take_calls().contains(&Op::Replace));
+    client
+        .post("/login-bytes")
+        .body(longest.clone())
+        .await
+        .is(204);
+    assert_eq!(client.get("/me").await.body(), longest);
+    client.get("/get/a").await.is(200);
+    let sessions = world.layer.sessions();
+    assert_eq!(sessions.list(&longest).await.unwrap().len(), 1);
+    let receipt = sessions.revoke_all(&longest).await.unwrap();
+    assert_eq!(receipt.ended.len(), 1);
+    client.get("/me").await.is(401);
+}
+
+async fn nothing_is_asked_of_the_store_about_a_user_who_cannot_be<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (sessions, handle) = (world.layer.sessions(), Handle::from_bytes([7; 12]));
+    for user in [String::new(), "a".repeat(1025)] {
+        let listed = sessions.list(&user).await.unwrap();
+        let receipts = [
+            sessions.revoke(&user, handle).await.unwrap(),
+            sessions.revoke_others(&user, handle).await.unwrap(),
+            sessions.revoke_all(&user).await.unwrap(),
+        ];
+        let query = LogQuery {
+            user: Some((&user).into()),
+            ..LogQuery::default()
+        };
+        let logged = sessions.history(query).await.unwrap();
+        assert!(listed.is_empty() && logged.is_empty());
+        assert!(receipts.iter().all(|receipt| receipt.ended.is_empty()));
+    }
+    assert_eq!(world.store.take_calls(), []);
+}
+
+async fn the_name_of_an_operator_is_cut<B: Backend>() {
+    let world = World::<B>::start().await;
+    world.signed_in("alice").await;
+    // The 1024th byte is the first of two that make one letter.
+    let (kept, name) = ("o".repeat(1023), "o".repeat(1023) + "é and more");
+    let sessions = world.layer.sessions().as_operator(name);
+    sessions.revoke_all("alice").await.unwrap();
+    let told = world.audit.take();
+    assert_eq!(told[0].actor.operator(), Some(kept.as_str()));
 }

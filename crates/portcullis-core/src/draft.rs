@@ -250,7 +250,7 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// [`DraftError::EmptyUser`], [`DraftError::NoRandomness`].
+    /// [`DraftError::EmptyUser`], [`DraftError::UserTooLong`], [`DraftError::NoRandomness`].
     pub fn authenticate(&mut self, user: UserId, now: Timestamp) -> Result<(), DraftError> {
         self.bind(user, false, now)
     }
@@ -269,9 +269,7 @@ impl Draft {
     }
 
     fn bind(&mut self, user: UserId, ends_others: bool, now: Timestamp) -> Result<(), DraftError> {
-        if user.is_empty() {
-            return Err(DraftError::EmptyUser);
-        }
+        user.check()?;
         let bind = Op::Bind {
             user,
             handle: Handle::generate()?,

@@ -22,8 +22,23 @@ use crate::record::{
 /// }
 /// ```
 pub trait Scope: Send + Sync + 'static {
-    /// The name under which the elevation is stored and logged.
+    /// The name under which the elevation is stored and logged: at most [`MAX_SCOPE_BYTES`] bytes. With a longer one
+    /// nothing that elevates for it compiles.
     const NAME: &'static str;
+}
+
+/// How long the name of a [`Scope`] may be, in bytes. It is stored with each elevation, and in the log.
+pub const MAX_SCOPE_BYTES: usize = 128;
+
+/// The name of a scope that is not too long. With one that is, this does not compile.
+pub const fn scope_name<S: Scope>() -> &'static str {
+    const {
+        assert!(
+            S::NAME.len() <= MAX_SCOPE_BYTES,
+            "the name of the scope is longer than `MAX_SCOPE_BYTES`"
+        );
+    }
+    S::NAME
 }
 
 /// The scope that is meant when none is named.

@@ -60,6 +60,16 @@ pub enum DraftError {
     /// Nobody's name is empty.
     #[error("the user to authenticate is empty; pass the identifier of the user")]
     EmptyUser,
+    /// The name of a user is stored several times with each session. Nothing was changed.
+    #[error(
+        "the user to authenticate has a name of {bytes} bytes and may have one of {limit}; pass an identifier, such as a primary key"
+    )]
+    UserTooLong {
+        /// How long the name is.
+        bytes: usize,
+        /// How long it may be.
+        limit: usize,
+    },
     /// No identifier could be made.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),

@@ -38,7 +38,7 @@ pub use self::{
     client::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network},
     correlator::{CorrelationKey, Correlator},
     draft::{SessionEntry, SessionInfo},
-    elevation::{General, Scope},
+    elevation::{General, MAX_SCOPE_BYTES, Scope, scope_name},
     end::EndReason,
     error::{ConfigError, DraftError},
     event::{Actor, Event, EventKind, Note},

@@ -6,10 +6,15 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::DraftError;
+
 /// The user a session is bound to: whatever bytes the application names its users by.
 ///
 /// It is compared byte for byte; nothing is trimmed, folded or normalised. Use an identifier that never
 /// changes (a primary key) rather than a name or an address that may be given to somebody else later.
+///
+/// A session can be bound to a name of 1 to [`MAX_BYTES`](Self::MAX_BYTES) bytes. Of any other name there are no
+/// sessions: they are looked for in vain, and nothing is stored when they are to be ended.
 ///
 /// ```
 /// # use portcullis_core::UserId;
@@ -20,6 +25,32 @@ use sha2::{Digest, Sha256};
 pub struct UserId(#[serde(with = "serde_bytes")] Box<[u8]>);
 
 impl UserId {
+    /// How long a name may be, in bytes. It is stored with each session, in lists and in the log.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// Whether a session can be bound to a user of this name.
+    ///
+    /// ```
+    /// # use portcullis_core::{DraftError, UserId};
+    /// assert!(UserId::from("alice").check().is_ok());
+    /// let long = UserId::from("a".repeat(2000)).check();
+    /// assert!(matches!(long, Err(DraftError::UserTooLong { bytes: 2000, limit: 1024 })));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::EmptyUser`], [`DraftError::UserTooLong`].
+    pub fn check(&self) -> Result<(), DraftError> {
+        match self.0.len() {
+            0 => Err(DraftError::EmptyUser),
+            1..=Self::MAX_BYTES => Ok(()),
+            bytes => Err(DraftError::UserTooLong {
+                bytes,
+                limit: Self::MAX_BYTES,
+            }),
+        }
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -45,10 +76,6 @@ impl UserId {
             .finalize();
         let (half, _) = hash.split_at(16);
         BASE64_URL_SAFE_NO_PAD.encode(half)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -124,6 +124,8 @@ impl SessionError {
                 "authentication-required",
                 "Sign in to do this.",
             ),
+            // Also a name of a user that is empty or too long. The application has vouched for it, so it is no mistake
+            // of the client's that a 4xx could ask to mend.
             Self::Draft(_)
             | Self::Committing
             | Self::InsideUpdate
@@ -145,6 +147,10 @@ mod tests {
     #[test]
     fn every_error_has_the_status_that_says_what_to_do() {
         let store = |kind| SessionError::Store(StoreError::new(kind, "message"));
+        let too_long = DraftError::UserTooLong {
+            bytes: 1025,
+            limit: 1024,
+        };
         let cases = [
             (store(StoreErrorKind::Unavailable), 503, Some(1)),
             (store(StoreErrorKind::ReadOnly), 503, Some(5)),
@@ -160,6 +166,7 @@ mod tests {
             (DraftError::NotAuthenticated.into(), 401, None),
             (DraftError::Unusable(None).into(), 401, None),
             (DraftError::EmptyUser.into(), 500, None),
+            (too_long.into(), 500, None),
             (SessionError::MissingLayer, 500, None),
         ];
         for (error, status, retry_after) in cases {

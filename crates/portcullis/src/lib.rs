@@ -153,7 +153,8 @@ mod task;
 pub use portcullis_core::{
     Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
     CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
-    Network, NoRandomness, Realm, Scope, SessionEntry, SessionInfo, Timeouts, Timestamp, UserId,
+    MAX_SCOPE_BYTES, Network, NoRandomness, Realm, Scope, SessionEntry, SessionInfo, Timeouts,
+    Timestamp, UserId,
     store::{
         Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
         RegisteredRealm, SessionLimit, Store, StoreError, StoreErrorKind,

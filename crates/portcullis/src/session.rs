@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::Extensions;
 use portcullis_core::{
     AsKey, ClientChange, DraftError, EndReason, General, Scope, SessionInfo, Timeouts, Timestamp,
-    UserId, draft::Draft, store::Activity,
+    UserId, draft::Draft, scope_name, store::Activity,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -197,7 +197,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::EmptyUser`], [`DraftError::NoRandomness`].
+    /// [`DraftError::EmptyUser`], [`DraftError::UserTooLong`] with a name of more than 1024 bytes,
+    /// [`DraftError::NoRandomness`]. Nothing is changed then.
     pub fn authenticate(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
         let user = user.into();
         self.change(|draft, now| draft.authenticate(user, now))
@@ -246,13 +247,26 @@ impl Session {
         self.elevate_for::<General>()
     }
 
-    /// The same for one scope. Elevations for other scopes stay as they are.
+    /// The same for one scope. Elevations for other scopes stay as they are. It does not compile for one whose name is longer
+    /// than 128 bytes:
+    ///
+    /// ```compile_fail
+    /// # use portcullis::{Scope, Session, SessionError};
+    /// struct Long;
+    /// impl Scope for Long {
+    ///     const NAME: &'static str = match str::from_utf8(&[b'a'; 129]) {
+    ///         Ok(name) => name,
+    ///         Err(_) => "",
+    ///     };
+    /// }
+    /// let elevate: fn(&Session) -> Result<(), SessionError> = Session::elevate_for::<Long>;
+    /// ```
     ///
     /// # Errors
     ///
     /// [`DraftError::NotAuthenticated`] when the session has no user.
     pub fn elevate_for<S: Scope>(&self) -> Result<(), SessionError> {
-        self.change(|draft, now| draft.elevate(S::NAME, now))
+        self.change(|draft, now| draft.elevate(scope_name::<S>(), now))
     }
 
     /// Until when the session is elevated, if it is.

@@ -57,12 +57,18 @@ use crate::{
 /// ```
 ///
 /// What ends a session is finished, and told to the [`Audit`], also when the caller goes away meanwhile.
+///
+/// Nobody is signed in under an empty name, or one of more than [`UserId::MAX_BYTES`]: of such a user there is nothing to
+/// list or to end, and the store is not asked. [`UserId::check`] tells.
 #[derive(Clone)]
 pub struct Sessions {
     house: Arc<House>,
     actor: Actor,
     client: Option<Client>,
 }
+
+/// How long the name of an operator may be, in bytes: as that of a user, which it may be.
+const LONGEST_NAME: usize = UserId::MAX_BYTES;
 
 /// The name of whoever does not give one.
 const APPLICATION: &str = "application";
@@ -123,11 +129,21 @@ impl Sessions {
         }
     }
 
-    /// In whose name sessions are ended, for events to tell; `application` without it.
+    /// In whose name sessions are ended, for events to tell; `application` without it. What is longer than 1024 bytes
+    /// is cut: it must not be in the way of an end.
     #[must_use]
     pub fn as_operator(self, name: impl Into<String>) -> Self {
+        let mut name = name.into();
+        let ends = name
+            .char_indices()
+            .map(|(at, letter)| at + letter.len_utf8());
+        name.truncate(
+            ends.take_while(|end| *end <= LONGEST_NAME)
+                .last()
+                .unwrap_or(0),
+        );
         Self {
-            actor: Actor::Operator(name.into()),
+            actor: Actor::Operator(name),
             ..self
         }
     }
@@ -276,6 +292,13 @@ impl Sessions {
     ///
     /// [`StoreError`] when the store cannot answer.
     pub async fn history(&self, query: LogQuery) -> Result<Vec<Logged>, StoreError> {
+        if query
+            .user
+            .as_ref()
+            .is_some_and(|user| user.check().is_err())
+        {
+            return Ok(Vec::new());
+        }
         let mut logged = self.house.store().read_log(&query).await?;
         for line in &mut logged {
             line.event = line.event.take().map(|event| self.house.correlated(event));
@@ -324,6 +347,9 @@ impl Sessions {
     }
 
     async fn list_of(&self, user: &UserId) -> Result<Vec<SessionEntry>, StoreError> {
+        if user.check().is_err() {
+            return Ok(Vec::new());
+        }
         let listed = self.house.store().list(user).await?;
         let now = self.house.now();
         let mut entries = Vec::with_capacity(listed.len());
@@ -351,6 +377,10 @@ impl Sessions {
     }
 
     async fn end(&self, user: UserId, which: Which) -> Result<Receipt, StoreError> {
+        // Nobody can sign in under such a name, so there is nothing to end, and no mark to be left.
+        if user.check().is_err() {
+            return Ok(Receipt::default());
+        }
         let (house, revocation) = (Arc::clone(&self.house), self.revocation(user, which));
         task::finished(async move { revoke(&house, revocation).await }).await?
     }

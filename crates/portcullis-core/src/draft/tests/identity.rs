@@ -201,6 +201,27 @@ fn nobody_has_an_empty_name() {
 }
 
 #[test]
+fn a_name_that_is_too_long_is_refused_and_nothing_is_changed() {
+    let world = World::new();
+    let mut visit = world.visit(world.anonymous());
+    visit.set("cart", 2);
+    let (longest, longer) = ("a".repeat(1024), "a".repeat(1025));
+    let refused = visit.draft.authenticate(longer.into(), world.now());
+    assert!(matches!(
+        refused,
+        Err(DraftError::UserTooLong {
+            bytes: 1025,
+            limit: 1024
+        })
+    ));
+    assert_eq!((visit.user(), visit.get("cart")), (None, Some(2)));
+    assert!(matches!(visit.step(), Step::Commit { .. }));
+    visit.authenticate(&longest);
+    let visit = world.visit(visit.save().key());
+    assert_eq!(visit.user(), Some(longest.as_str()));
+}
+
+#[test]
 fn t23_regenerating_changes_the_identifier_and_nothing_else() {
     let world = World::new();
     for old in [world.anonymous(), world.session_of("alice")] {

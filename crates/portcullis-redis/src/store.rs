@@ -38,6 +38,10 @@ use crate::{
 ///
 /// What undoes a step whose answer was lost is remembered, for up to 1024 steps, and retried until Redis has answered. A
 /// process that ends meanwhile leaves a session that nobody has the identifier of, until its idle timeout.
+///
+/// A test may [pause](https://docs.rs/tokio/latest/tokio/time/fn.pause.html#auto-advance) Tokio's clock: with debug
+/// assertions it does not jump ahead while an answer of Redis is under way, but for one that takes longer than 2 seconds. Sessions
+/// do not age by that clock, but by the server's.
 #[derive(Clone)]
 pub struct RedisStore {
     inner: Arc<Inner>,

@@ -16,7 +16,7 @@ use fred::{
 use socket2::TcpKeepalive;
 use tokio::{sync::broadcast::Receiver, task::JoinHandle};
 
-use super::{Settings, failure, subscription};
+use super::{Settings, StillClock, failure, subscription};
 use crate::{ConnectError, endpoint::Endpoint};
 
 /// Who restores a connection that broke.
@@ -91,10 +91,11 @@ impl Connection {
         settings: &Settings,
         ask: impl AsyncFnOnce(&Client) -> Result<u64, Error>,
     ) -> Result<(Self, Instant, u64), ConnectError> {
+        let still = StillClock::hold();
         let client = self.client.clone();
         let ready = async {
             while !client.is_connected() {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                still.sleep(Duration::from_millis(2)).await;
             }
             let sent = Instant::now();
             ask(&client).await.map(|answer| (sent, answer))

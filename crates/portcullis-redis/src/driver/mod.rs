@@ -13,6 +13,7 @@ mod node;
 mod reply;
 mod script;
 mod sentinel;
+mod still_clock;
 mod subscription;
 mod supervisor;
 #[cfg(feature = "tls")]
@@ -43,6 +44,7 @@ use self::{
     cluster::Cluster,
     connection::{Connection, Restored},
     node::{Node, Shared},
+    still_clock::StillClock,
     subscription::Subscriptions,
 };
 use crate::{
@@ -105,6 +107,7 @@ enum Way {
 
 impl Driver {
     pub(crate) async fn connect(settings: Settings) -> Result<Self, ConnectError> {
+        let _still = StillClock::hold();
         let way = match settings.address.layout() {
             Layout::Cluster(seeds) => {
                 Way::Cluster(boxed(Cluster::connect(settings.clone(), seeds)).await?)
@@ -143,6 +146,7 @@ impl Driver {
 
     /// One `GET`.
     pub(crate) async fn get(&self, key: String) -> Result<Fetched, StoreError> {
+        let _still = StillClock::hold();
         match &self.way {
             Way::Node(node) => {
                 // In place: this is what there is most of, and the deepest that applications wrap.
@@ -161,6 +165,7 @@ impl Driver {
         keys: Vec<String>,
         arguments: Vec<Bytes>,
     ) -> Result<Reply, StoreError> {
+        let _still = StillClock::hold();
         match &self.way {
             Way::Node(node) => {
                 let connection = node.shared().live_connection()?;
@@ -205,6 +210,7 @@ impl Driver {
         commands: Vec<Command>,
         answers: Answers,
     ) -> Vec<Result<Answer, StoreError>> {
+        let _still = StillClock::hold();
         let answers = match &self.way {
             Way::Node(node) => {
                 let shared = node.shared();
@@ -231,6 +237,7 @@ impl Driver {
     /// A connection of one's own, to the server that has this key, on which what is written can be confirmed by
     /// replicas.
     pub(crate) async fn own_line(&self, key: String) -> Result<Line, StoreError> {
+        let _still = StillClock::hold();
         let patient = |settings: &Settings| Settings {
             // The library gives up a little before this.
             wait: (settings.wait + SLACK) * 2,
@@ -401,6 +408,7 @@ impl Line {
         keys: Vec<String>,
         arguments: Vec<Bytes>,
     ) -> Result<Reply, StoreError> {
+        let _still = StillClock::hold();
         self.shared
             .run(&self.connection, script, keys, arguments)
             .await
@@ -408,6 +416,7 @@ impl Line {
 
     /// How many replicas have what was written here, when `copies` do or the wait is over.
     pub(crate) async fn confirmed(&self, copies: u32) -> Result<u32, StoreError> {
+        let _still = StillClock::hold();
         let wait = self.shared.settings.wait;
         let arguments = [copies.to_string(), wait.as_millis().to_string()].map(Bytes::from);
         let confirmed = self.connection.send("WAIT", arguments.into());

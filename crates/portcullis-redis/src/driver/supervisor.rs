@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::{Shared, backoff::Backoff, budget::Budget, failure, inspect, sentinel};
+use super::{Shared, StillClock, backoff::Backoff, budget::Budget, failure, inspect, sentinel};
 use crate::{ConnectError, address::Layout, endpoint::Endpoint};
 
 const EVERY: Duration = Duration::from_millis(250);
@@ -89,6 +89,7 @@ async fn answers(shared: &Shared) -> bool {
         return false;
     };
     let answer = shared.settings.answer();
+    let _still = StillClock::hold();
     let sent = Instant::now();
     match timeout(answer, connection.time_within(answer)).await {
         Ok(Ok(server_ms)) => {

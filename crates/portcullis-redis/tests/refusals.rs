@@ -19,8 +19,9 @@ use portcullis_redis::{
     testing::{Answer, TestServer},
 };
 use support::{
-    Anonymous, LIMITS, NAME, all_of, assert_every_key_expires, create, ended_note, healed, key,
-    key_of, kind, limits, live, owned, payload, revocation, server_and_store, sessions, write_of,
+    Anonymous, LIMITS, NAME, all_of, assert_every_key_expires, create, create_owned, ended_note,
+    healed, key, key_of, kind, limits, live, owned, payload, revocation, server_and_store,
+    sessions, write_of,
 };
 use tokio::sync::Notify;
 
@@ -153,7 +154,7 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
     );
     assert_every_key_expires(&server);
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    create(&store, &support::key()).await;
+    create_owned(&store, "alice").await;
 }
 
 /// Everything this crate sends, and nothing else. The README has the same list.

@@ -5,6 +5,7 @@
 //! came of it. When another request was faster, [`rebase`](Draft::rebase) applies the same operations to
 //! what is stored now, so that nobody's change is lost.
 
+mod group;
 mod op;
 mod ops;
 mod plan;
@@ -22,6 +23,7 @@ use self::{
     view::{View, decode},
 };
 pub use self::{
+    group::{Group, InPlace},
     plan::{Plan, Step},
     standing::Standing,
     view::{SessionEntry, SessionInfo, SessionView},
@@ -78,9 +80,9 @@ pub struct Draft {
     view: SessionView,
 }
 
-/// A live session as it was read or last written.
+/// A live session as it was read or last written. Cheap to clone.
 #[derive(Debug, Clone)]
-struct Origin {
+pub struct Origin {
     key: SessionKey,
     revision: Revision,
     view: View,
@@ -431,7 +433,12 @@ impl Draft {
 }
 
 impl Origin {
-    fn read(key: SessionKey, stored: &Stored) -> Result<Self, Unusable> {
+    /// A session as the store has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`] when the payload cannot be read.
+    pub fn read(key: SessionKey, stored: &Stored) -> Result<Self, Unusable> {
         let record = Record::decode(&stored.payload)?;
         Ok(Self {
             key,
@@ -452,6 +459,15 @@ pub enum Unusable {
     Newer(StoreError),
     /// It cannot be read. It grants nothing.
     Damaged,
+}
+
+impl From<Unusable> for DraftError {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(match unusable {
+            Unusable::Newer(error) => Some(error),
+            Unusable::Damaged => None,
+        })
+    }
 }
 
 impl From<Unreadable> for Unusable {

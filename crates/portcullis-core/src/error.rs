@@ -23,7 +23,7 @@ impl ConfigError {
 }
 
 /// Why a wish about a session cannot be granted, or not be written down.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum DraftError {
     /// The session would hold more than it may. Nothing was changed.

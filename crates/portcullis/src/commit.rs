@@ -1,5 +1,8 @@
 //! Carrying out what a request wishes of its session.
 
+mod pause;
+mod together;
+
 use std::sync::Arc;
 
 use portcullis_core::{
@@ -15,11 +18,15 @@ use crate::{
     SessionError,
     state::{self, CookieAction, Doubt, State, Subject, Used},
     task,
+    write_queue::{self, Full, Way},
 };
 
-/// How often a write is tried again because another request was faster. Each time one of them wins, so
-/// this is how many may change one session at the same moment.
-const ATTEMPTS: usize = 64;
+pub(crate) use self::together::WriteQueue;
+use self::together::{Lead, Member, Place};
+
+/// How often a write is tried because another process was faster. Each time one of them wins, so this is how many may
+/// change one session at the same moment.
+const ATTEMPTS: usize = 32;
 
 /// What is to be carried out, and the turn to do so.
 #[derive(Debug)]
@@ -35,11 +42,13 @@ pub(crate) struct Work {
 #[derive(Debug)]
 struct Turn {
     state: Arc<State>,
+    /// The work was begun and is not finished.
+    under_way: bool,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.state.end_turn();
+        self.state.end_turn(self.under_way);
     }
 }
 
@@ -84,6 +93,7 @@ pub(crate) fn prepare(
         failed,
         turn: Turn {
             state: Arc::clone(state),
+            under_way: false,
         },
     }))
 }
@@ -95,52 +105,174 @@ impl Work {
     }
 
     /// Does the work. It is finished, and told to the audit, even when the caller goes away meanwhile.
-    pub(crate) async fn carry_out(self) -> Result<(), SessionError> {
+    pub(crate) async fn carry_out(mut self) -> Result<(), SessionError> {
         if let (None, Step::Touch { key, label }) = (&self.plan.end, &self.plan.step) {
             touch(&self.turn.state, key, label).await;
             return Ok(());
         }
-        task::finished(self.finished()).await?
+        self.turn.under_way = true;
+        // Here and not on the task, so that requests are served in the order in which they come.
+        match self.enter() {
+            Ok(place) => task::finished(self.finished(place)).await?,
+            Err(Full) => {
+                let refused = Err(SessionError::Contended);
+                conclude(self.turn, false, self.failed, refused)
+            }
+        }
     }
 
-    async fn finished(self) -> Result<(), SessionError> {
+    /// A place among those who write to the session, if it is one that there is.
+    fn enter(&self) -> Result<Option<Place>, Full> {
         let state = &self.turn.state;
-        let result = carry_out(state, self.plan, self.activity).await;
-        if let Err(error) = &result {
-            report(state, error);
+        let (key, way) = match &self.plan {
+            Plan {
+                end: Some(ending), ..
+            } => (ending.key, Way::Alone),
+            Plan { step, .. } => match step {
+                Step::Commit { key, .. } => (*key, Way::Together),
+                Step::Replace { old, .. } => (old.key, Way::Alone),
+                _ => return Ok(None),
+            },
+        };
+        let member = Member {
+            state: Arc::clone(state),
+            activity: self.activity,
+        };
+        match state.house().writes().enter(key, member, way) {
+            Ok(place) => Ok(Some(place)),
+            // An end needs no turn, and those who wait must not keep anybody from it.
+            Err(Full) if self.plan.end.is_some() => Ok(None),
+            Err(Full) => Err(Full),
         }
-        match (result, self.failed) {
-            (Ok(()), Some(failed)) => Err(failed.into()),
-            (result, _) => result,
-        }
+    }
+
+    async fn finished(self, place: Option<Place>) -> Result<(), SessionError> {
+        let Self {
+            plan,
+            activity,
+            failed,
+            turn,
+        } = self;
+        let ends = plan.end.is_some();
+        let result = carry_out(&turn.state, plan, activity, place).await;
+        conclude(turn, ends, failed, result)
     }
 }
 
-async fn carry_out(state: &State, plan: Plan, activity: Activity) -> Result<(), SessionError> {
-    if let Some(ending) = plan.end {
-        end(state, ending).await?;
-    }
-    let mut step = plan.step;
-    for _ in 0..ATTEMPTS {
-        match attempt(state, step).await {
-            Ok(Progress::Done) => return Ok(()),
-            Ok(Progress::Again) => {}
-            // It is noted with the next request. The draft stays as it is: to forget here what was noticed
-            // would give rights back.
-            Err(SessionError::Store(error))
-                if state.used().is_some_and(|used| only_read(&used)) =>
-            {
-                tracing::warn!(error = %error, "the change of a session's device could not be written down");
-                return Ok(());
+async fn carry_out(
+    state: &Arc<State>,
+    plan: Plan,
+    activity: Activity,
+    place: Option<Place>,
+) -> Result<(), SessionError> {
+    let Plan {
+        end: ending, step, ..
+    } = plan;
+    let together = matches!(step, Step::Commit { .. });
+    let waits = matches!(place, Some(Place::Behind(_)));
+    // What others write meanwhile is not in it. It may be large, and many may wait.
+    let step = (!waits || ending.is_some()).then_some(step);
+    let mut lead = None;
+    if let Some(place) = place {
+        match place.turn().await {
+            write_queue::Turn::Lead(first) => lead = Some(first),
+            // An end needs no turn; it waited for what was asked for before it.
+            _ if ending.is_some() => {}
+            write_queue::Turn::Answered(answer) => return together::heed(state, answer).await,
+            write_queue::Turn::Lost => {
+                let lost = "the request that wrote for this one was stopped, so it is not known whether the session was written";
+                return Err(StoreError::new(StoreErrorKind::Unavailable, lost).into());
             }
-            Err(error) => return Err(error),
+            write_queue::Turn::TooLate => return Err(SessionError::Contended),
         }
-        step = match state.used() {
-            Some(used) => used.draft.plan(activity, state.now())?.step,
-            None => return Ok(()),
+    }
+    if let Some(ending) = ending {
+        let ended = end(state, ending).await;
+        if let Some(mut lead) = lead.take() {
+            match &ended {
+                Ok(()) => together::over(&mut lead),
+                failed => together::note(&mut lead, failed),
+            }
+        }
+        ended?;
+    }
+    match lead {
+        Some(mut lead) if together => together::write(state, activity, step, &mut lead).await,
+        lead => alone(state, activity, step, lead).await,
+    }
+}
+
+/// Carries out a step that is not written together with others.
+async fn alone(
+    state: &State,
+    activity: Activity,
+    mut step: Option<Step>,
+    mut lead: Option<Lead>,
+) -> Result<(), SessionError> {
+    let known = lead.as_ref().and_then(|lead| lead.legacy.known.clone());
+    if let (Some(known), Some(mut used)) = (known, state.used()) {
+        used.draft.rebase_on(known)?;
+        step = None;
+    }
+    for number in 0..ATTEMPTS {
+        pause::before(number).await;
+        let Some(step) = next_step(state, activity, step.take())? else {
+            return Ok(());
         };
+        let progress = attempt(state, step).await;
+        if let Some(lead) = &mut lead {
+            match &progress {
+                // The session goes on under another identifier.
+                Ok(Progress::Done) => together::over(lead),
+                progress => together::note(lead, progress),
+            }
+        }
+        if progress? == Progress::Done {
+            return Ok(());
+        }
     }
     Err(SessionError::Contended)
+}
+
+/// The planned step, or what there is to do now.
+fn next_step(
+    state: &State,
+    activity: Activity,
+    planned: Option<Step>,
+) -> Result<Option<Step>, SessionError> {
+    match (planned, state.used()) {
+        (None, Some(used)) => Ok(Some(used.draft.plan(activity, state.now())?.step)),
+        (planned, _) => Ok(planned),
+    }
+}
+
+/// Takes note of what became of a request's wishes, and tells it.
+fn conclude(
+    mut turn: Turn,
+    ends: bool,
+    failed: Option<DraftError>,
+    result: Result<(), SessionError>,
+) -> Result<(), SessionError> {
+    let state = &turn.state;
+    let result = match result {
+        // It is noted with the next request. The draft stays as it is: to forget here what was noticed
+        // would give rights back.
+        Err(error @ (SessionError::Store(_) | SessionError::Contended))
+            if !ends && state.used().is_some_and(|used| only_read(&used)) =>
+        {
+            tracing::warn!(error = %error, "the change of a session's device could not be written down");
+            Ok(())
+        }
+        result => result,
+    };
+    if let Err(error) = &result {
+        report(state, error);
+    }
+    turn.under_way = false;
+    match (result, failed) {
+        (Ok(()), Some(failed)) => Err(failed.into()),
+        (result, _) => result,
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -238,10 +370,8 @@ fn rebase(state: &State, stored: &Stored) -> Result<Progress, SessionError> {
     match used.draft.rebase(stored) {
         Ok(()) => Ok(Progress::Again),
         Err(DraftError::Unusable(None)) => {
-            let subject = state::subject(&used.draft);
             drop(used);
-            state.observe(EventKind::RecordDamaged, subject);
-            Err(refused(state, SessionError::Ended, None))
+            Err(together::damaged(state))
         }
         Err(error) => Err(error.into()),
     }
@@ -346,7 +476,7 @@ fn refused(state: &State, error: SessionError, user: Option<UserId>) -> SessionE
 fn at_limit(state: &State, label: &Label) -> SessionError {
     if let Some(mut used) = state.used() {
         used.draft.keep_only_the_end();
-        used.doubt = Doubt::AtLimit;
+        used.doubt = Doubt::Refused(SessionError::AtLimit);
     }
     let subject: Subject = (None, label.user().cloned());
     state.observe(EventKind::LimitReached, subject);
@@ -384,7 +514,7 @@ async fn end(state: &State, ending: Termination) -> Result<(), SessionError> {
         return Ok(());
     };
     // An earlier commit of this request may have been the one that ended it.
-    let asked_twice = asked_twice || used.doubt == Doubt::Unknown;
+    let asked_twice = asked_twice || matches!(used.doubt, Doubt::Unknown);
     used.draft.ended();
     used.cookie = match ended {
         Ended::Done => CookieAction::Remove,
@@ -401,8 +531,12 @@ async fn end(state: &State, ending: Termination) -> Result<(), SessionError> {
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
 async fn touch(state: &State, key: &SessionKey, label: &Label) {
     if let Err(error) = touched(state, key, label).await {
-        tracing::warn!(error = %error, "the activity of a session could not be written down");
+        untouched(&error);
     }
+}
+
+fn untouched(error: &StoreError) {
+    tracing::warn!(error = %error, "the activity of a session could not be written down");
 }
 
 async fn touched(state: &State, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
@@ -419,6 +553,11 @@ fn report(state: &State, error: &SessionError) {
         SessionError::Store(store) => store,
         error => {
             tracing::error!(error = %error, "a session could not be written");
+            if let Some(mut used) = state.used() {
+                // What was refused is not written with what the handler may ask for later.
+                used.doubt = Doubt::Refused(error.clone());
+                used.draft.keep_only_the_end();
+            }
             return;
         }
     };

@@ -11,7 +11,7 @@ use portcullis_core::{
 /// As a response (feature `axum`) it is a problem document (RFC 9457) with the status of
 /// [`status`](Self::status) that tells the client what to do and shows nothing of the server. Its own
 /// message is for logs; it holds no identifier and no value either.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The store cannot answer or cannot write. The session is as it was; the cookie is kept.
@@ -39,7 +39,8 @@ pub enum SessionError {
     /// What was asked for cannot be granted or written down. Nothing was changed.
     #[error(transparent)]
     Draft(#[from] DraftError),
-    /// Other requests changed the session again and again before this one could. Nothing was written.
+    /// Too many requests change the session at once: of this server, where they wait for each other, or of others. Nothing
+    /// was written.
     #[error("too many requests change this session at once; try again")]
     Contended,
     /// The session is being committed by another task of the same request.

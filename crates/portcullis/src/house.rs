@@ -14,6 +14,7 @@ use tokio::runtime::Handle as Runtime;
 
 use crate::{
     Audit, TracingAudit,
+    commit::WriteQueue,
     erased::ErasedStore,
     live::{Pace, Watches},
     notebook::Notebook,
@@ -25,6 +26,8 @@ use crate::{
 pub(crate) struct House {
     setup: Setup,
     notebook: Notebook,
+    /// Whose turn it is to write to a session.
+    writes: Arc<WriteQueue>,
     /// What runs in the background, once it does: until this is dropped.
     background: OnceLock<Background>,
 }
@@ -79,6 +82,7 @@ impl House {
         Self {
             setup,
             notebook: Notebook::new(),
+            writes: Arc::default(),
             background: OnceLock::new(),
         }
     }
@@ -133,6 +137,10 @@ impl House {
                 }),
             }
         });
+    }
+
+    pub(crate) fn writes(&self) -> &Arc<WriteQueue> {
+        &self.writes
     }
 
     pub(crate) fn watches(&self) -> &Arc<Watches> {

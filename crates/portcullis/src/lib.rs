@@ -148,6 +148,7 @@ mod sessions;
 mod state;
 mod sweeper;
 mod task;
+mod write_queue;
 
 #[doc(no_inline)]
 pub use portcullis_core::{

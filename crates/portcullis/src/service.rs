@@ -243,10 +243,10 @@ fn finish<B, E>(
     if used.draft.is_dirty() {
         used.draft.keep_only_the_end();
     }
-    let (cookie, doubt) = (used.cookie.clone(), used.doubt);
+    let (cookie, doubt) = (used.cookie.clone(), used.doubt.as_error());
     drop(used);
     // An earlier commit that failed is told even where the handler ignored it.
-    let result = result.and(doubt.as_error().map_or(Ok(()), Err));
+    let result = result.and(doubt.map_or(Ok(()), Err));
     let succeeded = result.is_ok();
     let mut response = match result {
         Err(error) if !speaks_for_itself(&answer, verdict, &error) => {

@@ -300,9 +300,9 @@ impl Session {
     #[doc(alias = "destroy")]
     pub fn terminate(&self) -> Result<(), SessionError> {
         let mut used = self.open()?;
-        match used.doubt {
+        match &used.doubt {
             Doubt::Ended | Doubt::Replaced => return used.doubt.as_error().map_or(Ok(()), Err),
-            Doubt::AtLimit => used.doubt = Doubt::None,
+            Doubt::Refused(_) => used.doubt = Doubt::None,
             // To end it is safe whatever became of earlier wishes.
             Doubt::None | Doubt::Unknown => {}
         }
@@ -340,8 +340,7 @@ impl Session {
     /// something else, such as another sign-in after a session was ended. [`SessionError::Store`] when the store
     /// could not write.
     pub async fn commit(&self) -> Result<(), SessionError> {
-        let doubt = self.open()?.doubt;
-        if let Some(error) = doubt.as_error() {
+        if let Some(error) = self.open()?.doubt.as_error() {
             return Err(error);
         }
         match commit::prepare(&self.state, self.state.activity())? {
@@ -395,11 +394,11 @@ impl Session {
     ) -> Result<T, SessionError> {
         let now = self.state.now();
         let mut used = self.open()?;
-        match (used.doubt, used.doubt.as_error()) {
+        match &used.doubt {
+            Doubt::None => {}
             // The handler knows, and the session is as it was.
-            (Doubt::AtLimit, _) => used.doubt = Doubt::None,
-            (_, Some(error)) => return Err(error),
-            (_, None) => {}
+            Doubt::Refused(_) => used.doubt = Doubt::None,
+            doubt => return Err(doubt.as_error().unwrap_or(SessionError::InDoubt)),
         }
         used.wished = true;
         Ok(change(&mut used.draft, now)?)

@@ -80,6 +80,11 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.is_over.store(true, Ordering::SeqCst);
         self.0.over.notify_waiters();
+        if let Some(mut used) = self.0.used()
+            && !used.committing
+        {
+            used.forget();
+        }
     }
 }
 
@@ -218,9 +223,16 @@ impl State {
         self.sealed.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn end_turn(&self) {
+    /// Nothing is being committed any more. Where that was `cut_off`, it is not known what is stored.
+    pub(crate) fn end_turn(&self, cut_off: bool) {
         if let Some(mut used) = self.used() {
             used.committing = false;
+            if cut_off {
+                used.doubt = Doubt::Unknown;
+            }
+            if cut_off || self.is_over() {
+                used.forget();
+            }
         }
         self.turn_over.notify_waiters();
     }

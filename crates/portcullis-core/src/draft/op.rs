@@ -116,6 +116,11 @@ impl Op {
         )
     }
 
+    /// Whether a person wishes to stay.
+    pub(super) fn extends(&self) -> bool {
+        matches!(self, Self::Extend(_))
+    }
+
     /// Whether it observes what the session has observed already.
     pub(super) fn is_known_to(&self, view: &View) -> bool {
         match (self, &view.record.head.device) {

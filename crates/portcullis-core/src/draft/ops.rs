@@ -83,6 +83,15 @@ impl Deref for Ops {
     }
 }
 
+impl<'o> IntoIterator for &'o mut Ops {
+    type Item = &'o mut Op;
+    type IntoIter = std::slice::IterMut<'o, Op>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.ops.iter_mut()
+    }
+}
+
 impl IntoIterator for Ops {
     type Item = Op;
     type IntoIter = std::vec::IntoIter<Op>;

@@ -1,6 +1,6 @@
 //! From wishes to one step of the store, and back.
 
-use super::{Draft, Op, Origin, SessionView, Unusable, View};
+use super::{Draft, InPlace, Op, Origin, SessionView, View};
 use crate::{
     Actor, Bucket, DraftError, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey,
     Timestamp, UserId,
@@ -108,6 +108,55 @@ fn is_undone(earlier: &EventKind, later: &EventKind) -> bool {
     }
 }
 
+/// What a step that keeps the identifier has to do to make `view` of `origin`.
+pub(super) fn in_place(
+    origin: &Origin,
+    view: &View,
+    activity: Activity,
+    extends: bool,
+    now: Timestamp,
+    write: impl FnOnce() -> Result<Write, DraftError>,
+) -> Result<InPlace, DraftError> {
+    let activity = if extends { Activity::Active } else { activity };
+    let touch_is_due = origin.view.timing.touch_is_due(now);
+    if view.record != origin.view.record {
+        // In the same steps as for requests that only read: what is due when is filed as seldom.
+        let activity = match extends || touch_is_due {
+            true => activity,
+            false => Activity::Passive,
+        };
+        return Ok(InPlace::Commit(write()?, activity));
+    }
+    Ok(match activity {
+        _ if extends => InPlace::Extend,
+        Activity::Active if touch_is_due => InPlace::Touch,
+        _ => InPlace::Nothing,
+    })
+}
+
+impl View {
+    /// What to store of it.
+    pub(super) fn write(
+        &self,
+        label: Label,
+        absolute_deadline: Timestamp,
+        notes: Vec<Note>,
+    ) -> Result<Write, DraftError> {
+        Ok(Write {
+            label,
+            payload: self.record.encode().map_err(|_| DraftError::Unencodable)?,
+            elevated_until: self.record.head.elevated_until(absolute_deadline),
+            flagged: self
+                .record
+                .head
+                .device
+                .as_ref()
+                .is_some_and(|device| device.change.is_some()),
+            notes,
+        })
+    }
+}
+
 impl Draft {
     /// What to ask of the store now.
     ///
@@ -147,7 +196,7 @@ impl Draft {
         let Some(view) = &self.view.0 else {
             return Ok(Step::Nothing);
         };
-        let extends = self.ops.iter().any(|op| matches!(op, Op::Extend(_)));
+        let extends = self.extends();
         let activity = if extends { Activity::Active } else { activity };
         if self.ops.iter().any(Op::changes_identifier) {
             let bucket = match &view.record.head.user {
@@ -174,32 +223,26 @@ impl Draft {
                 others: self.others(),
             });
         }
-        let touch_is_due = origin.view.timing.touch_is_due(now);
-        if view.record != origin.view.record {
-            return Ok(Step::Commit {
-                key: origin.key,
+        let write = || self.write(view, view.timing.absolute_deadline);
+        let step = in_place(origin, view, activity, extends, now, write)?;
+        let (key, label) = (origin.key, || origin.view.label());
+        Ok(match step {
+            InPlace::Nothing => Step::Nothing,
+            InPlace::Touch => Step::Touch {
+                key,
+                label: label(),
+            },
+            InPlace::Extend => Step::Extend {
+                key,
+                label: label(),
+            },
+            InPlace::Commit(write, activity) => Step::Commit {
+                key,
                 expected: origin.revision,
-                write: self.write(view, view.timing.absolute_deadline)?,
-                // In the same steps as for requests that only read: what is due when is filed as seldom.
-                activity: match extends || touch_is_due {
-                    true => activity,
-                    false => Activity::Passive,
-                },
-            });
-        }
-        if extends {
-            return Ok(Step::Extend {
-                key: origin.key,
-                label: origin.view.label(),
-            });
-        }
-        if activity == Activity::Active && touch_is_due {
-            return Ok(Step::Touch {
-                key: origin.key,
-                label: origin.view.label(),
-            });
-        }
-        Ok(Step::Nothing)
+                write,
+                activity,
+            },
+        })
     }
 
     fn step_from_nothing(&self, now: Timestamp) -> Result<Step, DraftError> {
@@ -246,22 +289,18 @@ impl Draft {
         {
             owner.authenticated_at = owner.authenticated_at.min(began);
         }
-        Ok(Write {
-            label,
-            payload: view.record.encode().map_err(|_| DraftError::Unencodable)?,
-            elevated_until: view.record.head.elevated_until(absolute_deadline),
-            flagged: view
-                .record
-                .head
-                .device
-                .as_ref()
-                .is_some_and(|device| device.change.is_some()),
-            notes: self
-                .events()
-                .into_iter()
-                .map(|kind| self.note(kind))
-                .collect(),
-        })
+        view.write(label, absolute_deadline, self.notes())
+    }
+
+    /// Whether a person wishes to stay.
+    pub(super) fn extends(&self) -> bool {
+        self.ops.iter().any(Op::extends)
+    }
+
+    /// What the next step leaves in the log.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let events = self.events().into_iter();
+        events.map(|kind| self.note(kind)).collect()
     }
 
     /// What the client of this request did.
@@ -313,6 +352,14 @@ impl Draft {
         self.end_refused = false;
     }
 
+    /// What the handler wished is stored, perhaps with what others wished, as `origin`.
+    pub fn written_as(&mut self, origin: &Origin) {
+        self.view = SessionView(Some(origin.view.clone()));
+        self.origin = Some(origin.clone());
+        self.ops.clear();
+        self.replaced = false;
+    }
+
     /// The session was touched, which it only is when nothing else was wished.
     pub fn touched(&mut self, timing: Timing) {
         if let Some(origin) = &mut self.origin {
@@ -332,10 +379,15 @@ impl Draft {
         let Some(origin) = &self.origin else {
             return Ok(());
         };
-        let newer = Origin::read(origin.key, stored).map_err(|unusable| match unusable {
-            Unusable::Newer(error) => DraftError::Unusable(Some(error)),
-            Unusable::Damaged => DraftError::Unusable(None),
-        })?;
+        self.rebase_on(Origin::read(origin.key, stored)?)
+    }
+
+    /// The same for a session that was read already.
+    ///
+    /// # Errors
+    ///
+    /// As [`rebase`](Self::rebase), but never [`DraftError::Unusable`].
+    pub fn rebase_on(&mut self, newer: Origin) -> Result<(), DraftError> {
         // Another request from this client may have told of it already.
         self.ops.retain(|op| !op.is_known_to(&newer.view));
         self.build_on(newer)
@@ -370,6 +422,11 @@ impl Draft {
         if !rebuilt {
             self.keep_only_the_end();
         }
+    }
+
+    /// The session that the next write builds on.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Where the session is stored that the next write builds on.

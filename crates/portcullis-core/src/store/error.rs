@@ -1,15 +1,15 @@
 //! Why a store could not answer.
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 /// The store could not do what was asked, or it is not known whether it did.
 ///
 /// The message says what happened and what to do. It never holds an identifier, a key or a payload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
     message: Cow<'static, str>,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// What to tell apart among store errors.
@@ -42,7 +42,7 @@ impl StoreError {
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
-            source: Some(source.into()),
+            source: Some(source.into().into()),
             ..self
         }
     }

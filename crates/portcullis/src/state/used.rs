@@ -26,27 +26,37 @@ pub(crate) struct Used {
     pub(crate) wished: bool,
 }
 
+impl Used {
+    /// Drops what the handler wished and is not carried out. A function given to `update` may hold the session that
+    /// holds it, so neither would ever be dropped otherwise.
+    pub(super) fn forget(&mut self) {
+        if self.draft.is_dirty() {
+            self.draft.keep_only_the_end();
+        }
+    }
+}
+
 /// Why the request may ask for nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Doubt {
     None,
     /// A write was refused because the session had ended.
     Ended,
     /// A write was refused because the session goes on under another identifier.
     Replaced,
-    /// A sign-in was refused because of the limit of sessions. The session is as it was, and may be changed.
-    AtLimit,
+    /// A write was refused for this reason. The session is as it was, and may be changed.
+    Refused(SessionError),
     /// It is not known whether a write was carried out.
     Unknown,
 }
 
 impl Doubt {
-    pub(crate) fn as_error(self) -> Option<SessionError> {
+    pub(crate) fn as_error(&self) -> Option<SessionError> {
         match self {
             Self::None => None,
             Self::Ended => Some(SessionError::Ended),
             Self::Replaced => Some(SessionError::Replaced),
-            Self::AtLimit => Some(SessionError::AtLimit),
+            Self::Refused(error) => Some(error.clone()),
             Self::Unknown => Some(SessionError::InDoubt),
         }
     }

@@ -1,0 +1,61 @@
+//! The pause before a write is tried again, so that several servers make progress.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle as Runtime, task::yield_now, time::sleep};
+
+/// The longest pause is so many milliseconds.
+const LONGEST: u64 = 16;
+
+/// Pauses before this attempt, the first of which is 0.
+///
+/// What another server wrote is in the answer to an attempt that lost to it. An attempt right after that has as good a
+/// chance as the other server's next write. So only every second attempt waits, for a random time that may become longer.
+pub(super) async fn before(attempt: usize) {
+    let longest = longest(attempt);
+    if longest == 0 {
+        return;
+    }
+    // The standard library's only randomness. Nothing depends on it but politeness.
+    let random = RandomState::new().build_hasher().finish();
+    let pause = Duration::from_micros(random % (longest * 1000));
+    // A runtime without timers can only be asked by trying.
+    let timer = Runtime::try_current()
+        .ok()
+        .and_then(|_| catch_unwind(AssertUnwindSafe(|| sleep(pause))).ok());
+    match timer {
+        Some(timer) => timer.await,
+        None => yield_now().await,
+    }
+}
+
+fn longest(attempt: usize) -> u64 {
+    match attempt {
+        0 | 1 => 0,
+        odd if odd % 2 == 1 => 0,
+        even => LONGEST.min(1 << (even / 2 - 1).min(10)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_second_attempt_waits_and_all_together_a_fifth_of_a_second_at_most() {
+        let pauses: Vec<_> = (0..super::super::ATTEMPTS).map(longest).collect();
+        assert_eq!(pauses[..12], [0, 0, 1, 0, 2, 0, 4, 0, 8, 0, 16, 0]);
+        assert!(pauses.iter().sum::<u64>() < 200, "{pauses:?}");
+    }
+
+    #[test]
+    fn where_there_are_no_timers_the_attempt_is_made_all_the_same() {
+        let without_timers = tokio::runtime::Builder::new_current_thread().build();
+        without_timers.unwrap().block_on(before(8));
+        futures_util::FutureExt::now_or_never(before(1)).unwrap();
+    }
+}

@@ -1,6 +1,6 @@
 //! Several requests of one browser at once.
 
-use portcullis_tests::{Backend, Flight, Gate, Moment, Op, World, on_every_store};
+use portcullis_tests::{Backend, Call, Client, Flight, Gate, Moment, Op, World, on_every_store};
 
 on_every_store![
     t80_rule_9_writes_to_different_values_all_survive,
@@ -17,22 +17,23 @@ on_every_store![
     of_two_rotations_at_once_one_counts,
     an_update_that_was_applied_again_is_written_once,
     a_write_that_never_gets_its_turn_says_so_in_the_end,
+    a_change_that_was_refused_is_not_written_with_a_later_one,
 ];
 
 const CROWD: usize = 20;
 
 /// Sends these requests so that all of them have read the session before any writes it.
-async fn at_once<B: Backend>(
-    world: &World<B>,
-    op: Op,
-    flights: impl FnOnce() -> Vec<Flight>,
-) -> Vec<u16> {
-    let gate = world.store.hold_each(op, Moment::Before, CROWD);
-    let flights = flights();
+async fn at_once<B: Backend>(world: &World<B>, call: impl Fn(usize) -> Call) -> Vec<u16> {
+    let gate = Gate::closed();
+    let held = (0..CROWD).map(|n| call(n).held_at(&gate).start());
+    let flights: Vec<_> = held.collect();
     for _ in 0..CROWD {
         gate.reached().await;
     }
+    let commit = world.store.hold(Op::Commit, Moment::Before);
     gate.open();
+    world.waiting(CROWD).await;
+    commit.open();
     let mut statuses = Vec::new();
     for flight in flights {
         statuses.push(flight.reply().await.keeps_the_cookie().status());
@@ -43,8 +44,8 @@ async fn at_once<B: Backend>(
 async fn t80_rule_9_writes_to_different_values_all_survive<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let put = |n| client.post(&format!("/put/key{n}/{n}")).start();
-    let statuses = at_once(&world, Op::Commit, || (0..CROWD).map(put).collect()).await;
+    let put = |n| client.post(&format!("/put/key{n}/{n}"));
+    let statuses = at_once(&world, put).await;
     assert_eq!(statuses, [204; CROWD]);
     for n in 0..CROWD {
         assert_eq!(
@@ -57,8 +58,8 @@ async fn t80_rule_9_writes_to_different_values_all_survive<B: Backend>() {
 async fn rule_9_no_update_is_lost_however_many_come_at_once<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let add = |n| client.post(&format!("/cart?item={n}")).start();
-    let statuses = at_once(&world, Op::Commit, || (0..CROWD).map(add).collect()).await;
+    let add = |n| client.post(&format!("/cart?item={n}"));
+    let statuses = at_once(&world, add).await;
     assert_eq!(statuses, [204; CROWD]);
     let mut cart = client.look().await.cart;
     cart.sort_unstable();
@@ -106,12 +107,14 @@ async fn rule_9_a_removal_survives_a_write_to_another_value<B: Backend>() {
 
 async fn rule_9_a_rotation_loses_no_write_that_came_before_it<B: Backend>() {
     let world = World::<B>::start().await;
+    let other = world.another_process().await;
     for rotation in ["/regenerate", "/elevate", "/login?user=alice"] {
         let client = world.signed_in("alice").await;
         let replace = world.store.hold(Op::Replace, Moment::Before);
         let slow = client.post(rotation).start();
         replace.reached().await;
-        client.post("/cart?item=1").await.is(204);
+        let there = client.at(other.address());
+        there.post("/cart?item=1").await.is(204);
         replace.open();
         slow.reply().await.is(204).new_id();
         assert_eq!(client.look().await.cart, [1], "{rotation}");
@@ -123,14 +126,14 @@ async fn rule_9_a_rotation_loses_no_write_that_came_before_it<B: Backend>() {
 async fn t26_of_many_requests_with_the_old_identifier_none_starts_a_session<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let gate = world.store.hold_each(Op::Commit, Moment::Before, 10);
+    let other = world.another_process().await;
+    let gate = world.store.hold(Op::Commit, Moment::Before);
     let flights: Vec<_> = (0..10)
         .map(|n| client.post(&format!("/put/key{n}/x")).start())
         .collect();
-    for _ in 0..10 {
-        gate.reached().await;
-    }
-    client.post("/regenerate").await.is(204).new_id();
+    world.waiting(10).await;
+    let there = client.at(other.address());
+    there.post("/regenerate").await.is(204).new_id();
     let fresh = client.id();
     gate.open();
     for flight in flights {
@@ -189,10 +192,15 @@ async fn t08_two_people_at_two_places_sign_in_at_once<B: Backend>() {
 
 async fn of_two_sign_ins_in_one_browser_one_counts<B: Backend>() {
     let world = World::<B>::start().await;
+    let other = world.another_process().await;
     for users in [["alice", "alice"], ["alice", "bob"]] {
         let client = world.shopping(&[1]).await;
+        let [here, there] = users.map(|user| format!("/login?user={user}"));
         let gate = world.store.hold_each(Op::Replace, Moment::Before, 2);
-        let flights = users.map(|user| client.post(&format!("/login?user={user}")).start());
+        let flights = [
+            client.post(&here).start(),
+            client.at(other.address()).post(&there).start(),
+        ];
         gate.reached().await;
         gate.reached().await;
         gate.open();
@@ -227,10 +235,11 @@ async fn of_two_first_writes_in_one_browser_each_is_a_session_of_its_own<B: Back
 async fn of_two_rotations_at_once_one_counts<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
+    let other = world.another_process().await;
     let gate = world.store.hold_each(Op::Replace, Moment::Before, 2);
     let flights = [
         client.post("/regenerate").start(),
-        client.post("/regenerate").start(),
+        client.at(other.address()).post("/regenerate").start(),
     ];
     gate.reached().await;
     gate.reached().await;
@@ -257,29 +266,62 @@ async fn an_update_that_was_applied_again_is_written_once<B: Backend>() {
     assert_eq!(client.get("/number/visits").await.body(), "Some(1)");
 }
 
-/// Others write again and again between its attempts; it does not try for ever.
+/// Another server writes again and again between its attempts; it does not try for ever.
 async fn a_write_that_never_gets_its_turn_says_so_in_the_end<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let mut held = world.store.hold(Op::Commit, Moment::Before);
-    let slow = client.post("/put/slow/1").start();
-    let mut attempts = 0;
-    while attempts < 64 {
-        held.reached().await;
-        attempts += 1;
-        client.post("/number/fast").await.is(204);
-        let next = match attempts {
-            64 => Gate::closed(),
-            _ => world.store.hold(Op::Commit, Moment::Before),
-        };
-        held.open();
-        held = next;
-    }
-    let reply = slow.reply().await;
+    let other = world.another_process().await;
+    let there = client.at(other.address());
+    let slow = lose(&world, &there, || client.post("/put/slow/1").start());
+    let reply = slow.await.reply().await;
     reply
         .is_problem(503, "session-unavailable")
         .keeps_the_cookie();
     assert_eq!(reply.header("retry-after"), "1");
     client.get("/get/slow").await.is(404);
-    assert_eq!(client.get("/number/fast").await.body(), "Some(64)");
+    assert_eq!(client.get("/number/fast").await.body(), "Some(32)");
+}
+
+/// How often a write is tried.
+const ATTEMPTS: usize = 32;
+
+/// Whenever the request comes to the store, `faster` has written before it.
+async fn lose<B: Backend>(
+    world: &World<B>,
+    faster: &Client,
+    start: impl FnOnce() -> Flight,
+) -> Flight {
+    let mut held = world.store.hold(Op::Commit, Moment::Before);
+    let slow = start();
+    for attempt in 1..=ATTEMPTS {
+        held.reached().await;
+        faster.post("/number/fast").await.is(204);
+        let next = match attempt {
+            ATTEMPTS => Gate::closed(),
+            _ => world.store.hold(Op::Commit, Moment::Before),
+        };
+        held.open();
+        held = next;
+    }
+    slow
+}
+
+/// The handler was told that it was not written, and goes on.
+async fn a_change_that_was_refused_is_not_written_with_a_later_one<B: Backend>() {
+    let world = World::<B>::start().await;
+    let other = world.another_process().await;
+    let client = world.signed_in("alice").await;
+    let there = client.at(other.address());
+    let slow = lose(&world, &there, || client.post("/commit-ignored").start());
+    slow.await.reply().await.is(204);
+    client.get("/get/before").await.is(404);
+    client.get("/get/after").await.is(200);
+
+    // Who does not listen answers as if it had been written, and may not.
+    let slow = lose(&world, &there, || {
+        client.post("/commit-only/ignored").start()
+    });
+    let reply = slow.await.reply().await;
+    reply.is_problem(503, "session-unavailable");
+    client.get("/get/before").await.is(404);
 }

@@ -410,11 +410,12 @@ async fn rule_2_to_have_noticed_a_device_refuses_no_request_that_only_read<B: Ba
         (DeviceBinding::StepUp, "/session", Op::Commit),
     ] {
         let world = bound::<B>(binding).await;
+        let other = world.another_process().await;
         let [owner, thief] = robbed(&world, "alice").await;
         let held = world.store.hold(op, Moment::Before);
         let slow = thief.get(target).start();
         held.reached().await;
-        owner.post("/logout").await.is(204);
+        owner.at(other.address()).post("/logout").await.is(204);
         world.forget();
         held.open();
         slow.reply().await.is(200).keeps_the_cookie();
@@ -451,9 +452,11 @@ async fn a_device_that_cannot_be_noted_refuses_no_request_that_only_read<B: Back
 
 async fn rule_9_two_requests_that_notice_at_once_tell_once<B: Backend>() {
     let world = World::<B>::start().await;
+    let other = world.another_process().await;
     let [owner, thief] = robbed(&world, "alice").await;
     let gate = world.store.hold_each(Op::Commit, Moment::Before, 2);
-    let flights = [thief.get("/me").start(), thief.get("/me").start()];
+    let there = thief.at(other.address());
+    let flights = [thief.get("/me").start(), there.get("/me").start()];
     gate.reached().await;
     gate.reached().await;
     gate.open();
@@ -465,7 +468,7 @@ async fn rule_9_two_requests_that_notice_at_once_tell_once<B: Backend>() {
     let held = world.store.hold(Op::Commit, Moment::Before);
     let slow = owner.calling_itself(SAFARI).get("/me").start();
     held.reached().await;
-    owner.post("/put/a/b").await.is(204);
+    owner.at(other.address()).post("/put/a/b").await.is(204);
     held.open();
     slow.reply().await.is(200);
     assert_eq!(owner.get("/get/a").await.body(), "b");

@@ -182,10 +182,12 @@ async fn t63_a_slow_write_does_not_bring_a_dropped_elevation_back<B: Backend>() 
 async fn t63_two_elevations_at_once_do_not_both_count<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
+    let other = world.another_process().await;
     let gate = world.store.hold_each(Op::Replace, Moment::Before, 2);
+    let there = client.at(other.address());
     let flights = [
         client.post("/elevate").start(),
-        client.post("/elevate/payments").start(),
+        there.post("/elevate/payments").start(),
     ];
     gate.reached().await;
     gate.reached().await;

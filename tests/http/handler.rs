@@ -108,10 +108,12 @@ async fn an_early_commit_is_visible_to_others_before_the_response<B: Backend>() 
 async fn an_early_commit_that_is_refused_tells_the_handler<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
+    let other = world.another_process().await;
     let commit = world.store.hold(Op::Commit, Moment::Before);
     let flight = client.post("/commit-only").start();
     commit.reached().await;
-    client.fork().post("/logout").await.is(204);
+    let there = client.fork().at(other.address());
+    there.post("/logout").await.is(204);
     commit.open();
     flight
         .reply()

@@ -104,8 +104,13 @@ async fn t69_an_update_that_grows_too_large_is_refused_and_nothing_is_lost<B: Ba
 async fn t69_two_writes_that_fit_only_one_by_one_do_not_both_pass<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
+    let other = world.another_process().await;
     let gate = world.store.hold_each(Op::Commit, Moment::Before, 2);
-    let flights = ["/big/a/40000", "/big/b/40000"].map(|target| client.post(target).start());
+    let there = client.at(other.address());
+    let flights = [
+        client.post("/big/a/40000").start(),
+        there.post("/big/b/40000").start(),
+    ];
     gate.reached().await;
     gate.reached().await;
     gate.open();

@@ -74,10 +74,12 @@ async fn t01_a_slow_write_after_logout_is_refused_and_carries_no_cookie<B: Backe
 async fn t01_a_write_that_reaches_the_store_after_logout_creates_nothing<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
+    let other = world.another_process().await;
     let commit = world.store.hold(Op::Commit, Moment::Before);
     let slow = client.post("/put/a/b").start();
     commit.reached().await;
-    client.post("/logout").await.is(204).removes_the_cookie();
+    let there = client.at(other.address());
+    there.post("/logout").await.is(204).removes_the_cookie();
     commit.open();
     slow.reply()
         .await
@@ -151,12 +153,14 @@ async fn t04_t05_nothing_that_renews_a_session_revives_one_that_ended<B: Backend
 
 async fn t04_a_rotation_that_reaches_the_store_after_logout_creates_nothing<B: Backend>() {
     let world = World::<B>::start().await;
+    let other = world.another_process().await;
     for change in ["/elevate", "/regenerate", "/login?user=bob"] {
         let client = world.signed_in("alice").await;
+        let there = client.fork().at(other.address());
         let replace = world.store.hold(Op::Replace, Moment::Before);
         let slow = client.post(change).start();
         replace.reached().await;
-        client.fork().post("/logout").await.is(204);
+        there.post("/logout").await.is(204);
         replace.open();
         slow.reply().await.is(401).keeps_the_cookie();
         assert_eq!(world.backend.live(), 0, "{change}");
@@ -194,12 +198,14 @@ async fn rule_2_a_request_that_says_itself_that_it_failed_keeps_its_answer<B: Ba
 /// The handler neither looks at what became of its commit nor stops there.
 async fn rule_2_a_refused_commit_that_the_handler_ignores_is_told_all_the_same<B: Backend>() {
     let world = World::<B>::start().await;
+    let other = world.another_process().await;
     for change in ["/commit-ignored", "/commit-only/ignored"] {
         let client = world.signed_in("alice").await;
         let commit = world.store.hold(Op::Commit, Moment::Before);
         let slow = client.post(change).start();
         commit.reached().await;
-        client.fork().post("/logout").await.is(204);
+        let there = client.fork().at(other.address());
+        there.post("/logout").await.is(204);
         commit.open();
         let reply = slow.reply().await;
         reply.is_problem(401, "session-ended").keeps_the_cookie();
@@ -232,10 +238,11 @@ async fn rule_4_no_removal_for_an_identifier_that_is_unknown_expired_or_replaced
 async fn rule_4_of_two_parallel_logouts_one_removes_the_cookie<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
+    let other = world.another_process().await;
     let gate = world.store.hold_each(Op::End, Moment::Before, 2);
     let flights = [
         client.post("/logout").start(),
-        client.post("/logout").start(),
+        client.at(other.address()).post("/logout").start(),
     ];
     gate.reached().await;
     gate.reached().await;
@@ -254,6 +261,7 @@ async fn rule_4_of_two_parallel_logouts_one_removes_the_cookie<B: Backend>() {
 /// One tab signs out, and before it comes to that another tab's request gives the session a new identifier.
 async fn t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same<B: Backend>() {
     let world = World::<B>::start().await;
+    let other = world.another_process().await;
     for changes in [
         &["/regenerate"][..],
         &["/elevate"],
@@ -261,11 +269,12 @@ async fn t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same<B: B
     ] {
         let client = world.signed_in("alice").await;
         world.forget();
+        let there = client.at(other.address());
         let end = world.store.hold(Op::End, Moment::Before);
         let logout = client.post("/logout").start();
         end.reached().await;
         for change in changes {
-            client.post(change).await.is(204).new_id();
+            there.post(change).await.is(204).new_id();
         }
         let renewed = client.fork();
         renewed.get("/me").await.is(200);
@@ -290,17 +299,19 @@ async fn t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same<B: B
 /// A sign-in begins another session, over which the identifier before it has no power.
 async fn rule_2_a_logout_that_lost_to_a_sign_in_says_so_and_ends_nobody_else<B: Backend>() {
     let world = World::<B>::start().await;
+    let other = world.another_process().await;
     for changes in [
         &["/login?user=alice"][..],
         &["/login?user=bob"],
         &["/regenerate", "/login?user=bob", "/elevate"],
     ] {
         let client = world.signed_in("alice").await;
+        let there = client.at(other.address());
         let end = world.store.hold(Op::End, Moment::Before);
         let logout = client.post("/logout").start();
         end.reached().await;
         for change in changes {
-            client.post(change).await.is(204).new_id();
+            there.post(change).await.is(204).new_id();
         }
         end.open();
         let reply = logout.reply().await;

@@ -30,6 +30,7 @@ mod limits;
 mod live;
 mod logout;
 mod outage;
+mod parallel_writes;
 mod paused;
 mod plain_tower;
 mod push;

@@ -8,6 +8,7 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     pin::{Pin, pin},
+    sync::atomic::Ordering,
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -28,7 +29,7 @@ use portcullis::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::{Gates, live};
+use crate::{Gates, live, world::Answered};
 
 /// A scope beside the general one.
 #[derive(Debug)]
@@ -122,10 +123,12 @@ pub fn routes(gates: Gates) -> Router {
         .route("/commit-only", post(commit_only))
         .route("/commit-only/ignored", post(commit_only_ignored))
         .route("/commit-beside/{gate}", post(commit_beside))
+        .route("/commit-and-look/{gate}", post(commit_and_look))
         .route("/own-changes", post(own_changes))
         .route("/nested/read", post(nested_read))
         .route("/nested/write", post(nested_write))
         .route("/nested/panic", post(nested_panic))
+        .route("/nested/panic-later/{key}", post(nested_panic_later))
         .route("/late", get(late))
         .route("/late/commit", get(late_commit))
         .route("/late/load", get(late_load))
@@ -148,6 +151,7 @@ async fn ending(State(gates): State<Gates>, request: Request, next: Next) -> Res
     let wish = |name: &str| Some(wishes.get(name)?.to_str().expect("text"));
     let (gate, status, panics) = (wish("test-gate"), wish("test-status"), wish("test-panic"));
     let (field, keeps) = (wish("test-field"), wish("test-keep"));
+    let answered = request.extensions().get::<Answered>().cloned();
     let mut response = next.run(request).await;
     if let Some(name) = gate {
         gates.named(name).pass().await;
@@ -165,6 +169,9 @@ async fn ending(State(gates): State<Gates>, request: Request, next: Next) -> Res
         response.extensions_mut().insert(KeepGrants);
     }
     assert!(panics.is_none(), "the handler panics, as the test wants");
+    if let Some(Answered(answered)) = answered {
+        answered.store(true, Ordering::SeqCst);
+    }
     response
 }
 
@@ -645,6 +652,22 @@ async fn commit_beside(
     Ok(format!("{beside:?}"))
 }
 
+/// Looks at the cart once something else is committed.
+async fn commit_and_look(
+    session: Session,
+    Extension(gates): Extension<Gates>,
+    Path(gate): Path<String>,
+) -> Result<Json<Vec<u32>>, SessionError> {
+    session.insert("before", "1")?;
+    let mut commit = pin!(session.commit());
+    let begun = poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx))).await;
+    gates.named(&gate).pass().await;
+    if begun.is_pending() {
+        commit.await?;
+    }
+    cart(session.clone()).await
+}
+
 async fn own_changes(session: Session) -> Result<String, SessionError> {
     session.insert("a", "1")?;
     let inserted: Option<String> = session.get("a")?;
@@ -697,6 +720,17 @@ async fn nested_write(session: Session) -> Result<String, SessionError> {
 async fn nested_panic(session: Session) -> Done {
     session.insert("a", "b")?;
     session.update(CART, |_| panic!("the function panics, as the test wants"))?;
+    DONE
+}
+
+/// The function panics when it is applied to what another request has written.
+async fn nested_panic_later(session: Session, Path(key): Path<String>) -> Done {
+    let mut first = true;
+    session.update(key, move |number: &mut u64| {
+        assert!(first, "the function panics later, as the test wants");
+        first = false;
+        *number += 1;
+    })?;
     DONE
 }
 

@@ -352,6 +352,12 @@ impl Flight {
         self.0.await.expect("a client").expect("an answer")
     }
 
+    /// The server breaks the connection.
+    pub async fn breaks(self) {
+        let result = self.0.await.expect("a client");
+        assert!(result.is_err(), "{result:?}");
+    }
+
     /// The client goes away.
     pub async fn disconnect(self) {
         self.0.abort();

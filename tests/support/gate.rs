@@ -35,9 +35,20 @@ impl Gate {
 
     /// Waits in front of the gate until it is opened.
     pub async fn pass(&self) {
-        self.0.arrived.add_permits(1);
+        self.arrive();
         // A semaphore that is closed is a gate that is open.
         let _ = self.watch(self.0.open.acquire()).await;
+    }
+
+    /// Comes to the gate without waiting.
+    pub(crate) fn arrive(&self) {
+        self.0.arrived.add_permits(1);
+    }
+
+    /// Forgets who has come.
+    pub(crate) fn forget(&self) {
+        let arrived = &self.0.arrived;
+        arrived.forget_permits(arrived.available_permits());
     }
 
     /// Does `work`, and takes note should it be given up.

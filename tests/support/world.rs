@@ -1,6 +1,14 @@
 //! A store, an application on it, and what watches both.
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -24,6 +32,9 @@ pub struct World<B: Backend> {
     server: Server,
     gates: Gates,
     departures: Gate,
+    waits: Gate,
+    /// The application, to be asked without a connection.
+    pub app: Router,
     /// What the application is configured with, to serve it once more.
     pub layer: SessionLayer,
     /// The store as the application uses it.
@@ -51,14 +62,17 @@ impl<B: Backend> World<B> {
         let quiet = SessionLayer::new(store.clone()).without_sweeping();
         let layer = configure(quiet.audit(audit.clone()));
         let gates = Gates::default();
-        let departures = Gate::closed();
+        let (departures, waits) = (Gate::closed(), Gate::closed());
         let routes = routes(gates.clone()).layer(layer.clone());
-        let watched = routes.layer(from_fn_with_state(departures.clone(), watch));
-        let server = Server::of_router(watched).await;
+        let watch = from_fn_with_state((departures.clone(), waits.clone()), watch);
+        let watched = routes.layer(watch);
+        let server = Server::of_router(watched.clone()).await;
         Self {
+            app: watched,
             server,
             gates,
             departures,
+            waits,
             layer,
             store,
             audit,
@@ -112,8 +126,16 @@ impl<B: Backend> World<B> {
         self.departures.abandoned().await;
     }
 
-    /// Forgets what was asked of the store and told to the audit.
+    /// Returns when so many more handlers have answered whose changes are waiting to be written, or being written.
+    pub async fn waiting(&self, requests: usize) {
+        for _ in 0..requests {
+            self.waits.reached().await;
+        }
+    }
+
+    /// Forgets what was asked of the store and told to the audit, and whose changes have waited.
     pub fn forget(&self) {
+        self.waits.forget();
         self.store.take_calls();
         self.audit.take();
     }
@@ -126,6 +148,13 @@ impl<B: Backend> World<B> {
     /// Another server of the same site, with a connection of its own to the store.
     pub async fn another_server(&self) -> Server {
         self.serve(self.another_layer().await).await
+    }
+
+    /// Another process of the same site: what it asks of the store is held and counted as well, and it tells the same audit.
+    /// Its requests do not wait for those of the first one.
+    pub async fn another_process(&self) -> Server {
+        self.serve(self.layer.clone().audit(self.audit.clone()))
+            .await
     }
 
     /// What another server of the same site would be configured with, with a connection of its own to the store.
@@ -210,8 +239,27 @@ impl<B: Backend> World<B> {
     }
 }
 
-async fn watch(State(departures): State<Gate>, request: Request, next: Next) -> Response {
-    departures.watch(next.run(request)).await
+/// What a handler says when it has answered.
+#[derive(Clone, Default)]
+pub(crate) struct Answered(pub(crate) Arc<AtomicBool>);
+
+async fn watch(
+    State((departures, waits)): State<(Gate, Gate)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let answered = Answered::default();
+    request.extensions_mut().insert(answered.clone());
+    let mut response = pin!(departures.watch(next.run(request)));
+    poll_fn(|cx| {
+        let polled = response.as_mut().poll(cx);
+        // The layer goes on when the handler has answered, in the same call.
+        if polled.is_pending() && answered.0.swap(false, Ordering::SeqCst) {
+            waits.arrive();
+        }
+        polled
+    })
+    .await
 }
 
 /// What stores know of an identifier.

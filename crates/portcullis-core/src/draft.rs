@@ -17,16 +17,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use self::{
-    op::Op,
-    ops::Ops,
-    view::{View, decode},
-};
 pub use self::{
     group::{Group, InPlace},
     plan::{Plan, Step},
     standing::Standing,
     view::{SessionEntry, SessionInfo, SessionView},
+};
+use self::{
+    op::Op,
+    ops::Ops,
+    view::{View, decode},
 };
 use crate::{
     AsKey, Client, ClientChange, DraftError, EndReason, Handle, SessionKey, Timeouts, Timestamp,

@@ -7,6 +7,7 @@ mod elevation;
 mod ending;
 mod extension;
 mod failure;
+mod group;
 mod identity;
 mod invariants;
 mod later;

@@ -23,6 +23,7 @@ on_every_store![
     what_each_request_noticed_goes_into_the_one_write,
     writes_together_are_activity_if_one_of_them_is,
     a_request_sees_what_was_written_with_it,
+    a_function_may_read_its_session_and_not_change_it_while_another_request_writes_for_it,
     a_lost_answer_refuses_all_that_went_together_and_nothing_is_done_twice,
     a_store_that_is_down_keeps_nobody_waiting_for_their_turn,
     a_request_whose_client_has_left_keeps_its_place,
@@ -311,6 +312,19 @@ async fn a_request_sees_what_was_written_with_it<B: Backend>() {
     gate.open();
     let replies = line.replies().await;
     assert_eq!(replies[2].is(200).body(), "[1,2]");
+}
+
+async fn a_function_may_read_its_session_and_not_change_it_while_another_request_writes_for_it<
+    B: Backend,
+>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let paths = ["/put/a/1", "/cart?item=1", "/nested/read", "/nested/write"];
+    let line = Line::of(&world, &client, paths).await;
+    assert_eq!(line.statuses().await, [204, 204, 200, 200]);
+    assert_eq!(writes(&world), [Commit, Commit]);
+    assert_eq!(client.look().await.cart, [1, 9, 9]);
+    client.get("/get/inner").await.is(404);
 }
 
 async fn a_lost_answer_refuses_all_that_went_together_and_nothing_is_done_twice<B: Backend>() {

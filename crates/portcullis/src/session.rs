@@ -27,6 +27,11 @@ use crate::{
 ///
 /// * Changes of different values by concurrent requests all survive. [`update`](Self::update) is applied
 ///   again when another request was faster.
+/// * Requests of one server that change one session at once are written together, in the order in which they
+///   come: each whole or not at all. Sign-ins, elevations, new identifiers and ends have a turn of their own. Up
+///   to 256 requests may wait for one session; then the response is a 503 with `Retry-After`
+///   ([`SessionError::Contended`]), and nothing of what the request asked for is written. So it is when other
+///   servers change the session again and again. An end is never refused for that.
 /// * If the session ended meanwhile, nothing is written and the response becomes a 401. One that only read passes.
 /// * If a sign-in would exceed the [limit of sessions](crate::SessionLayer::session_limit) and that is to be refused,
 ///   the response becomes a 409.
@@ -124,7 +129,8 @@ impl Session {
 
     /// Changes the value under `key`, starting from the default if there is none. No concurrent change is
     /// lost: `change` is called again, on the newer value, if another request was faster. It must therefore
-    /// do nothing but change the value, and it cannot change the session itself.
+    /// do nothing but change the value, quickly, and it cannot change the session itself. It may be called on the
+    /// task of another request, which writes for both; if it panics there, only its own request breaks.
     ///
     /// # Errors
     ///
@@ -337,8 +343,9 @@ impl Session {
     /// [`SessionError::Ended`] when the session ended meanwhile; nothing was written then, and unless the
     /// handler answers with an error of its own, the response becomes a 401. [`SessionError::AtLimit`] when a
     /// sign-in was refused because of the [limit](crate::SessionLayer::session_limit); the handler may then ask for
-    /// something else, such as another sign-in after a session was ended. [`SessionError::Store`] when the store
-    /// could not write.
+    /// something else, such as another sign-in after a session was ended. [`SessionError::Contended`] when too many
+    /// requests change the session at once; what was refused is dropped, and the handler may ask for something else.
+    /// [`SessionError::Store`] when the store could not write.
     pub async fn commit(&self) -> Result<(), SessionError> {
         if let Some(error) = self.open()?.doubt.as_error() {
             return Err(error);

@@ -9,7 +9,7 @@ use std::{
 use portcullis_core::{
     DraftError, EventKind, SessionKey,
     draft::{Draft, Group, InPlace, Origin, Step, Unusable},
-    store::{Activity, Committed, StoreError, StoreErrorKind, Touched},
+    store::{Activity, Committed, Others, StoreError, StoreErrorKind, Touched},
 };
 
 use super::{ATTEMPTS, Progress, attempt, gone, next_step, pause, refused};
@@ -167,7 +167,7 @@ async fn ask(state: &State, group: Group, lead: &mut Lead) -> Option<Outcome> {
             let expected = group.expected();
             match store.commit(&key, expected, &write, activity).await {
                 Ok(Committed::Done(timing, revision)) => {
-                    super::tell(state, None, Vec::new(), write);
+                    super::tell(state, None, &Others::Stay, Vec::new(), write);
                     Outcome::Stored(group.written(timing, revision))
                 }
                 Ok(Committed::Conflict(stored)) => match Origin::read(key, &stored) {

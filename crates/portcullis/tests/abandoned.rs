@@ -1,5 +1,11 @@
 //! Requests leave nothing behind in memory, also those that nobody waits for any more.
 #![cfg(feature = "axum")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the exemption for tests does not reach their helpers"
+)]
 
 use std::{
     future::{Future, pending, poll_fn},

@@ -24,7 +24,7 @@ pub(crate) const MOST_WAITING: usize = 256;
 pub(crate) const MOST_TOGETHER: usize = 64;
 
 /// Who has waited for longer is not written any more, so that every request is answered in a bounded time.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The queues of all sessions. `M` is what a leader must know of a request to write for it, `A` what it tells the request
 /// then.

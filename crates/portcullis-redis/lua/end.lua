@@ -18,20 +18,20 @@ if not session then
       return {MOVED, now, successor}
     end
   end
-  if found == '' then
-    -- Its tombstone is gone: it expired or was evicted. The list still knows the session by its name.
-    if user ~= '' then
-      for _, other in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
-        if other ~= entry and ENTRY[string.sub(other, 1, 1)] and name(other) == name(entry) then
-          return {MOVED, now, string.sub(other, 3, 18)}
-        end
+  local was_live = ARGV[7] ~= '' and now < tonumber(ARGV[7])
+  if found == '' and user ~= '' then
+    -- Its tombstone is gone: it expired or was evicted. The list still knows the session by its name. A caller who did not
+    -- look may mean a key that never was: the name is perhaps that of the session it was to replace.
+    for _, other in ipairs(was_live and redis.call('ZRANGE', KEYS[4], 0, -1) or {}) do
+      if other ~= entry and ENTRY[string.sub(other, 1, 1)] and name(other) == name(entry) then
+        return {MOVED, now, string.sub(other, 3, 18)}
       end
-      -- What somebody has removed by hand takes up no room in the list of its user.
-      redis.call('ZREM', KEYS[4], entry)
     end
-    if ARGV[7] ~= '' and now < tonumber(ARGV[7]) then
-      return {LOST, now}
-    end
+    -- What somebody has removed by hand takes up no room in the list of its user.
+    redis.call('ZREM', KEYS[4], entry)
+  end
+  if found == '' and was_live then
+    return {LOST, now}
   end
   return refusal
 end

@@ -192,15 +192,17 @@ impl State {
         } = termination;
         let current = self.slots.current(key, now);
         let remembered = self.slots.is_taken(&current);
+        let was_live = live_until.is_some_and(|until| now < until);
         let found = match label.user() {
-            Some(user) if !remembered => self.slots.called(user, label.handle),
+            // Without having looked, the caller may mean a key that never was.
+            Some(user) if !remembered && was_live => self.slots.called(user, label.handle),
             _ => None,
         };
         if let Some(label) = self.end_as(&found.unwrap_or(current), *reason, None, now) {
             self.note(&label, [note], now);
             return Ok(Ended::Done);
         }
-        if !remembered && live_until.is_some_and(|until| now < until) {
+        if !remembered && was_live {
             return Err(StoreError::session_lost());
         }
         Ok(Ended::AlreadyGone)

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     AsKey, Client, ClientChange, DraftError, EndReason, Handle, SessionKey, Timeouts, Timestamp,
-    UserId,
+    UserId, VisitorLimits,
     record::{Record, Unreadable},
     store::{Limits, Revision, SessionLimit, StoreError, Stored},
 };
@@ -43,6 +43,8 @@ pub struct DraftPolicy {
     pub timeouts: Timeouts,
     /// How many bytes of names and encoded values a session may hold.
     pub payload_limit: usize,
+    /// What a session without a user may take.
+    pub visitors: VisitorLimits,
     /// How many sessions a user may have at once.
     pub session_limit: Option<SessionLimit>,
 }
@@ -52,6 +54,38 @@ impl DraftPolicy {
         Limits {
             idle: self.timeouts.idle(),
             absolute: self.timeouts.absolute(),
+        }
+    }
+
+    /// Those of a session without a user.
+    fn limits_of_visitors(&self) -> Limits {
+        let absolute = self.visitors.absolute().min(self.timeouts.absolute());
+        Limits {
+            idle: self.timeouts.idle().min(absolute),
+            absolute,
+        }
+    }
+
+    fn payload(&self) -> PayloadLimits {
+        PayloadLimits {
+            of_users: self.payload_limit,
+            of_visitors: self.payload_limit.min(self.visitors.payload()),
+        }
+    }
+}
+
+/// How many bytes of names and encoded values sessions may hold.
+#[derive(Debug, Clone, Copy)]
+struct PayloadLimits {
+    of_users: usize,
+    of_visitors: usize,
+}
+
+impl PayloadLimits {
+    fn of(self, view: &View) -> usize {
+        match view.record.head.user {
+            Some(_) => self.of_users,
+            None => self.of_visitors,
         }
     }
 }
@@ -415,7 +449,7 @@ impl Draft {
             Some(view) => view.clone(),
             None => View::fresh(&self.policy, self.client.as_ref(), now)?,
         };
-        op.apply(&mut view, self.policy.payload_limit)?;
+        op.apply(&mut view, self.policy.payload())?;
         self.ops.push(op, &self.view);
         self.view = SessionView(Some(view));
         Ok(())
@@ -425,7 +459,7 @@ impl Draft {
     fn build_on(&mut self, origin: Origin) -> Result<(), DraftError> {
         let view = self
             .ops
-            .apply_to(origin.view.clone(), self.policy.payload_limit)?;
+            .apply_to(origin.view.clone(), self.policy.payload())?;
         self.view = SessionView(Some(view));
         self.origin = Some(origin);
         Ok(())

@@ -32,6 +32,7 @@ pub mod store;
 mod time;
 mod timeouts;
 mod user;
+mod visitors;
 
 pub use self::{
     class::Class,
@@ -50,4 +51,5 @@ pub use self::{
     time::Timestamp,
     timeouts::Timeouts,
     user::UserId,
+    visitors::VisitorLimits,
 };

@@ -55,6 +55,7 @@ end
 if most == '*' then
   revoke_up_to(KEYS[5], now, name(entry), ARGV[16], ARGV[17], ARGV[18])
 end
+forget(KEYS[4], user, now)
 list(KEYS[2], KEYS[4], session, entry, user)
 list_elevation(KEYS[2], session, entry, user, ARGV[11])
 for i = 19, #ARGV do

@@ -152,6 +152,14 @@ local function list(due_list, users, session, entry, user)
   end
 end
 
+-- What the list of a bucket has lost is in nobody's way: it leaves the list of its user when the user comes back.
+local FORGOTTEN = 86400000
+local function forget(users, user, now)
+  if user ~= '' then
+    redis.call('ZREMRANGEBYSCORE', users, '-inf', now - FORGOTTEN)
+  end
+end
+
 local function list_elevation(due_list, session, entry, user, ends_at)
   if ends_at ~= '' then
     redis.call('ZADD', due_list, ends_at, 'e' .. member(session, entry, user))

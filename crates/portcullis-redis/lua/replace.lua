@@ -90,6 +90,7 @@ if #over == 0 then
     note(KEYS[4], ARGV[19], old, ARGV[12], ARGV[13])
   end
 end
+forget(KEYS[7], user, now)
 list(KEYS[3], KEYS[7], session, entry, user)
 list_elevation(KEYS[3], session, entry, user, ARGV[17])
 for i = 27, #ARGV do

@@ -773,3 +773,14 @@ fn what_a_later_version_wrote_is_left_alone() {
     assert_eq!(alone.run(&server), [TAKEN]);
     assert!(members(&server, USERS).contains(&entry.to_owned()));
 }
+
+#[test]
+fn a_sign_in_forgets_what_only_the_list_of_its_user_still_has() {
+    let server = TestServer::start();
+    server.cli(&["ZADD", USERS, "5", THIRD_REF]);
+    create(&server);
+    assert_eq!(members(&server, USERS), [REF]);
+    server.cli(&["ZADD", USERS, "5", THIRD_REF]);
+    MOVE.run(&server);
+    assert_eq!(members(&server, USERS), [NEW_REF]);
+}

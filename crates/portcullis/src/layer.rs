@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::response::Parts;
 use portcullis_core::{
-    ConfigError, CorrelationKey, Realm, Timeouts,
+    ConfigError, CorrelationKey, Realm, Timeouts, VisitorLimits,
     draft::DraftPolicy,
     store::{SessionLimit, Store},
 };
@@ -32,6 +32,7 @@ use crate::{
 /// | [`cookie`](Self::cookie) | `__Host-Http-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/` |
 /// | [`realm`](Self::realm) | the base name of the cookie: `id` |
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
+/// | [`visitors`](Self::visitors) | sessions without a user: 4 h, 8 KiB |
 /// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
 /// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is told of, nobody is signed out |
 /// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
@@ -101,6 +102,7 @@ impl SessionLayer {
                 policy: DraftPolicy {
                     timeouts: Timeouts::default(),
                     payload_limit: PAYLOAD_LIMIT,
+                    visitors: VisitorLimits::default(),
                     session_limit: Some(SessionLimit::default()),
                 },
                 cookie: CookieConfig::default(),
@@ -167,6 +169,14 @@ impl SessionLayer {
             )));
         }
         Ok(self.with(|config| config.policy.payload_limit = bytes))
+    }
+
+    /// What a session without a user may take: 4 hours and 8 KiB by default. Anybody can begin such sessions, so what each
+    /// takes decides what a flood of them costs. The [timeouts](Self::timeouts) and the
+    /// [`payload_limit`](Self::payload_limit) hold as well where they are lower.
+    #[must_use]
+    pub fn visitors(self, limits: VisitorLimits) -> Self {
+        self.with(|config| config.policy.visitors = limits)
     }
 
     /// Where to send a person who must sign in: a path of this site. It gets the place they wanted as

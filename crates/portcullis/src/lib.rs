@@ -155,7 +155,7 @@ pub use portcullis_core::{
     Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
     CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
     MAX_SCOPE_BYTES, Network, NoRandomness, Realm, Scope, SessionEntry, SessionInfo, Timeouts,
-    Timestamp, UserId,
+    Timestamp, UserId, VisitorLimits,
     store::{
         Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
         RegisteredRealm, SessionLimit, Store, StoreError, StoreErrorKind,

@@ -18,7 +18,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{
-    Client, Handle, SessionId, SessionKey, Timeouts, UserId,
+    Client, Handle, SessionId, SessionKey, Timeouts, UserId, VisitorLimits,
     draft::{Draft, DraftPolicy, Step},
     store::{Activity, Committed, Created, Loaded, Store},
 };
@@ -34,6 +34,7 @@ fn policy() -> DraftPolicy {
     DraftPolicy {
         timeouts: Timeouts::default(),
         payload_limit: 4096,
+        visitors: VisitorLimits::default(),
         session_limit: None,
     }
 }

@@ -68,7 +68,7 @@ impl Group {
     pub fn add(&mut self, draft: &mut Draft, activity: Activity) -> Result<(), DraftError> {
         let mut view = self.view.clone();
         let mut events = Vec::new();
-        let limit = draft.policy.payload_limit;
+        let limit = draft.policy.payload();
         for op in &mut draft.ops {
             // Another request from this client may have told of it already.
             if !op.is_known_to(&view) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::View;
+use super::{PayloadLimits, View};
 use crate::{
     Client, ClientChange, DraftError, EventKind, Handle, Timestamp, UserId,
     elevation::Elevation,
@@ -47,13 +47,13 @@ impl Op {
     pub(super) fn apply(
         &mut self,
         view: &mut View,
-        payload_limit: usize,
+        limits: PayloadLimits,
     ) -> Result<(), DraftError> {
         match self {
-            Self::Set(name, value) => view.put(name, value.clone(), payload_limit)?,
+            Self::Set(name, value) => view.put(name, value.clone(), limits.of(view))?,
             Self::Update(name, rewrite) => {
                 let value = rewrite(view.record.data.get(name))?;
-                view.put(name, value, payload_limit)?;
+                view.put(name, value, limits.of(view))?;
             }
             Self::Remove(name) => {
                 view.record_mut().data.remove(name);

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{Op, SessionView, View};
+use super::{Op, PayloadLimits, SessionView, View};
 use crate::DraftError;
 
 /// Operations in the order in which they were asked for, and what the session was before the first
@@ -29,14 +29,14 @@ impl Ops {
     pub(super) fn apply_to(
         &mut self,
         mut view: View,
-        payload_limit: usize,
+        limits: PayloadLimits,
     ) -> Result<View, DraftError> {
         let mut before_grant = None;
         for op in &mut self.ops {
             if op.grants() && before_grant.is_none() {
                 before_grant = Some(SessionView(Some(view.clone())));
             }
-            op.apply(&mut view, payload_limit)?;
+            op.apply(&mut view, limits)?;
         }
         self.before_grant = before_grant;
         Ok(view)

@@ -258,7 +258,10 @@ impl Draft {
             None if self.replaced => return Ok(Step::Refuse),
             None => Bucket::random()?,
         };
-        let limits = self.policy.limits();
+        let limits = match &view.record.head.user {
+            Some(_) => self.policy.limits(),
+            None => self.policy.limits_of_visitors(),
+        };
         Ok(Step::Create {
             id: SessionId::generate(bucket)?,
             write: self.write(view, now.after(limits.absolute))?,

@@ -23,7 +23,7 @@ use std::{
 
 use super::*;
 use crate::{
-    EventKind, Note, SessionId,
+    EventKind, Note, SessionId, VisitorLimits,
     store::{
         Activity, Committed, Created, Loaded, LogQuery, ManualClock, MemoryStore, Old, Replaced,
         Store, Touched, Write,
@@ -86,6 +86,7 @@ impl World {
             policy: DraftPolicy {
                 timeouts: Timeouts::default(),
                 payload_limit: 1000,
+                visitors: VisitorLimits::default(),
                 session_limit: None,
             },
         }

@@ -206,11 +206,12 @@ impl View {
         client: Option<&Client>,
         now: Timestamp,
     ) -> Result<Self, DraftError> {
+        let limits = policy.limits_of_visitors();
         Ok(Self {
-            timing: Timing::starting(now, policy.limits()),
+            timing: Timing::starting(now, limits),
             record: Arc::new(Record::new(
                 Handle::generate()?,
-                policy.timeouts.absolute(),
+                limits.absolute,
                 client.cloned(),
             )),
         })

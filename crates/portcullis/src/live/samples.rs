@@ -1,7 +1,7 @@
 //! Sessions as tests of this module see them.
 
 use portcullis_core::{
-    SessionEntry, Timeouts, Timestamp,
+    SessionEntry, Timeouts, Timestamp, VisitorLimits,
     draft::{Draft, DraftPolicy, Standing, Step},
     store::{Activity, Revision, Stored, Timing},
 };
@@ -14,6 +14,7 @@ pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> Standing {
     let policy = DraftPolicy {
         timeouts: Timeouts::default(),
         payload_limit: 100,
+        visitors: VisitorLimits::default(),
         session_limit: None,
     };
     let mut draft = Draft::without_session(policy, None);

@@ -34,14 +34,52 @@ fn s035_without_a_session_only_a_write_makes_one() {
 }
 
 #[test]
-fn an_anonymous_write_creates_a_session_with_the_limits_of_the_policy() {
+fn a_visitor_may_store_less_than_a_user_until_they_sign_in() {
+    let mut world = World::new();
+    world.policy.visitors = VisitorLimits::new(4 * HOUR, 100).unwrap();
+    let mut visit = world.stranger();
+    let now = world.now();
+    let large = "x".repeat(200);
+    let refused = visit.draft.insert(&"note", &large, now);
+    assert!(matches!(
+        refused,
+        Err(DraftError::TooLarge { limit: 100, .. })
+    ));
+    visit.authenticate("alice");
+    visit.draft.insert(&"note", &large, now).unwrap();
+    let key = visit.save().key();
+    assert_eq!(
+        world.visit(key).info().absolute_deadline,
+        now.after(24 * HOUR)
+    );
+}
+
+#[test]
+fn the_limits_of_all_sessions_hold_for_visitors_too_where_they_are_lower() {
+    let mut world = World::new();
+    world.policy.visitors = VisitorLimits::new(100 * HOUR, 1_000_000).unwrap();
+    let mut visit = world.stranger();
+    let refused = visit.draft.insert(&"note", &"x".repeat(2000), world.now());
+    assert!(matches!(
+        refused,
+        Err(DraftError::TooLarge { limit: 1000, .. })
+    ));
+    visit.set("cart", 7);
+    let Step::Create { limits, .. } = visit.step() else {
+        panic!("{:?}", visit.step());
+    };
+    assert_eq!((limits.idle, limits.absolute), (30 * MINUTE, 24 * HOUR));
+}
+
+#[test]
+fn an_anonymous_write_creates_a_session_with_the_limits_of_visitors() {
     let world = World::new();
     let mut visit = world.stranger();
     visit.set("cart", 7);
     let Step::Create { limits, .. } = visit.step() else {
         panic!("{:?}", visit.step());
     };
-    assert_eq!((limits.idle, limits.absolute), (30 * MINUTE, 24 * HOUR));
+    assert_eq!((limits.idle, limits.absolute), (30 * MINUTE, 4 * HOUR));
 
     let key = visit.save().key();
     assert_eq!(world.visit(key).get("cart"), Some(7));

@@ -25,7 +25,7 @@ fn the_moments_of_a_session_are_told() {
     assert_eq!(info.authenticated_at, None);
     assert_eq!(info.last_active_at, began.after(2 * MINUTE));
     assert_eq!(info.idle_deadline, began.after(32 * MINUTE));
-    assert_eq!(info.absolute_deadline, began.after(24 * HOUR));
+    assert_eq!(info.absolute_deadline, began.after(4 * HOUR));
 
     world.pass(MINUTE);
     let mut visit = world.visit(key);

@@ -66,10 +66,10 @@ async fn s037_t39_a_session_ends_at_its_absolute_timeout_whatever_happens<B: Bac
 async fn s038_a_session_always_has_both_deadlines<B: Backend>() {
     let world = World::<B>::start().await;
     let (stranger, alice) = (world.shopping(&[1]).await, world.signed_in("alice").await);
-    for client in [stranger, alice] {
+    for (client, absolute) in [(stranger, hours(4)), (alice, hours(24))] {
         let look = client.look().await;
         about(look.idle_left, minutes(30));
-        about(look.absolute_left, hours(24));
+        about(look.absolute_left, absolute);
     }
 }
 

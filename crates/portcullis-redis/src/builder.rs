@@ -53,7 +53,13 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What all keys begin with: `pc` unless set. Applications that share a server need different ones.
+    /// What all keys begin with: `pc` unless set.
+    ///
+    /// Applications that share a server need different key prefixes, or layers with different [realms]. Two applications
+    /// with one key prefix and one realm cannot be told from two servers of one application: each opens the other's
+    /// sessions.
+    ///
+    /// [realms]: portcullis_core::Realm
     pub fn key_prefix(self, prefix: impl Into<String>) -> Self {
         Self {
             key_prefix: prefix.into(),
@@ -140,6 +146,9 @@ impl RedisStoreBuilder {
     /// clone of the store is dropped. The store may be used on any runtime. After this one has ended, every operation
     /// fails with [`StoreErrorKind::Misconfigured`](portcullis_core::store::StoreErrorKind::Misconfigured).
     ///
+    /// Two applications that connect with one [key prefix](Self::key_prefix) and use one realm cannot be told from two
+    /// servers of one application.
+    ///
     /// # Errors
     ///
     /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or used. It is not tried
@@ -160,7 +169,7 @@ impl RedisStoreBuilder {
     /// Tells one [`Finding`] of everything that was looked at, good or bad, always in the same order. Of a cluster
     /// every primary is looked at, and where they differ there is a finding of each, with its address in front. A server
     /// that [`connect`](Self::connect) would refuse for its settings is reported and not refused. Nothing is
-    /// written, and no key is read. It takes as long as about sixty commands do, one after the other.
+    /// written, and no key but the registry of realms is read. It takes as long as about sixty commands do, one after the other.
     ///
     /// Some settings are told only to users with rights that an application should not have; see
     /// [`Verdict::Unknown`].

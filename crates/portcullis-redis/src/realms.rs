@@ -38,12 +38,9 @@ impl RedisStore {
             arguments: vec![self.prefix().registry().into()],
         };
         let answers = self.driver().ask(vec![command]).await?;
-        let fields = answers.into_iter().flat_map(|answer| answer.pairs());
-        let mut realms: Vec<_> = fields
-            .filter_map(|(realm, value)| parse(&realm, &value))
-            .collect();
-        realms.sort_unstable_by(|one, other| one.realm.cmp(&other.realm));
-        Ok(realms)
+        Ok(read_all(
+            answers.into_iter().flat_map(|answer| answer.pairs()),
+        ))
     }
 
     /// The longest absolute timeout that a session of this realm can have, if the registry knows it.
@@ -55,6 +52,16 @@ impl RedisStore {
             .find(|registered| registered.realm == ours);
         Ok(registered.map(|registered| registered.longest))
     }
+}
+
+/// The fields and values of the registry, in the order of the realms.
+pub(crate) fn read_all(fields: impl IntoIterator<Item = (Bytes, Bytes)>) -> Vec<RegisteredRealm> {
+    let fields = fields.into_iter();
+    let mut realms: Vec<_> = fields
+        .filter_map(|(realm, value)| parse(&realm, &value))
+        .collect();
+    realms.sort_unstable_by(|one, other| one.realm.cmp(&other.realm));
+    realms
 }
 
 /// The longest absolute timeout and the moment, both in ms, and the name of the cookie, with spaces between. A value of a

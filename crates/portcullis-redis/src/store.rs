@@ -81,6 +81,9 @@ impl RedisStore {
     ///
     /// or the same with `rediss`, `rediss-cluster` and `rediss-sentinel` for TLS.
     ///
+    /// Two applications that connect with one [key prefix](RedisStoreBuilder::key_prefix) and use one realm cannot be told
+    /// from two servers of one application.
+    ///
     /// # Errors
     ///
     /// [`ConnectError`]: see [`RedisStoreBuilder::connect`].

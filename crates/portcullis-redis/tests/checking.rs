@@ -12,7 +12,10 @@ use std::{
 };
 
 use Verdict::{Broken, Fine, Unknown, Warning};
-use portcullis_core::store::StoreErrorKind;
+use portcullis_core::{
+    Realm,
+    store::{Store, StoreErrorKind},
+};
 use portcullis_redis::{ConnectError, Finding, RedisStore, Subject, Verdict, testing::TestServer};
 use support::{Anonymous, calls, create, key, kind, live};
 
@@ -77,6 +80,7 @@ async fn a_server_as_it_comes_works_and_what_could_be_better_is_told() {
             ("user", "warning"),
             ("latency", "fine"),
             ("transport", "fine"),
+            ("realms", "fine"),
         ]
     );
     let info = server.cli(&["INFO", "server"]).text();
@@ -92,13 +96,31 @@ async fn a_server_as_it_comes_works_and_what_could_be_better_is_told() {
 }
 
 #[tokio::test]
-async fn a_look_writes_nothing_and_reads_no_key() {
+async fn realms_that_are_registered_are_named_and_those_of_another_prefix_are_not() {
+    let server = TestServer::start();
+    let store = RedisStore::connect(server.url()).await.unwrap();
+    for (realm, cookie) in [("shop", "__Host-shop"), ("admin", "__Host-admin")] {
+        let store = store.in_realm(&Realm::new(realm).unwrap());
+        let registered = store.register(cookie, Duration::from_secs(60));
+        registered.await.unwrap();
+    }
+    let findings = Findings::of(server.url()).await;
+    let both = "2 realms are registered under the key prefix pc: admin (cookie __Host-admin), shop (cookie __Host-shop); ";
+    findings.assert(Subject::Realms, Fine, both);
+    let other = RedisStore::builder(server.url()).key_prefix("other");
+    let findings = Findings(other.check().await.unwrap());
+    findings.assert(Subject::Realms, Fine, "no realm is registered");
+}
+
+#[tokio::test]
+async fn a_look_writes_nothing_and_reads_no_key_but_the_registry_of_realms() {
     let server = TestServer::start();
     Findings::of(server.url()).await;
     assert_eq!(server.cli(&["DBSIZE"]).integer(), 0);
     for command in ["get", "set", "del", "eval", "evalsha", "zadd", "xadd"] {
         assert_eq!(calls(&server, command), 0, "{command}");
     }
+    assert_eq!(calls(&server, "hgetall"), 1);
 }
 
 #[tokio::test]
@@ -351,7 +373,8 @@ async fn what_a_user_may_not_look_at_is_unknown_and_the_rights_that_are_named_le
             "persistence",
             "replication",
             "rights",
-            "user"
+            "user",
+            "realms"
         ]
     );
     let mut findings = first;

@@ -328,6 +328,9 @@ async fn a_check_looks_at_every_primary_and_compares_their_clocks() {
         let builder = RedisStore::builder(cluster.url());
         builder.check().await.unwrap()
     };
+    let store = RedisStore::connect(cluster.url()).await.unwrap();
+    let registered = store.register("__Host-id", Duration::from_secs(60));
+    registered.await.unwrap();
     let findings = check().await;
     let mode = about(&findings, Subject::Mode);
     assert_eq!(mode.len(), 1);
@@ -337,6 +340,12 @@ async fn a_check_looks_at_every_primary_and_compares_their_clocks() {
     );
     assert_eq!(about(&findings, Subject::Version).len(), 1);
     assert_eq!(about(&findings, Subject::Eviction).len(), 1);
+    let realms = about(&findings, Subject::Realms);
+    assert_eq!(realms.len(), 1);
+    assert!(
+        realms[0].1.starts_with("1 realm is registered"),
+        "{realms:?}"
+    );
     let clocks = *about(&findings, Subject::Clock).last().unwrap();
     assert_eq!(clocks.0, Verdict::Fine);
     assert!(

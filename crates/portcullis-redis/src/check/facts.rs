@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use portcullis_core::store::RegisteredRealm;
+
 use crate::{info::Info, keys::Prefix, rights::Right};
 
 /// What came of a question.
@@ -43,6 +45,8 @@ pub(crate) struct Facts {
     /// In the order in which they were taken.
     pub(crate) samples: Vec<Sample>,
     pub(crate) may: Told<Vec<(&'static Right, May)>>,
+    /// What the registry has. In a cluster only the node that has the registry answers.
+    pub(crate) realms: Told<Vec<RegisteredRealm>>,
     /// Of the user who is asking.
     pub(crate) own_rules: Told<UserRules>,
     /// Of the user that everybody is who does not log in.
@@ -163,6 +167,7 @@ pub(super) fn healthy() -> Facts {
         may: Ok(crate::rights::asked_for(false, PartOf::Nothing)
             .map(|right| (right, May::Yes))
             .collect()),
+        realms: Ok(Vec::new()),
         own_rules: Ok(limited),
         default_rules: Ok(UserRules {
             enabled: false,

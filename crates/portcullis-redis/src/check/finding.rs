@@ -44,6 +44,8 @@ pub enum Subject {
     Latency,
     /// Whether others can listen in.
     Transport,
+    /// Which realms layers have registered under the key prefix.
+    Realms,
 }
 
 impl Subject {
@@ -62,6 +64,7 @@ impl Subject {
             Self::User => "user",
             Self::Latency => "latency",
             Self::Transport => "transport",
+            Self::Realms => "realms",
         }
     }
 }

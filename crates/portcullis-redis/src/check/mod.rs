@@ -6,6 +6,7 @@ mod finding;
 mod memory;
 mod network;
 mod persistence;
+mod realms;
 mod replication;
 mod server;
 mod together;
@@ -37,10 +38,12 @@ const JUDGES: [(Subject, Judge); 12] = [
 
 /// What the servers told, and which primaries could not be asked.
 pub(crate) fn judge_all(servers: &[Facts], unreachable: &[String]) -> Vec<Finding> {
-    match servers {
+    let mut findings = match servers {
         [server] if unreachable.is_empty() => judge(server),
         servers => together::judge(servers, unreachable),
-    }
+    };
+    findings.extend(realms::judge(servers));
+    findings
 }
 
 /// One finding of everything that is looked at.

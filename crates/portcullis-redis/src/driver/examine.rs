@@ -7,10 +7,11 @@ use fred::{
     types::{ClusterHash, CustomCommand},
 };
 
+use portcullis_core::store::RegisteredRealm;
 use tokio::task::JoinSet;
 
 use super::{
-    Settings, boxed, cluster,
+    Answer, Settings, boxed, cluster,
     connection::{Connection, Restored},
     failure, sentinel,
 };
@@ -21,6 +22,7 @@ use crate::{
     endpoint::Endpoint,
     info::Info,
     keys::Prefix,
+    realms,
     rights::{self, Right},
 };
 
@@ -48,7 +50,7 @@ pub(crate) struct Examined {
     pub(crate) unreachable: Vec<String>,
 }
 
-/// Connects, whatever the settings of the servers, and asks each. Writes nothing and reads no key.
+/// Connects, whatever the settings of the servers, and asks each. Writes nothing and reads the registry of realms only.
 pub(crate) async fn examine(settings: Settings, prefix: &Prefix) -> Result<Examined, ConnectError> {
     let wait = settings.wait;
     let patient = Settings {
@@ -165,6 +167,7 @@ async fn gather(
         may: rights(connection, settings, part_of, &user, prefix).await?,
         own_rules: rules(connection, &user).await?,
         default_rules: rules(connection, "default").await?,
+        realms: realms(connection, prefix).await?,
         user,
     })
 }
@@ -197,6 +200,14 @@ async fn user(connection: &Connection) -> Result<String, Error> {
         let config = connection.client().client_config();
         config.username.unwrap_or_else(|| "default".to_owned())
     }))
+}
+
+async fn realms(
+    connection: &Connection,
+    prefix: &Prefix,
+) -> Result<Told<Vec<RegisteredRealm>>, Error> {
+    let told = ask(connection, "+hgetall", &["HGETALL", &prefix.registry()]).await?;
+    Ok(told.map(|told| realms::read_all(Answer(told).pairs())))
 }
 
 /// Has the server say whether it would, without doing it.

@@ -272,8 +272,8 @@ impl Sessions {
     /// nobody can where that matters. Who calls it is signed out as well. (ASVS 7.4.5)
     ///
     /// In Redis it takes two round trips for each user and one for each bucket (there are 1024) or thousand sessions in it, of sixteen buckets at a
-    /// time; for each user it leaves a marker of about 170 bytes, until the
-    /// latest deadline that any session of theirs can have and an hour more. Where replicas have to confirm it, they do so for each user, over a
+    /// time; for each user it leaves a marker of about 170 bytes. The marker lives for an
+    /// hour more than the longest absolute timeout: that of the layer, or else the one that is registered for the realm, or else 400 days. Where replicas have to confirm it, they do so for each user, over a
     /// connection made for that. A session that its user's list has lost ends when it is next written to, or its activity written down.
     ///
     /// # Errors

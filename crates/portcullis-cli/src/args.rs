@@ -10,7 +10,7 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
-use portcullis::{ClientChange, EndReason, EventKind, Handle, UserId};
+use portcullis::{ClientChange, ConfigError, EndReason, EventKind, Handle, Realm, UserId};
 
 use crate::{commands, exit, moment::Moment};
 
@@ -49,6 +49,13 @@ pub(crate) struct Connection {
         default_value = "pc"
     )]
     pub(crate) prefix: String,
+    /// The realm whose sessions are meant [env: PORTCULLIS_REALM] [default: the only one that is registered].
+    // The variable is read later: --all-realms on the command line counts more than it.
+    #[arg(long, global = true, value_name = "NAME", value_parser = realm)]
+    pub(crate) realm: Option<Realm>,
+    /// Do it in each realm that is registered, in order of name.
+    #[arg(long, global = true)]
+    pub(crate) all_realms: bool,
     /// Trust only the certificate authorities in this PEM file.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_certificate: Option<PathBuf>,
@@ -58,13 +65,19 @@ pub(crate) struct Connection {
 #[derive(Args, Clone, Copy)]
 #[command(next_help_heading = "How results look")]
 pub(crate) struct Look {
-    /// For programs: one JSON document; of audit, one object per line.
+    /// For programs: one JSON document; of audit, and with --all-realms, one object per line.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Tell moments in full instead of relative to now.
     #[arg(long, global = true)]
     pub(crate) utc: bool,
 }
+
+/// For `revoke --help`.
+const MARKERS: &str = "\
+Where all sessions of a user are revoked, a marker refuses sign-ins that are older. It lives for
+the longest absolute timeout that is registered for the realm, and an hour; where none is
+registered, for 400 days and an hour.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -73,11 +86,14 @@ pub(crate) enum Command {
     /// Show all there is about one session, and its last events.
     Show(Which),
     /// End one session of a user, or all, or those of everybody.
+    #[command(after_help = MARKERS)]
     Revoke(Revoke),
     /// List the sessions that were used from what looks like another device.
     Flagged(Flagged),
     /// Read the log of what happened to sessions, oldest first.
     Audit(Audit),
+    /// List the realms that layers have registered, with their cookies.
+    Realms,
     /// Look at the server: is it one that sessions are safe on? Writes nothing.
     Check(Check),
     /// Clear away sessions whose time is over, which running applications do by themselves.
@@ -119,7 +135,7 @@ pub(crate) struct Revoke {
     /// But not this one.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true, requires = "all")]
     pub(crate) keep: Option<Handle>,
-    /// End all sessions of all users.
+    /// End all sessions of all users of the realm.
     #[arg(long, conflicts_with_all = ["user", "handle", "all", "keep"])]
     pub(crate) everybody: bool,
     /// Do not ask before ending all. Needed where there is nobody to ask.
@@ -173,6 +189,10 @@ pub(crate) struct Check {
     /// Take warnings, and what could not be looked at, for as bad as what is broken.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+fn realm(name: &str) -> Result<Realm, ConfigError> {
+    Realm::new(name)
 }
 
 fn users() -> impl TypedValueParser<Value = UserId> {

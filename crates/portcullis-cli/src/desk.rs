@@ -2,29 +2,38 @@
 
 use std::{fs, num::NonZeroU32, time::Duration};
 
-use portcullis::{LogQuery, Logged, RedisStore, Sessions, Store, Timestamp};
+use portcullis::{LogQuery, Logged, Realm, RedisStore, Sessions, Store, Timestamp};
 use portcullis_redis::RedisStoreBuilder;
+use serde::Serialize;
 
 use crate::{
     args::{Connection, Look},
     exit::Failure,
+    json::{self, InRealm},
     moment::Clock,
-    text,
+    realms::{Selected, Selection},
+    screen::mention,
+    text::{self, Ink, Pen},
 };
 
 /// An operator can be further away than the application, and waits longer than a request may.
 const WAIT: Duration = Duration::from_secs(3);
 
-/// A store that answered, and what is done with it.
+/// A realm of a store that answered, and what is done with it.
 pub(crate) struct Desk {
-    store: RedisStore,
+    /// Of this realm.
+    pub(crate) store: RedisStore,
     pub(crate) sessions: Sessions,
     look: Look,
+    selected: Selected,
+    /// The command is for each registered realm.
+    is_one_of_all: bool,
 }
 
 impl Desk {
-    pub(crate) async fn open(connection: &Connection, look: Look) -> Result<Self, Failure> {
-        Self::with(builder(connection)?, look).await
+    /// One for each realm that the command is for, in order of name: never none.
+    pub(crate) async fn open(connection: &Connection, look: Look) -> Result<Vec<Self>, Failure> {
+        Self::with(builder(connection)?, connection, look).await
     }
 
     /// The same, where revocations wait for this many replicas.
@@ -32,24 +41,86 @@ impl Desk {
         connection: &Connection,
         look: Look,
         replicas: Option<NonZeroU32>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Vec<Self>, Failure> {
         let builder = builder(connection)?;
         let builder = match replicas {
             Some(replicas) => builder.confirm_by_replicas(replicas.get()),
             None => builder,
         };
-        Self::with(builder, look).await
+        Self::with(builder, connection, look).await
     }
 
-    async fn with(builder: RedisStoreBuilder, look: Look) -> Result<Self, Failure> {
-        // `check` tells of eviction. Where an application runs with it all the same, its sessions can be ended.
-        let builder = builder.wait(WAIT).allow_unsafe_eviction();
-        let store = builder.connect().await?;
-        Ok(Self {
-            sessions: Sessions::new(store.clone()),
-            store,
-            look,
-        })
+    async fn with(
+        builder: RedisStoreBuilder,
+        connection: &Connection,
+        look: Look,
+    ) -> Result<Vec<Self>, Failure> {
+        let selection = Selection::of(connection)?;
+        let store = connect(builder).await?;
+        let selected = selection.resolve(&store).await?;
+        let desk = |selected: Selected| {
+            let store = store.in_realm(&selected.realm);
+            Self {
+                sessions: Sessions::new(store.clone()),
+                store,
+                look,
+                selected,
+                is_one_of_all: selection == Selection::All,
+            }
+        };
+        Ok(selected.into_iter().map(desk).collect())
+    }
+
+    pub(crate) fn realm(&self) -> &Realm {
+        &self.selected.realm
+    }
+
+    /// Whether the command is for each registered realm, were it only one.
+    pub(crate) fn is_one_of_all(&self) -> bool {
+        self.is_one_of_all
+    }
+
+    /// What stands above the results of a realm for people.
+    pub(crate) fn heading(&self, pen: Pen) -> Option<String> {
+        if !self.is_one_of_all || self.look.json {
+            return None;
+        }
+        let about = match &self.selected.cookie {
+            Some(cookie) => format!("cookie {}", text::word(cookie.as_bytes())),
+            None => "not registered".to_owned(),
+        };
+        let heading = format!("realm {} ({about})", self.realm());
+        Some(pen.write(Ink::Bold, &heading))
+    }
+
+    /// A message, which names the realm where there can be several.
+    pub(crate) fn mention(&self, message: &str) {
+        if self.is_one_of_all {
+            mention(&format!("realm {}: {message}", self.realm()));
+        } else {
+            mention(message);
+        }
+    }
+
+    /// A result for programs: a document, or, where another one may follow, a line.
+    pub(crate) fn document(&self, document: &impl Serialize) -> Result<String, Failure> {
+        if self.is_one_of_all {
+            self.line(document)
+        } else {
+            json::document(&self.in_realm(document))
+        }
+    }
+
+    /// A result for programs of which there are several.
+    pub(crate) fn line(&self, document: &impl Serialize) -> Result<String, Failure> {
+        json::line(&self.in_realm(document))
+    }
+
+    fn in_realm<T>(&self, document: T) -> InRealm<'_, T> {
+        InRealm {
+            realm: self.realm().as_str(),
+            document,
+        }
     }
 
     /// The server's clock.
@@ -88,6 +159,12 @@ impl Desk {
         wanted.truncate(most);
         Ok(wanted)
     }
+}
+
+/// `check` tells of eviction. Where an application runs with it all the same, its sessions can be ended.
+pub(crate) async fn connect(builder: RedisStoreBuilder) -> Result<RedisStore, Failure> {
+    let builder = builder.wait(WAIT).allow_unsafe_eviction();
+    Ok(builder.connect().await?)
 }
 
 pub(crate) fn builder(connection: &Connection) -> Result<RedisStoreBuilder, Failure> {

@@ -30,9 +30,29 @@ pub(crate) enum Outcome {
     Unconfirmed,
 }
 
-impl From<Outcome> for ExitCode {
+/// What the program ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code(u8);
+
+impl Code {
+    /// Of what came of a command in several realms. A failure counts more than success, and success in one realm more
+    /// than that there was nothing in another.
+    pub(crate) fn of_all(codes: &[Self]) -> Self {
+        let first = [4, 2, 6, 1, 5, 0, 3].map(Self);
+        let first = first.into_iter().find(|code| codes.contains(code));
+        first.unwrap_or(Self(0))
+    }
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code.0)
+    }
+}
+
+impl From<Outcome> for Code {
     fn from(outcome: Outcome) -> Self {
-        Self::from(match outcome {
+        Self(match outcome {
             Outcome::Done => 0,
             Outcome::Broken => 1,
             Outcome::NotFound => 3,
@@ -51,8 +71,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub(crate) fn code(&self) -> Code {
+        Code(match self {
             Self::Usage(_) => 2,
             Self::NotFound(_) => 3,
             Self::Store(_) => 4,
@@ -102,4 +122,23 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text::shown(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_realms_a_failure_counts_first_and_nothing_found_last() {
+        for (codes, code) in [
+            (&[0, 3][..], 0),
+            (&[3, 3], 3),
+            (&[0, 5, 3], 5),
+            (&[5, 4, 0], 4),
+            (&[0, 6], 6),
+        ] {
+            let codes: Vec<_> = codes.iter().copied().map(Code).collect();
+            assert_eq!(Code::of_all(&codes), Code(code), "{codes:?}");
+        }
+    }
 }

@@ -38,6 +38,14 @@ fn ascii_where_unsafe(json: &str) -> String {
     safe
 }
 
+/// A document with the realm that it is about.
+#[derive(Debug, Serialize)]
+pub(crate) struct InRealm<'r, T> {
+    pub(crate) realm: &'r str,
+    #[serde(flatten)]
+    pub(crate) document: T,
+}
+
 /// A user: a string, or bytes in base64url where it is none.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]

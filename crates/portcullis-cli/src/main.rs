@@ -7,6 +7,7 @@ mod desk;
 mod exit;
 mod json;
 mod moment;
+mod realms;
 mod screen;
 mod text;
 
@@ -19,7 +20,9 @@ use clap::Parser;
 
 use crate::{
     args::{Command, CommandLine},
-    exit::{Failure, Outcome},
+    commands::in_each_realm,
+    desk::Desk,
+    exit::{Code, Failure},
     screen::mention,
 };
 
@@ -38,10 +41,10 @@ fn main() -> ExitCode {
         ))),
     };
     match ended {
-        Ok(outcome) => outcome.into(),
+        Ok(code) => code.into(),
         Err(failure) => {
             mention(&failure.to_string());
-            failure.code()
+            failure.code().into()
         }
     }
 }
@@ -58,19 +61,35 @@ fn explain(error: &clap::Error) -> ExitCode {
     }
 }
 
-async fn run(line: CommandLine) -> Result<Outcome, Failure> {
+async fn run(line: CommandLine) -> Result<Code, Failure> {
     let CommandLine {
         connection,
         look,
         command,
     } = line;
+    let realms = || Desk::open(&connection, look);
     match command {
-        Command::List(whose) => commands::list(&connection, look, &whose).await,
-        Command::Show(which) => commands::show(&connection, look, &which).await,
+        Command::List(whose) => {
+            let list = async |desk: &Desk| commands::list(desk, look, &whose).await;
+            in_each_realm(&realms().await?, list).await
+        }
+        Command::Show(which) => {
+            let show = async |desk: &Desk| commands::show(desk, look, &which).await;
+            in_each_realm(&realms().await?, show).await
+        }
         Command::Revoke(revoke) => commands::revoke(&connection, look, &revoke).await,
-        Command::Flagged(flagged) => commands::flagged(&connection, look, &flagged).await,
+        Command::Flagged(flagged) => {
+            let list = async |desk: &Desk| commands::flagged(desk, look, &flagged).await;
+            in_each_realm(&realms().await?, list).await
+        }
         Command::Audit(audit) => commands::audit(&connection, look, &audit).await,
-        Command::Check(check) => commands::check(&connection, look, &check).await,
-        Command::Sweep => commands::sweep(&connection, look).await,
+        Command::Realms => commands::realms(&connection, look).await.map(Code::from),
+        Command::Check(check) => commands::check(&connection, look, &check)
+            .await
+            .map(Code::from),
+        Command::Sweep => {
+            let sweep = async |desk: &Desk| commands::sweep(desk, look).await;
+            in_each_realm(&realms().await?, sweep).await
+        }
     }
 }

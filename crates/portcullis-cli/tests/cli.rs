@@ -19,7 +19,7 @@ use portcullis_core::{Client, EndReason, UserId, store::Store};
 use portcullis_redis::testing::TestServer;
 use serde_json::{Value, json};
 
-use crate::support::{Program, Running, Stand, interrupt};
+use crate::support::{Program, Running, Session, Stand, interrupt};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s084_a_list_shows_handles_and_neither_keys_nor_identifiers() {
@@ -162,7 +162,7 @@ async fn somebody_elses_session_is_not_found_and_lives() {
     refused.assert(3);
     assert_eq!(
         refused.json(),
-        json!({"user": "bob", "ended": [], "replicas": null})
+        json!({"realm": "id", "user": "bob", "ended": [], "replicas": null})
     );
     assert!(stand.is_live(&session).await);
 }
@@ -225,7 +225,7 @@ async fn the_sessions_of_everybody_are_ended_only_once_somebody_has_agreed() {
     nobody.assert(3);
     assert_eq!(
         nobody.json(),
-        json!({"user": null, "ended": [], "replicas": null})
+        json!({"realm": "id", "user": null, "ended": [], "replicas": null})
     );
 }
 
@@ -500,6 +500,9 @@ fn a_server_that_is_not_there_is_told_from_everything_else() {
         &["revoke", "alice", "--all", "--yes"],
         &["sweep"],
         &["flagged"],
+        &["realms"],
+        &["list", "alice", "--all-realms"],
+        &["list", "alice", "--realm=admin"],
     ] {
         let ended = Program::new("redis://127.0.0.1:1", arguments).run();
         ended.assert(4);
@@ -555,7 +558,7 @@ async fn what_is_over_is_cleared_away_and_counted() {
     assert_eq!(swept.out, "2 cleared away\n");
     assert_eq!(
         stand.run(&["sweep", "--json"]).json(),
-        json!({"cleared": 0})
+        json!({"realm": "id", "cleared": 0})
     );
     let log = stand.run(&["audit", "--reason", EndReason::IdleTimeout.as_str()]);
     assert_eq!(log.out.lines().count(), 2, "{log:?}");
@@ -570,6 +573,327 @@ async fn applications_with_another_prefix_are_not_seen() {
     let mut program = stand.program(&["list", "alice", "--json"]);
     program.env("PORTCULLIS_PREFIX", "shop");
     assert_eq!(program.run().json()["sessions"], json!([]));
+}
+
+/// Two layers, and in each realm a session of alice.
+async fn two_realms() -> (Stand, [Session; 2]) {
+    let stand = Stand::new().await;
+    stand.register("shop", "__Host-shop").await;
+    stand.register("admin", "__Host-admin").await;
+    let sessions = [
+        stand.sign_in_to("admin", "alice").await,
+        stand.sign_in_to("shop", "alice").await,
+    ];
+    (stand, sessions)
+}
+
+const REALMS: [&str; 2] = ["admin", "shop"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_realms_none_is_chosen_and_nothing_is_done() {
+    let (stand, sessions) = two_realms().await;
+    let handle = sessions[0].handle.to_string();
+    for arguments in [
+        &["list", "alice"][..],
+        &["show", "alice", &handle],
+        &["revoke", "alice", &handle],
+        &["revoke", "alice", "--all", "--yes"],
+        &["revoke", "--everybody", "--yes"],
+        &["flagged"],
+        &["audit"],
+        &["audit", "--follow"],
+        &["sweep"],
+        &["list", "alice", "--realm=shop", "--all-realms"],
+        &["list", "alice", "--realm=a:b"],
+    ] {
+        let refused = stand.run(arguments);
+        refused.assert(2);
+        assert_eq!(refused.out, "");
+    }
+    let refused = stand.run(&["list", "alice"]).err;
+    assert_eq!(
+        refused,
+        "portcullis: 2 realms are registered; name one with --realm, or use --all-realms:\n  \
+         admin  cookie __Host-admin\n  shop   cookie __Host-shop\n"
+    );
+    for (realm, session) in REALMS.iter().zip(&sessions) {
+        assert!(stand.is_live_in(realm, session).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_realm_is_chosen_by_itself() {
+    let stand = Stand::new().await;
+    stand.register("shop", "__Host-shop").await;
+    let session = stand.sign_in_to("shop", "alice").await;
+    let list = stand.run(&["list", "alice", "--json"]).json();
+    assert_eq!(list["realm"], "shop");
+    assert_eq!(list["sessions"][0]["handle"], session.handle.to_string());
+    let revoked = stand.run(&["revoke", "alice", &session.handle.to_string()]);
+    revoked.assert(0);
+    assert_eq!(revoked.err, "");
+    assert!(!stand.is_live_in("shop", &session).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_realm_is_named_by_an_option_or_else_by_the_environment() {
+    let (stand, sessions) = two_realms().await;
+    let handles = sessions
+        .each_ref()
+        .map(|session| session.handle.to_string());
+    let found = |program: &mut Program| {
+        let ended = program.run();
+        ended.assert(0);
+        assert_eq!(ended.err, "");
+        let list = ended.json();
+        (list["realm"].clone(), list["sessions"][0]["handle"].clone())
+    };
+    let admin = (json!("admin"), json!(handles[0]));
+    let shop = (json!("shop"), json!(handles[1]));
+    let mut named = stand.program(&["list", "alice", "--json", "--realm=shop"]);
+    assert_eq!(found(&mut named), shop);
+    named.env("PORTCULLIS_REALM", "admin");
+    assert_eq!(found(&mut named), shop);
+    let mut program = stand.program(&["list", "alice", "--json"]);
+    program.env("PORTCULLIS_REALM", "admin");
+    assert_eq!(found(&mut program), admin);
+
+    let revoked = stand.run(&["revoke", "alice", "--all", "--yes", "--realm=shop"]);
+    revoked.assert(0);
+    assert!(stand.is_live_in("admin", &sessions[0]).await);
+    assert!(!stand.is_live_in("shop", &sessions[1]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_realm_that_no_layer_registered_is_cleaned_up_all_the_same_and_that_is_said() {
+    let (stand, _) = two_realms().await;
+    let left = stand.sign_in_to("old", "alice").await;
+    let revoked = stand.run(&["revoke", "alice", "--all", "--yes", "--realm=old"]);
+    revoked.assert(0);
+    assert_eq!(
+        revoked.err,
+        "portcullis: no layer has registered the realm old (registered: admin, shop)\n"
+    );
+    assert!(!stand.is_live_in("old", &left).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_all_realms_results_for_people_stand_under_headings_in_order_of_name() {
+    let (stand, sessions) = two_realms().await;
+    let [admin, shop] = sessions.map(|session| session.handle.to_string());
+    stand.sign_in_to("shop", "bob").await;
+    let list = stand.run(&["list", "alice", "--all-realms"]).out;
+    let places = [
+        "realm admin (cookie __Host-admin)\n1 session of alice at ",
+        &admin,
+        "\n\nrealm shop (cookie __Host-shop)\n1 session of alice at ",
+        &shop,
+    ]
+    .map(|text| list.find(text).unwrap());
+    assert!(places.is_sorted() && places[0] == 0, "{list}");
+
+    // Where there is nothing in one of them, it is named.
+    let list = stand.run(&["list", "bob", "--all-realms"]);
+    list.assert(0);
+    assert_eq!(list.err, "portcullis: realm admin: bob has no session\n");
+    let shown = stand.run(&["show", "alice", &shop, "--all-realms"]);
+    shown.assert(0);
+    assert!(
+        shown
+            .err
+            .starts_with("portcullis: realm admin: alice has no live session ")
+    );
+    stand
+        .run(&["show", "carol", &shop, "--all-realms"])
+        .assert(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_all_realms_each_result_for_programs_is_a_line_with_its_realm() {
+    let (stand, sessions) = two_realms().await;
+    let handle = sessions[1].handle.to_string();
+    let everywhere = |arguments: &[&str]| {
+        let ended = stand.run(&[arguments, &["--all-realms", "--json"]].concat());
+        let lines = ended.json_lines();
+        let realms = lines.iter().map(|line| line["realm"].as_str().unwrap());
+        (realms.map(str::to_owned).collect::<Vec<_>>(), lines)
+    };
+    for arguments in [
+        &["list", "alice"][..],
+        &["flagged"],
+        &["audit"],
+        &["sweep"],
+        &["revoke", "alice", &handle],
+    ] {
+        assert_eq!(everywhere(arguments).0, REALMS, "{arguments:?}");
+    }
+    let (_, swept) = everywhere(&["sweep"]);
+    assert_eq!(swept[0], json!({"realm": "admin", "cleared": 0}));
+    // What is not found has no document.
+    let left = sessions[0].handle.to_string();
+    let (realms, shown) = everywhere(&["show", "alice", &left]);
+    assert_eq!(realms, ["admin"]);
+    assert_eq!(shown[0]["session"]["handle"], left);
+    let (realms, events) = everywhere(&["audit", "--user=alice"]);
+    assert_eq!(realms, ["admin", "shop", "shop"]);
+    let fields: Vec<_> = events[0].as_object().unwrap().keys().cloned().collect();
+    assert_documented(&fields);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_ended_in_all_realms() {
+    for whom in [&["alice", "--all"][..], &["--everybody"]] {
+        let (stand, sessions) = two_realms().await;
+        let revoke = [&["revoke", "--all-realms"], whom].concat();
+        stand.run(&revoke).assert(2);
+        for (realm, session) in REALMS.iter().zip(&sessions) {
+            assert!(stand.is_live_in(realm, session).await);
+        }
+        let revoke = [&["revoke", "--all-realms", "--yes"], whom].concat();
+        stand.run(&revoke).assert(0);
+        for (realm, session) in REALMS.iter().zip(&sessions) {
+            assert!(!stand.is_live_in(realm, session).await);
+        }
+        // One realm with sessions is enough for success.
+        stand.sign_in_to("shop", "alice").await;
+        stand.run(&revoke).assert(0);
+        stand.run(&revoke).assert(3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_marker_of_a_revocation_lives_for_the_longest_timeout_that_is_registered() {
+    const HOUR: i64 = 60 * 60 * 1000;
+
+    for whom in [&["alice", "--all"][..], &["--everybody"]] {
+        let (stand, _) = two_realms().await;
+        stand.sign_in_to("old", "alice").await;
+        for (realm, hours) in [("shop", 24 + 1), ("old", 400 * 24 + 1)] {
+            let realm_option = format!("--realm={realm}");
+            let revoke = [&["revoke", "--yes", &realm_option], whom].concat();
+            stand.run(&revoke).assert(0);
+            let markers = stand.server.cli(&["KEYS", &format!("pc:{realm}:*:e*")]);
+            let left = stand.server.cli(&["PTTL", &markers.texts()[0]]).integer();
+            assert!(left <= hours * HOUR && left > (hours - 1) * HOUR, "{left}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_to_be_kept_is_in_one_realm_and_all_others_are_ended() {
+    let (stand, [kept, other]) = two_realms().await;
+    let another = stand.sign_in_to("admin", "alice").await;
+    let revoke = |keep: &str| {
+        let keep = format!("--keep={keep}");
+        stand.run(&["revoke", "alice", "--all", "--yes", "--all-realms", &keep])
+    };
+    let slip = revoke("AAAAAAAAAAAAAAAA");
+    slip.assert(3);
+    assert!(slip.err.ends_with("nothing was ended\n"), "{slip:?}");
+    assert!(stand.is_live_in("shop", &other).await);
+    revoke(&kept.handle.to_string()).assert(0);
+    assert!(stand.is_live_in("admin", &kept).await);
+    assert!(!stand.is_live_in("admin", &another).await);
+    assert!(!stand.is_live_in("shop", &other).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_realm_that_fails_does_not_stop_the_others() {
+    let (stand, sessions) = two_realms().await;
+    // The user may do everything in one of the realms, and read only the registry beside it.
+    let rule = "ACL SETUSER half on >secret resetkeys ~pc:shop:* ~pc:{realms}:r allchannels +@all";
+    let rule: Vec<_> = rule.split(' ').collect();
+    assert_eq!(stand.server.cli(&rule).text(), "OK");
+    let url = format!("redis://half:secret@127.0.0.1:{}", stand.server.port());
+    let revoke = ["revoke", "--everybody", "--yes", "--all-realms", "--json"];
+    let ended = Program::new(&url, &revoke).run();
+    ended.assert(4);
+    assert!(
+        ended.err.starts_with("portcullis: realm admin: "),
+        "{ended:?}"
+    );
+    assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
+    let lines = ended.json_lines();
+    assert_eq!(lines.len(), 1, "{ended:?}");
+    assert_eq!(lines[0]["realm"], "shop");
+    assert!(stand.is_live_in("admin", &sessions[0]).await);
+    assert!(!stand.is_live_in("shop", &sessions[1]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_registered_realm_all_realms_are_that_of_the_usual_cookie() {
+    let stand = Stand::new().await;
+    let session = stand.sign_in("alice").await;
+    let revoke = ["revoke", "alice", "--all", "--yes", "--all-realms"];
+    let revoked = stand.run(&revoke);
+    revoked.assert(0);
+    assert!(revoked.out.starts_with("realm id (not registered)\n"));
+    assert!(revoked.err.contains("no layer has registered a realm"));
+    assert!(!stand.is_live(&session).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_all_realms_cannot_be_followed() {
+    let (stand, _) = two_realms().await;
+    let refused = stand.run(&["audit", "--follow", "--all-realms"]);
+    refused.assert(2);
+    assert!(refused.err.contains("--realm"), "{refused:?}");
+    let following = Running::start(stand.program(&["audit", "--follow", "--realm=shop"]));
+    assert!(following.line().contains(" user=alice "));
+    interrupt(&following);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn realms_are_listed_with_their_cookies() {
+    let stand = Stand::new().await;
+    let none = stand.run(&["realms"]);
+    none.assert(0);
+    assert_eq!(none.out, "");
+    assert!(none.err.contains("no layer has registered a realm"));
+    let document = stand.run(&["realms", "--json"]).json();
+    assert_eq!(document["realms"], json!([]));
+
+    stand.register("shop", "__Host-shop").await;
+    stand.register("admin", "evil\u{9b}cookie").await;
+    // It lists all of them, whatever is chosen.
+    for choice in [&[][..], &["--realm=shop"], &["--all-realms"]] {
+        let realms = stand.run(&[&["realms"], choice].concat());
+        realms.assert(0);
+        let lines: Vec<_> = realms.out.lines().collect();
+        assert!(lines[0].starts_with("2 realms at "), "{realms:?}");
+        let words: Vec<_> = lines[2].split_whitespace().collect();
+        assert_eq!(
+            words.join(" "),
+            "REALM COOKIE LONGEST ABSOLUTE TIMEOUT LAST SEEN"
+        );
+        assert!(
+            lines[3].starts_with(r#"admin  "evil\u{9b}cookie"  1d  "#),
+            "{realms:?}"
+        );
+        assert!(lines[4].starts_with("shop   __Host-shop "), "{realms:?}");
+    }
+    let document = stand.run(&["realms", "--json"]).json();
+    let shop = &document["realms"][1];
+    assert_eq!(shop["realm"], "shop");
+    assert_eq!(shop["cookie"], "__Host-shop");
+    assert_eq!(shop["longest_absolute_timeout_ms"], 24 * 60 * 60 * 1000);
+    let seen = shop["last_seen_at"].as_str().unwrap();
+    assert!(seen <= document["now"].as_str().unwrap(), "{seen}");
+    let fields: Vec<_> = shop.as_object().unwrap().keys().cloned().collect();
+    assert_documented(&fields);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_names_the_realms_and_what_it_cannot_see() {
+    let (stand, _) = two_realms().await;
+    let checked = stand.run(&["check"]);
+    checked.assert(0);
+    for words in [
+        "admin (cookie __Host-admin), shop (cookie __Host-shop); ",
+        "cannot be told from two servers of one application",
+    ] {
+        assert!(checked.out.contains(words), "{words} in {}", checked.out);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -592,6 +916,7 @@ async fn the_rights_in_the_readme_are_enough_and_those_for_looking_end_nothing()
         Program::new(&url, arguments).run()
     };
     for user in ["auditor", "operator"] {
+        as_user(user, &["realms"]).assert(0);
         as_user(user, &["list", "alice"]).assert(0);
         as_user(user, &["show", "alice", &handle]).assert(0);
         as_user(user, &["flagged"]).assert(0);

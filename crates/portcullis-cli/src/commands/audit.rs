@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, time::Duration};
 use portcullis::{Actor, EventKind, LogPlace, LogQuery, Logged, Timestamp};
 use tokio::{signal, time};
 
+use super::in_each_realm;
 use crate::{
     args::{Audit, Connection, Look},
     desk::Desk,
-    exit::{Failure, Outcome},
-    json::{self, EventJson},
+    exit::{Code, Failure, Outcome},
+    json::EventJson,
     moment::rfc3339,
     screen::{Audience, mention, say},
     text,
@@ -26,8 +27,17 @@ pub(crate) async fn audit(
     connection: &Connection,
     look: Look,
     audit: &Audit,
-) -> Result<Outcome, Failure> {
-    let desk = Desk::open(connection, look).await?;
+) -> Result<Code, Failure> {
+    if audit.follow && connection.all_realms {
+        return Err(Failure::Usage(
+            "the log of one realm can be followed, not those of all; name it with --realm, or leave out --follow".into(),
+        ));
+    }
+    let desks = Desk::open(connection, look).await?;
+    in_each_realm(&desks, async |desk: &Desk| read(desk, look, audit).await).await
+}
+
+async fn read(desk: &Desk, look: Look, audit: &Audit) -> Result<Outcome, Failure> {
     let now = desk.now();
     let query = LogQuery {
         user: audit.user.clone(),
@@ -48,7 +58,7 @@ pub(crate) async fn audit(
         let (events, _) = read.await?;
         reading.tell(&events)?;
         if events.is_empty() && !look.json {
-            mention("there is no such event");
+            desk.mention("there is no such event");
         }
         return Ok(Outcome::Done);
     }
@@ -71,7 +81,7 @@ pub(crate) async fn audit(
 
 struct Reading<'r> {
     audit: &'r Audit,
-    desk: Desk,
+    desk: &'r Desk,
     look: Look,
 }
 
@@ -134,7 +144,7 @@ impl Reading<'_> {
         let mut told = String::new();
         for logged in events {
             told.push_str(&if self.look.json {
-                json::line(&EventJson::from(logged))?
+                self.desk.line(&EventJson::from(logged))?
             } else {
                 line(logged)
             });

@@ -6,11 +6,11 @@ use portcullis::{ClientChange, EventKind, LogQuery};
 
 use super::list::table;
 use crate::{
-    args::{Connection, Flagged, Look},
+    args::{Flagged, Look},
     desk::Desk,
     exit::{Failure, Outcome},
     json, moment,
-    screen::{mention, say},
+    screen::say,
     text::{self, Pen},
 };
 
@@ -18,11 +18,10 @@ const CHANGE: &str = EventKind::DeviceChanged(ClientChange::Name).as_str();
 
 /// The log names the users; whether their sessions live, and are still flagged, their lists tell.
 pub(crate) async fn flagged(
-    connection: &Connection,
+    desk: &Desk,
     look: Look,
     flagged: &Flagged,
 ) -> Result<Outcome, Failure> {
-    let desk = Desk::open(connection, look).await?;
     let query = LogQuery {
         names: vec![CHANGE.to_owned()],
         from: Some(flagged.since.on(desk.now())),
@@ -42,10 +41,10 @@ pub(crate) async fn flagged(
     entries.sort_by_key(|entry| Reverse(entry.info.last_active_at));
     let clock = desk.clock();
     if look.json {
-        say(&json::document(&json::Sessions::new(clock.now, &entries))?)?;
+        say(&desk.document(&json::Sessions::new(clock.now, &entries))?)?;
     } else if entries.is_empty() {
         let since = moment::clock(flagged.since.on(clock.now));
-        mention(&format!("no live session was flagged since {since}"));
+        desk.mention(&format!("no live session was flagged since {since}"));
     } else {
         let sessions = text::count(entries.len(), "flagged session");
         let now = moment::clock(clock.now);

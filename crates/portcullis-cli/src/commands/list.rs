@@ -3,28 +3,23 @@
 use portcullis::SessionEntry;
 
 use crate::{
-    args::{Connection, Look, Whose},
+    args::{Look, Whose},
     desk::Desk,
     exit::{Failure, Outcome},
     json,
     moment::{self, Clock},
-    screen::{mention, say},
+    screen::say,
     text::{self, Ink, Pen, Table},
 };
 
-pub(crate) async fn list(
-    connection: &Connection,
-    look: Look,
-    whose: &Whose,
-) -> Result<Outcome, Failure> {
-    let desk = Desk::open(connection, look).await?;
+pub(crate) async fn list(desk: &Desk, look: Look, whose: &Whose) -> Result<Outcome, Failure> {
     let entries = desk.sessions.list(whose.user.clone()).await?;
     let clock = desk.clock();
     let user = text::user(&whose.user);
     if look.json {
-        say(&json::document(&json::Sessions::new(clock.now, &entries))?)?;
+        say(&desk.document(&json::Sessions::new(clock.now, &entries))?)?;
     } else if entries.is_empty() {
-        mention(&format!("{user} has no session"));
+        desk.mention(&format!("{user} has no session"));
     } else {
         let sessions = text::count(entries.len(), "session");
         let now = moment::clock(clock.now);

@@ -2,8 +2,10 @@
 
 mod audit;
 mod check;
+mod each_realm;
 mod flagged;
 mod list;
+mod realms;
 mod revoke;
 mod show;
 mod sweep;
@@ -11,8 +13,10 @@ mod sweep;
 pub(crate) use self::{
     audit::audit,
     check::check,
+    each_realm::in_each_realm,
     flagged::{SINCE as FLAGGED_SINCE, flagged},
     list::list,
+    realms::realms,
     revoke::revoke,
     show::show,
     sweep::sweep,

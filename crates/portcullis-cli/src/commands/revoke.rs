@@ -2,17 +2,23 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use portcullis::{Copies, Handle, Receipt, UserId};
+use portcullis::{Copies, Handle, Realm, Receipt, Store, UserId};
+use portcullis_core::Bucket;
 use serde::Serialize;
+use tokio::task::JoinSet;
 
+use super::in_each_realm;
 use crate::{
     args::{Connection, Look, Revoke},
     desk::Desk,
-    exit::{Failure, Outcome},
-    json::{self, User},
+    exit::{Code, Failure, Outcome, chain},
+    json::User,
     screen::{mention, say},
     text,
 };
+
+/// How many buckets are asked for their users at a time.
+const AT_ONCE: usize = 16;
 
 #[derive(Serialize)]
 struct Revoked<'r> {
@@ -64,7 +70,7 @@ pub(crate) async fn revoke(
     connection: &Connection,
     look: Look,
     revoke: &Revoke,
-) -> Result<Outcome, Failure> {
+) -> Result<Code, Failure> {
     let target = Target::of(revoke)?;
     let is_one = matches!(target, Target::One(..));
     if !is_one && !revoke.yes && !io::stdin().is_terminal() {
@@ -72,13 +78,25 @@ pub(crate) async fn revoke(
             "ending all sessions must be confirmed, and there is nobody to ask; add --yes".into(),
         ));
     }
-    let desk = Desk::confirming(connection, look, revoke.confirm_replicas).await?;
+    let desks = Desk::confirming(connection, look, revoke.confirm_replicas).await?;
     let place = place(&connection.redis_url, &connection.prefix);
-    if !is_agreed(&desk, target, &place, revoke.yes).await? {
+    if !is_agreed(&desks, target, &place, revoke.yes).await? {
         mention("nothing was ended");
-        return Ok(Outcome::NotFound);
+        return Ok(Outcome::NotFound.into());
     }
-    let sessions = desk.sessions.as_operator(operator(revoke));
+    in_each_realm(&desks, async |desk: &Desk| {
+        end(desk, look, revoke, target).await
+    })
+    .await
+}
+
+async fn end(
+    desk: &Desk,
+    look: Look,
+    revoke: &Revoke,
+    target: Target<'_>,
+) -> Result<Outcome, Failure> {
+    let sessions = desk.sessions.clone().as_operator(operator(revoke));
     let receipt = match target {
         Target::One(user, handle) => sessions.revoke(user.clone(), handle).await,
         Target::All(user) => sessions.revoke_all(user.clone()).await,
@@ -92,7 +110,7 @@ pub(crate) async fn revoke(
         other => other,
     })?;
     let result = if look.json {
-        json::document(&Revoked {
+        desk.document(&Revoked {
             user: target.user().map(User::from),
             ended: receipt.ended.iter().map(Handle::to_string).collect(),
             replicas: receipt.copies.map(|copies| Replicas {
@@ -107,42 +125,52 @@ pub(crate) async fn revoke(
     };
     let said = say(&result);
     // What is to be said of the end is said also where the result cannot be written.
-    let outcome = outcome(&receipt, target);
+    let outcome = outcome(desk, &receipt, target);
     said?;
     Ok(outcome)
 }
 
-/// Whether to go on: what is to be kept exists, and the person at the terminal wants all of them ended.
+/// Whether to go on: what is to be kept exists, and the person at the terminal wants all of them ended. It is asked once,
+/// for all realms.
 async fn is_agreed(
-    desk: &Desk,
+    desks: &[Desk],
     target: Target<'_>,
     place: &str,
     yes: bool,
 ) -> Result<bool, Failure> {
-    let question = match target {
+    match target {
         Target::One(..) => return Ok(true),
         Target::All(_) | Target::Everybody if yes => return Ok(true),
-        Target::Everybody => format!("End all sessions of all users of {place}?"),
-        Target::All(user) => {
-            let sessions = desk.sessions.list(user.clone()).await?.len();
-            let sessions = text::count(sessions, "session");
-            format!("End all sessions of {}, now {sessions}?", target.name())
-        }
-        Target::AllBut(user, keep) => {
-            let entries = desk.sessions.list(user.clone()).await?;
-            let name = target.name();
-            if !entries.iter().any(|entry| entry.info.handle == keep) {
-                // A slip of the pen must not end the one session that was to stay.
-                mention(&format!("{name} has no live session {keep} to keep"));
-                return Ok(false);
+        Target::All(_) | Target::AllBut(..) | Target::Everybody => {}
+    }
+    let mut counts = Vec::new();
+    let (mut is_kept, mut failed) = (false, None);
+    for desk in desks {
+        let count = match count(desk, target).await {
+            Ok(count) => {
+                is_kept |= count.has_kept;
+                Some(count)
             }
-            if yes {
-                return Ok(true);
+            Err(failure) if desk.is_one_of_all() => {
+                desk.mention(&failure.to_string());
+                failed = Some(failure);
+                None
             }
-            let sessions = text::count(entries.len() - 1, "session");
-            format!("End all sessions of {name} but {keep}, now {sessions}?")
-        }
-    };
+            Err(failure) => return Err(failure),
+        };
+        counts.push((desk.realm(), count));
+    }
+    if let (Target::AllBut(_, keep), false) = (target, is_kept) {
+        // A slip of the pen must not end the one session that was to stay.
+        let name = target.name();
+        mention(&format!("{name} has no live session {keep} to keep"));
+        return failed.map_or(Ok(false), Err);
+    }
+    if yes {
+        return Ok(true);
+    }
+    let is_for_all = desks.iter().any(Desk::is_one_of_all);
+    let question = question(target, place, &counts, is_for_all);
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "{question} [y/N] ");
     let _ = stderr.flush();
@@ -151,6 +179,92 @@ async fn is_agreed(
         .read_line(&mut answer)
         .map_err(|error| Failure::Usage(format!("no answer can be read: {error}")))?;
     Ok(is_yes(&answer))
+}
+
+/// How many there are to end in a realm.
+struct Count {
+    number: usize,
+    of: &'static str,
+    /// The session that is to be kept is in this realm.
+    has_kept: bool,
+}
+
+async fn count(desk: &Desk, target: Target<'_>) -> Result<Count, Failure> {
+    let Some(user) = target.user() else {
+        return Ok(Count {
+            number: users(desk).await?,
+            of: "user",
+            has_kept: false,
+        });
+    };
+    let entries = desk.sessions.list(user.clone()).await?;
+    let has_kept = match target {
+        Target::AllBut(_, keep) => entries.iter().any(|entry| entry.info.handle == keep),
+        _ => false,
+    };
+    Ok(Count {
+        number: entries.len() - usize::from(has_kept),
+        of: "session",
+        has_kept,
+    })
+}
+
+/// How many users have sessions. To count the sessions would mean to read all of them.
+async fn users(desk: &Desk) -> Result<usize, Failure> {
+    let (mut buckets, mut asked) = (Bucket::all(), JoinSet::new());
+    let mut number = 0;
+    loop {
+        while asked.len() < AT_ONCE
+            && let Some(bucket) = buckets.next()
+        {
+            let store = desk.store.clone();
+            asked.spawn(async move { store.users(bucket).await });
+        }
+        match asked.join_next().await {
+            Some(Ok(users)) => number += users?.len(),
+            Some(Err(error)) => return Err(Failure::Store(chain(&error))),
+            None => return Ok(number),
+        }
+    }
+}
+
+fn question(
+    target: Target<'_>,
+    place: &str,
+    counts: &[(&Realm, Option<Count>)],
+    is_for_all: bool,
+) -> String {
+    let whose = match target {
+        Target::AllBut(_, keep) => format!("{} but {keep}", target.name()),
+        Target::Everybody => format!("all users of {place}"),
+        Target::One(..) | Target::All(_) => target.name(),
+    };
+    let number = |count: &Option<Count>| match count {
+        Some(count) => text::count(count.number, count.of),
+        None => "how many is not known".to_owned(),
+    };
+    match counts {
+        [(_, count)] if !is_for_all && target.user().is_some() => {
+            format!("End all sessions of {whose}, now {}?", number(count))
+        }
+        [(realm, count)] if !is_for_all => {
+            format!(
+                "End all sessions of {whose} in the realm {realm}, now {}?",
+                number(count)
+            )
+        }
+        counts => {
+            let realms: Vec<_> = counts
+                .iter()
+                .map(|(realm, count)| format!("{realm} ({})", number(count)))
+                .collect();
+            format!(
+                "End all sessions of {whose} in {}: {}?",
+                text::count(counts.len(), "realm"),
+                realms.join(", ")
+            )
+        }
+    }
 }
 
 /// Which application is meant, without the password: host and port, and prefix.
@@ -190,20 +304,20 @@ fn told(target: Target<'_>, receipt: &Receipt) -> String {
     told
 }
 
-fn outcome(receipt: &Receipt, target: Target<'_>) -> Outcome {
+fn outcome(desk: &Desk, receipt: &Receipt, target: Target<'_>) -> Outcome {
     let is_confirmed = receipt.copies.is_none_or(Copies::are_enough);
     if receipt.ended.is_empty() {
         match target {
             Target::One(_, handle) => {
-                mention(&format!("{} has no live session {handle}", target.name()));
+                desk.mention(&format!("{} has no live session {handle}", target.name()));
             }
-            _ => mention("there was no session to end"),
+            _ => desk.mention("there was no session to end"),
         }
         Outcome::NotFound
     } else if is_confirmed {
         Outcome::Done
     } else {
-        mention(
+        desk.mention(
             "not enough replicas confirmed it in time: a failover may bring these sessions back",
         );
         Outcome::Unconfirmed
@@ -237,6 +351,50 @@ mod tests {
         ] {
             assert_eq!(place(url, "pc"), format!("pc on {host}"));
         }
+    }
+
+    #[test]
+    fn the_question_names_realms_and_how_many_are_to_end_there() {
+        let [admin, shop] = ["admin", "shop"].map(|name| Realm::new(name).unwrap());
+        let count = |number, of| {
+            Some(Count {
+                number,
+                of,
+                has_kept: false,
+            })
+        };
+        let user = UserId::from("alice");
+        let (all, keep) = (Target::All(&user), Handle::from_bytes([0; 12]));
+        let ask =
+            |target, counts: &[_], is_for_all| question(target, "pc on db", counts, is_for_all);
+        assert_eq!(
+            ask(all, &[(&shop, count(1, "session"))], false),
+            "End all sessions of alice, now 1 session?"
+        );
+        assert_eq!(
+            ask(Target::Everybody, &[(&shop, count(3, "user"))], false),
+            "End all sessions of all users of pc on db in the realm shop, now 3 users?"
+        );
+        assert_eq!(
+            ask(all, &[(&admin, count(2, "session")), (&shop, None)], true),
+            "End all sessions of alice in 2 realms: admin (2 sessions), shop (how many is not known)?"
+        );
+        assert_eq!(
+            ask(
+                Target::AllBut(&user, keep),
+                &[(&shop, count(0, "session"))],
+                true
+            ),
+            "End all sessions of alice but AAAAAAAAAAAAAAAA in 1 realm: shop (0 sessions)?"
+        );
+        assert_eq!(
+            ask(
+                Target::Everybody,
+                &[(&admin, count(1, "user")), (&shop, count(9, "user"))],
+                true
+            ),
+            "End all sessions of all users of pc on db in 2 realms: admin (1 user), shop (9 users)?"
+        );
     }
 
     #[test]

@@ -8,10 +8,10 @@ use super::{
     list::{client, flag, user},
 };
 use crate::{
-    args::{Connection, Look, Which},
+    args::{Look, Which},
     desk::Desk,
     exit::{Failure, Outcome},
-    json::{self, EventJson, SessionJson},
+    json::{EventJson, SessionJson},
     moment::{self, Clock},
     screen::say,
     text::{self, Ink, Pen},
@@ -27,12 +27,7 @@ struct Shown<'s> {
     events: Vec<EventJson<'s>>,
 }
 
-pub(crate) async fn show(
-    connection: &Connection,
-    look: Look,
-    which: &Which,
-) -> Result<Outcome, Failure> {
-    let desk = Desk::open(connection, look).await?;
+pub(crate) async fn show(desk: &Desk, look: Look, which: &Which) -> Result<Outcome, Failure> {
     let (whose, handle) = (&which.whose.user, which.handle);
     let entries = desk.sessions.list(whose.clone()).await?;
     let Some(entry) = entries
@@ -53,7 +48,7 @@ pub(crate) async fn show(
     events.reverse();
     let clock = desk.clock();
     say(&if look.json {
-        json::document(&Shown {
+        desk.document(&Shown {
             now: moment::rfc3339(clock.now),
             session: SessionJson::from(&entry),
             events: events.iter().map(EventJson::from).collect(),

@@ -3,10 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    args::{Connection, Look},
+    args::Look,
     desk::Desk,
     exit::{Failure, Outcome},
-    json,
     screen::say,
 };
 
@@ -15,11 +14,10 @@ struct Swept {
     cleared: usize,
 }
 
-pub(crate) async fn sweep(connection: &Connection, look: Look) -> Result<Outcome, Failure> {
-    let desk = Desk::open(connection, look).await?;
+pub(crate) async fn sweep(desk: &Desk, look: Look) -> Result<Outcome, Failure> {
     let cleared = desk.sessions.sweep().await?;
     say(&if look.json {
-        json::document(&Swept { cleared })?
+        desk.document(&Swept { cleared })?
     } else {
         format!("{cleared} cleared away\n")
     })?;

@@ -18,7 +18,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{
-    Client, Handle, SessionId, SessionKey, Timeouts, UserId, VisitorLimits,
+    Client, Handle, Realm, SessionId, SessionKey, Timeouts, UserId, VisitorLimits,
     draft::{Draft, DraftPolicy, Step},
     store::{Activity, Committed, Created, Loaded, Store},
 };
@@ -70,44 +70,31 @@ impl Stand {
         Self { server, store }
     }
 
+    /// As a layer with this cookie does.
+    pub async fn register(&self, realm: &str, cookie: &str) {
+        let longest = Timeouts::default().absolute();
+        let registered = self.store_of(realm).register(cookie, longest).await;
+        registered.unwrap();
+    }
+
+    fn store_of(&self, realm: &str) -> RedisStore {
+        self.store.in_realm(&Realm::new(realm).unwrap())
+    }
+
     pub async fn reconnect(&mut self) {
         self.store = connect(&self.server).await;
     }
 
     pub async fn sign_in(&self, user: impl Into<UserId>) -> Session {
-        self.begin(user.into(), None).await
+        begin(&self.store, user.into(), None).await
+    }
+
+    pub async fn sign_in_to(&self, realm: &str, user: impl Into<UserId>) -> Session {
+        begin(&self.store_of(realm), user.into(), None).await
     }
 
     pub async fn elevate_at_sign_in(&self, user: impl Into<UserId>) -> Session {
-        self.begin(user.into(), Some("payments")).await
-    }
-
-    async fn begin(&self, user: UserId, scope: Option<&str>) -> Session {
-        // What happens to two users in one millisecond has no order.
-        tokio::time::sleep(Duration::from_millis(2)).await;
-        let now = self.store.now();
-        let mut draft =
-            Draft::without_session(policy(), None).from_client(Client::of_user_agent(FIREFOX));
-        draft.authenticate(user, now).unwrap();
-        if let Some(scope) = scope {
-            draft.elevate(scope, now).unwrap();
-        }
-        let plan = draft.plan(Activity::Active, now).unwrap();
-        let Step::Create {
-            id,
-            write,
-            limits,
-            others,
-        } = plan.step
-        else {
-            panic!("{:?}", plan.step)
-        };
-        let created = self.store.create(&id.key(), &write, limits, &others).await;
-        assert!(matches!(created, Ok(Created::Done(..))), "{created:?}");
-        Session {
-            handle: write.label.handle,
-            id,
-        }
+        begin(&self.store, user.into(), Some("payments")).await
     }
 
     /// A request with this session from another client.
@@ -137,12 +124,45 @@ impl Stand {
         matches!(self.store.load(&session.key()).await, Ok(Loaded::Live(_)))
     }
 
+    pub async fn is_live_in(&self, realm: &str, session: &Session) -> bool {
+        let loaded = self.store_of(realm).load(&session.key()).await;
+        matches!(loaded, Ok(Loaded::Live(_)))
+    }
+
     pub fn program(&self, arguments: &[&str]) -> Program {
         Program::new(&self.server.url(), arguments)
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ended {
         self.program(arguments).run()
+    }
+}
+
+async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session {
+    // What happens to two users in one millisecond has no order.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let now = store.now();
+    let mut draft =
+        Draft::without_session(policy(), None).from_client(Client::of_user_agent(FIREFOX));
+    draft.authenticate(user, now).unwrap();
+    if let Some(scope) = scope {
+        draft.elevate(scope, now).unwrap();
+    }
+    let plan = draft.plan(Activity::Active, now).unwrap();
+    let Step::Create {
+        id,
+        write,
+        limits,
+        others,
+    } = plan.step
+    else {
+        panic!("{:?}", plan.step)
+    };
+    let created = store.create(&id.key(), &write, limits, &others).await;
+    assert!(matches!(created, Ok(Created::Done(..))), "{created:?}");
+    Session {
+        handle: write.label.handle,
+        id,
     }
 }
 
@@ -159,6 +179,7 @@ impl Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command
             .env_remove("PORTCULLIS_PREFIX")
+            .env_remove("PORTCULLIS_REALM")
             .env("REDIS_URL", url)
             .env("USER", "tester")
             .args(arguments)
@@ -214,6 +235,17 @@ impl Ended {
 
     pub fn both(&self) -> String {
         format!("{}{}", self.out, self.err)
+    }
+
+    /// One document per line.
+    #[track_caller]
+    pub fn json_lines(&self) -> Vec<Value> {
+        let lines = self.out.lines();
+        lines
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+            })
+            .collect()
     }
 
     #[track_caller]

@@ -147,7 +147,7 @@ impl Store for MemoryStore {
     }
 
     async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
-        Ok(self.realms.registered())
+        Ok(self.realms.registered(self.clock.now()))
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {

@@ -89,7 +89,8 @@ pub trait Store: Send + Sync + 'static {
         longest: Duration,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The realms in the registry, in the order of their names.
+    /// The realms in the registry that may still [have sessions](RegisteredRealm::may_have_sessions), in the order of their
+    /// names.
     fn realms(&self) -> impl Future<Output = Result<Vec<RegisteredRealm>, StoreError>> + Send;
 
     /// Reads a session. Does not count as activity.

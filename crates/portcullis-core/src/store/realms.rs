@@ -16,3 +16,33 @@ pub struct RegisteredRealm {
     /// When a layer registered it last, on the store's clock.
     pub seen_at: Timestamp,
 }
+
+/// Layers register their realm at least this often.
+const SEEN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl RegisteredRealm {
+    /// Whether a session of the realm can live at `now`: the last layer that it had may have made one until a day after it
+    /// registered the realm.
+    pub fn may_have_sessions(&self, now: Timestamp) -> bool {
+        now < self.seen_at.after(self.longest).after(SEEN_EVERY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_realm_is_over_when_no_session_of_it_can_live() {
+        let hour = Duration::from_secs(60 * 60);
+        let seen_at = Timestamp::from_millis(1_000_000);
+        let realm = RegisteredRealm {
+            realm: Realm::default(),
+            cookie: "__Host-Http-id".into(),
+            longest: hour,
+            seen_at,
+        };
+        assert!(realm.may_have_sessions(seen_at.after(hour * 24)));
+        assert!(!realm.may_have_sessions(seen_at.after(hour * 25)));
+    }
+}

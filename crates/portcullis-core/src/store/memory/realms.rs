@@ -55,8 +55,13 @@ impl Realms {
         inner.registry.insert(realm.clone(), registered);
     }
 
-    pub(super) fn registered(&self) -> Vec<RegisteredRealm> {
-        self.lock().registry.values().cloned().collect()
+    pub(super) fn registered(&self, now: Timestamp) -> Vec<RegisteredRealm> {
+        let inner = self.lock();
+        let registered = inner.registry.values();
+        registered
+            .filter(|realm| realm.may_have_sessions(now))
+            .cloned()
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

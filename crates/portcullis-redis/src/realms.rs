@@ -38,9 +38,10 @@ impl RedisStore {
             arguments: vec![self.prefix().registry().into()],
         };
         let answers = self.driver().ask(vec![command]).await?;
-        Ok(read_all(
-            answers.into_iter().flat_map(|answer| answer.pairs()),
-        ))
+        let mut realms = read_all(answers.into_iter().flat_map(|answer| answer.pairs()));
+        let now = self.now();
+        realms.retain(|realm| realm.may_have_sessions(now));
+        Ok(realms)
     }
 
     /// The longest absolute timeout that a session of this realm can have, if the registry knows it.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use portcullis::{EndReason, EventKind};
+use portcullis::{EndReason, EventKind, SessionLimit};
 use portcullis_tests::{
     Backend, Client, Memory, Moment, Op, Redis, Reply, World, about, minutes, on_every_store,
 };
@@ -326,6 +326,42 @@ async fn t67_s031_a_rotation_while_redis_hangs_is_whole_or_not_at_all() {
         world.backend.live() == usize::from(goes_on)
     })
     .await;
+}
+
+/// It was carried out. The same is asked for again, and found.
+#[tokio::test(flavor = "multi_thread")]
+async fn t67_a_new_identifier_whose_answer_was_lost_signs_nobody_out() {
+    for change in ["/elevate", "/regenerate", "/login?user=alice"] {
+        let (redis, wire) = Redis::on_a_wire().await;
+        let world = World::on(redis, |layer| layer).await;
+        let client = world.signed_in("alice").await;
+        let key = world.backend.keys().remove(0);
+        let load = world.store.hold(Op::Load, Moment::After);
+        let slow = client.post(change).start();
+        load.reached().await;
+        wire.lose_answer(&key);
+        load.open();
+        slow.reply().await.is(204).new_id();
+        client.get("/me").await.is(200);
+        assert_eq!(world.backend.live(), 1);
+    }
+}
+
+/// What Redis comes to when nobody waits for it any longer creates nothing that would count against a limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn t67_a_sign_in_that_redis_comes_to_too_late_leaves_nothing() {
+    let redis = Redis::with_default_wait(&[]).await;
+    let one = SessionLimit::refuse(1).unwrap();
+    let world = World::on(redis, |layer| layer.session_limit(one)).await;
+    let (bob, client) = (world.signed_in("bob").await, world.client());
+    world.backend.server().pause();
+    is_unavailable(&client.post("/login?user=alice").await);
+    // Longer than any caller waits.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.backend.server().resume();
+    healed(&bob).await.is(200);
+    client.post("/login?user=alice").await.is(204).new_id();
+    assert_eq!(world.backend.live(), 2);
 }
 
 /// It may be carried out when Redis goes on. Until that is known nobody says so.

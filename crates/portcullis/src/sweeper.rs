@@ -263,7 +263,11 @@ mod tests {
                 .metrics()
                 .num_alive_tasks()
         };
-        assert_eq!(tasks(), 2, "one sweeps and one writes the log");
+        assert_eq!(
+            tasks(),
+            3,
+            "one sweeps, one writes the log, one registers the realm"
+        );
         time::sleep(PERIOD * 10).await;
         assert!((6..=20).contains(&store.sweeps()), "{}", store.sweeps());
         drop(services);

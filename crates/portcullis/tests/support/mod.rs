@@ -108,6 +108,8 @@ impl Site {
 
     /// A browser in which `user` is signed in.
     pub async fn signed_in(&self, user: &str, agent: &'static str) -> Browser<'_> {
+        // A sign-in does not follow a revocation in the same millisecond.
+        self.clock.advance(Duration::from_millis(1));
         let mut browser = self.browser(agent);
         let answer = browser.post(&format!("/sign-in/{user}")).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);

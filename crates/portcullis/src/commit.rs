@@ -387,7 +387,7 @@ fn written(
     if let Some(mut used) = state.used() {
         used.draft.written(key, timing, revision);
         if let Some(id) = id {
-            used.cookie = CookieAction::Set(Arc::new((id, timing.absolute_deadline)));
+            used.cookie = CookieAction::set((id, timing.absolute_deadline));
         }
     }
 }

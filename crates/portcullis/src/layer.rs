@@ -397,6 +397,19 @@ impl SessionLayer {
         self
     }
 
+    /// An accepted cookie opens nothing where its sessions are in the realm of its own name.
+    fn warn_of_names_without_realm(&self) {
+        let cookie = &self.config.cookie;
+        let own = Realm::of_cookie(cookie.name());
+        if self.config.realm.is_none()
+            && cookie.accepted().any(|name| Realm::of_cookie(name) != own)
+        {
+            tracing::warn!(
+                "a session layer accepts a cookie under another name and has no realm of its own, so sessions do not outlast the renaming; name their realm"
+            );
+        }
+    }
+
     fn with_house(self, change: impl FnOnce(&mut Setup)) -> Self {
         self.with(|config| config.house = Arc::new(config.house.changed(change)))
     }
@@ -414,6 +427,7 @@ impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        self.warn_of_names_without_realm();
         self.config.house.wake();
         SessionService::new(inner, Arc::clone(&self.config))
     }

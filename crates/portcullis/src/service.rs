@@ -243,7 +243,7 @@ fn finish<B, E>(
     if used.draft.is_dirty() {
         used.draft.keep_only_the_end();
     }
-    let (cookie, doubt) = (used.cookie.clone(), used.doubt.as_error());
+    let (mut cookie, doubt) = (used.cookie.clone(), used.doubt.as_error());
     drop(used);
     // An earlier commit that failed is told even where the handler ignored it.
     let result = result.and(doubt.map_or(Ok(()), Err));
@@ -264,6 +264,9 @@ fn finish<B, E>(
     }
     if state.config.tells_deadlines {
         deadlines::tell(&state.view(), state.now(), response.headers_mut());
+    }
+    if succeeded && matches!(cookie, CookieAction::Keep) {
+        cookie = state.renamed().map_or(cookie, CookieAction::set);
     }
     hand_out(state, &cookie, response.headers_mut());
     Ok(response)
@@ -298,6 +301,11 @@ fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
     match field {
         Some(field) => {
             headers.append(SET_COOKIE, field);
+            for name in state.accepted_cookies() {
+                if let Some(removal) = state.config.cookie.remove_named(name) {
+                    headers.append(SET_COOKIE, removal);
+                }
+            }
             cache::guard_cookie(headers);
         }
         None => cache::guard_read(headers),

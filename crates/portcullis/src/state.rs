@@ -14,7 +14,8 @@ use std::{
 
 use http::{Extensions, Request, Uri, header::HOST};
 use portcullis_core::{
-    Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionKey, Timestamp, UserId,
+    Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionId, SessionKey,
+    Timestamp, UserId,
     draft::{Draft, SessionView},
     store::{Activity, Observation, StoreError},
 };
@@ -25,7 +26,7 @@ pub(crate) use self::used::{CookieAction, Doubt, Used, UsedGuard, is_held_by_thi
 use crate::{
     DeviceBinding, activity,
     client::Caller,
-    cookie::Cookies,
+    cookie::{Cookies, Presented},
     fields::Fields,
     house::House,
     layer::Config,
@@ -149,7 +150,24 @@ impl State {
 
     /// Whether the request came with a session cookie, whatever is in it.
     pub(crate) fn has_cookie(&self) -> bool {
-        self.cookies.has(self.config.cookie.name())
+        let cookie = &self.config.cookie;
+        self.cookies.has(cookie.name()) || self.accepted_cookies().next().is_some()
+    }
+
+    /// The names that the layer accepts beside its own and under which a cookie came.
+    pub(crate) fn accepted_cookies(&self) -> impl Iterator<Item = &str> {
+        self.cookies.accepted(&self.config.cookie)
+    }
+
+    /// The identifier that came under such a name only, and when its session ends whatever happens, where that is what
+    /// the request works with still.
+    pub(crate) fn renamed(&self) -> Option<(SessionId, Timestamp)> {
+        let Presented::Id(id) = self.cookies.renamed(&self.config.cookie) else {
+            return None;
+        };
+        let (key, _) = self.stored()?;
+        let info = self.view().info()?;
+        (key == id.key()).then_some((id, info.absolute_deadline))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

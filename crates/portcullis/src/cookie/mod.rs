@@ -46,6 +46,8 @@ pub enum SameSite {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieConfig {
     name: Cow<'static, str>,
+    /// Names under which the cookie is read where none came under its own.
+    accepted: Vec<Cow<'static, str>>,
     path: Cow<'static, str>,
     domain: Option<Cow<'static, str>>,
     same_site: cookie::SameSite,
@@ -84,13 +86,18 @@ impl CookieConfig {
         &self.name
     }
 
+    /// The further names under which it is read.
+    pub(crate) fn accepted(&self) -> impl Iterator<Item = &str> {
+        self.accepted.iter().map(Cow::as_ref)
+    }
+
     pub(crate) fn is_secure(&self) -> bool {
         self.secure
     }
 
     /// The `Set-Cookie` that hands out `id`. `remaining` is what is left of the absolute lifetime.
     pub(crate) fn set(&self, id: &SessionId, remaining: Duration) -> Option<HeaderValue> {
-        let mut cookie = self.cookie(id.expose());
+        let mut cookie = self.cookie(&self.name, id.expose());
         if self.persistent {
             let seconds = i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX);
             cookie.set_max_age(time::Duration::seconds(seconds));
@@ -101,14 +108,19 @@ impl CookieConfig {
     /// The `Set-Cookie` that removes the cookie: the same attributes, so that the browser takes it for
     /// the same cookie (RFC 6265bis, 5.7).
     pub(crate) fn remove(&self) -> Option<HeaderValue> {
-        let mut cookie = self.cookie(String::new());
+        self.remove_named(&self.name)
+    }
+
+    /// The same for the cookie of an [accepted](Self::accepted) name.
+    pub(crate) fn remove_named(&self, name: &str) -> Option<HeaderValue> {
+        let mut cookie = self.cookie(name, String::new());
         cookie.set_max_age(time::Duration::ZERO);
         cookie.set_expires(time::OffsetDateTime::UNIX_EPOCH);
         header(&cookie)
     }
 
-    fn cookie(&self, value: String) -> Cookie<'_> {
-        let mut cookie = Cookie::new(self.name.as_ref(), value);
+    fn cookie<'c>(&'c self, name: &'c str, value: String) -> Cookie<'c> {
+        let mut cookie = Cookie::new(name, value);
         cookie.set_http_only(true);
         cookie.set_same_site(self.same_site);
         cookie.set_secure(self.secure);
@@ -138,11 +150,15 @@ pub struct CookieBuilder {
 /// Names and values stay under this many bytes together (ASVS 5.0, 3.3.5, allows 4096).
 const LONGEST_NAME: usize = 128 - ID_CHARS;
 
+/// How many further names may be accepted.
+const MOST_ACCEPTED: usize = 4;
+
 impl CookieBuilder {
     fn new() -> Self {
         Self {
             config: CookieConfig {
                 name: Cow::Borrowed("__Host-Http-id"),
+                accepted: Vec::new(),
                 path: Cow::Borrowed("/"),
                 domain: None,
                 same_site: cookie::SameSite::Lax,
@@ -157,6 +173,51 @@ impl CookieBuilder {
     /// can: browsers then let nobody but this host set the cookie.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.config.name = name.into();
+        self
+    }
+
+    /// Reads the cookie under this name too, where none came under its [own](Self::name): to rename it without signing
+    /// anybody out. Up to four names. A live session that came under such a name gets the cookie under its own name
+    /// with the response. Whenever a response sets or removes the cookie, it also removes those that came under
+    /// accepted names.
+    ///
+    /// While servers are replaced one by one, both configurations are in use, and each must understand the other's
+    /// cookie. So a cookie is renamed in two steps, and both name the [realm](crate::SessionLayer::realm) that the
+    /// sessions are in: it would follow the name otherwise.
+    ///
+    /// ```
+    /// # use portcullis::{ConfigError, CookieConfig, MemoryStore, SessionLayer};
+    /// # let store = MemoryStore::new();
+    /// // Before: the cookie is `__Host-Http-id`, and the realm therefore `id`.
+    ///
+    /// // 1. On all servers: the old name, and the new one is understood.
+    /// let cookie = CookieConfig::builder().also_accept("__Host-Http-shop").build()?;
+    /// let first = SessionLayer::new(store.clone()).cookie(cookie).realm("id")?;
+    ///
+    /// // 2. Once the first step runs everywhere: the new name, and the old one is understood.
+    /// let cookie = CookieConfig::builder()
+    ///     .name("__Host-Http-shop")
+    ///     .also_accept("__Host-Http-id")
+    ///     .build()?;
+    /// let second = SessionLayer::new(store).cookie(cookie).realm("id")?;
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    ///
+    /// What happens to requests in between:
+    ///
+    /// * During the first step nothing changes: every server hands out the old name.
+    /// * During the second, servers of both kinds answer. A browser that meets them in turn gets the cookie under the
+    ///   one name and then under the other, with the same identifier, and has one of them at a time.
+    /// * Two responses to one browser may arrive in either order. If one of them hands out a new identifier and the other
+    ///   one only the new name, the later one wins; if that is the latter, the person has to sign in again.
+    /// * The old name can be left out once the [absolute timeout](crate::Timeouts::absolute) has passed since the second
+    ///   step ran everywhere. The realm stays.
+    ///
+    /// Accept no name that another layer on the same host has for its own: this one would remove its cookie. And every
+    /// host of the domain can set a cookie without `__Host-`, and so put a browser into a session of its choice for as long
+    /// as the name is accepted.
+    pub fn also_accept(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.config.accepted.push(name.into());
         self
     }
 
@@ -213,32 +274,56 @@ impl CookieBuilder {
     /// # Errors
     ///
     /// [`ConfigError`] for what a browser would drop or weaken in silence: a prefix without what it
-    /// promises, `Partitioned` without what it needs, characters a cookie cannot hold.
+    /// promises, `Partitioned` without what it needs, characters a cookie cannot hold. The same for every
+    /// [accepted](Self::also_accept) name, of which there may be four, each different from all others.
     pub fn build(self) -> Result<CookieConfig, ConfigError> {
         let config = self.config;
-        check_name(&config.name)?;
         check_path(&config.path)?;
         if let Some(domain) = &config.domain {
             check_domain(domain)?;
         }
+        config.check(&config.name)?;
+        if config.accepted.len() > MOST_ACCEPTED {
+            return Err(ConfigError::new(format!(
+                "{} further cookie names are accepted; at most {MOST_ACCEPTED} are allowed",
+                config.accepted.len()
+            )));
+        }
+        for (number, name) in config.accepted.iter().enumerate() {
+            config.check(name)?;
+            if *name == config.name || config.accepted.iter().skip(number + 1).any(|it| it == name)
+            {
+                return Err(ConfigError::new(format!(
+                    "the cookie name {name:?} is given twice; accept other names than the cookie's own, each once"
+                )));
+            }
+        }
+        Ok(config)
+    }
+}
+
+impl CookieConfig {
+    /// Whether a browser would take a cookie of this name with these attributes.
+    fn check(&self, name: &str) -> Result<(), ConfigError> {
+        check_name(name)?;
         // Browsers compare prefixes without regard to case (RFC 6265bis, 5.7).
-        let host_only = config.name.to_ascii_lowercase().starts_with("__host-");
-        if host_only && config.domain.is_some() {
+        let host_only = name.to_ascii_lowercase().starts_with("__host-");
+        if host_only && self.domain.is_some() {
             return Err(ConfigError::new(
                 "a cookie named `__Host-…` has no Domain; browsers would drop it. Rename it (`__Secure-…`) or leave the domain out",
             ));
         }
-        if host_only && config.path != "/" {
+        if host_only && self.path != "/" {
             return Err(ConfigError::new(
                 "a cookie named `__Host-…` has the path `/`; browsers would drop it. Rename it (`__Secure-…`) or leave the path out",
             ));
         }
-        if config.partitioned && (config.same_site != cookie::SameSite::None || !host_only) {
+        if self.partitioned && (self.same_site != cookie::SameSite::None || !host_only) {
             return Err(ConfigError::new(
                 "a partitioned cookie needs SameSite=None and a name that starts with `__Host-`",
             ));
         }
-        Ok(config)
+        Ok(())
     }
 }
 

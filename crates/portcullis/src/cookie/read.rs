@@ -5,6 +5,8 @@ use std::fmt;
 use http::HeaderValue;
 use portcullis_core::SessionId;
 
+use super::CookieConfig;
+
 /// The `Cookie` fields of a request, kept until somebody asks what is in them.
 #[derive(Default)]
 pub(crate) struct Cookies {
@@ -32,7 +34,34 @@ impl Cookies {
         }
     }
 
-    /// Reads the session cookie. All `Cookie` fields are one list (RFC 9113, 8.2.3). The name is compared
+    /// Reads the session cookie under its own name, or else under the first accepted one that came.
+    pub(crate) fn session(&self, cookie: &CookieConfig) -> Presented {
+        match self.read(cookie.name()) {
+            Presented::Nothing => self.under_accepted_name(cookie),
+            own => own,
+        }
+    }
+
+    /// The same where it came under none but an accepted name.
+    pub(crate) fn renamed(&self, cookie: &CookieConfig) -> Presented {
+        match cookie.accepted().next() {
+            Some(_) if !self.has(cookie.name()) => self.under_accepted_name(cookie),
+            _ => Presented::Nothing,
+        }
+    }
+
+    fn under_accepted_name(&self, cookie: &CookieConfig) -> Presented {
+        let came = |presented: &Presented| !matches!(presented, Presented::Nothing);
+        let mut presented = cookie.accepted().map(|name| self.read(name));
+        presented.find(came).unwrap_or(Presented::Nothing)
+    }
+
+    /// The accepted names under which there is one, whatever is in it.
+    pub(crate) fn accepted<'c>(&self, cookie: &'c CookieConfig) -> impl Iterator<Item = &'c str> {
+        cookie.accepted().filter(|name| self.has(name))
+    }
+
+    /// Reads the cookie of this name. All `Cookie` fields are one list (RFC 9113, 8.2.3). The name is compared
     /// whole and with case; the value is taken as it stands, without decoding or unquoting.
     pub(crate) fn read(&self, name: &str) -> Presented {
         let mut values = self.values(name);

@@ -195,3 +195,71 @@ fn s011_the_name_is_compared_whole_and_with_case() {
         );
     }
 }
+
+fn renamed() -> CookieConfig {
+    let builder = CookieConfig::builder().name("__Host-new");
+    let builder = builder.also_accept(NAME).also_accept("__Host-older");
+    builder.build().unwrap()
+}
+
+#[test]
+fn an_accepted_name_is_read_where_the_own_one_did_not_come() {
+    let ids = [id(), id(), id()];
+    let [own, old, older] = [
+        ("__Host-new", &ids[0]),
+        (NAME, &ids[1]),
+        ("__Host-older", &ids[2]),
+    ]
+    .map(|(name, id)| format!("{name}={}", id.expose()));
+    for (fields, expected, is_renamed) in [
+        (vec![format!("{older}; {old}; {own}")], &ids[0], false),
+        (vec![format!("{older}; {old}")], &ids[1], true),
+        (vec!["a=b".to_owned(), older], &ids[2], true),
+    ] {
+        let cookies = Fields::of(&headers(&fields)).cookies;
+        let Presented::Id(found) = cookies.session(&renamed()) else {
+            panic!("{} cookie fields", fields.len());
+        };
+        assert_eq!(found.key(), expected.key());
+        let came_renamed = matches!(cookies.renamed(&renamed()), Presented::Id(_));
+        assert_eq!(came_renamed, is_renamed);
+    }
+    let fields = [format!("__Host-new=bogus; {old}")];
+    let cookies = Fields::of(&headers(&fields)).cookies;
+    assert!(matches!(cookies.session(&renamed()), Presented::Malformed));
+    assert!(matches!(cookies.renamed(&renamed()), Presented::Nothing));
+    assert!(cookies.accepted(&renamed()).eq([NAME]));
+}
+
+#[test]
+fn s003_an_accepted_name_is_one_that_a_browser_takes() {
+    let builder = CookieConfig::builder;
+    for refused in [
+        builder().also_accept(""),
+        builder().also_accept("a b"),
+        builder().also_accept(NAME),
+        builder().also_accept("a").also_accept("a"),
+        builder().also_accept("a".repeat(LONGEST_NAME + 1)),
+        builder().name("id").path("/app").also_accept("__host-id"),
+        builder()
+            .name("id")
+            .domain("example.com")
+            .also_accept("__Host-id"),
+        ["a", "b", "c", "d", "e"]
+            .into_iter()
+            .fold(builder(), CookieBuilder::also_accept),
+    ] {
+        assert!(refused.clone().build().is_err(), "{refused:?}");
+    }
+    let four = ["a", "b", "c", "d"].into_iter();
+    let four = four.fold(builder(), CookieBuilder::also_accept);
+    assert!(four.build().is_ok());
+}
+
+#[test]
+fn s013_the_removal_of_an_accepted_name_has_the_attributes_of_the_cookie() {
+    let config = renamed();
+    let removal = config.remove_named(NAME).unwrap();
+    assert!(removal.to_str().unwrap().starts_with("__Host-Http-id=; "));
+    assert_eq!(attributes(&removal), attributes(&config.remove().unwrap()));
+}

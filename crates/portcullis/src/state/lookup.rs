@@ -23,7 +23,7 @@ impl State {
         if self.barred {
             return Err(SessionError::InsecureCookie);
         }
-        let draft = match self.cookies.read(self.config.cookie.name()) {
+        let draft = match self.cookies.session(&self.config.cookie) {
             Presented::Id(id) => self.look_up(id.key()).await?,
             Presented::Nothing => self.without_session(None),
             Presented::Malformed => {

@@ -71,6 +71,12 @@ pub(crate) enum CookieAction {
     Remove,
 }
 
+impl CookieAction {
+    pub(crate) fn set(id: (SessionId, Timestamp)) -> Self {
+        Self::Set(Arc::new(id))
+    }
+}
+
 /// Readers have a lock of their own, so that a function that changes a value may look at the session.
 #[derive(Debug)]
 pub(super) struct Shared {

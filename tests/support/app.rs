@@ -91,6 +91,9 @@ pub fn routes(gates: Gates) -> Router {
         .route("/login", post(login))
         .route("/login-bytes", post(login_bytes))
         .route("/login-asking", post(login_asking))
+        .route("/reset", post(reset_password))
+        .route("/reset/bytes", post(reset_password_of_bytes))
+        .route("/reset/in-two-steps", post(reset_password_in_two_steps))
         .route("/sessions", get(devices).delete(revoke_all))
         .route("/sessions/others", delete(revoke_others))
         .route("/sessions/{handle}", delete(revoke))
@@ -348,6 +351,28 @@ async fn login_asking(
     }
 }
 
+/// The end of a password reset: the link of a mail was followed, and the new password is stored.
+async fn reset_password(session: Session, Query(Who { user }): Query<Who>) -> Done {
+    session.authenticate_and_end_others(user)?;
+    DONE
+}
+
+async fn reset_password_of_bytes(session: Session, user: Bytes) -> Done {
+    session.authenticate_and_end_others(user.to_vec())?;
+    DONE
+}
+
+/// As one would do it without looking into the manual.
+async fn reset_password_in_two_steps(
+    session: Session,
+    sessions: Sessions,
+    Query(Who { user }): Query<Who>,
+) -> Done {
+    sessions.revoke_all(user.clone()).await?;
+    session.authenticate(user)?;
+    DONE
+}
+
 /// A session in a list. Moments in milliseconds before or after the present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
@@ -582,6 +607,7 @@ async fn in_order(session: Session, Query(Steps { steps }): Query<Steps>) -> Don
             "remove" => drop(session.remove(of)?),
             "clear" => session.clear()?,
             "login" => session.authenticate(of)?,
+            "reset" => session.authenticate_and_end_others(of)?,
             "elevate" => session.elevate()?,
             "drop" => drop(session.drop_elevation()?),
             "regenerate" => session.regenerate()?,

@@ -145,6 +145,25 @@ impl Client {
         self
     }
 
+    /// The value of the cookie of this name, if there is one.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.jar.lock().expect("the jar").get(name).cloned()
+    }
+
+    /// The names of its cookies, in order.
+    pub fn cookie_names(&self) -> Vec<String> {
+        self.jar.lock().expect("the jar").keys().cloned().collect()
+    }
+
+    /// Takes this for the cookie of this name, beside all others.
+    #[must_use]
+    pub fn with_cookie(self, name: &str, value: &str) -> Self {
+        let mut jar = self.jar.lock().expect("the jar");
+        jar.insert(name.to_owned(), value.to_owned());
+        drop(jar);
+        self
+    }
+
     /// Another browser with the cookies that this one has now.
     pub fn fork(&self) -> Self {
         let jar = self.jar.lock().expect("the jar").clone();

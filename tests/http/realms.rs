@@ -1,0 +1,354 @@
+//! Two layers on one store: what each of them has to itself, and what they share on purpose.
+
+use std::time::Duration;
+
+use portcullis::{
+    CookieConfig,
+    EndReason::{RevokedByOperator, SignedOut},
+    EventKind::*,
+    LogQuery, Realm, SameSite, SessionLayer, SessionLimit, Store, Timeouts,
+};
+use portcullis_core::store::Hint;
+use portcullis_tests::{
+    Backend, COOKIE, Client, Device, Moment, Op, Redis, Server, World, hours, minutes,
+    on_every_store, soon,
+};
+
+on_every_store![
+    s018_an_identifier_opens_nothing_in_another_realm,
+    each_realm_has_its_own_cookie_and_timeouts_for_one_browser,
+    who_is_elevated_in_one_realm_is_not_in_the_other,
+    lists_and_limits_are_kept_by_realm,
+    the_history_is_kept_by_realm,
+    a_revocation_ends_sessions_of_its_realm_alone,
+    a_sign_in_under_way_is_not_refused_for_a_revocation_in_another_realm,
+    a_live_connection_goes_on_when_a_session_of_another_realm_ends,
+    layers_of_one_realm_share_sessions_whatever_their_cookies_are_called,
+    s063_a_revocation_in_every_realm_ends_the_sessions_of_all,
+    a_revocation_in_every_realm_does_what_it_can_and_says_if_it_could_not_do_all,
+    the_registry_knows_the_realms_in_use,
+];
+
+const ADMIN: &str = "__Host-Http-admin";
+
+/// A shop with the defaults and, on the same store, the pages of its operators.
+struct TwoApplications<B: Backend> {
+    shop: World<B>,
+    layer: SessionLayer,
+    admin: Server,
+}
+
+impl<B: Backend> TwoApplications<B> {
+    async fn start() -> Self {
+        Self::with(|layer| layer).await
+    }
+
+    async fn with(configure: impl Fn(SessionLayer) -> SessionLayer) -> Self {
+        let shop = World::<B>::with(&configure).await;
+        let layer = SessionLayer::new(shop.store.clone())
+            .without_sweeping()
+            .audit(shop.audit.clone())
+            .timeouts(Timeouts::new(minutes(5), hours(8)).unwrap())
+            .cookie(cookie(ADMIN));
+        let layer = configure(layer);
+        let admin = shop.serve(layer.clone()).await;
+        Self { shop, layer, admin }
+    }
+
+    /// Somebody signs in to the shop.
+    async fn in_shop(&self, user: &str) -> Client {
+        self.shop.signed_in(user).await
+    }
+
+    /// Somebody signs in to the pages of the operators.
+    async fn in_admin(&self, user: &str) -> Client {
+        let client = self.shop.client_of(&self.admin);
+        self.shop.backend.later().await;
+        let signed_in = client.post(&format!("/login?user={user}")).await;
+        signed_in.is(204).new_id();
+        self.shop.forget();
+        client
+    }
+
+    /// Who has a session in either of them.
+    async fn in_both(&self, user: &str) -> [Client; 2] {
+        [self.in_shop(user).await, self.in_admin(user).await]
+    }
+
+    /// As an operator's page of each of them shows it.
+    async fn lists_of(&self, user: &str) -> [usize; 2] {
+        let page = format!("/operator/{user}");
+        let mut counts = [0; 2];
+        let pages = [self.shop.client(), self.shop.client_of(&self.admin)];
+        for (count, client) in counts.iter_mut().zip(pages) {
+            *count = client.get(&page).await.json::<Vec<Device>>().len();
+        }
+        counts
+    }
+}
+
+fn cookie(name: &'static str) -> CookieConfig {
+    let builder = CookieConfig::builder().name(name);
+    builder.same_site(SameSite::Strict).build().unwrap()
+}
+
+async fn s018_an_identifier_opens_nothing_in_another_realm<B: Backend>() {
+    let world = TwoApplications::<B>::start().await;
+    let [shop, admin] = world.in_both("alice").await;
+    let (of_shop, of_admin) = (shop.id(), admin.cookie(ADMIN).unwrap());
+    let crossed = world.shop.client_of(&world.admin);
+    let crossed = crossed.with_cookie(ADMIN, &of_shop);
+    for client in [crossed, world.shop.client().with_id(&of_admin)] {
+        client.get("/me").await.is(401).keeps_the_cookie();
+        client.post("/transfer").await.is(401).keeps_the_cookie();
+        client.post("/logout").await.is(204).keeps_the_cookie();
+        // What a stranger writes under it begins a session of a stranger.
+        client.post("/cart?item=1").await.is(204).new_id();
+        assert_eq!(client.look().await.user, None);
+    }
+    shop.get("/me").await.is(200);
+    admin.get("/me").await.is(200);
+}
+
+async fn each_realm_has_its_own_cookie_and_timeouts_for_one_browser<B: Backend>() {
+    let world = TwoApplications::<B>::start().await;
+    let shop = world.in_shop("alice").await;
+    let admin = shop.at(world.admin.address());
+    let signed_in = admin.post("/login?user=olga").await.set_cookie();
+    assert_eq!(signed_in.name, ADMIN);
+    assert_eq!(signed_in.attributes["samesite"], "strict");
+    assert_eq!(shop.cookie_names(), [ADMIN, COOKIE]);
+    assert_eq!(shop.get("/me").await.body(), "alice");
+    assert_eq!(admin.get("/me").await.body(), "olga");
+    world.shop.advance(minutes(6));
+    admin.get("/me").await.is(401).keeps_the_cookie();
+    assert_eq!(shop.get("/me").await.body(), "alice");
+    shop.post("/logout").await.is(204).removes_the_cookie();
+    assert_eq!(shop.cookie_names(), [ADMIN]);
+}
+
+async fn who_is_elevated_in_one_realm_is_not_in_the_other<B: Backend>() {
+    let world = TwoApplications::<B>::start().await;
+    let [shop, admin] = world.in_both("alice").await;
+    shop.elevate().await;
+    shop.get("/danger").await.is(200);
+    let refused = admin.get("/danger").await;
+    refused.is_problem(401, "elevation-required");
+    admin.elevate().await;
+    shop.post("/drop").await.is(200);
+    shop.get("/danger").await.is(401);
+    admin.get("/danger").await.is(200);
+}
+
+async fn lists_and_limits_are_kept_by_realm<B: Backend>() {
+    let one = SessionLimit::refuse(1).unwrap();
+    let world = TwoApplications::<B>::with(|layer| layer.session_limit(one)).await;
+    let [shop, admin] = world.in_both("alice").await;
+    assert_eq!(world.lists_of("alice").await, [1, 1]);
+    for another in [world.shop.client(), world.shop.client_of(&world.admin)] {
+        let refused = another.post("/login?user=alice").await;
+        refused.is_problem(409, "session-limit-reached");
+    }
+    shop.post("/logout").await.is(204);
+    assert_eq!(world.lists_of("alice").await, [0, 1]);
+    world.in_shop("alice").await;
+    admin.get("/me").await.is(200);
+    let handle = admin.handle().await;
+    let wrong = format!("/operator/alice/{handle}");
+    shop.delete(&wrong).await.is(404);
+}
+
+async fn the_history_is_kept_by_realm<B: Backend>() {
+    let world = TwoApplications::<B>::start().await;
+    let [shop, admin] = world.in_both("alice").await;
+    admin.elevate().await;
+    shop.post("/regenerate").await.is(204);
+    let everything = || LogQuery {
+        user: Some("alice".into()),
+        most: 100,
+        ..LogQuery::default()
+    };
+    for (layer, kinds) in [
+        (&world.shop.layer, [Regenerated, Authenticated]),
+        (&world.layer, [Elevated("general".into()), Authenticated]),
+    ] {
+        let logged = layer.sessions().history(everything()).await.unwrap();
+        let events = logged.into_iter().map(|line| line.event.unwrap());
+        let told: Vec<_> = events.map(|event| event.kind).collect();
+        assert_eq!(told, kinds);
+    }
+}
+
+async fn a_revocation_ends_sessions_of_its_realm_alone<B: Backend>() {
+    let world = TwoApplications::<B>::start().await;
+    let [shop, admin] = world.in_both("alice").await;
+    world.shop.backend.later().await;
+    let operators = world.shop.client_of(&world.admin);
+    assert_eq!(operators.delete("/operator/alice").await.body(), "1");
+    admin.get("/me").await.is(401);
+    shop.get("/me").await.is(200);
+    shop.post("/put/a/b").await.is(204);
+    assert_eq!(operators.delete("/operator").await.is(200).body(), "0");
+    shop.elevate().await;
+    assert_eq!(shop.delete("/sessions/others").await.body(), "0");
+    let ends = world.shop.audit.take_ends();
+    let ends: Vec<_> = ends.into_iter().map(|event| event.kind).collect();
+    assert_eq!(ends, [Ended(RevokedByOperator)]);
+}
+
+async fn a_sign_in_under_way_is_not_refused_for_a_revocation_in_another_realm<B: Backend>() {
+    let world = TwoApplications::<B>::start().await;
+    let shop = world.shop.client();
+    let gate = world.shop.store.hold(Op::Create, Moment::Before);
+    let sign_in = shop.post("/login?user=alice").start();
+    gate.reached().await;
+    world.shop.backend.later().await;
+    let operators = world.shop.client_of(&world.admin);
+    operators.delete("/operator/alice").await.is(200);
+    gate.open();
+    sign_in.reply().await.is(204).new_id();
+    shop.get("/me").await.is(200);
+}
+
+async fn a_live_connection_goes_on_when_a_session_of_another_realm_ends<B: Backend>() {
+    let world = TwoApplications::<B>::with(soon).await;
+    let [shop, admin] = world.in_both("alice").await;
+    let mut of_shop = shop.get("/live").listen().await;
+    let mut of_admin = admin.get("/live").listen().await;
+    world.shop.backend.later().await;
+    let sessions = world.layer.sessions();
+    let receipt = sessions.revoke_all("alice").await.unwrap();
+    assert_eq!(receipt.ended.len(), 1);
+    assert_eq!(of_admin.reason().await, "revoked_by_operator");
+    of_shop.go_on().await;
+    shop.post("/logout").await.is(204);
+    assert_eq!(of_shop.reason().await, "signed_out");
+}
+
+async fn layers_of_one_realm_share_sessions_whatever_their_cookies_are_called<B: Backend>() {
+    let one = SessionLimit::refuse(1).unwrap();
+    let world = World::<B>::with(|layer| layer.realm("both").unwrap().session_limit(one)).await;
+    let layer = SessionLayer::new(world.store.clone());
+    let layer = layer.without_sweeping().cookie(cookie(ADMIN));
+    let other = world.serve(layer.realm("both").unwrap()).await;
+    let shop = world.signed_in("alice").await;
+    let there = world.client_of(&other).with_cookie(ADMIN, &shop.id());
+    assert_eq!(there.get("/me").await.is(200).body(), "alice");
+    there.elevate().await;
+    shop.get("/me").await.is(401);
+    let shop = shop.with_id(&there.cookie(ADMIN).unwrap());
+    shop.get("/danger").await.is(200);
+    let refused = world.client().post("/login?user=alice").await;
+    refused.is_problem(409, "session-limit-reached");
+    there.post("/logout").await.is(204).removes_the_cookie();
+    shop.is_told_why(SignedOut.as_str()).await;
+}
+
+async fn s063_a_revocation_in_every_realm_ends_the_sessions_of_all<B: Backend>() {
+    let world = TwoApplications::<B>::start().await;
+    are_registered(&world, ["admin", "id"]).await;
+    let [shop, admin] = world.in_both("alice").await;
+    let (bobs, visitor) = (world.in_admin("bob").await, world.shop.shopping(&[1]).await);
+    let mut handles = [shop.handle().await, admin.handle().await];
+    world.shop.backend.later().await;
+    world.shop.forget();
+    let sessions = world.shop.layer.sessions().as_operator("olga");
+    let receipt = sessions.revoke_all_in_every_realm("alice").await.unwrap();
+    let mut ended: Vec<_> = receipt.ended.iter().map(ToString::to_string).collect();
+    ended.sort_unstable();
+    handles.sort_unstable();
+    assert_eq!(ended, handles);
+    shop.is_told_why("revoked_by_operator").await;
+    admin.is_told_why("revoked_by_operator").await;
+    bobs.get("/me").await.is(200);
+    assert_eq!(visitor.look().await.cart, [1]);
+    let events = world.shop.audit.take_ends();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(
+        events
+            .iter()
+            .all(|event| event.actor.operator() == Some("olga"))
+    );
+    let again = sessions.revoke_all_in_every_realm("alice").await.unwrap();
+    assert_eq!(again.ended, []);
+}
+
+async fn a_revocation_in_every_realm_does_what_it_can_and_says_if_it_could_not_do_all<
+    B: Backend,
+>() {
+    let world = TwoApplications::<B>::start().await;
+    are_registered(&world, ["admin", "id"]).await;
+    let [shop, admin] = world.in_both("alice").await;
+    world.shop.backend.later().await;
+    let sessions = world.shop.layer.sessions();
+    world.shop.store.fail(Op::Revoke, Moment::Before);
+    assert!(sessions.revoke_all_in_every_realm("alice").await.is_err());
+    shop.get("/me").await.is(200);
+    admin.get("/me").await.is(401);
+    let receipt = sessions.revoke_all_in_every_realm("alice").await.unwrap();
+    assert_eq!(receipt.ended.len(), 1);
+    shop.get("/me").await.is(401);
+}
+
+async fn the_registry_knows_the_realms_in_use<B: Backend>() {
+    let world = TwoApplications::<B>::start().await;
+    are_registered(&world, ["admin", "id"]).await;
+    for layer in [&world.shop.layer, &world.layer] {
+        let registered = layer.sessions().realms().await.unwrap();
+        let known: Vec<_> = registered
+            .iter()
+            .map(|known| (known.realm.as_str(), known.cookie.as_str(), known.longest))
+            .collect();
+        let expected = [("admin", ADMIN, hours(8)), ("id", COOKIE, hours(24))];
+        assert_eq!(known, expected);
+        let now = world.shop.store.now();
+        for known in registered {
+            let ago = now.since(known.seen_at).max(known.seen_at.since(now));
+            assert!(ago < minutes(1), "{ago:?}");
+        }
+    }
+}
+
+/// Layers register theirs in the background.
+async fn are_registered<B: Backend, const N: usize>(
+    world: &TwoApplications<B>,
+    expected: [&str; N],
+) {
+    let sessions = world.shop.layer.sessions();
+    let registered = async {
+        loop {
+            let realms = sessions.realms().await.unwrap();
+            if realms.iter().map(|known| known.realm.as_str()).eq(expected) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let done = tokio::time::timeout(Duration::from_secs(10), registered);
+    done.await.expect("the realms are registered");
+}
+
+/// Whoever hears of ends hears of those in its realm.
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_tells_of_what_ends_to_the_servers_of_its_realm_alone() {
+    let world = TwoApplications::<Redis>::start().await;
+    let other = world.shop.backend.other_store().await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let of_shop = other.in_realm(&Realm::default());
+    let listening = tokio::spawn(async move {
+        let hear = |hint| tell.send(hint).unwrap();
+        of_shop.listen(&hear).await;
+    });
+    // Before it hears of anything, it says that it may have missed something.
+    assert_eq!(told.recv().await, Some(Hint::Missed));
+    let [shop, admin] = world.in_both("alice").await;
+    let handle = shop.handle().await;
+    admin.post("/regenerate").await.is(204);
+    admin.post("/logout").await.is(204);
+    shop.post("/logout").await.is(204);
+    let Some(Hint::Changed(changed)) = told.recv().await else {
+        panic!("a session of the shop has ended");
+    };
+    assert_eq!(changed.to_string(), handle);
+    listening.abort();
+}

@@ -194,6 +194,9 @@ async fn a_revocation_ends_sessions_of_its_realm_alone<B: Backend>() {
     let ends = world.shop.audit.take_ends();
     let ends: Vec<_> = ends.into_iter().map(|event| event.kind).collect();
     assert_eq!(ends, [Ended(RevokedByOperator)]);
+    world.in_admin("alice").await;
+    shop.post("/reset?user=alice").await.is(204);
+    assert_eq!(world.lists_of("alice").await, [1, 1]);
 }
 
 async fn a_sign_in_under_way_is_not_refused_for_a_revocation_in_another_realm<B: Backend>() {

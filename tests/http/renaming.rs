@@ -128,6 +128,9 @@ async fn the_own_name_wins<B: Backend>() {
     let alice = site.arriving("alice").await;
     let planted = mallory.id();
     renames(&alice.get("/me").await, (OLD, NEW));
+    let twice = alice.fork();
+    let twice = twice.with_cookie(OLD, &alice.cookie(NEW).unwrap());
+    twice.get("/me").await.is(200).keeps_the_cookie();
     let alice = alice.with_cookie(OLD, &planted);
     let reply = alice.get("/me").await;
     assert_eq!(reply.is(200).keeps_the_cookie().body(), "alice");

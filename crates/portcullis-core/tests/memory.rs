@@ -62,6 +62,7 @@ mod conformance {
             include_str!("../src/store/conformance/logging.rs"),
             include_str!("../src/store/conformance/racing.rs"),
             include_str!("../src/store/conformance/replacing.rs"),
+            include_str!("../src/store/conformance/resetting.rs"),
             include_str!("../src/store/conformance/revoking.rs"),
             include_str!("../src/store/conformance/sweeping.rs"),
         ]

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, SessionId, SessionKey, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Expiry, Loaded, Others, Replaced, Revision,
-        Store, StoreErrorKind, Touched,
+        Activity, Committed, Created, Deadline, Ended, Expiry, Loaded, Old, Others, Replaced,
+        Revision, Store, StoreErrorKind, Termination, Touched,
     },
 };
 use portcullis_redis::{
@@ -19,8 +19,8 @@ use portcullis_redis::{
 };
 use support::{
     Anonymous, LIMITS, NAME, anonymous, assert_came_to_nothing, assert_every_key_expires, create,
-    create_with, key, key_of, kind, limits, live, owned, payload, server_and_store, sessions,
-    spelled, write_of,
+    create_owned, create_with, end_of, key, key_of, kind, limits, live, owned, payload,
+    server_and_store, sessions, spelled, write_of,
 };
 
 #[tokio::test]
@@ -117,6 +117,43 @@ async fn an_end_follows_a_replacement_for_a_minute() {
         assert_eq!(ended.unwrap(), expected, "{user} after {age} s");
         let lives = matches!(store.load(&new).await.unwrap(), Loaded::Live(_));
         assert_eq!(lives, expected == Ended::AlreadyGone);
+    }
+}
+
+/// It was evicted, or its time was over: whoever found the session live ends it by its name, or is told that it may live on.
+#[tokio::test]
+async fn an_end_without_a_mark_finds_an_owned_session_by_its_name() {
+    let (server, store) = server_and_store().await;
+    let (owned, label, of_owned) = create_owned(&store, "alice").await;
+    let nobodys = key();
+    let (_, of_nobodys) = create(&store, &nobodys).await;
+    for (old, label, expected, is_found) in [
+        (owned, label, of_owned, true),
+        (nobodys, anonymous(), of_nobodys, false),
+    ] {
+        let live_until = live(&store, &old).await.timing.idle_deadline();
+        let termination = Termination {
+            live_until: Some(live_until),
+            ..end_of(&old, &label, EndReason::SignedOut)
+        };
+        let (new, write) = (key(), write_of(&label, payload()));
+        let (note, keep) = (None, Deadline::Keep(Activity::Active));
+        let replaced = Old {
+            key: old,
+            label,
+            expected,
+            note,
+        };
+        let moved = store.replace(&replaced, &new, &write, keep, &Others::Stay);
+        assert!(matches!(moved.await.unwrap(), Replaced::Done(..)));
+        assert_eq!(server.cli(&["DEL", &spelled(&old)]).integer(), 1);
+        let ended = store.end(&termination).await;
+        match is_found {
+            true => assert_eq!(ended.unwrap(), Ended::Done),
+            false => assert!(ended.is_err(), "{ended:?}"),
+        }
+        let lives = matches!(store.load(&new).await.unwrap(), Loaded::Live(_));
+        assert_eq!(lives, !is_found);
     }
 }
 

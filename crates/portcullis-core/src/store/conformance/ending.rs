@@ -2,11 +2,12 @@
 
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, key_in, moves,
-    subject::{Subject, ended, join_all, moved_to, subject, subjects},
+    people::{Session, begin, sign_in, somebody, stranger},
+    subject::{Subject, end_of, ended, join_all, moved_to, subject, subjects},
 };
 use crate::{
-    EndReason, SessionKey,
-    store::{Activity, Deadline, Ended, Loaded, Store, Stored},
+    EndReason, EventKind, SessionKey,
+    store::{Activity, Deadline, Ended, Loaded, Store, Stored, Termination},
 };
 
 /// S-059, S-062: the second is told so, and does not change the reason.
@@ -187,6 +188,49 @@ pub async fn an_end_does_not_follow_a_replacement_that_is_forgotten<H: Harness>(
         }
         assert_eq!(store.live(new).await, moved);
     }
+}
+
+/// Rule 8: whoever found the session live and signs out is signed out, or is told that it may live on: where it has no owner,
+/// there is no list to look for it in. What would not be live any more is gone.
+pub async fn an_end_finds_a_session_by_its_name_where_the_replacement_is_forgotten<H: Harness>(
+    harness: &H,
+) {
+    let memory = EndReason::Replaced.remembered_for() + H::TOLERANCE * 2;
+    if H::PATIENCE < memory {
+        return;
+    }
+    let (store, user, reason) = (subject(harness), somebody(), EndReason::SignedOut);
+    let mut owned = sign_in(harness, &user, LONG).await;
+    let mut nobodys = begin(stranger(harness), key(), LONG).await;
+    let neighbour = sign_in(harness, &user, LONG).await;
+    let found = |session: &Session<H::Store>| Termination {
+        live_until: Some(session.stored.timing.idle_deadline()),
+        ..session.who.termination(session.key, reason)
+    };
+    let ends = [found(&owned), found(&nobodys)];
+    owned.move_on(KEEP).await;
+    nobodys.move_on(KEEP).await;
+    harness.advance(memory).await;
+
+    let [of_owned, of_nobodys] = &ends;
+    assert!(matches!(store.0.end(of_owned).await, Ok(Ended::Done)));
+    assert_eq!(store.load(owned.key).await, end_of(owned.handle(), reason));
+    store.assert_listed(&user, [&neighbour]).await;
+    let told = owned.who.logged().await;
+    assert_eq!(told.last(), Some(&EventKind::Ended(reason)));
+
+    let answer = store.0.end(of_nobodys).await;
+    assert!(
+        answer.is_err(),
+        "an end that found nothing answered {answer:?}"
+    );
+    assert_eq!(store.live(nobodys.key).await, nobodys.stored);
+    let over = Termination {
+        live_until: Some(store.0.clock().earliest),
+        ..of_nobodys.clone()
+    };
+    assert!(matches!(store.0.end(&over).await, Ok(Ended::AlreadyGone)));
+    assert_eq!(store.live(nobodys.key).await, nobodys.stored);
 }
 
 /// For as long as [`EndReason::remembered_for`] says, and nothing is left behind afterwards.

@@ -61,6 +61,7 @@ mod logging;
 mod people;
 mod racing;
 mod replacing;
+mod resetting;
 mod revoking;
 mod subject;
 mod sweeping;
@@ -69,7 +70,7 @@ use std::{future::Future, time::Duration};
 
 pub use self::{
     creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*, listing::*,
-    logging::*, racing::*, replacing::*, revoking::*, sweeping::*,
+    logging::*, racing::*, replacing::*, resetting::*, revoking::*, sweeping::*,
 };
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionKey, Timestamp, UserId};
@@ -156,6 +157,7 @@ macro_rules! store_conformance {
             of_many_who_end_a_replaced_session_exactly_one_does
             an_end_finds_a_replaced_session_that_ended_since_already_gone
             an_end_does_not_follow_a_replacement_that_is_forgotten
+            an_end_finds_a_session_by_its_name_where_the_replacement_is_forgotten
             the_reason_of_an_end_is_remembered_and_then_forgotten
 
             a_session_is_live_until_its_idle_deadline_and_not_at_it
@@ -192,6 +194,10 @@ macro_rules! store_conformance {
             sessions_past_their_deadline_do_not_count
             sessions_without_a_user_have_no_limit
             a_sign_in_that_came_too_late_displaces_nobody
+
+            a_sign_in_that_ends_all_others_leaves_itself_alone
+            a_sign_in_that_ends_all_others_refuses_who_began_before
+            a_refused_sign_in_ends_no_other
 
             a_session_is_revoked_by_its_name
             a_session_is_revoked_by_its_name_under_whatever_key_it_lives

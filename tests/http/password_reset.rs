@@ -15,6 +15,7 @@ on_every_store![
     t06_a_sign_in_that_begins_afterwards_does,
     t06_of_resets_at_once_one_comes_to_its_end,
     a_write_under_way_in_a_session_that_ended_is_refused_with_the_reason,
+    of_several_sign_ins_in_one_request_the_last_one_says_whose_others_end,
     where_one_session_is_the_limit_the_others_make_room,
     a_reset_for_a_user_who_cannot_be_ends_nothing,
     a_reset_that_is_refused_for_a_revocation_ends_nothing,
@@ -221,6 +222,29 @@ async fn a_write_under_way_in_a_session_that_ended_is_refused_with_the_reason<B:
         reply.is_problem(401, "session-ended").keeps_the_cookie();
         assert_eq!(reply.reason().as_deref(), Some("revoked_by_user"));
         assert_eq!(world.backend.live(), 1);
+    }
+}
+
+async fn of_several_sign_ins_in_one_request_the_last_one_says_whose_others_end<B: Backend>() {
+    let world = World::<B>::start().await;
+    for (steps, ends_alices, ends_bobs) in [
+        ("reset:alice,login:alice", true, false),
+        ("login:alice,reset:alice,elevate", true, false),
+        ("reset:bob,login:alice", false, false),
+        ("login:bob,reset:alice,login:bob", false, false),
+        ("reset:alice,reset:bob", false, true),
+        ("reset:alice,logout", false, false),
+    ] {
+        let ([desk, _], bob) = somewhere_else(&world).await;
+        let client = world.shopping(&[1]).await;
+        client
+            .post(&format!("/in-order?steps={steps}"))
+            .await
+            .is(204);
+        for (other, ends) in [(desk, ends_alices), (bob, ends_bobs)] {
+            let status = other.get("/me").await.status();
+            assert_eq!(status, if ends { 401 } else { 200 }, "{steps}");
+        }
     }
 }
 

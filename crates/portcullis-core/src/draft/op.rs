@@ -143,12 +143,9 @@ impl Op {
         }
     }
 
-    /// Whether the user's other sessions end with it, if it is an authentication.
-    pub(super) fn ends_others(&self) -> Option<bool> {
-        match self {
-            Self::Bind { ends_others, .. } => Some(*ends_others),
-            _ => None,
-        }
+    /// Whether it is an authentication of `user` with which their other sessions end.
+    pub(super) fn ends_others_of(&self, user: &UserId) -> bool {
+        matches!(self, Self::Bind { user: bound, ends_others: true, .. } if bound == user)
     }
 
     /// When it was asked for and the limits, if it is an authentication.

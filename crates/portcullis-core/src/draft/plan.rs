@@ -270,9 +270,12 @@ impl Draft {
         })
     }
 
-    /// What becomes of the other sessions of the user.
+    /// What becomes of the other sessions of the user. That they are to end is not undone by a further sign-in of the same
+    /// user in this request.
     fn others(&self) -> Others {
-        if self.ops.iter().rev().find_map(Op::ends_others) != Some(true) {
+        let user = self.view.user();
+        let ends_others = |op: &Op| user.is_some_and(|user| op.ends_others_of(user));
+        if !self.ops.iter().any(ends_others) {
             return self.policy.session_limit.into();
         }
         let reason = EndReason::RevokedByUser;

@@ -1,11 +1,12 @@
 //! A cookie that gets another name while servers are replaced one by one.
 
+use axum::{Router, routing};
 use portcullis::{
-    CookieConfig, EventKind::MalformedIdentifier, SessionLayer, SessionLimit, Timeouts,
+    CookieConfig, EventKind::MalformedIdentifier, MemoryStore, SessionLayer, SessionLimit, Timeouts,
 };
 use portcullis_tests::{
-    Backend, COOKIE as OLD, Client, Gate, Moment, Op, Reply, Server, World, hours, on_every_store,
-    seconds,
+    Backend, COOKIE as OLD, CapturedLog, Client, Gate, Moment, Op, Reply, Server, World, hours,
+    on_every_store, seconds,
 };
 
 on_every_store![
@@ -275,4 +276,26 @@ async fn no_session_is_lost_and_none_comes_back_while_servers_of_both_names_answ
     assert_eq!(at_new.get("/me").await.body(), "alice");
     assert_eq!(alice.cookie_names(), [NEW]);
     assert_eq!(site.old.backend.live(), 1);
+}
+
+/// The realm follows the name of the cookie unless it is named.
+#[tokio::test]
+async fn who_renames_a_cookie_and_leaves_its_sessions_behind_is_warned_once() {
+    let layer = |accepted| {
+        let cookie = CookieConfig::builder().name(NEW).also_accept(accepted);
+        SessionLayer::new(MemoryStore::new()).cookie(cookie.build().unwrap())
+    };
+    for (layer, warnings) in [
+        (layer(OLD), 1),
+        (layer(OLD).realm("id").unwrap(), 0),
+        // Another prefix is no other realm.
+        (layer("shop"), 0),
+    ] {
+        let log = CapturedLog::start();
+        for _ in 0..3 {
+            let route = routing::get(async || "");
+            let _: Router = Router::new().route("/", route).layer(layer.clone());
+        }
+        assert_eq!(log.count("names no realm"), warnings);
+    }
 }

@@ -118,15 +118,17 @@ impl House {
         registration.map(|registration| registration.longest)
     }
 
-    /// Starts what runs in the background, if there is something to run it and it does not run yet.
-    pub(crate) fn wake(self: &Arc<Self>) {
+    /// Starts what runs in the background, if there is something to run it and it does not run yet. Says whether it did.
+    pub(crate) fn wake(self: &Arc<Self>) -> bool {
         if self.background.get().is_some() {
-            return;
+            return false;
         }
         let Ok(runtime) = Runtime::try_current() else {
-            return;
+            return false;
         };
+        let mut began = false;
         self.background.get_or_init(|| {
+            began = true;
             self.notebook.keep(&runtime, &self.setup.store);
             let sweeps = self.setup.sweeps;
             let registration = self.setup.registration.clone();
@@ -137,6 +139,7 @@ impl House {
                 }),
             }
         });
+        began
     }
 
     pub(crate) fn writes(&self) -> &Arc<WriteQueue> {

@@ -89,6 +89,26 @@ pub(crate) struct Config {
     pub(crate) trusted_origins: Vec<String>,
 }
 
+impl Config {
+    /// Starts what runs in the background, where it does not run yet.
+    pub(crate) fn wake(&self) {
+        if self.house.wake() && self.realm.is_none() {
+            self.warn_of_cookies_from_elsewhere();
+        }
+    }
+
+    fn warn_of_cookies_from_elsewhere(&self) {
+        let own = Realm::of_cookie(self.cookie.name());
+        let mut accepted = self.cookie.accepted().map(Realm::of_cookie);
+        if accepted.any(|realm| realm != own) {
+            tracing::warn!(
+                realm = own.as_str(),
+                "a session layer accepts a cookie under another name but names no realm, so sessions do not outlast the renaming; name the realm they are in"
+            );
+        }
+    }
+}
+
 const PAYLOAD_LIMIT: usize = 64 * 1024;
 const LARGEST_PAYLOAD_LIMIT: usize = 1024 * 1024;
 
@@ -397,19 +417,6 @@ impl SessionLayer {
         self
     }
 
-    /// An accepted cookie opens nothing where its sessions are in the realm of its own name.
-    fn warn_of_names_without_realm(&self) {
-        let cookie = &self.config.cookie;
-        let own = Realm::of_cookie(cookie.name());
-        if self.config.realm.is_none()
-            && cookie.accepted().any(|name| Realm::of_cookie(name) != own)
-        {
-            tracing::warn!(
-                "a session layer accepts a cookie under another name and has no realm of its own, so sessions do not outlast the renaming; name their realm"
-            );
-        }
-    }
-
     fn with_house(self, change: impl FnOnce(&mut Setup)) -> Self {
         self.with(|config| config.house = Arc::new(config.house.changed(change)))
     }
@@ -427,8 +434,7 @@ impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.warn_of_names_without_realm();
-        self.config.house.wake();
+        self.config.wake();
         SessionService::new(inner, Arc::clone(&self.config))
     }
 }

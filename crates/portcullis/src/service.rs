@@ -62,7 +62,7 @@ where
             return ResponseFuture::handling(self.inner.call(request), None);
         }
         // Where the layer was made there may have been nothing to run anything.
-        self.config.house.wake();
+        self.config.wake();
         let state = Arc::new(State::new(&self.config, &request));
         state.put_into(request.extensions_mut());
         ResponseFuture::handling(self.inner.call(request), Some(state))

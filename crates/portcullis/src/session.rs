@@ -217,7 +217,21 @@ impl Session {
     /// although this sign-in is refused.
     ///
     /// Use it in place of [`Sessions::revoke_all`](crate::Sessions::revoke_all) followed by `authenticate` in one request:
-    /// such a sign-in began before the revocation, which therefore refuses it.
+    /// such a sign-in began before the revocation, which therefore refuses it. It acts in the
+    /// [realm](crate::SessionLayer::realm) of this layer. If one password signs in to several,
+    /// [`Sessions::revoke_all_in_every_realm`](crate::Sessions::revoke_all_in_every_realm) ends the sessions of all of
+    /// them, in a request of its own.
+    ///
+    /// A sign-in of the same user later in the request does not undo it; one of another user does.
+    ///
+    /// ```
+    /// # use portcullis::{Session, SessionError};
+    /// # async fn store_new_password(token: &str, password: &str) -> Result<String, SessionError> { Ok(token.to_owned()) }
+    /// async fn reset_password(session: Session, token: String, password: String) -> Result<(), SessionError> {
+    ///     let user = store_new_password(&token, &password).await?;
+    ///     session.authenticate_and_end_others(user)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

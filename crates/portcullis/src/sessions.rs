@@ -237,7 +237,17 @@ impl Sessions {
     }
 
     /// The same in every [registered realm](Self::realms) of the store and in this one: for a reset of a password that signs
-    /// in to all of them. Each realm has a moment of its own.
+    /// in to all of them. Each realm has a moment of its own. As with [`revoke_all`](Self::revoke_all), a request that calls this
+    /// cannot then sign the user in.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, Sessions, StoreError};
+    /// # async fn reset(sessions: Sessions) -> Result<(), StoreError> {
+    /// // … once the new password is stored:
+    /// let receipt = sessions.revoke_all_in_every_realm("ada").await?;
+    /// println!("{} sessions were ended.", receipt.ended.len());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///

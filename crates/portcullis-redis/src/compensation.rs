@@ -6,7 +6,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,6 +36,8 @@ pub(crate) struct Compensation {
 #[derive(Default)]
 struct Queue {
     waiting: Mutex<VecDeque<Withdrawal>>,
+    /// Whether one of them is out of the queue while it is attempted.
+    attempting: AtomicBool,
     changed: Notify,
 }
 
@@ -57,6 +62,12 @@ impl Compensation {
         self.queue.changed.notify_one();
     }
 
+    /// How many sessions are still to be withdrawn.
+    pub(crate) fn pending(&self) -> usize {
+        let waiting = self.queue.lock();
+        waiting.len() + usize::from(self.queue.attempting.load(Ordering::Relaxed))
+    }
+
     fn add(&self, withdrawal: Withdrawal) {
         let mut waiting = self.queue.lock();
         if waiting.len() >= ROOM {
@@ -74,17 +85,32 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Withdrawal>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn take(&self) -> Option<Withdrawal> {
+        let mut waiting = self.lock();
+        let next = waiting.pop_front()?;
+        self.attempting.store(true, Ordering::Relaxed);
+        Some(next)
+    }
+
+    fn put_back(&self, withdrawal: Withdrawal) {
+        let mut waiting = self.lock();
+        waiting.push_back(withdrawal);
+        self.attempting.store(false, Ordering::Relaxed);
+    }
 }
 
 async fn work(queue: Arc<Queue>, store: Weak<Inner>) {
     while store.strong_count() > 0 {
-        let next = queue.lock().pop_front();
-        let Some(withdrawal) = next else {
+        let Some(withdrawal) = queue.take() else {
             queue.changed.notified().await;
             continue;
         };
         match withdrawal.attempt().await {
-            Outcome::Done => continue,
+            Outcome::Done => {
+                queue.attempting.store(false, Ordering::Relaxed);
+                continue;
+            }
             Outcome::TooEarly => {}
             Outcome::Failed if withdrawal.store.is_in_use(queue.lock().len() + 1) => {}
             // Nobody else has the store any longer: it is not kept alive for an outage without an end.
@@ -93,7 +119,7 @@ async fn work(queue: Arc<Queue>, store: Weak<Inner>) {
                 return;
             }
         }
-        queue.lock().push_back(withdrawal);
+        queue.put_back(withdrawal);
         sleep(PAUSE).await;
     }
 }

@@ -582,6 +582,7 @@ impl fmt::Debug for RedisStore {
             .field("driver", &self.inner.driver)
             .field("prefix", &self.prefix)
             .field("log", &self.inner.log)
+            .field("to_withdraw", &self.compensation().pending())
             .finish()
     }
 }

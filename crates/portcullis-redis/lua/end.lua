@@ -1,7 +1,8 @@
 -- Ends a session, whatever its revision.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
--- ARGV  1 letter of the reason  2 ms to remember it, or 0  3 entry  4 user, or ''  5 note  6 size of the log
+-- ARGV  1 letter of the reason  2 ms to remember it, or 0 where nobody has ever had this key  3 entry  4 user, or ''
+--       5 note  6 size of the log
 --       7 until when it was live when the caller looked (ms), or '' if the caller did not
 -- Reply DONE, GONE, NEWER, MOVED (it was moved to another key, perhaps of another bucket: end it there), LOST (it must
 --       be live somewhere, and neither its tombstone nor its user's list says where)

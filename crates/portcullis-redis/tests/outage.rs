@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::{
     EndReason,
-    store::{Activity, Loaded, Store, StoreErrorKind},
+    store::{Activity, Deadline, Loaded, Old, Others, Store, StoreErrorKind},
 };
 use portcullis_redis::{
     RedisStore,
@@ -15,7 +15,7 @@ use portcullis_redis::{
 };
 use support::{
     Anonymous, LIMITS, WAIT, connect, create, create_owned, healed, key, kind, known_down, live,
-    payload, server_and_store,
+    payload, server_and_store, write_of,
 };
 use tokio::task::JoinSet;
 
@@ -192,6 +192,32 @@ async fn a_write_that_was_not_answered_is_not_sent_a_second_time() {
     // One for `create`, one for the commit.
     let calls = support::calls(&server, "evalsha");
     assert!(calls <= 2, "{calls}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_identifier_that_was_asked_for_in_an_outage_leaves_the_session_what_it_was() {
+    let (server, store) = server_and_store().await;
+    let (key, label, expected) = create_owned(&store, "alice").await;
+    let before = live(&store, &key).await;
+    let old = Old {
+        key,
+        label: label.clone(),
+        expected,
+        note: None,
+    };
+    server.pause();
+    let (new, write) = (support::key(), write_of(&label, payload()));
+    let keep = Deadline::Keep(Activity::Active);
+    let failed = store.replace(&old, &new, &write, keep, &Others::Stay).await;
+    assert_eq!(kind(failed), StoreErrorKind::Unavailable);
+    known_down(&store).await;
+    server.resume();
+    healed(&store).await;
+    wait_until("what came of it is undone", || {
+        format!("{store:?}").contains("to_withdraw: 0")
+    })
+    .await;
+    assert_eq!(live(&store, &key).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -205,7 +205,11 @@ fn end(server: &TestServer) -> Vec<String> {
 }
 
 fn end_of_one_live_until(server: &TestServer, moment: &str) -> Vec<String> {
-    let arguments = ["o", MINUTE, REF, "alice", "ended", "9", moment];
+    end_remembered_for(server, MINUTE, moment)
+}
+
+fn end_remembered_for(server: &TestServer, memory: &str, moment: &str) -> Vec<String> {
+    let arguments = ["o", memory, REF, "alice", "ended", "9", moment];
     run(server, END, &[KEY, DUE, LOG, USERS], &arguments)
 }
 

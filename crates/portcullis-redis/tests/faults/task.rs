@@ -1,0 +1,318 @@
+//! What somebody asks of a store, and what they know afterwards.
+
+use bytes::Bytes;
+use portcullis_core::{
+    Actor, Bucket, EndReason, EventKind, Label, Note, SessionId, SessionKey, UserId,
+    store::{
+        Activity, Committed, Created, Deadline, EndOthers, Ended, Interrupted, Old, Others,
+        Replaced, SessionLimit, Store, Touched, Which, Write,
+    },
+};
+use portcullis_redis::RedisStore;
+use rand::random;
+
+use crate::{
+    ledger::{Fate, Ledger},
+    support::{LIMITS, end_of, ended_note, key_of, later, owned, revocation},
+};
+
+/// Sessions are called by their place in the ledger.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Somebody signs in: as nobody they know, or from a session.
+    SignIn {
+        user: UserId,
+        from: Option<usize>,
+        others: Others,
+    },
+    /// A session gets another identifier, and an elevation if it has a user.
+    Rotate {
+        of: usize,
+        to: Bucket,
+    },
+    Commit {
+        of: usize,
+    },
+    Touch {
+        of: usize,
+    },
+    SignOut {
+        of: usize,
+    },
+    Revoke {
+        user: UserId,
+        which: Which,
+    },
+    Sweep,
+}
+
+/// What the caller was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    Done,
+    /// It is not to be, and nothing was changed.
+    Refused,
+    Error,
+}
+
+pub fn displacing() -> Others {
+    Others::Limited(SessionLimit::displace(1).unwrap())
+}
+
+pub fn refusing() -> Others {
+    Others::Limited(SessionLimit::refuse(1).unwrap())
+}
+
+pub fn ending_others() -> Others {
+    let reason = EndReason::RevokedByUser;
+    Others::End(EndOthers {
+        reason,
+        note: ended_note(reason),
+        longest: Some(LIMITS.absolute),
+    })
+}
+
+fn payload() -> Bytes {
+    Bytes::copy_from_slice(&random::<[u8; 8]>())
+}
+
+fn write(label: &Label, payload: &Bytes, kind: Option<EventKind>) -> Write {
+    let note = |kind| Note::new(kind, Actor::Client, None);
+    Write {
+        label: label.clone(),
+        payload: payload.clone(),
+        elevated_until: None,
+        flagged: false,
+        notes: kind.map(note).into_iter().collect(),
+    }
+}
+
+impl Task {
+    /// Whether it gives somebody something, and so must not be carried out once they have given up.
+    pub fn grants(&self) -> bool {
+        matches!(
+            self,
+            Self::SignIn { .. } | Self::Rotate { .. } | Self::Commit { .. }
+        )
+    }
+
+    /// Whether it ends sessions of a user up to a moment.
+    pub fn revokes(&self) -> Option<&UserId> {
+        match self {
+            Self::Revoke { user, .. } => Some(user),
+            Self::SignIn {
+                user,
+                others: Others::End(_),
+                ..
+            } => Some(user),
+            _ => None,
+        }
+    }
+
+    pub async fn run(&self, store: &RedisStore, ledger: &mut Ledger) -> Told {
+        match self {
+            Self::SignIn { user, from, others } => {
+                sign_in(store, ledger, user, *from, others).await
+            }
+            Self::Rotate { of, to } => rotate(store, ledger, *of, *to).await,
+            Self::Commit { of } => commit(store, ledger, *of).await,
+            Self::Touch { of } => {
+                let session = ledger.sessions[*of].clone();
+                match store.touch(&session.key, &session.label).await {
+                    Ok(Touched::Done(_)) => Told::Done,
+                    Ok(Touched::Gone) => refused(ledger, *of),
+                    Err(_) => Told::Error,
+                }
+            }
+            Self::SignOut { of } => {
+                let session = &mut ledger.sessions[*of];
+                let reason = EndReason::SignedOut;
+                let end = end_of(&session.key, &session.label, reason);
+                match store.end(&end).await {
+                    Ok(Ended::Done | Ended::AlreadyGone) => {
+                        session.fate = Fate::Dead;
+                        Told::Done
+                    }
+                    Err(_) => {
+                        doubt(&mut session.fate);
+                        Told::Error
+                    }
+                }
+            }
+            Self::Revoke { user, which } => {
+                let revoked = store.revoke(&revocation(user.clone(), *which)).await;
+                let (ended, told, fate) = match revoked {
+                    Ok(receipt) => (receipt.ended, Told::Done, Fate::Dead),
+                    Err(interrupted) => (interrupted.ended, Told::Error, Fate::Unknown),
+                };
+                for session in ledger.of(user) {
+                    if which.covers(session.label.handle) {
+                        session.fate = fate;
+                    }
+                }
+                ended.into_iter().for_each(|handle| ledger.is_dead(handle));
+                told
+            }
+            Self::Sweep => match store.sweep().await {
+                Ok(_) => Told::Done,
+                Err(_) => Told::Error,
+            },
+        }
+    }
+}
+
+fn doubt(fate: &mut Fate) {
+    if *fate == Fate::Lives {
+        *fate = Fate::Unknown;
+    }
+}
+
+/// The session is not what it was. That may be where it was in doubt.
+fn refused(ledger: &mut Ledger, of: usize) -> Told {
+    let session = &mut ledger.sessions[of];
+    assert_ne!(session.fate, Fate::Lives, "{session:?} was refused");
+    session.fate = Fate::Unknown;
+    Told::Refused
+}
+
+async fn sign_in(
+    store: &RedisStore,
+    ledger: &mut Ledger,
+    user: &UserId,
+    from: Option<usize>,
+    others: &Others,
+) -> Told {
+    // What was revoked before does not concern it, by whatever is known of the clock.
+    later(store).await;
+    let (key, label, payload) = (key_of(user.clone()), owned(store, user.clone()), payload());
+    let write = write(&label, &payload, Some(EventKind::Created));
+    let before: Vec<_> = ledger
+        .of(user)
+        .map(|it| (it.label.handle, it.fate))
+        .collect();
+    let old = from.map(|from| ledger.sessions[from].clone());
+    let new = ledger.add(key, &label, Fate::Dead);
+    let done = match &old {
+        None => match store.create(&key, &write, LIMITS, others).await {
+            Ok(Created::Done(_, revision, displaced)) => Ok(Some((revision, displaced))),
+            Ok(Created::AtLimit) => Ok(None),
+            Ok(other) => panic!("{other:?}"),
+            Err(interrupted) => Err(interrupted),
+        },
+        Some(session) => {
+            let old = Old {
+                key: session.key,
+                label: session.label.clone(),
+                expected: session.revision,
+                note: Some(ended_note(EndReason::ReplacedAtSignIn)),
+            };
+            let restart = Deadline::Restart(LIMITS);
+            match store.replace(&old, &key, &write, restart, others).await {
+                Ok(Replaced::Done(_, revision, displaced)) => Ok(Some((revision, displaced))),
+                Ok(Replaced::AtLimit) => Ok(None),
+                Ok(Replaced::Overtaken(displaced)) => {
+                    displaced.into_iter().for_each(|it| ledger.is_dead(it));
+                    return refused(ledger, from.unwrap());
+                }
+                Ok(_) => return refused(ledger, from.unwrap()),
+                Err(interrupted) => Err(interrupted),
+            }
+        }
+    };
+    let replaced = old.map(|it| it.label.handle);
+    match done {
+        Ok(Some((revision, displaced))) => {
+            if let Some(from) = from {
+                ledger.sessions[from].fate = Fate::Dead;
+            }
+            match others {
+                Others::Stay => assert_eq!(displaced, []),
+                Others::Limited(limit) => {
+                    let left = before.iter().filter(|(handle, fate)| {
+                        *fate == Fate::Lives
+                            && Some(*handle) != replaced
+                            && !displaced.contains(handle)
+                    });
+                    assert!(left.count() < limit.most.get(), "{displaced:?}");
+                }
+                Others::End(_) => ledger.of(user).for_each(|it| it.fate = Fate::Dead),
+            }
+            displaced.into_iter().for_each(|it| ledger.is_dead(it));
+            let session = &mut ledger.sessions[new];
+            session.fate = Fate::Lives;
+            (session.revision, session.payloads) = (revision, vec![payload]);
+            Told::Done
+        }
+        Ok(None) => {
+            let at_limit = before.iter().any(|(handle, _)| Some(*handle) != replaced);
+            assert!(at_limit, "{user} has no session and was refused one");
+            Told::Refused
+        }
+        Err(Interrupted { ended, .. }) => {
+            if let Some(from) = from {
+                doubt(&mut ledger.sessions[from].fate);
+            }
+            if *others != Others::Stay {
+                ledger.of(user).for_each(|it| doubt(&mut it.fate));
+            }
+            ended.into_iter().for_each(|it| ledger.is_dead(it));
+            ledger.sessions[new].failed = true;
+            Told::Error
+        }
+    }
+}
+
+async fn rotate(store: &RedisStore, ledger: &mut Ledger, of: usize, to: Bucket) -> Told {
+    let session = ledger.sessions[of].clone();
+    let key: SessionKey = SessionId::generate(to).unwrap().key();
+    let new = ledger.add(key, &session.label, Fate::Dead);
+    let old = Old {
+        key: session.key,
+        label: session.label.clone(),
+        expected: session.revision,
+        note: None,
+    };
+    let payload = payload();
+    let write = Write {
+        elevated_until: session
+            .label
+            .user()
+            .map(|_| store.now().after(LIMITS.idle / 2)),
+        ..write(&session.label, &payload, Some(EventKind::Regenerated))
+    };
+    let keep = Deadline::Keep(Activity::Active);
+    match store.replace(&old, &key, &write, keep, &Others::Stay).await {
+        Ok(Replaced::Done(_, revision, _)) => {
+            ledger.sessions[of].fate = Fate::Dead;
+            let session = &mut ledger.sessions[new];
+            session.fate = Fate::Lives;
+            (session.revision, session.payloads) = (revision, vec![payload]);
+            Told::Done
+        }
+        Ok(_) => refused(ledger, of),
+        Err(_) => {
+            doubt(&mut ledger.sessions[of].fate);
+            Told::Error
+        }
+    }
+}
+
+async fn commit(store: &RedisStore, ledger: &mut Ledger, of: usize) -> Told {
+    let session = ledger.sessions[of].clone();
+    let payload = payload();
+    let write = write(&session.label, &payload, None);
+    let active = Activity::Active;
+    let done = store.commit(&session.key, session.revision, &write, active);
+    match done.await {
+        Ok(Committed::Done(_, revision)) => {
+            let session = &mut ledger.sessions[of];
+            (session.revision, session.payloads) = (revision, vec![payload]);
+            Told::Done
+        }
+        Ok(_) => refused(ledger, of),
+        Err(_) => {
+            ledger.sessions[of].payloads.push(payload);
+            Told::Error
+        }
+    }
+}

@@ -233,14 +233,14 @@ impl Work<'_> {
             None => self.store.longest_registered().await?,
         };
         let keys = vec![self.user_list(), self.store.prefix().marker(&self.user)];
-        let clock = self.store.clock_in(self.user.bucket());
+        let bucket = self.user.bucket();
         let arguments = vec![
             reason,
             name.unwrap_or_default(),
             memory_of_marker(longest),
             self.revocation.note.encode(),
-            number(clock.earliest.after(self.store.driver().wait()).as_millis()),
-            number(clock.latest.as_millis()),
+            number(self.store.not_after(bucket).as_millis()),
+            number(self.store.now_in(bucket).as_millis()),
         ];
         let mut sessions = match self.run(&MARK, keys, arguments).await? {
             Reply::Listed(_, entries) => self.entries(&entries),

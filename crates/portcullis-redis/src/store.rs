@@ -168,8 +168,10 @@ impl RedisStore {
     }
 
     /// The moment by the clock of this bucket until which a caller waits who asks now.
-    fn not_after(&self, bucket: Bucket) -> Timestamp {
-        self.clock_in(bucket).earliest.after(self.driver().wait())
+    pub(crate) fn not_after(&self, bucket: Bucket) -> Timestamp {
+        self.clock_in(bucket)
+            .earliest
+            .after(self.driver().patience())
     }
 
     /// Runs a script that grants something. It does nothing should it run when the caller no longer waits.

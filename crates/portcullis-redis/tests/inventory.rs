@@ -9,16 +9,16 @@ use portcullis_core::{
     Bucket, EndReason, EventKind,
     store::{
         Copies, Created, Excess, Expiry, Loaded, LogQuery, Others, SessionLimit, Store,
-        StoreErrorKind, Which,
+        StoreErrorKind, Touched, Which,
     },
 };
 use portcullis_redis::{
     RedisStore,
-    testing::{TestServer, wait_until},
+    testing::{TestServer, TestWire, wait_until},
 };
 use support::{
-    LIMITS, all_of, calls, create_owned, key_of, kind, limits, lists, owned, owned_since, payload,
-    revocation, server_and_store, write_of,
+    LIMITS, all_of, calls, create_owned, healed, key_of, kind, limits, lists, owned, owned_since,
+    payload, revocation, server_and_store, write_of,
 };
 
 #[tokio::test]
@@ -308,4 +308,25 @@ async fn t74_a_backlog_is_told_once_each_though_many_sweep() {
     assert!(told.iter().all(|expired| expired.what == idle));
     assert!(lists(&server, "x").is_empty() && lists(&server, "u").is_empty());
     assert!(store.sweep().await.unwrap().expired.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_that_failed_does_not_touch_who_signed_in_since_however_soon() {
+    let (server, store) = server_and_store().await;
+    let wire = TestWire::to(&server);
+    // Between the end of its patience and that of its wait are 100 ms.
+    let slow = RedisStore::builder(wire.url()).wait(Duration::from_secs(2));
+    let slow = slow.connect().await.unwrap();
+    // The server knows the scripts, so that one message is all.
+    store.revoke(&all_of("bob")).await.unwrap();
+    let marks = wire.hold("}:e");
+    assert_eq!(
+        kind(slow.revoke(&all_of("alice")).await),
+        StoreErrorKind::Unavailable
+    );
+    let (key, label, _) = create_owned(&store, "alice").await;
+    drop(marks);
+    healed(&slow).await;
+    let touched = store.touch(&key, &label).await.unwrap();
+    assert!(matches!(touched, Touched::Done(_)), "{touched:?}");
 }

@@ -238,7 +238,7 @@ fn build(settings: &Settings, restored: Restored, messages: usize) -> Result<Cli
     builder
         .with_connection_config(|connection| *connection = connection_config(settings.wait))
         .with_performance_config(|performance| {
-            *performance = performance_config(settings.wait, messages);
+            *performance = performance_config(settings.patience(), messages);
         });
     if restored == Restored::ByItself {
         builder.set_policy(ReconnectPolicy::new_exponential(0, 20, 1000, 2));
@@ -269,11 +269,9 @@ fn connection_config(wait: Duration) -> ConnectionConfig {
     }
 }
 
-fn performance_config(wait: Duration, messages: usize) -> PerformanceConfig {
+fn performance_config(patience: Duration, messages: usize) -> PerformanceConfig {
     PerformanceConfig {
-        // A little before the driver gives up itself: then the library knows, and does not send later what
-        // nobody waits for.
-        default_command_timeout: wait - wait / 20,
+        default_command_timeout: patience,
         broadcast_channel_capacity: messages,
         ..PerformanceConfig::default()
     }

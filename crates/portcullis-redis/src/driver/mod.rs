@@ -74,6 +74,12 @@ impl Settings {
         ANSWER.max(self.wait / 2)
     }
 
+    /// How long one command may take at least until its caller gives up. The client library does so a little before the
+    /// driver does: then it knows, and does not send later what nobody waits for.
+    fn patience(&self) -> Duration {
+        self.wait - self.wait / 20
+    }
+
     /// For one of the servers of the address.
     fn at(&self, endpoint: &Endpoint) -> Self {
         Self {
@@ -142,6 +148,11 @@ impl Driver {
     /// How long one operation may take.
     pub(crate) fn wait(&self) -> Duration {
         self.settings.wait
+    }
+
+    /// For how long whoever asks now is sure to wait for the answer. A little later some have given up already.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.patience()
     }
 
     /// One `GET`.

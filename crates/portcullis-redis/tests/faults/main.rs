@@ -95,7 +95,7 @@ fn here() -> Bucket {
 
 macro_rules! scenes {
     ($($name:ident: $($scene:expr),+;)+) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
         async fn $name() {
             for scene in [$($scene),+] {
                 scene.meets_with_everything().await;

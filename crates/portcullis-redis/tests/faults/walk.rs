@@ -23,7 +23,7 @@ const SEEDS: [u64; 2] = [1, 2];
 
 const STEPS: usize = 40;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn whatever_happens_in_whatever_order_the_rules_hold() {
     let mut walks = JoinSet::new();
     for seed in SEEDS.into_iter().chain([rand::random(), rand::random()]) {

@@ -11,7 +11,7 @@ use portcullis_redis::{
     testing::{TestServer, wait_until},
 };
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     ledger::{Fate, Ledger, Session},
@@ -101,11 +101,19 @@ impl Bench {
         if fault == Fault::VeryLate && is_held {
             self.heals().await;
         }
+        if fault == Fault::Overtaken && is_held {
+            let looked = || self.wire.looked() || self.nothing_is_left();
+            while !looked() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
         let mut later = None;
         if told == Told::Error
+            && fault != Fault::Overtaken
             && let Some(user) = task.revokes()
         {
-            // They come after whoever revoked was told of an error.
+            // They come after whoever revoked was told of an error. Where that was before the wait was over, a revocation
+            // that is still under way may end what began since.
             self.signs_in(user.clone()).await;
             later = Some(self.ledger.sessions.len() - 1);
         }
@@ -189,8 +197,12 @@ impl Bench {
     async fn heals(&self) {
         healed(&self.faulty).await;
         healed(&self.healthy).await;
-        let all = || format!("{:?}", self.faulty).contains("to_withdraw: 0");
+        let all = || self.nothing_is_left();
         wait_until("all is undone that has to be", all).await;
+    }
+
+    fn nothing_is_left(&self) -> bool {
+        format!("{:?}", self.faulty).contains("to_withdraw: 0")
     }
 
     /// Nobody was told that it does not.

@@ -19,8 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Fault {
     /// It comes to Redis as soon as the caller has given up.
     Late,
-    /// The same long after that: the store is well again by then, and has undone what it had to.
+    /// It comes long after that: the store is well again by then, over another connection, and has undone what it had to.
+    /// What was sent after it over the old one is lost.
     VeryLate,
+    /// The connection is cut, for the caller, who hears of it at once. It comes to Redis all the same, when the store has
+    /// looked for what came of it. The same happens to all that follow until the caller has given up.
+    Overtaken,
     /// The connection is cut before it comes to Redis.
     RequestLost,
     /// The same with all that follow until the caller has given up.
@@ -36,10 +40,11 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const fn all(wait: Duration) -> [Self; 8] {
+    pub const fn all(wait: Duration) -> [Self; 9] {
         [
             Self::Late,
             Self::VeryLate,
+            Self::Overtaken,
             Self::RequestLost,
             Self::RequestsLost,
             Self::AnswerLost,
@@ -50,7 +55,10 @@ impl Fault {
     }
 
     fn strikes_on(self) -> bool {
-        matches!(self, Self::RequestsLost | Self::AnswersLost)
+        matches!(
+            self,
+            Self::Overtaken | Self::RequestsLost | Self::AnswersLost
+        )
     }
 }
 
@@ -79,6 +87,10 @@ struct State {
     ran: usize,
     held: bool,
     released: bool,
+    /// Those that were taken from connections that are cut.
+    kept: Vec<Vec<u8>>,
+    /// Messages of the store's own that Redis has answered since.
+    looks: usize,
     /// Connections on which something is under way that is not held.
     busy: usize,
 }
@@ -128,6 +140,7 @@ impl Wire {
             state.order = order;
             (state.sent, state.ran) = (0, 0);
             (state.held, state.released) = (false, false);
+            (state.kept, state.looks) = (Vec::new(), 0);
         });
     }
 
@@ -145,11 +158,27 @@ impl Wire {
 
     /// Whether a step is held.
     pub fn holds(&self) -> bool {
-        self.shared.state().held
+        let state = self.shared.state();
+        state.held || !state.kept.is_empty()
+    }
+
+    /// Whether the store has looked for what came of the task.
+    pub fn looked(&self) -> bool {
+        self.shared.state().looks > 0
     }
 
     /// Lets go what is held.
     pub fn release(&self) {
+        let kept = std::mem::take(&mut self.shared.state().kept);
+        if !kept.is_empty() {
+            let server = TcpStream::connect(("127.0.0.1", self.shared.upstream)).unwrap();
+            let mut answers = BufReader::new(server.try_clone().unwrap());
+            for kept in kept {
+                (&server).write_all(&kept).unwrap();
+                message(&mut answers).unwrap();
+                self.shared.state().ran += 1;
+            }
+        }
         self.shared.change(|state| {
             state.released = true;
             if state.held {
@@ -180,20 +209,20 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// What is to happen to this message; and whether it is a step.
-    fn due(&self, message: &[u8]) -> (Option<Fault>, bool) {
+    /// What is to happen to this message, and what it is.
+    fn due(&self, message: &[u8]) -> (Option<Fault>, Kind) {
         let mut state = self.state();
         // A log is trimmed in whatever buckets a sweep begins with.
         let counts = !has(message, "XTRIM") && state.marks.iter().any(|mark| has(message, mark));
         if !state.armed || !counts {
-            return (None, false);
+            return (None, if counts { Kind::Look } else { Kind::Other });
         }
         let number = state.sent;
         state.sent += 1;
         let fault = state.order.and_then(|(at, fault)| {
             (at == number || fault.strikes_on() && number > at).then_some(fault)
         });
-        (fault, true)
+        (fault, Kind::Step)
     }
 
     fn hold(&self) {
@@ -207,6 +236,14 @@ impl Shared {
         let released = self.changed.wait_while(state, |state| !state.released);
         drop(released.unwrap());
     }
+}
+
+enum Kind {
+    /// Of the task.
+    Step,
+    /// Of the store, afterwards.
+    Look,
+    Other,
 }
 
 fn has(message: &[u8], mark: &str) -> bool {
@@ -225,18 +262,22 @@ fn carry(client: TcpStream, shared: &Shared) -> io::Result<()> {
     loop {
         rest(&mut questions, shared)?;
         let message = message(&mut questions)?;
-        let (fault, is_step) = shared.due(&message);
+        let (fault, kind) = shared.due(&message);
         let mut ask = |message: &[u8]| {
             (&server).write_all(message)?;
             self::message(&mut answers)
         };
         let ran = |answered: io::Result<Vec<u8>>| {
-            shared.state().ran += usize::from(is_step && answered.is_ok());
+            match kind {
+                Kind::Step if answered.is_ok() => shared.state().ran += 1,
+                Kind::Look if answered.is_ok() => shared.state().looks += 1,
+                _ => {}
+            }
             answered
         };
         let answer = match fault {
             None => ran(ask(&message))?,
-            Some(Fault::Late | Fault::VeryLate) => {
+            Some(Fault::Late) => {
                 shared.hold();
                 // All that was sent since arrives with it, before anybody can notice that the other end is closed.
                 let mut answers = ran(ask(&message))?;
@@ -244,6 +285,14 @@ fn carry(client: TcpStream, shared: &Shared) -> io::Result<()> {
                     answers.extend(ask(&self::message(&mut questions)?)?);
                 }
                 answers
+            }
+            Some(Fault::VeryLate) => {
+                shared.hold();
+                return ran(ask(&message)).map(drop);
+            }
+            Some(Fault::Overtaken) => {
+                shared.state().kept.push(message);
+                return Ok(());
             }
             Some(Fault::RequestLost | Fault::RequestsLost) => return Ok(()),
             Some(Fault::AnswerLost | Fault::AnswersLost) => return ran(ask(&message)).map(drop),

@@ -29,6 +29,7 @@ mod inventory;
 mod limits;
 mod live;
 mod logout;
+mod long_run;
 mod outage;
 mod parallel_writes;
 mod password_reset;

@@ -173,6 +173,11 @@ impl Client {
         }
     }
 
+    /// The server that it visits.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The same browser at another server of the same site.
     pub fn at(&self, address: SocketAddr) -> Self {
         Self {

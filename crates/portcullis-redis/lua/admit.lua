@@ -15,9 +15,11 @@ local function excess(users, now, most, new, old)
       table.remove(entries, i)
     end
   end
-  local count = most == '*' and #entries or #entries + 1 - tonumber(most)
+  if most == '*' then
+    return entries
+  end
   local over = {}
-  for i = 1, math.min(count, MOST_AT_ONCE) do
+  for i = 1, math.min(#entries + 1 - tonumber(most), MOST_AT_ONCE) do
     over[i] = entries[i]
   end
   return over

@@ -156,7 +156,11 @@ end
 local FORGOTTEN = 86400000
 local function forget(users, user, now)
   if user ~= '' then
-    redis.call('ZREMRANGEBYSCORE', users, '-inf', now - FORGOTTEN)
+    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', users, '-inf', now - FORGOTTEN)) do
+      if ENTRY[string.sub(entry, 1, 1)] then
+        redis.call('ZREM', users, entry)
+      end
+    end
   end
 end
 

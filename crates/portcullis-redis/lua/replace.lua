@@ -17,8 +17,8 @@
 -- Reply DONE (with those that have to end for it, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (something is stored
 --       under the new key), LIMIT, REVOKED, LATE
 --
--- Where others have to end, the old one lives on: the caller ends them and then, with lua/supersede.lua, the old one.
--- So it is not lost where they cannot be ended.
+-- Where others have to end, or all others end, the old one lives on: the caller ends them and then, with
+-- lua/supersede.lua, the old one. So it is not lost where they cannot be ended.
 --
 -- SET of the new key is the first write: when memory is full it refuses and nothing has changed. What
 -- comes after it is not refused any more.
@@ -27,10 +27,11 @@ local now = clock()
 if is_late(ARGV[1], now) then
   return {LATE, now}
 end
-local session, refusal = live(KEYS[1], now)
+local session, refusal, tombstone = live(KEYS[1], now)
 if not session then
-  -- The same request once more, because its answer was lost.
-  local moved = live(KEYS[2], now)
+  -- The same request once more, because its answer was lost. Only if it was this one that ended the old session.
+  local is_ours = tombstone and string.sub(tombstone, 1, 2) == '-' .. ARGV[5] and field(tombstone, '=') == ARGV[3]
+  local moved = is_ours and live(KEYS[2], now)
   if moved and moved.revision == ARGV[3] then
     return done(moved, now)
   end
@@ -83,7 +84,7 @@ end
 if most == '*' and user ~= '' and ARGV[8] ~= '' then
   revoke_up_to(KEYS[8], now, name(entry), ARGV[23], ARGV[24], ARGV[25])
 end
-if #over == 0 then
+if #over == 0 and most ~= '*' then
   finish(KEYS[1], old, ARGV[5], ARGV[6], (ARGV[10] ~= '' and '>' .. ARGV[10] or '') .. '=' .. ARGV[3])
   unlist(KEYS[3], KEYS[5], before, old, ARGV[12], now)
   if ARGV[13] ~= '' then

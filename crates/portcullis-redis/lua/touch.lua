@@ -1,19 +1,22 @@
 -- Moves the last activity of a live session to now.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation marker of the user
--- ARGV  1 entry  2 user, or ''  3 when they authenticated (ms), or ''  4 ms to remember a revocation
---       5 size of the log
--- Reply DONE, GONE, NEWER
+-- ARGV  1 not after (ms)  2 entry  3 user, or ''  4 when they authenticated (ms), or ''  5 ms to remember a revocation
+--       6 size of the log
+-- Reply DONE, GONE, NEWER, LATE
 --
 -- PEXPIREAT is the first write: it is allowed when memory is full, and what comes after it is too.
 
 local now = clock()
+if is_late(ARGV[1], now) then
+  return {LATE, now}
+end
 local session, refusal = live(KEYS[1], now)
 if not session then
   return refusal
 end
-local entry, user = ARGV[1], ARGV[2]
-local ended = end_by_mark(KEYS[5], ARGV[3], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[5], session, entry, user, ARGV[4], now)
+local entry, user = ARGV[2], ARGV[3]
+local ended = end_by_mark(KEYS[5], ARGV[4], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[6], session, entry, user, ARGV[5], now)
 if ended then
   return ended
 end

@@ -15,6 +15,7 @@ use crate::{
     entry::Entry,
     filing::Filing,
     record,
+    store::Asked,
 };
 
 /// When a session begins and ends.
@@ -69,7 +70,7 @@ impl RedisStore {
         moments: Moments,
         others: &Others,
         revision: Revision,
-    ) -> Result<Admitted, StoreError> {
+    ) -> Result<(Admitted, Asked), StoreError> {
         let Moments {
             arguments,
             since,
@@ -99,16 +100,16 @@ impl RedisStore {
             memory,
         ];
         arguments.extend(write.notes.iter().map(Note::encode));
-        match self
-            .run_again(&CREATE, key.bucket(), keys, arguments)
-            .await?
-        {
-            Reply::Done(timing, excess) => Ok(Admitted::Done(timing, excess)),
-            Reply::Taken => Ok(Admitted::Taken),
-            Reply::Revoked => Ok(Admitted::Revoked),
-            Reply::AtLimit => Ok(Admitted::AtLimit),
-            Reply::Newer => Err(StoreError::newer_format()),
-            _ => Err(out_of_place()),
-        }
+        let answer = self.run_again(&CREATE, key.bucket(), keys, arguments);
+        let (reply, asked) = answer.await?;
+        let admitted = match reply {
+            Reply::Done(timing, excess) => Admitted::Done(timing, excess),
+            Reply::Taken => Admitted::Taken,
+            Reply::Revoked => Admitted::Revoked,
+            Reply::AtLimit => Admitted::AtLimit,
+            Reply::Newer => return Err(StoreError::newer_format()),
+            _ => return Err(out_of_place()),
+        };
+        Ok((admitted, asked))
     }
 }

@@ -15,17 +15,21 @@ use std::{
 
 use portcullis_core::{
     EndReason, EventKind, Label, Note, SessionKey, Timestamp,
-    store::{Ended, StoreError, Termination},
+    store::{Ended, StoreError, StoreErrorKind, Termination},
 };
 use tokio::{sync::Notify, time::sleep};
 
-use crate::{RedisStore, store::Inner};
+use crate::{
+    RedisStore,
+    store::{Asked, Inner},
+};
 
 /// How many may wait. Each takes some 200 bytes and the user's name.
 const ROOM: usize = 1024;
 
-/// Between two attempts.
+/// Between two attempts; after failures up to the longest.
 const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Sessions to end again, retried by a task of the store until Redis has answered.
 #[derive(Clone, Default)]
@@ -101,6 +105,7 @@ impl Queue {
 }
 
 async fn work(queue: Arc<Queue>, store: Weak<Inner>) {
+    let mut pause = PAUSE;
     while store.strong_count() > 0 {
         let Some(withdrawal) = queue.take() else {
             queue.changed.notified().await;
@@ -109,10 +114,13 @@ async fn work(queue: Arc<Queue>, store: Weak<Inner>) {
         match withdrawal.attempt().await {
             Outcome::Done => {
                 queue.attempting.store(false, Ordering::Relaxed);
+                pause = PAUSE;
                 continue;
             }
-            Outcome::TooEarly => {}
-            Outcome::Failed if withdrawal.store.is_in_use(queue.lock().len() + 1) => {}
+            Outcome::TooEarly => pause = PAUSE,
+            Outcome::Failed if withdrawal.store.is_in_use(queue.lock().len() + 1) => {
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
             // Nobody else has the store any longer: it is not kept alive for an outage without an end.
             Outcome::Failed => {
                 queue.lock().clear();
@@ -120,7 +128,7 @@ async fn work(queue: Arc<Queue>, store: Weak<Inner>) {
             }
         }
         queue.put_back(withdrawal);
-        sleep(PAUSE).await;
+        sleep(pause).await;
     }
 }
 
@@ -142,8 +150,12 @@ impl Withdrawal {
                     false => Outcome::TooEarly,
                 }
             }
-            Err(error) => {
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => {
                 tracing::debug!(%error, "a session that nobody knows of could not be withdrawn yet");
+                Outcome::Failed
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a session that nobody knows of cannot be withdrawn");
                 Outcome::Failed
             }
         }
@@ -152,30 +164,50 @@ impl Withdrawal {
 
 /// A session that was made a moment ago and that nobody knows of. Dropped, it is ended in the background: after an error,
 /// and when the caller stops waiting half-way.
-pub(crate) struct Provisional(Option<(RedisStore, SessionKey, Label)>);
+pub(crate) struct Provisional {
+    session: Option<(RedisStore, SessionKey, Label)>,
+    asked: Asked,
+}
 
 impl Provisional {
     pub(crate) fn new(store: &RedisStore, key: &SessionKey, label: &Label) -> Self {
-        Self(Some((store.clone(), *key, label.clone())))
+        Self {
+            session: Some((store.clone(), *key, label.clone())),
+            asked: Asked::Once,
+        }
+    }
+
+    /// The same where its creation was sent so often.
+    pub(crate) fn asked(mut self, asked: Asked) -> Self {
+        self.asked = asked;
+        self
     }
 
     pub(crate) fn keep(mut self) {
-        self.0 = None;
+        self.session = None;
     }
 
-    /// Ends it now, where it is known that it was made.
+    /// It was not made, as far as the last answer says. Of an attempt whose answer was lost that says nothing.
+    pub(crate) fn was_refused(mut self) {
+        if self.asked == Asked::Once {
+            self.session = None;
+        }
+    }
+
+    /// Ends it now, where it is known that it was made. An attempt whose answer was lost may make it once more.
     pub(crate) async fn take_back(mut self) {
-        if let Some((store, key, label)) = &self.0
+        if let Some((store, key, label)) = &self.session
             && withdraw(store, key, label).await.is_ok()
+            && self.asked == Asked::Once
         {
-            self.0 = None;
+            self.session = None;
         }
     }
 }
 
 impl Drop for Provisional {
     fn drop(&mut self) {
-        if let Some((store, key, label)) = self.0.take() {
+        if let Some((store, key, label)) = self.session.take() {
             // The last attempt was sent at this moment or before it.
             let until = store
                 .clock_in(key.bucket())

@@ -6,7 +6,10 @@
 use bytes::Bytes;
 use portcullis_core::{
     Handle, Label, SessionKey,
-    store::{Ended, Interrupted, Others, Store, StoreError, StoreErrorKind, Termination, Write},
+    store::{
+        Ended, Interrupted, Others, Revocation, Store, StoreError, StoreErrorKind, Termination,
+        Which, Write,
+    },
 };
 use tokio::task::JoinSet;
 
@@ -27,6 +30,16 @@ impl RedisStore {
         others: &Others,
         excess: &[Bytes],
     ) -> Result<Vec<Handle>, Interrupted> {
+        if let (Others::End(end), Some(user)) = (others, write.label.user()) {
+            let revocation = Revocation {
+                user: user.clone(),
+                which: Which::AllBut(write.label.handle),
+                reason: end.reason,
+                note: end.note.clone(),
+                longest: end.longest,
+            };
+            return self.end_listed(&revocation, excess).await;
+        }
         let (reason, note) = others.end_of_one();
         let mut ends = JoinSet::new();
         for entry in excess

@@ -157,6 +157,46 @@ impl RedisStore {
     }
 }
 
+impl RedisStore {
+    /// Ends these sessions of a user, and those that only the list of the bucket has, but for the one that is kept. The
+    /// marker of the revocation is set already. Where an answer is lost it is asked for once more.
+    pub(crate) async fn end_listed(
+        &self,
+        revocation: &Revocation,
+        entries: &[Bytes],
+    ) -> Result<Vec<Handle>, Interrupted> {
+        let work = Work {
+            store: self,
+            line: None,
+            user: UserKey::of(&revocation.user),
+            revocation,
+        };
+        let mut sessions = work.entries(entries);
+        sessions.extend(work.strays().await?);
+        sessions.retain(|entry| revocation.which.covers(entry.handle));
+        let Interrupted { mut ended, error } = match work.end(&sessions).await {
+            Err(interrupted) if interrupted.error.kind() == StoreErrorKind::Unavailable => {
+                interrupted
+            }
+            // It is left alone, and goes on until the upgrade is over.
+            Err(interrupted) if interrupted.error.kind() == StoreErrorKind::NewerFormat => {
+                return Ok(interrupted.ended);
+            }
+            answered => return answered,
+        };
+        tracing::debug!(%error, "the answer to an end of sessions was lost; it is asked for once more");
+        match work.end(&sessions).await {
+            Ok(more) => ended.extend(more),
+            Err(again) => {
+                ended.extend(again.ended);
+                let error = again.error;
+                return Err(Interrupted { ended, error });
+            }
+        }
+        Ok(ended)
+    }
+}
+
 fn restless() -> StoreError {
     StoreError::new(
         StoreErrorKind::Unavailable,

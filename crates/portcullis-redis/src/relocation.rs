@@ -61,7 +61,7 @@ impl RedisStore {
         let provisional = self.provisional(new, write);
         let admitted = self.admit(new, write, moments, others, drawn);
         // No other session is to end for a sign-in that comes too late.
-        let (admitted, too_late) = match others {
+        let ((admitted, asked), too_late) = match others {
             Others::Stay => (admitted.await?, None),
             Others::Limited(_) => {
                 let (admitted, found) = tokio::join!(admitted, self.replaceable(old));
@@ -76,6 +76,7 @@ impl RedisStore {
                 }
             },
         };
+        let provisional = provisional.asked(asked);
         match (admitted, too_late) {
             (Admitted::Done(..), Some(why)) => {
                 provisional.take_back().await;
@@ -92,7 +93,7 @@ impl RedisStore {
                     .await
             }
             (refused, _) => {
-                provisional.keep();
+                provisional.was_refused();
                 match refused {
                     Admitted::AtLimit => Ok(Replaced::AtLimit),
                     Admitted::Revoked => Ok(Replaced::Gone),
@@ -140,12 +141,12 @@ impl RedisStore {
         let keys = filing.keys_to_end();
         let answer = self.run_again(&SUPERSEDE, old.key.bucket(), keys, arguments);
         let refused = match answer.await {
-            Ok(Reply::Done(..)) => {
+            Ok((Reply::Done(..), _)) => {
                 provisional.keep();
                 return Ok(Replaced::Done(timing, drawn, displaced));
             }
-            Ok(Reply::Taken) => Err(out_of_place()),
-            Ok(refused) => {
+            Ok((Reply::Taken, _)) => Err(out_of_place()),
+            Ok((refused, _)) => {
                 provisional.take_back().await;
                 not_replaced(refused)
             }

@@ -55,7 +55,7 @@ const fn optional(name: &'static str) -> Right {
 }
 
 /// Scripts need the rights to what they call.
-pub(crate) const RIGHTS: [Right; 35] = [
+pub(crate) const RIGHTS: [Right; 34] = [
     needed("time", &[]),
     optional("info"),
     optional("client|id"),
@@ -70,7 +70,6 @@ pub(crate) const RIGHTS: [Right; 35] = [
     needed("evalsha", &["hash", "1", KEY]),
     needed("zadd", &[KEY, "1", "member"]),
     needed("zrem", &[KEY, "member"]),
-    needed("zremrangebyscore", &[KEY, "-inf", "0"]),
     needed("zscore", &[KEY, "member"]),
     needed("zrange", &[KEY, "0", "1"]),
     needed("zrangebyscore", &[KEY, "0", "1"]),

@@ -195,20 +195,22 @@ impl RedisStore {
     }
 
     /// The same for a script that may run twice: it finds what it has done before. Where its answer is lost it is asked for
-    /// once more, with a wait of its own.
+    /// once more, with a wait of its own. Says whether it was: then the first may still run, until its caller would have
+    /// given up.
     pub(crate) async fn run_again(
         &self,
         script: &Script,
         bucket: Bucket,
         keys: Vec<String>,
         arguments: Vec<Bytes>,
-    ) -> Result<Reply, StoreError> {
+    ) -> Result<(Reply, Asked), StoreError> {
         let first = self.run_in_time(script, bucket, keys.clone(), arguments.clone());
         match first.await {
             Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-                Box::pin(self.run_in_time(script, bucket, keys, arguments)).await
+                let second = Box::pin(self.run_in_time(script, bucket, keys, arguments));
+                Ok((second.await?, Asked::Twice))
             }
-            answered => answered,
+            answered => Ok((answered?, Asked::Once)),
         }
     }
 
@@ -368,7 +370,8 @@ impl Store for RedisStore {
         // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
         let provisional = self.provisional(key, write);
         let drawn = draw();
-        let admitted = self.admit(key, write, moments, others, drawn).await?;
+        let (admitted, asked) = self.admit(key, write, moments, others, drawn).await?;
+        let refused = !matches!(admitted, Admitted::Done(..));
         let created = match admitted {
             Admitted::Done(timing, excess) => {
                 let displaced = self.displace(key, write, others, &excess).await?;
@@ -378,7 +381,10 @@ impl Store for RedisStore {
             Admitted::AtLimit => Created::AtLimit,
             Admitted::Revoked => Created::Revoked,
         };
-        provisional.keep();
+        match refused {
+            true => provisional.asked(asked).was_refused(),
+            false => provisional.keep(),
+        }
         Ok(created)
     }
 
@@ -503,11 +509,12 @@ impl Store for RedisStore {
         // As with a session that is created.
         let provisional = self.provisional(new, write);
         let answer = self.run_again(&REPLACE, new.bucket(), keys, arguments);
+        let ends_others = matches!((others, deadline), (Others::End(_), Deadline::Restart(_)));
         match answer.await? {
             // The old one is left as it was until they have ended.
-            Reply::Done(timing, excess) if !excess.is_empty() => {
+            (Reply::Done(timing, excess), asked) if ends_others || !excess.is_empty() => {
                 let made = Made {
-                    provisional,
+                    provisional: provisional.asked(asked),
                     timing,
                     revision: drawn,
                     excess,
@@ -515,12 +522,13 @@ impl Store for RedisStore {
                 self.take_over(old, new, write, deadline, others, made)
                     .await
             }
-            reply => {
+            (Reply::Done(timing, _), _) => {
                 provisional.keep();
-                match reply {
-                    Reply::Done(timing, _) => Ok(Replaced::Done(timing, drawn, Vec::new())),
-                    refused => Ok(not_replaced(refused)?),
-                }
+                Ok(Replaced::Done(timing, drawn, Vec::new()))
+            }
+            (refused, asked) => {
+                provisional.asked(asked).was_refused();
+                Ok(not_replaced(refused)?)
             }
         }
     }
@@ -536,7 +544,8 @@ impl Store for RedisStore {
             memory_of_revocation(),
             self.log_size(label.owner.is_some()),
         ];
-        match self.run(&TOUCH, keys, arguments).await? {
+        let answer = self.run_in_time(&TOUCH, key.bucket(), keys, arguments);
+        match answer.await? {
             Reply::Done(timing, _) => Ok(Touched::Done(timing)),
             Reply::Gone => Ok(Touched::Gone),
             Reply::Newer => Err(StoreError::newer_format()),
@@ -587,6 +596,14 @@ impl fmt::Debug for RedisStore {
             .field("to_withdraw", &self.compensation().pending())
             .finish()
     }
+}
+
+/// How often a step was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Once,
+    /// The answer to the first was lost.
+    Twice,
 }
 
 /// What it means that a session was not replaced.

@@ -275,7 +275,7 @@ async fn a_single_server_is_no_cluster_and_is_told_so() {
 
 /// What the README says an application's user needs in a cluster.
 const RIGHTS: &str = "+time +info +client|id +get +del +set +getrange +setrange +pexpireat +pttl \
-    +eval +evalsha +zadd +zrem +zremrangebyscore +zscore +zrange +zrangebyscore +hget +hset +hgetall +xadd +xdel \
+    +eval +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +hget +hset +hgetall +xadd +xdel \
     +xinfo|stream +xlen +xrange +xrevrange +xtrim +ping +publish +subscribe +cluster|slots +asking";
 
 fn make_user(cluster: &TestCluster, name: &str, rights: &str) -> String {

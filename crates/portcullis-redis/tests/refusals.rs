@@ -159,7 +159,7 @@ async fn with_memory_full_nothing_new_is_stored_but_sessions_are_read_touched_an
 
 /// Everything this crate sends, and nothing else. The README has the same list.
 const RIGHTS: &str = "+time +info +client|id +get +del +set +getrange +setrange +pexpireat +pttl +eval \
-                      +evalsha +zadd +zrem +zremrangebyscore +zscore +zrange +zrangebyscore +hget +hset +hgetall +xadd +xdel \
+                      +evalsha +zadd +zrem +zscore +zrange +zrangebyscore +hget +hset +hgetall +xadd +xdel \
                       +xinfo|stream +xlen +xrange +xrevrange +xtrim +ping +publish +subscribe";
 
 /// These are missed without harm.

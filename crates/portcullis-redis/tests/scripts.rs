@@ -196,7 +196,7 @@ fn commit_until(server: &TestServer, not_after: &str, write: [&str; 3]) -> Vec<S
 }
 
 fn touch(server: &TestServer, since: &str) -> Vec<String> {
-    let arguments = [REF, "alice", since, MINUTE, "9"];
+    let arguments = [IN_TIME, REF, "alice", since, MINUTE, "9"];
     run(server, TOUCH, &[KEY, DUE, LOG, USERS, MARK], &arguments)
 }
 
@@ -713,7 +713,7 @@ fn a_sign_in_that_ends_all_others_names_them_and_refuses_who_began_before() {
     assert_eq!(under_way.run(&server), [REVOKED]);
     assert_eq!(touch(&server, "1000"), [GONE]);
     let keys = [NEW, DUE, LOG, USERS, MARK];
-    let arguments = [NEW_REF, "alice", "2000", MINUTE, "9"];
+    let arguments = [IN_TIME, NEW_REF, "alice", "2000", MINUTE, "9"];
     assert_eq!(run(&server, TOUCH, &keys, &arguments)[0], DONE);
 }
 
@@ -779,11 +779,49 @@ fn what_a_later_version_wrote_is_left_alone() {
 }
 
 #[test]
+fn a_replacement_that_is_sent_again_is_done_only_if_it_ended_the_old_one() {
+    let server = TestServer::start();
+    create(&server);
+    sleep(Duration::from_millis(2));
+    let other = Create {
+        key: THIRD,
+        reference: THIRD_REF,
+        ..FIRST
+    };
+    other.run(&server);
+    let sign_in = Replace {
+        end: ["n", ""],
+        timeouts: [HOUR, HOUR],
+        limit: ["*", "1"],
+        ..MOVE
+    };
+    // The old one lives on until the others have ended.
+    assert_eq!(sign_in.run(&server)[4..], [THIRD_REF.to_owned()]);
+    assert_eq!(end(&server)[0], DONE);
+    assert_eq!(sign_in.run(&server), [GONE]);
+}
+
+#[test]
+fn a_sign_in_that_ends_all_others_leaves_the_old_one_to_its_caller_also_where_there_are_none() {
+    let server = TestServer::start();
+    create(&server);
+    let sign_in = Replace {
+        end: ["n", ""],
+        timeouts: [HOUR, HOUR],
+        limit: ["*", "1"],
+        ..MOVE
+    };
+    assert_eq!(sign_in.run(&server)[4..], [] as [String; 0]);
+    assert_eq!(end(&server)[0], DONE);
+}
+
+#[test]
 fn a_sign_in_forgets_what_only_the_list_of_its_user_still_has() {
     let server = TestServer::start();
-    server.cli(&["ZADD", USERS, "5", THIRD_REF]);
+    server.cli(&["ZADD", USERS, "5", THIRD_REF, "6", "z of a later version"]);
     create(&server);
-    assert_eq!(members(&server, USERS), [REF]);
+    assert_eq!(members(&server, USERS), ["z of a later version", REF]);
+    server.cli(&["ZREM", USERS, "z of a later version"]);
     server.cli(&["ZADD", USERS, "5", THIRD_REF]);
     MOVE.run(&server);
     assert_eq!(members(&server, USERS), [NEW_REF]);

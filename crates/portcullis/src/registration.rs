@@ -38,11 +38,18 @@ async fn run(
     mut gone: oneshot::Receiver<Infallible>,
 ) {
     let Registration { cookie, longest } = &registration;
+    let mut fails = false;
     loop {
         let pause = match store.register(cookie, *longest).await {
-            Ok(()) => EVERY,
+            Ok(()) => {
+                fails = false;
+                EVERY
+            }
             Err(error) => {
-                tracing::debug!(%error, "the realm of sessions could not be registered yet");
+                if !fails {
+                    fails = true;
+                    tracing::warn!(%error, "the realm of sessions could not be registered; what acts on all realms may miss it");
+                }
                 AGAIN
             }
         };

@@ -396,7 +396,12 @@ impl Sessions {
     }
 
     async fn end_everybody(&self) -> Result<Receipt, StoreError> {
-        let buckets = Bucket::all().map(|bucket| self.end_bucket(bucket));
+        // Another layer of the realm may have made sessions that live longer than this one's.
+        let (ours, registered) = (self.house.store().realm(), self.realms().await?);
+        let registered = registered.into_iter().filter(|known| known.realm == ours);
+        let longest = registered.map(|known| known.longest).max();
+        let longest = longest.max(self.house.longest());
+        let buckets = Bucket::all().map(|bucket| self.end_bucket(bucket, longest));
         let buckets = stream::iter(buckets).buffer_unordered(AT_ONCE);
         // All of them, also when one fails: what can be ended is.
         let ended: Vec<_> = buckets.collect().await;
@@ -414,11 +419,19 @@ impl Sessions {
             .map_or(Ok(receipt), Err)
     }
 
-    async fn end_bucket(&self, bucket: Bucket) -> Result<Receipt, StoreError> {
+    async fn end_bucket(
+        &self,
+        bucket: Bucket,
+        longest: Option<Duration>,
+    ) -> Result<Receipt, StoreError> {
         let mut receipt = Receipt::default();
         let mut newer = None;
         for user in self.house.store().users(bucket).await? {
-            match revoke(&self.house, self.revocation(user, Which::Listed)).await {
+            let revocation = Revocation {
+                longest,
+                ..self.revocation(user, Which::Listed)
+            };
+            match revoke(&self.house, revocation).await {
                 Ok(more) => add(&mut receipt, more),
                 // It is in the way of nobody else.
                 Err(error) if error.kind() == StoreErrorKind::NewerFormat => newer = Some(error),

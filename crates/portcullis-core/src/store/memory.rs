@@ -102,6 +102,13 @@ impl MemoryStore {
         (state, now)
     }
 
+    /// A sign-in counts as begun before a revocation in the same millisecond. So what comes after one has a later moment.
+    fn leave_revocation(&self, others: &Others, now: Timestamp) {
+        if matches!(others, Others::End(_)) {
+            self.clock.leave(now);
+        }
+    }
+
     // Nothing inside panics half-way through a change, so a poisoned lock guards sound data.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -163,7 +170,9 @@ impl Store for MemoryStore {
         others: &Others,
     ) -> Result<Created, Interrupted> {
         let (mut state, now) = self.at_once();
-        Ok(state.create(key, write, limits, others, self.capacity, now)?)
+        let created = state.create(key, write, limits, others, self.capacity, now)?;
+        self.leave_revocation(others, now);
+        Ok(created)
     }
 
     async fn commit(
@@ -186,7 +195,9 @@ impl Store for MemoryStore {
         others: &Others,
     ) -> Result<Replaced, Interrupted> {
         let (mut state, now) = self.at_once();
-        Ok(state.replace(old, new, write, deadline, others, now)?)
+        let replaced = state.replace(old, new, write, deadline, others, now)?;
+        self.leave_revocation(others, now);
+        Ok(replaced)
     }
 
     async fn touch(&self, key: &SessionKey, _label: &Label) -> Result<Touched, StoreError> {
@@ -212,7 +223,9 @@ impl Store for MemoryStore {
 
     async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
         let (mut state, now) = self.at_once();
-        Ok(state.revoke(revocation, now))
+        let receipt = state.revoke(revocation, now);
+        self.clock.leave(now);
+        Ok(receipt)
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

@@ -100,6 +100,7 @@ pub async fn a_note_comes_back_as_it_was_handed_in<H: Harness>(harness: &H) {
         ..who.write("")
     };
     who.create_with(key_of(&user), write, LONG, None).await;
+    let now = who.0.now();
     let query = LogQuery {
         user: Some(user.clone()),
         ..LogQuery::default()
@@ -109,7 +110,7 @@ pub async fn a_note_comes_back_as_it_was_handed_in<H: Harness>(harness: &H) {
     assert_eq!(read.len(), notes.len());
     for (logged, note) in read.into_iter().zip(notes) {
         let event = logged.event.expect("the event can be read");
-        assert_close::<H>("the moment", event.at, who.0.now());
+        assert_close::<H>("the moment", event.at, now);
         let expected = Event::new(note, event.at, Some(who.1.handle), Some(user.clone()));
         assert_eq!(event, expected);
     }

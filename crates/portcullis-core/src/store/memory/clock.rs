@@ -12,21 +12,35 @@ use crate::{Timestamp, time::millis};
 
 #[derive(Clone)]
 pub(super) enum Clock {
-    /// The wall clock as it was at the start, moved on by a clock that cannot be set back.
-    System(Instant, Timestamp),
+    /// The wall clock as it was at the start, moved on by a clock that cannot be set back; and the earliest that it may
+    /// show from now on, in ms.
+    System(Instant, Timestamp, Arc<AtomicU64>),
     Manual(ManualClock),
 }
 
 impl Clock {
     pub(super) fn of_the_system() -> Self {
-        Self::System(Instant::now(), wall_clock())
+        Self::System(Instant::now(), wall_clock(), Arc::default())
     }
 
     pub(super) fn now(&self) -> Timestamp {
         match self {
-            Self::System(started, at) => at.after(started.elapsed()),
+            Self::System(started, at, earliest) => {
+                let earliest = Timestamp::from_millis(earliest.load(Ordering::SeqCst));
+                at.after(started.elapsed()).max(earliest)
+            }
             Self::Manual(clock) => clock.now(),
         }
+    }
+
+    /// Shows a later moment than `past` from now on: what comes next is told from what came before, also within the same
+    /// millisecond.
+    pub(super) fn leave(&self, past: Timestamp) {
+        let earliest = match self {
+            Self::System(_, _, earliest) => earliest,
+            Self::Manual(clock) => &clock.0,
+        };
+        earliest.fetch_max(past.as_millis().saturating_add(1), Ordering::SeqCst);
     }
 }
 

@@ -248,3 +248,20 @@ async fn a_full_store_revokes_like_any_other() {
     assert_eq!(revoke_all(&store, &alice).await.len(), 2);
     assert_eq!(store.live(), 0);
 }
+
+#[tokio::test]
+async fn a_sign_in_after_a_revocation_is_not_refused_though_the_clock_stands_still() {
+    for store in [
+        MemoryStore::with_clock(&ManualClock::new()),
+        MemoryStore::new(),
+    ] {
+        let alice = UserId::from("alice");
+        for _ in 0..100 {
+            let before = write(Some(&alice), store.clock().earliest);
+            revoke_all(&store, &alice).await;
+            let late = store.create(&key(), &before, LIMITS, &Others::Stay).await;
+            assert!(matches!(late, Ok(Created::Revoked)), "{late:?}");
+            create(&store, &write(Some(&alice), store.clock().earliest), LIMITS).await;
+        }
+    }
+}

@@ -31,6 +31,12 @@ on_every_store![
     a_request_whose_client_has_left_keeps_its_place,
     beyond_256_that_wait_a_write_is_refused_at_once_and_a_logout_is_not,
     another_server_that_writes_meanwhile_takes_nothing_away,
+    who_has_seen_what_another_server_wrote_writes_over_it,
+    who_has_seen_what_another_server_wrote_writes_over_it_behind_one_that_has_not,
+    who_has_seen_a_newer_value_than_came_with_a_conflict_writes_over_it,
+    what_fits_is_not_refused_for_what_another_server_has_removed,
+    what_fits_is_not_refused_for_a_change_that_was_not_written,
+    a_new_identifier_is_not_refused_for_what_another_server_has_removed,
     when_the_runtime_of_the_first_stops_the_next_one_leads,
     when_the_runtime_of_the_first_stops_at_the_store_those_with_it_are_in_doubt,
     of_2000_at_once_each_is_applied_once_or_refused,
@@ -503,6 +509,118 @@ async fn another_server_that_writes_meanwhile_takes_nothing_away<B: Backend>() {
     assert_eq!(writes(&world), [Commit, Commit, Commit]);
     assert_eq!(client.get("/number/n").await.body(), "Some(3)");
     assert_eq!(client.get("/get/a").await.body(), "1");
+}
+
+/// The first request is done with the store, and the others wait behind it with what another server has written since.
+async fn overtaken<B: Backend>(world: &World<B>, first: Call) -> Line {
+    world.forget();
+    let gate = world.store.hold(Commit, Moment::After);
+    let flights = vec![first.start()];
+    gate.reached().await;
+    world.waiting(1).await;
+    Line { gate, flights }
+}
+
+async fn who_has_seen_what_another_server_wrote_writes_over_it<B: Backend>() {
+    let world = World::<B>::start().await;
+    let other = world.another_process().await;
+    let client = world.signed_in("alice").await;
+    let mut line = overtaken(&world, client.post("/put/a/1")).await;
+    client.at(other.address()).post("/put/a/2").await.is(204);
+    line.join(&world, client.post("/put/a/1")).await;
+    assert_eq!(line.statuses().await, [204; 2]);
+    assert_eq!(writes(&world), [Commit; 3]);
+    assert_eq!(client.get("/get/a").await.body(), "1");
+}
+
+async fn who_has_seen_what_another_server_wrote_writes_over_it_behind_one_that_has_not<
+    B: Backend,
+>() {
+    let world = World::<B>::start().await;
+    let other = world.another_process().await;
+    let client = world.signed_in("alice").await;
+    client.post("/put/a/0").await.is(204);
+    // What leads has a turn of its own, so that what the next one has seen is all there is to build on.
+    world.forget();
+    let gate = world.store.hold(Replace, Moment::Before);
+    world.store.fail(Replace, Moment::Before);
+    let mut line = Line {
+        gate,
+        flights: vec![client.fork().post("/regenerate").start()],
+    };
+    line.gate.reached().await;
+    world.waiting(1).await;
+    line.join(&world, client.post("/put/a/1")).await;
+    client.at(other.address()).post("/put/a/2").await.is(204);
+    line.join(&world, client.post("/put/a/0")).await;
+    assert_eq!(line.statuses().await, [503, 204, 204]);
+    assert_eq!(client.get("/get/a").await.body(), "0");
+}
+
+async fn who_has_seen_a_newer_value_than_came_with_a_conflict_writes_over_it<B: Backend>() {
+    let world = World::<B>::start().await;
+    let other = world.another_process().await;
+    // What loses is the first there is, or the next one behind it.
+    for behind in [false, true] {
+        let client = world.signed_in("alice").await;
+        let there = client.at(other.address());
+        client.post("/put/a/1").await.is(204);
+        let first = if behind { "/put/b/1" } else { "/put/a/2" };
+        let mut line = Line::begin(&world, client.post(first)).await;
+        if behind {
+            line.join(&world, client.post("/put/a/2")).await;
+            let next = world.store.hold(Commit, Moment::Before);
+            line.gate.open();
+            next.reached().await;
+            line.gate = next;
+        }
+        there.post("/put/a/2").await.is(204);
+        let conflict = world.store.hold(Commit, Moment::After);
+        line.gate.open();
+        conflict.reached().await;
+        there.post("/put/a/3").await.is(204);
+        line.join(&world, client.post("/put/a/2")).await;
+        line.gate = conflict;
+        let statuses = line.statuses().await;
+        assert!(statuses.iter().all(|status| *status == 204), "{statuses:?}");
+        assert_eq!(client.get("/get/a").await.body(), "2", "{behind}");
+    }
+}
+
+async fn what_fits_is_not_refused_for_what_another_server_has_removed<B: Backend>() {
+    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
+    let other = world.another_process().await;
+    let client = world.signed_in("alice").await;
+    let mut line = overtaken(&world, client.post("/big/a/800")).await;
+    client.at(other.address()).delete("/key/a").await.is(200);
+    line.join(&world, client.post("/big/b/800")).await;
+    assert_eq!(line.statuses().await, [204; 2]);
+    client.get("/get/b").await.is(200);
+}
+
+async fn what_fits_is_not_refused_for_a_change_that_was_not_written<B: Backend>() {
+    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
+    let other = world.another_process().await;
+    let client = world.signed_in("alice").await;
+    let mut line = overtaken(&world, client.post("/big/a/500")).await;
+    line.join(&world, client.post("/big/b/400")).await;
+    line.join(&world, client.post("/big/c/400")).await;
+    // The two do not fit together, until they are written.
+    client.at(other.address()).delete("/key/a").await.is(200);
+    assert_eq!(line.statuses().await, [204; 3]);
+    client.get("/get/c").await.is(200);
+}
+
+async fn a_new_identifier_is_not_refused_for_what_another_server_has_removed<B: Backend>() {
+    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
+    let other = world.another_process().await;
+    let client = world.signed_in("alice").await;
+    let mut line = overtaken(&world, client.post("/big/a/800")).await;
+    client.at(other.address()).delete("/key/a").await.is(200);
+    line.join(&world, client.post("/big/b/800/regenerate"))
+        .await;
+    assert_eq!(line.statuses().await, [204; 2]);
+    client.get("/get/b").await.is(200);
 }
 
 /// A request to the first process that is served on another runtime than all others, or without a connection.

@@ -88,6 +88,10 @@ pub fn routes(gates: Gates) -> Router {
         .route("/clear", post(clear))
         .route("/number/{key}", get(number).post(count))
         .route("/big/{key}/{bytes}", post(big))
+        .route(
+            "/big/{key}/{bytes}/regenerate",
+            post(big_under_another_identifier),
+        )
         .route("/login", post(login))
         .route("/login-bytes", post(login_bytes))
         .route("/login-asking", post(login_asking))
@@ -313,6 +317,11 @@ async fn count(session: Session, Path(key): Path<String>) -> Done {
 async fn big(session: Session, Path((key, bytes)): Path<(String, usize)>) -> Done {
     session.insert(key, "x".repeat(bytes))?;
     DONE
+}
+
+async fn big_under_another_identifier(session: Session, path: Path<(String, usize)>) -> Done {
+    session.regenerate()?;
+    big(session, path).await
 }
 
 #[derive(Deserialize)]

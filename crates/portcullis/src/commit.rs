@@ -211,7 +211,9 @@ async fn alone(
 ) -> Result<(), SessionError> {
     let known = lead.as_ref().and_then(|lead| lead.legacy.known.clone());
     if let (Some(known), Some(mut used)) = (known, state.used()) {
-        used.draft.rebase_on(known)?;
+        // What is known may be older than what the request has seen, so it cannot refuse it. The step then builds on
+        // what was seen, and the store decides.
+        let _ = used.draft.rebase_on(known.origin);
         step = None;
     }
     for number in 0..ATTEMPTS {

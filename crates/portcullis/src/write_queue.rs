@@ -14,8 +14,8 @@ use std::{
 use portcullis_core::SessionKey;
 use tokio::sync::oneshot;
 
-pub(crate) use self::lead::Lead;
 use self::lead::Legacy;
+pub(crate) use self::lead::{Known, Lead};
 
 /// How many requests may wait for one session.
 pub(crate) const MOST_WAITING: usize = 256;
@@ -80,13 +80,15 @@ struct Waiter<M, A> {
     member: M,
     way: Way,
     since: Instant,
+    /// What it is told in place of what came of the write.
+    refusal: Option<A>,
     sender: oneshot::Sender<Word<M, A>>,
 }
 
 impl<M, A> Waiter<M, A> {
-    /// Nobody listens where the request is gone.
-    fn answer(self, answer: A) {
-        let _ = self.sender.send(Word::Answer(answer));
+    fn answer(self, answer: impl FnOnce(Option<A>) -> A) {
+        // Nobody listens where the request is gone.
+        let _ = self.sender.send(Word::Answer(answer(self.refusal)));
     }
 }
 
@@ -131,7 +133,7 @@ impl<M, A> WriteQueue<M, A> {
         let Some(waiting) = sessions.get_mut(&key) else {
             sessions.insert(key, VecDeque::new());
             drop(sessions);
-            let lead = Lead::new(Arc::clone(self), key, Legacy::default());
+            let lead = Lead::new(Arc::clone(self), key, Instant::now(), Legacy::default());
             return Ok(Place::First(lead));
         };
         if waiting.len() >= MOST_WAITING {
@@ -142,6 +144,7 @@ impl<M, A> WriteQueue<M, A> {
             member,
             way,
             since: Instant::now(),
+            refusal: None,
             sender,
         });
         Ok(Place::Behind(receiver))
@@ -177,7 +180,7 @@ impl<M, A> WriteQueue<M, A> {
                 let _ = sender.send(Word::TooLate);
                 continue;
             }
-            let lead = Lead::new(Arc::clone(&self), key, legacy);
+            let lead = Lead::new(Arc::clone(&self), key, since, legacy);
             match sender.send(Word::Lead(lead)) {
                 Err(Word::Lead(lead)) => legacy = lead.resign(),
                 _ => return,

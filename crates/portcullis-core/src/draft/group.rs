@@ -109,6 +109,13 @@ impl Group {
         )
     }
 
+    /// Whether `draft` has seen the very write that the group builds on.
+    pub fn builds_on_what_was_seen_by(&self, draft: &Draft) -> bool {
+        let (key, revision) = (self.origin.key, self.origin.revision);
+        let seen = draft.origin.as_ref();
+        seen.is_some_and(|origin| origin.key == key && origin.revision == revision)
+    }
+
     /// Where the session is stored.
     pub fn key(&self) -> &SessionKey {
         &self.origin.key

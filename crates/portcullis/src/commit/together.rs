@@ -4,19 +4,20 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
+    time::Instant,
 };
 
 use portcullis_core::{
     DraftError, EventKind, SessionKey,
     draft::{Draft, Group, InPlace, Origin, Step, Unusable},
-    store::{Activity, Committed, Others, StoreError, StoreErrorKind, Touched},
+    store::{Activity, Committed, Loaded, Others, StoreError, StoreErrorKind, Stored, Touched},
 };
 
 use super::{ATTEMPTS, Progress, attempt, gone, next_step, pause, refused};
 use crate::{
     SessionError,
     state::{self, State},
-    write_queue,
+    write_queue::{self, Known},
 };
 
 pub(crate) type WriteQueue = write_queue::WriteQueue<Member, Answer>;
@@ -62,6 +63,22 @@ impl From<Outcome> for Answer {
     }
 }
 
+/// The changes of the leader and the members.
+struct Gathered {
+    group: Group,
+    step: Result<InPlace, DraftError>,
+    /// Somebody may have seen a newer session than the one that the group builds on.
+    doubtful: bool,
+}
+
+impl Gathered {
+    /// Whether it must not be taken for granted that the session is still the one that the group builds on. A commit
+    /// says so itself, and then nobody is refused for it.
+    fn needs_a_look(&self) -> bool {
+        self.doubtful && !matches!(self.step, Ok(InPlace::Commit(..)))
+    }
+}
+
 /// Writes the changes of the leader, and of those who wait behind it. `planned` is the leader's step, as long as nobody
 /// else has written.
 pub(super) async fn write(
@@ -79,75 +96,120 @@ pub(super) async fn write(
             let Some(step) = next_step(state, activity, planned.take())? else {
                 return Ok(());
             };
+            let asked_at = matches!(step, Step::Commit { .. }).then(Instant::now);
             let progress = attempt(state, step).await;
             note(lead, &progress);
             match progress? {
                 Progress::Again => continue,
                 Progress::Done => {
-                    lead.legacy.known = state.used().and_then(|used| used.draft.origin().cloned());
+                    let origin = state.used().and_then(|used| used.draft.origin().cloned());
+                    lead.legacy.known = origin.map(|origin| Known { origin, asked_at });
                     return Ok(());
                 }
             }
         }
-        let Some(group) = gather(state, activity, lead, &mut own) else {
-            return heed(state, own.unwrap_or(Outcome::Gone.into())).await;
+        let mut gathered = gather(state, activity, lead, &mut own);
+        if let Some(doubtful) = gathered.take_if(|gathered| gathered.needs_a_look()) {
+            if let Some(outcome) = look(state, doubtful.group.key(), lead).await {
+                return tell(state, lead, own, outcome).await;
+            }
+            gathered = gather(state, activity, lead, &mut own);
+        }
+        let Some(Gathered { group, step, .. }) = gathered else {
+            return tell(state, lead, own, Outcome::Gone).await;
         };
-        if let Some(outcome) = ask(state, group, lead).await {
-            lead.answer(|| outcome.clone().into());
-            return heed(state, own.unwrap_or(outcome.into())).await;
+        if let Some(outcome) = ask(state, group, step, lead).await {
+            return tell(state, lead, own, outcome).await;
         }
     }
-    lead.answer(|| SessionError::Contended.into());
-    heed(state, own.unwrap_or(SessionError::Contended.into())).await
+    tell(state, lead, own, Outcome::Failed(SessionError::Contended)).await
+}
+
+/// Tells all what came of their changes, and the leader as well.
+async fn tell(
+    state: &State,
+    lead: &mut Lead,
+    own: Option<Answer>,
+    outcome: Outcome,
+) -> Result<(), SessionError> {
+    let answer = |refusal: Option<Answer>| match (refusal, &outcome) {
+        // Why a change was refused is true only of a session that the store was found to have.
+        (Some(refusal), Outcome::Stored(_)) => refusal,
+        (Some(panicked @ Answer::Panicked(_)), _) => panicked,
+        (_, outcome) => outcome.clone().into(),
+    };
+    lead.answer(answer);
+    heed(state, answer(own)).await
 }
 
 /// The changes of the leader and the members, one after the other, on the session as it was last seen. Who cannot be
-/// granted theirs is refused at once. `None` if that leaves nobody.
+/// granted theirs is refused once it is certain that the session is the one that was seen. `None` if the leader has no
+/// session.
 fn gather(
     state: &State,
     activity: Activity,
     lead: &mut Lead,
     own: &mut Option<Answer>,
-) -> Option<Group> {
+) -> Option<Gathered> {
     let mut used = state.used()?;
+    let mut asked_at = None;
     let mut group = match &lead.legacy.known {
         // The leader's draft was made on what it has seen itself.
         None => Group::of(&used.draft, activity)?,
         Some(known) => {
-            let mut group = Group::on(known.clone());
-            if own.is_none() {
-                *own = add(&mut group, &mut used.draft, activity);
-            }
+            asked_at = known.asked_at;
+            let mut group = Group::on(known.origin.clone());
+            add(&mut group, &mut used.draft, activity, own);
             group
         }
     };
+    let may_have_seen_a_newer_one = |group: &Group, draft: &Draft, since: Instant| {
+        asked_at.is_none_or(|asked_at| asked_at < since) && !group.builds_on_what_was_seen_by(draft)
+    };
+    let mut doubtful = may_have_seen_a_newer_one(&group, &used.draft, lead.since());
     drop(used);
-    lead.each(|member| {
-        let mut used = member.state.used()?;
-        add(&mut group, &mut used.draft, member.activity)
+    lead.each(|member, since, refusal| {
+        if let Some(mut used) = member.state.used() {
+            add(&mut group, &mut used.draft, member.activity, refusal);
+            doubtful |= may_have_seen_a_newer_one(&group, &used.draft, since);
+        }
     });
-    let nobody = own.is_some() && lead.is_alone();
-    (!nobody).then_some(group)
+    Some(Gathered {
+        step: group.step(state.now()),
+        group,
+        doubtful,
+    })
 }
 
-/// Adds the changes of a request to the group. What is said against it.
-fn add(group: &mut Group, draft: &mut Draft, activity: Activity) -> Option<Answer> {
+/// Adds the changes of a request to the group, and says what is to be said against it.
+fn add(group: &mut Group, draft: &mut Draft, activity: Activity, refusal: &mut Option<Answer>) {
+    // A function that panicked may be broken, and is not called again.
+    if matches!(refusal, Some(Answer::Panicked(_))) {
+        return;
+    }
     // A panic leaves the group as it was.
-    match catch_unwind(AssertUnwindSafe(|| group.add(draft, activity))) {
+    *refusal = match catch_unwind(AssertUnwindSafe(|| group.add(draft, activity))) {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(SessionError::from(error).into()),
         Err(panic) => Some(Answer::Panicked(panic)),
-    }
+    };
 }
 
 /// Asks the store for what the group needs. `None` if another process has written meanwhile.
-async fn ask(state: &State, group: Group, lead: &mut Lead) -> Option<Outcome> {
+async fn ask(
+    state: &State,
+    group: Group,
+    step: Result<InPlace, DraftError>,
+    lead: &mut Lead,
+) -> Option<Outcome> {
     let (store, key) = (state.house().store(), *group.key());
-    let step = match group.step(state.now()) {
+    let step = match step {
         Ok(step) => step,
         Err(error) => return Some(Outcome::Failed(error.into())),
     };
     lead.ask();
+    // A touch does not tell whether the session is still the one that is known.
+    let mut asked_at = lead.legacy.known.as_ref().and_then(|known| known.asked_at);
     let outcome = match step {
         InPlace::Nothing => Outcome::Stored(group.unchanged()),
         InPlace::Touch => match store.touch(&key, &group.label()).await {
@@ -164,36 +226,78 @@ async fn ask(state: &State, group: Group, lead: &mut Lead) -> Option<Outcome> {
             Err(error) => Outcome::Failed(error.into()),
         },
         InPlace::Commit(write, activity) => {
-            let expected = group.expected();
-            match store.commit(&key, expected, &write, activity).await {
+            let now = Instant::now();
+            asked_at = Some(now);
+            match store.commit(&key, group.expected(), &write, activity).await {
                 Ok(Committed::Done(timing, revision)) => {
                     super::tell(state, None, &Others::Stay, Vec::new(), write);
                     Outcome::Stored(group.written(timing, revision))
                 }
-                Ok(Committed::Conflict(stored)) => match Origin::read(key, &stored) {
-                    Ok(origin) => {
+                Ok(Committed::Conflict(stored)) => match learn(lead, key, &stored, now) {
+                    Ok(()) => {
                         lead.try_again();
-                        lead.legacy.known = Some(origin);
                         return None;
                     }
-                    Err(Unusable::Damaged) => Outcome::Damaged,
-                    Err(unusable) => Outcome::Failed(DraftError::from(unusable).into()),
+                    Err(outcome) => outcome,
                 },
                 Ok(Committed::Gone) => Outcome::Gone,
                 Err(error) => Outcome::Failed(error.into()),
             }
         }
     };
-    lead.legacy.known = match &outcome {
-        Outcome::Stored(origin) => Some(origin.clone()),
+    settle(lead, &outcome, asked_at);
+    Some(outcome)
+}
+
+/// Reads the session anew, so that none who waits has seen a newer one. What came of all changes if there is none to be
+/// read.
+async fn look(state: &State, key: &SessionKey, lead: &mut Lead) -> Option<Outcome> {
+    let asked_at = Instant::now();
+    let outcome = match state.look_again(key).await {
+        Ok(Loaded::Live(stored)) => match learn(lead, *key, &stored, asked_at) {
+            Ok(()) => return None,
+            Err(outcome) => outcome,
+        },
+        Ok(Loaded::Damaged) => Outcome::Damaged,
+        Ok(_) => Outcome::Gone,
+        Err(error) => Outcome::Failed(error.into()),
+    };
+    settle(lead, &outcome, None);
+    Some(outcome)
+}
+
+/// Takes `stored` for what is known. The store was asked at this moment. What came of all changes if it cannot be read.
+fn learn(
+    lead: &mut Lead,
+    key: SessionKey,
+    stored: &Stored,
+    asked_at: Instant,
+) -> Result<(), Outcome> {
+    match Origin::read(key, stored) {
+        Ok(origin) => {
+            let asked_at = Some(asked_at);
+            lead.legacy.known = Some(Known { origin, asked_at });
+            Ok(())
+        }
+        Err(Unusable::Damaged) => Err(Outcome::Damaged),
+        Err(unusable) => Err(Outcome::Failed(DraftError::from(unusable).into())),
+    }
+}
+
+/// What the outcome means for those who wait.
+fn settle(lead: &mut Lead, outcome: &Outcome, asked_at: Option<Instant>) {
+    lead.legacy.known = match outcome {
+        Outcome::Stored(origin) => Some(Known {
+            origin: origin.clone(),
+            asked_at,
+        }),
         _ => None,
     };
-    match &outcome {
+    match outcome {
         Outcome::Gone => over(lead),
         Outcome::Failed(SessionError::Store(error)) => failed(lead, error),
         _ => lead.legacy.unanswered = false,
     }
-    Some(outcome)
 }
 
 /// Takes note of what another request has done with the changes of this one.

@@ -118,6 +118,11 @@ impl State {
         })
     }
 
+    /// The session under `key` as the store has it now.
+    pub(crate) async fn look_again(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+        self.look_at(key, &self.lost).await
+    }
+
     /// Whether the session that the request works with is still there: a look, not an answer that lasts.
     pub(crate) async fn is_live(&self) -> Result<bool, StoreError> {
         let key = self.used().and_then(|used| used.draft.key());

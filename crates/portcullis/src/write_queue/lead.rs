@@ -1,6 +1,6 @@
 //! The turn of the first in the queue.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use portcullis_core::{SessionKey, draft::Origin};
 
@@ -12,6 +12,8 @@ pub(crate) struct Lead<M, A> {
     /// `None` once it was handed over.
     queue: Option<Arc<WriteQueue<M, A>>>,
     key: SessionKey,
+    /// When the leader entered the queue.
+    since: Instant,
     /// Those who are written together with the leader.
     members: Vec<Waiter<M, A>>,
     /// The store was asked to write for them and has not answered.
@@ -23,17 +25,32 @@ pub(crate) struct Lead<M, A> {
 /// What a leader leaves to the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Legacy {
-    /// The session as this process wrote it last. The store may have a newer one by now.
-    pub(crate) known: Option<Origin>,
+    /// The session as this process knows it. The store may have a newer one by now.
+    pub(crate) known: Option<Known>,
     /// The store did not answer the write before.
     pub(crate) unanswered: bool,
 }
 
+/// A session as the store had it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) origin: Origin,
+    /// The store still had it after this moment, if such a moment is known. So whoever entered the queue before it has
+    /// not seen a newer one.
+    pub(crate) asked_at: Option<Instant>,
+}
+
 impl<M, A> Lead<M, A> {
-    pub(super) fn new(queue: Arc<WriteQueue<M, A>>, key: SessionKey, legacy: Legacy) -> Self {
+    pub(super) fn new(
+        queue: Arc<WriteQueue<M, A>>,
+        key: SessionKey,
+        since: Instant,
+        legacy: Legacy,
+    ) -> Self {
         Self {
             queue: Some(queue),
             key,
+            since,
             members: Vec::new(),
             asks: false,
             legacy,
@@ -62,13 +79,15 @@ impl<M, A> Lead<M, A> {
         self.members.is_empty()
     }
 
-    /// Looks at each of the members. Who is given an answer is one no longer.
-    pub(crate) fn each(&mut self, mut look: impl FnMut(&M) -> Option<A>) {
-        for waiter in std::mem::take(&mut self.members) {
-            match look(&waiter.member) {
-                None => self.members.push(waiter),
-                Some(answer) => waiter.answer(answer),
-            }
+    /// When the leader entered the queue.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Looks at each of the members: when it entered the queue, and the refusal that it [is told](Self::answer).
+    pub(crate) fn each(&mut self, mut look: impl FnMut(&M, Instant, &mut Option<A>)) {
+        for waiter in &mut self.members {
+            look(&waiter.member, waiter.since, &mut waiter.refusal);
         }
     }
 
@@ -82,10 +101,12 @@ impl<M, A> Lead<M, A> {
         self.asks = false;
     }
 
-    /// Tells all members what came of their changes.
-    pub(crate) fn answer(&mut self, answer: impl Fn() -> A) {
+    /// Tells all members what came of their changes. `answer` is given the refusal of each.
+    pub(crate) fn answer(&mut self, answer: impl Fn(Option<A>) -> A) {
         self.asks = false;
-        self.each(|_| Some(answer()));
+        for waiter in std::mem::take(&mut self.members) {
+            waiter.answer(&answer);
+        }
     }
 
     /// Tells all who wait, in place of a turn of their own.
@@ -95,7 +116,7 @@ impl<M, A> Lead<M, A> {
         };
         let waiting = queue.lock().get_mut(&self.key).map(std::mem::take);
         for waiter in waiting.into_iter().flatten() {
-            waiter.answer(answer());
+            waiter.answer(|_| answer());
         }
     }
 

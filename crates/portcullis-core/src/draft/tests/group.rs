@@ -227,3 +227,18 @@ fn rule_3_a_rotation_starts_from_what_was_written_before_its_turn() {
     assert_eq!(world.visit(new).get("cart"), Some(3));
     assert_eq!(world.stored(key), None);
 }
+
+#[test]
+fn a_group_tells_whether_a_request_has_seen_the_write_that_it_builds_on() {
+    let world = World::new();
+    let key = world.anonymous();
+    let (before, mut first) = (world.visit(key), world.visit(key));
+    first.set("a", 1);
+    let group = gathered(&world, key, &mut [first]);
+    assert!(group.builds_on_what_was_seen_by(&before.draft));
+    write(&world, group).unwrap();
+    let group = Group::on(origin(&world, key));
+    assert!(!group.builds_on_what_was_seen_by(&before.draft));
+    assert!(group.builds_on_what_was_seen_by(&world.visit(key).draft));
+    assert!(!group.builds_on_what_was_seen_by(&world.stranger().draft));
+}

@@ -450,7 +450,7 @@ async fn a_subscription_to_a_server_that_was_killed_is_made_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_hung_is_subscribed_to_anew_for_its_connection_may_be_dead() {
-    let (server, store) = server_and_store().await;
+    let (server, store) = support::server_and_hasty_store().await;
     let mut listener = Listener::ready(&store).await;
     server.pause();
     // Until it is asked, and has not answered.

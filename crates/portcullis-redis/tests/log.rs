@@ -43,7 +43,7 @@ async fn with_log(server: &TestServer, events: usize, age: Duration) -> RedisSto
 
 #[tokio::test]
 async fn a_change_and_its_notes_are_one_step() {
-    let (server, store) = server_and_store().await;
+    let (server, store) = support::server_and_hasty_store().await;
     let (key, label, revision) = create_owned(&store, "alice").await;
     let write = Write {
         notes: vec![

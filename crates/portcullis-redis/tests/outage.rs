@@ -15,13 +15,13 @@ use portcullis_redis::{
 };
 use support::{
     Anonymous, LIMITS, WAIT, connect, create, create_owned, healed, key, kind, known_down, live,
-    payload, server_and_store, write_of,
+    payload, server_and_hasty_store, write_of,
 };
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_an_error_in_bounded_time_then_at_once_and_the_store_heals_by_itself() {
-    let (mut server, store) = server_and_store().await;
+    let (mut server, store) = server_and_hasty_store().await;
     server.kill();
     let down = known_down(&store).await;
     println!("known to be down after {down:?}");
@@ -57,7 +57,7 @@ async fn a_killed_server_is_an_error_in_bounded_time_then_at_once_and_the_store_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hung_server_is_noticed_under_traffic_and_the_store_heals_when_it_goes_on() {
-    let (server, store) = server_and_store().await;
+    let (server, store) = server_and_hasty_store().await;
     let key = key();
     create(&store, &key).await;
     server.pause();
@@ -81,7 +81,7 @@ async fn a_hung_server_is_noticed_under_traffic_and_the_store_heals_when_it_goes
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_over_from_a_hung_one_is_found() {
-    let (mut server, store) = server_and_store().await;
+    let (mut server, store) = server_and_hasty_store().await;
     server.pause();
     known_down(&store).await;
     server.restart();
@@ -93,7 +93,7 @@ async fn a_server_that_takes_over_from_a_hung_one_is_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_is_restored_within_the_wait_of_the_next_call_or_two() {
-    let (server, store) = server_and_store().await;
+    let (server, store) = server_and_hasty_store().await;
     let key = key();
     create(&store, &key).await;
     for _ in 0..3 {
@@ -106,7 +106,7 @@ async fn a_connection_that_is_cut_is_restored_within_the_wait_of_the_next_call_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn time_that_passed_while_the_server_was_away_has_passed() {
-    let (server, store) = server_and_store().await;
+    let (server, store) = server_and_hasty_store().await;
     let key = key();
     support::create_with(&store, &key, support::limits(400, 60_000)).await;
     server.pause();
@@ -152,7 +152,7 @@ async fn nothing_is_left_running_after_the_last_clone_is_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_connections_do_not_pile_up_over_outages() {
-    let (server, store) = server_and_store().await;
+    let (server, store) = server_and_hasty_store().await;
     for _ in 0..3 {
         server.pause();
         known_down(&store).await;
@@ -175,7 +175,7 @@ async fn old_connections_do_not_pile_up_over_outages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_was_not_answered_is_not_sent_a_second_time() {
-    let (server, store) = server_and_store().await;
+    let (server, store) = server_and_hasty_store().await;
     let key = key();
     let (_, revision) = create(&store, &key).await;
     server.pause();
@@ -196,7 +196,7 @@ async fn a_write_that_was_not_answered_is_not_sent_a_second_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_identifier_that_was_asked_for_in_an_outage_leaves_the_session_what_it_was() {
-    let (server, store) = server_and_store().await;
+    let (server, store) = server_and_hasty_store().await;
     let (key, label, expected) = create_owned(&store, "alice").await;
     let before = live(&store, &key).await;
     let old = Old {

@@ -315,7 +315,6 @@ fn under_a_limit_a_replacement_names_who_has_to_go_and_neither_counts_nor_ends_t
     };
     other.run(&server);
     let sign_in = |limit| Replace {
-        end: ["n", ""],
         timeouts: [HOUR, HOUR],
         limit,
         ..MOVE

@@ -65,7 +65,16 @@ pub async fn connect(server: &TestServer) -> RedisStore {
         .unwrap()
 }
 
+/// What is tested with these is what the store answers, not how fast a busy machine lets it.
 pub async fn server_and_store() -> (TestServer, RedisStore) {
+    let server = TestServer::start();
+    let builder = RedisStore::builder(server.url()).wait(Duration::from_secs(5));
+    let store = builder.connect().await.unwrap();
+    (server, store)
+}
+
+/// Where the server fails: the store gives up soon.
+pub async fn server_and_hasty_store() -> (TestServer, RedisStore) {
     let server = TestServer::start();
     let store = connect(&server).await;
     (server, store)

@@ -22,9 +22,9 @@ enum Place<T> {
 pub(crate) fn finished<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> impl Future<Output = Result<T, StoreError>> + Send {
-    // Put in its place at once, rather than carried along by whoever waits: it is large.
+    // Put in its place at once, rather than carried along by whoever waits and copied by who spawns it: it is large.
     let place = match Runtime::try_current() {
-        Ok(runtime) => Place::Task(runtime.spawn(work.in_current_span())),
+        Ok(runtime) => Place::Task(runtime.spawn(Box::pin(work).in_current_span())),
         Err(_) => Place::Here(Box::pin(work)),
     };
     async move {

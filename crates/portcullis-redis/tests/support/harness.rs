@@ -38,7 +38,7 @@ impl InRedis {
 impl Harness for InRedis {
     type Store = RedisStore;
 
-    const TOLERANCE: Duration = Duration::from_millis(120);
+    const TOLERANCE: Duration = Duration::from_millis(90);
     const PATIENCE: Duration = Duration::from_secs(15);
 
     fn store(&self) -> RedisStore {

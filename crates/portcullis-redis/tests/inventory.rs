@@ -227,17 +227,16 @@ async fn a_receipt_tells_how_many_replicas_have_the_revocation() {
     let port = primary.port().to_string();
     let replica = TestServer::start_with(&["--replicaof", "127.0.0.1", &port]);
     let builder = RedisStore::builder(primary.url()).confirm_by_replicas(1);
-    let store = builder.connect().await.unwrap();
-    for _ in 0..500 {
-        if replica
-            .cli(&["INFO", "replication"])
-            .text()
-            .contains("master_link_status:up")
-        {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let store = builder
+        .wait(Duration::from_secs(3))
+        .connect()
+        .await
+        .unwrap();
+    wait_until("the replica follows", || {
+        let info = replica.cli(&["INFO", "replication"]).text();
+        info.contains("master_link_status:up")
+    })
+    .await;
     create_owned(&store, "alice").await;
     let receipt = store.revoke(&all_of("alice")).await.unwrap();
     let all = Copies {

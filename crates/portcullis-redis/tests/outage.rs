@@ -14,8 +14,8 @@ use portcullis_redis::{
     testing::{TestServer, wait_until},
 };
 use support::{
-    Anonymous, LIMITS, WAIT, connect, create, create_owned, healed, key, kind, known_down, live,
-    payload, server_and_hasty_store, write_of,
+    Anonymous, LIMITS, WAIT, connect_hastily, create, create_owned, healed, key, kind, known_down,
+    live, payload, server_and_hasty_store, write_of,
 };
 use tokio::task::JoinSet;
 
@@ -133,7 +133,7 @@ async fn nothing_is_left_running_after_the_last_clone_is_dropped() {
             .num_alive_tasks()
     };
     let before = alive();
-    let store = connect(&server).await;
+    let store = connect_hastily(&server).await;
     let clone = store.clone();
     drop(store);
     assert!(matches!(clone.load(&key()).await, Ok(Loaded::Absent)));
@@ -272,7 +272,7 @@ fn a_store_whose_runtime_has_ended_says_so_and_what_to_do() {
     let server = TestServer::start();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
     let short = runtime();
-    let store = short.block_on(connect(&server));
+    let store = short.block_on(connect_hastily(&server));
     let lasting = runtime();
     let key = lasting.block_on(async {
         let (key, ..) = create_owned(&store, "alice").await;
@@ -290,7 +290,7 @@ fn a_store_whose_runtime_has_ended_says_so_and_what_to_do() {
             let error = store.list(&"alice".into()).await.unwrap_err();
             assert_eq!(error.to_string(), says);
         }
-        let anew = connect(&server).await;
+        let anew = connect_hastily(&server).await;
         live(&anew, &key).await;
     });
 }
@@ -300,7 +300,7 @@ fn what_a_runtime_began_that_has_ended_since_is_of_no_matter_to_a_store_of_anoth
     let server = TestServer::start();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
     let lasting = runtime();
-    let store = lasting.block_on(connect(&server));
+    let store = lasting.block_on(connect_hastily(&server));
     for _ in 0..3 {
         let passing = runtime();
         let listed = passing.block_on(async {

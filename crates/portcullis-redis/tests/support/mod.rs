@@ -57,26 +57,30 @@ pub fn spelled(key: &SessionKey) -> String {
     format!("pc:id:{{{:x}}}{digest}", key.bucket().number())
 }
 
+/// What is tested with it is what the store answers, not how fast a busy machine lets it.
 pub async fn connect(server: &TestServer) -> RedisStore {
-    RedisStore::builder(server.url())
-        .wait(WAIT)
-        .connect()
-        .await
-        .unwrap()
+    connect_with(server, Duration::from_secs(5)).await
 }
 
-/// What is tested with these is what the store answers, not how fast a busy machine lets it.
+async fn connect_with(server: &TestServer, wait: Duration) -> RedisStore {
+    let builder = RedisStore::builder(server.url()).wait(wait);
+    builder.connect().await.unwrap()
+}
+
 pub async fn server_and_store() -> (TestServer, RedisStore) {
     let server = TestServer::start();
-    let builder = RedisStore::builder(server.url()).wait(Duration::from_secs(5));
-    let store = builder.connect().await.unwrap();
+    let store = connect(&server).await;
     (server, store)
 }
 
-/// Where the server fails: the store gives up soon.
+/// Where the server fails: the store gives up after [`WAIT`].
+pub async fn connect_hastily(server: &TestServer) -> RedisStore {
+    connect_with(server, WAIT).await
+}
+
 pub async fn server_and_hasty_store() -> (TestServer, RedisStore) {
     let server = TestServer::start();
-    let store = connect(&server).await;
+    let store = connect_hastily(&server).await;
     (server, store)
 }
 

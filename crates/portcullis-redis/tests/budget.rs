@@ -27,6 +27,11 @@ fn number(server: &TestServer, name: &str) -> u64 {
     value.unwrap().trim().parse().unwrap()
 }
 
+/// Stores so much that what the server itself needs now and then does not matter.
+fn fill(server: &TestServer, key: &str) {
+    server.cli(&["SETRANGE", key, "20000000", "x"]);
+}
+
 /// Sets the limit of the memory so that this much of it is used, in percent.
 fn use_of(server: &TestServer, percent: u64) {
     let limit = (number(server, "used_memory:") * 100 / percent).to_string();
@@ -73,6 +78,7 @@ async fn above_the_line_visitors_are_refused_and_nobody_else_and_below_it_they_a
     let (server, store) = server_and_store().await;
     let visitor = key();
     let (_, revision) = create(&store, &visitor).await;
+    fill(&server, "something else");
     use_of(&server, 80);
     until_visitors_are(true, &store, key).await;
     // Those who are in stay in, and may sign in.
@@ -133,6 +139,7 @@ async fn a_flood_of_visitors_is_stopped_before_memory_is_full() {
 #[tokio::test]
 async fn where_there_is_no_limit_or_something_is_evicted_visitors_are_always_welcome() {
     let (server, store) = server_and_store().await;
+    fill(&server, "something else");
     use_of(&server, 80);
     until_visitors_are(true, &store, key).await;
     server.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
@@ -153,7 +160,7 @@ async fn a_server_that_does_not_tell_how_full_it_is_is_asked_seldom_and_refuses_
     // However busy the machine is, it does not look like an outage.
     let builder = RedisStore::builder(&url).wait(Duration::from_secs(5));
     let store = builder.connect().await.unwrap();
-    server.cli(&["SETRANGE", "something else", "20000000", "x"]);
+    fill(&server, "something else");
     use_of(&server, 80);
     // By the client library, at the start, and by who watches it.
     wait_until("it was asked", || rejected(&server) == 3).await;
@@ -169,6 +176,8 @@ async fn in_a_cluster_each_node_counts_for_itself() {
     let cluster = TestCluster::start(3, 0);
     let store = RedisStore::connect(cluster.url()).await.unwrap();
     let alice = user_on(&cluster, 0, "alice");
+    let there = format!("{{{:x}}}", key_on(&cluster, 0).bucket().number());
+    fill(&cluster.nodes[0], &there);
     use_of(&cluster.nodes[0], 80);
     until_visitors_are(true, &store, || key_on(&cluster, 0)).await;
     assert!(visit(&store, &key_on(&cluster, 1)).await.is_ok());

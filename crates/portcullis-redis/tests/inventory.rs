@@ -221,22 +221,24 @@ async fn sessions_are_revoked_while_redis_is_out_of_memory() {
     );
 }
 
-#[tokio::test]
-async fn a_receipt_tells_how_many_replicas_have_the_revocation() {
+/// A server, a replica that follows it, and a store that asks for the confirmation of one replica.
+async fn replicated(wait: Duration) -> (TestServer, TestServer, RedisStore) {
     let primary = TestServer::start();
     let port = primary.port().to_string();
     let replica = TestServer::start_with(&["--replicaof", "127.0.0.1", &port]);
     let builder = RedisStore::builder(primary.url()).confirm_by_replicas(1);
-    let store = builder
-        .wait(Duration::from_secs(3))
-        .connect()
-        .await
-        .unwrap();
+    let store = builder.wait(wait).connect().await.unwrap();
     wait_until("the replica follows", || {
         let info = replica.cli(&["INFO", "replication"]).text();
         info.contains("master_link_status:up")
     })
     .await;
+    (primary, replica, store)
+}
+
+#[tokio::test]
+async fn a_receipt_tells_how_many_replicas_have_the_revocation() {
+    let (_primary, replica, store) = replicated(Duration::from_secs(3)).await;
     create_owned(&store, "alice").await;
     let receipt = store.revoke(&all_of("alice")).await.unwrap();
     let all = Copies {
@@ -254,20 +256,7 @@ async fn a_receipt_tells_how_many_replicas_have_the_revocation() {
 
 #[tokio::test]
 async fn replicas_are_waited_for_as_long_as_operations_are() {
-    let primary = TestServer::start();
-    let port = primary.port().to_string();
-    let replica = TestServer::start_with(&["--replicaof", "127.0.0.1", &port]);
-    let builder = RedisStore::builder(primary.url()).confirm_by_replicas(1);
-    let store = builder
-        .wait(Duration::from_secs(10))
-        .connect()
-        .await
-        .unwrap();
-    wait_until("the replica follows", || {
-        let info = replica.cli(&["INFO", "replication"]).text();
-        info.contains("master_link_status:up")
-    })
-    .await;
+    let (_primary, replica, store) = replicated(Duration::from_secs(10)).await;
     create_owned(&store, "alice").await;
     replica.pause();
     let revoking = store.clone();

@@ -274,6 +274,17 @@ fn a_session_is_created_listed_and_noted_once() {
     assert_eq!(everything(&server), before);
 }
 
+/// A session of the same user that would end after the first.
+fn create_another(server: &TestServer) {
+    sleep(Duration::from_millis(2));
+    let other = Create {
+        key: THIRD,
+        reference: THIRD_REF,
+        ..FIRST
+    };
+    other.run(server);
+}
+
 #[test]
 fn under_a_limit_a_session_is_created_once_and_names_those_who_have_to_go() {
     let server = TestServer::start();
@@ -307,13 +318,7 @@ fn under_a_limit_a_session_is_created_once_and_names_those_who_have_to_go() {
 fn under_a_limit_a_replacement_names_who_has_to_go_and_neither_counts_nor_ends_the_old_one() {
     let server = TestServer::start();
     create(&server);
-    sleep(Duration::from_millis(2));
-    let other = Create {
-        key: THIRD,
-        reference: THIRD_REF,
-        ..FIRST
-    };
-    other.run(&server);
+    create_another(&server);
     let sign_in = |limit| Replace {
         timeouts: [HOUR, HOUR],
         limit,
@@ -781,13 +786,7 @@ fn what_a_later_version_wrote_is_left_alone() {
 fn a_replacement_that_is_sent_again_is_done_only_if_it_ended_the_old_one() {
     let server = TestServer::start();
     create(&server);
-    sleep(Duration::from_millis(2));
-    let other = Create {
-        key: THIRD,
-        reference: THIRD_REF,
-        ..FIRST
-    };
-    other.run(&server);
+    create_another(&server);
     let sign_in = Replace {
         end: ["n", ""],
         timeouts: [HOUR, HOUR],

@@ -15,7 +15,7 @@ use crate::{
     entry::Entry,
     filing::Filing,
     record,
-    store::Asked,
+    store::{Asked, Errors},
 };
 
 /// When a session begins and ends.
@@ -100,7 +100,13 @@ impl RedisStore {
             memory,
         ];
         arguments.extend(write.notes.iter().map(Note::encode));
-        let answer = self.run_again(&CREATE, key.bucket(), keys, arguments);
+        let answer = self.run_again(
+            &CREATE,
+            key.bucket(),
+            keys,
+            arguments,
+            Errors::of_step(others),
+        );
         let (reply, asked) = answer.await?;
         let admitted = match reply {
             Reply::Done(timing, excess) => Admitted::Done(timing, excess),

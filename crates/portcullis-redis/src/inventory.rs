@@ -274,15 +274,20 @@ impl Work<'_> {
         };
         let keys = vec![self.user_list(), self.store.prefix().marker(&self.user)];
         let bucket = self.user.bucket();
+        let not_after = self.store.not_after(bucket);
         let arguments = vec![
             reason,
             name.unwrap_or_default(),
             memory_of_marker(longest),
             self.revocation.note.encode(),
-            number(self.store.not_after(bucket).as_millis()),
+            number(not_after.as_millis()),
             number(self.store.now_in(bucket).as_millis()),
         ];
-        let mut sessions = match self.run(&MARK, keys, arguments).await? {
+        let marked = match self.run(&MARK, keys, arguments).await {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.store.once_late(bucket, not_after, error).await.into()),
+        };
+        let mut sessions = match marked {
             Reply::Listed(_, entries) => self.entries(&entries),
             Reply::Newer => return Err(StoreError::newer_format().into()),
             _ => return Err(out_of_place().into()),

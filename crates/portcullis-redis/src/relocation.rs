@@ -25,7 +25,7 @@ use crate::{
     entry::Entry,
     filing::Filing,
     record::millis,
-    store::not_replaced,
+    store::{Errors, not_replaced},
 };
 
 impl RedisStore {
@@ -139,7 +139,13 @@ impl RedisStore {
             self.log_size(old.label.owner.is_some()),
         ];
         let keys = filing.keys_to_end();
-        let answer = self.run_again(&SUPERSEDE, old.key.bucket(), keys, arguments);
+        let answer = self.run_again(
+            &SUPERSEDE,
+            old.key.bucket(),
+            keys,
+            arguments,
+            Errors::AtOnce,
+        );
         let refused = match answer.await {
             Ok((Reply::Done(..), _)) => {
                 provisional.keep();

@@ -182,8 +182,19 @@ impl RedisStore {
         keys: Vec<String>,
         arguments: Vec<Bytes>,
     ) -> Result<Reply, StoreError> {
+        let not_after = self.not_after(bucket);
+        self.run_until(not_after, script, keys, arguments).await
+    }
+
+    async fn run_until(
+        &self,
+        not_after: Timestamp,
+        script: &Script,
+        keys: Vec<String>,
+        arguments: Vec<Bytes>,
+    ) -> Result<Reply, StoreError> {
         let mut timely = Vec::with_capacity(arguments.len() + 1);
-        timely.push(number(self.not_after(bucket).as_millis()));
+        timely.push(number(not_after.as_millis()));
         timely.extend(arguments);
         match self.run(script, keys, timely).await? {
             Reply::Late => Err(StoreError::new(
@@ -192,6 +203,22 @@ impl RedisStore {
             )),
             reply => Ok(reply),
         }
+    }
+
+    /// Tells of the error of a script once it does nothing any more if it still runs: after this moment. Only then is a
+    /// revocation that failed sure to leave those alone who sign in after its caller was told.
+    pub(crate) async fn once_late(
+        &self,
+        bucket: Bucket,
+        not_after: Timestamp,
+        error: StoreError,
+    ) -> StoreError {
+        let left = not_after.since(self.clock_in(bucket).earliest);
+        // No more than what was left in the beginning, should the clock have been set back.
+        let left = left.min(self.driver().patience());
+        // In this time two clocks differ by less, and scripts are told whole milliseconds.
+        tokio::time::sleep(left + left / 500 + Duration::from_millis(2)).await;
+        error
     }
 
     /// The same for a script that may run twice: it finds what it has done before. Where its answer is lost it is asked for
@@ -203,12 +230,19 @@ impl RedisStore {
         bucket: Bucket,
         keys: Vec<String>,
         arguments: Vec<Bytes>,
+        errors: Errors,
     ) -> Result<(Reply, Asked), StoreError> {
         let first = self.run_in_time(script, bucket, keys.clone(), arguments.clone());
         match first.await {
             Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-                let second = Box::pin(self.run_in_time(script, bucket, keys, arguments));
-                Ok((second.await?, Asked::Twice))
+                let not_after = self.not_after(bucket);
+                let second = Box::pin(self.run_until(not_after, script, keys, arguments));
+                match (second.await, errors) {
+                    (Err(error), Errors::OnceLate) => {
+                        Err(self.once_late(bucket, not_after, error).await)
+                    }
+                    (answered, _) => Ok((answered?, Asked::Twice)),
+                }
             }
             answered => Ok((answered?, Asked::Once)),
         }
@@ -508,7 +542,13 @@ impl Store for RedisStore {
         arguments.extend(write.notes.iter().map(Note::encode));
         // As with a session that is created.
         let provisional = self.provisional(new, write);
-        let answer = self.run_again(&REPLACE, new.bucket(), keys, arguments);
+        let answer = self.run_again(
+            &REPLACE,
+            new.bucket(),
+            keys,
+            arguments,
+            Errors::of_step(others),
+        );
         let ends_others = matches!((others, deadline), (Others::End(_), Deadline::Restart(_)));
         match answer.await? {
             // The old one is left as it was until they have ended.
@@ -595,6 +635,23 @@ impl fmt::Debug for RedisStore {
             .field("log", &self.inner.log)
             .field("to_withdraw", &self.compensation().pending())
             .finish()
+    }
+}
+
+/// When a step that may still run tells of its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Errors {
+    AtOnce,
+    /// When it does nothing any more: it ends other sessions of a user, up to the moment at which it runs.
+    OnceLate,
+}
+
+impl Errors {
+    pub(crate) fn of_step(others: &Others) -> Self {
+        match others {
+            Others::End(_) => Self::OnceLate,
+            Others::Stay | Others::Limited(_) => Self::AtOnce,
+        }
     }
 }
 

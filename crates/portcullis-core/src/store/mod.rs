@@ -187,8 +187,8 @@ pub trait Store: Send + Sync + 'static {
     /// that was missing from the list (but for `Listed`), and no sign-in that was under way then comes to its end. What
     /// authenticated after that moment is not touched. A sign-in counts from [`Owner::authenticated_at`](crate::Owner), and one
     /// at that very moment as before it. An error means that some may be ended and others not,
-    /// and says which are known to be: it can be asked for again. A revocation that is carried out after its caller was told
-    /// of an error touches nothing that authenticated after it was asked for.
+    /// and says which are known to be: it can be asked for again. What authenticates after the error was told is not
+    /// touched, even if the revocation is carried out later.
     ///
     /// It must work while the store has no room for another session.
     fn revoke(

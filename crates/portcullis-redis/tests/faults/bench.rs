@@ -109,11 +109,9 @@ impl Bench {
         }
         let mut later = None;
         if told == Told::Error
-            && fault != Fault::Overtaken
             && let Some(user) = task.revokes()
         {
-            // They come after whoever revoked was told of an error. Where that was before the wait was over, a revocation
-            // that is still under way may end what began since.
+            // They come after whoever revoked was told of an error.
             self.signs_in(user.clone()).await;
             later = Some(self.ledger.sessions.len() - 1);
         }

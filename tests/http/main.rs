@@ -46,3 +46,4 @@ mod secrecy;
 mod session_limit;
 mod sockets;
 mod sweeping;
+mod test_sessions;

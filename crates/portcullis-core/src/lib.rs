@@ -13,6 +13,7 @@
 //!   into one step of the store.
 //!
 //! Nothing here is async but the methods of a store, and nothing reads a clock but a store.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod class;
 mod client;

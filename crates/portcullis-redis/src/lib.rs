@@ -17,6 +17,7 @@
 //!
 //! Redis 6.2 or later, or a server compatible with it: one primary, the primary that Sentinels name, or a Redis Cluster. What
 //! holds on a cluster, settings of the server and the rights it must grant are in the [README](https://crates.io/crates/portcullis-redis).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
 mod admission;

@@ -392,6 +392,11 @@ impl SessionLayer {
         Sessions::of_house(&self.config.house)
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn cookie_name(&self) -> &str {
+        self.config.cookie.name()
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self.settled()

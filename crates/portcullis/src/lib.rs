@@ -106,6 +106,8 @@
 //! | `axum` | yes | the extractors; without it, [`Session::load`] |
 //! | `ws` | no | `SessionSocket`, a WebSocket that is closed when its session ends |
 //! | `redis` | no | `RedisStore`, with TLS |
+//! | `testing` | no | [`testing`](https://docs.rs/portcullis/latest/portcullis/testing): a session for a test, in one call |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// A guide, without code of its own.
 #[cfg(feature = "axum")]
@@ -148,9 +150,16 @@ mod sessions;
 mod state;
 mod sweeper;
 mod task;
+#[cfg(feature = "testing")]
+#[allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it is for tests, and a panic is how one fails"
+)]
+pub mod testing;
 mod write_queue;
 
-#[doc(no_inline)]
+#[doc(inline)]
 pub use portcullis_core::{
     Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
     CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
@@ -162,7 +171,7 @@ pub use portcullis_core::{
     },
 };
 #[cfg(feature = "redis")]
-#[doc(no_inline)]
+#[doc(inline)]
 pub use portcullis_redis::RedisStore;
 
 #[cfg(feature = "ws")]

@@ -1,0 +1,152 @@
+//! Sessions for tests of handlers.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response,
+    header::{HOST, SET_COOKIE},
+};
+use portcullis_core::{AsKey, Scope, UserId};
+use serde::Serialize;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{Refusal, Session, SessionError, SessionLayer};
+
+/// A session that a test needs before it sends a request: of a user, elevated or not, with or without data.
+///
+/// It begins as any other one does, by a request through the [`SessionLayer`] of the application. So its limits, its place
+/// in the list of the user and its audit events are those of a real sign-in; only the sign-in page is left out.
+///
+/// ```
+/// use axum::{Router, body::Body, http::{Request, StatusCode, header::COOKIE}, routing::post};
+/// use portcullis::{Elevated, Key, MemoryStore, SessionLayer, testing::TestSession};
+/// use tower::ServiceExt; // for `oneshot`
+///
+/// const CART: Key<Vec<u64>> = Key::new("cart");
+///
+/// async fn change_password(elevated: Elevated) -> String {
+///     format!("changed for {}", elevated.user())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let sessions = SessionLayer::new(MemoryStore::new());
+/// let app = Router::new().route("/password", post(change_password)).layer(sessions.clone());
+///
+/// let cookie = TestSession::of("ada").elevated().with(CART, vec![7]).cookie(&sessions).await;
+/// let request = Request::post("/password").header(COOKIE, cookie).body(Body::empty()).unwrap();
+/// assert_eq!(app.oneshot(request).await.unwrap().status(), StatusCode::OK);
+/// # }
+/// ```
+///
+/// To let time pass, give the store a [`ManualClock`](crate::ManualClock):
+/// [`MemoryStore::with_clock`](crate::MemoryStore::with_clock).
+#[must_use = "call `cookie`"]
+pub struct TestSession {
+    changes: Vec<Change>,
+}
+
+type Change = Box<dyn FnOnce(&Session) -> Result<(), SessionError> + Send>;
+
+impl TestSession {
+    /// Of this user, who has signed in just now.
+    pub fn of(user: impl Into<UserId>) -> Self {
+        let user = user.into();
+        Self::of_a_visitor().and(|session| session.authenticate(user))
+    }
+
+    /// Of a visitor who has not signed in. It needs a value, see [`with`](Self::with): without one there is no session.
+    pub fn of_a_visitor() -> Self {
+        Self {
+            changes: Vec::new(),
+        }
+    }
+
+    /// As after [`Session::elevate`].
+    pub fn elevated(self) -> Self {
+        self.and(Session::elevate)
+    }
+
+    /// As after [`Session::elevate_for`].
+    pub fn elevated_for<S: Scope>(self) -> Self {
+        self.and(Session::elevate_for::<S>)
+    }
+
+    /// With this value under `key`.
+    pub fn with<T: Serialize + Send + 'static>(
+        self,
+        key: impl AsKey<T> + Send + 'static,
+        value: T,
+    ) -> Self {
+        self.and(|session| session.insert(key, value))
+    }
+
+    /// Begins the session, and returns what a browser would send for it: the value of a `Cookie` header.
+    ///
+    /// # Panics
+    ///
+    /// When there is no session: the store does not answer, the user has as many sessions as the
+    /// [limit](SessionLayer::session_limit) allows, a value is too large, a visitor has no value, or a user without
+    /// a name is to sign in. The message says which.
+    pub async fn cookie(self, layer: &SessionLayer) -> HeaderValue {
+        let request = Request::builder().header(HOST, "localhost");
+        let request = request.body(()).expect("a request without a body");
+        let Ok(response) = layer.layer(SignIn(Some(self))).call(request).await;
+        let name = layer.cookie_name();
+        let cookies = response.headers().get_all(SET_COOKIE).iter();
+        let mut pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        let pair = pairs.find(|pair| pair.split('=').next() == Some(name));
+        let Some(pair) = pair else {
+            let refusal = response.extensions().get::<Refusal>();
+            panic!("no session began: {refusal:?}; without a refusal there was nothing to store");
+        };
+        HeaderValue::from_str(pair).expect("a part of a header is one")
+    }
+
+    fn and(
+        mut self,
+        change: impl FnOnce(&Session) -> Result<(), SessionError> + Send + 'static,
+    ) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+}
+
+impl fmt::Debug for TestSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestSession").finish_non_exhaustive()
+    }
+}
+
+/// A handler that makes the changes.
+struct SignIn(Option<TestSession>);
+
+impl Service<Request<()>> for SignIn {
+    type Response = Response<Bytes>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let changes = self.0.take().map(|session| session.changes);
+        Box::pin(async move {
+            let session = Session::load(request.extensions()).await;
+            let session = session.unwrap_or_else(|error| panic!("no session began: {error}"));
+            for change in changes.into_iter().flatten() {
+                change(&session).unwrap_or_else(|error| panic!("no session began: {error}"));
+            }
+            Ok(Response::new(Bytes::new()))
+        })
+    }
+}

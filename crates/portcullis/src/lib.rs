@@ -95,6 +95,7 @@
 //! * What goes on after the response has begun: [`Authenticated::ended`], [`Lifeline`], `SessionSocket` (feature `ws`).
 //! * A page of one's devices: [`Authenticated::list_sessions`], [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
 //! * For operators: [`Sessions`].
+//! * Recipes, such as how to test a handler as a signed-in user: `how_to`.
 //! * What a person sees: `SessionRoutes`, and the guide `browser`.
 //! * What refused requests are answered: [`Refusal`]. What happened: [`Audit`], [`Event`], [`Sessions::history`].
 //! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`].
@@ -113,6 +114,11 @@
 #[cfg(feature = "axum")]
 #[doc = include_str!("../docs/browser.md")]
 pub mod browser {}
+
+/// Recipes, without code of their own.
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/how-to.md")]
+pub mod how_to {}
 
 mod activity;
 mod audit;

@@ -16,7 +16,7 @@ use portcullis_redis::{
     testing::{TestCluster, TestServer, wait_until},
 };
 use support::{
-    Anonymous, LIMITS, anonymous, connect, create, create_owned, key, key_of, live,
+    Anonymous, LIMITS, anonymous, connect, connect_to, create, create_owned, key, key_of, live,
     nodes::{key_on, user_on},
     owned, payload, server_and_store, write_of,
 };
@@ -174,7 +174,7 @@ async fn a_server_that_does_not_tell_how_full_it_is_is_asked_seldom_and_refuses_
 #[tokio::test]
 async fn in_a_cluster_each_node_counts_for_itself() {
     let cluster = TestCluster::start(3, 0);
-    let store = RedisStore::connect(cluster.url()).await.unwrap();
+    let store = connect_to(cluster.url()).await;
     let alice = user_on(&cluster, 0, "alice");
     let there = format!("{{{:x}}}", key_on(&cluster, 0).bucket().number());
     fill(&cluster.nodes[0], &there);

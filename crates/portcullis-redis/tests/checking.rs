@@ -17,7 +17,7 @@ use portcullis_core::{
     store::{Store, StoreErrorKind},
 };
 use portcullis_redis::{ConnectError, Finding, RedisStore, Subject, Verdict, testing::TestServer};
-use support::{Anonymous, calls, create, key, kind, live};
+use support::{Anonymous, calls, connect_to, create, key, kind, live};
 
 struct Findings(Vec<Finding>);
 
@@ -98,7 +98,7 @@ async fn a_server_as_it_comes_works_and_what_could_be_better_is_told() {
 #[tokio::test]
 async fn realms_that_are_registered_are_named_and_those_of_another_prefix_are_not() {
     let server = TestServer::start();
-    let store = RedisStore::connect(server.url()).await.unwrap();
+    let store = connect_to(server.url()).await;
     for (realm, cookie) in [("shop", "__Host-shop"), ("admin", "__Host-admin")] {
         let store = store.in_realm(&Realm::new(realm).unwrap());
         let registered = store.register(cookie, Duration::from_secs(60));
@@ -323,7 +323,7 @@ async fn the_user_that_is_proposed_is_enough_and_no_more() {
     server.cli(&["ACL", "SETUSER", "default", "resetpass"]);
     let findings = Findings::of(&url).await;
     findings.assert(Subject::User, Fine, "app");
-    let store = RedisStore::connect(&url).await.unwrap();
+    let store = connect_to(&url).await;
     let key = key();
     create(&store, &key).await;
     live(&store, &key).await;

@@ -25,8 +25,8 @@ use portcullis_redis::{
     testing::{Answer, TestCluster, TestServer},
 };
 use support::{
-    Anonymous, LIMITS, WAIT, all_of, anonymous, calls, create, create_owned, create_with, end_of,
-    key_of, kind, limits, live,
+    Anonymous, LIMITS, all_of, anonymous, calls, connect_to, create, create_owned, create_with,
+    end_of, key_of, kind, limits, live,
     nodes::{key_on, revokes_what_is_older, stays_ended, user_on},
     owned, payload, revocation, spelled, write_of,
 };
@@ -44,7 +44,10 @@ async fn shared() -> Arc<TestCluster> {
     started
 }
 
-async fn connect(cluster: &TestCluster) -> RedisStore {
+/// Of a store whose nodes fail.
+const WAIT: Duration = Duration::from_secs(1);
+
+async fn connect_hastily(cluster: &TestCluster) -> RedisStore {
     let builder = RedisStore::builder(cluster.url()).wait(WAIT);
     builder.connect().await.unwrap()
 }
@@ -91,7 +94,7 @@ async fn healed(store: &RedisStore, key: &SessionKey) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_on_the_node_that_has_its_slot_and_on_no_other() {
     let cluster = shared().await;
-    let store = connect(&cluster).await;
+    let store = connect_to(cluster.url()).await;
     for node in 0..3 {
         let key = key_on(&cluster, node);
         create(&store, &key).await;
@@ -106,7 +109,7 @@ async fn a_session_is_on_the_node_that_has_its_slot_and_on_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_in_moves_a_session_from_one_node_to_another() {
     let cluster = shared().await;
-    let store = connect(&cluster).await;
+    let store = connect_to(cluster.url()).await;
     for (from, to) in [(0, 1), (1, 2), (2, 0)] {
         let user = user_on(&cluster, to, "mover");
         let old = key_on(&cluster, from);
@@ -136,7 +139,7 @@ async fn signing_in_moves_a_session_from_one_node_to_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_keeps_its_deadlines_keeps_them_on_another_node() {
     let cluster = shared().await;
-    let store = connect(&cluster).await;
+    let store = connect_to(cluster.url()).await;
     let (old, new) = (key_on(&cluster, 0), key_on(&cluster, 1));
     let (before, revision) = create(&store, &old).await;
     let keep = Deadline::Keep(Activity::Passive);
@@ -165,7 +168,7 @@ async fn a_session_that_keeps_its_deadlines_keeps_them_on_another_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn users_of_all_nodes_are_listed_revoked_and_found_in_the_log() {
     let cluster = shared().await;
-    let store = connect(&cluster).await;
+    let store = connect_to(cluster.url()).await;
     for node in 0..3 {
         let user = user_on(&cluster, node, "listed");
         let mut names = Vec::new();
@@ -194,7 +197,7 @@ async fn users_of_all_nodes_are_listed_revoked_and_found_in_the_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_that_looked_before_a_revocation_of_all_is_refused_on_every_node() {
     let cluster = shared().await;
-    let store = connect(&cluster).await;
+    let store = connect_to(cluster.url()).await;
     for node in 0..3 {
         let user = user_on(&cluster, node, "refused");
         revokes_what_is_older(&store, &user).await;
@@ -238,7 +241,7 @@ async fn what_is_over_on_any_node_is_swept_and_told_once_and_is_in_the_log_of_al
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_has_forgotten_its_scripts_is_told_them_again() {
     let cluster = shared().await;
-    let store = connect(&cluster).await;
+    let store = connect_to(cluster.url()).await;
     for node in 0..3 {
         let key = key_on(&cluster, node);
         create(&store, &key).await;
@@ -253,7 +256,7 @@ async fn one_node_in_the_address_leads_to_all_and_the_address_of_one_server_says
     let cluster = shared().await;
     let port = cluster.nodes[1].port();
     let url = format!("redis-cluster://127.0.0.1:1?node=127.0.0.1:{port}");
-    let store = RedisStore::connect(url).await.unwrap();
+    let store = connect_to(url).await;
     for node in 0..3 {
         create(&store, &key_on(&cluster, node)).await;
     }
@@ -294,7 +297,7 @@ fn make_user(cluster: &TestCluster, name: &str, rights: &str) -> String {
 async fn the_rights_in_the_readme_are_enough_for_a_cluster_and_the_slots_are_needed() {
     let cluster = shared().await;
     let url = make_user(&cluster, "app", RIGHTS);
-    let store = RedisStore::connect(&url).await.unwrap();
+    let store = connect_to(&url).await;
     for node in 0..3 {
         let user = user_on(&cluster, node, "bounded");
         let old = key_on(&cluster, (node + 1) % 3);
@@ -328,7 +331,7 @@ async fn a_check_looks_at_every_primary_and_compares_their_clocks() {
         let builder = RedisStore::builder(cluster.url());
         builder.check().await.unwrap()
     };
-    let store = RedisStore::connect(cluster.url()).await.unwrap();
+    let store = connect_to(cluster.url()).await;
     let registered = store.register("__Host-id", Duration::from_secs(60));
     registered.await.unwrap();
     let findings = check().await;
@@ -383,8 +386,8 @@ async fn a_check_looks_at_every_primary_and_compares_their_clocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_is_killed_is_replaced_by_its_replica_without_a_restart() {
     let mut cluster = TestCluster::start(3, 1);
-    let builder = RedisStore::builder(cluster.url()).confirm_by_replicas(1);
-    let store = builder.connect().await.unwrap();
+    let builder = RedisStore::builder(cluster.url()).wait(WAIT);
+    let store = builder.confirm_by_replicas(1).connect().await.unwrap();
     // A revocation is confirmed by replicas of the node that it is on: here only the first has one.
     for (node, confirmed) in [(0, 1), (1, 0)] {
         let user = user_on(&cluster, node, "confirmed");
@@ -438,7 +441,7 @@ async fn a_primary_that_is_killed_is_replaced_by_its_replica_without_a_restart()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_hangs_takes_its_own_sessions_away_and_no_others() {
     let cluster = TestCluster::start(3, 0);
-    let store = connect(&cluster).await;
+    let store = connect_hastily(&cluster).await;
     let keys = [0, 1, 2].map(|node| key_on(&cluster, node));
     let mut revision = None;
     for key in &keys {
@@ -454,7 +457,7 @@ async fn a_node_that_hangs_takes_its_own_sessions_away_and_no_others() {
     assert_eq!(kind(lost.await), StoreErrorKind::Unavailable);
     assert!(asked.elapsed() < 2 * WAIT, "{:?}", asked.elapsed());
     let (mut slowest, hung) = (Duration::ZERO, Instant::now());
-    while hung.elapsed() < Duration::from_secs(2) {
+    while hung.elapsed() < 4 * WAIT {
         let asked = Instant::now();
         assert_eq!(
             kind(store.load(&keys[2]).await),
@@ -475,11 +478,7 @@ async fn a_node_that_hangs_takes_its_own_sessions_away_and_no_others() {
         kind(store.load(&keys[2]).await),
         StoreErrorKind::Unavailable
     );
-    assert!(
-        asked.elapsed() < Duration::from_millis(50),
-        "{:?}",
-        asked.elapsed()
-    );
+    assert!(asked.elapsed() < WAIT / 2, "{:?}", asked.elapsed());
     let swept = store.sweep().await.unwrap();
     assert_eq!(swept.expired.len(), 1);
     cluster.nodes[2].resume();
@@ -492,7 +491,7 @@ async fn a_node_that_hangs_takes_its_own_sessions_away_and_no_others() {
 async fn a_primary_that_hangs_is_left_for_its_replica_and_not_returned_to_when_it_goes_on() {
     // Meanwhile all nodes say that the cluster is down.
     let cluster = TestCluster::start_with(3, 1, &["--cluster-require-full-coverage", "yes"]);
-    let store = connect(&cluster).await;
+    let store = connect_hastily(&cluster).await;
     let user = user_on(&cluster, 0, "alice");
     let (key, ..) = create_owned(&store, user.clone()).await;
     cluster.nodes[0].pause();
@@ -513,7 +512,7 @@ async fn slots_that_nobody_serves_are_unavailable_until_somebody_does() {
         }
     };
     unserved();
-    let store = connect(&cluster).await;
+    let store = connect_hastily(&cluster).await;
     assert_eq!(kind(store.load(&key).await), StoreErrorKind::Unavailable);
     assert_eq!(
         kind(store.touch_anonymous(&key).await),
@@ -536,7 +535,7 @@ async fn slots_that_nobody_serves_are_unavailable_until_somebody_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_moves_is_followed_on_its_way_and_afterwards() {
     let cluster = TestCluster::start(2, 0);
-    let store = connect(&cluster).await;
+    let store = connect_hastily(&cluster).await;
     // Two sessions of one bucket, and an empty key.
     let key = key_on(&cluster, 0);
     let second = SessionId::generate(key.bucket()).unwrap().key();
@@ -603,7 +602,7 @@ async fn nothing_is_left_running_after_the_last_clone_of_a_store_on_a_cluster_is
             .num_alive_tasks()
     };
     let (before, tasks) = (clients(), alive());
-    let store = connect(&cluster).await;
+    let store = connect_to(cluster.url()).await;
     assert_eq!(clients(), before + 3);
     drop(store);
     let since = Instant::now();

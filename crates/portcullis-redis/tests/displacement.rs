@@ -18,8 +18,8 @@ use portcullis_redis::{
     testing::{TestServer, TestWire},
 };
 use support::{
-    Anonymous, LIMITS, NAME, anonymous, create_owned, end_of, ended, in_lists, key_of, live, owned,
-    payload, server_and_store, spelled, write_of,
+    Anonymous, LIMITS, NAME, anonymous, connect_to, create_owned, end_of, ended, in_lists, key_of,
+    live, owned, payload, server_and_store, spelled, write_of,
 };
 
 const RESTART: Deadline = Deadline::Restart(LIMITS);
@@ -84,7 +84,7 @@ async fn connect_as_app(url: &str, server: &TestServer) -> RedisStore {
     let rule = ["ACL", "SETUSER", "app", "on", "nopass", "+@all", "&*", "~*"];
     assert_eq!(server.cli(&rule).text(), "OK");
     let url = url.replacen("://", "://app@", 1);
-    RedisStore::connect(url).await.unwrap()
+    connect_to(url).await
 }
 
 /// Two sessions of the user, and a store that cannot end the second.
@@ -183,7 +183,7 @@ async fn rule_12_a_sign_in_that_is_overtaken_names_those_who_had_to_go_for_it() 
     for (bucket, ends) in buckets().into_iter().zip([true, false]) {
         let (server, store) = server_and_store().await;
         let wire = TestWire::to(&server);
-        let slow = RedisStore::connect(wire.url()).await.unwrap();
+        let slow = connect_to(wire.url()).await;
         let visitor = visitor_in(bucket, &store).await;
         let (goes, label, _) = create_owned(&store, "alice").await;
         let held = wire.hold(&spelled(&goes));
@@ -220,7 +220,7 @@ async fn meanwhile(ends: bool, visitor: &Old, store: &RedisStore) -> Result<Repl
 async fn rule_12_who_had_to_go_is_named_though_the_answer_was_lost_and_the_sign_in_goes_on() {
     let (server, store) = server_and_store().await;
     let wire = TestWire::to(&server);
-    let cut_off = RedisStore::connect(wire.url()).await.unwrap();
+    let cut_off = connect_to(wire.url()).await;
     let (goes, label, _) = create_owned(&store, "alice").await;
     let sign_in = SignIn::of("alice", &store);
     wire.lose_answer(&spelled(&goes));
@@ -236,7 +236,7 @@ async fn rule_12_who_had_to_go_is_named_though_the_answer_was_lost_and_the_sign_
 async fn who_signed_out_meanwhile_did_not_have_to_go_though_the_answer_was_lost() {
     let (server, store) = server_and_store().await;
     let wire = TestWire::to(&server);
-    let cut_off = RedisStore::connect(wire.url()).await.unwrap();
+    let cut_off = connect_to(wire.url()).await;
     let (goes, label, _) = create_owned(&store, "alice").await;
     let sign_in = SignIn::of("alice", &store);
     let held = wire.hold(&spelled(&goes));

@@ -23,8 +23,8 @@ use portcullis_redis::{
     testing::{TestCluster, TestSentinels, TestServer, wait_until},
 };
 use support::{
-    LIMITS, all_of, calls, connect, create_owned, end_of, key_of, nodes::user_on, owned,
-    owned_since, payload, server_and_store, write_of,
+    LIMITS, all_of, calls, connect, connect_to, create_owned, end_of, key_of, nodes::user_on,
+    owned, owned_since, payload, server_and_store, write_of,
 };
 use tokio::{runtime::Runtime, sync::mpsc, task::JoinHandle, time::timeout};
 
@@ -369,10 +369,10 @@ async fn a_healthy_subscription_stays_and_says_nothing() {
     let (server, store) = server_and_store().await;
     stays(&store, &[server]).await;
     let cluster = TestCluster::start(3, 0);
-    let store = RedisStore::connect(cluster.url()).await.unwrap();
+    let store = connect_to(cluster.url()).await;
     stays(&store, &cluster.nodes).await;
     let watched = TestSentinels::start();
-    let store = RedisStore::connect(watched.url()).await.unwrap();
+    let store = connect_to(watched.url()).await;
     stays(&store, &watched.servers).await;
 }
 
@@ -473,8 +473,8 @@ fn subscribed_to(cluster: &TestCluster, among: impl Iterator<Item = usize>) -> V
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_cluster_one_node_tells_what_happens_on_all_and_another_takes_its_place() {
     let mut cluster = TestCluster::start(3, 0);
-    let here = RedisStore::connect(cluster.url()).await.unwrap();
-    let there = RedisStore::connect(cluster.url()).await.unwrap();
+    let here = connect_to(cluster.url()).await;
+    let there = connect_to(cluster.url()).await;
     let users: Vec<_> = (0..3)
         .map(|node| user_on(&cluster, node, "heard"))
         .collect();
@@ -500,7 +500,7 @@ async fn in_a_cluster_one_node_tells_what_happens_on_all_and_another_takes_its_p
 #[tokio::test(flavor = "multi_thread")]
 async fn with_sentinels_whoever_is_the_primary_by_now_is_listened_to() {
     let mut watched = TestSentinels::start();
-    let store = RedisStore::connect(watched.url()).await.unwrap();
+    let store = connect_to(watched.url()).await;
     let mut listener = Listener::ready(&store).await;
     watched.servers[0].kill();
     listener.is_told_that_it_may_have_missed_something().await;

@@ -14,7 +14,8 @@ use portcullis_redis::{
     testing::{TestCluster, TestServer, TestWire, wait_until},
 };
 use support::{
-    LIMITS, create_owned, key_of, kind, live, nodes::user_on, owned, server_and_store, write_of,
+    LIMITS, connect_to, create_owned, key_of, kind, live, nodes::user_on, owned, server_and_store,
+    write_of,
 };
 
 /// The numbers of all connections but the one that asks.
@@ -126,7 +127,8 @@ async fn where_there_can_be_no_second_connection_lists_fail_and_nothing_else() {
 async fn an_answer_that_does_not_come_fails_alone_and_in_time() {
     let server = TestServer::start();
     let wire = TestWire::to(&server);
-    let store = RedisStore::connect(wire.url()).await.unwrap();
+    let store = RedisStore::builder(wire.url()).wait(Duration::from_secs(1));
+    let store = store.connect().await.unwrap();
     let (key, ..) = create_owned(&store, "alice").await;
     store.list(&"alice".into()).await.unwrap();
     let held = wire.hold("ZRANGE");
@@ -181,7 +183,7 @@ async fn a_list_of_many_sessions_is_whole_and_leaves_out_what_is_none() {
 #[tokio::test]
 async fn in_a_cluster_each_node_has_a_second_connection_when_it_is_needed() {
     let cluster = TestCluster::start(3, 0);
-    let store = RedisStore::connect(cluster.url()).await.unwrap();
+    let store = connect_to(cluster.url()).await;
     let count = || {
         let nodes = cluster.nodes.iter();
         nodes

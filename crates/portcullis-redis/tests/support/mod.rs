@@ -59,11 +59,12 @@ pub fn spelled(key: &SessionKey) -> String {
 
 /// What is tested with it is what the store answers, not how fast a busy machine lets it.
 pub async fn connect(server: &TestServer) -> RedisStore {
-    connect_with(server, Duration::from_secs(5)).await
+    connect_to(server.url()).await
 }
 
-async fn connect_with(server: &TestServer, wait: Duration) -> RedisStore {
-    let builder = RedisStore::builder(server.url()).wait(wait);
+/// As patient as a busy machine asks for.
+pub async fn connect_to(url: impl Into<String>) -> RedisStore {
+    let builder = RedisStore::builder(url).wait(Duration::from_secs(5));
     builder.connect().await.unwrap()
 }
 
@@ -75,7 +76,8 @@ pub async fn server_and_store() -> (TestServer, RedisStore) {
 
 /// Where the server fails: the store gives up after [`WAIT`].
 pub async fn connect_hastily(server: &TestServer) -> RedisStore {
-    connect_with(server, WAIT).await
+    let builder = RedisStore::builder(server.url()).wait(WAIT);
+    builder.connect().await.unwrap()
 }
 
 pub async fn server_and_hasty_store() -> (TestServer, RedisStore) {

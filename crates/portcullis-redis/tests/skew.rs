@@ -1,24 +1,23 @@
-//! Nodes of a cluster whose clocks do not agree. Each is made to read another time by a library that is put in front of
-//! the one of the system.
+//! Servers whose clocks were set, and nodes of a cluster whose clocks do not agree.
 #![cfg(target_os = "linux")]
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/clock.rs"]
+mod clock;
 mod support;
 
 use std::{
-    fs,
-    process::Command,
+    ops::Deref,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
+use clock::TestClock;
 use portcullis_core::store::{Activity, Deadline, Loaded, Replaced, Store};
-use portcullis_redis::{RedisStore, Subject, Verdict, testing::TestCluster};
+use portcullis_redis::{
+    RedisStore, Subject, Verdict,
+    testing::{TestCluster, TestServer},
+};
 use support::{
     Anonymous, create, create_with, limits,
     nodes::{key_on, revokes_what_is_older, user_on},
@@ -27,56 +26,33 @@ use support::{
 use tokio::sync::Mutex;
 
 /// By how many seconds the clock of each node is ahead.
-const AHEAD: [&str; 3] = ["0", "5", "-7"];
+const AHEAD: [i64; 3] = [0, 5, -7];
 
-const LIBRARY: &str = r#"
-#define _GNU_SOURCE
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static struct timespec shifted(void) {
-    struct timespec now;
-    syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
-    const char *ahead = getenv("CLOCK_AHEAD");
-    now.tv_sec += ahead ? atol(ahead) : 0;
-    return now;
+struct Skewed {
+    cluster: TestCluster,
+    _clocks: [TestClock; 3],
 }
-int gettimeofday(struct timeval *tv, void *tz) {
-    struct timespec now = shifted();
-    tv->tv_sec = now.tv_sec;
-    tv->tv_usec = now.tv_nsec / 1000;
-    return 0;
-}
-time_t time(time_t *told) {
-    time_t now = shifted().tv_sec;
-    if (told) *told = now;
-    return now;
-}
-"#;
 
-async fn cluster() -> Arc<TestCluster> {
-    static CLUSTER: Mutex<Weak<TestCluster>> = Mutex::const_new(Weak::new());
+impl Deref for Skewed {
+    type Target = TestCluster;
+
+    fn deref(&self) -> &TestCluster {
+        &self.cluster
+    }
+}
+
+async fn cluster() -> Arc<Skewed> {
+    static CLUSTER: Mutex<Weak<Skewed>> = Mutex::const_new(Weak::new());
     let mut cluster = CLUSTER.lock().await;
     if let Some(cluster) = cluster.upgrade() {
         return cluster;
     }
-    let directory = std::env::temp_dir().join(format!("portcullis-skew-{}", std::process::id()));
-    fs::create_dir_all(&directory).unwrap();
-    let [source, library] = ["clock.c", "clock.so"].map(|name| directory.join(name));
-    fs::write(&source, LIBRARY).unwrap();
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .status();
-    let compiled = compiled.expect("this test needs a C compiler, as the linker of Rust does");
-    assert!(compiled.success());
-    let library = library.to_str().unwrap();
-    let environments = AHEAD.map(|ahead| [("LD_PRELOAD", library), ("CLOCK_AHEAD", ahead)]);
-    let environments = environments.each_ref().map(|environment| &environment[..]);
-    let started = Arc::new(TestCluster::start_in(&environments));
-    fs::remove_dir_all(&directory).unwrap();
+    let clocks = AHEAD.map(TestClock::ahead_by);
+    let environments = clocks.each_ref().map(TestClock::environment);
+    let started = Arc::new(Skewed {
+        cluster: TestCluster::start_in(&environments.each_ref().map(|variables| &variables[..])),
+        _clocks: clocks,
+    });
     *cluster = Arc::downgrade(&started);
     started
 }
@@ -87,9 +63,41 @@ async fn connect(cluster: &TestCluster) -> RedisStore {
 
 /// In ms.
 fn clock_of(cluster: &TestCluster, node: usize) -> u64 {
-    let time = cluster.nodes[node].cli(&["TIME"]).texts();
+    time_of(&cluster.nodes[node], &["TIME"])
+}
+
+/// In ms, as this command tells it.
+fn time_of(server: &TestServer, command: &[&str]) -> u64 {
+    let time = server.cli(command).texts();
     let [seconds, micros] = [0, 1].map(|part: usize| time[part].parse::<u64>().unwrap());
     seconds * 1000 + micros / 1000
+}
+
+#[test]
+fn all_that_a_server_does_in_time_follows_the_clock_that_is_set() {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let clock = TestClock::new();
+    let server = TestServer::start_in(&[], &clock.environment());
+    let [asked, in_a_script] = [&["TIME"][..], &["EVAL", "return redis.call('TIME')", "0"]];
+    let before = time_of(&server, asked);
+    for (key, days) in [("first", 1), ("second", 2), ("third", 3)] {
+        server.cli(&["SET", key, "", "PXAT", &(before + days * DAY).to_string()]);
+    }
+    server.cli(&["PEXPIREAT", "second", &(before + DAY).to_string()]);
+
+    clock.advance(Duration::from_millis(DAY));
+    for command in [asked, in_a_script] {
+        let passed = time_of(&server, command) - before;
+        assert!((DAY..DAY + 60_000).contains(&passed), "{passed}");
+    }
+    let there = server.cli(&["EXISTS", "first", "second", "third"]);
+    assert_eq!(there.integer(), 1);
+    clock.advance(Duration::from_millis(2 * DAY));
+    // Nobody looks at the third.
+    let since = Instant::now();
+    while server.cli(&["DBSIZE"]).integer() > 0 {
+        assert!(since.elapsed() < Duration::from_secs(20), "it is kept");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -145,7 +145,7 @@ pub async fn no_operation_revives_a_session_that_idled_out<H: Harness>(harness: 
     let (store, key) = (subject(harness), key());
     let last = store.create(key, "first", short::<H>()).await;
     let timing = last.timing;
-    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    advance_to_just_before(harness, &store, timing.idle_deadline()).await;
     advance_to_the_deadline(harness).await;
     let over = store.over(key).await;
     store.assert_dead(key, last.revision, &over).await;
@@ -160,7 +160,7 @@ pub async fn no_operation_revives_a_session_past_its_absolute_deadline<H: Harnes
         harness.advance(steps::<H>(3)).await;
         timing = store.touch(key).await;
     }
-    advance_to_just_before(harness, timing.last_active_at, timing.absolute_deadline).await;
+    advance_to_just_before(harness, &store, timing.absolute_deadline).await;
     advance_to_the_deadline(harness).await;
     let over = store.over(key).await;
     store.assert_dead(key, last.revision, &over).await;

@@ -253,7 +253,7 @@ pub async fn the_reason_of_an_end_is_remembered_and_then_forgotten<H: Harness>(h
             continue;
         }
         let ended_at = store.0.now();
-        advance_to_just_before(harness, ended_at, ended_at.after(reason.remembered_for())).await;
+        advance_to_just_before(harness, &store, ended_at.after(reason.remembered_for())).await;
         assert_eq!(store.load(key).await, expected);
         advance_to_the_deadline(harness).await;
         assert_eq!(store.load(key).await, Loaded::Absent);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     SessionKey,
-    store::{Activity, Deadline, Limits, Store, Timing},
+    store::{Activity, Deadline, Limits, Timing},
 };
 
 /// S-036, T49.
@@ -22,7 +22,7 @@ pub async fn a_session_is_live_until_its_idle_deadline_and_not_at_it<H: Harness>
         created.timing.idle_deadline(),
         start.after(steps::<H>(4)),
     );
-    advance_to_just_before(harness, start, created.timing.idle_deadline()).await;
+    advance_to_just_before(harness, &store, created.timing.idle_deadline()).await;
     assert_eq!(store.live(key).await, created);
     advance_to_the_deadline(harness).await;
     store.over(key).await;
@@ -38,7 +38,7 @@ pub async fn a_session_is_live_until_its_absolute_deadline_and_not_at_it<H: Harn
         timing = store.touch(key).await;
     }
     let deadline = created.timing.absolute_deadline;
-    advance_to_just_before(harness, timing.last_active_at, deadline).await;
+    advance_to_just_before(harness, &store, deadline).await;
     assert_eq!(store.live(key).await.timing, timing);
     advance_to_the_deadline(harness).await;
     store.over(key).await;
@@ -124,7 +124,7 @@ pub async fn reads_and_passive_writes_are_no_activity<H: Harness>(harness: &H) {
         let moved = store.replace((old, new), last, "passive", passive).await;
         assert_eq!(moved.timing, created.timing);
 
-        advance_to_just_before(harness, store.0.now(), created.timing.idle_deadline()).await;
+        advance_to_just_before(harness, &store, created.timing.idle_deadline()).await;
         store.live(new).await;
         advance_to_the_deadline(harness).await;
         store.over(new).await;
@@ -197,7 +197,7 @@ pub async fn the_absolute_deadline_survives_every_activity<H: Harness>(harness: 
         assert_eq!(stored.timing.idle_timeout, idle);
         key = new;
     }
-    advance_to_just_before(harness, stored.timing.last_active_at, deadline).await;
+    advance_to_just_before(harness, &store, deadline).await;
     let live = store
         .commit(key, stored.revision, "at the last moment", Activity::Active)
         .await;
@@ -276,7 +276,7 @@ pub async fn a_restart_sets_both_deadlines_anew<H: Harness>(harness: &H) {
             timing.absolute_deadline,
             timing.last_active_at.after(shorter.absolute),
         );
-        advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+        advance_to_just_before(harness, &store, timing.idle_deadline()).await;
         store.live(newest).await;
         advance_to_the_deadline(harness).await;
         store.over(newest).await;
@@ -369,7 +369,7 @@ pub async fn lifetimes_are_not_rounded_to_seconds<H: Harness>(harness: &H) {
         ] {
             let key = key();
             let timing = store.create(key, "", limits).await.timing;
-            advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+            advance_to_just_before(harness, &store, timing.idle_deadline()).await;
             store.live(key).await;
             advance_to_the_deadline(harness).await;
             store.over(key).await;

@@ -74,7 +74,7 @@ pub async fn a_session_is_not_listed_past_its_deadline<H: Harness>(harness: &H) 
     let staying = sign_in(harness, &user, LONG).await;
     let going = sign_in(harness, &user, short::<H>()).await;
     let timing = going.stored.timing;
-    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    advance_to_just_before(harness, &store, timing.idle_deadline()).await;
     store.assert_listed(&user, [&staying, &going]).await;
     advance_to_the_deadline(harness).await;
     store.assert_listed(&user, [&staying]).await;
@@ -106,7 +106,7 @@ pub async fn a_user_is_found_for_as_long_as_they_have_a_session<H: Harness>(harn
     assert!(is_found().await);
     ending.move_on(KEEP).await;
     let timing = going.stored.timing;
-    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    advance_to_just_before(harness, &store, timing.idle_deadline()).await;
     advance_to_the_deadline(harness).await;
     store.sweep().await;
     assert!(is_found().await);

@@ -68,6 +68,7 @@ mod sweeping;
 
 use std::{future::Future, time::Duration};
 
+use self::subject::Subject;
 pub use self::{
     creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*, listing::*,
     logging::*, racing::*, replacing::*, resetting::*, revoking::*, sweeping::*,
@@ -278,9 +279,13 @@ const LONG: Limits = Limits {
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Lets time pass from `now`, as the store told it last, until just before `deadline`.
-async fn advance_to_just_before<H: Harness>(harness: &H, now: Timestamp, deadline: Timestamp) {
-    let left = deadline.since(now);
+/// Lets time pass from now, as the store tells it, until just before `deadline`.
+async fn advance_to_just_before<H: Harness>(
+    harness: &H,
+    store: &Subject<H::Store>,
+    deadline: Timestamp,
+) {
+    let left = deadline.since(store.0.now());
     harness
         .advance(left.saturating_sub(H::TOLERANCE).saturating_sub(MILLI))
         .await;

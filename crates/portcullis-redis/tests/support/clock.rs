@@ -1,4 +1,4 @@
-//! A clock for servers that a test sets.
+//! A clock for servers that a test sets. It is a library in front of the system's, which needs Linux and a C compiler.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,

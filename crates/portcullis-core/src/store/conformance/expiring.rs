@@ -353,6 +353,8 @@ pub async fn the_shortest_lifetimes_end<H: Harness>(harness: &H) {
 }
 
 /// T41, S-040: neither up, which would be late, nor so far down that a session ends a second early.
+/// A harness with a [`TOLERANCE`](Harness::TOLERANCE) of half a second or more cannot show this; its store needs a test of
+/// its own for it.
 pub async fn lifetimes_are_not_rounded_to_seconds<H: Harness>(harness: &H) {
     let store = subject(harness);
     for millis in [900, 1500, 1999] {

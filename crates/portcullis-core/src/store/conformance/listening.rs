@@ -72,7 +72,9 @@ async fn until(
     thread::spawn(move || {
         thread::sleep(SOON);
         let waker = woken.upgrade().and_then(|waker| waker.lock().ok()?.take());
-        waker.map(Waker::wake);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     });
     poll_fn(|context| {
         *waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());

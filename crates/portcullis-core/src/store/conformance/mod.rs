@@ -101,6 +101,8 @@ pub trait Harness: Send + Sync {
 
     /// Lets time pass. Afterwards the store behaves as if it had: sessions expire, and the moments it
     /// tells (those of [`now`](Store::now) too) are that much later.
+    ///
+    /// Tests are quick and do not depend on the machine's speed where this sets the store's clock rather than waits.
     fn advance(&self, by: Duration) -> impl Future<Output = ()> + Send;
 }
 

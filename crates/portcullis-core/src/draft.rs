@@ -33,6 +33,7 @@ use crate::{
     UserId, VisitorLimits,
     record::{Record, Unreadable},
     store::{Limits, Revision, SessionLimit, StoreError, Stored},
+    value,
 };
 
 /// The settings a draft needs.
@@ -514,19 +515,11 @@ impl From<Unreadable> for Unusable {
 }
 
 fn encode<T: Serialize>(name: &str, value: &T) -> Result<Bytes, DraftError> {
-    use rmp_serde::encode::Error;
-
-    // Names of fields are kept, so that a type may gain a field without losing what is stored.
-    rmp_serde::to_vec_named(value)
+    value::encode(value)
         .map(Bytes::from)
         .map_err(|error| DraftError::Encode {
             key: name.to_owned(),
-            // The encoder's own words may quote the value.
-            reason: match error {
-                Error::DepthLimitExceeded => "it is nested too deeply",
-                Error::UnknownLength => "it has a sequence or map of unknown length",
-                _ => "its `Serialize` refused",
-            },
+            reason: error.reason(),
         })
 }
 

@@ -33,6 +33,7 @@ pub mod store;
 mod time;
 mod timeouts;
 mod user;
+mod value;
 mod visitors;
 
 pub use self::{

@@ -9,6 +9,7 @@ use crate::{
     AsKey, Client, ClientChange, DraftError, Handle, Label, Timestamp, UserId,
     record::{Head, Record},
     store::{Stored, Timing},
+    value,
 };
 
 /// A session in memory. Cheap to clone; the record is copied when one that others see is changed.
@@ -250,17 +251,8 @@ impl View {
 }
 
 pub(super) fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, DraftError> {
-    use rmp_serde::decode::Error;
-
-    rmp_serde::from_slice(bytes).map_err(|error| DraftError::Decode {
+    value::decode(bytes).map_err(|error| DraftError::Decode {
         key: name.to_owned(),
-        // The decoder's own words may quote the value.
-        reason: match error {
-            Error::TypeMismatch(_) => "another type is stored",
-            Error::OutOfRange => "a number is out of range",
-            Error::LengthMismatch(_) => "the number of fields differs",
-            Error::DepthLimitExceeded => "it is nested too deeply",
-            _ => "its `Deserialize` refused",
-        },
+        reason: error.reason(),
     })
 }

@@ -14,6 +14,34 @@ const NIL: u8 = 0xc0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
+/// What can come next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Token<'b> {
+    Nil,
+    Bool(bool),
+    /// No negative integer, whatever its type was.
+    Uint(u64),
+    /// A negative integer.
+    Int(i64),
+    F32(f32),
+    F64(f64),
+    Str(&'b str),
+    Bin(&'b [u8]),
+    /// So many elements follow.
+    Array(u32),
+    /// So many pairs follow.
+    Map(u32),
+    /// An extension: its type and its bytes.
+    Ext(u8, &'b [u8]),
+}
+
+impl Token<'_> {
+    fn int(number: impl Into<i64>) -> Self {
+        let number = number.into();
+        u64::try_from(number).map_or(Self::Int(number), Self::Uint)
+    }
+}
+
 /// Reads one value after the other.
 pub(crate) struct Reader<'b> {
     rest: &'b [u8],
@@ -86,6 +114,52 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// Whatever is next: a whole value, or the beginning of an array or a map.
+    pub(crate) fn token(&mut self) -> Result<Token<'b>, Damaged> {
+        let first = *self.rest.first().ok_or(Damaged)?;
+        Ok(match first {
+            0x00..=0x7f | 0xcc..=0xcf => Token::Uint(self.uint()?),
+            0x80..=0x8f | 0xde | 0xdf => Token::Map(self.map()?),
+            0x90..=0x9f | 0xdc | 0xdd => Token::Array(self.array()?),
+            0xa0..=0xbf | 0xd9..=0xdb => Token::Str(self.str()?),
+            0xc4..=0xc6 => Token::Bin(self.bin()?),
+            _ => {
+                self.byte()?;
+                match first {
+                    NIL => Token::Nil,
+                    0xc2 => Token::Bool(false),
+                    0xc3 => Token::Bool(true),
+                    0xca => Token::F32(f32::from_be_bytes(self.chunk()?)),
+                    0xcb => Token::F64(f64::from_be_bytes(self.chunk()?)),
+                    0xd0 => Token::int(i8::from_be_bytes(self.chunk()?)),
+                    0xd1 => Token::int(i16::from_be_bytes(self.chunk()?)),
+                    0xd2 => Token::int(i32::from_be_bytes(self.chunk()?)),
+                    0xd3 => Token::int(i64::from_be_bytes(self.chunk()?)),
+                    0xe0..=0xff => Token::int(first.cast_signed()),
+                    0xc7 => {
+                        let length = self.u8()?;
+                        self.ext(length)?
+                    }
+                    0xc8 => {
+                        let length = self.u16()?;
+                        self.ext(length)?
+                    }
+                    0xc9 => {
+                        let length = self.u32()?;
+                        self.ext(length)?
+                    }
+                    0xd4..=0xd8 => self.ext(1_u8 << (first - 0xd4))?,
+                    _ => return Err(Damaged),
+                }
+            }
+        })
+    }
+
+    fn ext(&mut self, length: impl TryInto<usize>) -> Result<Token<'b>, Damaged> {
+        let kind = self.u8()?;
+        Ok(Token::Ext(kind, self.take(length)?))
+    }
+
     /// Whether the next value is nil, which is read then.
     pub(crate) fn nil(&mut self) -> bool {
         match self.rest.split_first() {
@@ -107,7 +181,8 @@ impl<'b> Reader<'b> {
         (0..values).try_for_each(|_| self.skip())
     }
 
-    fn skip_within(&mut self, depth: u8) -> Result<(), Damaged> {
+    /// Reads a value of whatever type that has no more levels of arrays and maps than that.
+    pub(crate) fn skip_within(&mut self, depth: u8) -> Result<(), Damaged> {
         let (bytes, values) = match self.byte()? {
             // Small integers, nil, booleans.
             0x00..=0x7f | 0xe0..=0xff | NIL | 0xc2 | 0xc3 => return Ok(()),
@@ -180,8 +255,14 @@ impl<'b> Reader<'b> {
 pub(crate) trait Append {
     fn append_nil(&mut self);
     fn append_uint(&mut self, number: u64);
+    fn append_int(&mut self, number: i64);
+    fn append_bool(&mut self, value: bool);
+    fn append_f32(&mut self, number: f32);
+    fn append_f64(&mut self, number: f64);
     fn append_bin(&mut self, bytes: &[u8]) -> Result<(), Unencodable>;
     fn append_str(&mut self, text: &str) -> Result<(), Unencodable>;
+    /// An extension of this type.
+    fn append_ext(&mut self, kind: u8, bytes: &[u8]) -> Result<(), Unencodable>;
     /// To be followed by as many elements.
     fn append_array(&mut self, elements: usize) -> Result<(), Unencodable>;
     /// To be followed by as many pairs.
@@ -211,6 +292,54 @@ impl Append for Vec<u8> {
             self.push(0xcf);
             self.extend(number.to_be_bytes());
         }
+    }
+
+    fn append_int(&mut self, number: i64) {
+        if let Ok(number) = u64::try_from(number) {
+            self.append_uint(number);
+        } else if let Ok(number) = i8::try_from(number) {
+            if number < -0x20 {
+                self.push(0xd0);
+            }
+            self.push(number.cast_unsigned());
+        } else if let Ok(number) = i16::try_from(number) {
+            self.push(0xd1);
+            self.extend(number.to_be_bytes());
+        } else if let Ok(number) = i32::try_from(number) {
+            self.push(0xd2);
+            self.extend(number.to_be_bytes());
+        } else {
+            self.push(0xd3);
+            self.extend(number.to_be_bytes());
+        }
+    }
+
+    fn append_bool(&mut self, value: bool) {
+        self.push(0xc2 | u8::from(value));
+    }
+
+    fn append_f32(&mut self, number: f32) {
+        self.push(0xca);
+        self.extend(number.to_be_bytes());
+    }
+
+    fn append_f64(&mut self, number: f64) {
+        self.push(0xcb);
+        self.extend(number.to_be_bytes());
+    }
+
+    fn append_ext(&mut self, kind: u8, bytes: &[u8]) -> Result<(), Unencodable> {
+        match bytes.len() {
+            1 => self.push(0xd4),
+            2 => self.push(0xd5),
+            4 => self.push(0xd6),
+            8 => self.push(0xd7),
+            16 => self.push(0xd8),
+            length => append_length(self, length, [0xc7, 0xc8, 0xc9])?,
+        }
+        self.push(kind);
+        self.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn append_bin(&mut self, bytes: &[u8]) -> Result<(), Unencodable> {

@@ -47,3 +47,4 @@ mod session_limit;
 mod sockets;
 mod sweeping;
 mod test_sessions;
+mod values;

@@ -270,6 +270,24 @@ impl Draft {
         Ok(existed)
     }
 
+    /// Removes the value under `key` unless it is a `T`, also if another request has written meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::NoRandomness`].
+    pub fn remove_unreadable<T: DeserializeOwned>(
+        &mut self,
+        key: &impl AsKey<T>,
+        now: Timestamp,
+    ) -> Result<(), DraftError> {
+        if self.view.exists() {
+            let is_readable = |bytes: &[u8]| value::decode::<T>(bytes).is_ok();
+            let name = key.name().to_owned();
+            self.record(Op::RemoveUnreadable(name, is_readable), now)?;
+        }
+        Ok(())
+    }
+
     /// Removes every value. The user and the deadlines stay.
     ///
     /// # Errors

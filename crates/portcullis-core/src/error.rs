@@ -36,8 +36,8 @@ pub enum DraftError {
         /// What it may hold.
         limit: usize,
     },
-    /// The value cannot be written in MessagePack.
-    #[error("the value for session key {key:?} cannot be written in MessagePack: {reason}")]
+    /// The value cannot be stored so that it could be read back. Nothing was changed.
+    #[error("the value for session key {key:?} cannot be stored: {reason}")]
     Encode {
         /// The key.
         key: String,
@@ -46,7 +46,7 @@ pub enum DraftError {
     },
     /// What is stored under the key is not of the type asked for. It stays as it is.
     #[error(
-        "the value stored under session key {key:?} is not of the type asked for ({reason}); use one type for one key, or a new key for a new type"
+        "the value stored under session key {key:?} is not of the type asked for ({reason}); use one type for one key and a new key for a new type, or read it with `get_or_remove`"
     )]
     Decode {
         /// The key.

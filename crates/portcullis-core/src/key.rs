@@ -11,6 +11,34 @@ use std::{fmt, marker::PhantomData};
 ///
 /// const CART: Key<Cart> = Key::new("cart");
 /// ```
+///
+/// # When the type of a key changes
+///
+/// Sessions outlive a deployment, so what the last release stored is read by the next one.
+///
+/// * **A field is new:** give it a default. Fields that the type no longer has are ignored.
+/// * **A field or a variant has another name:** keep the former one as an alias.
+/// * **Anything else:** use a new name for the key. Servers of both releases then work side by side. Read the
+///   former key once, where its value is worth it.
+/// * **Nothing of it is worth keeping:** keep the key and read it with `Session::get_or_remove`, which removes what
+///   it cannot read. While servers of both releases run, each removes what the other stored.
+///
+/// ```
+/// # use portcullis_core::Key;
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize, Default)]
+/// struct Cart {
+///     #[serde(alias = "products")]
+///     items: Vec<Item>,
+///     #[serde(default)]
+///     voucher: Option<String>,
+/// }
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Item;
+///
+/// // Until release 2 it was a list of numbers under "cart".
+/// const CART: Key<Cart> = Key::new("cart.v2");
+/// ```
 pub struct Key<T> {
     name: &'static str,
     value: PhantomData<fn() -> T>,

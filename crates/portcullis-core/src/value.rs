@@ -16,15 +16,12 @@
 mod decode;
 mod encode;
 
-pub(crate) use self::{
-    decode::decode,
-    encode::encode,
-};
+pub(crate) use self::{decode::decode, encode::encode};
 
 /// How many levels of nesting a value may have, when it is written and when it is read. Each sequence, map,
-/// struct, variant with content, newtype and `Some` is one. Both sides recurse, and a debug build of the
-/// costliest types takes some 10 KiB of stack for each level.
-pub(crate) const MAX_LEVELS: u8 = 64;
+/// struct, variant with content, newtype and `Some` is one, since both sides recurse into it. All of them take
+/// less than 512 KiB of stack in a debug build.
+pub(crate) const MAX_LEVELS: u8 = 128;
 
 /// The type of the extension that is `Some` around its payload.
 const SOME: u8 = 1;

@@ -107,9 +107,44 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::Decode`] when what is stored is not a `T`.
+    /// [`DraftError::Decode`] when what is stored is not a `T`. See [`get_or_remove`](Self::get_or_remove).
     pub fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, SessionError> {
         Ok(self.state.view().get(&key)?)
+    }
+
+    /// The value under `key`, as [`get`](Self::get), but removes one that is not a `T` and returns `None` for it: for
+    /// a key whose type has changed. A removal is logged as a warning with the key.
+    ///
+    /// Without it, everyone who has a value of the old type gets an error until their session ends. Call it
+    /// before [`update`](Self::update) too. [`Key`](crate::Key#when-the-type-of-a-key-changes) says how to change a type
+    /// and lose nothing.
+    ///
+    /// ```
+    /// # use portcullis::{Key, Session, SessionError};
+    /// // Before the last release this was one number.
+    /// const CART: Key<Vec<u64>> = Key::new("cart");
+    ///
+    /// async fn add_to_cart(session: Session, item: u64) -> Result<(), SessionError> {
+    ///     session.get_or_remove(CART)?;
+    ///     session.update(CART, move |cart| cart.push(item))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// With a value that is not a `T`, those of every change, see [`Session`]. Otherwise none.
+    pub fn get_or_remove<T: DeserializeOwned>(
+        &self,
+        key: impl AsKey<T>,
+    ) -> Result<Option<T>, SessionError> {
+        match self.state.view().get(&key) {
+            Err(error @ DraftError::Decode { .. }) => {
+                self.change(|draft, now| draft.remove_unreadable(&key, now))?;
+                tracing::warn!(%error, "a session value was removed");
+                Ok(None)
+            }
+            read => Ok(read?),
+        }
     }
 
     /// Whether there is a value under `name`.
@@ -119,10 +154,18 @@ impl Session {
 
     /// Puts `value` under `key`, whatever was there.
     ///
+    /// What is accepted can be read back, also where serde reads it from a buffer: in tagged, untagged and
+    /// flattened types. The rest is refused: integers of 128 bits, which serde's buffer cannot hold; a key that
+    /// comes twice in a map or struct; more than 128 levels of nesting, where each sequence, map, struct, variant
+    /// with content, newtype and `Some` is one.
+    ///
+    /// What a type itself makes ambiguous stays so. Of an untagged enum the first variant that fits is read. A
+    /// flattened `None` of a map comes back as an empty map.
+    ///
     /// # Errors
     ///
-    /// [`DraftError::TooLarge`] when the session would exceed its limit, [`DraftError::Encode`] when the value
-    /// cannot be written down. Nothing is changed then.
+    /// [`DraftError::TooLarge`] when the session would exceed its limit (64 KiB by default), [`DraftError::Encode`] when
+    /// the value could not be read back, or its `Serialize` fails. Nothing is changed then.
     pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: T) -> Result<(), SessionError> {
         self.change(|draft, now| draft.insert(&key, &value, now))
     }

@@ -18,6 +18,8 @@ pub(super) enum Op {
     Set(String, Bytes),
     Update(String, Rewrite),
     Remove(String),
+    /// Removes the value unless this function can read it.
+    RemoveUnreadable(String, fn(&[u8]) -> bool),
     Clear,
     Bind {
         user: UserId,
@@ -57,6 +59,13 @@ impl Op {
             }
             Self::Remove(name) => {
                 view.record_mut().data.remove(name);
+            }
+            // Another request may have stored one meanwhile that can be read.
+            Self::RemoveUnreadable(name, is_readable) => {
+                let stored = view.record.data.get(name);
+                if stored.is_some_and(|bytes| !is_readable(bytes)) {
+                    view.record_mut().data.remove(name);
+                }
             }
             Self::Clear => view.record_mut().data.clear(),
             Self::Bind {
@@ -137,9 +146,12 @@ impl Op {
             Self::DropElevations => Some(EventKind::ElevationDropped),
             Self::Regenerate => Some(EventKind::Regenerated),
             Self::Observe(_, change) => Some(EventKind::DeviceChanged(*change)),
-            Self::Set(..) | Self::Update(..) | Self::Remove(..) | Self::Clear | Self::Extend(_) => {
-                None
-            }
+            Self::Set(..)
+            | Self::Update(..)
+            | Self::Remove(..)
+            | Self::RemoveUnreadable(..)
+            | Self::Clear
+            | Self::Extend(_) => None,
         }
     }
 
@@ -215,6 +227,7 @@ impl fmt::Debug for Op {
             Self::Set(..) => "Set",
             Self::Update(..) => "Update",
             Self::Remove(..) => "Remove",
+            Self::RemoveUnreadable(..) => "RemoveUnreadable",
             Self::Clear => "Clear",
             Self::Bind { .. } => "Bind",
             Self::Grant { .. } => "Grant",

@@ -36,7 +36,7 @@ impl DecodeError {
             Self::OtherLength => "the number of elements or fields differs",
             Self::MissingField => "a field is missing",
             Self::UnknownVariant => "a variant is unknown",
-            Self::TooDeep => "it is nested too deeply (64 levels at most)",
+            Self::TooDeep => "it is nested too deeply (128 levels at most)",
             Self::Damaged => "it is damaged",
             Self::Refused => "its `Deserialize` refused",
         }
@@ -274,10 +274,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         self.deserialize_seq(visitor)
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(
-        self,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         self.reader.skip_within(self.levels)?;
         visitor.visit_unit()
     }
@@ -343,7 +340,10 @@ impl<'de> MapAccess<'de> for Parts<'_, 'de> {
         self.next_element_seed(seed)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, DecodeError> {
         seed.deserialize(&mut *self.decoder)
     }
 
@@ -384,11 +384,7 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
         seed.deserialize(self.0)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(
-        self,
-        _: usize,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeError> {
         self.0.deserialize_seq(visitor)
     }
 

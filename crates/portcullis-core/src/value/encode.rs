@@ -33,10 +33,14 @@ impl EncodeError {
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Refused => "its `Serialize` refused",
-            Self::TooDeep => "it is nested too deeply (64 levels at most)",
-            Self::WideInteger => "an integer in it has 128 bits, which serde cannot read back everywhere; store it as text",
+            Self::TooDeep => "it is nested too deeply (128 levels at most)",
+            Self::WideInteger => {
+                "an integer in it has 128 bits, which serde cannot read back everywhere; store it as text"
+            }
             Self::RepeatedKey => "a map or struct in it has one key twice, perhaps a flattened one",
-            Self::FlattenedKey => "a map in it that is flattened, or of unknown length, has a key that is neither text nor number nor boolean",
+            Self::FlattenedKey => {
+                "a map in it that is flattened, or of unknown length, has a key that is neither text nor number nor boolean"
+            }
             Self::TooLong => "a part of it is larger than 4 GiB",
         }
     }

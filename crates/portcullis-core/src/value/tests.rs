@@ -96,7 +96,7 @@ fn an_integer_of_128_bits_is_refused_for_it_could_be_in_a_tagged_type() {
 #[test]
 fn a_sequence_of_u8_takes_a_byte_for_each() {
     for length in [1, 2, 3, 4, 8, 15, 16, 17, 255, 256, 65_535, 65_536] {
-        for octet in [0, 127, 128, 255] {
+        for octet in [0_u8, 127, 128, 255] {
             let octets = vec![octet; length];
             assert!(encode(&octets).unwrap().len() <= length + 6);
             comes_back_everywhere(octets);
@@ -162,7 +162,9 @@ struct Pairs(Vec<u32>, Option<usize>);
 impl Serialize for Pairs {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(self.1)?;
-        self.0.iter().try_for_each(|key| map.serialize_entry(key, key))?;
+        self.0
+            .iter()
+            .try_for_each(|key| map.serialize_entry(key, key))?;
         map.end()
     }
 }

@@ -237,6 +237,38 @@ fn an_update_of_what_has_another_type_by_now_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn only_what_cannot_be_read_is_removed_whatever_was_stored_meanwhile() {
+    let world = World::new();
+    for (meanwhile, left) in [("three pears", Some("three pears")), ("", None)] {
+        let key = world.anonymous();
+        let [mut slow, mut fast] = two(&world, key);
+        let now = world.now();
+        slow.draft
+            .remove_unreadable::<String>(&"cart", now)
+            .unwrap();
+        assert!(!slow.draft.view().contains("cart"));
+        match meanwhile {
+            "" => fast.set("cart", 2),
+            text => fast.set_text("cart", text).unwrap(),
+        }
+        fast.save().key();
+        slow.save();
+        let cart: Option<String> = world.visit(key).draft.view().get(&"cart").unwrap();
+        assert_eq!(cart.as_deref(), left);
+    }
+}
+
+#[test]
+fn what_can_be_read_is_not_removed_and_nothing_is_written() {
+    let world = World::new();
+    for mut visit in [world.stranger(), world.visit(world.anonymous())] {
+        let now = world.now();
+        visit.draft.remove_unreadable::<u32>(&"cart", now).unwrap();
+        assert!(matches!(visit.step(), Step::Nothing));
+    }
+}
+
+#[test]
 fn s135_wishes_are_not_applied_to_what_cannot_be_read() {
     let world = World::new();
     let key = world.anonymous();

@@ -74,7 +74,9 @@ fn outside_tuple(levels: u8) -> Outside {
 }
 
 fn outside_struct(levels: u8) -> Outside {
-    (0..levels / 2).fold(Outside::Leaf, |inner, _| Outside::Struct { it: inner.into() })
+    (0..levels / 2).fold(Outside::Leaf, |inner, _| Outside::Struct {
+        it: inner.into(),
+    })
 }
 
 /// On a quarter of the stack that threads of Rust and tokio have.

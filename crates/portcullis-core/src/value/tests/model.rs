@@ -144,7 +144,9 @@ fn data_of(shape: &Shape) -> BoxedStrategy<Datum> {
         Shape::Int(Int::U16) => any::<u16>().prop_map(|n| Datum::Int(n.into())).boxed(),
         Shape::Int(Int::U32) => any::<u32>().prop_map(|n| Datum::Int(n.into())).boxed(),
         Shape::Int(Int::U64) => any::<u64>().prop_map(|n| Datum::Int(n.into())).boxed(),
-        Shape::F32 => any::<f32>().prop_map(|n| Datum::Float(n.to_bits().into())).boxed(),
+        Shape::F32 => any::<f32>()
+            .prop_map(|n| Datum::Float(n.to_bits().into()))
+            .boxed(),
         Shape::F64 => any::<f64>().prop_map(|n| Datum::Float(n.to_bits())).boxed(),
         Shape::Char => any::<char>().prop_map(Datum::Char).boxed(),
         Shape::Str => prop_oneof![
@@ -158,7 +160,9 @@ fn data_of(shape: &Shape) -> BoxedStrategy<Datum> {
         Shape::Option(inner) => proptest::option::of(data_of(inner).prop_map(Box::new))
             .prop_map(Datum::Option)
             .boxed(),
-        Shape::Newtype(inner) => data_of(inner).prop_map(|it| Datum::One(Box::new(it))).boxed(),
+        Shape::Newtype(inner) => data_of(inner)
+            .prop_map(|it| Datum::One(Box::new(it)))
+            .boxed(),
         Shape::Seq(inner) => vec(data_of(inner), 0..20).prop_map(Datum::Many).boxed(),
         Shape::Tuple(all_of) | Shape::TupleStruct(all_of) | Shape::Struct(all_of) => all(all_of),
         Shape::Map(pair) => vec((data_of(&pair.0), data_of(&pair.1)), 0..4)
@@ -171,7 +175,9 @@ fn data_of(shape: &Shape) -> BoxedStrategy<Datum> {
                     Content::Newtype(inner) => data_of(inner),
                     Content::Tuple(all_of) | Content::Struct(all_of) => all(all_of),
                 };
-                content.prop_map(move |it| Datum::Variant(number, Box::new(it))).boxed()
+                content
+                    .prop_map(move |it| Datum::Variant(number, Box::new(it)))
+                    .boxed()
             });
             proptest::strategy::Union::new(variants).boxed()
         }
@@ -231,7 +237,9 @@ impl Serialize for Typed<'_> {
             }
             (Shape::Seq(shape), Datum::Many(items)) => {
                 let mut seq = serializer.serialize_seq(Some(items.len()))?;
-                items.iter().try_for_each(|it| seq.serialize_element(&Typed(shape, it)))?;
+                items
+                    .iter()
+                    .try_for_each(|it| seq.serialize_element(&Typed(shape, it)))?;
                 seq.end()
             }
             (Shape::Tuple(shapes), Datum::Many(items)) => {
@@ -342,14 +350,18 @@ impl Reading<'_> {
     fn fields<'de, A: MapAccess<'de>>(shapes: &[Shape], mut map: A) -> Result<Datum, A::Error> {
         let mut found = vec![None; shapes.len()];
         while let Some(name) = map.next_key::<String>()? {
-            match FIELDS[..shapes.len()].iter().position(|field| *field == name) {
+            match FIELDS[..shapes.len()]
+                .iter()
+                .position(|field| *field == name)
+            {
                 Some(at) if found[at].is_some() => return Err(A::Error::duplicate_field("")),
                 Some(at) => found[at] = Some(map.next_value_seed(&shapes[at])?),
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         let all: Option<Vec<Datum>> = found.into_iter().collect();
-        all.map(Datum::Many).ok_or_else(|| A::Error::missing_field(""))
+        all.map(Datum::Many)
+            .ok_or_else(|| A::Error::missing_field(""))
     }
 
     fn items<'de, A: SeqAccess<'de>>(shapes: &[Shape], mut seq: A) -> Result<Datum, A::Error> {
@@ -514,7 +526,9 @@ fn repeats_a_key(datum: &Datum) -> bool {
         Datum::Pairs(pairs) => {
             let keys = |at: usize| pairs[..at].iter().any(|(key, _)| *key == pairs[at].0);
             (0..pairs.len()).any(keys)
-                || pairs.iter().any(|(key, value)| repeats_a_key(key) || repeats_a_key(value))
+                || pairs
+                    .iter()
+                    .any(|(key, value)| repeats_a_key(key) || repeats_a_key(value))
         }
         _ => false,
     }

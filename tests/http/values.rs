@@ -1,0 +1,143 @@
+//! Values whose type has changed, or that could not be read back.
+
+use std::net::IpAddr;
+
+use axum::{Router, routing::get};
+use portcullis::{Key, Session, SessionError};
+use portcullis_tests::{Backend, CapturedLog, Moment, Op, World, on_every_store};
+use serde::{Deserialize, Serialize};
+
+on_every_store![
+    a_person_goes_on_after_the_type_of_a_key_has_changed,
+    what_another_request_stored_meanwhile_is_not_removed,
+    a_value_that_can_be_read_is_not_removed,
+    a_value_that_could_not_be_read_back_is_refused_and_the_session_goes_on,
+    an_address_in_a_tagged_type_comes_back,
+];
+
+const OLD_CART: Key<u32> = Key::new("cart");
+const CART: Key<Vec<u32>> = Key::new("cart");
+
+async fn store_old(session: Session) -> Result<(), SessionError> {
+    session.insert(OLD_CART, 7)
+}
+
+async fn read(session: Session) -> Result<String, SessionError> {
+    Ok(format!("{:?}", session.get(CART)?))
+}
+
+async fn add(session: Session) -> Result<(), SessionError> {
+    session.update(CART, |cart| cart.push(1))
+}
+
+async fn heal(session: Session) -> Result<String, SessionError> {
+    Ok(format!("{:?}", session.get_or_remove(CART)?))
+}
+
+async fn heal_and_add(session: Session) -> Result<(), SessionError> {
+    session.get_or_remove(CART)?;
+    session.update(CART, |cart| cart.push(2))
+}
+
+fn shop() -> Router {
+    Router::new()
+        .route("/old", get(store_old))
+        .route("/read", get(read))
+        .route("/add", get(add))
+        .route("/heal", get(heal))
+        .route("/heal-and-add", get(heal_and_add))
+}
+
+async fn a_person_goes_on_after_the_type_of_a_key_has_changed<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, client) = world.serving(shop()).await;
+    client.get("/old").await.is(200);
+    client.get("/read").await.is(500);
+    client.get("/add").await.is(500);
+    let log = CapturedLog::start();
+    assert_eq!(client.get("/heal").await.is(200).body(), "None");
+    assert_eq!(log.count("a session value was removed"), 1);
+    client.get("/add").await.is(200);
+    assert_eq!(client.get("/read").await.is(200).body(), "Some([1])");
+}
+
+async fn what_another_request_stored_meanwhile_is_not_removed<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, client) = world.serving(shop()).await;
+    let (_other, other) = world.serving(shop()).await;
+    client.get("/old").await.is(200);
+    let other = other.with_id(&client.id());
+    let commit = world.store.hold(Op::Commit, Moment::Before);
+    let slow = client.get("/heal").start();
+    commit.reached().await;
+    let fast = other.get("/heal-and-add").start();
+    commit.reached().await;
+    commit.open();
+    slow.reply().await.is(200);
+    fast.reply().await.is(200);
+    assert_eq!(client.get("/read").await.is(200).body(), "Some([2])");
+}
+
+async fn a_value_that_can_be_read_is_not_removed<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, client) = world.serving(shop()).await;
+    client.get("/add").await.is(200);
+    let log = CapturedLog::start();
+    assert_eq!(client.get("/heal").await.is(200).body(), "Some([1])");
+    assert_eq!(client.get("/read").await.is(200).body(), "Some([1])");
+    assert_eq!(log.count("a session value was removed"), 0);
+}
+
+async fn a_value_that_could_not_be_read_back_is_refused_and_the_session_goes_on<B: Backend>() {
+    let put = |session: Session| async move {
+        session.insert("kept", "value")?;
+        match session.insert("wide", 1_u128) {
+            Err(error) => Ok(error.to_string()),
+            Ok(()) => session.get::<u128>("wide").map(|wide| format!("{wide:?}")),
+        }
+    };
+    let kept = |session: Session| async move {
+        Ok::<_, SessionError>(format!(
+            "{:?} {}",
+            session.get::<String>("kept")?,
+            session.contains("wide")
+        ))
+    };
+    let routes = Router::new()
+        .route("/put", get(put))
+        .route("/kept", get(kept));
+    let world = World::<B>::start().await;
+    let (_server, client) = world.serving(routes).await;
+    let refused = client.get("/put").await.is(200).body().to_owned();
+    assert!(
+        refused.contains("cannot be stored: an integer in it has 128 bits"),
+        "{refused}"
+    );
+    assert_eq!(client.get("/kept").await.body(), "Some(\"value\") false");
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum SeenFrom {
+    Address { it: IpAddr },
+}
+
+async fn an_address_in_a_tagged_type_comes_back<B: Backend>() {
+    let put = |session: Session| async move {
+        let it = IpAddr::from([192, 0, 2, 1]);
+        session.insert("seen", SeenFrom::Address { it })
+    };
+    let seen = |session: Session| async move {
+        Ok::<_, SessionError>(format!("{:?}", session.get::<SeenFrom>("seen")?))
+    };
+    let routes = Router::new()
+        .route("/put", get(put))
+        .route("/seen", get(seen));
+    let world = World::<B>::start().await;
+    let (_server, client) = world.serving(routes).await;
+    client.get("/put").await.is(200);
+    assert_eq!(
+        client.get("/seen").await.is(200).body(),
+        "Some(Address { it: 192.0.2.1 })"
+    );
+}

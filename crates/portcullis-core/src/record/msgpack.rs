@@ -494,7 +494,71 @@ pub(super) mod tests {
         assert_eq!(Reader::new(b"\xa1\xff").str(), Err(Damaged));
     }
 
+    /// The number of bytes of a value that is read token by token.
+    fn walked(bytes: &[u8]) -> Result<usize, Damaged> {
+        let mut reader = Reader::new(bytes);
+        let mut left = 1_u64;
+        while left > 0 {
+            left -= 1;
+            left += match reader.token()? {
+                Token::Array(elements) => elements.into(),
+                Token::Map(pairs) => 2 * u64::from(pairs),
+                _ => 0,
+            };
+        }
+        Ok(bytes.len() - reader.rest().len())
+    }
+
+    #[test]
+    fn extensions_of_every_length_come_back() {
+        for length in [0, 1, 2, 3, 4, 5, 8, 9, 16, 17, 255, 256, 65_535, 65_536] {
+            let payload = vec![7; length];
+            let mut bytes = Vec::new();
+            bytes.append_ext(2, &payload).unwrap();
+            assert_eq!(Reader::new(&bytes).token(), Ok(Token::Ext(2, &payload)));
+            assert_eq!(skipped(&bytes), Ok(bytes.len()));
+            assert_eq!(Reader::new(&bytes[..bytes.len() - 1]).token(), Err(Damaged));
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_value_has_as_many_tokens_as_bytes(value in value(), behind: Vec<u8>) {
+            let bytes = [&value[..], &behind].concat();
+            prop_assert_eq!(walked(&bytes), Ok(value.len()));
+        }
+
+        #[test]
+        fn scalars_are_written_as_another_writer_writes_them_and_read_back(
+            number: i64,
+            bits in 0..64,
+            single: u32,
+            double: u64,
+            flag: bool,
+        ) {
+            let number = number >> bits;
+            let mut bytes = Vec::new();
+            bytes.append_int(number);
+            prop_assert_eq!(&bytes, &encoded(number));
+            prop_assert_eq!(Reader::new(&bytes).token(), Ok(Token::int(number)));
+
+            let (single, double) = (f32::from_bits(single), f64::from_bits(double));
+            let mut bytes = Vec::new();
+            bytes.append_f32(single);
+            bytes.append_f64(double);
+            bytes.append_bool(flag);
+            prop_assert_eq!(&bytes, &[encoded(single), encoded(double), encoded(flag)].concat());
+            let mut reader = Reader::new(&bytes);
+            let same = |token, expected: u64| match token {
+                Ok(Token::F32(number)) => u64::from(number.to_bits()) == expected,
+                Ok(Token::F64(number)) => number.to_bits() == expected,
+                _ => false,
+            };
+            prop_assert!(same(reader.token(), single.to_bits().into()));
+            prop_assert!(same(reader.token(), double.to_bits()));
+            prop_assert_eq!(reader.token(), Ok(Token::Bool(flag)));
+        }
+
         #[test]
         fn a_value_is_skipped_whole(value in value(), behind: Vec<u8>) {
             let bytes = [&value[..], &behind].concat();

@@ -113,6 +113,14 @@ fn what_has_more_levels_is_refused_before_it_is_stored() {
     }
 }
 
+#[test]
+fn the_messages_name_how_many_levels_there_may_be() {
+    let levels = format!("({MAX_LEVELS} levels at most)");
+    for reason in [EncodeError::TooDeep.reason(), DecodeError::TooDeep.reason()] {
+        assert!(reason.ends_with(&levels), "{reason}");
+    }
+}
+
 /// As many levels of each kind as a session may have bytes, and more.
 fn hostile() -> Vec<Vec<u8>> {
     let repeated = |level: &[u8]| [level.repeat(100_000), vec![1]].concat();

@@ -560,7 +560,7 @@ fn is_optional(shape: &Shape) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn what_goes_in_comes_back_equal_or_is_refused(

@@ -5,9 +5,11 @@
 //! * With the session read: `no-store` where the handler said nothing; where it allowed shared caches,
 //!   private ones only. A stricter word of the handler stands.
 //! * Either way `Vary: Cookie` (RFC 9110, 12.5.5).
+//! * Either way no field that some caches obey rather than `Cache-Control`, unless it forbids storing. The table is in
+//!   the documentation of [`SessionLayer`](crate::SessionLayer).
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue,
     header::{CACHE_CONTROL, VARY},
 };
 
@@ -15,12 +17,10 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The response hands out or removes a cookie.
 pub(crate) fn guard_cookie(headers: &mut HeaderMap) {
-    if !directives(headers).any(|directive| is(directive, "no-store")) {
+    if !is_never_stored(headers) {
         headers.insert(CACHE_CONTROL, NO_STORE);
     }
-    // Caches that know these fields obey them rather than `Cache-Control` (RFC 9213).
-    headers.remove("cdn-cache-control");
-    headers.remove("surrogate-control");
+    remove_targeted(headers);
     vary(headers);
 }
 
@@ -28,8 +28,8 @@ pub(crate) fn guard_cookie(headers: &mut HeaderMap) {
 pub(crate) fn guard_read(headers: &mut HeaderMap) {
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, NO_STORE);
-    } else if !directives(headers)
-        .any(|directive| is(directive, "no-store") || is(directive, "private"))
+    } else if !is_never_stored(headers)
+        && !directives(headers).any(|directive| is(directive, "private"))
     {
         let kept = directives(headers)
             .filter(|directive| !is(directive, "public") && !is(directive, "s-maxage"));
@@ -42,7 +42,70 @@ pub(crate) fn guard_read(headers: &mut HeaderMap) {
             HeaderValue::from_str(&narrowed).unwrap_or(NO_STORE),
         );
     }
+    remove_targeted(headers);
     vary(headers);
+}
+
+/// Whether `Cache-Control` forbids every cache to store the response. Caches that know `must-understand` ignore a
+/// `no-store` beside it (RFC 9111, 5.2.2.3).
+fn is_never_stored(headers: &HeaderMap) -> bool {
+    directives(headers).any(|directive| is(directive, "no-store"))
+        && !directives(headers).any(|directive| is(directive, "must-understand"))
+}
+
+/// Removes each field that some caches obey rather than `Cache-Control`, unless it forbids them to store the response.
+fn remove_targeted(headers: &mut HeaderMap) {
+    let allows = |(name, value): (&HeaderName, &HeaderValue)| {
+        let words = forbidding_words(name)?;
+        (!forbids(value, words)).then(|| (name.clone(), words))
+    };
+    while let Some((name, words)) = headers.iter().find_map(allows) {
+        tracing::debug!(
+            field = name.as_str(),
+            "a field that lets caches store a response was removed, as the response depends on a session"
+        );
+        let values = headers.get_all(&name).iter();
+        let kept: Vec<_> = values
+            .filter(|value| forbids(value, words))
+            .cloned()
+            .collect();
+        headers.remove(&name);
+        for value in kept {
+            headers.append(&name, value);
+        }
+    }
+}
+
+/// The words that forbid storing in this field, if it is one that some caches obey rather than `Cache-Control`.
+fn forbidding_words(name: &HeaderName) -> Option<&'static [&'static str]> {
+    match name.as_str() {
+        // Varnish and Fastly; the former knows no other word there.
+        "surrogate-control" => Some(&["no-store"]),
+        // Akamai.
+        "edge-control" => Some(&["no-store", "bypass-cache"]),
+        // nginx.
+        "x-accel-expires" => Some(&["0"]),
+        // LiteSpeed stores what is `private`, for each client apart.
+        "x-litespeed-cache-control" => Some(&["no-store", "no-cache"]),
+        // RFC 9213: `CDN-Cache-Control`, and `Example-CDN-Cache-Control` of a vendor.
+        name if name.ends_with("-cache-control") => Some(&["no-store", "private"]),
+        _ => None,
+    }
+}
+
+/// Whether the value has one of these words, and nothing that takes it back: `!no-store` (Akamai), `no-store=?0` (RFC
+/// 9213) or `must-understand`.
+fn forbids(value: &HeaderValue, words: &[&str]) -> bool {
+    let Ok(value) = value.to_str() else {
+        return false;
+    };
+    let is_word = |name: &str| words.iter().any(|word| name.eq_ignore_ascii_case(word));
+    let takes_back = |member: &str| {
+        let name = member.trim_start_matches('!');
+        let name = name.split(['=', ';']).next().unwrap_or_default().trim();
+        (is_word(name) && !is_word(member)) || name.eq_ignore_ascii_case("must-understand")
+    };
+    members(value).any(is_word) && !members(value).any(takes_back)
 }
 
 fn vary(headers: &mut HeaderMap) {
@@ -63,9 +126,24 @@ fn directives(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .get_all(CACHE_CONTROL)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+        .flat_map(members)
+}
+
+/// The members of a list. A comma between quotes does not end one.
+fn members(list: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let ends = move |letter| {
+        let is_escaped = std::mem::take(&mut escaped);
+        match letter {
+            '"' if !is_escaped => quoted = !quoted,
+            '\\' => escaped = quoted && !is_escaped,
+            _ => return letter == ',' && !quoted,
+        }
+        false
+    };
+    list.split(ends)
         .map(str::trim)
-        .filter(|directive| !directive.is_empty())
+        .filter(|member| !member.is_empty())
 }
 
 /// Whether a directive has this name. One with an argument (`private="set-cookie"`) restricts only some
@@ -107,17 +185,91 @@ mod tests {
         );
     }
 
-    #[test]
-    fn s085_a_word_for_shared_caches_alone_does_not_stand_beside_the_cookie() {
+    fn left(guard: fn(&mut HeaderMap), fields: &[(&'static str, &'static str)]) -> Vec<String> {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            "cdn-cache-control",
-            HeaderValue::from_static("public, max-age=60"),
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        guard(&mut headers);
+        assert_eq!(headers.remove(CACHE_CONTROL).unwrap(), "no-store");
+        assert_eq!(headers.remove(VARY).unwrap(), "Cookie");
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}", value.to_str().unwrap())
+        };
+        headers.iter().map(line).collect()
+    }
+
+    #[test]
+    fn s085_no_field_that_caches_obey_rather_than_cache_control_lets_them_store_the_response() {
+        for (name, value) in [
+            ("cdn-cache-control", "public, max-age=60"),
+            ("cdn-cache-control", "no-cache"),
+            ("cdn-cache-control", "no-store=?0, max-age=60"),
+            ("cdn-cache-control", "no-store, must-understand, max-age=60"),
+            ("cdn-cache-control", "private=\"a, private, b\", max-age=60"),
+            ("cloudflare-cdn-cache-control", "max-age=60"),
+            ("netlify-cdn-cache-control", "s-maxage=60, durable"),
+            ("vercel-cdn-cache-control", "max-age=60"),
+            ("of-a-vendor-to-come-cache-control", "max-age=60"),
+            ("surrogate-control", "max-age=60"),
+            ("surrogate-control", "content=\"ESI/1.0\""),
+            ("surrogate-control", "private"),
+            ("edge-control", "!no-store, cache-maxage=1h"),
+            ("edge-control", "no-store, !no-store"),
+            ("x-accel-expires", "60"),
+            ("x-accel-expires", "@4102444800"),
+            ("x-litespeed-cache-control", "private, max-age=60"),
+        ] {
+            for guard in [guard_cookie, guard_read] {
+                let left = left(guard, &[(name, value)]);
+                assert!(left.is_empty(), "{value}: {left:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn s085_a_field_that_forbids_caches_to_store_the_response_stands() {
+        for line in [
+            "cdn-cache-control: no-store",
+            "cloudflare-cdn-cache-control: Private, max-age=60",
+            "surrogate-control: no-store, content=\"ESI/1.0\"",
+            "edge-control: bypass-cache",
+            "x-accel-expires: 0",
+            "x-litespeed-cache-control: no-cache",
+            "x-cache-control-hint: max-age=60",
+        ] {
+            for guard in [guard_cookie, guard_read] {
+                assert_eq!(left(guard, &[line.split_once(": ").unwrap()]), [line]);
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_fields_those_stand_that_forbid() {
+        let fields = [
+            ("cdn-cache-control", "max-age=60"),
+            ("edge-control", "max-age=60"),
+            ("cdn-cache-control", "no-store"),
+            ("x-robots-tag", "noindex"),
+        ];
+        let mut left = left(guard_read, &fields);
+        left.sort();
+        assert_eq!(left, ["cdn-cache-control: no-store", "x-robots-tag: noindex"]);
+    }
+
+    #[test]
+    fn s085_a_word_of_the_handler_that_forbids_nothing_does_not_count() {
+        for said in [
+            "no-store, must-understand, max-age=60",
+            "note=\"a, no-store, b\", max-age=60",
+            "note=\"\\\", no-store, \"",
+        ] {
+            assert_eq!(guarded(guard_cookie, &[said]), "no-store");
+        }
+        assert_eq!(
+            guarded(guard_read, &["no-store, must-understand"]),
+            "private, no-store, must-understand"
         );
-        headers.insert("surrogate-control", HeaderValue::from_static("max-age=60"));
-        guard_cookie(&mut headers);
-        assert_eq!(headers[CACHE_CONTROL], "no-store");
-        assert_eq!(headers.len(), 2, "{headers:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use portcullis_tests::{Backend, Call, World, on_every_store};
 
 on_every_store![
     t33_s085_a_response_with_the_cookie_is_never_stored,
+    s085_no_field_of_a_cdn_lets_it_store_what_depends_on_the_session,
     s086_a_response_made_with_the_session_is_never_shared,
     s087_every_response_made_with_a_look_at_the_session_varies_by_cookie,
     s087_what_the_handler_said_about_vary_stays,
@@ -28,6 +29,28 @@ async fn t33_s085_a_response_with_the_cookie_is_never_stored<B: Backend>() {
         reply.set_cookie();
         assert_eq!(reply.header("cache-control"), "no-store", "{change}");
         assert_eq!(reply.header("vary"), "Cookie", "{change}");
+    }
+}
+
+async fn s085_no_field_of_a_cdn_lets_it_store_what_depends_on_the_session<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    for (name, allows, forbids) in [
+        ("cdn-cache-control", "max-age=60", "no-store"),
+        ("cloudflare-cdn-cache-control", "max-age=60", "private"),
+        ("surrogate-control", "max-age=60", "no-store"),
+        ("edge-control", "!no-store, max-age=60", "bypass-cache"),
+        ("x-accel-expires", "60", "0"),
+    ] {
+        for (value, left) in [(allows, ""), (forbids, forbids)] {
+            let field = format!("{name}: {value}");
+            let said = |call: Call| call.with_response_field(&field);
+            for call in [client.get("/me"), client.post("/regenerate")] {
+                assert_eq!(said(call).await.header(name), left, "{field}");
+            }
+            let reply = said(client.get("/public")).await;
+            assert_eq!(reply.header(name), value, "{field}");
+        }
     }
 }
 

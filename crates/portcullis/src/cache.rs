@@ -254,7 +254,10 @@ mod tests {
         ];
         let mut left = left(guard_read, &fields);
         left.sort();
-        assert_eq!(left, ["cdn-cache-control: no-store", "x-robots-tag: noindex"]);
+        assert_eq!(
+            left,
+            ["cdn-cache-control: no-store", "x-robots-tag: noindex"]
+        );
     }
 
     #[test]

@@ -5,12 +5,23 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const FIELD: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// What the browser is asked to clear away, beside the session's cookie, with the response to a request that signs out
-/// (OWASP ASVS 5.0, 14.3.1; W3C Clear Site Data). Browsers obey it over https and on localhost.
+/// (OWASP ASVS 5.0, 14.3.1; W3C Clear Site Data). Browsers obey it over https and on localhost. The response is shown
+/// when the browser has cleared it all.
+///
+/// | asked for | clears | costs |
+/// |---|---|---|
+/// | `"storage"` | what scripts of this origin stored (`localStorage`, IndexedDB, caches of service workers), and its service workers | what is to outlive a sign-out is gone as well: settings, drafts, offline data |
+/// | `"cache"` | the HTTP cache of this origin, and pages kept for the back button | Chromium looks through its whole cache, of all sites: [up to seconds](https://crbug.com/40233601) in which the sign-out hangs, longer the fuller it is. Scripts and styles are loaded again. |
+/// | `"cookies"` | all cookies of the registrable domain | sibling hosts lose theirs: who signs out of `shop.example.com` is signed out of `mail.example.com` |
+///
+/// `"storage"` alone is the default. Pages for which the session was looked at are not in the HTTP cache anyway, because
+/// they carry `no-store`. Ask for `"cache"` where responses to signed-in people are stored, such as with
+/// `Cache-Control: private, max-age=60`.
 ///
 /// ```
 /// # use portcullis::{ClearSiteData, MemoryStore, SessionLayer};
-/// let layer = SessionLayer::new(MemoryStore::new()).clear_site_data(ClearSiteData::cache_only());
-/// assert_eq!(ClearSiteData::default(), ClearSiteData::cache_and_storage());
+/// let layer = SessionLayer::new(MemoryStore::new()).clear_site_data(ClearSiteData::cache_and_storage());
+/// assert_eq!(ClearSiteData::default(), ClearSiteData::storage_only());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClearSiteData(What);
@@ -18,27 +29,32 @@ pub struct ClearSiteData(What);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum What {
     Nothing,
-    Cache,
     #[default]
+    Storage,
+    Cache,
     CacheAndStorage,
     Everything,
 }
 
 impl ClearSiteData {
-    /// Pages and what they loaded, so that the back button shows nothing of the account, and all that scripts have
-    /// stored for this origin: the default.
+    /// What scripts have stored for this origin: the default.
+    pub fn storage_only() -> Self {
+        Self(What::Storage)
+    }
+
+    /// What scripts have stored, and the cache; Chromium may take seconds for that.
     pub fn cache_and_storage() -> Self {
         Self(What::CacheAndStorage)
     }
 
-    /// Pages and what they loaded; for applications whose local storage outlives a sign-out, such as one that works
-    /// offline.
+    /// The cache alone, for applications whose local storage outlives a sign-out, such as one that works offline. Chromium
+    /// may take seconds for it.
     pub fn cache_only() -> Self {
         Self(What::Cache)
     }
 
-    /// Everything, with all cookies of the registrable domain, also those of sibling hosts. Cookies only by the request
-    /// that itself ended the session: another tab may have begun one meanwhile.
+    /// Cache, storage and all cookies of the registrable domain, including those of sibling hosts. Cookies only by the
+    /// request that itself ended the session: another tab may have begun one meanwhile.
     pub fn everything_with_cookies_of_sibling_hosts() -> Self {
         Self(What::Everything)
     }
@@ -52,6 +68,7 @@ impl ClearSiteData {
     pub(crate) fn ask(self, headers: &mut HeaderMap, with_cookies: bool) {
         let what = match self.0 {
             What::Nothing => return,
+            What::Storage => r#""storage""#,
             What::Cache => r#""cache""#,
             What::Everything if with_cookies => r#""cache", "storage", "cookies""#,
             What::CacheAndStorage | What::Everything => r#""cache", "storage""#,

@@ -402,8 +402,7 @@ async fn bytes_that_are_always_ready_end_as_well<B: Backend>() {
     let download = client.get("/live/bytes").start();
     tokio::time::sleep(Duration::from_millis(200)).await;
     client.post("/logout").await.is(204);
-    let reply = within(seconds(10), download.reply()).await;
-    assert!(reply.is(200).body().starts_with("byte "));
+    within(seconds(10), download.breaks()).await;
 }
 
 /// This clock moves by itself, and nothing is noticed by looking in time.

@@ -11,6 +11,7 @@
 )]
 
 mod audit;
+mod bodies;
 mod caching;
 mod clearing;
 mod concurrency;

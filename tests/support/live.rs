@@ -3,8 +3,10 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    Router,
-    extract::{Query, ws::Message},
+    Extension, Router,
+    body::{Body, Bytes},
+    extract::{Path, Query, ws::Message},
+    http::{HeaderValue, header::CONTENT_LENGTH},
     response::{
         IntoResponse, Response,
         sse::{Event, Sse},
@@ -18,13 +20,21 @@ use portcullis::{
 };
 use tokio::sync::oneshot;
 
-use crate::app::{Payments, Who};
+use crate::{
+    Gates,
+    app::{Payments, Who},
+};
+
+/// How many rows the table has, and how many of them are there at once.
+const ROWS: u32 = 1000;
+const SOON: u32 = 41;
 
 pub(crate) fn routes() -> Router {
     Router::new()
         .route("/live/session", get(session))
         .route("/live", get(signed_in))
         .route("/live/bytes", get(bytes))
+        .route("/live/rows/{gate}/{length}", get(rows))
         .route("/live/elevated", get(elevated))
         .route("/live/payments", get(payments))
         .route("/live/login", post(login))
@@ -62,9 +72,28 @@ async fn signed_in(signed_in: Authenticated) -> Response {
 }
 
 /// Bytes without an end, as fast as they are taken.
-async fn bytes(signed_in: Authenticated) -> axum::body::Body {
+async fn bytes(signed_in: Authenticated) -> Body {
     let bytes = stream::repeat_with(|| Ok::<_, Infallible>("byte ".repeat(100)));
-    axum::body::Body::from_stream(signed_in.ended().guard(bytes))
+    Body::new(signed_in.ended().guard_body(Body::from_stream(bytes)))
+}
+
+/// Some rows at once, and the rest when the test opens the gate. A table and its length in bytes, where it is told.
+async fn rows(
+    signed_in: Authenticated,
+    Extension(gates): Extension<Gates>,
+    Path((gate, length)): Path<(String, String)>,
+) -> Response {
+    let row = |n: u32| Ok::<_, Infallible>(Bytes::from(format!("row {n:04}\n")));
+    let rest = stream::once(async move { gates.named(&gate).pass().await });
+    let rest = rest.flat_map(move |()| stream::iter((SOON..ROWS).map(row)));
+    let rows = stream::iter((0..SOON).map(row)).chain(rest);
+    let body = signed_in.ended().guard_body(Body::from_stream(rows));
+    let mut response = Response::new(Body::new(body));
+    if length == "told" {
+        let length = HeaderValue::from(u64::from(ROWS) * 9);
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    response
 }
 
 async fn elevated(elevated: Elevated) -> Response {

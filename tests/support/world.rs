@@ -167,6 +167,17 @@ impl<B: Backend> World<B> {
         Server::of_router(routes(self.gates.clone()).layer(layer)).await
     }
 
+    /// A server of the same site, with other layers around or inside of the session layer.
+    pub async fn arranged(
+        &self,
+        arrange: impl FnOnce(Router, SessionLayer) -> Router,
+    ) -> (Server, Client) {
+        let router = arrange(routes(self.gates.clone()), self.layer.clone());
+        let server = Server::of_router(router).await;
+        let client = self.client_of(&server);
+        (server, client)
+    }
+
     /// A server for other routes, with the session layer around them.
     pub async fn serving(&self, routes: Router) -> (Server, Client) {
         let server = Server::of_router(routes.layer(self.layer.clone())).await;

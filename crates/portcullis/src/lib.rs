@@ -92,7 +92,7 @@
 //!
 //! * Settings: [`SessionLayer`], [`Timeouts`], [`CookieConfig`], [`SessionLimit`], [`DeviceBinding`], [`ClientAddresses`].
 //! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`].
-//! * What goes on after the response has begun: [`Authenticated::ended`], [`Lifeline`], `SessionSocket` (feature `ws`).
+//! * What goes on after the response has begun: [`Authenticated::ended`], [`Lifeline::guard_body`], `SessionSocket` (feature `ws`).
 //! * A page of one's devices: [`Authenticated::list_sessions`], [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
 //! * For operators: [`Sessions`].
 //! * Recipes, such as how to test a handler as a signed-in user: `how_to`.
@@ -192,7 +192,7 @@ pub use self::{
     error::SessionError,
     guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
     layer::SessionLayer,
-    live::{Guarded, Lifeline, Lost},
+    live::{Guarded, GuardedBody, Lifeline, Lost},
     outcome::{KeepGrants, Outcome},
     passive::{Passive, PassiveLayer},
     refusal::Refusal,

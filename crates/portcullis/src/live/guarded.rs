@@ -1,4 +1,4 @@
-//! A stream that ends with a session.
+//! Streams and bodies that end with a session.
 
 use std::{
     fmt,
@@ -7,12 +7,13 @@ use std::{
 };
 
 use futures_core::Stream;
+use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::{Lifeline, Lost, lifeline::Waiting};
 
 pin_project! {
-    /// The items of a stream until its session is lost. From [`Lifeline::guard`].
+    /// The items of a stream until its session is lost, and what was lost as an error. From [`Lifeline::guard`].
     #[must_use = "streams do nothing unless polled"]
     pub struct Guarded<S> {
         // None once it is over, so that what the stream holds is let go of.
@@ -69,12 +70,13 @@ impl<S> Guarded<S> {
 }
 
 impl<S: Stream> Stream for Guarded<S> {
-    type Item = S::Item;
+    type Item = Result<S::Item, Lost>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        self.poll_step(cx).map(|next| match next {
-            Next::Item(item) => Some(item),
-            Next::Lost | Next::Nothing => None,
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.as_mut().poll_step(cx).map(|next| match next {
+            Next::Item(item) => Some(Ok(item)),
+            Next::Lost => self.lost.map(Err),
+            Next::Nothing => None,
         })
     }
 }
@@ -82,5 +84,73 @@ impl<S: Stream> Stream for Guarded<S> {
 impl<S> fmt::Debug for Guarded<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded").finish_non_exhaustive()
+    }
+}
+
+/// Why a [`GuardedBody`] ends early: [`Lost`], or the error of the body itself.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pin_project! {
+    /// A body that fails when its session is lost. From [`Lifeline::guard_body`].
+    pub struct GuardedBody<B> {
+        // None once it is over, so that what the body holds is let go of.
+        #[pin]
+        body: Option<B>,
+        watch: Option<Waiting>,
+    }
+}
+
+impl<B> GuardedBody<B> {
+    pub(super) fn new(lifeline: &Lifeline, body: B) -> Self {
+        Self {
+            body: Some(body),
+            watch: Some(lifeline.waiting()),
+        }
+    }
+}
+
+impl<B> Body for GuardedBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Data = B::Data;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let mut this = self.project();
+        let Some(watch) = this.watch else {
+            return Poll::Ready(None);
+        };
+        let next = match watch.as_mut().poll(cx) {
+            Poll::Ready(lost) => Some(Err(lost.into())),
+            Poll::Pending => match this.body.as_mut().as_pin_mut().map(|it| it.poll_frame(cx)) {
+                Some(Poll::Pending) => return Poll::Pending,
+                Some(Poll::Ready(Some(Ok(frame)))) => return Poll::Ready(Some(Ok(frame))),
+                Some(Poll::Ready(Some(Err(error)))) => Some(Err(error.into())),
+                Some(Poll::Ready(None)) | None => None,
+            },
+        };
+        this.body.set(None);
+        *this.watch = None;
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let body = self.body.as_ref();
+        body.map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B> fmt::Debug for GuardedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedBody").finish_non_exhaustive()
     }
 }

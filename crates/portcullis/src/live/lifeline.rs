@@ -11,7 +11,7 @@ use futures_core::Stream;
 use portcullis_core::{Label, SessionKey};
 use tokio::task::unconstrained;
 
-use super::{Guarded, Lost, Need, watch::Sights};
+use super::{Guarded, GuardedBody, Lost, Need, watch::Sights};
 use crate::{house::House, state::State};
 
 /// Waits for a loss, in the background of something else.
@@ -107,20 +107,54 @@ impl Lifeline {
         }
     }
 
-    /// The items of `stream` until the session is lost. None is yielded after that was noticed. A client that does not
-    /// take what it is sent is not told either, until it does.
+    /// The items of `stream` until the session is lost, and then what was lost as an error, after which there is nothing. So
+    /// whoever takes the items can tell a stream that is complete from one that was cut off.
+    ///
+    /// ```
+    /// # use futures_core::Stream;
+    /// # use futures_util::StreamExt;
+    /// # use portcullis::Authenticated;
+    /// # fn jobs() -> impl Stream<Item = u32> + Send + Unpin { futures_util::stream::empty() }
+    /// async fn count(signed_in: Authenticated) -> String {
+    ///     let mut jobs = signed_in.ended().guard(jobs());
+    ///     let mut done = 0;
+    ///     while let Some(job) = jobs.next().await {
+    ///         match job {
+    ///             Ok(_job) => done += 1,
+    ///             Err(lost) => return format!("Stopped after {done}. {}", lost.message()),
+    ///         }
+    ///     }
+    ///     format!("All {done} are done.")
+    /// }
+    /// ```
+    ///
+    /// The body of a response is guarded by [`guard_body`](Self::guard_body), events by
+    #[cfg_attr(feature = "axum", doc = "[`guard_events`](Self::guard_events).")]
+    #[cfg_attr(not(feature = "axum"), doc = "`guard_events`.")]
+    pub fn guard<S: Stream>(&self, stream: S) -> Guarded<S> {
+        Guarded::new(self, stream)
+    }
+
+    /// The `body` of a response, which fails with [`Lost`] when the session is lost. No frame is yielded after that was noticed.
+    /// A client that does not take what it is sent does not learn of it until it does.
+    ///
+    /// A server breaks off a response whose body fails, so that no client takes a part for the whole: over HTTP/1 the connection
+    /// closes without the last chunk, or before `Content-Length` is reached; over HTTP/2 the stream is reset. A browser
+    /// reports a failed download, and `fetch` rejects the promise that reads the body.
     ///
     /// ```
     /// # use axum::body::{Body, Bytes};
     /// # use futures_core::Stream;
     /// # use portcullis::Authenticated;
-    /// # fn rows() -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send { futures_util::stream::empty() }
+    /// # fn rows() -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static { futures_util::stream::empty() }
     /// async fn export(signed_in: Authenticated) -> Body {
-    ///     Body::from_stream(signed_in.ended().guard(rows()))
+    ///     Body::new(signed_in.ended().guard_body(Body::from_stream(rows())))
     /// }
     /// ```
-    pub fn guard<S: Stream>(&self, stream: S) -> Guarded<S> {
-        Guarded::new(self, stream)
+    ///
+    /// Place it inside of compression, which passes the failure on.
+    pub fn guard_body<B>(&self, body: B) -> GuardedBody<B> {
+        GuardedBody::new(self, body)
     }
 
     /// [`lost`](Self::lost) for whoever polls it beside other things. Tokio makes whoever is ready again and again wait for

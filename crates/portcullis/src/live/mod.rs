@@ -23,5 +23,9 @@ mod watch;
 pub use self::socket::{SessionSocket, SessionWebSocket, SocketGuard};
 #[cfg(feature = "axum")]
 pub use self::sse::GuardedEvents;
-pub use self::{guarded::Guarded, lifeline::Lifeline, lost::Lost};
+pub use self::{
+    guarded::{Guarded, GuardedBody},
+    lifeline::Lifeline,
+    lost::Lost,
+};
 pub(crate) use self::{need::Need, pace::Pace, watch::Watches};

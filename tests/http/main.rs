@@ -27,6 +27,7 @@ mod guards;
 mod handler;
 mod history;
 mod inventory;
+mod layers;
 mod limits;
 mod live;
 mod logout;

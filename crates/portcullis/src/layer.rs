@@ -38,7 +38,7 @@ use crate::{
 /// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
 /// | [`classify_responses`](Self::classify_responses) | by status: from 400 on nothing is granted, from 500 on nothing is written |
 /// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused person gets a 401 |
-/// | [`clear_site_data`](Self::clear_site_data) | cache and storage, with a sign-out |
+/// | [`clear_site_data`](Self::clear_site_data) | what scripts stored, with a sign-out |
 /// | [`tell_deadlines`](Self::tell_deadlines) | not told |
 /// | [`audit`](Self::audit) | [`TracingAudit`](crate::TracingAudit) |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
@@ -65,8 +65,48 @@ use crate::{
 /// ever asked for again; the other writes what was refused into the store's log, as far as there is room. All services
 /// of a layer share them, and they end with the last of those and of the [`Sessions`] made from it.
 ///
-/// Place it outside of every layer and guard that looks at the session, and inside of compression and
-/// tracing layers.
+/// # Among other layers
+///
+/// With axum the layer that is added last is the outermost. "Outside" is closer to the client.
+///
+/// | layer | where | because |
+/// |---|---|---|
+/// | [`GuardLayer`](crate::GuardLayer), [`PassiveLayer`](crate::PassiveLayer), whatever looks at the session | inside | they look at what this one provides |
+/// | timeouts, caught panics (`TimeoutLayer`, `CatchPanicLayer`) | inside | their 408, 500 or 503 is then the answer by which this layer [grants nothing](crate::Outcome); outside it sees no answer at all, and carries out ends alone |
+/// | whatever sets `Cache-Control` or a field of a CDN | inside | outside it has the last word, over `no-store` too |
+/// | CSRF (`CsrfLayer`) | outside | it refuses before the session is looked at |
+/// | CORS (`CorsLayer`) | outside | preflights end there, and a page of the other origin can read every refusal |
+/// | security headers (`SetResponseHeaderLayer`) | outside | every response has them, refusals included |
+/// | compression (`CompressionLayer`) | outside | refusals are compressed too; a body that [fails](crate::Lifeline::guard_body) fails through it |
+/// | tracing, request identifiers (`TraceLayer`, `SetRequestIdLayer`) | outside | what this layer logs is in the span of its request, and the status is the one that is sent |
+/// | what [rewords](crate::Refusal::reword) refusals | outside | it sees all of them |
+///
+/// Where a session ended under a handler's hands, this layer answers in its place. Of the handler's response it keeps what
+/// CORS, security, tracing and rate-limit layers inside of it have set, and `Vary`; everything else goes with the
+/// body: fields of the application say that something was done which was not. A refusal of a guard has what layers outside of
+/// the guard set.
+///
+/// # Caches
+///
+/// A response that sets or removes a session cookie carries `Cache-Control: no-store`. One for which the session was looked at
+/// carries `no-store`, or `private` with what the handler said, where it said something. Both vary by `Cookie`. Some
+/// caches obey other fields rather than `Cache-Control`, so those are removed from such responses unless they forbid storing:
+///
+/// | field | obeyed by | stays with |
+/// |---|---|---|
+/// | `CDN-Cache-Control` (RFC 9213) | Cloudflare, Netlify, Vercel, Akamai and others | `no-store`, `private` |
+/// | `Cloudflare-CDN-Cache-Control`, `Netlify-CDN-Cache-Control`, `Vercel-CDN-Cache-Control`, any other `…-Cache-Control` | the vendor that it names | `no-store`, `private` |
+/// | `Surrogate-Control` | Varnish, Fastly | `no-store` |
+/// | `Edge-Control` | Akamai | `no-store`, `bypass-cache` |
+/// | `X-Accel-Expires` | nginx | `0` |
+/// | `X-LiteSpeed-Cache-Control` | LiteSpeed | `no-store`, `no-cache` |
+///
+/// What takes such a word back (`!no-store`, `must-understand`) counts as if it were not there.
+///
+/// A cache can be told to store all the same, by its own settings: a minimum time to live (CloudFront), "cache everything"
+/// (Cloudflare), `proxy_ignore_headers` (nginx). And Fastly reads `no-store` as a word for browsers: it keeps
+/// responses out for a `Set-Cookie` or for `Cache-Control: private`, so have handlers say `private, no-store` behind it, which
+/// stands. Exclude the routes that look at the session there.
 #[derive(Clone)]
 pub struct SessionLayer {
     config: Arc<Config>,

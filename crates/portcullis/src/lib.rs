@@ -147,6 +147,7 @@ mod own;
 mod passive;
 mod refusal;
 mod registration;
+mod retained_headers;
 mod return_to;
 #[cfg(feature = "axum")]
 mod routes;

@@ -20,14 +20,20 @@ use crate::{ReturnTo, SessionError, fields::Fields};
 /// Why a request was refused. It is among the extensions of the response, so that a middleware around
 /// the layer can answer in the application's own words.
 ///
+/// [`reword`](Self::reword) replaces the body and keeps the rest. A response made anew would take a refusal for a success:
+/// it would be a 200 that caches store, without the field that asks a browser to sign in or to wait.
+///
 /// ```
-/// # use axum::{response::{IntoResponse, Response}};
+/// # use axum::response::{Html, IntoResponse, Response};
 /// # use portcullis::Refusal;
 /// async fn in_our_words(response: Response) -> Response {
-///     match response.extensions().get::<Refusal>() {
-///         Some(Refusal::SessionEnded { reason: Some(reason), .. }) => reason.message().into_response(),
-///         _ => response,
-///     }
+///     let page = match response.extensions().get::<Refusal>() {
+///         Some(Refusal::SessionEnded { reason: Some(reason), .. }) => {
+///             Html(format!("<h1>Not saved</h1><p>{}</p>", reason.message()))
+///         }
+///         _ => return response,
+///     };
+///     Refusal::reword(response, page.into_response())
 /// }
 /// # let _: axum::Router = axum::Router::new().layer(axum::middleware::map_response(in_our_words));
 /// ```
@@ -230,6 +236,45 @@ pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
 }
 
 impl Refusal {
+    /// The `refused` response with the body of `page`. Of the `page` only the body counts, and the fields that begin with
+    /// `Content-`. Status, `Cache-Control` and all other fields are those of `refused`, so a refusal stays one whatever the
+    /// status of the `page`.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use portcullis::Refusal;
+    /// # fn refused() -> Response<()> { Response::builder().status(401).header("cache-control", "no-store").body(()).unwrap() }
+    /// let page = Response::builder().header("content-type", "text/html").body("<h1>Sign in</h1>");
+    /// let response = Refusal::reword(refused(), page?);
+    /// assert_eq!(response.status(), 401);
+    /// assert_eq!(response.headers()["cache-control"], "no-store");
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn reword<A, B>(refused: Response<A>, page: Response<B>) -> Response<B> {
+        let of_body = |name: &HeaderName| name.as_str().starts_with("content-");
+        let (mut head, _) = refused.into_parts();
+        let (page_head, body) = page.into_parts();
+        let policy = HeaderName::from_static("content-security-policy");
+        // A policy is the site's, and stands unless the page has its own.
+        let replaced: Vec<_> = head
+            .headers
+            .keys()
+            .filter(|name| of_body(name))
+            .cloned()
+            .collect();
+        for name in replaced {
+            if name != policy || page_head.headers.contains_key(&policy) {
+                head.headers.remove(name);
+            }
+        }
+        for (name, value) in &page_head.headers {
+            if of_body(name) {
+                head.headers.append(name, value.clone());
+            }
+        }
+        Response::from_parts(head, body)
+    }
+
     fn of(error: &SessionError) -> Self {
         match (error, error.status(), error.retry_after()) {
             (SessionError::Ended, ..) => Self::SessionEnded { reason: None },
@@ -459,6 +504,26 @@ mod tests {
             "urn:portcullis:problem:session-limit-reached"
         );
         assert_eq!(response.extensions().get(), Some(&Refusal::AtLimit));
+    }
+
+    #[test]
+    fn a_refusal_in_other_words_is_a_refusal_still() {
+        let mut refused = refuse(ELEVATION, &Audience::Program, &pages());
+        let policy = HeaderName::from_static("content-security-policy");
+        insert(refused.headers_mut(), policy.clone(), "default-src 'none'");
+        let mut page = Response::new("In other words");
+        insert(page.headers_mut(), CONTENT_TYPE, "text/html");
+        insert(page.headers_mut(), CACHE_CONTROL, "public, max-age=60");
+        insert(page.headers_mut(), LOCATION, "/somewhere");
+        let response = Refusal::reword(refused, page);
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        let headers = response.headers();
+        assert_eq!(headers[CACHE_CONTROL], "no-store");
+        assert_eq!(headers[CONTENT_TYPE], "text/html");
+        assert_eq!(headers[policy], "default-src 'none'");
+        assert!(headers.contains_key(WWW_AUTHENTICATE) && !headers.contains_key(LOCATION));
+        assert_eq!(response.extensions().get(), Some(&ELEVATION));
+        assert_eq!(response.into_body(), "In other words");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     deadlines,
     layer::Config,
     outcome::Verdict,
-    refusal,
+    refusal, retained_headers,
     state::{CookieAction, Ending, State, UsedGuard},
 };
 
@@ -250,7 +250,9 @@ fn finish<B, E>(
     let succeeded = result.is_ok();
     let mut response = match result {
         Err(error) if !speaks_for_itself(&answer, verdict, &error) => {
-            refusal::fail(&error, state.reasons(), state.asked()).map(SessionBody::own)
+            let mut refusal = refusal::fail(&error, state.reasons(), state.asked());
+            retained_headers::carry_over(answer.headers(), refusal.headers_mut());
+            refusal.map(SessionBody::own)
         }
         _ => answer.map(SessionBody::application),
     };

@@ -1,17 +1,42 @@
 // Adds what happens to one's sessions to the table, as it happens.
 const rows = document.querySelector('.log tbody');
-const news = new EventSource('/account/activity/news');
-const check = () => document.dispatchEvent(new Event('portcullis-check'));
 
-news.onmessage = ({ data }) => {
-	const row = rows.insertRow(0);
-	for (const text of ['just now', ...JSON.parse(data)]) row.insertCell().textContent = text;
-};
-// The last event of a session: left open, it would connect again. <portcullis-timeout> asks, and covers the page. Where the
-// server could not tell whether the session lives, the browser connects again by itself.
-news.addEventListener('session-ended', ({ data }) => {
-	if (JSON.parse(data).reason !== 'unverifiable') news.close();
-	check();
+// Keeps a line of server-sent events open for as long as the session lives, outages included. `attach` gets each line.
+function keepOpen(url, attach) {
+	const check = () => document.dispatchEvent(new Event('portcullis-check')); // <portcullis-timeout> covers the page if it must
+	let pause = 1000; // ms
+
+	function open() {
+		const line = new EventSource(url);
+		line.onopen = () => { pause = 1000; };
+		// After a broken connection the browser connects again by itself; after an answer that is no stream it never does.
+		line.onerror = () => line.readyState === EventSource.CLOSED && askLater();
+		line.addEventListener('session-ended', ({ data }) => {
+			line.close();
+			if (JSON.parse(data).reason === 'unverifiable') askLater();
+			else check();
+		});
+		attach(line);
+	}
+
+	// Whether the session lives: a refused `EventSource` does not tell.
+	function askLater(atLeast = 0) {
+		setTimeout(async () => {
+			const reply = await fetch('/session/status', { cache: 'no-store' }).catch(() => null);
+			const { now } = await reply?.json().catch(() => null) ?? {};
+			if (reply?.ok && now) open();
+			else if (reply?.status === 401 && now) check(); // it ended
+			else askLater(1000 * reply?.headers.get('retry-after') || 0);
+		}, Math.max(pause, atLeast) * (1 + Math.random())); // not all pages at once
+		pause = Math.min(2 * pause, 60_000);
+	}
+
+	open();
+}
+
+keepOpen('/account/activity/news', line => {
+	line.onmessage = ({ data }) => {
+		const row = rows.insertRow(0);
+		for (const text of ['just now', ...JSON.parse(data)]) row.insertCell().textContent = text;
+	};
 });
-// Refused for good, which may be for the same reason.
-news.onerror = () => news.readyState === EventSource.CLOSED && check();

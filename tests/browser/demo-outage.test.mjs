@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { dialog } from './browser.mjs';
-import { covered, scene, signIn } from './demo.mjs';
+import { confirm, covered, scene, signIn } from './demo.mjs';
 
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
@@ -46,4 +46,21 @@ scene('rule 8 while nobody can tell, nothing is claimed; past the deadline the p
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor({ timeout: 30_000 });
   assert.match(await dialog(page).innerText(), /time without activity/);
   assert.equal(await covered(page), true);
+});
+
+scene('t67 the line of news is brought back after an outage', {
+  redis, refused: { '/session/status': 503, '/account/activity/news': 503, '/live': 503 },
+}, async ({ context, browse }) => {
+  const page = await context.newPage();
+  const [line] = await Promise.all([page.waitForResponse('**/account/activity/news'), signIn(page, 'ada', '/account/activity')]);
+  redis.pause();
+  await line.finished(); // ended by the server, when it could not verify the session for too long
+  await page.waitForResponse(reply => reply.url().endsWith('/session/status') && reply.status() === 503, { timeout: 30_000 });
+  redis.goOn();
+  await page.waitForResponse(reply => reply.url().endsWith('/account/activity/news') && reply.ok(), { timeout: 30_000 });
+  const other = await (await browse()).newPage();
+  await signIn(other, 'ada', '/confirm');
+  await confirm(other);
+  await page.locator('tbody tr').first().filter({ hasText: 'Password confirmed' }).waitFor();
+  assert.equal(await covered(page), false);
 });

@@ -1,10 +1,9 @@
 // Accessible, small, and content with a strict Content-Security-Policy.
 import assert from 'node:assert/strict';
-import { stat } from 'node:fs/promises';
 import { test } from 'node:test';
 import { COVERED, axeViolations, dialog, loaded, moving, scene } from './browser.mjs';
+import { script } from './stand-in.mjs';
 
-const BROWSER = new URL('../../crates/portcullis/browser/', import.meta.url);
 const check = page => page.evaluate(() => document.querySelector('portcullis-timeout').check());
 const FORM = '<form id="letter" data-portcullis-keep><label>Text <textarea name="text"></textarea></label></form>';
 
@@ -55,6 +54,6 @@ scene('s112 nothing violates a strict policy, whatever is shown', { content: FOR
 });
 
 test('the component is below 8 kB as it is served, and what keeps forms below 4 more', async () => {
-  assert.ok((await stat(new URL('portcullis-timeout.js', BROWSER))).size < 8000);
-  assert.ok((await stat(new URL('portcullis-keep.js', BROWSER))).size < 4000);
+  assert.ok((await script('/session/timeout.js')).length < 8000);
+  assert.ok((await script('/session/keep.js')).length < 4000);
 });

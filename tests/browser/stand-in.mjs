@@ -9,6 +9,12 @@ const SCRIPTS = { '/session/timeout.js': 'portcullis-timeout.js', '/session/keep
 export const CSP = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; require-trusted-types-for 'script'";
 const SECOND = 1000;
 
+// As `routes/scripts.rs` serves it.
+export async function script(path) {
+  const source = await readFile(new URL(SCRIPTS[path], BROWSER), 'utf8');
+  return source.split('\n').map(line => line.replace(/^\t+/, '')).filter(line => line && !line.startsWith('//')).join('\n') + '\n';
+}
+
 export async function standIn({ idle = 300, absolute = 3600, person = 'ada', attributes = '', content = '', csp = CSP } = {}) {
   const world = {
     now: 1_700_000_000_000,
@@ -62,7 +68,7 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
   async function answer(request, response) {
     const path = new URL(request.url, 'http://localhost').pathname;
     const send = (code, type, body = '') => response.writeHead(code, { 'content-type': type, 'content-security-policy': csp }).end(body);
-    if (path in SCRIPTS) return send(200, 'text/javascript', await readFile(new URL(SCRIPTS[path], BROWSER)));
+    if (path in SCRIPTS) return send(200, 'text/javascript', await script(path));
     if (path.startsWith('/session/')) {
       if (path === '/session/status') world.polls++;
       const { outage, stale } = world;

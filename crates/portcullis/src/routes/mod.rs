@@ -161,13 +161,13 @@ impl SessionRoutes {
                 "/sign-out",
                 post(move |session, headers| sign_out(session, headers, page)),
             )
-            .route("/timeout.js", script(scripts::TIMEOUT))
-            .route("/keep.js", script(scripts::KEEP))
+            .route("/timeout.js", script(&scripts::TIMEOUT))
+            .route("/keep.js", script(&scripts::KEEP))
             .layer(guard)
     }
 }
 
-fn script<S: Clone + Send + Sync + 'static>(script: Script) -> MethodRouter<S> {
+fn script<S: Clone + Send + Sync + 'static>(script: &'static Script) -> MethodRouter<S> {
     get(move |headers: HeaderMap| async move { script.answer(&headers) })
 }
 

@@ -1,6 +1,8 @@
 //! The scripts of the browser component, served from the application's own origin: a strict content security policy
 //! needs nothing but `script-src 'self'`.
 
+use std::sync::LazyLock;
+
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -11,31 +13,43 @@ use http::{
 };
 
 /// `<portcullis-timeout>`.
-pub(super) const TIMEOUT: Script = Script::new(include_str!("../../browser/portcullis-timeout.js"));
+pub(super) static TIMEOUT: Script =
+    Script(LazyLock::new(|| Served::of(include_str!("../../browser/portcullis-timeout.js"))));
 
 /// What it loads where there is a form to keep.
-pub(super) const KEEP: Script = Script::new(include_str!("../../browser/portcullis-keep.js"));
+pub(super) static KEEP: Script =
+    Script(LazyLock::new(|| Served::of(include_str!("../../browser/portcullis-keep.js"))));
 
-#[derive(Clone, Copy)]
-pub(super) struct Script {
-    text: &'static str,
+pub(super) struct Script(LazyLock<Served>);
+
+struct Served {
+    text: String,
     hash: u64,
 }
 
-impl Script {
-    const fn new(text: &'static str) -> Self {
-        Self {
-            text,
-            hash: fnv_1a(text.as_bytes()),
+impl Served {
+    /// Without what only those who read the source need.
+    fn of(source: &str) -> Self {
+        let mut text = String::with_capacity(source.len());
+        for line in source.lines().map(|line| line.trim_start_matches('\t')) {
+            if !line.is_empty() && !line.starts_with("//") {
+                text.push_str(line);
+                text.push('\n');
+            }
         }
+        let hash = fnv_1a(text.as_bytes());
+        Self { text, hash }
     }
+}
 
+impl Script {
     /// The script, or that the client's copy is the same. It is asked for again each time, so that a new version of the
     /// application never meets an old one of the script.
-    pub(super) fn answer(self, headers: &HeaderMap) -> Response {
-        let tag = format!("\"{:016x}\"", self.hash);
+    pub(super) fn answer(&'static self, headers: &HeaderMap) -> Response {
+        let Served { text, hash } = &*self.0;
+        let tag = format!("\"{hash:016x}\"");
         let mut response = if asks_for_another(headers, &tag) {
-            Body::from(self.text).into_response()
+            Body::from(text.as_str()).into_response()
         } else {
             StatusCode::NOT_MODIFIED.into_response()
         };
@@ -62,7 +76,7 @@ fn asks_for_another(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 /// Tells versions apart, and is no protection.
-const fn fnv_1a(mut bytes: &[u8]) -> u64 {
+fn fnv_1a(mut bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     while let [byte, rest @ ..] = bytes {
         hash = (hash ^ *byte as u64).wrapping_mul(0x0000_0100_0000_01b3);

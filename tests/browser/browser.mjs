@@ -67,8 +67,11 @@ export function scene(name, options, play) {
     const world = await standIn(options);
     const context = await browser.newContext({ baseURL: world.origin, ...options.context });
     context.setDefaultTimeout(5000);
-    await context.clock.install({ time: 1_600_000_000_000 });
-    await context.clock.pauseAt(1_600_000_001_000);
+    // A clock that stands still also hides how a page was loaded.
+    if (!options.realTime) {
+      await context.clock.install({ time: 1_600_000_000_000 });
+      await context.clock.pauseAt(1_600_000_001_000);
+    }
     await context.addInitScript(countPending);
     if (options.script) await context.addInitScript(options.script);
     const settle = async () => {

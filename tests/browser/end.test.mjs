@@ -138,6 +138,81 @@ scene('while the server cannot tell, nothing is claimed', {}, async ({ world, op
   assert.equal(world.polls, polls + 1);
 });
 
+scene('a moment at which to ask again may be a date, by the server\'s own clock', {}, async ({ world, open, pass, settle }) => {
+  const page = await open();
+  world.outage = [503, { date: 'Sun, 06 Nov 1994 08:49:30 GMT', 'retry-after': 'Sun, 06 Nov 1994 08:49:37 GMT' }];
+  await check(page);
+  await settle();
+  const { polls } = world;
+  await pass(6);
+  assert.equal(world.polls, polls);
+  await pass(2);
+  assert.equal(world.polls, polls + 1);
+});
+
+for (const after of ['soon', '-1', 'Sun, 06 Nov 1994 08:49:37 GMT', '1e9']) {
+  scene(`the server is asked again within a minute after Retry-After: ${after}`, {}, async ({ world, open, pass, settle }) => {
+    const page = await open();
+    world.outage = [503, { 'retry-after': after }];
+    await check(page);
+    await settle();
+    const { polls } = world;
+    await pass(61);
+    assert.ok(world.polls > polls);
+  });
+}
+
+scene('an attribute that is no number does not stop the questions', { attributes: 'poll="often"' }, async ({ world, open, pass }) => {
+  await open();
+  const { polls } = world;
+  await pass(61);
+  assert.equal(world.polls, polls + 1);
+});
+
+// A modal dialog of the page's own, with a field in it.
+const openModal = page => page.evaluate(() => {
+  const modal = document.body.appendChild(document.createElement('dialog'));
+  modal.append('Are you sure?', document.createElement('input'));
+  modal.showModal();
+});
+const again = page => page.getByRole('link', { name: 'Sign in again' });
+
+for (const [when, play] of [
+  ['before the end', async ({ world, settle }, page) => {
+    await openModal(page);
+    world.end('idle_timeout');
+    await check(page);
+    await settle();
+  }],
+  ['after the end', async ({ world, settle, pass }, page) => {
+    world.end('idle_timeout');
+    await check(page);
+    await settle();
+    await openModal(page);
+    await pass(1);
+  }],
+]) {
+  scene(`a modal dialog that the page opens ${when} does not stand before the way back`, {}, async world => {
+    const page = await world.open();
+    await play(world, page);
+    assert.equal(await covered(page), true);
+    assert.equal(await focused(page), 'again');
+    await again(page).click({ trial: true });
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/sign-in**');
+  });
+}
+
+scene('a page that lets no pointer through keeps nobody from the way back', {}, async ({ world, open, settle }) => {
+  const page = await open();
+  await page.evaluate(() => { document.body.style.pointerEvents = 'none'; });
+  world.end('idle_timeout');
+  await check(page);
+  await settle();
+  await again(page).click();
+  await page.waitForURL('**/sign-in**');
+});
+
 scene('when the deadline passes and the server cannot tell, the page is covered, and says why', {}, async ({ world, open, pass }) => {
   const page = await open();
   await recorded(page);
@@ -235,6 +310,69 @@ scene('a page without the element is left alone', {}, async ({ context }) => {
 scene('a page that requires a session is covered when there is none', { attributes: 'required' }, async ({ world, open }) => {
   world.end('idle_timeout');
   assert.equal(await covered(await open()), true);
+});
+
+scene('a page that requires somebody who is signed in is covered for a visitor', { attributes: 'required', person: null }, async ({ open }) => {
+  assert.equal(await covered(await open()), true);
+});
+
+scene('a page stays covered wherever the element is moved to, and the way back stays', {}, async ({ world, open, settle, pass }) => {
+  const page = await open();
+  world.end('idle_timeout');
+  await check(page);
+  await settle();
+  for (const move of [
+    element => document.body.prepend(element),
+    element => document.body.appendChild(document.createElement('section')).append(element),
+  ]) {
+    await page.evaluateHandle(() => document.querySelector('portcullis-timeout')).then(element => element.evaluate(move));
+    assert.equal(await covered(page), true);
+    await pass(1);
+    assert.equal(await covered(page), true);
+    await again(page).click({ trial: true });
+  }
+});
+
+scene('a page whose element is removed is uncovered, and asks for nothing', {}, async ({ world, open, settle, pass }) => {
+  const page = await open();
+  world.end('idle_timeout');
+  await check(page);
+  await settle();
+  await page.evaluate(() => document.querySelector('portcullis-timeout').remove());
+  assert.equal(await covered(page), false);
+  world.signIn();
+  const { polls } = world;
+  await pass(61);
+  assert.equal(world.polls, polls);
+});
+
+// A second element, such as one of the layout's.
+const addSecond = (page, attributes = {}) => page.evaluate(attributes => {
+  const second = document.createElement('portcullis-timeout');
+  for (const [name, value] of Object.entries(attributes)) second.setAttribute(name, value);
+  document.body.append(second);
+}, attributes);
+
+scene('of two elements none uncovers what the other covers', {}, async ({ world, open, settle, pass }) => {
+  world.end('idle_timeout');
+  const page = await open();
+  await addSecond(page, { required: '' });
+  await pass(3);
+  assert.equal(await covered(page), true);
+  await page.evaluate(() => document.querySelector('portcullis-timeout').remove());
+  assert.equal(await covered(page), true);
+});
+
+scene('two elements warn and extend as one', {}, async ({ world, open, pass, settle }) => {
+  const page = await open();
+  await addSecond(page);
+  await pass(180);
+  const { polls } = world;
+  await page.getByRole('button', { name: 'Stay signed in' }).last().click();
+  await eventually(() => world.extensions === 1);
+  await settle();
+  assert.equal(await dialog(page).count(), 0);
+  assert.equal(world.polls, polls);
 });
 
 scene('a visitor who is not signed in is not bothered', { person: null }, async ({ open, pass }) => {

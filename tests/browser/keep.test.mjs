@@ -208,7 +208,7 @@ scene('whoever leaves at once leaves nothing out', OPTIONS, async play => {
   assert.match(await stored(page), /Dear Grace/);
 });
 
-scene('nothing of a visitor is stored', { ...OPTIONS, person: null, attributes: 'required' }, async play => {
+scene('nothing of a visitor is stored', { ...OPTIONS, person: null }, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -234,4 +234,79 @@ scene('within one session a page is as the server sent it', OPTIONS, async play 
   await loaded(page);
   await play.pass(2);
   assert.equal(await note(page).count(), 0);
+});
+
+const NAMED = ['id', 'reset', 'prepend'].map(name => `<input type="hidden" name="${name}" value="7">`).join('');
+scene('a field may have the name of anything that a form has', {
+  content: ['First', 'Second'].map(label => `<form method="post" data-portcullis-keep>${NAMED}<label>${label} <input name="a"></label></form>`).join(''),
+}, async play => {
+  const page = await play.open();
+  await loaded(page);
+  await page.getByLabel('First').fill('one');
+  await page.getByLabel('Second').fill('two');
+  await endAndSignIn(play, page);
+  assert.equal(await page.getByLabel('First').inputValue(), 'one');
+  assert.equal(await page.getByLabel('Second').inputValue(), 'two');
+  await page.getByRole('button', { name: 'Discard it' }).first().click();
+  assert.equal(await page.getByLabel('First').inputValue(), '');
+  assert.equal(await page.getByLabel('Second').inputValue(), 'two');
+});
+
+scene('a form whose id is a number is not taken for another', {
+  content: '<form data-portcullis-keep id="1"><label>First <input name="a"></label></form><form data-portcullis-keep><label>Second <input name="a"></label></form>',
+}, async play => {
+  const page = await play.open();
+  await loaded(page);
+  await page.getByLabel('First').fill('one');
+  await endAndSignIn(play, page);
+  assert.equal(await page.getByLabel('First').inputValue(), 'one');
+  assert.equal(await page.getByLabel('Second').inputValue(), '');
+});
+
+for (const [what, refuse] of [
+  ['an answer that does not repeat it', play => { play.world.refuse = true; }],
+  ['an error that has no form', play => play.context.route('**/letters', route => route.fulfill({
+    status: 503, contentType: 'text/html', body: '<script type="module" src="/session/timeout.js"></script><portcullis-timeout></portcullis-timeout>',
+  }))],
+]) {
+  scene(`what the server refused is not lost: ${what}`, { ...OPTIONS, realTime: true }, async play => {
+    const page = await play.open();
+    await write(page);
+    await refuse(play);
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.waitForURL('**/letters');
+    await loaded(page);
+    await page.goto('/page?a=b');
+    await loaded(page);
+    await note(page).waitFor();
+    assert.equal(await text(page).inputValue(), 'Dear Grace');
+  });
+}
+
+scene('what is there already is not told of', OPTIONS, async play => {
+  const page = await play.open();
+  await write(page);
+  await play.context.addInitScript(() => addEventListener('DOMContentLoaded', () => {
+    const { to, text, copy, how } = document.querySelector('#letter');
+    [to.value, text.value, copy.checked, how.value] = ['grace', 'Dear Grace', true, 'pigeon'];
+  }));
+  await endAndSignIn(play, page);
+  assert.equal(await note(page).count(), 0);
+});
+
+scene('an element for another session does not make off with what is kept', OPTIONS, async play => {
+  await play.context.route('**/staff/status', route => route.fulfill({ json: {
+    now: 1, idle_deadline: 9e12, absolute_deadline: 9e12, ends_at: 9e12, extends_to: 9e12, authenticated: true, person: 'staff',
+  } }));
+  const page = await play.open();
+  await write(page);
+  await play.pass(2);
+  await page.evaluate(() => {
+    const second = document.createElement('portcullis-timeout');
+    second.setAttribute('base', '/staff');
+    document.body.append(second);
+  });
+  await play.pass(3);
+  assert.match(await stored(page), /Dear Grace/);
+  assert.doesNotMatch(await stored(page), /staff/);
 });

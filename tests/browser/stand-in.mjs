@@ -22,6 +22,8 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
     ended: undefined, // the problem document's reason and detail
     outage: null, // a response head instead of every answer
     hold: null, // a promise that answers wait for
+    slow: null, // a promise that forms wait for
+    refuse: false, // answers a form with 422 and the same page
     stale: false, // whether they tell what was true when they were asked
     polls: 0,
     extensions: 0,
@@ -89,12 +91,13 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
     }
     if (request.method === 'POST') {
       const body = (await request.toArray()).join('');
+      await world.slow;
       world.submitted.push(body);
       if (path === '/sign-out') world.session = null;
     }
     if (path === '/sign-out') return response.writeHead(303, { location: '/signed-out' }).end();
     const name = path === '/plain' || path === '/signed-out' ? '' : `<portcullis-timeout ${attributes}></portcullis-timeout>`;
-    return send(200, 'text/html; charset=utf-8', `<!doctype html>
+    return send(request.method === 'POST' && world.refuse ? 422 : 200, 'text/html; charset=utf-8', `<!doctype html>
       <html lang="en"><head><title>A page</title><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
       <script type="module" src="/session/timeout.js"></script></head>
       <body><main><h1>Secret heading</h1><button id="before">A button</button>${content}</main>${name}</body></html>`);

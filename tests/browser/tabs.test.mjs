@@ -48,6 +48,46 @@ scene('s109 signing out by a form in one tab covers the others, wherever it lead
   assert.ok(world.polls - polls <= 2);
 });
 
+const LEAVE = { content: '<form method="post" action="/sign-out"><button>Leave</button></form>' };
+// Holds back the answer to a form.
+function slowly(world) {
+  let answer;
+  world.slow = new Promise(resolve => { answer = resolve; });
+  return answer;
+}
+
+scene('s109 signing out by a form that takes its time makes the others ask once more when it is done', LEAVE, async ({ world, open, pass }) => {
+  const [page, other] = [await open(), await open()];
+  await listening(other);
+  const answer = slowly(world);
+  await page.getByRole('button', { name: 'Leave' }).click({ noWaitAfter: true });
+  await heard(other, 1);
+  answer();
+  await page.waitForURL('**/signed-out');
+  await heard(other, 2);
+  await pass(2);
+  await eventually(() => covered(other));
+});
+
+scene('s109 signing out by a script is noticed in every tab within twice the time that it takes', {
+  ...LEAVE,
+  script: () => addEventListener('submit', event => {
+    event.preventDefault();
+    const request = new XMLHttpRequest(); // `pass` would wait for a `fetch`
+    request.open('POST', '/sign-out');
+    request.send();
+  }),
+}, async ({ world, open, pass }) => {
+  const tabs = await three(open);
+  const answer = slowly(world);
+  await tabs[0].getByRole('button', { name: 'Leave' }).click();
+  await pass(8);
+  answer();
+  await eventually(() => world.session === null);
+  await pass(10);
+  await eventually(() => all(tabs, covered));
+});
+
 scene('s109 an end that one tab hears of covers all', {}, async ({ world, open }) => {
   const tabs = await three(open);
   world.end('revoked_by_operator');

@@ -3,24 +3,32 @@
 const DRAFTS = 'portcullis-drafts', FORM = 'form[data-portcullis-keep]', DAY = 864e5;
 const SECRET = '[type=password],[type=file],[type=hidden],[data-portcullis-skip],'
 	+ '[autocomplete*=password i],[autocomplete*=cc- i],[autocomplete*=one-time-code i]';
-let status; // nothing is stored before it says who the person is
+// Nothing is stored before it says who the person is.
+let status;
 const dirty = new Set(), restored = new WeakSet(), secret = new WeakSet();
 
+const refused = performance.getEntriesByType('navigation')[0]?.responseStatus >= 400;
 const load = () => JSON.parse(sessionStorage[DRAFTS] ?? '{}');
 const change = alter => {
 	const drafts = load();
 	alter(drafts);
 	delete sessionStorage[DRAFTS];
-	if (Object.keys(drafts).length) try { sessionStorage[DRAFTS] = JSON.stringify(drafts); } catch {} // full
+	// It may be full.
+	if (Object.keys(drafts).length) try { sessionStorage[DRAFTS] = JSON.stringify(drafts); } catch {}
 };
 const forget = () => {
 	dirty.clear();
 	delete sessionStorage[DRAFTS];
 };
-const keyOf = form => `${location.pathname}${location.search} ${form.id || [...document.forms].indexOf(form)}`;
+// Fields give their names to their form: one called `id` or `reset` hides what the form has under that name.
+const of = (form, method, given) => HTMLFormElement.prototype[method].call(form, given);
+const keyOf = form => {
+	const id = of(form, 'getAttribute', 'id');
+	return `${location.pathname}${location.search} ${id ? '#' + id : [...document.forms].indexOf(form)}`;
+};
 
 // A password shown as text stays one.
-const fields = form => [...form.querySelectorAll('input,textarea,option')].filter(field => {
+const fields = form => [...of(form, 'querySelectorAll', 'input,textarea,option')].filter(field => {
 	if (field.closest(SECRET)) secret.add(field);
 	return !secret.has(field);
 });
@@ -38,61 +46,65 @@ const keepAll = () => {
 	if (status?.person) dirty.clear();
 };
 
-const fill = (form, values) => fields(form).forEach((field, i) => {
+// Whether anything is different now.
+const fill = (form, values) => fields(form).filter((field, i) => {
 	const [name, value] = values[i] ?? [];
-	if (name !== nameOf(field)) return;
+	if (name !== nameOf(field) || field[held(field)] === value) return;
 	field[held(field)] = value;
-	field.dispatchEvent(new Event('input', { bubbles: true }));
-});
+	return field.dispatchEvent(new Event('input', { bubbles: true }));
+}).length;
 const tell = (form, texts) => {
 	const note = document.createElement('p'), discard = document.createElement('button');
 	note.role = 'status';
 	note.className = 'portcullis-restored';
 	discard.type = 'button';
-	discard.textContent = texts?.discard ?? 'Discard it';
+	discard.textContent = texts.discard ?? 'Discard it';
 	discard.onclick = () => {
-		form.reset();
+		of(form, 'reset');
 		dirty.delete(form);
 		change(drafts => delete drafts[keyOf(form)]);
 		note.remove();
 		fields(form)[0]?.focus();
 	};
-	form.prepend(note);
+	of(form, 'prepend', note);
 	// Live regions are announced when they change.
-	setTimeout(() => note.append(texts?.restored ?? 'What you had written is back.', ' ', discard), 100);
+	setTimeout(() => note.append(texts.restored ?? 'What you had written is back.', ' ', discard), 100);
 };
 
-addEventListener('portcullis-status', ({ target, detail }) => {
-	status = detail;
-	const { person, now, absolute_deadline: session } = status;
+// Of several elements, those for the first one's session.
+const first = document.querySelector('portcullis-timeout'), base = first?.getAttribute('base') ?? null;
+const hear = (type, listener) => addEventListener('portcullis-' + type, ({ target, detail }) =>
+	target.getAttribute('base') === base && listener(detail, target.texts));
+hear('status', (answer, texts) => {
+	const { person, now, absolute_deadline: session } = status = answer;
 	if (!person) return;
-	// The absolute deadline tells sessions apart. What was sent in one that is still live has arrived.
+	// The absolute deadline tells sessions apart. What was sent in one that is still live has arrived, unless this page is a refusal.
 	change(drafts => {
-		for (const [key, draft] of Object.entries(drafts))
+		for (const key in drafts) {
+			const draft = drafts[key];
+			if (refused && draft.sent) draft.sent = draft.session = 0;
 			if (draft.person !== person || now - draft.at > DAY || draft.sent && draft.session === session) delete drafts[key];
+		}
 	});
 	const drafts = load();
 	for (const form of document.querySelectorAll(FORM)) {
 		const draft = drafts[keyOf(form)];
 		fields(form);
-		if (!restored.has(form) && draft && draft.session !== session) {
-			fill(form, draft.values);
-			tell(form, target.texts);
-		}
+		if (!restored.has(form) && draft && draft.session !== session && fill(form, draft.values)) tell(form, texts);
 		restored.add(form);
 	}
 });
-addEventListener('portcullis-ended', ({ detail: { reason } }) => {
+hear('ended', ({ reason }) => {
 	keepAll();
 	if (reason === 'signed_out') forget();
 	status = null;
 });
-addEventListener('input', ({ target: { form } }) => form?.matches(FORM) && dirty.add(form));
+addEventListener('input', ({ target: { form } }) => form && of(form, 'matches', FORM) && dirty.add(form));
 addEventListener('submit', ({ target: form }) => {
 	dirty.delete(form);
-	if (form.matches(FORM)) keep(form, true);
-	if (form.getAttribute('action')?.endsWith('/sign-out')) forget();
+	if (of(form, 'matches', FORM)) keep(form, true);
+	if (of(form, 'getAttribute', 'action')?.endsWith('/sign-out')) forget();
 }, true);
 addEventListener('pagehide', keepAll);
 setInterval(keepAll, 1000);
-document.querySelector('portcullis-timeout')?.check();
+first?.check();

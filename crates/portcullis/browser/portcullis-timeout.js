@@ -11,30 +11,28 @@ const TEXTS = {
 	over: 'You are signed out',
 	again: 'Sign in again',
 };
-const style = new CSSStyleSheet(), veil = new CSSStyleSheet({ disabled: true });
+const style = new CSSStyleSheet(), veil = new CSSStyleSheet({ disabled: 1 });
 document.adoptedStyleSheets.push(veil);
 veil.replaceSync('body,body *{visibility:hidden!important}');
-style.replaceSync(`:host{visibility:visible!important}
+style.replaceSync(`:host{visibility:visible!important;pointer-events:auto!important}
 dialog{background:var(--portcullis-background,Canvas);color:var(--portcullis-color,CanvasText)}
-::backdrop{background:#0009}
-:not(.warning)::backdrop{background:Canvas}
-.check{animation:a 0s .5s both}
-@keyframes a{0%{opacity:0}}
+::backdrop{background:#0009}:not(.warning)::backdrop{background:Canvas}
+.check{animation:a 0s .5s both}@keyframes a{0%{opacity:0}}
 button,a{display:inline-block;margin:.3em;padding:.5em 1em;font:inherit;background:var(--portcullis-accent,CanvasText);color:var(--portcullis-accent-text,Canvas)}
-.warning a,.check :is(button,a),.over button{display:none}
-#said{position:absolute;inset:0;clip-path:inset(50%)}`);
+.warning a,.check :is(button,a),.over button{display:none}#said{position:absolute;inset:0;clip-path:inset(50%)}`);
 
-const start = (element, signal) => {
-	const options = {};
-	for (const { name, value } of element.attributes) options[name] = value;
-	let { base = '/session', lead = 120, poll = 60, person, required = person, activity, 'sign-in': signIn = '/sign-in', 'return-to': returnTo = 'return_to' } = options;
+// What one element covers no other uncovers.
+const covering = new Set;
+const start = element => {
+	const gone = new AbortController;
+	let { base = '/session', lead = 120, poll = 60, person, required = person, activity, 'sign-in': signIn = '/sign-in', 'return-to': returnTo = 'return_to', texts: own = '{}' } =
+		Object.fromEntries([...element.attributes].map(({ name, value }) => [name, value]));
 	if (!(lead >= 20)) console.warn('portcullis: lead raised to 20 s', lead = 20);
-	const texts = { ...TEXTS, ...JSON.parse(options.texts ?? '{}') };
-	const lang = document.documentElement.lang.match(/^[a-z]{2,3}\b/i)?.[0];
-	let known, latest, ends, wallEnds, view, sure, next = 0, pending, active, idle = 0, warnAt, point, wall;
-	const on = (target, type, listener) => target.addEventListener(type, listener, { signal, capture: true });
+	const texts = { ...TEXTS, ...JSON.parse(own) };
+	let known, latest, ends, wallEnds, view, sure, next = 0, pending, active, idle = 0, warnAt, point, wall, soon = 1 / 0, sent;
+	const on = (target, type, listener) => target.addEventListener(type, listener, { signal: gone.signal, capture: 1 });
 	const emit = (name, detail) =>
-		element.dispatchEvent(new CustomEvent('portcullis-' + name, { bubbles: true, cancelable: true, detail }));
+		element.dispatchEvent(new CustomEvent('portcullis-' + name, { bubbles: 1, cancelable: 1, detail }));
 
 	const root = element.shadowRoot ?? element.attachShadow({ mode: 'open' });
 	const [box, title, message, said, stay, leave, again] =
@@ -48,13 +46,14 @@ const start = (element, signal) => {
 	box.setAttribute('aria-describedby', 'message');
 	const hide = () => {
 		view = '';
-		veil.disabled = true;
+		covering.delete(box);
+		veil.disabled = !covering.size;
 		box.close();
 	};
 	const show = (name, text) => {
 		hide();
 		view = box.className = name;
-		veil.disabled = name === 'warning';
+		if (name !== 'warning') veil.disabled = !covering.add(box);
 		box.ariaLabel = title.textContent = texts[name];
 		message.textContent = text;
 		said.textContent = '';
@@ -66,8 +65,7 @@ const start = (element, signal) => {
 	// Escape is like the first button. What is covered stays so.
 	box.onclose = () => {
 		if (box.open || !view) return;
-		if (view !== 'warning') box.showModal();
-		else if (known.extends_to) send('/extend');
+		view !== 'warning' ? box.showModal() : known.extends_to && send('/extend');
 	};
 
 	// The server's clock rules, carried on by performance.now().
@@ -79,8 +77,7 @@ const start = (element, signal) => {
 	};
 	const words = rest => {
 		const total = Math.max(1, rest / 1e3 | 0), minutes = total / 60 | 0, seconds = total % 60;
-		const Format = Intl.DurationFormat;
-		const time = Format ? new Format(lang, { style: 'long' }).format({ minutes, seconds }) : total + ' s';
+		const time = Intl.DurationFormat ? new Intl.DurationFormat(document.documentElement.lang.match(/^[a-z]{2,3}\b/i)?.[0], { style: 'long' }).format({ minutes, seconds }) : total + ' s';
 		return (texts.soon + (known.extends_to ? '' : ' ' + texts.last)).replace(/{(\w+)}/g, (_, name) => ({ minutes, seconds, time })[name]);
 	};
 	const decide = () => {
@@ -97,7 +94,7 @@ const start = (element, signal) => {
 
 	const live = ({ answer, age, path }) => {
 		// A visitor is nobody, and so is somebody else.
-		if (!answer.authenticated && required == null || (person ? answer.person !== person : view === 'over')) return over({});
+		if (person ? answer.person !== person : !answer.authenticated || view === 'over') return over({});
 		known = answer;
 		person = answer.person;
 		sure = 1;
@@ -107,7 +104,8 @@ const start = (element, signal) => {
 		idle = Math.max(idle, answer.extends_to - answer.now);
 		warnAt = 1e3 + (idle && idle <= lead * 1e3 ? Math.max(2e4, idle / 2) : lead * 1e3);
 		const early = rest - warnAt - 2e3;
-		next = now() + Math.min(poll * (900 + 100 * Math.random()), early > 0 ? early : rest);
+		next = now() + Math.min(poll * (900 + 100 * Math.random()) || 6e4, early > 0 ? early : rest, soon);
+		soon *= 2;
 		emit('status', answer);
 		if (path === '/extend') {
 			active = 0;
@@ -127,14 +125,22 @@ const start = (element, signal) => {
 
 	const learn = news => {
 		const { now, ends_at } = news.answer;
-		if (now < latest) return; // overtaken
+		// Overtaken.
+		if (now < latest) return;
 		latest = now;
 		ends_at ? live(news) : over(news.answer);
 	};
 	on(window, 'storage', ({ key, newValue }) => {
 		if (key === base && newValue) learn(JSON.parse(newValue));
-		if (key === base + '?') next = now() + 1e3;
+		// A form may sign out, at once or after a while.
+		if (key === base + '?') next = now() + (soon = 1e3);
 	});
+	// Every element of this page and of all others.
+	const tell = (key, newValue) => {
+		dispatchEvent(new StorageEvent('storage', { key, newValue }));
+		localStorage[key] = newValue;
+		delete localStorage[key];
+	};
 	const call = async (path, method) => {
 		const mine = pending = {}, began = now(), heard = latest;
 		let reply, answer;
@@ -145,26 +151,31 @@ const start = (element, signal) => {
 		if (pending !== mine) return;
 		pending = 0;
 		if (answer?.now) {
-			if (latest === heard) latest = 0; // even if its clock went back
-			const news = { answer, age: now() - began, path };
-			learn(news);
-			localStorage[base] = JSON.stringify(news);
-			return delete localStorage[base];
+			// Even if its clock went back.
+			if (latest === heard) latest = 0;
+			return tell(base, JSON.stringify({ answer, age: now() - began, path }));
 		}
-		next = now() + Math.min(60, reply?.headers.get('retry-after') || 5) * 1e3;
+		// Seconds, or a date.
+		const head = reply?.headers, after = head?.get('retry-after') ?? 0;
+		const wait = isNaN(after) ? Date.parse(after) - Date.parse(head.get('date')) : after * 1e3;
+		next = now() + Math.min(6e4, Math.max(1e3, wait || 5e3));
 		if (method && view && !box.open) show('warning');
 		if (method || view === 'check') message.textContent = said.textContent = texts.failed;
 	};
 	const send = path => call(path, 'POST');
 	const ask = lock => pending || lock && (active && known?.extends_to ? send('/extend') : call('/status'));
 	const tick = () => {
-		const before = wall;
-		wall = Date.now();
-		if (Math.abs(wall - before) > 5e3) sure = next = pending = 0;
+		if (Math.abs(wall - (wall = Date.now())) > 5e3) sure = next = pending = 0;
 		if (now() >= ends || wall >= wallEnds) cover();
 		if (document.hidden) return;
-		if (now() >= next) navigator.locks?.request(base, { ifAvailable: true }, ask) ?? ask(1);
+		if (now() >= next) navigator.locks?.request(base, { ifAvailable: 1 }, ask) ?? ask(1);
 		if (known && sure) decide();
+		// A modal dialog that the page opened later is above this one; one that was moved is modal no more.
+		const { x, y, width, height } = box.getBoundingClientRect();
+		const hit = element.getRootNode().elementFromPoint(x + width / 2, y + height / 2);
+		if (!box.open || box.matches(':modal') && hit?.localName == element.localName) return;
+		box.close();
+		box.showModal();
 	};
 	const check = () => {
 		sure = next = 0;
@@ -174,21 +185,29 @@ const start = (element, signal) => {
 	Object.assign(element, { texts, check, extend: () => send('/extend') });
 	on(document, 'portcullis-check', check);
 	on(document, 'visibilitychange', check);
-	on(document, 'submit', () => localStorage[base + '?'] = now()); // may sign out
+	on(document, 'submit', () => tell(base + '?', sent = 1));
 	on(window, 'pageshow', event => event.persisted && check());
-	on(window, 'pagehide', event => event.persisted && cover());
+	on(window, 'pagehide', event => {
+		// The answer is there.
+		sent && tell(base + '?', 1);
+		event.persisted && cover();
+	});
 	if (activity != null) for (const type of ['pointerdown', 'keydown']) on(document, type, event => active = event.isTrusted);
 	if (document.querySelector('form[data-portcullis-keep]') || sessionStorage['portcullis-drafts'])
 		import('./keep.js');
 	const timer = setInterval(tick, 1e3);
-	signal.onabort = () => {
-		hide();
-		clearInterval(timer);
-	};
 	tick();
+	return () => {
+		gone.abort();
+		clearInterval(timer);
+		hide();
+	};
 };
 
 customElements.define('portcullis-timeout', class extends HTMLElement {
-	connectedCallback() { start(this, (this.gone = new AbortController).signal); }
-	disconnectedCallback() { this.gone.abort(); }
+	connectedCallback() { this.stop ??= start(this); }
+	disconnectedCallback() {
+		// It may only be moved.
+		queueMicrotask(() => this.isConnected || (this.stop &&= this.stop()));
+	}
 });

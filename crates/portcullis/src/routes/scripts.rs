@@ -13,12 +13,14 @@ use http::{
 };
 
 /// `<portcullis-timeout>`.
-pub(super) static TIMEOUT: Script =
-    Script(LazyLock::new(|| Served::of(include_str!("../../browser/portcullis-timeout.js"))));
+pub(super) static TIMEOUT: Script = Script(LazyLock::new(|| {
+    Served::of(include_str!("../../browser/portcullis-timeout.js"))
+}));
 
 /// What it loads where there is a form to keep.
-pub(super) static KEEP: Script =
-    Script(LazyLock::new(|| Served::of(include_str!("../../browser/portcullis-keep.js"))));
+pub(super) static KEEP: Script = Script(LazyLock::new(|| {
+    Served::of(include_str!("../../browser/portcullis-keep.js"))
+}));
 
 pub(super) struct Script(LazyLock<Served>);
 

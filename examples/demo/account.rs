@@ -83,9 +83,9 @@ impl NewPassword {
         let characters = self.password.chars().count();
         let mut faults = Faults::default();
         if characters < SHORTEST_PASSWORD {
-            faults.password = Some("This is too short: 15 characters are the least.");
+            faults.password = Some("This is too short. Use at least 15 characters.");
         } else if characters > LONGEST_PASSWORD {
-            faults.password = Some("This is too long: 128 characters are the most.");
+            faults.password = Some("This is too long. Use at most 128 characters.");
         } else if self.password != self.again {
             faults.again = Some("This differs from the password above.");
         } else {
@@ -122,14 +122,14 @@ pub(crate) async fn change_password(
 /// The new password holds, and whoever knew the old one is still signed in: to be said, not to be left at an error.
 fn half_done() -> Markup {
     let main = html! {
-        h1 { "Your password is changed" }
+        h1 { "Your password has been changed" }
         p.lead {
             "Your other devices could not be signed out at the moment. If somebody else knew the old password, they \
              may still be signed in."
         }
         p { a.button href="/account/devices/manage" { "Sign them out" } }
     };
-    page("Your password is changed", Here::Account, main, None)
+    page("Your password has been changed", Here::Account, main, None)
 }
 
 fn password_page(elevated: &Elevated, users: &Users, faults: Faults) -> Result<Markup, Error> {

@@ -27,25 +27,23 @@ pub(crate) async fn show(
             "Each entry was written in the same step as the change it tells of. The newest " (SHOWN) " at most, and what \
              happens while you look."
         }
-        div.wide tabindex="0" role="region" aria-labelledby="log-title" {
-            table.log {
-                caption #log-title.unseen { "Events, newest first" }
-                thead {
-                    tr {
-                        th scope="col" { "When" }
-                        th scope="col" { "What" }
-                        th scope="col" { "Where" }
-                        th scope="col" { "Session" }
+        table.log role="table" {
+            caption.unseen { "Events, newest first" }
+            // The roles stay what they are where `style.css` puts the cells below each other.
+            thead role="rowgroup" {
+                tr role="row" {
+                    @for title in ["When", "What", "Where", "Session"] {
+                        th scope="col" role="columnheader" { (title) }
                     }
                 }
-                // `news.js` adds what happens from now on.
-                tbody aria-live="polite" {
-                    @for line in &log {
-                        @if let Some(event) = &line.event {
-                            tr {
-                                td { (past(event.at, now)) (repeated(line)) }
-                                @for cell in row(event, current) { td { (cell) } }
-                            }
+            }
+            // `news.js` adds what happens from now on.
+            tbody role="rowgroup" aria-live="polite" {
+                @for line in &log {
+                    @if let Some(event) = &line.event {
+                        tr role="row" {
+                            td role="cell" { (past(event.at, now)) (repeated(line)) }
+                            @for cell in row(event, current) { td role="cell" { (cell) } }
                         }
                     }
                 }

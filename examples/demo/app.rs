@@ -16,8 +16,8 @@ use crate::{
     users::Users,
 };
 
-/// Of what a form here can hold, many times over.
-const LARGEST_FORM: usize = 16 * 1024;
+/// A letter of 2000 characters takes up to 18 000 bytes: three of UTF-8 for each, each sent as `%E6`.
+const LARGEST_FORM: usize = 32 * 1024;
 
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
      style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \

@@ -2,7 +2,10 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::page::{Here, page};
+use crate::{
+    page::{Here, page},
+    panel::Panel,
+};
 
 #[derive(Debug)]
 pub(crate) struct Product {
@@ -112,5 +115,9 @@ pub(crate) async fn show() -> Markup {
             p { "Your " a href="/cart" { "cart" } " is in the session: that page reads it, in one round trip." }
         }
     };
-    page("Catalogue", Here::Catalogue, main, Some(beside))
+    let panel = Panel {
+        person: None,
+        beside,
+    };
+    page("Catalogue", Here::Catalogue, main, Some(panel))
 }

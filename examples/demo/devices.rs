@@ -76,7 +76,7 @@ async fn devices_page(
                 button { "End all others" }
             }
         } @else {
-            p { a.button href="/account/devices/manage" { "Enter your password to end any" } }
+            p { a.button href="/account/devices/manage" { "Enter your password to end a session" } }
         }
         p { a href="/account/activity" { "What happened to your sessions" } }
     };

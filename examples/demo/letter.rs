@@ -36,13 +36,15 @@ pub(crate) async fn send(
     State(users): State<Users>,
     Form(letter): Form<Letter>,
 ) -> Result<Response, Error> {
-    let fault = match letter.text.trim().chars().count() {
+    // As the browser counts towards `maxlength`: a form sends each line break as two characters.
+    let text = letter.text.trim().replace("\r\n", "\n");
+    let fault = match text.chars().count() {
         0 => Some("There is nothing in it yet."),
-        length if length > LONGEST => Some("This is too long: 2000 characters are the most."),
+        length if length > LONGEST => Some("This is too long. Use at most 2000 characters."),
         _ => None,
     };
     if fault.is_some() {
-        let page = letter_page(&signed_in, &users, &letter.text, fault)?;
+        let page = letter_page(&signed_in, &users, &text, fault)?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     Notice::LetterSent.leave(signed_in.session())?;

@@ -6,7 +6,7 @@ const connect = () => {
 	let opened = false;
 	line.onopen = () => { opened = true; };
 	line.onmessage = ({ data }) => {
-		said.textContent = data === '1' ? 'this one' : `${data}, with this one`;
+		said.textContent = data === '1' ? 'this one' : `${data}, including this one`;
 	};
 	line.onclose = ({ code }) => {
 		said.textContent = 'not connected';

@@ -37,6 +37,7 @@ function keepOpen(url, attach) {
 keepOpen('/account/activity/news', line => {
 	line.onmessage = ({ data }) => {
 		const row = rows.insertRow(0);
-		for (const text of ['just now', ...JSON.parse(data)]) row.insertCell().textContent = text;
+		row.role = 'row';
+		for (const textContent of ['just now', ...JSON.parse(data)]) Object.assign(row.insertCell(), { role: 'cell', textContent });
 	};
 });

@@ -6,6 +6,8 @@ use axum::{
 };
 use maud::{DOCTYPE, Markup, html};
 
+use crate::panel::Panel;
+
 /// The part of the shop that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Here {
@@ -21,8 +23,13 @@ const PLACES: [(Here, &str, &str); 3] = [
     (Here::Account, "/account", "Account"),
 ];
 
-/// A page with `main`, which has the heading, and what stands `beside` it.
-pub(crate) fn page(title: &str, here: Here, main: Markup, beside: Option<Markup>) -> Markup {
+/// A page with `main`, which has the heading, and the `panel` beside it. Where it is known who is signed in, the head of the
+/// page says so.
+pub(crate) fn page(title: &str, here: Here, main: Markup, panel: Option<Panel>) -> Markup {
+    let (person, beside) = match panel {
+        Some(Panel { person, beside }) => (person, Some(beside)),
+        None => (None, None),
+    };
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -49,6 +56,12 @@ pub(crate) fn page(title: &str, here: Here, main: Markup, beside: Option<Markup>
                                         a href=(target) aria-current=[(place == here).then_some("page")] { (label) }
                                     }
                                 }
+                            }
+                        }
+                        @if let Some(person) = person {
+                            form.who method="post" action="/session/sign-out" {
+                                span { "Signed in as " strong { (person.name) } }
+                                button.quiet { "Sign out" }
                             }
                         }
                     }

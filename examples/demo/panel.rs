@@ -37,7 +37,7 @@ impl Notice {
     fn text(self) -> &'static str {
         match self {
             Self::Added => "Added to your cart.",
-            Self::QuantitySet => "The quantity is changed.",
+            Self::QuantitySet => "The quantity has been changed.",
             Self::Removed => "Removed from your cart.",
             Self::SignedIn => {
                 "You are signed in. Your session has a new identifier, and what was in your cart came along."
@@ -47,11 +47,11 @@ impl Notice {
             }
             Self::ElevationLeft => "You have left elevated mode. The session has a new identifier.",
             Self::PasswordChanged => {
-                "Your password is changed. You are signed out everywhere else; this session has a new identifier, and is \
+                "Your password has been changed. You are signed out everywhere else; this session has a new identifier, and is \
                  not elevated any more."
             }
-            Self::DeviceEnded => "That session is ended.",
-            Self::OthersEnded => "All other sessions are ended.",
+            Self::DeviceEnded => "The session has been ended.",
+            Self::OthersEnded => "All other sessions have been ended.",
             Self::LetterSent => {
                 "Your letter is on its way. Nobody will read it: this is a demonstration."
             }
@@ -68,9 +68,15 @@ pub(crate) fn notice(session: &Session) -> Result<Markup, Error> {
     })
 }
 
-pub(crate) fn panel(session: &Session, users: &Users) -> Markup {
+/// What stands beside a page, and whose page it is.
+pub(crate) struct Panel {
+    pub(crate) person: Option<Person>,
+    pub(crate) beside: Markup,
+}
+
+pub(crate) fn panel(session: &Session, users: &Users) -> Panel {
     let person = session.user().and_then(|user| users.get(&user));
-    html! {
+    let beside = html! {
         aside.panel aria-labelledby="panel-title" {
             h2 #panel-title { "What your session knows" }
             @match session.info() {
@@ -83,7 +89,7 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Markup {
                         dd { @match person { Some(person) => (person.name), None => "no" } }
                         (moments(session, &info))
                         @if person.is_some() {
-                            dt { "Open windows" }
+                            dt { "Your open windows" }
                             dd #windows { "not connected" }
                         }
                     }
@@ -92,18 +98,16 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Markup {
                             button.quiet { "Leave elevated mode" }
                         }
                     }
-                    @if person.is_some() {
-                        form method="post" action="/session/sign-out" { button.quiet { "Sign out" } }
-                    }
                 }
             }
         }
-        @if let Some(person) = person { (timeout(person)) }
-    }
+        @if let Some(person) = &person { (timeout(person)) }
+    };
+    Panel { person, beside }
 }
 
 /// Warns before the session of `person` ends, and covers the page once it has, or where the browser has somebody else's.
-fn timeout(person: Person) -> Markup {
+fn timeout(person: &Person) -> Markup {
     html! {
         script type="module" src="/session/timeout.js" {}
         portcullis-timeout person=(UserId::from(person.id).fingerprint()) {}

@@ -295,7 +295,7 @@ async fn a_device_is_ended_from_another_and_told_why() {
         device.sign_in().await;
     }
     desk.get("/account/devices").await;
-    assert!(desk.says("this device") && desk.says("Enter your password to end any"));
+    assert!(desk.says("this device") && desk.says("Enter your password to end a session"));
     assert_eq!(
         desk.get("/account/devices/manage").await,
         to("/confirm?return_to=/account/devices/manage")

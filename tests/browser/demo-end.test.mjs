@@ -29,7 +29,7 @@ scene('s063 s065 a device that is ended from another notices within two seconds,
   assert.deepEqual(await page.evaluate(() => window.closings), [4401]);
   assert.match(await dialog(page).innerText(), /from another of your devices/);
   assert.equal(await covered(page), true);
-  await other.getByText('That session is ended.').waitFor();
+  await other.getByText('The session has been ended.').waitFor();
   await other.getByText('You are signed in nowhere else.').waitFor();
 });
 

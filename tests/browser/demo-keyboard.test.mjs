@@ -41,7 +41,7 @@ async function type(page, name, text) {
 const says = (page, text) => page.getByText(text).waitFor();
 
 async function unlockDevices(page) {
-  await press(page, 'Enter your password to end any', '/confirm');
+  await press(page, 'Enter your password to end a session', '/confirm');
   await type(page, 'Password', 'analytical engine');
   await press(page, 'Confirm', '/account/devices');
 }
@@ -64,7 +64,7 @@ scene('s108 signing in, confirming, ending a device and signing out need no mous
   await unlockDevices(page);
   await tabTo(page, 'End this session');
   await page.keyboard.press('Enter');
-  await says(page, 'That session is ended.');
+  await says(page, 'The session has been ended.');
   await ready(page);
   await press(page, 'Sign out', '/signed-out');
 });
@@ -81,7 +81,7 @@ scene('s108 filling, changing and emptying a cart needs no mouse', { refused }, 
   await isOn(page, 'Quantity of Brass padlock');
   await retype(page, '3');
   await press(page, 'Change quantity of Brass padlock', '/cart', 'Space');
-  await says(page, 'The quantity is changed.');
+  await says(page, 'The quantity has been changed.');
   await tabTo(page, 'Remove Brass padlock');
   await page.keyboard.press('Space');
   await says(page, 'Removed from your cart.');
@@ -100,7 +100,7 @@ scene('s108 changing a password needs no mouse', { refused }, async ({ context }
   await retype(page, 'a much longer password');
   await type(page, 'New password, once more', 'a much longer password');
   await press(page, 'Change the password', '/account');
-  await says(page, 'Your password is changed.');
+  await says(page, 'Your password has been changed.');
 });
 
 scene('s108 ending all other sessions needs no mouse', { refused }, async ({ context, browse }) => {
@@ -110,7 +110,7 @@ scene('s108 ending all other sessions needs no mouse', { refused }, async ({ con
   await unlockDevices(page);
   await tabTo(page, 'End all others');
   await page.keyboard.press('Space');
-  await says(page, 'All other sessions are ended.');
+  await says(page, 'All other sessions have been ended.');
   await says(page, 'You are signed in nowhere else.');
 });
 

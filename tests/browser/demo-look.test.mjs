@@ -97,3 +97,38 @@ scene('s108 axe objects to nothing at the end, and where a letter is back', { re
   found.push(...await objections(page));
   assert.deepEqual(found, []);
 });
+
+const inWindow = async (page, locator) => {
+  const { x, y, width, height } = await locator.boundingBox();
+  const window = page.viewportSize();
+  return x >= 0 && y >= 0 && x + width <= window.width && y + height <= window.height;
+};
+
+scene('on a phone it is in sight who is signed in and how to sign out, and nothing of what happened is hidden', {
+  viewport: { width: 390, height: 800 },
+}, async ({ context }) => {
+  const page = await context.newPage();
+  await signIn(page, 'ada', '/account/activity');
+  assert.equal(await inWindow(page, page.getByText('Signed in as ada')), true);
+  assert.equal(await inWindow(page, page.getByRole('button', { name: 'Sign out' })), true);
+  const row = page.getByRole('row').last();
+  const cells = await row.getByRole('cell').all();
+  assert.equal(cells.length, 4);
+  for (const cell of cells) assert.equal(await inWindow(page, cell), true);
+  assert.match(await row.innerText(), /^just now.*\s+Signed in\s+Chrome on .*\s+this one$/s);
+});
+
+scene('a person\'s open windows are counted, and nobody else\'s', {}, async ({ context, browse }) => {
+  const page = await context.newPage();
+  const says = text => page.waitForFunction(text => document.querySelector('#windows').textContent === text, text);
+  await signIn(page);
+  await says('this one');
+  const other = await (await browse()).newPage();
+  await signIn(other, 'grace');
+  await other.locator('#windows').filter({ hasText: 'this one' }).waitFor();
+  const second = await context.newPage();
+  await second.goto('/account');
+  await says('2, including this one');
+  await second.close();
+  await says('this one');
+});

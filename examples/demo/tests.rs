@@ -168,7 +168,7 @@ async fn a_password_is_changed_in_elevated_mode_only() {
     );
     assert_eq!(
         browser.get("/account/password").await,
-        to("/confirm?return_to=/account/password")
+        to("/confirm?scope=general&return_to=/account/password")
     );
     let wrong = browser.post("/confirm", "password=wrong").await;
     assert_eq!(wrong, page(StatusCode::UNPROCESSABLE_ENTITY));
@@ -298,7 +298,7 @@ async fn a_device_is_ended_from_another_and_told_why() {
     assert!(desk.says("this device") && desk.says("Enter your password to end a session"));
     assert_eq!(
         desk.get("/account/devices/manage").await,
-        to("/confirm?return_to=/account/devices/manage")
+        to("/confirm?scope=general&return_to=/account/devices/manage")
     );
     let form = "password=analytical+engine&return_to=/account/devices/manage";
     desk.post("/confirm", form).await;

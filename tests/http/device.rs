@@ -198,7 +198,10 @@ async fn s078_step_up_leaves_the_page_of_the_proof_reachable<B: Backend>() {
     let person = new.get("/account").header("sec-fetch-mode", "navigate");
     let reply = person.await;
     reply.is(303).keeps_the_cookie();
-    assert_eq!(reply.header("location"), "/confirm?return_to=/account");
+    assert_eq!(
+        reply.header("location"),
+        "/confirm?scope=general&return_to=/account"
+    );
     assert_eq!(
         new.get("/confirm?return_to=/account").await.is(200).body(),
         "alice"

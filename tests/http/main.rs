@@ -41,6 +41,7 @@ mod push;
 mod realms;
 mod reasons;
 mod records;
+mod refused;
 mod renaming;
 mod revocation;
 mod routes;

@@ -92,6 +92,17 @@ impl Reply {
         self
     }
 
+    /// It is a page of this status that says so.
+    #[track_caller]
+    pub fn is_page(&self, status: u16, says: &str) -> &Self {
+        self.is(status);
+        assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(self.header("cache-control"), "no-store");
+        assert!(self.body.starts_with("<!doctype html>"), "{self:?}");
+        assert!(self.body.contains(says), "{self:?}");
+        self
+    }
+
     /// Why the session ended, as a problem document tells.
     pub fn reason(&self) -> Option<String> {
         let document: serde_json::Value = serde_json::from_str(&self.body).ok()?;

@@ -1,13 +1,12 @@
 //! The fields of a request that decide something, found in one pass over all of them: every request is looked at, also
 //! those that ignore their session.
 
-use http::{HeaderMap, HeaderValue, header::ACCEPT};
+use http::{HeaderMap, HeaderValue};
 
 use crate::cookie::Cookies;
 
-/// Where a field stands more than once, its first value counts; of cookies and of `Accept`, all do.
+/// Where a field stands more than once, its first value counts; of cookies, all do.
 pub(crate) struct Fields<'r> {
-    headers: &'r HeaderMap,
     pub(crate) cookies: Cookies,
     pub(crate) user_agent: Option<&'r HeaderValue>,
     pub(crate) accept: Option<&'r HeaderValue>,
@@ -22,7 +21,6 @@ pub(crate) struct Fields<'r> {
 impl<'r> Fields<'r> {
     pub(crate) fn of(headers: &'r HeaderMap) -> Self {
         let mut fields = Self {
-            headers,
             cookies: Cookies::default(),
             user_agent: None,
             accept: None,
@@ -54,24 +52,10 @@ impl<'r> Fields<'r> {
         fields
     }
 
-    /// Whether the client wishes for a page.
-    pub(crate) fn accepts_html(&self) -> bool {
-        self.accept.is_some() && accepts_html(self.headers)
-    }
-
     /// Whether the browser says that somebody navigates; `None` where it says nothing.
     pub(crate) fn navigates(&self) -> Option<bool> {
         navigates(self.sec_fetch_mode)
     }
-}
-
-/// Whether any `Accept` of them has pages in it.
-pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
-    let accepts = |value: &HeaderValue| {
-        let value = value.to_str();
-        value.is_ok_and(|value| value.contains("text/html"))
-    };
-    headers.get_all(ACCEPT).iter().any(accepts)
 }
 
 /// What this `Sec-Fetch-Mode` says of it.
@@ -102,13 +86,5 @@ mod tests {
         assert_eq!(fields.sec_fetch_mode.unwrap(), "navigate");
         assert_eq!(fields.user_agent.unwrap(), "curl");
         assert!(fields.accept.is_none());
-    }
-
-    #[test]
-    fn a_page_may_be_wished_for_in_any_of_several_fields() {
-        for (accept, expected) in [("text/html", true), ("text/plain", false)] {
-            let headers = headers(&[("accept", "application/json"), ("accept", accept)]);
-            assert_eq!(Fields::of(&headers).accepts_html(), expected);
-        }
     }
 }

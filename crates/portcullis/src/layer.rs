@@ -38,6 +38,7 @@ use crate::{
 /// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
 /// | [`classify_responses`](Self::classify_responses) | by status: from 400 on nothing is granted, from 500 on nothing is written |
 /// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused person gets a 401 |
+/// | [`public_base_path`](Self::public_base_path) | none: the application sees paths as browsers do |
 /// | [`clear_site_data`](Self::clear_site_data) | what scripts stored, with a sign-out |
 /// | [`tell_deadlines`](Self::tell_deadlines) | not told |
 /// | [`audit`](Self::audit) | [`TracingAudit`](crate::TracingAudit) |
@@ -239,9 +240,11 @@ impl SessionLayer {
         self.with(|config| config.policy.visitors = limits)
     }
 
-    /// Where to send a person who must sign in: a path of this site. It gets the place they wanted as
-    /// `?return_to=…`; read it with [`ReturnTo::parse`]. With axum that is the whole path also where the layer is in a
-    /// router that is nested below one; without, it is what this layer sees of the address.
+    /// Where to send a person who must sign in: a path of this site, in any script. It gets the place they wanted as
+    /// `?return_to=…`; read it with [`ReturnTo::parse`]. For a form that was submitted, that is the page it was on. With
+    /// axum the path is whole also where the layer is in a router that is nested below one; without, it is what this
+    /// layer sees of the address. Who is sent there, and who gets a 401, is a table in the guide
+    /// [`refused`](crate::refused).
     ///
     /// # Errors
     ///
@@ -251,7 +254,12 @@ impl SessionLayer {
         Ok(self.with(|config| config.pages.sign_in = Some(page)))
     }
 
-    /// Where to send a person who must prove again who they are, in the same way.
+    /// Where to send a person who must prove again who they are, in the same way. The page gets the scope to elevate for
+    /// as well: `?scope=payments&return_to=…`, and `general` where the route asks for no other.
+    ///
+    /// The page itself must be reachable without an elevation. Its path is known to be that page as long as the
+    /// application sees it as it is written here. Otherwise mark its routes with
+    /// [`ReauthenticationPageLayer`](crate::ReauthenticationPageLayer).
     ///
     /// # Errors
     ///
@@ -259,6 +267,26 @@ impl SessionLayer {
     pub fn reauthentication_page(self, path: &str) -> Result<Self, ConfigError> {
         let page = page(path)?;
         Ok(self.with(|config| config.pages.reauthentication = Some(page)))
+    }
+
+    /// The prefix that a proxy takes off the path before the application sees it. Browsers are sent to pages below it:
+    /// with `/shop`, `/sign-in` becomes `/shop/sign-in?return_to=/shop/cart`. All other settings name paths as the
+    /// application sees them; the cookie's [path](crate::CookieBuilder::path) is as the browser sees it.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// let sessions = SessionLayer::new(MemoryStore::new())
+    ///     .public_base_path("/shop")?
+    ///     .sign_in_page("/sign-in")?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is not a path of this site, or has a query.
+    pub fn public_base_path(self, path: &str) -> Result<Self, ConfigError> {
+        let base = base_path(path)?;
+        Ok(self.with(|config| config.pages.base = base))
     }
 
     /// How many sessions a user may have at once, on all servers together, and what becomes of a sign-in over it
@@ -367,13 +395,15 @@ impl SessionLayer {
         Ok(self.with_house(|setup| setup.pace = pace))
     }
 
-    /// Other sites whose pages may open a `SessionSocket`, and use the [`routes`](Self::routes) of this layer: such as
-    /// `https://app.example`, as browsers spell them. Without this, only pages of the host that is asked may.
+    /// Other sites whose pages may open a `SessionSocket`, and use the [`routes`](Self::routes) of this layer, as
+    /// browsers spell them: `https://app.example`, `capacitor://localhost`, `tauri://localhost`,
+    /// `chrome-extension://` with the identifier. Without this, only pages of the host that is asked may.
     ///
     /// What such a page asks for is no activity, as with any other site that loads something into a page of its own: the
     /// session stays alive only if the page calls `POST /session/extend`, say when somebody types. And a
-    /// [`CsrfLayer`](tower_http::csrf::CsrfLayer) around the whole application must be told of the origins too, else it
-    /// refuses first:
+    /// [`CsrfLayer`](https://docs.rs/tower-http/latest/tower_http/csrf/struct.CsrfLayer.html) around the whole
+    /// application must be told of the origins too, else it refuses first. It knows `http` and `https` only. For pages of
+    /// other schemes, let the session routes past it with `with_insecure_bypass`: they check for themselves.
     ///
     /// ```
     /// # use axum::Router;
@@ -390,7 +420,8 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for what no browser would send.
+    /// [`ConfigError`] for what no browser would send: a path or a slash at the end, a user, capitals, a standard port,
+    /// a wildcard, `null`. It says what to write instead.
     #[cfg(feature = "axum")]
     pub fn trusted_origins<O: AsRef<str>>(
         self,
@@ -468,11 +499,22 @@ impl SessionLayer {
 }
 
 pub(crate) fn page(path: &str) -> Result<ReturnTo, ConfigError> {
-    ReturnTo::parse(path).ok_or_else(|| {
+    ReturnTo::of_setting(path).ok_or_else(|| {
         ConfigError::new(format!(
             "{path:?} is not a path of this site, such as `/sign-in`"
         ))
     })
+}
+
+/// Without a slash at its end, so that paths can follow.
+fn base_path(path: &str) -> Result<String, ConfigError> {
+    let base = ReturnTo::of_setting(path).filter(|base| base.path() == base.as_str());
+    let base = base.ok_or_else(|| {
+        ConfigError::new(format!(
+            "{path:?} is not a base path, such as `/shop`: a path of this site without a query"
+        ))
+    })?;
+    Ok(base.as_str().trim_end_matches('/').to_owned())
 }
 
 impl<S> Layer<S> for SessionLayer {

@@ -120,7 +120,13 @@ pub mod browser {}
 #[doc = include_str!("../docs/how-to.md")]
 pub mod how_to {}
 
+/// A guide, without code of its own.
+#[doc = include_str!("../docs/refused.md")]
+pub mod refused {}
+
+mod accept;
 mod activity;
+mod audience;
 mod audit;
 mod binding;
 mod body;
@@ -136,18 +142,22 @@ mod error;
 mod extract;
 mod fields;
 mod guard;
+mod host;
 mod house;
 mod layer;
 mod live;
+mod marks;
 mod notebook;
 #[cfg(feature = "axum")]
 mod origin;
 mod outcome;
 mod own;
+mod page;
 mod passive;
 mod refusal;
 mod registration;
 mod retained_headers;
+mod retry_page;
 mod return_to;
 #[cfg(feature = "axum")]
 mod routes;
@@ -194,6 +204,7 @@ pub use self::{
     guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
     layer::SessionLayer,
     live::{Guarded, GuardedBody, Lifeline, Lost},
+    marks::{ApiLayer, Marked, ReauthenticationPageLayer},
     outcome::{KeepGrants, Outcome},
     passive::{Passive, PassiveLayer},
     refusal::Refusal,

@@ -2,20 +2,26 @@
 //!
 //! Programs get a problem document (RFC 9457) with the fitting status. Somebody who navigates in a browser is
 //! sent to the page the application named for the purpose, if it did; see
-//! [`SessionLayer::sign_in_page`](crate::SessionLayer::sign_in_page).
+//! [`SessionLayer::sign_in_page`](crate::SessionLayer::sign_in_page). What is a problem document still when it leaves
+//! the layer becomes a page for those who wait for one, see `page.rs`.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use portcullis_core::{EndReason, Timestamp};
 use serde_json::Value;
 
-use crate::{ReturnTo, SessionError, fields::Fields};
+use crate::{
+    ReturnTo, SessionError,
+    audience::{Audience, Navigation},
+};
+#[cfg(feature = "axum")]
+use crate::{accept::prefers_page, fields::navigates};
 
 /// Why a request was refused. It is among the extensions of the response, so that a middleware around
 /// the layer can answer in the application's own words.
@@ -75,40 +81,10 @@ pub enum Refusal {
     Failed,
 }
 
-/// Who asks.
-#[derive(Debug)]
-pub(crate) enum Audience {
-    Program,
-    /// Somebody who navigates, and where to, if they can be sent there again.
-    Person(Option<Uri>),
-}
-
-impl Audience {
-    pub(crate) fn of(method: &Method, uri: &Uri, fields: &Fields<'_>) -> Self {
-        let navigates = fields
-            .navigates()
-            .unwrap_or_else(|| *method == Method::GET && fields.accepts_html());
-        if navigates {
-            Self::Person((*method == Method::GET).then(|| uri.clone()))
-        } else {
-            Self::Program
-        }
-    }
-
-    fn return_to(&self) -> Option<ReturnTo> {
-        match self {
-            Self::Person(Some(uri)) => ReturnTo::parse(uri.path_and_query()?.as_str()),
-            _ => None,
-        }
-    }
-}
-
 /// Whether somebody waits for a page, also after they submitted a form in a browser that does not say so.
 #[cfg(feature = "axum")]
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
-    use crate::fields::{accepts_html, navigates};
-
-    navigates(headers.get("sec-fetch-mode")).unwrap_or_else(|| accepts_html(headers))
+    navigates(headers.get("sec-fetch-mode")).unwrap_or_else(|| prefers_page(headers))
 }
 
 /// The application's pages for somebody who is refused.
@@ -116,13 +92,55 @@ pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
 pub(crate) struct Pages {
     pub(crate) sign_in: Option<ReturnTo>,
     pub(crate) reauthentication: Option<ReturnTo>,
+    /// What a proxy takes off the path.
+    pub(crate) base: String,
 }
 
 impl Pages {
     /// Whether people prove again who they are under this path.
     pub(crate) fn are_confirmed_at(&self, path: &str) -> bool {
         let page = self.reauthentication.as_ref();
-        page.is_some_and(|page| page.path() == path)
+        page.is_some_and(|page| page.is_at(path))
+    }
+
+    /// Where this refusal sends whoever navigates, if it sends them on. No page is sent to itself.
+    pub(crate) fn location(
+        &self,
+        refusal: &Refusal,
+        navigation: &Navigation,
+        confirms: bool,
+    ) -> Option<String> {
+        let (page, scope) = match refusal {
+            Refusal::ElevationRequired { scope, .. } if !confirms => {
+                (self.reauthentication.as_ref()?, Some(*scope))
+            }
+            Refusal::SignInRequired { .. } => (self.sign_in_from(navigation)?, None),
+            // Sent on without a word, a person would take their change for done.
+            _ => return None,
+        };
+        let target = self.return_to(page, navigation);
+        let target = target.as_ref().map(ReturnTo::as_str);
+        Some(page.location(&self.base, &[("scope", scope), ("return_to", target)]))
+    }
+
+    /// The link to sign in and come back.
+    pub(crate) fn sign_in_link(&self, navigation: &Navigation) -> Option<String> {
+        let page = self.sign_in_from(navigation)?;
+        let target = self.return_to(page, navigation);
+        let target = target.as_ref().map(ReturnTo::as_str);
+        Some(page.location(&self.base, &[("return_to", target)]))
+    }
+
+    fn sign_in_from(&self, navigation: &Navigation) -> Option<&ReturnTo> {
+        let page = self.sign_in.as_ref()?;
+        (!page.is_at(navigation.path())).then_some(page)
+    }
+
+    /// A form on the page itself does not lead back there.
+    fn return_to(&self, page: &ReturnTo, navigation: &Navigation) -> Option<ReturnTo> {
+        let target = navigation.return_to(&self.base)?;
+        let path = target.path().strip_prefix(self.base.as_str());
+        (!path.is_some_and(|path| page.is_at(path))).then_some(target)
     }
 }
 
@@ -131,6 +149,10 @@ impl Pages {
 pub(crate) struct Asked<'a> {
     pub(crate) by: &'a Audience,
     pub(crate) pages: &'a Pages,
+    /// The route is one on which people prove again who they are.
+    pub(crate) confirms: bool,
+    /// The browser can be asked for the same address once more.
+    pub(crate) can_retry: bool,
     /// By the store's clock. An answer that says that there is no session says when, so that a page which has learned
     /// of a later one can tell.
     pub(crate) now: Option<Timestamp>,
@@ -142,22 +164,35 @@ pub(crate) fn of(refusal: Refusal, now: Option<Timestamp>) -> Response<Bytes> {
     let asked = Asked {
         by: &Audience::Program,
         pages: &Pages::default(),
+        confirms: false,
+        can_retry: false,
         now,
     };
     refuse(refusal, asked)
 }
 
 /// The answer to a guard's refusal.
-pub(crate) fn refuse(refusal: Refusal, Asked { by, pages, now }: Asked<'_>) -> Response<Bytes> {
-    let page = match refusal {
-        Refusal::ElevationRequired { .. } => &pages.reauthentication,
-        Refusal::SignInRequired { .. } => &pages.sign_in,
-        // Sent on without a word, a person would take their change for done.
-        _ => &None,
+pub(crate) fn refuse(refusal: Refusal, asked: Asked<'_>) -> Response<Bytes> {
+    let Asked {
+        by,
+        pages,
+        confirms,
+        can_retry,
+        now,
+    } = asked;
+    let location = match by {
+        Audience::Program => None,
+        // Nobody has to sign in whose session goes on.
+        Audience::Browser(navigation)
+            if refusal.is_of_replaced() && (can_retry || !navigation.is_get()) =>
+        {
+            None
+        }
+        Audience::Browser(navigation) => pages.location(&refusal, navigation, confirms),
     };
-    let response = match (page, by) {
-        (Some(page), Audience::Person(_)) => redirect(page, by.return_to().as_ref()),
-        _ => match &refusal {
+    let response = match location {
+        Some(location) => redirect(&location),
+        None => match &refusal {
             Refusal::ElevationRequired { scope, max_age } => step_up(scope, *max_age),
             Refusal::SessionEnded { reason } => return ended(*reason, now),
             Refusal::SignInRequired { ended } => sign_in(*ended, now),
@@ -275,6 +310,15 @@ impl Refusal {
         Response::from_parts(head, body)
     }
 
+    /// Whether the session goes on under an identifier that the client is about to receive.
+    pub(crate) fn is_of_replaced(&self) -> bool {
+        match self {
+            Self::SessionReplaced => true,
+            Self::SignInRequired { ended } => ended.is_some_and(EndReason::is_replacement),
+            _ => false,
+        }
+    }
+
     fn of(error: &SessionError) -> Self {
         match (error, error.status(), error.retry_after()) {
             (SessionError::Ended, ..) => Self::SessionEnded { reason: None },
@@ -316,10 +360,10 @@ fn quotable(scope: &str) -> String {
     scope.chars().filter(fits).collect()
 }
 
-fn redirect(page: &ReturnTo, target: Option<&ReturnTo>) -> Response<Bytes> {
+fn redirect(location: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SEE_OTHER;
-    if let Ok(location) = HeaderValue::from_str(&page.carrying(target)) {
+    if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
     }
     insert(response.headers_mut(), CACHE_CONTROL, "no-store");
@@ -352,6 +396,13 @@ impl Told {
     }
 }
 
+/// What a problem document says in words, for a page that takes its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Detail(pub(crate) String);
+
+/// What tells a problem document from other bodies.
+pub(crate) const PROBLEM: &str = "application/problem+json";
+
 fn problem(status: StatusCode, code: &str, detail: &str, told: Told) -> Response<Bytes> {
     let mut document = serde_json::json!({
         "type": format!("urn:portcullis:problem:{code}"),
@@ -364,8 +415,9 @@ fn problem(status: StatusCode, code: &str, detail: &str, told: Told) -> Response
     }
     let mut response = Response::new(Bytes::from(document.to_string()));
     *response.status_mut() = status;
+    response.extensions_mut().insert(Detail(detail.to_owned()));
     let headers = response.headers_mut();
-    insert(headers, CONTENT_TYPE, "application/problem+json");
+    insert(headers, CONTENT_TYPE, PROBLEM);
     insert(headers, CACHE_CONTROL, "no-store");
     if status == StatusCode::UNAUTHORIZED {
         // RFC 9110, 15.5.2, asks for a challenge with every 401.
@@ -385,7 +437,10 @@ fn with(mut response: Response<Bytes>, refusal: Refusal) -> Response<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use http::{Method, Uri};
+
     use super::*;
+    use crate::fields::Fields;
 
     fn audience(method: Method, fields: &[(&'static str, &'static str)]) -> Audience {
         let mut headers = HeaderMap::new();
@@ -395,19 +450,28 @@ mod tests {
         Audience::of(
             &method,
             &Uri::from_static("/cart?a=b"),
+            &headers,
             &Fields::of(&headers),
         )
     }
 
     fn refuse(refusal: Refusal, by: &Audience, pages: &Pages) -> Response<Bytes> {
         let now = Some(Timestamp::from_millis(1_763_727_600_000));
-        super::refuse(refusal, Asked { by, pages, now })
+        let asked = Asked {
+            by,
+            pages,
+            confirms: false,
+            can_retry: false,
+            now,
+        };
+        super::refuse(refusal, asked)
     }
 
     fn pages() -> Pages {
         Pages {
             sign_in: ReturnTo::parse("/sign-in"),
             reauthentication: ReturnTo::parse("/confirm"),
+            base: String::new(),
         }
     }
 
@@ -435,7 +499,7 @@ mod tests {
     fn s052_a_person_is_sent_to_the_page_with_a_way_back() {
         let person = audience(Method::GET, &[("sec-fetch-mode", "navigate")]);
         for (refusal, location) in [
-            (ELEVATION, "/confirm?return_to=/cart%3Fa%3Db"),
+            (ELEVATION, "/confirm?scope=payments&return_to=/cart%3Fa%3Db"),
             (SIGN_IN_REQUIRED, "/sign-in?return_to=/cart%3Fa%3Db"),
         ] {
             let response = refuse(refusal, &person, &pages());
@@ -531,29 +595,6 @@ mod tests {
         let person = audience(Method::POST, &[("sec-fetch-mode", "navigate")]);
         let response = refuse(SIGN_IN_REQUIRED, &person, &pages());
         assert_eq!(response.headers()[LOCATION], "/sign-in");
-    }
-
-    #[test]
-    fn without_fetch_metadata_a_get_that_accepts_html_is_a_person() {
-        assert!(matches!(
-            audience(Method::GET, &[("accept", "text/html,*/*")]),
-            Audience::Person(_)
-        ));
-        assert!(matches!(
-            audience(Method::POST, &[("accept", "text/html")]),
-            Audience::Program
-        ));
-        assert!(matches!(
-            audience(Method::GET, &[("accept", "*/*")]),
-            Audience::Program
-        ));
-        assert!(matches!(
-            audience(
-                Method::GET,
-                &[("accept", "text/html"), ("sec-fetch-mode", "cors")]
-            ),
-            Audience::Program
-        ));
     }
 
     #[test]

@@ -36,28 +36,50 @@ impl ReturnTo {
         &self.0
     }
 
+    /// Reads a path that the application writes down: letters of any script are percent-encoded, as browsers do.
+    pub(crate) fn of_setting(path: &str) -> Option<Self> {
+        let mut encoded = String::new();
+        for byte in path.bytes() {
+            match byte.is_ascii() {
+                true => encoded.push(char::from(byte)),
+                false => encode(byte, &mut encoded),
+            }
+        }
+        Self::parse(&encoded)
+    }
+
     /// The path alone.
     pub(crate) fn path(&self) -> &str {
         self.0.split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// This path with `?return_to=…` (or `&return_to=…`) added.
-    pub(crate) fn carrying(&self, target: Option<&ReturnTo>) -> String {
-        let Some(target) = target else {
-            return self.0.clone();
-        };
+    /// Whether `path` is the path of this, however either is percent-encoded (RFC 3986, 6.2.2).
+    pub(crate) fn is_at(&self, path: &str) -> bool {
+        let own = self.path();
+        let has_spellings = |path: &str| path.contains('%') || !path.is_ascii();
+        own == path || (has_spellings(own) || has_spellings(path)) && normal(own) == normal(path)
+    }
+
+    /// The address of this page as browsers ask for it, with further parameters: `/app/in?return_to=…`.
+    pub(crate) fn location(&self, base: &str, parameters: &[(&str, Option<&str>)]) -> String {
         let (place, fragment) = match self.0.split_once('#') {
             Some((place, fragment)) => (place, Some(fragment)),
             None => (self.as_str(), None),
         };
-        let mut location = place.to_owned();
-        location.push(if place.contains('?') { '&' } else { '?' });
-        location.push_str("return_to=");
-        for byte in target.0.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-                location.push(char::from(byte));
-            } else {
-                location.push_str(&format!("%{byte:02X}"));
+        let mut location = format!("{base}{place}");
+        for (name, value) in parameters {
+            let Some(value) = value else {
+                continue;
+            };
+            location.push(if location.contains('?') { '&' } else { '?' });
+            location.push_str(name);
+            location.push('=');
+            for byte in value.bytes() {
+                if is_unreserved(byte) || byte == b'/' {
+                    location.push(char::from(byte));
+                } else {
+                    encode(byte, &mut location);
+                }
             }
         }
         if let Some(fragment) = fragment {
@@ -66,6 +88,46 @@ impl ReturnTo {
         }
         location
     }
+}
+
+fn encode(byte: u8, into: &mut String) {
+    into.push_str(&format!("%{byte:02X}"));
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// A path in the one spelling that all of its spellings have in common.
+fn normal(path: &str) -> String {
+    let (mut normal, mut rest) = (String::new(), path.as_bytes());
+    while let Some((&byte, after)) = rest.split_first() {
+        let encoded = match after {
+            [high, low, ..] if byte == b'%' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        let (byte, encoded) = match encoded {
+            Some((high, low)) => {
+                rest = after.get(2..).unwrap_or_default();
+                (high * 16 + low, true)
+            }
+            None => {
+                rest = after;
+                (byte, false)
+            }
+        };
+        // What is reserved means another thing when it is encoded.
+        if byte.is_ascii() && (!encoded || is_unreserved(byte)) {
+            normal.push(char::from(byte));
+        } else {
+            encode(byte, &mut normal);
+        }
+    }
+    normal
+}
+
+fn digit(letter: u8) -> Option<u8> {
+    u8::try_from(char::from(letter).to_digit(16)?).ok()
 }
 
 /// The front page.
@@ -141,16 +203,48 @@ mod tests {
     #[test]
     fn a_target_travels_in_the_query_of_a_page() {
         let page = |text| ReturnTo::parse(text).unwrap();
-        let target = page("/cart?a=b&c=d");
+        let location = |text, target| page(text).location("", &[("return_to", target)]);
         assert_eq!(
-            page("/in").carrying(Some(&target)),
+            location("/in", Some("/cart?a=b&c=d")),
             "/in?return_to=/cart%3Fa%3Db%26c%3Dd"
         );
+        assert_eq!(location("/in?x=1#y", Some("/")), "/in?x=1&return_to=/#y");
+        assert_eq!(location("/in", None), "/in");
+    }
+
+    #[test]
+    fn a_page_is_told_the_scope_and_stands_below_the_public_base() {
+        let page = ReturnTo::parse("/in").unwrap();
+        let scope = Some("a b&return_to=//evil.example#");
         assert_eq!(
-            page("/in?x=1#y").carrying(Some(&page("/"))),
-            "/in?x=1&return_to=/#y"
+            page.location("/app", &[("scope", scope), ("return_to", Some("/"))]),
+            "/app/in?scope=a%20b%26return_to%3D//evil.example%23&return_to=/"
         );
-        assert_eq!(page("/in").carrying(None), "/in");
+    }
+
+    #[test]
+    fn a_localized_path_is_the_same_in_every_spelling() {
+        let page = ReturnTo::of_setting("/bestätigen?x=ä").unwrap();
+        assert_eq!(page.as_str(), "/best%C3%A4tigen?x=%C3%A4");
+        for (path, expected) in [
+            ("/best%C3%A4tigen", true),
+            ("/best%c3%a4tigen", true),
+            ("/bestätigen", true),
+            ("/%62est%C3%A4tigen", true),
+            ("/bestatigen", false),
+            ("/best%C3%A4tigen/", false),
+            ("/best%C3%A4tige%6", false),
+        ] {
+            assert_eq!(page.is_at(path), expected, "{path}");
+        }
+        let page = ReturnTo::parse("/a%2Fb%25").unwrap();
+        assert!(page.is_at("/a%2fb%25"));
+        assert!(!page.is_at("/a/b%25") && !page.is_at("/a%2Fb%"));
+        assert_eq!(ReturnTo::of_setting("//evil.example"), None);
+        assert_eq!(
+            ReturnTo::of_setting("/\u{3000}"),
+            ReturnTo::parse("/%E3%80%80")
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     deadlines,
     layer::Config,
     outcome::Verdict,
-    refusal, retained_headers,
+    page, refusal, retained_headers,
     state::{CookieAction, Ending, State, UsedGuard},
 };
 
@@ -237,7 +237,7 @@ fn finish<B, E>(
         if state.was_asked_for() {
             cache::guard_read(response.headers_mut());
         }
-        return Ok(response);
+        return Ok(page::for_browser(state, response));
     };
     // Wishes that came to nothing may hold the session that holds them.
     if used.draft.is_dirty() {
@@ -271,7 +271,7 @@ fn finish<B, E>(
         cookie = state.renamed().map_or(cookie, CookieAction::set);
     }
     hand_out(state, &cookie, response.headers_mut());
-    Ok(response)
+    Ok(page::for_browser(state, response))
 }
 
 /// Whether the handler's answer says already that it failed, or that what it wanted could not be done. One

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use http::{Extensions, Request, Uri, header::HOST};
+use http::{Extensions, Request, Uri};
 use portcullis_core::{
     Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionId, SessionKey,
     Timestamp, UserId,
@@ -25,30 +25,36 @@ use self::used::Shared;
 pub(crate) use self::used::{CookieAction, Doubt, Used, UsedGuard, is_held_by_this_thread};
 use crate::{
     DeviceBinding, activity,
+    audience::Audience,
     client::Caller,
     cookie::{Cookies, Presented},
     fields::Fields,
+    host::Host,
     house::House,
     layer::Config,
-    refusal::{Asked, Audience, Reasons},
+    marks::Marks,
+    refusal::{Asked, Reasons},
+    retry_page,
 };
 
 /// Shared by the layer, the guards and every clone of the request's `Session`.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: Arc<Config>,
-    pub(crate) audience: Audience,
+    audience: Audience,
     cookies: Cookies,
     caller: Caller,
     client: OnceLock<Client>,
-    /// The request is for the page on which people prove again who they are.
-    confirms: bool,
+    /// The route is one of an API.
+    is_api: AtomicBool,
+    /// The route is one on which people prove again who they are.
+    confirms: AtomicBool,
     activity: Activity,
     /// The earliest that the store's clock may have shown when the request arrived.
     arrived: Timestamp,
     passive: AtomicBool,
-    /// The cookie may not be used for this request at all.
-    barred: bool,
+    /// Why the cookie may not be used for this request at all.
+    barred: Option<String>,
     /// The response is decided: nothing can be granted any more.
     sealed: AtomicBool,
     /// Somebody wanted to look at the session, whether or not that succeeded.
@@ -101,9 +107,10 @@ impl State {
     pub(crate) fn new<B>(config: &Arc<Config>, request: &Request<B>) -> Self {
         let (method, headers, uri) = (request.method(), request.headers(), target_of(request));
         let fields = Fields::of(headers);
+        let marks = Marks::of(request.extensions());
         Self {
             config: Arc::clone(config),
-            audience: Audience::of(method, uri, &fields),
+            audience: Audience::of(method, uri, headers, &fields),
             caller: Caller::of(
                 &config.addresses,
                 fields.user_agent,
@@ -111,12 +118,18 @@ impl State {
                 request.extensions(),
             ),
             client: OnceLock::new(),
-            confirms: config.pages.are_confirmed_at(uri.path()),
+            is_api: AtomicBool::new(marks.api),
+            confirms: AtomicBool::new(
+                marks.reauthentication_page || config.pages.are_confirmed_at(uri.path()),
+            ),
             activity: activity::of_request(method, &fields),
             arrived: config.house.clock().earliest,
             cookies: fields.cookies,
             passive: AtomicBool::new(request.extensions().get::<MarkedPassive>().is_some()),
-            barred: !config.cookie.is_secure() && !is_for_localhost(request),
+            barred: match config.cookie.is_secure() {
+                true => None,
+                false => why_not_local(request),
+            },
             sealed: AtomicBool::new(false),
             asked_for: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
@@ -139,6 +152,31 @@ impl State {
 
     pub(crate) fn mark_passive(&self) {
         self.passive.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn mark(&self, marks: Marks) {
+        self.is_api.fetch_or(marks.api, Ordering::Relaxed);
+        self.confirms
+            .fetch_or(marks.reauthentication_page, Ordering::Relaxed);
+    }
+
+    /// Who sent the request, as far as refusals are concerned.
+    pub(crate) fn audience(&self) -> &Audience {
+        static PROGRAM: Audience = Audience::Program;
+        match self.is_api.load(Ordering::Relaxed) {
+            true => &PROGRAM,
+            false => &self.audience,
+        }
+    }
+
+    /// Whether the browser can be asked for the same address once more.
+    pub(crate) fn can_retry(&self) -> bool {
+        matches!(self.audience(), Audience::Browser(navigation) if navigation.is_get())
+            && !retry_page::was_asked(&self.cookies, &self.config.cookie)
+    }
+
+    fn confirms(&self) -> bool {
+        self.confirms.load(Ordering::Relaxed)
     }
 
     pub(crate) fn activity(&self) -> Activity {
@@ -199,8 +237,10 @@ impl State {
     /// What a refusal of this request depends on.
     pub(crate) fn asked(&self) -> Asked<'_> {
         Asked {
-            by: &self.audience,
+            by: self.audience(),
             pages: &self.config.pages,
+            confirms: self.confirms(),
+            can_retry: self.can_retry(),
             now: Some(self.now()),
         }
     }
@@ -212,7 +252,7 @@ impl State {
 
     /// Whether it would not be trusted if it were used from another device.
     pub(crate) fn distrusts(&self) -> bool {
-        self.config.binding == DeviceBinding::StepUp && !self.confirms
+        self.config.binding == DeviceBinding::StepUp && !self.confirms()
     }
 
     /// What the request did with its session, if it has looked at it.
@@ -354,27 +394,24 @@ fn target_of<B>(request: &Request<B>) -> &Uri {
     request.uri()
 }
 
-/// Behind a proxy the host says nothing, so a request that was forwarded is not for localhost.
-fn is_for_localhost<B>(request: &Request<B>) -> bool {
+/// Why a request is not for localhost, in words for the log; `None` if it is. Behind a proxy the host says nothing, so
+/// one that was forwarded is not.
+fn why_not_local<B>(request: &Request<B>) -> Option<String> {
     let forwarded = [
         "forwarded",
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-proto",
     ];
-    if forwarded
-        .iter()
-        .any(|name| request.headers().contains_key(*name))
-    {
-        return false;
+    let (uri, headers) = (request.uri(), request.headers());
+    if let Some(field) = forwarded.iter().find(|name| headers.contains_key(**name)) {
+        return Some(format!("it came through a proxy (`{field}`)"));
     }
-    let from_uri = request.uri().host();
-    let from_header = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok()?.parse::<Uri>().ok());
-    let host = from_uri.or_else(|| from_header.as_ref().and_then(Uri::host));
-    matches!(host, Some("localhost" | "127.0.0.1" | "[::1]"))
+    match Host::of_request(uri, headers) {
+        Some(host) if host.is_loopback() => None,
+        Some(host) => Some(format!("it is for the host {host}")),
+        None => Some("it names no host, or more than one".to_owned()),
+    }
 }
 
 impl std::fmt::Debug for Config {

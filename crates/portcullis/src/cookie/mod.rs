@@ -119,6 +119,13 @@ impl CookieConfig {
         header(&cookie)
     }
 
+    /// The `Set-Cookie` of a mark that is no secret, sent wherever the session's cookie is.
+    pub(crate) fn mark(&self, name: &str, lifetime: Duration) -> Option<HeaderValue> {
+        let mut cookie = self.cookie(name, "1".to_owned());
+        cookie.set_max_age(time::Duration::try_from(lifetime).ok()?);
+        header(&cookie)
+    }
+
     fn cookie<'c>(&'c self, name: &'c str, value: String) -> Cookie<'c> {
         let mut cookie = Cookie::new(name, value);
         cookie.set_http_only(true);

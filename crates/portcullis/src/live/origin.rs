@@ -3,15 +3,12 @@
 //! A browser lets every site open a WebSocket to every other, and sends the cookies that `SameSite` lets through. What
 //! tells who asked is `Origin` (RFC 6455, 10.2; OWASP ASVS 5.0, 4.4.2).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use http::{HeaderMap, Uri, header::ORIGIN};
 
-use http::{
-    HeaderMap, Uri,
-    header::{HOST, ORIGIN},
-    uri::Authority,
+use crate::{
+    host::{Host, Origin},
+    origin,
 };
-
-use crate::origin;
 
 /// What the site that is asked says of itself.
 #[derive(Debug, Clone, Copy)]
@@ -28,47 +25,22 @@ pub(super) fn is_allowed(uri: &Uri, headers: &HeaderMap, has_cookie: bool, site:
     let mut origins = headers.get_all(ORIGIN).iter();
     let origin = match (origins.next(), origins.next()) {
         (None, _) => return !has_cookie,
-        (Some(origin), None) => origin.as_bytes(),
+        (Some(origin), None) => origin.to_str().ok(),
         (Some(_), Some(_)) => return false,
     };
     if origin::is_trusted(headers, site.trusted) {
         return true;
     }
-    let mut hosts = headers.get_all(HOST).iter();
-    let from_header = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(host.as_bytes()),
-        _ => None,
-    };
-    let from_uri = uri
-        .authority()
-        .map(|authority| authority.as_str().as_bytes());
-    let host = from_uri.or(from_header);
-    host.is_some_and(|host| !host.is_empty() && is_own(origin, host, site.is_secure))
+    let origin = origin.and_then(Origin::parse);
+    let own = origin.zip(Host::of_request(uri, headers));
+    own.is_some_and(|(origin, host)| is_own(&origin, &host, site.is_secure))
 }
 
 /// Whether an origin is a page of this host. Its scheme is not compared with that of the request, which nobody knows
 /// behind a proxy. But a page that came without TLS may be anybody's on the way: where the cookie is `Secure`, it is no
 /// page of the site.
-fn is_own(origin: &[u8], host: &[u8], is_secure: bool) -> bool {
-    if origin.strip_prefix(b"https://") == Some(host) {
-        return true;
-    }
-    let without_tls = origin.strip_prefix(b"http://") == Some(host);
-    without_tls && (!is_secure || never_leaves_the_machine(host))
-}
-
-/// Whether browsers take this host for trustworthy without TLS (W3C Secure Contexts, 3.1), and so send it `Secure` cookies.
-fn never_leaves_the_machine(host: &[u8]) -> bool {
-    let Ok(authority) = Authority::try_from(host) else {
-        return false;
-    };
-    let host = authority.host();
-    if let Some(address) = host.strip_prefix('[') {
-        let address = address.trim_end_matches(']').parse();
-        return address == Ok(Ipv6Addr::LOCALHOST);
-    }
-    let is_loopback = |address: Ipv4Addr| address.is_loopback();
-    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_loopback)
+fn is_own(origin: &Origin, host: &Host, is_secure: bool) -> bool {
+    origin.is_served_by(host) && (origin.is_https() || !is_secure || host.is_loopback())
 }
 
 #[cfg(test)]
@@ -177,6 +149,23 @@ mod tests {
         for has_cookie in [true, false] {
             let allowed = is_allowed(&uri, &headers(&[HOST]), has_cookie, STRICT);
             assert_eq!(allowed, !has_cookie);
+        }
+    }
+
+    #[test]
+    fn a_host_is_the_same_however_it_is_written() {
+        for (host, origin, expected) in [
+            ("shop.example:443", "https://shop.example", true),
+            ("Shop.Example", "https://shop.example", true),
+            ("shop.example:8443", "https://shop.example", false),
+            ("[::1]:443", "https://[::1]", true),
+            ("[0:0:0:0:0:0:0:1]", "http://[::1]", true),
+            ("LOCALHOST:3000", "http://localhost:3000", true),
+            ("shop.example", "https://SHOP.example", false),
+        ] {
+            let fields = headers(&[("host", host), ("origin", origin)]);
+            let allowed = is_allowed(&Uri::from_static("/live"), &fields, true, STRICT);
+            assert_eq!(allowed, expected, "{host} {origin}");
         }
     }
 

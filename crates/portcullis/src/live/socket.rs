@@ -28,7 +28,7 @@ use super::{
     origin::{Site, is_allowed},
 };
 use crate::{
-    Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, state::State,
+    Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, origin, state::State,
 };
 
 /// How long a client that is told to go may take to hear it.
@@ -64,8 +64,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// * **Who asks** must be a page of the site itself: `Origin` names the request's own host, or one of
 ///   [`SessionLayer::trusted_origins`](crate::SessionLayer::trusted_origins). Otherwise the answer is 403; also to a
 ///   request that brings a cookie and no `Origin` (OWASP ASVS 5.0, 4.4.2), and to a page that came over plain http, where
-///   the cookie is `Secure` and the host is not this machine (`localhost`, `127.0.0.1`). Proxies must pass on `Host` and
-///   `Origin`.
+///   the cookie is `Secure` and the host is not this machine (`localhost`, `127.0.0.1`). Hosts compare as URLs do:
+///   `Host: shop.example:443` is `https://shop.example`. Proxies must pass on `Host` and `Origin`; the log has both.
 /// * **When the session is lost** the socket is closed, whatever the handler does just then, with
 ///   [`Lost::close_code`] (4401, 4403, 1013) and the word of the reason. [`recv`](SessionWebSocket::recv) is `None`
 ///   from then on, and [`send`](SessionWebSocket::send) fails. See [`Lifeline`] for when that is.
@@ -399,7 +399,7 @@ where
             is_secure: session.config.cookie.is_secure(),
         };
         if !is_allowed(&parts.uri, &parts.headers, session.has_cookie(), site) {
-            tracing::warn!("a WebSocket was asked for by another site, and refused");
+            origin::log_refusal("a WebSocket", &parts.uri, &parts.headers);
             let refused = Rejection::refused(Refusal::CrossSite, &session);
             return Err(refused.into_response());
         }

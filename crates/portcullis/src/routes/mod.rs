@@ -9,15 +9,16 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, StatusCode, Uri,
     header::{CONTENT_TYPE, LOCATION},
 };
 use portcullis_core::{ConfigError, Timeouts};
-use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use self::{scripts::Script, status::Status};
 use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refusal};
@@ -78,12 +79,13 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 ///
 /// # Cross-site requests
 ///
-/// Extending and signing out are refused with 403 when another site asks (tower-http's
-/// [`CsrfLayer`], by `Sec-Fetch-Site` and `Origin`), and so is the status; but for the
-/// [trusted origins](crate::SessionLayer::trusted_origins). Those also need the permission to read the answers (CORS) and
+/// Extending and signing out are refused with 403 when another site asks (by `Sec-Fetch-Site` and `Origin`, which is
+/// compared with `Host` as URLs are: `shop.example:443` is `https://shop.example`), and so is the status; but for the
+/// [trusted origins](crate::SessionLayer::trusted_origins). The log has both sides. Trusted origins also need the permission to read the answers (CORS) and
 /// a cookie with `SameSite=None`, which are the application's to give, and what they ask for is no activity but for
-/// `POST /session/extend`. Put the same layer around the whole application to protect its own routes, and tell it of the
-/// trusted origins as well ([`CsrfLayer::add_trusted_origin`]), else it refuses first.
+/// `POST /session/extend`. Put tower-http's
+/// [`CsrfLayer`](https://docs.rs/tower-http/latest/tower_http/csrf/struct.CsrfLayer.html) around the whole application
+/// to protect its own routes, and tell it of the trusted origins as well (`add_trusted_origin`), else it refuses first.
 #[derive(Debug, Clone, Default)]
 #[must_use = "routes do nothing until they are mounted"]
 pub struct SessionRoutes {
@@ -149,11 +151,14 @@ impl SessionRoutes {
         if let (Some(timeouts), None) = (&self.timeouts, self.essential) {
             room::warn_if_short(timeouts);
         }
-        let (page, guard) = (self.after_sign_out, guard(&self.trusted_origins));
+        let page = self.after_sign_out;
         let trusted = Arc::<[String]>::from(self.trusted_origins);
-        let status = get(async move |session: Session, headers: HeaderMap| {
-            status_of_session(&session, &headers, &trusted)
-        });
+        let guard = from_fn_with_state(Arc::clone(&trusted), guard);
+        let status = get(
+            async move |session: Session, uri: Uri, headers: HeaderMap| {
+                status_of_session(&session, &uri, &headers, &trusted)
+            },
+        );
         Router::new()
             .route("/status", status.route_layer(PassiveLayer::new()))
             .route("/extend", post(extend))
@@ -171,31 +176,33 @@ fn script<S: Clone + Send + Sync + 'static>(script: &'static Script) -> MethodRo
     get(move |headers: HeaderMap| async move { script.answer(&headers) })
 }
 
-type Guard = CsrfLayer<fn(ProtectionError) -> Response>;
-
-fn guard(trusted: &[String]) -> Guard {
-    let mut guard = CsrfLayer::new();
-    for origin in trusted {
-        // It was checked when the layer was told of it.
-        if let Ok(wider) = guard.clone().add_trusted_origin(origin) {
-            guard = wider;
-        }
+/// Lets through what no other site asks for.
+async fn guard(State(trusted): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    if origin::is_forged(method, uri, headers, &trusted) {
+        return refused(uri, headers);
     }
-    guard.with_rejection_response(|_| refused())
+    next.run(request).await
 }
 
 /// The answer to what another site asks for.
-fn refused() -> Response {
+fn refused(uri: &Uri, headers: &HeaderMap) -> Response {
+    origin::log_refusal("a session route", uri, headers);
     refusal::of(Refusal::CrossSite, None).map(Body::from)
 }
 
 /// The guard lets every GET through.
-fn status_of_session(session: &Session, headers: &HeaderMap, trusted: &[String]) -> Response {
+fn status_of_session(
+    session: &Session,
+    uri: &Uri,
+    headers: &HeaderMap,
+    trusted: &[String],
+) -> Response {
     let cross_site = headers
         .get("sec-fetch-site")
         .is_some_and(|site| site == "cross-site");
     if cross_site && !origin::is_trusted(headers, trusted) {
-        return refused();
+        return refused(uri, headers);
     }
     answer(session)
 }
@@ -227,8 +234,9 @@ async fn sign_out(
     page: ReturnTo,
 ) -> Result<Response, SessionError> {
     session.terminate()?;
+    let base = &session.state().config.pages.base;
     if refusal::wants_page(&headers)
-        && let Ok(location) = HeaderValue::from_str(page.as_str())
+        && let Ok(location) = HeaderValue::from_str(&page.location(base, &[]))
     {
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
     }

@@ -125,7 +125,6 @@ async fn s052_who_asks_decides_between_a_redirection_a_page_and_a_document<B: Ba
     const PAGE: &str = "text/html; charset=utf-8";
     const DOCUMENT: &str = "application/problem+json";
     let world = World::<B>::start().await;
-    let bare = world.client_of(&world.serve(world.layer.clone()).await);
     let pages = world.serve(with_pages(world.layer.clone())).await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for (name, value, with_page, without) in [
@@ -149,7 +148,7 @@ async fn s052_who_asks_decides_between_a_redirection_a_page_and_a_document<B: Ba
     ] {
         for (client, expected) in [
             (world.client_of(&pages), with_page),
-            (bare.clone(), without),
+            (world.client(), without),
         ] {
             for call in [client.get("/danger"), client.post("/danger")] {
                 let reply = call.header(name, value).await;

@@ -1,13 +1,13 @@
 //! What can be wrong with a setting.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error, fmt};
 
 use crate::{NoRandomness, store::StoreError};
 
 /// A setting that would weaken sessions or that a browser would refuse, found when it was made.
 ///
-/// The message says what is wrong and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// The message says what is wrong and what to do. `Debug` is the message too, for a `main` that returns the error.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConfigError {
     message: Cow<'static, str>,
@@ -22,8 +22,34 @@ impl ConfigError {
     }
 }
 
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_as_message(self, f)
+    }
+}
+
+/// Writes an error as `main` shall print it: its message and what caused it, in one line.
+#[doc(hidden)]
+pub fn debug_as_message(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut last = error.to_string();
+    f.write_str(&last)?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        // An error that stands for its cause says the same.
+        if message != last {
+            write!(f, "; caused by: {message}")?;
+        }
+        last = message;
+        cause = error.source();
+    }
+    Ok(())
+}
+
 /// Why a wish about a session cannot be granted, or not be written down.
-#[derive(Debug, Clone, thiserror::Error)]
+///
+/// `Debug` is the message and what caused it, for a `main` that returns the error.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum DraftError {
     /// The session would hold more than it may. Nothing was changed.
@@ -79,4 +105,49 @@ pub enum DraftError {
     /// The record could not be written down.
     #[error("the session record cannot be encoded; please report this as a bug")]
     Unencodable,
+}
+
+impl fmt::Debug for DraftError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_as_message(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreErrorKind;
+
+    #[test]
+    fn what_a_main_prints_of_an_error_is_its_message_and_its_causes() {
+        let refused = StoreError::new(StoreErrorKind::Unavailable, "the store does not answer");
+        let caused = refused.clone().with_source("connection refused");
+        let config = ConfigError::new("the idle timeout is zero; choose a longer one");
+        for (error, expected) in [
+            (
+                Box::new(config) as Box<dyn Error>,
+                "the idle timeout is zero; choose a longer one",
+            ),
+            (Box::new(refused), "the store does not answer"),
+            (
+                Box::new(caused.clone()),
+                "the store does not answer; caused by: connection refused",
+            ),
+            (
+                Box::new(DraftError::Unusable(Some(caused))),
+                "the session was changed meanwhile into something this server cannot read; caused by: the store does not answer; caused by: connection refused",
+            ),
+            (
+                Box::new(DraftError::NoRandomness(NoRandomness)),
+                "the operating system's random generator failed, so no session can be started; check that getrandom or /dev/urandom is available",
+            ),
+            (
+                Box::new(NoRandomness),
+                "the operating system's random generator failed, so no session can be started; check that getrandom or /dev/urandom is available",
+            ),
+        ] {
+            assert_eq!(format!("{error:?}"), expected);
+            assert_eq!(format!("{error:#?}"), expected);
+        }
+    }
 }

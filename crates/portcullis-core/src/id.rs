@@ -234,12 +234,18 @@ impl UserKey {
 }
 
 /// The operating system could not provide random bytes, so no identifier was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the operating system's random generator failed, so no session can be started; check that getrandom or /dev/urandom is available"
 )]
 #[non_exhaustive]
 pub struct NoRandomness;
+
+impl fmt::Debug for NoRandomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::debug_as_message(self, f)
+    }
+}
 
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
     SysRng.try_fill_bytes(bytes).map_err(|_| NoRandomness)

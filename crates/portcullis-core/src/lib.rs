@@ -43,7 +43,7 @@ pub use self::{
     draft::{SessionEntry, SessionInfo},
     elevation::{General, MAX_SCOPE_BYTES, Scope, scope_name},
     end::EndReason,
-    error::{ConfigError, DraftError},
+    error::{ConfigError, DraftError, debug_as_message},
     event::{Actor, Event, EventKind, Note},
     handle::Handle,
     id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionKey, UserKey},

@@ -2,8 +2,9 @@
 
 /// Why [`RedisStore::connect`](crate::RedisStore::connect) failed.
 ///
-/// The message says what happened and what to do. It never holds a password.
-#[derive(Debug, thiserror::Error)]
+/// The message says what happened and what to do. It never holds a password. `Debug` is the message too, for a `main`
+/// that returns the error.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The address begins with a scheme that is not understood.
@@ -95,4 +96,21 @@ pub enum ConnectError {
         /// The policy it gave.
         policy: String,
     },
+}
+
+impl std::fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        portcullis_core::debug_as_message(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_main_prints_of_an_error_is_its_message() {
+        let error = ConnectError::TlsNotBuilt;
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
 }

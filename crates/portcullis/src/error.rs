@@ -1,8 +1,10 @@
 //! What can go wrong with a session, and what the client is told.
 
+use std::fmt;
+
 use http::StatusCode;
 use portcullis_core::{
-    DraftError,
+    DraftError, debug_as_message,
     store::{StoreError, StoreErrorKind},
 };
 
@@ -10,8 +12,9 @@ use portcullis_core::{
 ///
 /// As a response (feature `axum`) it is a problem document (RFC 9457) with the status of
 /// [`status`](Self::status) that tells the client what to do and shows nothing of the server. Its own
-/// message is for logs; it holds no identifier and no value either.
-#[derive(Debug, Clone, thiserror::Error)]
+/// message is for logs; it holds no identifier and no value either. `Debug` is the message and what caused it, for a
+/// `main` that returns the error.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The store cannot answer or cannot write. The session is as it was; the cookie is kept.
@@ -60,9 +63,15 @@ pub enum SessionError {
     MissingLayer,
     /// The cookie for local development was asked for under another host.
     #[error(
-        "the insecure cookie for local development is configured but the request is not for localhost; use `CookieConfig::default()`"
+        "the insecure cookie for local development is configured but the request is not for localhost; open http://localhost instead, or use `CookieConfig::default()` over https"
     )]
     InsecureCookie,
+}
+
+impl fmt::Debug for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_as_message(self, f)
+    }
 }
 
 impl SessionError {
@@ -144,6 +153,24 @@ impl SessionError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_main_prints_of_an_error_is_its_message_and_its_causes() {
+        let store = StoreError::new(StoreErrorKind::Unavailable, "Redis does not answer");
+        let draft = DraftError::NotAuthenticated;
+        for (error, expected) in [
+            (
+                SessionError::Store(store),
+                "the session store cannot be used; caused by: Redis does not answer",
+            ),
+            (
+                SessionError::Draft(draft),
+                "the session has no user; authenticate before elevating",
+            ),
+        ] {
+            assert_eq!(format!("{error:?}"), expected);
+        }
+    }
 
     #[test]
     fn every_error_has_the_status_that_says_what_to_do() {

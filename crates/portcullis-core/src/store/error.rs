@@ -4,8 +4,9 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 /// The store could not do what was asked, or it is not known whether it did.
 ///
-/// The message says what happened and what to do. It never holds an identifier, a key or a payload.
-#[derive(Debug, Clone)]
+/// The message says what happened and what to do. It never holds an identifier, a key or a payload. `Debug` is the
+/// message and what caused it, for a `main` that returns the error.
+#[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
     message: Cow<'static, str>,
@@ -80,6 +81,12 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::debug_as_message(self, f)
     }
 }
 

@@ -58,14 +58,16 @@ pub(crate) async fn pages_for_people(request: Request, next: Next) -> Response {
     }
     let refusal = response.extensions().get::<Refusal>();
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() || is_page(&response) {
+    // The pages of Portcullis say what happened, and this shop says it in its own words.
+    let is_own_page = refusal.is_none() && is_page(&response);
+    if !status.is_client_error() && !status.is_server_error() || is_own_page {
         return response;
     }
     let page = tell(status, refusal);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_TYPE);
     parts.headers.remove(header::CONTENT_LENGTH);
-    // What the refusal said in its headers, `Retry-After` above all, goes along.
+    // What the refusal said in its headers, `Retry-After` and `Refresh` above all, goes along.
     let (mut head, body) = page.into_response().into_parts();
     parts.headers.extend(head.headers.drain());
     Response::from_parts(parts, Body::new(body))
@@ -93,6 +95,16 @@ fn mentions_html(headers: &HeaderMap, name: header::HeaderName) -> bool {
 
 fn tell(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
     match (status, refusal) {
+        (
+            _,
+            Some(Refusal::SignInRequired {
+                ended: Some(reason),
+            }),
+        ) if reason.is_replacement() => error_page(
+            "Your session was renewed",
+            reason.message(),
+            ("/account", "To your account"),
+        ),
         (
             _,
             Some(Refusal::SignInRequired {

@@ -233,7 +233,7 @@ async fn who_comes_with_an_identifier_that_was_just_replaced_is_asked_once_more_
         for client in [&old, &other] {
             let reply = client.get("/account").navigating().await;
             reply.is_page(401, "Try again.");
-            assert_eq!(reply.header("refresh"), "1", "{renew}");
+            assert_eq!(reply.header("refresh"), "1; url=./account", "{renew}");
             assert_eq!(reply.header("location"), "");
             let mark = reply.set_cookie();
             assert_eq!(mark.name, "__Host-Http-id-retried");
@@ -282,8 +282,8 @@ async fn a_page_that_was_asked_for_again_is_there_once_the_browser_has_the_new_i
     let alice = world.signed_in("alice").await;
     let tab = alice.fork();
     let new = alice.post("/regenerate").await.is(204).new_id();
-    let reply = tab.get("/account").navigating().await;
-    assert_eq!(reply.is(401).header("refresh"), "1");
+    let reply = tab.get("/account?a=b").navigating().await;
+    assert_eq!(reply.is(401).header("refresh"), "1; url=?a=b");
     let tab = tab.with_id(&new);
     assert_eq!(
         tab.get("/account").navigating().await.is(200).body(),

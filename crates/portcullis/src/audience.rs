@@ -60,6 +60,14 @@ impl Navigation {
         self.uri.path()
     }
 
+    /// The address, relative to itself and without a fragment: what a proxy takes off the path is not known.
+    pub(crate) fn relative(&self) -> String {
+        match self.uri.query() {
+            Some(query) => format!("?{query}"),
+            None => format!("./{}", self.path().rsplit('/').next().unwrap_or_default()),
+        }
+    }
+
     /// Whether the same address can be asked for once more.
     pub(crate) fn is_get(&self) -> bool {
         matches!(self.from, From::Get)
@@ -240,6 +248,25 @@ mod tests {
             let fields = Fields::of(&headers);
             let page = page_of_form(&Uri::from_static("/"), &headers, &fields);
             assert_eq!(page.is_some(), expected, "{letters}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_itself_wherever_it_is_mounted() {
+        for (target, relative) in [
+            ("/", "./"),
+            ("/cart", "./cart"),
+            ("/a/b:c", "./b:c"),
+            ("/a/b/", "./"),
+            ("/a?b=c/d", "?b=c/d"),
+            ("/a?", "?"),
+            ("//evil.example", "./evil.example"),
+        ] {
+            let navigation = Navigation {
+                uri: target.parse().unwrap(),
+                from: From::Get,
+            };
+            assert_eq!(navigation.relative(), relative, "{target}");
         }
     }
 

@@ -31,7 +31,8 @@ pub enum DeviceBinding {
     /// [`Session`](crate::Session) itself stays usable.
     ///
     /// They let requests through to the path of the
-    /// [re-authentication page](crate::SessionLayer::reauthentication_page), so that it can be reached. Without one,
+    /// [re-authentication page](crate::SessionLayer::reauthentication_page), and to routes that are marked with
+    /// [`ReauthenticationPageLayer`](crate::ReauthenticationPageLayer), so that it can be reached. Without either,
     /// re-authenticate in a handler that takes a plain `Session`.
     StepUp,
     /// The session is ended, as [`EndReason::DeviceChanged`](crate::EndReason::DeviceChanged), and the request has

@@ -97,7 +97,8 @@
 //! * For operators: [`Sessions`].
 //! * Recipes, such as how to test a handler as a signed-in user: `how_to`.
 //! * What a person sees: `SessionRoutes`, and the guide `browser`.
-//! * What refused requests are answered: [`Refusal`]. What happened: [`Audit`], [`Event`], [`Sessions::history`].
+//! * What refused requests are answered, and how people come back: the guide [`refused`], [`Refusal`], [`ApiLayer`],
+//!   [`ReauthenticationPageLayer`]. What happened: [`Audit`], [`Event`], [`Sessions::history`].
 //! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`].
 //!
 //! # Features

@@ -45,7 +45,7 @@ pub(crate) fn for_browser<B>(
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
     if retries {
-        retry_page::ask(&mut parts.headers, &state.config.cookie);
+        retry_page::ask(&mut parts.headers, &state.config.cookie, navigation);
     }
     Response::from_parts(parts, SessionBody::own(Bytes::from(page)))
 }

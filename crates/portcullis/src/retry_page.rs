@@ -12,10 +12,10 @@ use http::{
 };
 use portcullis_core::EndReason;
 
-use crate::cookie::{CookieConfig, Cookies};
-
-/// In seconds. At once would be before the new identifier has arrived.
-const DELAY: HeaderValue = HeaderValue::from_static("1");
+use crate::{
+    audience::Navigation,
+    cookie::{CookieConfig, Cookies},
+};
 
 fn cookie_name(cookie: &CookieConfig) -> String {
     format!("{}-retried", cookie.name())
@@ -26,12 +26,17 @@ pub(crate) fn was_asked(cookies: &Cookies, cookie: &CookieConfig) -> bool {
     cookies.has(&cookie_name(cookie))
 }
 
-/// Asks the browser that gets a response with these fields.
-pub(crate) fn ask(headers: &mut HeaderMap, cookie: &CookieConfig) {
+/// Asks the browser that gets a response with these fields, a second later: at once would be before the new identifier
+/// has arrived. The address is named, since a browser would only scroll to the fragment of its own.
+pub(crate) fn ask(headers: &mut HeaderMap, cookie: &CookieConfig, navigation: &Navigation) {
+    let refresh = format!("1; url={}", navigation.relative());
     let lifetime = EndReason::Replaced.remembered_for();
     // Without the mark it could loop.
-    if let Some(field) = cookie.mark(&cookie_name(cookie), lifetime) {
-        headers.append(SET_COOKIE, field);
-        headers.insert(REFRESH, DELAY);
+    if let (Ok(refresh), Some(mark)) = (
+        HeaderValue::from_bytes(refresh.as_bytes()),
+        cookie.mark(&cookie_name(cookie), lifetime),
+    ) {
+        headers.append(SET_COOKIE, mark);
+        headers.insert(REFRESH, refresh);
     }
 }

@@ -71,8 +71,8 @@ impl CookieConfig {
     /// A cookie named `id` without `Secure`, for browsers that refuse `Secure` cookies over plain http on
     /// localhost (Safari does; Chromium and Firefox do not, and need none of this).
     ///
-    /// It works for requests to `localhost`, `127.0.0.1` and `[::1]` only: sessions asked for under any other
-    /// host are refused with an error.
+    /// It works for requests to this machine only: `localhost`, names below it, `127.0.0.0/8` and `[::1]`. Sessions asked
+    /// for under any other host, or through a proxy, are refused with 500, and the log says why.
     pub fn insecure_for_local_development() -> Self {
         Self {
             name: Cow::Borrowed("id"),

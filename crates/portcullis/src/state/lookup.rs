@@ -22,7 +22,7 @@ impl State {
     async fn first_look(&self) -> Result<Shared, SessionError> {
         if let Some(why) = &self.barred {
             tracing::error!(
-                "a session was refused: the cookie is that for local development, which serves localhost, 127.0.0.1 and [::1] only, and the request is for none of them: {why}; open the application under http://localhost, or use `CookieConfig::default()` over https"
+                "a session was refused: the cookie is that for local development, which serves this machine only: {why}; open the application under http://localhost, or use `CookieConfig::default()` over https"
             );
             return Err(SessionError::InsecureCookie);
         }

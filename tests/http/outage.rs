@@ -69,7 +69,9 @@ async fn t67_a_store_that_is_down_never_looks_like_somebody_signed_out<B: Backen
     world.store.set_down(true);
     is_unavailable(&client.get("/maybe").await);
     let person = client.get("/account").header("sec-fetch-mode", "navigate");
-    is_unavailable(&person.await);
+    let reply = person.await;
+    reply.is_page(503, "Try again shortly.").keeps_the_cookie();
+    assert_eq!(reply.header("retry-after"), "1");
 }
 
 async fn t67_a_request_that_cannot_be_written_is_refused_and_changes_nothing<B: Backend>() {

@@ -3,7 +3,7 @@
 use axum::{Router, routing::get};
 use portcullis::{
     ApiLayer, Authenticated, CookieConfig, DeviceBinding, Elevated, GuardLayer,
-    ReauthenticationPageLayer, SessionLayer,
+    ReauthenticationPageLayer, Session, SessionLayer,
 };
 use portcullis_tests::{
     Backend, Call, CapturedLog, Client, Gate, Payments, Server, World, on_every_store,
@@ -17,6 +17,7 @@ on_every_store![
     a_form_that_is_refused_or_fails_is_answered_with_a_page,
     a_change_that_came_too_late_is_a_page_with_a_way_back_and_no_redirection,
     who_comes_with_an_identifier_that_was_just_replaced_is_asked_once_more_and_not_twice,
+    a_page_that_writes_is_asked_for_once_more_as_well,
     a_program_or_a_form_with_a_replaced_identifier_is_not_asked_again,
     a_page_that_was_asked_for_again_is_there_once_the_browser_has_the_new_identifier,
     s078_behind_a_proxy_that_takes_off_a_prefix_the_page_of_the_proof_is_reachable,
@@ -253,6 +254,22 @@ async fn who_comes_with_an_identifier_that_was_just_replaced_is_asked_once_more_
         );
         reply.keeps_the_cookie();
     }
+}
+
+async fn a_page_that_writes_is_asked_for_once_more_as_well<B: Backend>() {
+    let world = World::<B>::start().await;
+    let visit = async |session: Session| session.insert("seen", true);
+    let routes = Router::new().route("/visit", get(visit));
+    let (server, _) = world.serving(routes).await;
+    let alice = world.signed_in("alice").await;
+    let old = alice.fork().at(server.address());
+    let new = alice.post("/regenerate").await.is(204).new_id();
+    let reply = old.get("/visit").navigating().await;
+    reply.is_page(401, "Nothing was changed; try again.");
+    assert_eq!(reply.header("refresh"), "1; url=./visit");
+    let reply = old.get("/visit").navigating().await;
+    assert_eq!(reply.is(401).header("refresh"), "");
+    old.with_id(&new).get("/visit").navigating().await.is(200);
 }
 
 async fn a_program_or_a_form_with_a_replaced_identifier_is_not_asked_again<B: Backend>() {

@@ -127,6 +127,7 @@ impl Origin {
         self.host.name == host.name && self.host.port.or(standard) == host.port.or(standard)
     }
 
+    #[cfg(feature = "ws")]
     pub(crate) fn is_https(&self) -> bool {
         self.scheme == "https"
     }

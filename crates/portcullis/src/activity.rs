@@ -5,9 +5,9 @@
 //! 1. its method is `HEAD` or `OPTIONS`;
 //! 2. the browser says that nobody asked for it yet (`Sec-Purpose` or `Purpose` with `prefetch`, which prerendering
 //!    sends too);
-//! 3. the browser says that another site loads it into a page of its own (`Sec-Fetch-Site: cross-site`, and not to
-//!    navigate);
-//! 4. it opens a stream, or opens it again: `Accept: text/event-stream`, or an upgrade to a WebSocket;
+//! 3. a page of another site, or of a [trusted origin](crate::SessionLayer::trusted_origins), loads it, as the table says;
+//! 4. it opens a stream, or opens it again: `Accept: text/event-stream`, or a WebSocket, be it by an upgrade or by
+//!    extended `CONNECT` (RFC 8441);
 //! 5. the client says that nobody asked for it: a field `Portcullis-Passive`, whatever its value;
 //! 6. its route is marked with [`PassiveLayer`](crate::PassiveLayer);
 //! 7. it is answered with a status of 400 or above, or what else says that it was refused or failed ([`Outcome`](crate::Outcome)).
@@ -15,19 +15,31 @@
 //! Such requests read the session like any other (NIST SP 800-63B-4, 5.2, counts activity *from the
 //! subscriber*; OWASP Session Management, "Idle Timeout"). Nothing that a client says makes a request activity that
 //! would not be without.
+//!
+//! | `Sec-Fetch-Site` | a page of its own (`navigate`, `document`) | a frame (`navigate`, any other destination) | all else |
+//! |---|---|---|---|
+//! | `same-origin`, `none` | activity | activity | activity |
+//! | `same-site` | activity | activity, but for a trusted `Origin` | activity, but for a trusted `Origin` |
+//! | `cross-site` | activity | no activity | no activity |
+//! | none, `Origin` of the same host | activity | activity | activity |
+//! | none, trusted `Origin` | activity | no activity | no activity |
+//! | none, `Origin` of another site | activity | no activity | no activity |
+//! | none, no `Origin` | activity | activity | activity |
+//!
+//! Where `Sec-Fetch-Dest` is missing, whoever navigates is taken for somebody who opens a page of its own.
 
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use portcullis_core::store::Activity;
 
-use crate::fields::Fields;
+use crate::{fetch_metadata::FetchMetadata, fields::Fields};
 
-pub(crate) fn of_request(method: &Method, fields: &Fields<'_>) -> Activity {
+pub(crate) fn of_request(request: FetchMetadata, fields: &Fields<'_>) -> Activity {
     let speculative = begins(fields.sec_purpose, "prefetch") || begins(fields.purpose, "prefetch");
-    let embedded =
-        begins(fields.sec_fetch_site, "cross-site") && !begins(fields.sec_fetch_mode, "navigate");
-    let streams = begins(fields.accept, "text/event-stream") || begins(fields.upgrade, "websocket");
-    let idle_method = method == Method::HEAD || method == Method::OPTIONS;
-    if idle_method || speculative || embedded || streams || fields.passive.is_some() {
+    let streams = request.is_connect()
+        || begins(fields.accept, "text/event-stream")
+        || begins(fields.upgrade, "websocket");
+    let by_itself = speculative || request.is_without_content() || fields.passive.is_some();
+    if by_itself || streams || request.is_loaded_by_others() {
         return Activity::Passive;
     }
     Activity::Active
@@ -41,7 +53,10 @@ fn begins(field: Option<&HeaderValue>, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::{Method, Uri};
+
     use super::*;
+    use crate::fetch_metadata::OwnSite;
 
     fn activity(method: Method, fields: &[(&'static str, &'static str)]) -> Activity {
         let fields = fields.iter().map(|(name, value)| {
@@ -50,7 +65,15 @@ mod tests {
                 HeaderValue::from_static(value),
             )
         });
-        of_request(&method, &Fields::of(&fields.collect()))
+        let headers = fields.collect();
+        let fields = Fields::of(&headers);
+        let own = OwnSite {
+            trusted: &["https://app.example".to_owned()],
+            domain: None,
+        };
+        let request =
+            FetchMetadata::of(&method, &Uri::from_static("/page"), &headers, &fields, own);
+        of_request(request, &fields)
     }
 
     #[test]
@@ -98,5 +121,71 @@ mod tests {
                 assert_eq!(activity(method, fields), Activity::Active, "{fields:?}");
             }
         }
+    }
+
+    /// The rows of the table: `Sec-Fetch-Site` and `Origin`, and whether a page of its own, a frame and all else are.
+    #[test]
+    fn whose_page_loads_it_and_what_for_decides() {
+        use Activity::{Active, Passive};
+        let (own, trusted) = ("https://shop.example", "https://app.example");
+        let other = "https://evil.example";
+        for (site, origin, expected) in [
+            (Some("same-origin"), None, [Active; 3]),
+            (Some("same-origin"), Some(own), [Active; 3]),
+            (Some("none"), None, [Active; 3]),
+            (Some("same-site"), None, [Active; 3]),
+            (
+                Some("same-site"),
+                Some("https://www.shop.example"),
+                [Active; 3],
+            ),
+            (Some("same-site"), Some(trusted), [Active, Passive, Passive]),
+            (Some("cross-site"), None, [Active, Passive, Passive]),
+            (
+                Some("cross-site"),
+                Some(trusted),
+                [Active, Passive, Passive],
+            ),
+            (Some("cross-site"), Some(other), [Active, Passive, Passive]),
+            (None, Some(own), [Active; 3]),
+            (None, Some(trusted), [Active, Passive, Passive]),
+            (None, Some(other), [Active, Passive, Passive]),
+            (None, Some("null"), [Active, Passive, Passive]),
+            (None, None, [Active; 3]),
+        ] {
+            let mut from = vec![("host", "shop.example")];
+            from.extend(site.map(|site| ("sec-fetch-site", site)));
+            from.extend(origin.map(|origin| ("origin", origin)));
+            let purposes = [
+                ("navigate", "document"),
+                ("navigate", "iframe"),
+                ("cors", "empty"),
+            ];
+            for method in [Method::GET, Method::POST] {
+                let found = purposes.map(|(mode, dest)| {
+                    let what = [("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+                    activity(method.clone(), &[&from[..], &what].concat())
+                });
+                assert_eq!(found, expected, "{method} {from:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_kind_of_frame_of_another_site_is_activity() {
+        for dest in ["iframe", "frame", "embed", "object", "fencedframe"] {
+            let fields = [
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", dest),
+            ];
+            assert_eq!(activity(Method::GET, &fields), Activity::Passive, "{dest}");
+        }
+    }
+
+    #[test]
+    fn a_socket_over_http_2_is_no_activity() {
+        let fields = [("sec-fetch-site", "same-origin")];
+        assert_eq!(activity(Method::CONNECT, &fields), Activity::Passive);
     }
 }

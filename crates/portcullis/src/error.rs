@@ -34,6 +34,13 @@ pub enum SessionError {
     /// The elevation that the route needed ended while the request was under way. Nothing was done.
     #[error("the elevation ended while the request was under way; nothing was done")]
     ElevationEnded,
+    /// Another site caused the request, so the browser may have a session cookie that it did not send
+    /// ([`Session::cookie_withheld`](crate::Session::cookie_withheld)). A session that began now would replace it. Nothing was
+    /// done.
+    #[error(
+        "another site caused the request and no session cookie came along, so no session is begun; mark the route with `CrossSiteSignInLayer` if it must be"
+    )]
+    CookieWithheld,
     /// An earlier commit of this request failed, and it is not known whether it was carried out.
     #[error(
         "an earlier commit of this request failed, so it is not known what is stored; let the client try again"
@@ -119,6 +126,11 @@ impl SessionError {
                 "elevation-required",
                 "Prove again who you are to do this. Nothing was changed.",
             ),
+            Self::CookieWithheld => (
+                StatusCode::FORBIDDEN,
+                "session-cookie-withheld",
+                "Another site asked for this, and your browser kept your session to itself. Nothing was changed; do it from the page itself.",
+            ),
             Self::AtLimit => (
                 StatusCode::CONFLICT,
                 "session-limit-reached",
@@ -189,6 +201,7 @@ mod tests {
             (SessionError::Ended, 401, None),
             (SessionError::Replaced, 401, None),
             (SessionError::AtLimit, 409, None),
+            (SessionError::CookieWithheld, 403, None),
             (SessionError::ElevationEnded, 401, None),
             (DraftError::TooLarge { size: 2, limit: 1 }.into(), 413, None),
             (DraftError::NotAuthenticated.into(), 401, None),

@@ -179,10 +179,17 @@ impl Rejection {
         matches!(self.why, Why::Refused(_))
     }
 
-    /// The response: a problem document, or a redirection to the page that the application named.
+    /// The response: a problem document, or a redirection to the page that the application named. Where the
+    /// [cookie was withheld](Session::cookie_withheld) from somebody who follows a link, a page that asks once more.
     pub fn into_answer(self) -> Response<Bytes> {
         match (self.why, self.state) {
             (Why::Error(error), Some(state)) => fail(&error, state.reasons(), state.asked()),
+            // Whether somebody is signed in is not known yet.
+            (Why::Refused(Refusal::SignInRequired { .. }), Some(state))
+                if state.can_ask_again() =>
+            {
+                state.ask_again()
+            }
             (Why::Refused(refusal), Some(state)) => refuse(refusal, state.asked()),
             (Why::Error(error), None) => {
                 tracing::error!(error = %error, "a session could not be used");

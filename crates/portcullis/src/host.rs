@@ -47,6 +47,11 @@ impl Host {
         Some(Self { name, port })
     }
 
+    /// The host without the port.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the host never leaves the machine. Browsers trust such hosts without TLS (W3C Secure Contexts, 3.1),
     /// and send them `Secure` cookies.
     pub(crate) fn is_loopback(&self) -> bool {

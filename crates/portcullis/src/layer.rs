@@ -15,6 +15,7 @@ use crate::SessionRoutes;
 use crate::{
     Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, Outcome, ReturnTo,
     SessionService, Sessions,
+    fetch_metadata::OwnSite,
     house::{House, Setup},
     live::Pace,
     outcome::Classifier,
@@ -135,6 +136,17 @@ impl Config {
     pub(crate) fn wake(&self) {
         if self.house.wake() && self.realm.is_none() {
             self.warn_of_cookies_from_elsewhere();
+        }
+    }
+
+    /// What tells the site's own pages from those of others.
+    pub(crate) fn own_site(&self) -> OwnSite<'_> {
+        OwnSite {
+            #[cfg(feature = "axum")]
+            trusted: &self.trusted_origins,
+            #[cfg(not(feature = "axum"))]
+            trusted: &[],
+            domain: self.cookie.domain_attribute(),
         }
     }
 

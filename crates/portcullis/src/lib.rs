@@ -91,7 +91,8 @@
 //! # Where to look
 //!
 //! * Settings: [`SessionLayer`], [`Timeouts`], [`CookieConfig`], [`SessionLimit`], [`DeviceBinding`], [`ClientAddresses`].
-//! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`].
+//! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`],
+//!   [`CrossSiteSignInLayer`].
 //! * What goes on after the response has begun: [`Authenticated::ended`], [`Lifeline::guard_body`], `SessionSocket` (feature `ws`).
 //! * A page of one's devices: [`Authenticated::list_sessions`], [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
 //! * For operators: [`Sessions`].
@@ -141,6 +142,7 @@ mod erased;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
+mod fetch_metadata;
 mod fields;
 mod guard;
 mod host;
@@ -175,6 +177,7 @@ mod task;
     reason = "it is for tests, and a panic is how one fails"
 )]
 pub mod testing;
+mod withheld;
 mod write_queue;
 
 #[doc(inline)]
@@ -213,6 +216,7 @@ pub use self::{
     service::{ResponseFuture, SessionService},
     session::Session,
     sessions::Sessions,
+    withheld::{CrossSiteSignIn, CrossSiteSignInLayer},
 };
 #[cfg(feature = "axum")]
 pub use self::{live::GuardedEvents, routes::SessionRoutes};

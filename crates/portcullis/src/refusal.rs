@@ -77,6 +77,8 @@ pub enum Refusal {
     AtLimit,
     /// Another site asked for it.
     CrossSite,
+    /// Another site caused it, and no session cookie came along, so no session was begun.
+    CookieWithheld,
     /// Something else; see the log.
     Failed,
 }
@@ -324,6 +326,7 @@ impl Refusal {
             (SessionError::Ended, ..) => Self::SessionEnded { reason: None },
             (SessionError::Replaced, ..) => Self::SessionReplaced,
             (SessionError::AtLimit, ..) => Self::AtLimit,
+            (SessionError::CookieWithheld, ..) => Self::CookieWithheld,
             (SessionError::ElevationEnded, ..) => Self::Failed,
             (_, StatusCode::UNAUTHORIZED, _) => Self::SignInRequired { ended: None },
             (_, StatusCode::PAYLOAD_TOO_LARGE, _) => Self::TooLarge,

@@ -246,9 +246,15 @@ fn finish<B, E>(
     let (mut cookie, doubt) = (used.cookie.clone(), used.doubt.as_error());
     drop(used);
     // An earlier commit that failed is told even where the handler ignored it.
-    let result = result.and(doubt.map_or(Ok(()), Err));
+    let mut result = result.and(doubt.map_or(Ok(()), Err));
+    if state.has_refused_write() {
+        result = result.and(Err(SessionError::CookieWithheld));
+    }
     let succeeded = result.is_ok();
     let mut response = match result {
+        Err(SessionError::CookieWithheld) if state.can_ask_again() => {
+            state.ask_again().map(SessionBody::own)
+        }
         Err(error) if !speaks_for_itself(&answer, verdict, &error) => {
             let mut refusal = refusal::fail(&error, state.reasons(), state.asked());
             retained_headers::carry_over(answer.headers(), refusal.headers_mut());
@@ -284,7 +290,10 @@ fn speaks_for_itself<B>(
     let passed_on = answer.extensions().get::<Refusal>().is_some();
     let refused = matches!(
         error,
-        SessionError::Ended | SessionError::Replaced | SessionError::AtLimit
+        SessionError::Ended
+            | SessionError::Replaced
+            | SessionError::AtLimit
+            | SessionError::CookieWithheld
     );
     match verdict.map(Verdict::of_changes) {
         Some(Outcome::Failed) => true,

@@ -49,6 +49,40 @@ use crate::{
 /// grant, and [`SessionLayer::classify_responses`](crate::SessionLayer::classify_responses) is for protocols that say in
 /// another way that they refuse.
 ///
+/// # Requests that another site causes
+///
+/// Browsers keep a cookie to themselves where another site causes the request, depending on its
+/// [`SameSite`](crate::SameSite). A session that began with such a request would replace the one that the person has. So a
+/// cookie counts as *withheld* where a request comes without one, and
+///
+/// | the request | `Strict` | `Lax` | `None` |
+/// |---|---|---|---|
+/// | `Sec-Fetch-Site: cross-site`, `GET` or `HEAD`, `Sec-Fetch-Mode: navigate`, `Sec-Fetch-Dest: document`: a link | withheld | – | – |
+/// | `Sec-Fetch-Site: cross-site`, anything else: a form, a frame, an image, a script's request | withheld | withheld | – |
+/// | `Sec-Fetch-Site: same-origin`, `same-site` or `none` | – | – | – |
+/// | no `Sec-Fetch-Site`, but `Origin` of another site, and a method that may change something | withheld | withheld | – |
+/// | neither field, or a method that may not | – | – | – |
+///
+/// An `Origin` is of this site if its host is that of the request, one above or below it, or below the cookie's `Domain`,
+/// or if it is [trusted](crate::SessionLayer::trusted_origins). `null` is not.
+///
+/// Where the cookie is withheld,
+///
+/// * reads see nobody, [`cookie_withheld`](Self::cookie_withheld) is true, and no cookie is set;
+/// * [`insert`](Self::insert), [`update`](Self::update), [`authenticate`](Self::authenticate) and
+///   [`elevate`](Self::elevate) fail with [`SessionError::CookieWithheld`], and the response becomes a 403, unless the handler
+///   answers with an error of its own;
+/// * but where somebody comes by a link (`GET`, `Sec-Fetch-Dest: document`), and a write or a guard is in the way, the
+///   response becomes a small page that asks for the same address once more. That request is the site's own, so the
+///   cookie comes along, even a `Strict` one. The handler of such a page runs twice, so it must do nothing else before its
+///   first write that cannot be done twice.
+///
+/// That page cannot ask for ever: it goes on by itself only if the request has a `Referer` or `Sec-Fetch-User`, and its own
+/// request has neither. Without them, it has a link for the person to follow.
+///
+/// Routes that sign people in at the request of another site, such as `form_post`, are marked with
+/// [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
+///
 /// # Errors of the methods
 ///
 /// Every method that changes the session can also fail with [`SessionError::ResponseSent`] when the response is
@@ -167,7 +201,7 @@ impl Session {
     /// [`DraftError::TooLarge`] when the session would exceed its limit (64 KiB by default), [`DraftError::Encode`] when
     /// the value could not be read back, or its `Serialize` fails. Nothing is changed then.
     pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: T) -> Result<(), SessionError> {
-        self.change(|draft, now| draft.insert(&key, &value, now))
+        self.begin(|draft, now| draft.insert(&key, &value, now))
     }
 
     /// Changes the value under `key`, starting from the default if there is none. No concurrent change is
@@ -186,7 +220,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + Default,
     {
-        self.change(|draft, now| draft.update(&key, change, now))
+        self.begin(|draft, now| draft.update(&key, change, now))
     }
 
     /// Removes the value under `name` and says whether there was one.
@@ -223,6 +257,13 @@ impl Session {
         self.change(Draft::clear)
     }
 
+    /// Whether the browser may have a session cookie that it did not send, because another site caused the request. The
+    /// session then looks like that of a stranger, and cannot be begun; see
+    /// [above](Session#requests-that-another-site-causes).
+    pub fn cookie_withheld(&self) -> bool {
+        self.state.is_withheld()
+    }
+
     /// The user the session is bound to.
     pub fn user(&self) -> Option<UserId> {
         self.state.view().user().cloned()
@@ -250,7 +291,7 @@ impl Session {
     /// [`DraftError::NoRandomness`]. Nothing is changed then.
     pub fn authenticate(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
         let user = user.into();
-        self.change(|draft, now| draft.authenticate(user, now))
+        self.begin(|draft, now| draft.authenticate(user, now))
     }
 
     /// The same, and ends every other session of `user` at the moment at which this one begins: for the end of a password
@@ -281,7 +322,7 @@ impl Session {
     /// As [`authenticate`](Self::authenticate).
     pub fn authenticate_and_end_others(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
         let user = user.into();
-        self.change(|draft, now| draft.authenticate_and_end_others(user, now))
+        self.begin(|draft, now| draft.authenticate_and_end_others(user, now))
     }
 
     /// Gives the session a new identifier; the old one is dead in the same step. Call it whenever what the
@@ -329,7 +370,7 @@ impl Session {
     ///
     /// [`DraftError::NotAuthenticated`] when the session has no user.
     pub fn elevate_for<S: Scope>(&self) -> Result<(), SessionError> {
-        self.change(|draft, now| draft.elevate(scope_name::<S>(), now))
+        self.begin(|draft, now| draft.elevate(scope_name::<S>(), now))
     }
 
     /// Until when the session is elevated, if it is.
@@ -407,6 +448,9 @@ impl Session {
         if let Some(error) = self.open()?.doubt.as_error() {
             return Err(error);
         }
+        if self.state.has_refused_write() {
+            return Err(SessionError::CookieWithheld);
+        }
         match commit::prepare(&self.state, self.state.activity())? {
             // Whether the request is activity is decided by its answer.
             Some(work) if work.is_only_a_touch() => Ok(()),
@@ -450,6 +494,22 @@ impl Session {
 
     pub(crate) fn state(&self) -> &Arc<State> {
         &self.state
+    }
+
+    /// A change that may begin a session.
+    fn begin<T>(
+        &self,
+        change: impl FnOnce(&mut Draft, Timestamp) -> Result<T, DraftError>,
+    ) -> Result<T, SessionError> {
+        if self.state.refuses_writes() {
+            drop(self.open()?);
+            tracing::debug!(
+                "a write was refused, as another site caused the request and no session cookie came along"
+            );
+            self.state.note_refused_write();
+            return Err(SessionError::CookieWithheld);
+        }
+        self.change(change)
     }
 
     fn change<T>(

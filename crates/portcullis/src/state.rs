@@ -12,7 +12,8 @@ use std::{
     },
 };
 
-use http::{Extensions, Request, Uri};
+use bytes::Bytes;
+use http::{Extensions, Request, Response, Uri};
 use portcullis_core::{
     Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionId, SessionKey,
     Timestamp, UserId,
@@ -28,13 +29,14 @@ use crate::{
     audience::Audience,
     client::Caller,
     cookie::{Cookies, Presented},
+    fetch_metadata::FetchMetadata,
     fields::Fields,
     host::Host,
     house::House,
     layer::Config,
     marks::Marks,
     refusal::{Asked, Reasons},
-    retry_page,
+    retry_page, withheld,
 };
 
 /// Shared by the layer, the guards and every clone of the request's `Session`.
@@ -50,6 +52,11 @@ pub(crate) struct State {
     /// The route is one on which people prove again who they are.
     confirms: AtomicBool,
     activity: Activity,
+    fetch_metadata: FetchMetadata,
+    /// The route signs people in at the request of other sites.
+    admits_cross_site: AtomicBool,
+    /// A write was refused because the cookie was withheld.
+    refused_write: AtomicBool,
     /// The earliest that the store's clock may have shown when the request arrived.
     arrived: Timestamp,
     passive: AtomicBool,
@@ -99,6 +106,10 @@ impl Drop for Ending {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MarkedPassive;
 
+/// The same of a [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MarkedCrossSite;
+
 /// How the state travels with the request.
 #[derive(Clone)]
 struct InRequest(Arc<State>);
@@ -108,6 +119,9 @@ impl State {
         let (method, headers, uri) = (request.method(), request.headers(), target_of(request));
         let fields = Fields::of(headers);
         let marks = Marks::of(request.extensions());
+        let fetch_metadata =
+            FetchMetadata::of(method, request.uri(), headers, &fields, config.own_site());
+        let is_marked = request.extensions().get::<MarkedCrossSite>().is_some();
         Self {
             config: Arc::clone(config),
             audience: Audience::of(method, uri, headers, &fields),
@@ -122,7 +136,10 @@ impl State {
             confirms: AtomicBool::new(
                 marks.reauthentication_page || config.pages.are_confirmed_at(uri.path()),
             ),
-            activity: activity::of_request(method, &fields),
+            activity: activity::of_request(fetch_metadata, &fields),
+            fetch_metadata,
+            admits_cross_site: AtomicBool::new(is_marked),
+            refused_write: AtomicBool::new(false),
             arrived: config.house.clock().earliest,
             cookies: fields.cookies,
             passive: AtomicBool::new(request.extensions().get::<MarkedPassive>().is_some()),
@@ -184,6 +201,40 @@ impl State {
             return Activity::Passive;
         }
         self.activity
+    }
+
+    /// The route is one that signs people in at the request of other sites.
+    pub(crate) fn admit_cross_site(&self) {
+        self.admits_cross_site.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the browser may have a session cookie that it did not send because another site caused the request.
+    pub(crate) fn is_withheld(&self) -> bool {
+        let same_site = self.config.cookie.same_site_attribute();
+        self.fetch_metadata.withholds(same_site) && !self.has_cookie()
+    }
+
+    /// Whether nothing may be begun for that reason.
+    pub(crate) fn refuses_writes(&self) -> bool {
+        self.is_withheld() && !self.admits_cross_site.load(Ordering::Relaxed)
+    }
+
+    /// Whether the browser would send the cookie if it were asked for the same page by the site itself.
+    pub(crate) fn can_ask_again(&self) -> bool {
+        self.fetch_metadata.is_page_visit() && self.refuses_writes()
+    }
+
+    /// The page that does.
+    pub(crate) fn ask_again(&self) -> Response<Bytes> {
+        withheld::ask_again(self.fetch_metadata.has_user_or_referrer())
+    }
+
+    pub(crate) fn note_refused_write(&self) {
+        self.refused_write.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_refused_write(&self) -> bool {
+        self.refused_write.load(Ordering::Relaxed)
     }
 
     /// Whether the request came with a session cookie, whatever is in it.

@@ -23,7 +23,9 @@ pub(crate) use self::read::{Cookies, Presented};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// None. A person who follows a link to the site from elsewhere arrives signed out.
+    /// None. Where a person follows a link to the site from elsewhere, pages that need the session, or write to it, are
+    /// asked for twice, and the second time the cookie comes along; all others see nobody. See
+    /// [`Session`](crate::Session#requests-that-another-site-causes).
     Strict,
     /// Those with which a person navigates to the site. The default.
     Lax,
@@ -89,6 +91,14 @@ impl CookieConfig {
     /// The further names under which it is read.
     pub(crate) fn accepted(&self) -> impl Iterator<Item = &str> {
         self.accepted.iter().map(Cow::as_ref)
+    }
+
+    pub(crate) fn same_site_attribute(&self) -> cookie::SameSite {
+        self.same_site
+    }
+
+    pub(crate) fn domain_attribute(&self) -> Option<&str> {
+        self.domain.as_deref()
     }
 
     pub(crate) fn is_secure(&self) -> bool {

@@ -1,0 +1,242 @@
+//! Where a request comes from, by its method, `Origin`, `Sec-Fetch-Site`, `Sec-Fetch-Mode` and `Sec-Fetch-Dest`.
+//!
+//! Pure decisions on what a browser says of a request (W3C Fetch Metadata Request Headers; Fetch, 3.1). Two things follow
+//! from them: whether the browser [withheld](FetchMetadata::withholds) a session cookie, and whether the request is
+//! [activity](crate::activity).
+
+use cookie::SameSite;
+use http::{HeaderMap, HeaderValue, Method, Uri, header::ORIGIN};
+
+use crate::{fields::Fields, host::Host};
+
+/// What is known of the site itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnSite<'a> {
+    /// The origins that the application trusts.
+    pub(crate) trusted: &'a [String],
+    /// The domain of the session cookie, if it has one.
+    pub(crate) domain: Option<&'a str>,
+}
+
+/// Where a request comes from and what for, as far as the browser says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FetchMetadata {
+    method: MethodKind,
+    site: Site,
+    purpose: Purpose,
+    /// A page of an origin that the application trusts asks, and not the site's own.
+    from_trusted_origin: bool,
+    /// `Sec-Fetch-User` says that a person caused it, or `Referer` which page.
+    has_user_or_referrer: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MethodKind {
+    Get,
+    Head,
+    Options,
+    /// In front of an application this is extended `CONNECT`: a WebSocket over HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220).
+    Connect,
+    /// May change something.
+    Unsafe,
+}
+
+/// Whose page asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Site {
+    /// The site's own, or nobody's: an address that was typed, a bookmark.
+    Own,
+    /// Another origin of the same site.
+    SameSite,
+    /// Another site, by `Sec-Fetch-Site`.
+    CrossSite,
+    /// Another site, by `Origin` alone.
+    OtherOrigin,
+    /// Neither field is there.
+    Unknown,
+}
+
+/// What the answer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A page of its own: in a tab or a window.
+    TopLevel,
+    /// A page within another one: `iframe`, `frame`, `embed`, `object`.
+    Frame,
+    /// A page; the browser does not say where.
+    Page,
+    /// Anything else, or unknown.
+    Other,
+}
+
+impl FetchMetadata {
+    pub(crate) fn of(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        fields: &Fields<'_>,
+        own: OwnSite<'_>,
+    ) -> Self {
+        let origin = fields.origin.map(|_| only_origin(headers));
+        let is_trusted = |origin| own.trusted.iter().any(|trusted| origin == trusted);
+        let trusted = origin.flatten().is_some_and(is_trusted);
+        let site = Site::of(fields.sec_fetch_site).unwrap_or_else(|| match origin {
+            None => Site::Unknown,
+            Some(None) => Site::OtherOrigin,
+            Some(Some(origin)) => {
+                let host = Host::of_request(uri, headers);
+                Site::of_origin(origin, trusted, host.as_ref(), own.domain)
+            }
+        });
+        Self {
+            method: MethodKind::of(method),
+            site,
+            purpose: Purpose::of(fields),
+            from_trusted_origin: trusted && site != Site::Own,
+            has_user_or_referrer: is(fields.sec_fetch_user, "?1") || fields.referer.is_some(),
+        }
+    }
+
+    /// Whether a browser keeps a cookie with this attribute to itself because another site causes the request
+    /// (RFC 6265bis, 5.2 and 5.8.3).
+    pub(crate) fn withholds(self, same_site: SameSite) -> bool {
+        let from_another_site = match self.site {
+            Site::CrossSite => true,
+            Site::OtherOrigin => self.method == MethodKind::Unsafe,
+            Site::Own | Site::SameSite | Site::Unknown => false,
+        };
+        from_another_site
+            && match same_site {
+                SameSite::None => false,
+                SameSite::Lax => {
+                    let safe = matches!(self.method, MethodKind::Get | MethodKind::Head);
+                    !(safe && self.purpose == Purpose::TopLevel)
+                }
+                SameSite::Strict => true,
+            }
+    }
+
+    /// Whether it can be asked for once more by a page that is shown in its place.
+    pub(crate) fn is_page_visit(self) -> bool {
+        self.method == MethodKind::Get && self.purpose == Purpose::TopLevel
+    }
+
+    /// Whether a person caused it, or a page that sends a referrer.
+    pub(crate) fn has_user_or_referrer(self) -> bool {
+        self.has_user_or_referrer
+    }
+
+    /// Whether a page of another site, or of a trusted origin, loads something, and nobody comes to the site.
+    pub(crate) fn is_loaded_by_others(self) -> bool {
+        let visits = matches!(self.purpose, Purpose::TopLevel | Purpose::Page);
+        match self.site {
+            Site::CrossSite | Site::OtherOrigin => !visits,
+            Site::SameSite | Site::Unknown => self.from_trusted_origin && !visits,
+            Site::Own => false,
+        }
+    }
+
+    /// Whether nobody waits for the content: `HEAD`, a preflight.
+    pub(crate) fn is_without_content(self) -> bool {
+        matches!(self.method, MethodKind::Head | MethodKind::Options)
+    }
+
+    /// Whether it opens a connection that stays.
+    pub(crate) fn is_connect(self) -> bool {
+        self.method == MethodKind::Connect
+    }
+}
+
+impl MethodKind {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::HEAD => Self::Head,
+            Method::OPTIONS => Self::Options,
+            Method::CONNECT => Self::Connect,
+            _ => Self::Unsafe,
+        }
+    }
+}
+
+impl Site {
+    /// As the browser says it. A value that nobody has defined says nothing.
+    fn of(field: Option<&HeaderValue>) -> Option<Self> {
+        let values = [
+            ("same-origin", Self::Own),
+            ("none", Self::Own),
+            ("same-site", Self::SameSite),
+            ("cross-site", Self::CrossSite),
+        ];
+        let mut values = values.into_iter();
+        let (_, site) = values.find(|(value, _)| is(field, value))?;
+        Some(site)
+    }
+
+    /// As the origin of the page says it. Schemes and ports are left out: browsers without `Sec-Fetch-Site` send cookies
+    /// across them, and behind a proxy nobody knows them.
+    fn of_origin(
+        origin: &HeaderValue,
+        trusted: bool,
+        host: Option<&Host>,
+        domain: Option<&str>,
+    ) -> Self {
+        let Some(origin) = host_of_origin(origin) else {
+            return Self::OtherOrigin;
+        };
+        let (origin, host) = (origin.name(), host.map(Host::name));
+        let below = |domain: &str| origin == domain || is_below(origin, domain);
+        match host {
+            Some(host) if host == origin => Self::Own,
+            _ if trusted => Self::SameSite,
+            Some(host) if is_below(origin, host) || is_below(host, origin) => Self::SameSite,
+            _ if domain.is_some_and(|domain| below(domain.trim_start_matches('.'))) => {
+                Self::SameSite
+            }
+            _ => Self::OtherOrigin,
+        }
+    }
+}
+
+impl Purpose {
+    fn of(fields: &Fields<'_>) -> Self {
+        if !is(fields.sec_fetch_mode, "navigate") {
+            return Self::Other;
+        }
+        match fields.sec_fetch_dest {
+            None => Self::Page,
+            dest if is(dest, "document") => Self::TopLevel,
+            Some(_) => Self::Frame,
+        }
+    }
+}
+
+/// Whether a structured field is this token, whatever its parameters (RFC 9651, 3.3).
+fn is(field: Option<&HeaderValue>, token: &str) -> bool {
+    let value = field.and_then(|value| value.as_bytes().split(|byte| *byte == b';').next());
+    value.is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// The host of an origin that has one. `null` has none.
+fn host_of_origin(origin: &HeaderValue) -> Option<Host> {
+    let (_, authority) = origin.to_str().ok()?.split_once("://")?;
+    Host::parse(authority.as_bytes())
+}
+
+/// Whether a host is one of a domain's. A domain of one label is nobody's.
+fn is_below(host: &str, domain: &str) -> bool {
+    let prefix = host.strip_suffix(domain);
+    domain.contains('.') && prefix.is_some_and(|prefix| prefix.ends_with('.'))
+}
+
+/// The page's origin, if it is named once.
+fn only_origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => Some(origin),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ mod clearing;
 mod concurrency;
 mod cookies;
 mod cost;
+mod cross_site;
 mod device;
 mod elevation;
 mod everybody;

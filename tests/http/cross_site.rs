@@ -1,0 +1,429 @@
+//! Requests that another site causes: where a session may begin, and what is activity.
+
+use axum::{
+    Router,
+    body::Body,
+    routing::{any, get},
+};
+use http::{Method, Request, StatusCode};
+use portcullis::{
+    Authenticated, CookieConfig, CrossSiteSignInLayer, Key, Refusal, SameSite, Session,
+    SessionError, SessionLayer,
+};
+use portcullis_tests::{
+    Backend, Call, Client, Reply, Server, World, about, minutes, on_every_store, seconds,
+};
+use tower::ServiceExt;
+
+on_every_store![
+    where_a_browser_withholds_a_strict_cookie_no_session_begins,
+    where_a_browser_withholds_a_lax_cookie_no_session_begins,
+    a_cookie_without_a_restriction_is_never_withheld,
+    a_withheld_cookie_is_told_and_shows_nobody,
+    a_cookie_that_came_along_was_not_withheld,
+    no_session_begins_where_the_cookie_is_withheld_however_it_is_asked_for,
+    a_refused_write_that_the_handler_ignores_is_told_all_the_same,
+    who_comes_by_a_link_is_asked_for_once_more_where_the_session_is_needed,
+    the_page_that_asks_once_more_goes_on_by_itself_once_at_most,
+    what_needs_no_session_is_served_at_once,
+    a_route_that_signs_in_from_another_site_is_marked,
+    what_others_load_is_no_activity,
+    what_a_page_of_a_trusted_origin_of_the_same_site_loads_is_no_activity,
+    a_socket_over_http_2_is_no_activity,
+];
+
+const VISITS: Key<u32> = Key::new("visits");
+
+type Done = Result<StatusCode, SessionError>;
+
+async fn count(session: Session) -> Done {
+    session.update(VISITS, |visits| *visits += 1)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn sign_in(session: Session) -> Done {
+    session.authenticate("alice")?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn elevate(session: Session) -> Done {
+    session.elevate()?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn commit(session: Session) -> Done {
+    let _ = session.insert(VISITS, 1);
+    session.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Writes, and does not look at what comes of it.
+async fn careless(session: Session) -> &'static str {
+    let _ = session.insert(VISITS, 1);
+    "done"
+}
+
+async fn read(session: Session) -> Result<String, SessionError> {
+    let taken = session.take(VISITS)?;
+    session.clear()?;
+    session.regenerate()?;
+    let user = session.user().map(|user| user.to_string());
+    Ok(format!("{user:?} {taken:?} {}", session.cookie_withheld()))
+}
+
+fn routes() -> Router {
+    let marked = Router::new()
+        .route("/callback", any(sign_in))
+        .route("/callback/read", any(read))
+        .route_layer(CrossSiteSignInLayer::new());
+    Router::new()
+        .route("/count", any(count))
+        .route("/sign-in", any(sign_in))
+        .route("/elevate", any(elevate))
+        .route("/commit", any(commit))
+        .route("/careless", any(careless))
+        .route("/read", any(read))
+        .route(
+            "/me",
+            any(|me: Authenticated| async move { me.user().to_string() }),
+        )
+        .route(
+            "/maybe",
+            get(|me: Option<Authenticated>| async move { me.is_some().to_string() }),
+        )
+        .merge(marked)
+}
+
+async fn serving<B: Backend>(same_site: SameSite) -> (World<B>, Server, Client) {
+    let cookie = CookieConfig::builder().same_site(same_site).build();
+    let world = World::<B>::with(|layer| layer.cookie(cookie.unwrap())).await;
+    let (server, client) = world.serving(routes()).await;
+    (world, server, client)
+}
+
+type Field = (&'static str, &'static str);
+
+const CROSS_SITE: Field = ("sec-fetch-site", "cross-site");
+const NAVIGATE: Field = ("sec-fetch-mode", "navigate");
+const DOCUMENT: Field = ("sec-fetch-dest", "document");
+const CLICKED: Field = ("sec-fetch-user", "?1");
+const LINK: &[Field] = &[CROSS_SITE, NAVIGATE, DOCUMENT, CLICKED];
+const FRAME: &[Field] = &[CROSS_SITE, NAVIGATE, ("sec-fetch-dest", "iframe")];
+const IMAGE: &[Field] = &[
+    CROSS_SITE,
+    ("sec-fetch-mode", "no-cors"),
+    ("sec-fetch-dest", "image"),
+];
+const SCRIPT: &[Field] = &[
+    CROSS_SITE,
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-dest", "empty"),
+    ("origin", "https://evil.example"),
+];
+
+fn with(call: Call, fields: &[Field]) -> Call {
+    let add = |call: Call, (name, value): &Field| call.header(name, *value);
+    fields.iter().fold(call, add)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Answer {
+    /// A session begins.
+    Begins,
+    Refused,
+    AskedAgain,
+}
+use Answer::{AskedAgain, Begins, Refused};
+
+fn is_asked_again(reply: &Reply) -> bool {
+    reply.body().contains("<a href=\"\">Continue</a>")
+}
+
+/// The rows of the table: method, fields, and what becomes of a write under `Strict` and under `Lax`.
+fn rows() -> Vec<(&'static str, &'static [Field], Answer, Answer)> {
+    vec![
+        ("GET", LINK, AskedAgain, Begins),
+        ("HEAD", LINK, Refused, Begins),
+        ("POST", LINK, Refused, Refused),
+        ("PUT", LINK, Refused, Refused),
+        ("GET", FRAME, Refused, Refused),
+        ("GET", IMAGE, Refused, Refused),
+        ("GET", SCRIPT, Refused, Refused),
+        ("POST", SCRIPT, Refused, Refused),
+        ("GET", &[CROSS_SITE], Refused, Refused),
+        (
+            "GET",
+            &[("sec-fetch-site", "same-origin"), NAVIGATE, DOCUMENT],
+            Begins,
+            Begins,
+        ),
+        ("POST", &[("sec-fetch-site", "same-origin")], Begins, Begins),
+        (
+            "POST",
+            &[
+                ("sec-fetch-site", "same-site"),
+                ("origin", "https://a.example"),
+            ],
+            Begins,
+            Begins,
+        ),
+        (
+            "GET",
+            &[("sec-fetch-site", "none"), NAVIGATE, DOCUMENT],
+            Begins,
+            Begins,
+        ),
+        (
+            "POST",
+            &[("origin", "https://evil.example")],
+            Refused,
+            Refused,
+        ),
+        ("POST", &[("origin", "null")], Refused, Refused),
+        (
+            "POST",
+            &[("origin", "https://shop.example")],
+            Begins,
+            Begins,
+        ),
+        (
+            "POST",
+            &[("origin", "https://www.shop.example")],
+            Begins,
+            Begins,
+        ),
+        ("GET", &[("origin", "https://evil.example")], Begins, Begins),
+        (
+            "OPTIONS",
+            &[("origin", "https://evil.example")],
+            Begins,
+            Begins,
+        ),
+        ("GET", &[], Begins, Begins),
+        ("POST", &[], Begins, Begins),
+    ]
+}
+
+async fn is_answered<B: Backend>(world: &World<B>, reply: Reply, expected: Answer, row: &str) {
+    match expected {
+        Begins => {
+            reply.is(204).new_id();
+        }
+        Refused => {
+            reply.is(403).keeps_the_cookie();
+        }
+        AskedAgain => {
+            reply.is(200).keeps_the_cookie();
+        }
+    }
+    assert_eq!(is_asked_again(&reply), expected == AskedAgain, "{row}");
+    let calls = world.store.take_calls();
+    assert_eq!(calls.is_empty(), expected != Begins, "{row}: {calls:?}");
+}
+
+async fn every_row<B: Backend>(same_site: SameSite) {
+    let (world, server, _) = serving::<B>(same_site).await;
+    for (method, fields, strict, lax) in rows() {
+        let expected = match same_site {
+            SameSite::Strict => strict,
+            _ => lax,
+        };
+        for target in ["/count", "/sign-in"] {
+            let row = format!("{method} {target} {fields:?} {same_site:?}");
+            let client = world.client_of(&server);
+            let call = client.call(method.parse().unwrap(), target);
+            is_answered(&world, with(call, fields).await, expected, &row).await;
+        }
+    }
+}
+
+async fn where_a_browser_withholds_a_strict_cookie_no_session_begins<B: Backend>() {
+    every_row::<B>(SameSite::Strict).await;
+}
+
+async fn where_a_browser_withholds_a_lax_cookie_no_session_begins<B: Backend>() {
+    every_row::<B>(SameSite::Lax).await;
+}
+
+async fn a_cookie_without_a_restriction_is_never_withheld<B: Backend>() {
+    let cookie = CookieConfig::builder().dangerous_same_site_none("a widget elsewhere");
+    let cookie = cookie.build().unwrap();
+    let world = World::<B>::with(|layer| layer.cookie(cookie)).await;
+    let (server, _) = world.serving(routes()).await;
+    for (method, fields, ..) in rows() {
+        let client = world.client_of(&server);
+        let call = client.call(method.parse().unwrap(), "/count");
+        with(call, fields).await.is(204).new_id();
+    }
+}
+
+async fn a_withheld_cookie_is_told_and_shows_nobody<B: Backend>() {
+    let (_world, _server, client) = serving::<B>(SameSite::Lax).await;
+    for (fields, withheld) in [(IMAGE, true), (LINK, false)] {
+        let reply = with(client.get("/read"), fields).await;
+        let body = reply.is(200).keeps_the_cookie().body();
+        assert_eq!(body, format!("None None {withheld}"));
+    }
+}
+
+async fn a_cookie_that_came_along_was_not_withheld<B: Backend>() {
+    let (world, _server, stranger) = serving::<B>(SameSite::Strict).await;
+    let alice = stranger.with_id(&world.signed_in("alice").await.id());
+    with(alice.post("/count"), SCRIPT).await.is(204);
+    // An identifier that is none any more came along as well.
+    let unknown = alice.fork().with_id(&alice.id().replace(|_| true, "A"));
+    let reply = with(unknown.post("/count"), SCRIPT).await;
+    reply.is(204).new_id();
+    let body = with(alice.get("/read"), LINK).await;
+    assert_eq!(body.is(200).body(), "Some(\"alice\") Some(1) false");
+}
+
+async fn no_session_begins_where_the_cookie_is_withheld_however_it_is_asked_for<B: Backend>() {
+    let (world, _server, client) = serving::<B>(SameSite::Lax).await;
+    for target in ["/count", "/sign-in", "/elevate", "/commit"] {
+        let reply = with(client.post(target), LINK).await;
+        reply
+            .is_problem(403, "session-cookie-withheld")
+            .keeps_the_cookie();
+    }
+    assert_eq!(world.store.take_calls(), []);
+    assert_eq!(world.backend.live(), 0);
+    let request = Request::post("/count").header("sec-fetch-site", "cross-site");
+    let app = routes().layer(world.layer.clone());
+    let response = app.oneshot(request.body(Body::empty()).unwrap()).await;
+    let refusal = response.unwrap().extensions().get::<Refusal>().cloned();
+    assert_eq!(refusal, Some(Refusal::CookieWithheld));
+}
+
+async fn a_refused_write_that_the_handler_ignores_is_told_all_the_same<B: Backend>() {
+    let (_world, _server, client) = serving::<B>(SameSite::Strict).await;
+    let reply = with(client.post("/careless"), LINK).await;
+    reply.is_problem(403, "session-cookie-withheld");
+    let reply = with(client.get("/careless"), LINK).await;
+    assert!(is_asked_again(reply.is(200)));
+    assert_eq!(client.get("/careless").await.is(200).body(), "done");
+}
+
+async fn who_comes_by_a_link_is_asked_for_once_more_where_the_session_is_needed<B: Backend>() {
+    let (world, _server, stranger) = serving::<B>(SameSite::Strict).await;
+    let alice = stranger
+        .fork()
+        .with_id(&world.signed_in("alice").await.id());
+    let own = [("sec-fetch-site", "same-origin"), NAVIGATE, DOCUMENT];
+    for (target, status) in [("/count", 204), ("/me", 200)] {
+        let reply = with(stranger.get(target), LINK).await;
+        assert!(is_asked_again(reply.is(200).keeps_the_cookie()), "{target}");
+        assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
+        assert!(reply.header("cache-control").contains("no-store"));
+        // The page of the site asks, and so the cookie comes along.
+        let reply = with(alice.get(target), &own).await;
+        reply.is(status).keeps_the_cookie();
+    }
+    // And who has none is a stranger.
+    with(stranger.get("/me"), &own).await.is(401);
+    with(stranger.get("/count"), &own).await.is(204).new_id();
+}
+
+async fn the_page_that_asks_once_more_goes_on_by_itself_once_at_most<B: Backend>() {
+    let (_world, _server, client) = serving::<B>(SameSite::Strict).await;
+    let link = &[CROSS_SITE, NAVIGATE, DOCUMENT];
+    for (cause, by_itself) in [
+        (Some(CLICKED), true),
+        (Some(("referer", "https://mail.example/")), true),
+        // As the page itself asks, if a sandbox makes another site of it.
+        (None, false),
+    ] {
+        let call = with(client.get("/count"), link);
+        let reply = with(call, cause.as_slice()).await;
+        assert!(is_asked_again(reply.is(200)));
+        let refresh = reply.body().contains("http-equiv=\"refresh\"");
+        let hidden = reply
+            .body()
+            .contains("name=\"referrer\" content=\"no-referrer\"");
+        assert_eq!((refresh, hidden), (by_itself, by_itself), "{cause:?}");
+    }
+}
+
+async fn what_needs_no_session_is_served_at_once<B: Backend>() {
+    let (_world, _server, client) = serving::<B>(SameSite::Strict).await;
+    let reply = with(client.get("/maybe"), LINK).await;
+    assert_eq!(reply.is(200).body(), "false");
+    // Nobody follows these.
+    for fields in [FRAME, IMAGE, SCRIPT] {
+        let reply = with(client.get("/me"), fields).await;
+        reply.is_problem(401, "authentication-required");
+    }
+}
+
+async fn a_route_that_signs_in_from_another_site_is_marked<B: Backend>() {
+    let (world, server, client) = serving::<B>(SameSite::Strict).await;
+    with(client.post("/callback"), LINK).await.is(204).new_id();
+    let reply = with(client.get("/me"), &[]).await;
+    assert_eq!(reply.is(200).body(), "alice");
+    // The mark may also stand outside of the session layer.
+    let app = routes().layer(world.layer.clone());
+    let outside = Server::of_router(app.layer(CrossSiteSignInLayer::new())).await;
+    let reply = with(world.client_of(&outside).post("/sign-in"), LINK).await;
+    reply.is(204).new_id();
+    let reply = with(world.client_of(&server).post("/callback/read"), LINK).await;
+    assert_eq!(reply.is(200).body(), "None None true");
+}
+
+/// As the table in `activity.rs` says.
+async fn what_others_load_is_no_activity<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let frame = |dest| [CROSS_SITE, NAVIGATE, ("sec-fetch-dest", dest)];
+    let (iframe, object) = (frame("iframe"), frame("object"));
+    for fields in [IMAGE, SCRIPT, &iframe, &object] {
+        world.advance(minutes(20));
+        with(client.get("/me"), fields).await.is(200);
+        about(client.look().await.inactive, minutes(20));
+        with(client.get("/me"), LINK).await.is(200);
+        about(client.look().await.inactive, seconds(0));
+    }
+}
+
+const SIBLING: &str = "https://app.shop.example";
+
+fn trusting(layer: &SessionLayer) -> SessionLayer {
+    layer.clone().trusted_origins([SIBLING]).unwrap()
+}
+
+async fn what_a_page_of_a_trusted_origin_of_the_same_site_loads_is_no_activity<B: Backend>() {
+    let world = World::<B>::start().await;
+    let alice = world.signed_in("alice").await;
+    let server = world.serve(trusting(&world.layer)).await;
+    let client = alice.at(server.address());
+    let same_site = ("sec-fetch-site", "same-site");
+    let loads = [same_site, ("sec-fetch-mode", "cors"), ("origin", SIBLING)];
+    world.advance(minutes(20));
+    for fields in [&loads[..], &[("origin", SIBLING)]] {
+        for method in [Method::GET, Method::OPTIONS] {
+            with(client.call(method, "/me"), fields).await.is(200);
+        }
+        about(client.look().await.inactive, minutes(20));
+    }
+    let own = [("sec-fetch-site", "same-origin"), ("origin", SIBLING)];
+    let comes = [same_site, NAVIGATE, DOCUMENT];
+    for fields in [&own[..], &comes] {
+        with(client.get("/me"), fields).await.is(200);
+        about(client.look().await.inactive, seconds(0));
+        world.advance(minutes(20));
+    }
+}
+
+async fn a_socket_over_http_2_is_no_activity<B: Backend>() {
+    let world = World::<B>::start().await;
+    let alice = world.signed_in("alice").await;
+    world.advance(minutes(20));
+    let app = routes().layer(world.layer.clone());
+    for (method, inactive) in [(Method::CONNECT, minutes(20)), (Method::POST, seconds(0))] {
+        let cookie = format!("{}={}", portcullis_tests::COOKIE, alice.id());
+        let request = Request::builder().method(method).uri("/me");
+        let request = request.header("cookie", cookie).body(Body::empty());
+        let response = app.clone().oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        about(alice.look().await.inactive, inactive);
+    }
+}

@@ -9,6 +9,7 @@
 use axum::{Router, routing};
 use portcullis::{Key, MemoryStore, Session, SessionError, SessionLayer};
 use tokio::net::TcpListener;
+use tower_http::csrf::CsrfLayer;
 
 const VISITS: Key<u32> = Key::new("visits");
 
@@ -38,7 +39,8 @@ async fn main() -> std::io::Result<()> {
         .route("/", routing::get(home))
         .route("/sign-in", routing::post(sign_in))
         .route("/sign-out", routing::post(sign_out))
-        .layer(SessionLayer::new(MemoryStore::new()));
+        .layer(SessionLayer::new(MemoryStore::new()))
+        .layer(CsrfLayer::new()); // refuses forms of other sites
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     println!("Listening on http://localhost:3000");
     axum::serve(listener, app).await

@@ -21,10 +21,10 @@ on_every_store![
     a_cookie_without_a_restriction_is_never_withheld,
     a_withheld_cookie_is_told_and_shows_nobody,
     a_cookie_that_came_along_was_not_withheld,
-    no_session_begins_where_the_cookie_is_withheld_however_it_is_asked_for,
+    no_write_begins_a_session_where_the_cookie_is_withheld,
     a_refused_write_that_the_handler_ignores_is_told_all_the_same,
-    who_comes_by_a_link_is_asked_for_once_more_where_the_session_is_needed,
-    the_page_that_asks_once_more_goes_on_by_itself_once_at_most,
+    a_link_to_what_needs_the_session_is_requested_once_more,
+    the_page_that_requests_again_refreshes_once_at_most,
     what_needs_no_session_is_served_at_once,
     a_route_that_signs_in_from_another_site_is_marked,
     what_others_load_is_no_activity,
@@ -278,7 +278,7 @@ async fn a_cookie_that_came_along_was_not_withheld<B: Backend>() {
     assert_eq!(body.is(200).body(), "Some(\"alice\") Some(1) false");
 }
 
-async fn no_session_begins_where_the_cookie_is_withheld_however_it_is_asked_for<B: Backend>() {
+async fn no_write_begins_a_session_where_the_cookie_is_withheld<B: Backend>() {
     let (world, _server, client) = serving::<B>(SameSite::Lax).await;
     for target in ["/count", "/sign-in", "/elevate", "/commit"] {
         let reply = with(client.post(target), LINK).await;
@@ -304,7 +304,7 @@ async fn a_refused_write_that_the_handler_ignores_is_told_all_the_same<B: Backen
     assert_eq!(client.get("/careless").await.is(200).body(), "done");
 }
 
-async fn who_comes_by_a_link_is_asked_for_once_more_where_the_session_is_needed<B: Backend>() {
+async fn a_link_to_what_needs_the_session_is_requested_once_more<B: Backend>() {
     let (world, _server, stranger) = serving::<B>(SameSite::Strict).await;
     let alice = stranger
         .fork()
@@ -324,7 +324,7 @@ async fn who_comes_by_a_link_is_asked_for_once_more_where_the_session_is_needed<
     with(stranger.get("/count"), &own).await.is(204).new_id();
 }
 
-async fn the_page_that_asks_once_more_goes_on_by_itself_once_at_most<B: Backend>() {
+async fn the_page_that_requests_again_refreshes_once_at_most<B: Backend>() {
     let (_world, _server, client) = serving::<B>(SameSite::Strict).await;
     let link = &[CROSS_SITE, NAVIGATE, DOCUMENT];
     for (cause, by_itself) in [

@@ -1,32 +1,6 @@
 //! Which requests are activity of the person, and so move the idle deadline.
 //!
-//! A request is *not* activity when any of these holds:
-//!
-//! 1. its method is `HEAD` or `OPTIONS`;
-//! 2. the browser says that nobody asked for it yet (`Sec-Purpose` or `Purpose` with `prefetch`, which prerendering
-//!    sends too);
-//! 3. a page of another site, or of a [trusted origin](crate::SessionLayer::trusted_origins), loads it, as the table says;
-//! 4. it opens a stream, or opens it again: `Accept: text/event-stream`, or a WebSocket, be it by an upgrade or by
-//!    extended `CONNECT` (RFC 8441);
-//! 5. the client says that nobody asked for it: a field `Portcullis-Passive`, whatever its value;
-//! 6. its route is marked with [`PassiveLayer`](crate::PassiveLayer);
-//! 7. it is answered with a status of 400 or above, or what else says that it was refused or failed ([`Outcome`](crate::Outcome)).
-//!
-//! Such requests read the session like any other (NIST SP 800-63B-4, 5.2, counts activity *from the
-//! subscriber*; OWASP Session Management, "Idle Timeout"). Nothing that a client says makes a request activity that
-//! would not be without.
-//!
-//! | `Sec-Fetch-Site` | a page of its own (`navigate`, `document`) | a frame (`navigate`, any other destination) | all else |
-//! |---|---|---|---|
-//! | `same-origin`, `none` | activity | activity | activity |
-//! | `same-site` | activity | activity, but for a trusted `Origin` | activity, but for a trusted `Origin` |
-//! | `cross-site` | activity | no activity | no activity |
-//! | none, `Origin` of the same host | activity | activity | activity |
-//! | none, trusted `Origin` | activity | no activity | no activity |
-//! | none, `Origin` of another site | activity | no activity | no activity |
-//! | none, no `Origin` | activity | activity | activity |
-//!
-//! Where `Sec-Fetch-Dest` is missing, whoever navigates is taken for somebody who opens a page of its own.
+#![doc = include_str!("../docs/activity.md")]
 
 use http::HeaderValue;
 use portcullis_core::store::Activity;

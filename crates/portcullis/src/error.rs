@@ -34,11 +34,10 @@ pub enum SessionError {
     /// The elevation that the route needed ended while the request was under way. Nothing was done.
     #[error("the elevation ended while the request was under way; nothing was done")]
     ElevationEnded,
-    /// Another site caused the request, so the browser may have a session cookie that it did not send
-    /// ([`Session::cookie_withheld`](crate::Session::cookie_withheld)). A session that began now would replace it. Nothing was
-    /// done.
+    /// Another site caused the request, so the browser may have [withheld](crate::Session::cookie_withheld) its session
+    /// cookie. A new session would replace it. Nothing was written.
     #[error(
-        "another site caused the request and no session cookie came along, so no session is begun; mark the route with `CrossSiteSignInLayer` if it must be"
+        "another site caused the request and the browser withheld the session cookie, so nothing was written; mark routes that sign in from another site with `CrossSiteSignInLayer`"
     )]
     CookieWithheld,
     /// An earlier commit of this request failed, and it is not known whether it was carried out.
@@ -129,7 +128,7 @@ impl SessionError {
             Self::CookieWithheld => (
                 StatusCode::FORBIDDEN,
                 "session-cookie-withheld",
-                "Another site asked for this, and your browser kept your session to itself. Nothing was changed; do it from the page itself.",
+                "Another site sent this request, so your browser did not send your session. Nothing was changed. Do it from the page itself.",
             ),
             Self::AtLimit => (
                 StatusCode::CONFLICT,

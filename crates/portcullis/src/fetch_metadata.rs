@@ -1,7 +1,7 @@
 //! Where a request comes from, by its method, `Origin`, `Sec-Fetch-Site`, `Sec-Fetch-Mode` and `Sec-Fetch-Dest`.
 //!
-//! Pure decisions on what a browser says of a request (W3C Fetch Metadata Request Headers; Fetch, 3.1). Two things follow
-//! from them: whether the browser [withheld](FetchMetadata::withholds) a session cookie, and whether the request is
+//! Pure decisions on the fetch metadata of a request (W3C Fetch Metadata Request Headers; `Origin`: Fetch, 3.1): whether the
+//! browser [withholds](FetchMetadata::withholds) a session cookie, and whether the request can be
 //! [activity](crate::activity).
 
 use cookie::SameSite;
@@ -116,7 +116,7 @@ impl FetchMetadata {
             }
     }
 
-    /// Whether it can be asked for once more by a page that is shown in its place.
+    /// Whether a page shown in place of the response can request it again, and cookies would come along.
     pub(crate) fn is_page_visit(self) -> bool {
         self.method == MethodKind::Get && self.purpose == Purpose::TopLevel
     }
@@ -126,7 +126,7 @@ impl FetchMetadata {
         self.has_user_or_referrer
     }
 
-    /// Whether a page of another site, or of a trusted origin, loads something, and nobody comes to the site.
+    /// Whether a page of another site or of a trusted origin loads it, other than by opening a page of its own.
     pub(crate) fn is_loaded_by_others(self) -> bool {
         let visits = matches!(self.purpose, Purpose::TopLevel | Purpose::Page);
         match self.site {
@@ -136,12 +136,12 @@ impl FetchMetadata {
         }
     }
 
-    /// Whether nobody waits for the content: `HEAD`, a preflight.
+    /// Whether the response has no content for a person: `HEAD`, and preflights.
     pub(crate) fn is_without_content(self) -> bool {
         matches!(self.method, MethodKind::Head | MethodKind::Options)
     }
 
-    /// Whether it opens a connection that stays.
+    /// Whether it opens a connection that outlives the response.
     pub(crate) fn is_connect(self) -> bool {
         self.method == MethodKind::Connect
     }

@@ -19,6 +19,10 @@ use crate::state::{MarkedPassive, State};
 ///     .route("/notifications/unread", get(unread))
 ///     .route_layer(PassiveLayer::new());
 /// ```
+///
+/// # What is activity
+///
+#[doc = include_str!("../docs/activity.md")]
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct PassiveLayer;

@@ -77,7 +77,7 @@ pub enum Refusal {
     AtLimit,
     /// Another site asked for it.
     CrossSite,
-    /// Another site caused it, and no session cookie came along, so no session was begun.
+    /// Another site caused the request, and the browser withheld the session cookie. Nothing was written.
     CookieWithheld,
     /// Something else; see the log.
     Failed,

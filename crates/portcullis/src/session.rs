@@ -51,36 +51,35 @@ use crate::{
 ///
 /// # Requests that another site causes
 ///
-/// Browsers keep a cookie to themselves where another site causes the request, depending on its
-/// [`SameSite`](crate::SameSite). A session that began with such a request would replace the one that the person has. So a
-/// cookie counts as *withheld* where a request comes without one, and
+/// Browsers do not send a cookie with every request that another site causes; its [`SameSite`](crate::SameSite)
+/// attribute decides. A session that began with such a request would replace the one that the browser has, and sign
+/// the person out. So without a session cookie, these requests count as *withheld*:
 ///
-/// | the request | `Strict` | `Lax` | `None` |
+/// | request | `Strict` | `Lax` | `None` |
 /// |---|---|---|---|
-/// | `Sec-Fetch-Site: cross-site`, `GET` or `HEAD`, `Sec-Fetch-Mode: navigate`, `Sec-Fetch-Dest: document`: a link | withheld | – | – |
-/// | `Sec-Fetch-Site: cross-site`, anything else: a form, a frame, an image, a script's request | withheld | withheld | – |
+/// | `Sec-Fetch-Site: cross-site`, a link: `GET` or `HEAD`, `Sec-Fetch-Mode: navigate`, `Sec-Fetch-Dest: document` | withheld | – | – |
+/// | `Sec-Fetch-Site: cross-site`, anything else: a form, a frame, an image, a script | withheld | withheld | – |
 /// | `Sec-Fetch-Site: same-origin`, `same-site` or `none` | – | – | – |
-/// | no `Sec-Fetch-Site`, but `Origin` of another site, and a method that may change something | withheld | withheld | – |
-/// | neither field, or a method that may not | – | – | – |
+/// | no `Sec-Fetch-Site`, `Origin` of another site, a method other than `GET`, `HEAD`, `OPTIONS` and `CONNECT` | withheld | withheld | – |
+/// | any other request without `Sec-Fetch-Site` | – | – | – |
 ///
-/// An `Origin` is of this site if its host is that of the request, one above or below it, or below the cookie's `Domain`,
-/// or if it is [trusted](crate::SessionLayer::trusted_origins). `null` is not.
+/// An `Origin` belongs to this site if its host is that of the request, a parent or child domain of it, or within
+/// the cookie's `Domain`. A [trusted origin](crate::SessionLayer::trusted_origins) does, too; `null` does not.
 ///
-/// Where the cookie is withheld,
+/// Where the cookie is withheld:
 ///
-/// * reads see nobody, [`cookie_withheld`](Self::cookie_withheld) is true, and no cookie is set;
+/// * Reads see nobody, [`cookie_withheld`](Self::cookie_withheld) returns `true`, and no cookie is set.
 /// * [`insert`](Self::insert), [`update`](Self::update), [`authenticate`](Self::authenticate) and
-///   [`elevate`](Self::elevate) fail with [`SessionError::CookieWithheld`], and the response becomes a 403, unless the handler
-///   answers with an error of its own;
-/// * but where somebody comes by a link (`GET`, `Sec-Fetch-Dest: document`), and a write or a guard is in the way, the
-///   response becomes a small page that asks for the same address once more. That request is the site's own, so the
-///   cookie comes along, even a `Strict` one. The handler of such a page runs twice, so it must do nothing else before its
-///   first write that cannot be done twice.
+///   [`elevate`](Self::elevate) fail with [`SessionError::CookieWithheld`]. The response becomes a 403, unless the
+///   handler answers with an error of its own.
+/// * A link (`GET`) is answered with a small page instead, if a write or a guard needs the session. The page requests
+///   the same address again. That request is same-origin, so a `Strict` cookie comes along. The handler of such an
+///   address runs twice, so its first write must come before anything that must not happen twice.
 ///
-/// That page cannot ask for ever: it goes on by itself only if the request has a `Referer` or `Sec-Fetch-User`, and its own
-/// request has neither. Without them, it has a link for the person to follow.
+/// The page cannot loop. It refreshes by itself only in answer to a request with `Referer` or `Sec-Fetch-User: ?1`, and
+/// the refresh sends neither. Without both, the page shows a link to follow.
 ///
-/// Routes that sign people in at the request of another site, such as `form_post`, are marked with
+/// Mark routes that sign in at the request of another site, such as `form_post`, with
 /// [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
 ///
 /// # Errors of the methods
@@ -257,9 +256,19 @@ impl Session {
         self.change(Draft::clear)
     }
 
-    /// Whether the browser may have a session cookie that it did not send, because another site caused the request. The
-    /// session then looks like that of a stranger, and cannot be begun; see
-    /// [above](Session#requests-that-another-site-causes).
+    /// Whether the browser may have a session cookie that it did not send, because another site caused the request.
+    /// Reads then see nobody, and writes are refused; see [above](Session#requests-that-another-site-causes).
+    ///
+    /// ```
+    /// # use portcullis::Session;
+    /// async fn greet(session: Session) -> &'static str {
+    ///     match session.user() {
+    ///         Some(_) => "Welcome back.",
+    ///         None if session.cookie_withheld() => "Open this page from our own site to see your account.",
+    ///         None => "Sign in to see your account.",
+    ///     }
+    /// }
+    /// ```
     pub fn cookie_withheld(&self) -> bool {
         self.state.is_withheld()
     }
@@ -504,7 +513,7 @@ impl Session {
         if self.state.refuses_writes() {
             drop(self.open()?);
             tracing::debug!(
-                "a write was refused, as another site caused the request and no session cookie came along"
+                "a write was refused: another site caused the request, and the browser withheld the session cookie"
             );
             self.state.note_refused_write();
             return Err(SessionError::CookieWithheld);

@@ -1,7 +1,7 @@
-//! Session cookies that a browser kept to itself because another site caused the request.
+//! Requests without a session cookie because the browser withheld it: another site caused them.
 //!
-//! Such a request looks like that of a stranger. If it began a session, the new cookie would replace the one that the
-//! browser has, and sign the person out.
+//! A session that began with such a request would replace the cookie that the browser has, and sign the person out.
+//! `fetch_metadata.rs` decides which requests these are.
 
 use std::task::{Context, Poll};
 
@@ -15,17 +15,18 @@ use tower_service::Service;
 
 use crate::state::{MarkedCrossSite, State};
 
-/// Marks routes that must sign people in, or begin a session, at the request of another site: the answer of an identity
-/// provider that comes as a form (OpenID Connect's `response_mode=form_post`, SAML's POST binding). It may stand inside or
-/// outside of [`SessionLayer`](crate::SessionLayer).
+/// Marks routes that sign in at the request of another site: OpenID Connect's `response_mode=form_post`, or SAML's POST
+/// binding. It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
 ///
-/// Such a request comes without the session cookie, so it is refused elsewhere, see [`Session`](crate::Session). Here it
-/// begins a session of its own, and the new cookie replaces the one that the browser has. So **the route itself must check
-/// that this browser asked for the answer**, by a `state` (or `RelayState`) that it finds again in a short-lived cookie of
-/// its own with `SameSite=None; Secure`. Otherwise any site signs people in as somebody of its choice (login CSRF, RFC 9700,
-/// 4.7). The session that the browser had goes on until it times out: nobody knows here which one it was.
+/// Such a request comes [without the session cookie](crate::Session#requests-that-another-site-causes), so other routes
+/// refuse to begin a session with it. A marked route begins a new session, whose cookie replaces the one in the
+/// browser. The previous session is not ended, since its cookie did not come; it lasts until its timeout.
 ///
-/// A layer against forged requests refuses such a route too, unless it is told of it:
+/// **The route itself must check that this browser began the sign-in.** Otherwise any site can sign people in as a user
+/// of its choice (login CSRF; RFC 9700, 4.7). Compare the `state` or `RelayState` with a short-lived cookie that the
+/// application sets at the start with `SameSite=None; Secure`; the session cannot hold it, for its cookie does not come.
+///
+/// A `CsrfLayer` refuses such a route as well and needs an exception:
 ///
 /// ```
 /// # use axum::{Router, routing::{get, post}};
@@ -91,22 +92,22 @@ where
     }
 }
 
-/// The beginning of a page that goes on by itself. Its request has neither a user nor a referrer, whatever else stands in
-/// the way of it, so it is never answered with such a page again.
-const BY_ITSELF: &str = "<meta name=\"referrer\" content=\"no-referrer\">\n<meta http-equiv=\"refresh\" content=\"0\">\n";
+/// Refreshes the page at once, without a referrer.
+const REFRESH: &str = "<meta name=\"referrer\" content=\"no-referrer\">\n<meta http-equiv=\"refresh\" content=\"0\">\n";
 
-/// A page that asks for the same address once more. What asks then is a page of the site, so every cookie comes along, and
-/// the browser says `Sec-Fetch-Site: same-origin`: the cookie does not count as withheld again.
+/// A page that requests the same address again. That request comes from a page of the site, so `Strict` cookies come
+/// along, and `Sec-Fetch-Site: same-origin` says that none is withheld.
 ///
-/// In a sandbox pages have no origin, so there it does. Therefore it goes on `by_itself` only where that is bounded.
-/// Otherwise it has a link, which a person must follow. It has no script, no style and no address, so no policy is in the
-/// way of it and nothing of the request is in it.
-pub(crate) fn ask_again(by_itself: bool) -> Response<Bytes> {
-    let refresh = if by_itself { BY_ITSELF } else { "" };
+/// In a sandbox a page has an opaque origin, and its requests are cross-site: there a refresh would repeat for ever. So
+/// the page refreshes only in answer to a request with a referrer or a user activation, and the refresh has neither.
+/// Otherwise it shows a link. It needs no script and no style, so no policy blocks it, and it shows nothing of the
+/// request.
+pub(crate) fn ask_again(refreshes: bool) -> Response<Bytes> {
+    let refresh = if refreshes { REFRESH } else { "" };
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n\
-         {refresh}<title>One moment</title>\n<p>You come from another site. <a href=\"\">Continue</a>\n"
+         {refresh}<title>One moment</title>\n<p>This page was opened from another site. <a href=\"\">Continue</a>\n"
     );
     let mut response = Response::new(Bytes::from(page));
     let headers = response.headers_mut();

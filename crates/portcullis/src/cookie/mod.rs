@@ -23,8 +23,8 @@ pub(crate) use self::read::{Cookies, Presented};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// None. Where a person follows a link to the site from elsewhere, pages that need the session, or write to it, are
-    /// asked for twice, and the second time the cookie comes along; all others see nobody. See
+    /// None. A link from another site to a page that needs the session, or writes to it, is requested twice, and the
+    /// second request carries the cookie. Other pages see nobody. See
     /// [`Session`](crate::Session#requests-that-another-site-causes).
     Strict,
     /// Those with which a person navigates to the site. The default.

@@ -22,7 +22,7 @@ pub(crate) struct OwnSite<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FetchMetadata {
     method: MethodKind,
-    site: Site,
+    initiator: Initiator,
     purpose: Purpose,
     /// A page of an origin that the application trusts asks, and not the site's own.
     from_trusted_origin: bool,
@@ -41,9 +41,9 @@ enum MethodKind {
     Unsafe,
 }
 
-/// Whose page asks.
+/// Whose page causes the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Site {
+enum Initiator {
     /// The site's own, or nobody's: an address that was typed, a bookmark.
     Own,
     /// Another origin of the same site.
@@ -80,19 +80,19 @@ impl FetchMetadata {
         let origin = fields.origin.map(|_| only_origin(headers));
         let is_trusted = |origin| own.trusted.iter().any(|trusted| origin == trusted);
         let trusted = origin.flatten().is_some_and(is_trusted);
-        let site = Site::of(fields.sec_fetch_site).unwrap_or_else(|| match origin {
-            None => Site::Unknown,
-            Some(None) => Site::OtherOrigin,
+        let initiator = Initiator::of(fields.sec_fetch_site).unwrap_or_else(|| match origin {
+            None => Initiator::Unknown,
+            Some(None) => Initiator::OtherOrigin,
             Some(Some(origin)) => {
                 let host = Host::of_request(uri, headers);
-                Site::of_origin(origin, trusted, host.as_ref(), own.domain)
+                Initiator::of_origin(origin, trusted, host.as_ref(), own.domain)
             }
         });
         Self {
             method: MethodKind::of(method),
-            site,
+            initiator,
             purpose: Purpose::of(fields),
-            from_trusted_origin: trusted && site != Site::Own,
+            from_trusted_origin: trusted && initiator != Initiator::Own,
             has_user_or_referrer: is(fields.sec_fetch_user, "?1") || fields.referer.is_some(),
         }
     }
@@ -100,10 +100,10 @@ impl FetchMetadata {
     /// Whether a browser keeps a cookie with this attribute to itself because another site causes the request
     /// (RFC 6265bis, 5.2 and 5.8.3).
     pub(crate) fn withholds(self, same_site: SameSite) -> bool {
-        let from_another_site = match self.site {
-            Site::CrossSite => true,
-            Site::OtherOrigin => self.method == MethodKind::Unsafe,
-            Site::Own | Site::SameSite | Site::Unknown => false,
+        let from_another_site = match self.initiator {
+            Initiator::CrossSite => true,
+            Initiator::OtherOrigin => self.method == MethodKind::Unsafe,
+            Initiator::Own | Initiator::SameSite | Initiator::Unknown => false,
         };
         from_another_site
             && match same_site {
@@ -129,10 +129,10 @@ impl FetchMetadata {
     /// Whether a page of another site or of a trusted origin loads it, other than by opening a page of its own.
     pub(crate) fn is_loaded_by_others(self) -> bool {
         let visits = matches!(self.purpose, Purpose::TopLevel | Purpose::Page);
-        match self.site {
-            Site::CrossSite | Site::OtherOrigin => !visits,
-            Site::SameSite | Site::Unknown => self.from_trusted_origin && !visits,
-            Site::Own => false,
+        match self.initiator {
+            Initiator::CrossSite | Initiator::OtherOrigin => !visits,
+            Initiator::SameSite | Initiator::Unknown => self.from_trusted_origin && !visits,
+            Initiator::Own => false,
         }
     }
 
@@ -159,7 +159,7 @@ impl MethodKind {
     }
 }
 
-impl Site {
+impl Initiator {
     /// As the browser says it. A value that nobody has defined says nothing.
     fn of(field: Option<&HeaderValue>) -> Option<Self> {
         let values = [

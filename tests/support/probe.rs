@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use portcullis_core::{
     store::{
         Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
         Listed, Loaded, LogQuery, Logged, Observation, Old, Others, Receipt, Replaced, Revision,
-        Revocation, Swept, Termination, Touched, Write,
+        Revocation, SessionCount, Swept, Termination, Touched, Write,
     },
 };
 
@@ -37,6 +38,10 @@ pub enum Op {
     List,
     /// [`Store::users`].
     Users,
+    /// [`Store::users_after`].
+    UsersAfter,
+    /// [`Store::count`].
+    Count,
     /// [`Store::revoke`].
     Revoke,
     /// [`Store::sweep`].
@@ -235,6 +240,19 @@ impl<S: Store> Store for ProbeStore<S> {
 
     async fn users(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
         self.around(Op::Users, self.inner.users(bucket)).await
+    }
+
+    async fn users_after(
+        &self,
+        after: Option<&UserId>,
+        most: NonZeroUsize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let users = self.inner.users_after(after, most);
+        self.around(Op::UsersAfter, users).await
+    }
+
+    async fn count(&self) -> Result<SessionCount, StoreError> {
+        self.around(Op::Count, self.inner.count()).await
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {

@@ -23,6 +23,7 @@ mod address;
 mod admission;
 mod arguments;
 mod builder;
+mod census;
 mod check;
 mod clock;
 mod compensation;

@@ -1,6 +1,6 @@
 //! The store: contract on one side, scripts on the other.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portcullis_core::{
@@ -8,8 +8,8 @@ use portcullis_core::{
     store::{
         Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
         Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Old, Others, Receipt,
-        RegisteredRealm, Replaced, Revision, Revocation, Store, StoreError, StoreErrorKind, Stored,
-        Swept, Termination, Touched, Write,
+        RegisteredRealm, Replaced, Revision, Revocation, SessionCount, Store, StoreError,
+        StoreErrorKind, Stored, Swept, Termination, Touched, Write,
     },
 };
 
@@ -604,6 +604,18 @@ impl Store for RedisStore {
 
     async fn users(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
         self.users_in(bucket).await
+    }
+
+    async fn users_after(
+        &self,
+        after: Option<&UserId>,
+        most: NonZeroUsize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        self.users_behind(after, most).await
+    }
+
+    async fn count(&self) -> Result<SessionCount, StoreError> {
+        self.count_all().await
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {

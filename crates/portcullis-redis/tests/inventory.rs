@@ -99,6 +99,51 @@ async fn s068_a_user_is_found_on_whatever_page_of_the_list_of_their_bucket() {
     }
 }
 
+/// Lists 2500 visitors and 2500 sessions of `bob` around the only session that is listed, due one after the other or all at
+/// the same moment as it; and something of a later version.
+const CROWD: &str = r"
+local due = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+for i = 0, 4999 do
+  local user = i % 2 == 0 and 'bob' or ''
+  local member = 'sla' .. string.rep('\0', 24) .. string.format('%04d', i) .. '0019a000000' .. user
+  redis.call('ZADD', KEYS[1], ARGV[1] == 'at once' and due or due - 2500 + i, member)
+end
+redis.call('ZADD', KEYS[1], due, 'sz' .. string.rep('\0', 50))
+";
+
+#[tokio::test]
+async fn each_session_is_counted_once_on_whatever_page_of_the_list_of_its_bucket() {
+    for due in ["one by one", "at once"] {
+        let (server, store) = server_and_store().await;
+        create_owned(&store, "alice").await;
+        let [list] = lists(&server, "x").try_into().unwrap();
+        server.cli(&["EVAL", CROWD, "1", &list, due]);
+        let counted = store.count().await.unwrap();
+        assert_eq!(
+            (counted.of_users, counted.of_visitors),
+            (2501, 2500),
+            "{due}"
+        );
+        server.cli(&["CONFIG", "RESETSTAT"]);
+        let most = 100.try_into().unwrap();
+        let users = store.users_after(None, most).await.unwrap();
+        assert_eq!(users, ["alice".into(), "bob".into()], "{due}");
+        // One for each list, and for each further page of the one that has sessions.
+        assert!(calls(&server, "zrangebyscore") <= 1024 + 6, "{due}");
+    }
+}
+
+#[tokio::test]
+async fn to_count_takes_one_script_for_each_bucket_and_answers_of_a_few_bytes() {
+    let (server, store) = server_and_store().await;
+    create_owned(&store, "alice").await;
+    store.count().await.unwrap();
+    server.cli(&["CONFIG", "RESETSTAT"]);
+    store.count().await.unwrap();
+    assert_eq!(calls(&server, "evalsha"), 1024);
+    assert_eq!(calls(&server, "zrangebyscore"), 1024);
+}
+
 #[tokio::test]
 async fn t07_a_session_that_its_users_list_has_lost_is_found_on_whatever_page() {
     for due in ["one by one", "at once"] {

@@ -1,13 +1,14 @@
 //! A store behind a pointer, so that no type of the application carries the store's type.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
 
 use portcullis_core::{
     Bucket, Label, Realm, SessionKey, UserId,
     store::{
         Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
         Listed, Loaded, LogQuery, Logged, Observation, Old, Others, Receipt, RegisteredRealm,
-        Replaced, Revision, Revocation, Store, StoreError, Swept, Termination, Touched, Write,
+        Replaced, Revision, Revocation, SessionCount, Store, StoreError, Swept, Termination,
+        Touched, Write,
     },
 };
 
@@ -48,6 +49,12 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn end<'a>(&'a self, termination: &'a Termination) -> Answer<'a, Ended>;
     fn list<'a>(&'a self, user: &'a UserId) -> Answer<'a, Vec<Listed>>;
     fn users(&self, bucket: Bucket) -> Answer<'_, Vec<UserId>>;
+    fn users_after<'a>(
+        &'a self,
+        after: Option<&'a UserId>,
+        most: NonZeroUsize,
+    ) -> Answer<'a, Vec<UserId>>;
+    fn count(&self) -> Answer<'_, SessionCount>;
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt, Interrupted>;
     fn sweep(&self) -> Answer<'_, Swept>;
     fn observe<'a>(&'a self, observation: &'a Observation) -> Answer<'a, ()>;
@@ -125,6 +132,18 @@ impl<S: Store> ErasedStore for S {
 
     fn users(&self, bucket: Bucket) -> Answer<'_, Vec<UserId>> {
         Box::pin(Store::users(self, bucket))
+    }
+
+    fn users_after<'a>(
+        &'a self,
+        after: Option<&'a UserId>,
+        most: NonZeroUsize,
+    ) -> Answer<'a, Vec<UserId>> {
+        Box::pin(Store::users_after(self, after, most))
+    }
+
+    fn count(&self) -> Answer<'_, SessionCount> {
+        Box::pin(Store::count(self))
     }
 
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Answer<'a, Receipt, Interrupted> {

@@ -188,7 +188,7 @@ pub use portcullis_core::{
     Timestamp, UserId, VisitorLimits,
     store::{
         Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
-        RegisteredRealm, SessionLimit, Store, StoreError, StoreErrorKind,
+        RegisteredRealm, SessionCount, SessionLimit, Store, StoreError, StoreErrorKind,
     },
 };
 #[cfg(feature = "redis")]

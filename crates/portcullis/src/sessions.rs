@@ -1,6 +1,6 @@
 //! Sessions of users, seen and ended from outside of them.
 
-use std::{cmp::Reverse, collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::HashSet, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use http::Extensions;
@@ -8,8 +8,8 @@ use portcullis_core::{
     Actor, Bucket, Client, ClientChange, EndReason, Event, EventKind, Handle, Note, Realm,
     SessionEntry, SessionKey, UserId,
     store::{
-        Interrupted, Loaded, LogQuery, Logged, Receipt, RegisteredRealm, Revocation, Store,
-        StoreError, StoreErrorKind, Which,
+        Interrupted, Loaded, LogQuery, Logged, Receipt, RegisteredRealm, Revocation, SessionCount,
+        Store, StoreError, StoreErrorKind, Which,
     },
 };
 
@@ -185,6 +185,60 @@ impl Sessions {
     /// [`StoreError`] when the store cannot answer.
     pub async fn list(&self, user: impl Into<UserId>) -> Result<Vec<SessionEntry>, StoreError> {
         self.list_of(&user.into()).await
+    }
+
+    /// Users with live sessions, at most `most` at a time (zero counts as one): those that follow `after`, in an order of the
+    /// store's own. Fewer than `most` are the last. The next page begins after the last user of this one.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, Sessions, StoreError};
+    /// # async fn everybody(sessions: Sessions) -> Result<(), StoreError> {
+    /// let mut page = sessions.users(None, 100).await?;
+    /// while let Some(last) = page.last().cloned() {
+    ///     for user in &page {
+    ///         println!("{user}");
+    ///     }
+    ///     page = sessions.users(Some(&last), 100).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A user who has a session all the time is on one page and no other. One who signs in or out meanwhile may be missed.
+    /// It is for operators, not for requests of visitors: a page in Redis reads the lists of the buckets that its users are
+    /// in, of sixteen buckets or more; there are 1024.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn users(
+        &self,
+        after: Option<&UserId>,
+        most: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let most = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
+        self.house.store().users_after(after, most).await
+    }
+
+    /// How many sessions are live by the store's clock: those of users, and those of visitors. Expired ones are not
+    /// counted, even if they have not been swept yet.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, Sessions, StoreError};
+    /// # async fn report(sessions: Sessions) -> Result<(), StoreError> {
+    /// let count = sessions.count().await?;
+    /// println!("{} of users, {} of visitors", count.of_users, count.of_visitors);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// In Redis it takes a script for each of the 1024 buckets, and one more for each further thousand sessions in a
+    /// bucket, eight at a time. So it is for a gauge that is read once a minute, not for each request. Sessions that begin,
+    /// end or are used while it counts may be counted or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn count(&self) -> Result<SessionCount, StoreError> {
+        self.house.store().count().await
     }
 
     /// Ends the session of this name, if it is one of `user`: when this answers, it is dead. The receipt says

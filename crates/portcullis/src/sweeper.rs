@@ -78,9 +78,12 @@ fn pause() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+    use std::{
+        num::NonZeroUsize,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicBool, Ordering},
+        },
     };
 
     use portcullis_core::{
@@ -88,8 +91,8 @@ mod tests {
         store::{
             Activity, ClockBounds, Committed, Created, Deadline, Ended, Expired, Expiry,
             Interrupted, Limits, Listed, Loaded, LogQuery, Logged, Observation, Old, Others,
-            Receipt, RegisteredRealm, Replaced, Revision, Revocation, Store, StoreErrorKind, Swept,
-            Termination, Touched, Write,
+            Receipt, RegisteredRealm, Replaced, Revision, Revocation, SessionCount, Store,
+            StoreErrorKind, Swept, Termination, Touched, Write,
         },
     };
     use tower_layer::Layer;
@@ -198,6 +201,18 @@ mod tests {
         }
 
         async fn users(&self, _: Bucket) -> Result<Vec<UserId>, StoreError> {
+            down()
+        }
+
+        async fn users_after(
+            &self,
+            _: Option<&UserId>,
+            _: NonZeroUsize,
+        ) -> Result<Vec<UserId>, StoreError> {
+            down()
+        }
+
+        async fn count(&self) -> Result<SessionCount, StoreError> {
             down()
         }
 

@@ -269,3 +269,26 @@ pub struct Swept {
     /// There is more to do: sweep again.
     pub more: bool,
 }
+
+/// How many sessions are live.
+///
+/// ```
+/// # use portcullis_core::store::SessionCount;
+/// let count = SessionCount { of_users: 3, of_visitors: 9 };
+/// assert_eq!(count.total(), 12);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionCount {
+    /// Sessions with a user. A user may have several.
+    pub of_users: u64,
+    /// Sessions without a user.
+    pub of_visitors: u64,
+}
+
+impl SessionCount {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.of_users.saturating_add(self.of_visitors)
+    }
+}

@@ -9,6 +9,7 @@ mod state;
 
 use std::{
     fmt,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,7 +19,8 @@ use self::{clock::Clock, realms::Realms, state::State};
 use super::{
     Activity, ClockBounds, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed,
     Loaded, LogLimits, LogQuery, Logged, Observation, Old, Others, Receipt, RegisteredRealm,
-    Replaced, Revision, Revocation, Store, StoreError, Swept, Termination, Touched, Write,
+    Replaced, Revision, Revocation, SessionCount, Store, StoreError, Swept, Termination, Touched,
+    Write,
 };
 use crate::{Bucket, Label, Realm, SessionKey, Timestamp, UserId};
 
@@ -219,6 +221,22 @@ impl Store for MemoryStore {
         let (mut state, now) = self.at_once();
         state.tidy(now);
         Ok(state.slots.users_of(bucket).cloned().collect())
+    }
+
+    async fn users_after(
+        &self,
+        after: Option<&UserId>,
+        most: NonZeroUsize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let (mut state, now) = self.at_once();
+        state.tidy(now);
+        Ok(state.slots.users_after(after, most.get()))
+    }
+
+    async fn count(&self) -> Result<SessionCount, StoreError> {
+        let (mut state, now) = self.at_once();
+        state.tidy(now);
+        Ok(state.slots.count())
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {

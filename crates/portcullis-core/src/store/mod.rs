@@ -15,7 +15,7 @@ mod realms;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, num::NonZeroUsize, time::Duration};
 
 use bytes::Bytes;
 
@@ -24,7 +24,7 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     inventory::{
         Copies, EndOthers, Excess, Expired, Expiry, Interrupted, Listed, Others, Receipt,
-        Revocation, SessionLimit, Swept, Which,
+        Revocation, SessionCount, SessionLimit, Swept, Which,
     },
     log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
@@ -179,6 +179,23 @@ pub trait Store: Send + Sync + 'static {
     /// may be, too.
     fn users(&self, bucket: Bucket)
     -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
+
+    /// The next users with live sessions: at most `most`, those that follow `after` in an order of the store's own that
+    /// never changes. Fewer than `most` are the last.
+    ///
+    /// A user who has a live session for the whole time from the first page to the last is on one page and on no other,
+    /// even if the session moves to another key with [`Deadline::Keep`] meanwhile. A call takes work and memory in
+    /// proportion to `most`, and to the sessions of a bucket.
+    fn users_after(
+        &self,
+        after: Option<&UserId>,
+        most: NonZeroUsize,
+    ) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
+
+    /// How many sessions are live. One that has expired is not counted, even if it has not been swept yet.
+    ///
+    /// It need not be a snapshot: sessions that begin, end or move while it counts may be counted or not.
+    fn count(&self) -> impl Future<Output = Result<SessionCount, StoreError>> + Send;
 
     /// Ends sessions of a user.
     ///

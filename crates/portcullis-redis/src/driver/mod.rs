@@ -36,8 +36,8 @@ pub(crate) use self::{
     examine::examine,
     reply::{Over, Reply, out_of_place},
     script::{
-        CLAIM, COMMIT, CREATE, END, MARK, OBSERVE, OVERDUE, REGISTER, REPLACE, REVOKE, STRAYS,
-        SUPERSEDE, Script, TOUCH,
+        CLAIM, COMMIT, COUNT, CREATE, END, MARK, OBSERVE, OVERDUE, REGISTER, REPLACE, REVOKE,
+        STRAYS, SUPERSEDE, Script, TOUCH,
     },
 };
 use self::{

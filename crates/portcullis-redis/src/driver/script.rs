@@ -36,6 +36,7 @@ script!(CLAIM, "claim.lua");
 script!(REGISTER, "register.lua");
 script!(OBSERVE, "observe.lua");
 script!(OVERDUE, "overdue.lua");
+script!(COUNT, "count.lua");
 
 impl Script {
     pub(super) fn source(&self) -> &'static str {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Bucket, EndReason, UserId,
-    store::{Activity, Created, Deadline, Ended, Listed, Replaced},
+    store::{Activity, Created, Deadline, Ended, Listed, Replaced, Store, Write},
 };
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
@@ -132,6 +132,107 @@ pub async fn users_are_found_by_their_bucket<H: Harness>(harness: &H) {
             assert!(found.contains(one), "{one:?} in {found:?}");
         }
     }
+}
+
+/// Names of users are any bytes. Pages end anywhere in a bucket.
+pub async fn users_come_in_pages_each_once<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let first = somebody();
+    let mut users = vec![first.clone(), UserId::from(&[0, 255, b'\n'][..])];
+    // Some share a bucket.
+    while users.len() < 6 {
+        let another = somebody();
+        if users.len() < 4 || Bucket::of(&another) == Bucket::of(&first) {
+            users.push(another);
+        }
+    }
+    for user in &users {
+        sign_in(harness, user, LONG).await;
+        sign_in(harness, user, LONG).await;
+        begin(stranger(harness), key_of(user), LONG).await;
+    }
+    users.sort_unstable();
+    for most in [1, 2, 4, 6, 100] {
+        let pages = store.pages_of_users(most).await;
+        let mut found = pages.concat();
+        found.sort_unstable();
+        assert_eq!(found, users, "pages of {most}");
+        for page in &pages {
+            assert!(page.len() <= most, "pages of {most}");
+        }
+    }
+}
+
+/// Not after its deadline, even if nobody sweeps.
+pub async fn a_user_is_on_a_page_while_a_session_of_theirs_is_live<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    assert!(store.pages_of_users(9).await.is_empty());
+    let going = sign_in(harness, &user, short::<H>()).await;
+    let mut ending = sign_in(harness, &somebody(), LONG).await;
+    ending.move_on(KEEP).await;
+    let timing = going.stored.timing;
+    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    advance_to_the_deadline(harness).await;
+    let left: Vec<_> = ending.who.1.user().cloned().into_iter().collect();
+    assert_eq!(store.pages_of_users(9).await.concat(), left);
+    let answer = ending.who.end(ending.key, EndReason::SignedOut).await;
+    assert_eq!(answer, Ended::Done);
+    assert!(store.pages_of_users(9).await.is_empty());
+}
+
+/// From the step that creates them to the step that ends them.
+pub async fn live_sessions_are_counted_with_and_without_a_user<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let count = async || {
+        let counted = store.count().await;
+        (counted.of_users, counted.of_visitors)
+    };
+    assert_eq!(count().await, (0, 0));
+    let mut session = sign_in(harness, &user, LONG).await;
+    sign_in(harness, &user, LONG).await;
+    let visitor = begin(stranger(harness), key(), LONG).await;
+    begin(stranger(harness), key_of(&user), LONG).await;
+    assert_eq!(count().await, (2, 2));
+
+    session.move_on(KEEP).await;
+    session.who.touch(session.key).await;
+    assert_eq!(count().await, (2, 2));
+    // The end of an elevation is in the list of a bucket, too.
+    let elevated = arriving(harness, &user);
+    let write = Write {
+        elevated_until: Some(elevated.0.now().after(LONG.idle)),
+        ..elevated.write("elevated")
+    };
+    let answer = elevated.create_with(key_of(&user), write, LONG, None).await;
+    assert!(matches!(answer, Created::Done(..)), "{answer:?}");
+    assert_eq!(count().await, (3, 2));
+
+    let who = arriving(harness, &user);
+    let old = visitor.who.old(visitor.key, visitor.stored.revision);
+    let restart = Deadline::Restart(LONG);
+    let answer = who
+        .replace_with(old, key_of(&user), who.write("signed in"), restart, None)
+        .await;
+    assert!(matches!(answer, Replaced::Done(..)), "{answer:?}");
+    assert_eq!(count().await, (4, 1));
+    let answer = session.who.end(session.key, EndReason::SignedOut).await;
+    assert_eq!(answer, Ended::Done);
+    assert_eq!(count().await, (3, 1));
+}
+
+/// The store's clock decides, not the sweep.
+pub async fn expired_sessions_are_not_counted_before_they_are_swept<H: Harness>(harness: &H) {
+    let (store, user) = (subject(harness), somebody());
+    let going = sign_in(harness, &user, short::<H>()).await;
+    begin(stranger(harness), key_of(&user), short::<H>()).await;
+    sign_in(harness, &user, LONG).await;
+    let timing = going.stored.timing;
+    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    advance_to_the_deadline(harness).await;
+    let counted = store.count().await;
+    assert_eq!((counted.of_users, counted.of_visitors), (1, 0));
+    store.sweep().await;
+    assert_eq!(store.count().await, counted);
 }
 
 /// T21: whoever it was before.

@@ -185,6 +185,10 @@ macro_rules! store_conformance {
             sessions_without_a_user_are_in_no_list
             a_user_is_found_for_as_long_as_they_have_a_session
             users_are_found_by_their_bucket
+            users_come_in_pages_each_once
+            a_user_is_on_a_page_while_a_session_of_theirs_is_live
+            live_sessions_are_counted_with_and_without_a_user
+            expired_sessions_are_not_counted_before_they_are_swept
 
             of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows
             the_session_that_would_end_first_makes_room

@@ -10,7 +10,7 @@ use crate::{
     Bucket, EndReason, EventKind, Handle, Label, Owner, SessionKey, UserId,
     store::{
         Created, Deadline, Excess, Expired, Limits, Listed, LogQuery, Logged, Old, Others,
-        Replaced, Revocation, SessionLimit, Store, Stored, Which, Write,
+        Replaced, Revocation, SessionCount, SessionLimit, Store, Stored, Which, Write,
     },
 };
 
@@ -190,6 +190,37 @@ impl<S: Store> Subject<S> {
             );
             users
         }
+    }
+
+    /// All users with live sessions, in pages of at most `most`. None is empty.
+    #[track_caller]
+    pub(super) fn pages_of_users(
+        &self,
+        most: usize,
+    ) -> impl Future<Output = Vec<Vec<UserId>>> + '_ {
+        let place = Location::caller();
+        let most = NonZeroUsize::new(most).expect("a page of at least one");
+        async move {
+            let (mut pages, mut after) = (Vec::new(), None);
+            loop {
+                let page = self.0.users_after(after.as_ref(), most).await;
+                let page = answered(page, "users_after", place);
+                let is_last = page.len() < most.get();
+                after = page.last().cloned();
+                if !page.is_empty() {
+                    pages.push(page);
+                }
+                if is_last {
+                    return pages;
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn count(&self) -> impl Future<Output = SessionCount> + '_ {
+        let place = Location::caller();
+        async move { answered(self.0.count().await, "count", place) }
     }
 
     /// Checks that these sessions are listed and no others.

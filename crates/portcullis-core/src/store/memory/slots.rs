@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     Bucket, EndReason, Handle, Label, SessionKey, Timestamp, UserId,
-    store::{Revision, Stored, Timing},
+    store::{Revision, SessionCount, Stored, Timing},
 };
 
 /// What a key leads to.
@@ -103,6 +103,25 @@ impl Slots {
         };
         let users = self.users.iter();
         users.filter_map(move |(user, keys)| lives_there(keys).then_some(user))
+    }
+
+    /// The first users with sessions behind this one, in the order of their bytes.
+    pub(super) fn users_after(&self, after: Option<&UserId>, most: usize) -> Vec<UserId> {
+        let users = self.users.keys();
+        let mut users: Vec<_> = users
+            .filter(|user| after.is_none_or(|after| *user > after))
+            .collect();
+        users.sort_unstable();
+        users.into_iter().take(most).cloned().collect()
+    }
+
+    /// How many sessions are there that nobody has found to be over.
+    pub(super) fn count(&self) -> SessionCount {
+        let of_users: usize = self.users.values().map(HashSet::len).sum();
+        SessionCount {
+            of_users: of_users as u64,
+            of_visitors: self.live.len().saturating_sub(of_users) as u64,
+        }
     }
 
     /// The key under which the session of `key` lives now, as far as its moves are remembered.

@@ -151,11 +151,43 @@ macro_rules! from_numbers {
     )*};
 }
 
-from_numbers!(i32, i64, i128, u32, u64, u128);
+from_numbers!(i32, i64, i128, isize, u32, u64, u128, usize);
+
+/// As text in lower case with hyphens, as `Uuid` shows itself: `67e55044-10b1-426f-9247-bb680e5fe0c8`.
+#[cfg(feature = "uuid")]
+impl From<uuid::Uuid> for UserId {
+    fn from(uuid: uuid::Uuid) -> Self {
+        let mut buffer = uuid::Uuid::encode_buffer();
+        Self::from(&*uuid.hyphenated().encode_lower(&mut buffer))
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_any_width_name_the_same_user() {
+        let seven = UserId::from("7");
+        for user in [
+            7usize.into(),
+            7isize.into(),
+            7u32.into(),
+            UserId::from(7u128),
+        ] {
+            assert_eq!(user, seven);
+        }
+        assert_eq!(UserId::from(-7isize).as_str(), Some("-7"));
+    }
+
+    #[test]
+    #[cfg(feature = "uuid")]
+    fn a_uuid_is_the_text_that_it_shows_itself_as() {
+        let uuid = uuid::Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8);
+        assert_eq!(UserId::from(uuid), UserId::from(uuid.to_string()));
+        let text = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+        assert_eq!(UserId::from(uuid).as_str(), Some(text));
+    }
 
     #[test]
     fn s101_a_user_name_cannot_break_a_line_of_a_log() {

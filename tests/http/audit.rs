@@ -28,9 +28,13 @@ on_every_store![
     s100_servers_with_one_key_tell_of_a_session_alike,
     s103_an_identifier_that_is_guessed_twice_has_one_correlator,
     every_event_of_a_request_names_its_client,
+    a_page_that_polls_with_a_session_that_was_ended_elsewhere_is_one_event,
+    several_audits_hear_of_each_event,
+    an_audit_hears_what_its_own_process_does_and_the_log_has_it_all,
     @one_thread:
     s101_nobody_can_write_a_line_of_the_log,
     without_an_audit_of_ones_own_events_are_logged,
+    a_page_that_is_left_open_after_a_timeout_is_no_warning_and_one_event,
 ];
 
 async fn rule_12_every_change_is_one_event<B: Backend>() {
@@ -222,12 +226,12 @@ async fn the_words_of_events_are_stable<B: Backend>() {
         words,
         [
             ("session_created", None),
-            ("session_expired", Some("replaced_at_sign_in")),
+            ("session_ended", Some("replaced_at_sign_in")),
             ("authn_login_success", None),
             ("privilege_elevated", Some("general")),
             ("privilege_dropped", None),
             ("session_renewed", None),
-            ("session_expired", Some("signed_out")),
+            ("session_ended", Some("signed_out")),
         ]
     );
 }
@@ -254,7 +258,7 @@ async fn without_an_audit_of_ones_own_events_are_logged<B: Backend>() {
     };
     for (words, level) in [
         ("authn_login_success", " INFO "),
-        ("session_expired", " INFO "),
+        ("session_ended", " INFO "),
         ("session_write_refused", " WARN "),
     ] {
         let line = line(words);
@@ -299,6 +303,9 @@ async fn s097_every_kind_of_event_comes_about<B: Backend>() {
     gate.open();
     slow.reply().await.is(401);
     tab.get("/me").await.is(401);
+    world.client().post("/cart?item=1").await;
+    world.advance(minutes(30));
+    world.layer.sessions().sweep().await.unwrap();
 
     for cookie in [
         format!("__Host-Http-id={}", "A".repeat(43)),
@@ -322,6 +329,7 @@ async fn s097_every_kind_of_event_comes_about<B: Backend>() {
         "privilege_dropped",
         "privilege_expired",
         "session_renewed",
+        "session_ended",
         "session_expired",
         "excess_sessions_exceeded",
         "session_device_changed",
@@ -339,7 +347,7 @@ async fn s097_every_kind_of_event_comes_about<B: Backend>() {
     let count = |word: &str| told.iter().filter(|kind| kind.as_str() == word).count();
     for word in expected {
         let times = match word {
-            "authn_login_success" | "privilege_elevated" | "session_expired" => 2,
+            "session_created" | "authn_login_success" | "privilege_elevated" | "session_ended" => 2,
             _ => 1,
         };
         assert_eq!(count(word), times, "{word}: {told:?}");
@@ -478,4 +486,80 @@ async fn s101_nobody_can_write_a_line_of_the_log<B: Backend>() {
         assert!(line.chars().all(is_plain), "{line:?}");
         assert!(!line.contains("} forged") && line.len() < 600, "{line:?}");
     }
+}
+
+/// The most ordinary thing that happens to a session.
+async fn a_page_that_is_left_open_after_a_timeout_is_no_warning_and_one_event<B: Backend>() {
+    let world = World::<B>::with(|layer: SessionLayer| layer.audit(TracingAudit::default())).await;
+    let client = world.signed_in("alice").await;
+    let log = CapturedLog::start();
+    world.advance(minutes(30));
+    world.forget();
+    for _ in 0..5 {
+        client.get("/me").await.is(401);
+    }
+    let used = UsedAfterEnd(portcullis::EndReason::IdleTimeout);
+    let expired = Ended(portcullis::EndReason::IdleTimeout);
+    assert_eq!(world.audit.take_kinds(), [expired, used]);
+    let text = log.text();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("portcullis::audit"))
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines.iter().all(|line| line.contains(" INFO ")), "{text}");
+}
+
+/// A person who comes by is reported each time.
+async fn a_page_that_polls_with_a_session_that_was_ended_elsewhere_is_one_event<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    let tab = client.fork();
+    client.post("/logout").await.is(204);
+    world.forget();
+    for _ in 0..5 {
+        let poll = tab.fork().get("/me").header("portcullis-passive", "1");
+        poll.await.is(401);
+    }
+    assert_eq!(world.audit.take_kinds(), [UsedAfterEnd(SignedOut)]);
+    for _ in 0..2 {
+        tab.fork().get("/me").await.is(401);
+    }
+    assert_eq!(world.audit.take_kinds(), vec![UsedAfterEnd(SignedOut); 2]);
+}
+
+async fn several_audits_hear_of_each_event<B: Backend>() {
+    let another = CapturedAudit::default();
+    let world = World::<B>::with(|layer| layer.audit(another.clone())).await;
+    let client = world.signed_in("alice").await;
+    another.take();
+    client.post("/logout").await.is(204);
+    assert_eq!(another.take_kinds(), [Ended(SignedOut)]);
+    assert_eq!(world.audit.take_kinds(), [Ended(SignedOut)]);
+    // Operations from outside tell these and their own.
+    let theirs = CapturedAudit::default();
+    let sessions = world.layer.sessions().audit(theirs.clone());
+    world.signed_in("alice").await;
+    for audit in [&another, &world.audit] {
+        audit.take();
+    }
+    sessions.revoke_all("alice").await.unwrap();
+    for audit in [&another, &world.audit, &theirs] {
+        let revoked = portcullis::EndReason::RevokedByOperator;
+        assert_eq!(audit.take_kinds(), [Ended(revoked)]);
+    }
+}
+
+async fn an_audit_hears_what_its_own_process_does_and_the_log_has_it_all<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (theirs, layer) = (CapturedAudit::default(), world.another_layer().await);
+    let server = world.serve(layer.audit(theirs.clone())).await;
+    let client = world.signed_in("alice").await;
+    world.forget();
+    client.at(server.address()).post("/logout").await.is(204);
+    assert_eq!(theirs.take_kinds(), [Ended(SignedOut)]);
+    assert_eq!(world.audit.take_kinds(), []);
+    let logged = world.layer.sessions().history(LogQuery::default()).await;
+    let newest = logged.unwrap().into_iter().next().unwrap();
+    assert_eq!(newest.event.unwrap().kind, Ended(SignedOut));
 }

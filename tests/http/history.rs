@@ -125,7 +125,7 @@ async fn rule_12_the_log_holds_what_the_audit_was_told_in_its_order<B: Backend>(
     let logged = lines(of_alice(&logged(&world, of("alice")).await));
     let kinds: Vec<_> = logged.iter().map(|line| line.event.as_str()).collect();
     assert!(
-        kinds.contains(&"session_expired displaced_by_limit"),
+        kinds.contains(&"session_ended displaced_by_limit"),
         "{kinds:?}"
     );
     assert!(kinds.contains(&"session_device_changed name"), "{kinds:?}");
@@ -351,7 +351,7 @@ async fn people_are_not_told_who_the_operator_was<B: Backend>() {
     let one = format!("/operator/alice/{handle}");
     operator.delete(&one).await.is(200);
     let seen = history(&desk).await.pop().unwrap();
-    assert_eq!(seen.event, "session_expired revoked_by_operator");
+    assert_eq!(seen.event, "session_ended revoked_by_operator");
     assert_eq!(seen.session, Some(handle));
     assert_eq!((seen.actor.as_str(), seen.client), ("operator ", None));
     let kept = lines(&logged(&world, of("alice")).await).pop().unwrap();

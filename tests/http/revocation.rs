@@ -513,7 +513,7 @@ async fn a_revocation_whose_answer_was_lost_is_not_taken_for_done_and_can_be_rep
     assert_eq!(desk.delete("/sessions/others").await.is(200).body(), "0");
     // Nobody told the audit; the log was written with the end.
     let history = desk.get("/history").await;
-    assert!(history.body().contains("session_expired revoked_by_user"));
+    assert!(history.body().contains("session_ended revoked_by_user"));
 }
 
 async fn s102_a_revocation_whose_client_went_away_is_finished_and_told<B: Backend>() {

@@ -153,8 +153,8 @@ impl<B: Backend> World<B> {
     /// Another process of the same site: what it asks of the store is held and counted as well, and it tells the same audit.
     /// Its requests do not wait for those of the first one.
     pub async fn another_process(&self) -> Server {
-        self.serve(self.layer.clone().audit(self.audit.clone()))
-            .await
+        // Any setting makes it another one.
+        self.serve(self.layer.clone().without_sweeping()).await
     }
 
     /// What another server of the same site would be configured with, with a connection of its own to the store.

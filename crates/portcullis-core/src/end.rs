@@ -119,6 +119,11 @@ impl EndReason {
         matches!(self, Self::Replaced | Self::ReplacedAtSignIn)
     }
 
+    /// Whether time ended it.
+    pub const fn is_timeout(self) -> bool {
+        matches!(self, Self::IdleTimeout | Self::AbsoluteTimeout)
+    }
+
     /// The one letter under which a store writes it down.
     pub fn code(self) -> char {
         match self {

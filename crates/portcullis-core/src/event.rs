@@ -133,7 +133,8 @@ impl EventKind {
             Self::ElevationDropped => "privilege_dropped",
             Self::ElevationEnded => "privilege_expired",
             Self::Regenerated => "session_renewed",
-            Self::Ended(_) => "session_expired",
+            Self::Ended(reason) if reason.is_timeout() => "session_expired",
+            Self::Ended(_) => "session_ended",
             Self::LimitReached => "excess_sessions_exceeded",
             Self::DeviceChanged(_) => "session_device_changed",
             Self::WriteRefused => "session_write_refused",
@@ -161,7 +162,7 @@ impl EventKind {
         let reason = || EndReason::from_word(detail?);
         Some(match name {
             "privilege_elevated" => Self::Elevated(detail?.to_owned()),
-            "session_expired" => Self::Ended(reason()?),
+            "session_expired" | "session_ended" => Self::Ended(reason()?),
             "session_use_after_expire" => Self::UsedAfterEnd(reason()?),
             "session_device_changed" => Self::DeviceChanged(ClientChange::from_word(detail?)?),
             name => Self::PLAIN.into_iter().find(|kind| kind.as_str() == name)?,

@@ -1,10 +1,46 @@
 //! Who is told what happens to sessions.
 
-use portcullis_core::{Event, EventKind};
+use std::sync::Arc;
 
-/// Receives every [`Event`]. It observes: nothing it does changes what was decided.
+use portcullis_core::{EndReason, Event, EventKind};
+
+/// Receives the [`Event`]s of this process. It observes: nothing it does changes what was decided.
 ///
 /// It is called on the request's path, so it must not block; hand slow work to a queue of your own.
+///
+/// Each call of [`SessionLayer::audit`](crate::SessionLayer::audit) or [`Sessions::audit`](crate::Sessions::audit) adds one.
+/// All of them hear of each event, in that order. The first takes the place of [`TracingAudit`]:
+///
+/// ```
+/// # use portcullis::{Audit, Event, MemoryStore, SessionLayer, TracingAudit};
+/// struct Siem;
+///
+/// impl Audit for Siem {
+///     fn record(&self, event: &Event) {
+///         // … put it into a queue
+///     }
+/// }
+///
+/// let layer = SessionLayer::new(MemoryStore::new())
+///     .audit(TracingAudit::default())
+///     .audit(Siem);
+/// ```
+///
+/// # Which events
+///
+/// | what happened | who hears of it |
+/// |---|---|
+/// | a request of this process did it, or was refused | this process |
+/// | [`Sessions`](crate::Sessions) of this process did it | this process |
+/// | a session or an elevation expired | the one process that noticed first, within a minute as a rule |
+/// | a request of another process, or the operator's tool, did it | that process alone |
+///
+/// So if each process has an audit and none dies, together they hear of everything but what the tool does, and of each
+/// change once. A process does not hear of ends by others, although its own live connections end. The log in the store has
+/// the changes of all processes, also of one that died: read it with [`Sessions::history`](crate::Sessions::history).
+///
+/// Two kinds of use after the end are reported once for each session, and not for each request: after a timeout, and by
+/// requests that are [no activity](crate::PassiveLayer), such as the polls of a page that is left open.
 pub trait Audit: Send + Sync + 'static {
     /// Takes note of `event`.
     fn record(&self, event: &Event);
@@ -14,7 +50,8 @@ pub trait Audit: Send + Sync + 'static {
 ///
 /// Fields: `event`, `detail`, `session` (the public handle), `user`, `correlator`, `actor`, `operator`, `client`,
 /// `at_ms`. What deserves attention is a warning, a failing store an error, an unknown identifier (many an expired
-/// cookie is one) only debug.
+/// cookie is one) only debug. A use after the end is a warning, but after a timeout or a replacement it is information:
+/// people come back late, and requests overlap.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct TracingAudit;
@@ -51,6 +88,7 @@ impl Audit for TracingAudit {
         }
         match event.kind {
             EventKind::UnknownIdentifier | EventKind::MalformedIdentifier => emit!(DEBUG),
+            EventKind::UsedAfterEnd(reason) if is_ordinary(reason) => emit!(INFO),
             EventKind::WriteRefused
             | EventKind::UsedAfterEnd(_)
             | EventKind::AmbiguousIdentifier
@@ -62,5 +100,28 @@ impl Audit for TracingAudit {
             EventKind::RecordDamaged | EventKind::StoreFailed => emit!(ERROR),
             _ => emit!(INFO),
         }
+    }
+}
+
+/// Whether honest people use an identifier that ended for this reason.
+fn is_ordinary(reason: EndReason) -> bool {
+    reason.is_timeout() || reason.is_replacement()
+}
+
+/// Who is notified of events: those that were added, or the default.
+#[derive(Clone, Default)]
+pub(crate) struct Audits(Vec<Arc<dyn Audit>>);
+
+impl Audits {
+    /// These and one more.
+    #[must_use]
+    pub(crate) fn and(mut self, audit: impl Audit) -> Self {
+        self.0.push(Arc::new(audit));
+        self
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn Audit> {
+        let default: Option<&dyn Audit> = self.0.is_empty().then_some(&TracingAudit);
+        self.0.iter().map(|audit| &**audit).chain(default)
     }
 }

@@ -7,18 +7,19 @@ use std::{
 };
 
 use portcullis_core::{
-    CorrelationKey, Event, EventKind, Realm, SessionKey, Timestamp,
+    CorrelationKey, EndReason, Event, EventKind, Handle, Realm, SessionKey, Timestamp,
     store::{ClockBounds, Expired, Observation, Store},
 };
 use tokio::runtime::Handle as Runtime;
 
 use crate::{
-    Audit, TracingAudit,
+    audit::Audits,
     commit::WriteQueue,
     erased::ErasedStore,
     live::{Pace, Watches},
     notebook::Notebook,
     registration::{self, Registration},
+    reported::Reported,
     sweeper::{self, Alive},
 };
 
@@ -28,6 +29,7 @@ pub(crate) struct House {
     notebook: Notebook,
     /// Whose turn it is to write to a session.
     writes: Arc<WriteQueue>,
+    reported: Reported,
     /// What runs in the background, once it does: until this is dropped.
     background: OnceLock<Background>,
 }
@@ -41,7 +43,8 @@ struct Background {
 #[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) store: Arc<dyn ErasedStore>,
-    pub(crate) audit: Arc<dyn Audit>,
+    /// Who is notified, in this order. The first that is set takes the place of the default.
+    pub(crate) audits: Audits,
     /// Without one, that of the process.
     pub(crate) key: Option<CorrelationKey>,
     pub(crate) sweeps: bool,
@@ -56,7 +59,7 @@ impl Setup {
     pub(crate) fn new(store: impl Store, sweeps: bool) -> Self {
         Self {
             store: Arc::new(store),
-            audit: Arc::new(TracingAudit),
+            audits: Audits::default(),
             key: None,
             sweeps,
             registration: None,
@@ -83,6 +86,7 @@ impl House {
             setup,
             notebook: Notebook::new(),
             writes: Arc::default(),
+            reported: Reported::default(),
             background: OnceLock::new(),
         }
     }
@@ -161,12 +165,14 @@ impl House {
             (None, Some(key)) => event.correlated(key),
             _ => event,
         };
-        let record = || self.setup.audit.record(&event);
-        if catch_unwind(AssertUnwindSafe(record)).is_err() {
-            tracing::error!(
-                event = event.kind.as_str(),
-                "the audit panicked; the event may be lost"
-            );
+        for audit in self.setup.audits.iter() {
+            let record = || audit.record(&event);
+            if catch_unwind(AssertUnwindSafe(record)).is_err() {
+                tracing::error!(
+                    event = event.kind.as_str(),
+                    "the audit panicked; the event may be lost"
+                );
+            }
         }
     }
 
@@ -192,6 +198,20 @@ impl House {
         self.tell(Event::new(note.clone(), now, *session, user.clone()));
         if belongs_into_the_log(&observation) {
             self.notebook.put(observation, now);
+        }
+    }
+
+    /// Reports that a session was used after it had ended. What people do every day is reported once: to come back after a
+    /// timeout, and to leave a page open that asks by itself (`is_passive`).
+    pub(crate) fn observe_use_after_end(
+        &self,
+        observation: Observation,
+        (session, reason): (Handle, EndReason),
+        is_passive: bool,
+    ) {
+        let is_ordinary = is_passive || reason.is_timeout();
+        if !is_ordinary || self.reported.is_first(session, reason) {
+            self.observe(observation);
         }
     }
 
@@ -243,9 +263,10 @@ fn belongs_into_the_log(observation: &Observation) -> bool {
 mod tests {
     use std::sync::Mutex;
 
-    use portcullis_core::{Handle, Note, store::MemoryStore};
+    use portcullis_core::{Note, store::MemoryStore};
 
     use super::*;
+    use crate::Audit;
 
     #[derive(Default)]
     struct Told(Arc<Mutex<Vec<Event>>>);
@@ -261,7 +282,7 @@ mod tests {
         let told = Told::default();
         let events = Arc::clone(&told.0);
         let house = House::new(Setup {
-            audit: Arc::new(told),
+            audits: Audits::default().and(told),
             key: key.map(CorrelationKey::new),
             ..Setup::new(MemoryStore::new(), true)
         });
@@ -301,6 +322,21 @@ mod tests {
         house.tell(event(EventKind::StoreFailed, None));
         house.tell(event(EventKind::Created, None));
         assert_eq!(told.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn every_audit_hears_of_each_event_even_after_one_that_panics() {
+        let (first, second) = (Told::default(), Told::default());
+        let heard = [&first, &second].map(|told| Arc::clone(&told.0));
+        let house = House::new(Setup {
+            audits: Audits::default().and(first).and(second),
+            ..Setup::new(MemoryStore::new(), true)
+        });
+        house.tell(event(EventKind::StoreFailed, None));
+        house.tell(event(EventKind::Created, None));
+        for events in heard {
+            assert_eq!(events.lock().unwrap().len(), 2);
+        }
     }
 
     #[test]

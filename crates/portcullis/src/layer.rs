@@ -377,10 +377,11 @@ impl SessionLayer {
         self.with(|config| config.classifier = Classifier::new(classify))
     }
 
-    /// Who is told what happens to sessions.
+    /// Adds an [`Audit`], which is notified of what happens to sessions. The first takes the place of
+    /// [`TracingAudit`](crate::TracingAudit). With several, each is notified of every event.
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
-        self.with_house(|setup| setup.audit = Arc::new(audit))
+        self.with_house(|setup| setup.audits = std::mem::take(&mut setup.audits).and(audit))
     }
 
     /// The key of the [correlators](crate::Correlator) in events: 32 random bytes that all servers share, so that what

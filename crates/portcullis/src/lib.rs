@@ -110,6 +110,7 @@
 //! | `ws` | no | `SessionSocket`, a WebSocket that is closed when its session ends |
 //! | `redis` | no | `RedisStore`, with TLS |
 //! | `testing` | no | [`testing`](https://docs.rs/portcullis/latest/portcullis/testing): a session for a test, in one call |
+//! | `uuid` | no | `UserId::from(Uuid)` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// A guide, without code of its own.
@@ -159,6 +160,7 @@ mod page;
 mod passive;
 mod refusal;
 mod registration;
+mod reported;
 mod retained_headers;
 mod retry_page;
 mod return_to;

@@ -119,10 +119,13 @@ impl Sessions {
         }
     }
 
-    /// Who is told, in place of [`TracingAudit`](crate::TracingAudit) or the layer's.
+    /// Adds an [`Audit`], which is notified beside those of the layer. Without a layer, the first takes the place of
+    /// [`TracingAudit`](crate::TracingAudit).
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
-        let changed = self.house.changed(|setup| setup.audit = Arc::new(audit));
+        let changed = self
+            .house
+            .changed(|setup| setup.audits = std::mem::take(&mut setup.audits).and(audit));
         Self {
             house: Arc::new(changed),
             ..self

@@ -407,6 +407,19 @@ impl State {
         });
     }
 
+    /// The session that the request came with has ended.
+    pub(crate) fn used_after_end(&self, session: Handle, reason: EndReason) {
+        let kind = EventKind::UsedAfterEnd(reason);
+        let observation = Observation {
+            session: Some(session),
+            user: None,
+            note: Note::new(kind, Actor::Client, Some(self.client().clone())),
+        };
+        let is_passive = self.activity() == Activity::Passive;
+        self.house()
+            .observe_use_after_end(observation, (session, reason), is_passive);
+    }
+
     /// The store could not be used for this request.
     pub(crate) fn failed(&self, error: &StoreError, (session, user): Subject) {
         tracing::error!(error = %error, "the session store cannot be used");

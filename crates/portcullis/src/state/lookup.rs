@@ -56,7 +56,7 @@ impl State {
                 Err(Unusable::Damaged) => EventKind::RecordDamaged,
             },
             Loaded::Ended { reason, handle, .. } => {
-                self.observe(EventKind::UsedAfterEnd(reason), (Some(handle), None));
+                self.used_after_end(handle, reason);
                 return Ok(self.without_session(Some(reason)));
             }
             Loaded::Expired(expired) => {

@@ -103,6 +103,8 @@ impl From<ConnectError> for Failure {
         match error {
             ConnectError::Unreachable { .. }
             | ConnectError::Refused { .. }
+            | ConnectError::Certificate { .. }
+            | ConnectError::Database { .. }
             | ConnectError::Cluster { .. }
             | ConnectError::Sentinel { .. }
             | ConnectError::TooOld { .. }

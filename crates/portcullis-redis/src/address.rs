@@ -70,11 +70,7 @@ impl Address {
         let (layout, plain_url, shown) = match layout {
             "cluster" => cluster(&parts)?,
             "sentinel" => sentinel(&parts)?,
-            _ => (
-                Layout::Single,
-                format!("redis://{rest}"),
-                parts.host.to_owned(),
-            ),
+            _ => single(&parts)?,
         };
         Ok(Self {
             plain_url,
@@ -152,7 +148,11 @@ impl<'u> Parts<'u> {
             return Err(UNENCODED);
         }
         let behind = rest.get(authority.len()..).unwrap_or_default();
-        let behind = behind.split('#').next().unwrap_or_default();
+        if behind.contains('#') {
+            return Err(ConnectError::Address(
+                "there is nothing that # and what follows it could mean",
+            ));
+        }
         let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
         Ok(Self {
             user,
@@ -172,13 +172,25 @@ impl<'u> Parts<'u> {
                 Some(values) => values.push(value),
                 None => {
                     return Err(ConnectError::Address(
-                        "after the question mark, only node=HOST:PORT is understood, and for a Sentinel also \
-                         sentinelServiceName, sentinelUsername and sentinelPassword",
+                        "after the question mark, only node=HOST:PORT is understood (of a cluster or Sentinels), and \
+                         for Sentinels also sentinelServiceName, sentinelUsername and sentinelPassword",
                     ));
                 }
             }
         }
         Ok(said)
+    }
+
+    /// The database, as a path: nothing for the usual one.
+    fn database(&self) -> Result<&'u str, ConnectError> {
+        let number = self.path.strip_prefix('/').unwrap_or(self.path);
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        if !number.is_empty() && !(is_number && number.parse::<u8>().is_ok()) {
+            return Err(ConnectError::Address(
+                "the database must be a number from 0 to 255",
+            ));
+        }
+        Ok(self.path)
     }
 
     /// The host of the authority, and these.
@@ -196,6 +208,16 @@ impl<'u> Parts<'u> {
         }
         Ok(endpoints)
     }
+}
+
+fn single(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError> {
+    let [] = parts.query([])?;
+    let (host, database) = (parts.host, parts.database()?);
+    let url = match parts.user {
+        "" => format!("redis://{host}{database}"),
+        user => format!("redis://{user}@{host}{database}"),
+    };
+    Ok((Layout::Single, url, host.to_owned()))
 }
 
 fn cluster(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError> {
@@ -246,7 +268,7 @@ fn sentinel(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError>
         endpoints,
     };
     let shown = format!("{service} (known to {})", list(&sentinels.endpoints));
-    let url = plain_url(parts.user, &sentinels.endpoints, parts.path);
+    let url = plain_url(parts.user, &sentinels.endpoints, parts.database()?);
     Ok((Layout::Sentinel(sentinels), url, shown))
 }
 
@@ -375,10 +397,62 @@ mod tests {
             "redis://app:secret@",
             "redis://app:sec@ret@host",
             "redis://app:/secret@host",
+            "redis://host#secret",
+            "redis://app:secret@host/0?db=3",
+            "redis://host?sentinelServiceName=secret",
+            "redis://host?node=secret:1",
+            "redis://host?=secret",
+            "redis://host?secret",
+            "redis://host/secret",
+            "redis://host/256",
+            "redis://host/-1",
+            "redis://host/+1",
+            "redis://host/1/2",
+            "redis://host//1",
+            "redis-cluster://host#secret",
+            "redis-cluster://host?node=a:1#secret",
+            "redis-cluster://host/0?db=0",
+            "redis-cluster://host?sentinelServiceName=secret",
+            "redis-sentinel://host/secret?sentinelServiceName=a",
+            "redis-sentinel://host/1/2?sentinelServiceName=a",
+            "redis-sentinel://host?sentinelServiceName=a&db=3",
+            "redis-sentinel://host?sentinelServiceName=a#secret",
             "redis://:6379",
         ] {
             let error = Address::parse(url).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn over_tls_no_more_is_understood_than_without() {
+        for rest in [
+            "://host?secret=1",
+            "://host#secret",
+            "://host/x",
+            "-cluster://host?ssl=secret",
+            "-cluster://host/1",
+            "-sentinel://host?sentinelServiceName=a&insecure=true",
+            "-sentinel://host/x?sentinelServiceName=a",
+        ] {
+            for scheme in ["redis", "rediss"] {
+                let error = Address::parse(&format!("{scheme}{rest}")).unwrap_err();
+                assert!(matches!(error, ConnectError::Address(_)), "{error}");
+                assert!(!error.to_string().contains("secret"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_database_is_part_of_the_address() {
+        for (url, plain) in [
+            ("redis://app:secret@host:1/3", "redis://app:secret@host:1/3"),
+            ("redis://host", "redis://host"),
+            ("redis://host/", "redis://host/"),
+            ("redis://host/255?", "redis://host/255"),
+        ] {
+            assert_eq!(Address::parse(url).unwrap().plain_url(), plain);
         }
     }
 

@@ -74,6 +74,26 @@ pub enum ConnectError {
         /// What the server said.
         reason: String,
     },
+    /// The certificate of the server is not accepted, or the server accepts no TLS connection from this client.
+    #[error(
+        "the TLS connection to Redis at {address} fails ({reason}); the certificate must be valid now, be for the host in the address, and come from a trusted authority: name yours with ca_certificate_pem()"
+    )]
+    #[non_exhaustive]
+    Certificate {
+        /// Host and port.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The server has no database of the number in the address.
+    #[error(
+        "Redis at {address} has no database of the number in the address; use a lower one, or raise `databases` in its configuration"
+    )]
+    #[non_exhaustive]
+    Database {
+        /// Host and port.
+        address: String,
+    },
     /// The server is older than 6.2.
     #[error(
         "Redis at {address} has version {version}, but 6.2 is the oldest that will do; upgrade it"

@@ -4,18 +4,18 @@
 //! (the note) and `t` (when it happened, in ms, if that was before it was written). An entry of observations also has
 //! `c` (how many there were) and `f` (when the first of them was, in ms, if that was before the last).
 
-use std::{cmp::Reverse, str::FromStr};
+use std::{cmp::Reverse, str::FromStr, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use portcullis_core::{
     BUCKETS, Bucket, Event, Note, Timestamp, UserId, UserKey,
-    store::{LogPlace, LogQuery, Logged, Observation, Store, StoreError},
+    store::{LogPlace, LogQuery, Logged, Observation, Store, StoreError, StoreErrorKind},
 };
 
 use crate::{
     RedisStore,
     arguments::number,
-    driver::{Command, OBSERVE, Reply, out_of_place},
+    driver::{Command, OBSERVE, Reply, is_forbidden, out_of_place},
     record::{millis, name_of},
 };
 
@@ -57,9 +57,54 @@ impl RedisStore {
             number(millis(Logged::LONGEST)),
         ];
         let keys = vec![self.prefix().log(bucket, of_users)];
-        match self.run(&OBSERVE, keys, arguments).await? {
+        let observed = self.run(&OBSERVE, keys, arguments).await;
+        if observed.as_ref().is_err_and(is_forbidden) {
+            self.note_refusal_of_log(true);
+        }
+        match observed? {
             Reply::Listed(..) => Ok(()),
             _ => Err(out_of_place()),
+        }
+    }
+
+    /// Looks whether the user may write to the log, without writing. Scripts that change something go on without it.
+    pub(crate) async fn look_at_log(&self) {
+        if let (true, Some(bucket)) = (self.log_limits().events > 0, Bucket::from_number(0)) {
+            let answer = self.driver().ask(vec![self.probe_of_log(bucket)]).await;
+            self.judge_log(&answer);
+        }
+    }
+
+    /// The server looks at the user's rights first, and then refuses what is no number of an entry.
+    fn probe_of_log(&self, bucket: Bucket) -> Command {
+        let arguments = ["NOMKSTREAM", "none", "n", ""];
+        let arguments = arguments.map(|argument| Bytes::from_static(argument.as_bytes()));
+        Command {
+            name: "XADD",
+            arguments: [
+                vec![self.prefix().log(bucket, true).into()],
+                arguments.into(),
+            ]
+            .concat(),
+        }
+    }
+
+    fn judge_log<T>(&self, answer: &Result<T, StoreError>) {
+        if let Err(error) = answer
+            && error.kind() == StoreErrorKind::Misconfigured
+        {
+            self.note_refusal_of_log(is_forbidden(error));
+        }
+    }
+
+    /// Says so once, until it is granted.
+    fn note_refusal_of_log(&self, is_refused: bool) {
+        let was_refused = self.log_is_refused().swap(is_refused, Ordering::Relaxed);
+        if is_refused && !was_refused {
+            tracing::warn!(
+                "the user of Redis may not write the log, so what happens to sessions is not recorded there; grant it what \
+                 the README of portcullis-redis lists, or keep no log (LogLimits with 0 events)"
+            );
         }
     }
 
@@ -141,8 +186,17 @@ impl RedisStore {
                 number(self.oldest_in(bucket).as_millis()),
             ],
         });
-        self.driver().ask_long(commands.collect()).await?;
-        Ok(())
+        let mut commands: Vec<_> = commands.collect();
+        let trims = commands.len();
+        if self.log_limits().events > 0 {
+            commands.extend(buckets.first().map(|bucket| self.probe_of_log(*bucket)));
+        }
+        let mut answers = self.driver().ask_each_long(commands).await;
+        answers
+            .split_off(trims)
+            .iter()
+            .for_each(|answer| self.judge_log(answer));
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
     }
 }
 

@@ -29,6 +29,8 @@ impl RedisStore {
             number(millis(longest)),
         ];
         self.run(&REGISTER, keys, arguments).await?;
+        // Each layer comes by here when it starts.
+        self.look_at_log().await;
         Ok(())
     }
 

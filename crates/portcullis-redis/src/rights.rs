@@ -6,7 +6,8 @@ use crate::{check::PartOf, keys::Prefix};
 #[derive(Debug)]
 pub(crate) struct Right {
     pub(crate) name: &'static str,
-    /// With these it could be carried out; [`KEY`] stands for one of ours, and [`CHANNEL`] for our channel.
+    /// With these it could be carried out; [`KEY`] stands for one of ours, [`LOG`] for that of a log, and [`CHANNEL`] for
+    /// our channel.
     arguments: &'static [&'static str],
     pub(crate) need: Need,
 }
@@ -28,6 +29,7 @@ pub(crate) enum Need {
 }
 
 const KEY: &str = "KEY";
+const LOG: &str = "LOG";
 const CHANNEL: &str = "CHANNEL";
 
 const fn needed(name: &'static str, arguments: &'static [&'static str]) -> Right {
@@ -76,13 +78,13 @@ pub(crate) const RIGHTS: [Right; 34] = [
     needed("hget", &[KEY, "field"]),
     needed("hset", &[KEY, "field", "value"]),
     needed("hgetall", &[KEY]),
-    needed("xadd", &[KEY, "*", "field", "value"]),
-    needed("xdel", &[KEY, "1"]),
-    needed("xinfo|stream", &[KEY]),
-    needed("xlen", &[KEY]),
-    needed("xrange", &[KEY, "-", "+"]),
-    needed("xrevrange", &[KEY, "+", "-"]),
-    needed("xtrim", &[KEY, "MAXLEN", "1"]),
+    needed("xadd", &[LOG, "*", "field", "value"]),
+    needed("xdel", &[LOG, "1"]),
+    needed("xinfo|stream", &[LOG]),
+    needed("xlen", &[LOG]),
+    needed("xrange", &[LOG, "-", "+"]),
+    needed("xrevrange", &[LOG, "+", "-"]),
+    needed("xtrim", &[LOG, "MAXLEN", "1"]),
     only(Need::Push, "ping", &[]),
     only(Need::Push, "publish", &[CHANNEL, "name"]),
     only(Need::Push, "subscribe", &[CHANNEL]),
@@ -114,6 +116,7 @@ impl Right {
     pub(crate) fn example(&self, prefix: &Prefix) -> Vec<String> {
         let arguments = self.arguments.iter().map(|argument| match *argument {
             KEY => format!("{}:{{0}}check", prefix.of_store()),
+            LOG => format!("{}:id:{{0}}:l", prefix.of_store()),
             CHANNEL => prefix.channel(),
             other => other.to_owned(),
         });
@@ -154,6 +157,7 @@ mod tests {
         };
         assert_eq!(example("client|id"), "CLIENT ID");
         assert_eq!(example("eval"), "EVAL return 1 1 shop:{0}check");
+        assert_eq!(example("xlen"), "XLEN shop:id:{0}:l");
         assert_eq!(example("publish"), "PUBLISH shop:id:ended name");
     }
 

@@ -1,6 +1,11 @@
 //! The store: contract on one side, scripts on the other.
 
-use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use portcullis_core::{
@@ -52,6 +57,7 @@ pub struct RedisStore {
 pub(crate) struct Inner {
     driver: Driver,
     log: LogLimits,
+    log_is_refused: AtomicBool,
     compensation: Compensation,
 }
 
@@ -108,6 +114,7 @@ impl RedisStore {
         let inner = Arc::new(Inner {
             driver,
             log,
+            log_is_refused: AtomicBool::new(false),
             compensation: Compensation::default(),
         });
         Compensation::start(&inner);
@@ -124,6 +131,11 @@ impl RedisStore {
 
     pub(crate) fn driver(&self) -> &Driver {
         &self.inner.driver
+    }
+
+    /// Whether the user was last found to have no right to write the log.
+    pub(crate) fn log_is_refused(&self) -> &AtomicBool {
+        &self.inner.log_is_refused
     }
 
     pub(crate) fn prefix(&self) -> &Prefix {

@@ -5,7 +5,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use portcullis_core::EndReason;
+use portcullis_core::{
+    EndReason,
+    store::{LogQuery, Store},
+};
 use portcullis_redis::{ConnectError, RedisStore, testing::TestServer};
 use support::{Anonymous, create, key, live};
 
@@ -37,6 +40,10 @@ async fn an_address_that_is_not_understood_is_refused_and_its_password_not_repea
         "redis://a:hunter2@",
         "redis://a:hunter2@localhost:port",
         "redis://a:hunter2@localhost/x",
+        "redis://a:hunter2@localhost?db=3",
+        "redis://a:hunter2@localhost#3",
+        "redis-cluster://a:hunter2@localhost#3",
+        "redis-sentinel://a:hunter2@localhost/x?sentinelServiceName=a",
         "redis://a:hunter2@localhost:99999",
         "redis://a:hunter2@x@localhost",
         "redis-cluster://a:hunter2@localhost:port",
@@ -125,6 +132,57 @@ async fn a_wrong_password_a_missing_one_and_an_unknown_user_are_refused() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_is_not_taken_for_one_that_is_away() {
+    let server = TestServer::start();
+    let port = server.port();
+    let no_such = error(&format!("redis://127.0.0.1:{port}/99")).await;
+    assert!(
+        matches!(no_such, ConnectError::Database { .. }),
+        "{no_such}"
+    );
+    for rule in ["-select", "-time"] {
+        server.cli(&[
+            "ACL", "SETUSER", "app", "reset", "on", ">hunter2", "~pc:*", "+@all", rule,
+        ]);
+        let refused = error(&format!("redis://app:hunter2@127.0.0.1:{port}/3")).await;
+        assert!(matches!(refused, ConnectError::Refused { .. }), "{refused}");
+        assert!(refused.to_string().contains("NOPERM"), "{refused}");
+    }
+    let service = format!("redis-sentinel://127.0.0.1:{port}?sentinelServiceName=a");
+    let no_sentinel = error(&service).await;
+    assert!(
+        matches!(no_sentinel, ConnectError::Sentinel { .. }),
+        "{no_sentinel}"
+    );
+    assert!(
+        no_sentinel.to_string().contains("is no Sentinel"),
+        "{no_sentinel}"
+    );
+}
+
+#[tokio::test]
+async fn lists_logs_and_counts_are_of_the_database_in_the_address() {
+    let server = TestServer::start();
+    let in_database = async |number: u8| {
+        let builder = RedisStore::builder(format!("{}/{number}", server.url()));
+        builder
+            .wait(Duration::from_secs(5))
+            .connect()
+            .await
+            .unwrap()
+    };
+    let (three, four) = (in_database(3).await, in_database(4).await);
+    support::create_owned(&three, "alice").await;
+    for (store, sessions) in [(&three, 1), (&four, 0)] {
+        assert_eq!(store.list(&"alice".into()).await.unwrap().len(), sessions);
+        assert_eq!(store.count().await.unwrap().total(), sessions as u64);
+        let logged = store.read_log(&LogQuery::default()).await.unwrap();
+        assert_eq!(logged.len(), sessions);
+    }
+    assert_eq!(server.cli(&["DBSIZE"]).integer(), 0);
+}
+
 #[tokio::test]
 async fn a_user_without_a_password_is_that_user_and_not_the_default_one() {
     let server = TestServer::start();
@@ -141,7 +199,7 @@ async fn a_user_without_a_password_is_that_user_and_not_the_default_one() {
     let store = RedisStore::connect(format!("redis://nobody@127.0.0.1:{}", server.port()))
         .await
         .unwrap();
-    let refused = portcullis_core::store::Store::load(&store, &key()).await;
+    let refused = Store::load(&store, &key()).await;
     assert_eq!(
         support::kind(refused),
         portcullis_core::store::StoreErrorKind::Misconfigured

@@ -3,15 +3,21 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use portcullis_core::{
     EndReason, EventKind, Note,
     store::{
         Activity, Committed, Copies, Created, Deadline, Ended, Excess, Interrupted, Loaded,
-        LogQuery, Observation, Old, Others, Replaced, Revision, SessionLimit, Store, StoreError,
-        StoreErrorKind, Touched, Which, Write,
+        LogLimits, LogQuery, Observation, Old, Others, Replaced, Revision, SessionLimit, Store,
+        StoreError, StoreErrorKind, Touched, Which, Write,
     },
 };
 use portcullis_redis::{
@@ -458,4 +464,95 @@ async fn an_end_holds_even_where_its_reason_cannot_be_written_down() {
         Ended::Done
     );
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
+}
+
+/// Counts the warnings about the log.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl Warnings {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Message(bool);
+        impl tracing::field::Visit for Message {
+            fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 |= format!("{value:?}").contains("may not write the log");
+            }
+        }
+        let mut message = Message(false);
+        event.record(&mut message);
+        self.0.fetch_add(message.0.into(), Ordering::SeqCst);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_write_the_log_is_warned_of_once_and_check_says_so() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let server = TestServer::start();
+    let url = limited(&server, "app", &RIGHTS.replace("+xadd ", ""));
+    let builder = RedisStore::builder(&url).wait(Duration::from_secs(5));
+    let store = builder.clone().connect().await.unwrap();
+    // As each layer does when it starts.
+    let registered = async |store: &RedisStore| {
+        let registered = store.register("__Host-Http-id", LIMITS.absolute).await;
+        registered.unwrap();
+    };
+    registered(&store).await;
+    registered(&store).await;
+    assert_eq!(warnings.count(), 1);
+    create(&store, &key()).await;
+    store.sweep().await.unwrap();
+    let observation = Observation {
+        session: None,
+        user: Some("alice".into()),
+        note: Note::of_system(EventKind::LimitReached),
+    };
+    let observed = store.observe(&observation).await;
+    assert_eq!(kind(observed), StoreErrorKind::Misconfigured);
+    assert_eq!(warnings.count(), 1);
+    // What asks about rights has more of them.
+    server.cli(&["ACL", "SETUSER", "app", "+acl|dryrun"]);
+    let findings = builder.clone().check().await.unwrap();
+    let says: Vec<_> = findings.iter().map(|finding| &finding.says).collect();
+    let about_the_log = |says: &&&String| says.contains("XADD") && says.contains("is not logged");
+    assert_eq!(says.iter().filter(about_the_log).count(), 1, "{says:?}");
+
+    server.cli(&["ACL", "SETUSER", "app", "+xadd"]);
+    store.sweep().await.unwrap();
+    store.observe(&observation).await.unwrap();
+    server.cli(&["ACL", "SETUSER", "app", "-xadd"]);
+    store.sweep().await.unwrap();
+    assert_eq!(warnings.count(), 2);
+    // To look leaves nothing in a log.
+    let before = server.cli(&["KEYS", "*"]).texts().len();
+    server.cli(&["ACL", "SETUSER", "app", "+xadd"]);
+    registered(&builder.clone().connect().await.unwrap()).await;
+    assert_eq!(server.cli(&["KEYS", "*"]).texts().len(), before);
+    // Who keeps no log needs no right to it.
+    server.cli(&["ACL", "SETUSER", "app", "-xadd"]);
+    let none = LogLimits {
+        events: 0,
+        ..LogLimits::default()
+    };
+    registered(&builder.log(none).connect().await.unwrap()).await;
+    assert_eq!(warnings.count(), 2);
 }

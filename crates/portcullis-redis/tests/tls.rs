@@ -208,7 +208,7 @@ async fn a_server_that_no_trusted_authority_vouches_for_is_refused() {
         .connect()
         .await;
     assert!(
-        matches!(stranger, Err(ConnectError::Unreachable { .. })),
+        matches!(stranger, Err(ConnectError::Certificate { .. })),
         "{stranger:?}"
     );
     let by_another_name = url.replace("localhost", "127.0.0.1");
@@ -217,7 +217,7 @@ async fn a_server_that_no_trusted_authority_vouches_for_is_refused() {
         .connect()
         .await;
     assert!(
-        matches!(misnamed, Err(ConnectError::Unreachable { .. })),
+        matches!(misnamed, Err(ConnectError::Certificate { .. })),
         "{misnamed:?}"
     );
     let plain = RedisStore::builder(url.replace("rediss", "redis"))
@@ -245,4 +245,36 @@ async fn a_certificate_that_is_none_is_refused() {
             "{pem}: {error:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_tls_is_said_as_what_it_is() {
+    let authority = Authority::new("kinds");
+    let error = async |url: &str| {
+        let builder = RedisStore::builder(url).ca_certificate_pem(authority.pem());
+        builder.connect().await.unwrap_err()
+    };
+    let (server, url) = authority.server();
+    let misnamed = error(&url.replace("localhost", "127.0.0.1")).await;
+    assert!(
+        misnamed.to_string().contains("not for this host"),
+        "{misnamed}"
+    );
+    let untrusted = RedisStore::builder(&url).connect().await.unwrap_err();
+    assert!(untrusted.to_string().contains("not trusted"), "{untrusted}");
+    let without = error(&url.replace("rediss", "redis")).await;
+    assert!(
+        without.to_string().contains("begins with rediss"),
+        "{without}"
+    );
+    let on_the_plain_port = format!("rediss://localhost:{}", server.port());
+    let silent = error(&on_the_plain_port).await;
+    assert!(
+        silent.to_string().contains("speak TLS at this port"),
+        "{silent}"
+    );
+    let (_server, url) = authority.server_with(&["--tls-auth-clients", "yes"]);
+    let asked = error(&url).await;
+    assert!(matches!(asked, ConnectError::Certificate { .. }), "{asked}");
+    assert!(asked.to_string().contains("tls-auth-clients"), "{asked}");
 }

@@ -44,10 +44,14 @@ pub(super) fn rights(facts: &Facts) -> Told<Ruling> {
             mend.push_str(right.name);
         }
     }
-    Ok(Ruling::broken(
-        format!("the user {user} may not {}", lacks.join(", nor ")),
-        mend,
-    ))
+    let mut says = format!("the user {user} may not {}", lacks.join(", nor "));
+    if missing(May::NotCommand)
+        .chain(missing(May::NotKey))
+        .any(|right| right.name == "xadd")
+    {
+        says.push_str("; so what happens to sessions is not logged");
+    }
+    Ok(Ruling::broken(says, mend))
 }
 
 fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
@@ -176,6 +180,15 @@ mod tests {
                 .unwrap()
                 .ends_with(": ACL SETUSER app ~pc:* +del")
         );
+    }
+
+    #[test]
+    fn whoever_may_not_write_the_log_is_told_what_that_means() {
+        for may in [May::NotCommand, May::NotKey] {
+            let finding = lacking(&[("xadd", may)]);
+            assert_eq!(finding.verdict, Verdict::Broken);
+            assert!(finding.says.ends_with("is not logged"), "{finding:?}");
+        }
     }
 
     #[test]

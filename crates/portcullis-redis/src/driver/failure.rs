@@ -55,6 +55,12 @@ fn is_refusal(error: &Error) -> bool {
             .any(|code| is(error, code))
 }
 
+/// Whether the user has no right to what failed with this.
+pub(crate) fn is_forbidden(error: &StoreError) -> bool {
+    let cause = std::error::Error::source(error);
+    cause.is_some_and(|cause| cause.to_string().contains("NOPERM"))
+}
+
 /// What to show of an error. Texts that might repeat an argument are left out.
 pub(super) fn shown(error: &Error) -> String {
     match code(error) {
@@ -70,12 +76,62 @@ pub(super) fn shown(error: &Error) -> String {
 
 /// What it means to somebody who wanted to connect.
 pub(super) fn connect_error(address: &Address, error: &Error) -> ConnectError {
-    let (address, reason) = (address.to_string(), shown(error));
-    if is_refusal(error) {
-        ConnectError::Refused { address, reason }
-    } else {
-        ConnectError::Unreachable { address, reason }
+    let has_tls = address.tls();
+    let address = address.to_string();
+    if let Some(reason) = certificate(error) {
+        return ConnectError::Certificate { address, reason };
     }
+    if is(error, "ERR") && error.details().contains("DB index is out of range") {
+        return ConnectError::Database { address };
+    }
+    let mut reason = shown(error);
+    // A server that answers need not be looked for.
+    if is_refusal(error) || is(error, "ERR") {
+        return ConnectError::Refused { address, reason };
+    }
+    if is_outage(error) {
+        reason.push_str(match (has_tls, error.kind()) {
+            (true, ErrorKind::Timeout) => "; does it speak TLS at this port?",
+            (false, ErrorKind::IO) if error.details().contains("ConnectionReset") => {
+                "; does it speak TLS only, for which the address begins with rediss?"
+            }
+            _ => "",
+        });
+    }
+    ConnectError::Unreachable { address, reason }
+}
+
+/// What is wrong with a certificate, if that is it. The client library has only the text of what TLS said.
+fn certificate(error: &Error) -> Option<String> {
+    if !is_outage(error) {
+        return None;
+    }
+    let text = error.details();
+    let behind = |start: &str| {
+        let (_, rest) = text.split_once(start)?;
+        let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric());
+        rest.get(..end.unwrap_or(rest.len()))
+    };
+    if let Some(what) = behind("AlertReceived(") {
+        return Some(match what {
+            "CertificateRequired" => {
+                "Redis asks this client for a certificate, and it has none: set tls-auth-clients to no"
+                    .to_owned()
+            }
+            what => format!("Redis ended the handshake: {what}"),
+        });
+    }
+    let what = behind("InvalidCertificate(")?;
+    let known = match what {
+        "UnknownIssuer" | "CaUsedAsEndEntity" => {
+            "its certificate comes from an authority that is not trusted"
+        }
+        "NotValidForName" | "NotValidForNameContext" => "its certificate is not for this host",
+        "Expired" | "ExpiredContext" => "its certificate has expired",
+        "NotValidYet" | "NotValidYetContext" => "its certificate is not valid yet",
+        what => return Some(format!("its certificate is not accepted: {what}")),
+    };
+    Some(known.to_owned())
 }
 
 pub(super) fn store_error(error: &Error) -> StoreError {
@@ -236,6 +292,37 @@ mod tests {
             let error = Error::new(kind, "Too many failed attempts.");
             assert!(is_outage(&error));
             assert_eq!(store_error(&error).kind(), Kind::Unavailable);
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_accepted_is_told_from_a_server_that_is_away() {
+        for (text, reason) in [
+            ("InvalidCertificate(UnknownIssuer)", Some("not trusted")),
+            (
+                "InvalidCertificate(NotValidForNameContext { expected: x })",
+                Some("not for this host"),
+            ),
+            (
+                "InvalidCertificate(ExpiredContext { time: 1 })",
+                Some("has expired"),
+            ),
+            ("InvalidCertificate(Revoked)", Some("not accepted: Revoked")),
+            (
+                "AlertReceived(CertificateRequired)",
+                Some("tls-auth-clients"),
+            ),
+            (
+                "AlertReceived(HandshakeFailure)",
+                Some("handshake: HandshakeFailure"),
+            ),
+            ("ConnectionRefused", None),
+        ] {
+            let text = format!("Custom {{ kind: InvalidData, error: {text} }}");
+            let error = Error::new(ErrorKind::IO, text);
+            let found = certificate(&error).unwrap_or_default();
+            assert!(found.contains(reason.unwrap_or_default()), "{found}");
+            assert_eq!(found.is_empty(), reason.is_none(), "{found}");
         }
     }
 

@@ -34,6 +34,7 @@ use portcullis_core::{
 pub(crate) use self::{
     budget::FOR_VISITORS,
     examine::examine,
+    failure::is_forbidden,
     reply::{Over, Reply, out_of_place},
     script::{
         CLAIM, COMMIT, COUNT, CREATE, END, MARK, OBSERVE, OVERDUE, REGISTER, REPLACE, REVOKE,

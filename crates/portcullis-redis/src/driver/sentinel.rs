@@ -109,7 +109,10 @@ pub(super) async fn primary(
     let answer = timeout(ANSWER, async {
         let connection = Connection::open_to_sentinel(&asked).await?;
         let answer = connection.send("SENTINEL", command).await;
-        answer.map_err(|error| failure::connect_error(&asked.address, &error))
+        answer.map_err(|error| match failure::is(&error, "ERR") {
+            true => unnamed(settings, &format!("what is at {endpoint} is no Sentinel")),
+            false => failure::connect_error(&asked.address, &error),
+        })
     });
     let answer = answer
         .await

@@ -154,10 +154,14 @@ async fn restore(shared: &Shared) {
                 }
                 return recheck(shared).await;
             }
-            // It answers but turns this client away: somebody has to mend that.
-            Err(error @ ConnectError::Refused { .. }) if error.to_string() != refused => {
+            // It answers, but no connection comes about: somebody has to mend that.
+            Err(
+                error @ (ConnectError::Refused { .. }
+                | ConnectError::Certificate { .. }
+                | ConnectError::Database { .. }),
+            ) if error.to_string() != refused => {
                 refused = error.to_string();
-                tracing::error!(%error, "Redis refuses the connection");
+                tracing::error!(%error, "there is no connection to Redis until this is mended");
             }
             Err(error) if !told => {
                 told = true;

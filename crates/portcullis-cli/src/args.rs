@@ -12,7 +12,11 @@ use clap::{
 };
 use portcullis::{ClientChange, ConfigError, EndReason, EventKind, Handle, Realm, UserId};
 
-use crate::{commands, exit, moment::Moment};
+use crate::{
+    commands,
+    exit::{self, Failure},
+    moment::Moment,
+};
 
 /// See, end and account for the sessions of an application that keeps them in Redis with Portcullis.
 #[derive(Parser)]
@@ -30,25 +34,14 @@ pub(crate) struct CommandLine {
 #[derive(Args)]
 #[command(next_help_heading = "Where the sessions are")]
 pub(crate) struct Connection {
-    /// The server's address, with rediss:// for TLS. Put one with a password into the environment.
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "REDIS_URL",
-        hide_env_values = true,
-        default_value = "redis://127.0.0.1:6379"
-    )]
-    pub(crate) redis_url: String,
-    /// What the keys of the application begin with.
-    #[arg(
-        long,
-        global = true,
-        env = "PORTCULLIS_PREFIX",
-        hide_env_values = true,
-        default_value = "pc"
-    )]
-    pub(crate) prefix: String,
+    // The variables are read later: an argument that the environment gives is shown as required in messages about others.
+    /// The server's address, with rediss:// for TLS. Put one with a password into the environment [env: REDIS_URL]
+    /// [default: redis://127.0.0.1:6379].
+    #[arg(long, global = true, value_name = "URL")]
+    redis_url: Option<String>,
+    /// What the keys of the application begin with [env: PORTCULLIS_PREFIX] [default: pc].
+    #[arg(long, global = true, value_name = "PREFIX")]
+    prefix: Option<String>,
     /// The realm whose sessions are meant [env: PORTCULLIS_REALM] [default: the only one that is registered].
     // The variable is read later: --all-realms on the command line counts more than it.
     #[arg(long, global = true, value_name = "NAME", value_parser = realm)]
@@ -59,6 +52,29 @@ pub(crate) struct Connection {
     /// Trust only the certificate authorities in this PEM file.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_certificate: Option<PathBuf>,
+}
+
+impl Connection {
+    pub(crate) fn redis_url(&self) -> Result<String, Failure> {
+        let url = given(self.redis_url.as_ref(), "REDIS_URL")?;
+        Ok(url.unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned()))
+    }
+
+    pub(crate) fn prefix(&self) -> Result<String, Failure> {
+        let prefix = given(self.prefix.as_ref(), "PORTCULLIS_PREFIX")?;
+        Ok(prefix.unwrap_or_else(|| "pc".to_owned()))
+    }
+}
+
+/// What the command line, or else the environment, says.
+fn given(argument: Option<&String>, variable: &str) -> Result<Option<String>, Failure> {
+    if let Some(argument) = argument {
+        return Ok(Some(argument.clone()));
+    }
+    std::env::var_os(variable)
+        .map(OsString::into_string)
+        .transpose()
+        .map_err(|_| Failure::Usage(format!("the variable {variable} is not Unicode")))
 }
 
 /// How results look.
@@ -73,6 +89,12 @@ pub(crate) struct Look {
     pub(crate) utc: bool,
 }
 
+/// The ways to say which sessions are to end. None allows the arguments of another.
+const REVOCATIONS: &str = "\
+portcullis revoke [OPTIONS] <USER> <HANDLE>
+       portcullis revoke [OPTIONS] <USER> --all [--keep <HANDLE>]
+       portcullis revoke [OPTIONS] --everybody";
+
 /// For `revoke --help`.
 const MARKERS: &str = "\
 Where all sessions of a user are revoked, a marker refuses sign-ins that are older. It lives for
@@ -83,10 +105,14 @@ registered, for 400 days and an hour.";
 pub(crate) enum Command {
     /// List the sessions of a user, the last used first.
     List(Whose),
+    /// List the users with live sessions, a page at a time.
+    Users(Users),
+    /// Count the live sessions: those of users, and those of visitors without a user.
+    Count,
     /// Show all there is about one session, and its last events.
     Show(Which),
     /// End one session of a user, or all, or those of everybody.
-    #[command(after_help = MARKERS)]
+    #[command(override_usage = REVOCATIONS, after_help = MARKERS)]
     Revoke(Revoke),
     /// List the sessions that were used from what looks like another device.
     Flagged(Flagged),
@@ -100,11 +126,76 @@ pub(crate) enum Command {
     Sweep,
 }
 
+/// How users are named.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Naming {
+    /// Users are given in hexadecimal, two digits a byte: for names that cannot be typed.
+    #[arg(long)]
+    pub(crate) hex: bool,
+}
+
+impl Naming {
+    /// The user that is meant by what was given.
+    fn read(self, given: &mut UserId) -> Result<(), Failure> {
+        if self.hex {
+            *given = from_hex(given.as_bytes()).ok_or_else(|| {
+                Failure::Usage("with --hex a user has an even number of hexadecimal digits".into())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn from_hex(digits: &[u8]) -> Option<UserId> {
+    let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16)?).ok();
+    let (pairs, []) = digits.as_chunks::<2>() else {
+        return None;
+    };
+    let byte = |[high, low]: &[u8; 2]| Some((digit(*high)? << 4) | digit(*low)?);
+    let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+    bytes.map(UserId::from)
+}
+
+impl Command {
+    /// The same with the users that are meant, however they are given.
+    pub(crate) fn with_users(mut self) -> Result<Self, Failure> {
+        let (naming, user) = match &mut self {
+            Self::List(whose) => (whose.naming, Some(&mut whose.user)),
+            Self::Show(which) => (which.whose.naming, Some(&mut which.whose.user)),
+            Self::Revoke(revoke) => (revoke.naming, revoke.user.as_mut()),
+            Self::Audit(audit) => (audit.naming, audit.user.as_mut()),
+            Self::Users(users) => (users.naming, users.after.as_mut()),
+            Self::Count | Self::Flagged(_) | Self::Realms | Self::Check(_) | Self::Sweep => {
+                return Ok(self);
+            }
+        };
+        if let Some(user) = user {
+            naming.read(user)?;
+        }
+        Ok(self)
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct Whose {
     /// The user, byte for byte as the application names them.
     #[arg(value_parser = users())]
     pub(crate) user: UserId,
+    #[command(flatten)]
+    naming: Naming,
+}
+
+#[derive(Args)]
+pub(crate) struct Users {
+    /// Those that follow this one: the last of the page before.
+    #[arg(long, value_name = "USER", value_parser = users())]
+    pub(crate) after: Option<UserId>,
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(crate) limit: NonZeroUsize,
+    /// Users are given and shown in hexadecimal, two digits a byte.
+    #[command(flatten)]
+    pub(crate) naming: Naming,
 }
 
 #[derive(Args)]
@@ -125,16 +216,18 @@ pub(crate) struct Revoke {
     #[arg(
         value_parser = handle,
         allow_hyphen_values = true,
-        required_unless_present_any = ["all", "everybody"],
-        conflicts_with = "all"
+        required_unless_present_any = ["all", "everybody", "keep"],
+        conflicts_with_all = ["all", "keep"]
     )]
     pub(crate) handle: Option<Handle>,
     /// End all their sessions, and refuse sign-ins that are under way.
     #[arg(long)]
     pub(crate) all: bool,
-    /// But not this one.
+    /// With --all: but not this one.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true, requires = "all")]
     pub(crate) keep: Option<Handle>,
+    #[command(flatten)]
+    naming: Naming,
     /// End all sessions of all users of the realm.
     #[arg(long, conflicts_with_all = ["user", "handle", "all", "keep"])]
     pub(crate) everybody: bool,
@@ -161,6 +254,8 @@ pub(crate) struct Audit {
     /// Only events of this user.
     #[arg(long, value_parser = users())]
     pub(crate) user: Option<UserId>,
+    #[command(flatten)]
+    naming: Naming,
     /// Only events of this session.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true)]
     pub(crate) session: Option<Handle>,
@@ -231,6 +326,7 @@ fn event_names() -> PossibleValuesParser {
         EventKind::ElevationDropped,
         EventKind::ElevationEnded,
         EventKind::Regenerated,
+        EventKind::Ended(EndReason::IdleTimeout),
         EventKind::Ended(EndReason::SignedOut),
         EventKind::LimitReached,
         EventKind::DeviceChanged(ClientChange::Name),
@@ -295,6 +391,10 @@ mod tests {
                 &["revoke", "alice", "--keep", handle],
                 MissingRequiredArgument,
             ),
+            (
+                &["revoke", "alice", handle, "--keep", handle],
+                ArgumentConflict,
+            ),
             (&["revoke", "alice", "--al"], ValueValidation),
             (&["revoke", "", "--all"], ValueValidation),
             (
@@ -342,6 +442,43 @@ mod tests {
             panic!("not understood")
         };
         assert_eq!(whose.user, UserId::from("--json"));
+    }
+
+    /// Neither asks for what another forbids.
+    #[test]
+    fn a_session_to_keep_without_all_is_refused_with_what_is_missing() {
+        let line = ["portcullis", "revoke", "1", "--keep", "AAAAAAAAAAAAAAAA"];
+        let Err(error) = CommandLine::try_parse_from(line) else {
+            panic!("understood")
+        };
+        let text = error.to_string();
+        assert!(text.contains("not provided:\n  --all\n"), "{text}");
+        assert!(!text.contains("[HANDLE]"), "{text}");
+    }
+
+    #[test]
+    fn a_user_that_cannot_be_typed_is_given_in_hexadecimal() {
+        for (given, bytes) in [
+            ("fffe", Some(&b"\xff\xfe"[..])),
+            ("616C696365", Some(b"alice")),
+            ("0a", Some(b"\n")),
+            ("f", None),
+            ("fg", None),
+            ("+f", None),
+            ("alice", None),
+        ] {
+            let Ok(command) = parse(&["list", "--hex", given]) else {
+                panic!("not understood")
+            };
+            match command.with_users() {
+                Ok(Command::List(whose)) => assert_eq!(Some(whose.user.as_bytes()), bytes),
+                _ => assert_eq!(bytes, None, "{given}"),
+            }
+        }
+        let Ok(Ok(Command::List(whose))) = parse(&["list", "fffe"]).map(Command::with_users) else {
+            panic!("not understood")
+        };
+        assert_eq!(whose.user, UserId::from("fffe"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fs, num::NonZeroU32, time::Duration};
 
-use portcullis::{LogQuery, Logged, Realm, RedisStore, Sessions, Store, Timestamp};
+use portcullis::{LogQuery, Logged, Realm, RedisStore, Sessions, Store, Timestamp, UserId};
 use portcullis_redis::RedisStoreBuilder;
 use serde::Serialize;
 
@@ -25,7 +25,10 @@ pub(crate) struct Desk {
     pub(crate) store: RedisStore,
     pub(crate) sessions: Sessions,
     look: Look,
+    prefix: String,
     selected: Selected,
+    /// No realm was named, and none is registered.
+    is_unknown: bool,
     /// The command is for each registered realm.
     is_one_of_all: bool,
 }
@@ -55,7 +58,7 @@ impl Desk {
         connection: &Connection,
         look: Look,
     ) -> Result<Vec<Self>, Failure> {
-        let selection = Selection::of(connection)?;
+        let (selection, prefix) = (Selection::of(connection)?, connection.prefix()?);
         let store = connect(builder).await?;
         let selected = selection.resolve(&store).await?;
         let desk = |selected: Selected| {
@@ -64,6 +67,8 @@ impl Desk {
                 sessions: Sessions::new(store.clone()),
                 store,
                 look,
+                prefix: prefix.clone(),
+                is_unknown: selection == Selection::Sole && selected.cookie.is_none(),
                 selected,
                 is_one_of_all: selection == Selection::All,
             }
@@ -100,6 +105,37 @@ impl Desk {
         } else {
             mention(message);
         }
+    }
+
+    /// Nothing was found. Where no layer has registered the realm either, the application is perhaps kept elsewhere.
+    pub(crate) fn hint_at_prefix(&self) {
+        if self.is_unknown {
+            self.mention(&format!(
+                "no application has registered itself under the prefix {} at this address; is it the right one (--prefix, \
+                 --redis-url)?",
+                text::word(self.prefix.as_bytes())
+            ));
+        }
+    }
+
+    /// Nothing was found of this user.
+    pub(crate) async fn hint_at_user(&self, user: &UserId) -> Result<(), Failure> {
+        if self.is_unknown {
+            self.hint_at_prefix();
+            return Ok(());
+        }
+        let query = LogQuery {
+            user: Some(user.clone()),
+            most: 1,
+            ..LogQuery::default()
+        };
+        if self.sessions.history(query).await?.is_empty() {
+            self.mention(&format!(
+                "the log has nothing of {} either; is the name the one that the application uses (see `portcullis users`)?",
+                text::user(user)
+            ));
+        }
+        Ok(())
     }
 
     /// A result for programs: a document, or, where another one may follow, a line.
@@ -168,7 +204,7 @@ pub(crate) async fn connect(builder: RedisStoreBuilder) -> Result<RedisStore, Fa
 }
 
 pub(crate) fn builder(connection: &Connection) -> Result<RedisStoreBuilder, Failure> {
-    let builder = RedisStore::builder(&connection.redis_url).key_prefix(&connection.prefix);
+    let builder = RedisStore::builder(connection.redis_url()?).key_prefix(connection.prefix()?);
     let Some(file) = &connection.ca_certificate else {
         return Ok(builder);
     };

@@ -4,7 +4,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis::{Client, Logged, SessionEntry, Timestamp, UserId};
 use serde::Serialize;
 
-use crate::{exit::Failure, moment::rfc3339, text::is_invisible};
+use crate::{
+    exit::Failure,
+    moment::rfc3339,
+    text::{hex, is_invisible},
+};
 
 /// One document.
 pub(crate) fn document(value: &impl Serialize) -> Result<String, Failure> {
@@ -52,6 +56,13 @@ pub(crate) struct InRealm<'r, T> {
 pub(crate) enum User<'u> {
     Text(&'u str),
     Bytes { bytes: String },
+    Hex(String),
+}
+
+impl User<'_> {
+    pub(crate) fn in_hex(user: &UserId) -> Self {
+        Self::Hex(hex(user))
+    }
 }
 
 impl<'u> From<&'u UserId> for User<'u> {

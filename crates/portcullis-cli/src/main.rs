@@ -68,10 +68,18 @@ async fn run(line: CommandLine) -> Result<Code, Failure> {
         command,
     } = line;
     let realms = || Desk::open(&connection, look);
-    match command {
+    match command.with_users()? {
         Command::List(whose) => {
             let list = async |desk: &Desk| commands::list(desk, look, &whose).await;
             in_each_realm(&realms().await?, list).await
+        }
+        Command::Users(users) => {
+            let list = async |desk: &Desk| commands::users(desk, look, &users).await;
+            in_each_realm(&realms().await?, list).await
+        }
+        Command::Count => {
+            let count = async |desk: &Desk| commands::count(desk, look).await;
+            in_each_realm(&realms().await?, count).await
         }
         Command::Show(which) => {
             let show = async |desk: &Desk| commands::show(desk, look, &which).await;

@@ -27,6 +27,14 @@ pub(crate) fn say(result: &str) -> Result<Audience, Failure> {
     }
 }
 
+/// How many columns there are for results: what `COLUMNS` says, or else the terminal. `None` in a pipe.
+pub(crate) fn columns() -> Option<usize> {
+    let said = std::env::var("COLUMNS").ok();
+    let said = said.and_then(|columns| columns.parse().ok());
+    said.filter(|columns| *columns > 0)
+        .or_else(|| terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into()))
+}
+
 /// Writes a message, whose text is safe. Nobody has to be able to read it.
 pub(crate) fn mention(message: &str) {
     let _ = writeln!(io::stderr().lock(), "portcullis: {message}");

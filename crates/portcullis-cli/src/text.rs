@@ -12,13 +12,28 @@ pub(crate) fn shown(text: &str) -> String {
 /// The same for any bytes, in quotes unless it is plainly one word: where words follow each other, nobody may
 /// name themselves so as to look like the next one.
 pub(crate) fn word(bytes: &[u8]) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.@+:/".contains(byte);
     let text = visible(&UserId::from(bytes).to_string());
-    if bytes.is_empty() || !bytes.iter().all(plain) {
+    if !is_one_word(bytes) {
         format!("\"{}\"", text.replace('"', "\\\""))
     } else {
         text
     }
+}
+
+fn is_one_word(bytes: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.@+:/".contains(byte);
+    !bytes.is_empty() && bytes.iter().all(plain)
+}
+
+/// Whether a user is shown just as they are given.
+pub(crate) fn is_plain(user: &UserId) -> bool {
+    is_one_word(user.as_bytes())
+}
+
+/// As `--hex` takes it.
+pub(crate) fn hex(user: &UserId) -> String {
+    let bytes = user.as_bytes().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn user(user: &UserId) -> String {
@@ -89,7 +104,8 @@ impl Pen {
     }
 }
 
-/// A table with a heading. Cells are text that is safe already; the last column may be of any width.
+/// A table with a heading. Cells are text that is safe already. Where the terminal is too narrow, the last column is
+/// wrapped, or each row becomes a paragraph.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<(Ink, String)>>,
@@ -107,7 +123,21 @@ impl Table {
         self.rows.push(row);
     }
 
-    pub(crate) fn render(&self, pen: Pen) -> String {
+    /// As it fits into `room` columns, if that is known.
+    pub(crate) fn render(&self, pen: Pen, room: Option<usize>) -> String {
+        let widths = self.widths();
+        let Some((last, others)) = widths.split_last() else {
+            return String::new();
+        };
+        let margin = others.iter().map(|width| width + 2).sum::<usize>();
+        match room {
+            Some(room) if margin + last > room && margin + LEAST > room => self.paragraphs(pen),
+            Some(room) if margin + last > room => self.lines(pen, &widths, Some(room - margin)),
+            _ => self.lines(pen, &widths, None),
+        }
+    }
+
+    fn widths(&self) -> Vec<usize> {
         let mut widths = Vec::new();
         for row in &self.rows {
             widths.resize(widths.len().max(row.len()), 0);
@@ -115,20 +145,83 @@ impl Table {
                 *width = text.chars().count().max(*width);
             }
         }
+        widths
+    }
+
+    /// One row after the other, with the last column wrapped to this many letters.
+    fn lines(&self, pen: Pen, widths: &[usize], last: Option<usize>) -> String {
         let mut rendered = String::new();
         for row in &self.rows {
             let mut line = String::new();
-            let mut owed = 0;
-            for ((ink, text), width) in row.iter().zip(&widths) {
+            let (mut owed, mut at) = (0, 0);
+            for (column, ((ink, text), width)) in row.iter().zip(widths).enumerate() {
                 line.extend(std::iter::repeat_n(' ', owed));
-                line.push_str(&pen.write(*ink, text));
-                owed = width - text.chars().count() + 2;
+                at += owed;
+                let parts = match last {
+                    Some(room) if column + 1 == widths.len() => wrapped(text, room),
+                    _ => vec![text.clone()],
+                };
+                for (number, part) in parts.iter().enumerate() {
+                    if number > 0 {
+                        line.push('\n');
+                        line.extend(std::iter::repeat_n(' ', at));
+                    }
+                    line.push_str(&pen.write(*ink, part));
+                }
+                let length = text.chars().count();
+                at += length;
+                owed = width - length + 2;
             }
             rendered.push_str(line.trim_end());
             rendered.push('\n');
         }
         rendered
     }
+
+    /// Each row with a line for each column, under the heading's words.
+    fn paragraphs(&self, pen: Pen) -> String {
+        let Some((headings, rows)) = self.rows.split_first() else {
+            return String::new();
+        };
+        let width = headings.iter().map(|(_, text)| text.chars().count()).max();
+        let width = width.unwrap_or(0);
+        let paragraph = |row: &Vec<(Ink, String)>| {
+            let mut lines = String::new();
+            for ((bold, heading), (ink, text)) in headings.iter().zip(row) {
+                if text.is_empty() {
+                    continue;
+                }
+                let heading = pen.write(*bold, &format!("{heading:<width$}"));
+                lines.push_str(&format!("{heading}  {}\n", pen.write(*ink, text)));
+            }
+            lines
+        };
+        let paragraphs: Vec<_> = rows.iter().map(paragraph).collect();
+        paragraphs.join("\n")
+    }
+}
+
+/// The least room in which a last column can be read.
+const LEAST: usize = 30;
+
+/// Broken between words so that no part is longer than this, unless it is one word.
+fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for word in text.split(' ') {
+        if let Some(part) = parts.last_mut() {
+            if part.is_empty() {
+                part.push_str(word);
+                continue;
+            }
+            if part.chars().count() + 1 + word.chars().count() <= room {
+                part.push(' ');
+                part.push_str(word);
+                continue;
+            }
+        }
+        parts.push(word.to_owned());
+    }
+    parts
 }
 
 /// `1 session`, `2 sessions`.
@@ -211,8 +304,36 @@ mod tests {
         table.push(cells(["longer", "b", "c"]));
         table.push(cells(["é", "", ""]));
         assert_eq!(
-            table.render(Pen(false)),
+            table.render(Pen(false), None),
             "ONE     TWO  THREE\nlonger  b    c\né\n"
+        );
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_is_wrapped_in_its_last_column() {
+        let mut table = Table::new(["ABOUT", "FINDING"]);
+        let says = "seven words that are too many here";
+        table.push(vec![(Ink::Plain, "log".into()), (Ink::Plain, says.into())]);
+        assert_eq!(
+            table.render(Pen(false), Some(37)),
+            "ABOUT  FINDING\nlog    seven words that are too many\n       here\n"
+        );
+        let in_one_line = "ABOUT  FINDING\nlog    seven words that are too many here\n";
+        assert_eq!(table.render(Pen(false), Some(41)), in_one_line);
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_wrapped_becomes_paragraphs() {
+        let mut table = Table::new(["HANDLE", "CLIENT", "FLAG"]);
+        let row = |client: &str| {
+            ["AAAAAAAAAAAAAAAA", client, "-"].map(|text| (Ink::Plain, text.to_owned()))
+        };
+        table.push(row("Firefox on Linux").into());
+        table.push(row("").into());
+        assert_eq!(
+            table.render(Pen(false), Some(39)),
+            "HANDLE  AAAAAAAAAAAAAAAA\nCLIENT  Firefox on Linux\nFLAG    -\n\n\
+             HANDLE  AAAAAAAAAAAAAAAA\nFLAG    -\n"
         );
     }
 
@@ -221,7 +342,7 @@ mod tests {
         let mut table = Table::new(["A", "B"]);
         table.push(vec![(Ink::Bad, "x".into()), (Ink::Plain, "y".into())]);
         assert_eq!(
-            table.render(Pen(true)),
+            table.render(Pen(true), None),
             "\x1b[1mA\x1b[0m  \x1b[1mB\x1b[0m\n\x1b[31mx\x1b[0m  y\n"
         );
     }

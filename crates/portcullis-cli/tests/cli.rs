@@ -87,10 +87,10 @@ async fn a_list_for_programs_has_the_fields_that_are_documented() {
     assert_documented(&found);
 
     let nobody = stand.run(&["list", "nobody", "--json"]);
-    nobody.assert(0);
+    nobody.assert(3);
     assert_eq!(nobody.json()["sessions"], json!([]));
     let nobody = stand.run(&["list", "nobody"]);
-    nobody.assert(0);
+    nobody.assert(3);
     assert_eq!(nobody.out, "");
     assert!(nobody.err.contains("nobody has no session"), "{nobody:?}");
 }
@@ -135,10 +135,10 @@ async fn one_session_is_ended_and_the_log_knows_by_whom() {
     assert_eq!(ended.out, format!("ended 1 session of alice\n  {handle}\n"));
     assert!(!stand.is_live(&session).await);
     assert!(stand.is_live(&kept).await);
-    let log = stand.run(&["audit", "--session", &handle, "--event", "session_expired"]);
+    let log = stand.run(&["audit", "--session", &handle, "--event", "session_ended"]);
     assert!(
         log.out.ends_with(&format!(
-            " session_expired detail=revoked_by_operator session={handle} user=alice operator=\"night shift\"\n"
+            " session_ended detail=revoked_by_operator session={handle} user=alice operator=\"night shift\"\n"
         )),
         "{log:?}"
     );
@@ -342,23 +342,23 @@ async fn the_log_is_read_oldest_first_and_filtered() {
         let names = names.iter().map(|event| event["event"].as_str().unwrap());
         names.collect::<Vec<_>>().join(" ")
     };
-    let all = "authn_login_success privilege_elevated authn_login_success session_expired";
+    let all = "authn_login_success privilege_elevated authn_login_success session_ended";
     assert_eq!(names(&[]), all);
-    assert_eq!(names(&["--limit=2"]), "authn_login_success session_expired");
+    assert_eq!(names(&["--limit=2"]), "authn_login_success session_ended");
     assert_eq!(
         names(&["--user=alice"]),
         "authn_login_success privilege_elevated"
     );
     assert_eq!(
         names(&["--session", &handle]),
-        "authn_login_success session_expired"
+        "authn_login_success session_ended"
     );
     assert_eq!(
-        names(&["--event=session_expired", "--event=privilege_elevated"]),
-        "privilege_elevated session_expired"
+        names(&["--event=session_ended", "--event=privilege_elevated"]),
+        "privilege_elevated session_ended"
     );
     assert_eq!(names(&["--reason=payments"]), "privilege_elevated");
-    assert_eq!(names(&["--reason=revoked_by_operator"]), "session_expired");
+    assert_eq!(names(&["--reason=revoked_by_operator"]), "session_ended");
     assert_eq!(
         names(&["--event=authn_login_success", "--limit=1"]),
         "authn_login_success"
@@ -367,7 +367,7 @@ async fn the_log_is_read_oldest_first_and_filtered() {
     assert_eq!(names(&["--until=1h"]), "");
     let everything = events(&[]);
     let since = format!("--since={}", everything[3]["at"].as_str().unwrap());
-    assert!(names(&[&since]).ends_with("session_expired"));
+    assert!(names(&[&since]).ends_with("session_ended"));
     stand.run(&["audit", "--since=1h", "--until=2h"]).assert(2);
 
     let last = &everything[3];
@@ -501,6 +501,8 @@ fn a_server_that_is_not_there_is_told_from_everything_else() {
         &["sweep"],
         &["flagged"],
         &["realms"],
+        &["count"],
+        &["users"],
         &["list", "alice", "--all-realms"],
         &["list", "alice", "--realm=admin"],
     ] {
@@ -527,7 +529,7 @@ async fn s106_a_password_is_never_printed() {
     let right = format!("redis://:right-secret@127.0.0.1:{port}");
     let wrong = format!("redis://app:wrong-secret@127.0.0.1:{port}");
     for (url, arguments, code) in [
-        (&right, &["list", "alice"][..], 0),
+        (&right, &["list", "alice"][..], 3),
         (&right, &["check"], 0),
         (&right, &["check", "--json"], 0),
         (&right, &["--help"], 0),
@@ -695,7 +697,12 @@ async fn in_all_realms_results_for_people_stand_under_headings_in_order_of_name(
     // Where there is nothing in one of them, it is named.
     let list = stand.run(&["list", "bob", "--all-realms"]);
     list.assert(0);
-    assert_eq!(list.err, "portcullis: realm admin: bob has no session\n");
+    assert_eq!(
+        list.err,
+        "portcullis: realm admin: bob has no session\n\
+         portcullis: realm admin: the log has nothing of bob either; is the name the one that the application uses (see \
+         `portcullis users`)?\n"
+    );
     let shown = stand.run(&["show", "alice", &shop, "--all-realms"]);
     shown.assert(0);
     assert!(
@@ -921,6 +928,8 @@ async fn the_rights_in_the_readme_are_enough_and_those_for_looking_end_nothing()
         as_user(user, &["show", "alice", &handle]).assert(0);
         as_user(user, &["flagged"]).assert(0);
         as_user(user, &["audit"]).assert(0);
+        as_user(user, &["users"]).assert(0);
+        as_user(user, &["count"]).assert(0);
     }
     as_user("auditor", &["revoke", "alice", &handle]).assert(4);
     as_user("auditor", &["revoke", "alice", "--all", "--yes"]).assert(4);
@@ -997,7 +1006,184 @@ async fn a_server_that_hangs_is_not_waited_for_without_end() {
     assert!(since.elapsed() < Duration::from_secs(20));
     stand.server.resume();
     stand.store.list(&UserId::from("alice")).await.ok();
-    stand.run(&["list", "alice"]).assert(0);
+    stand.run(&["count"]).assert(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_sessions_are_counted_and_those_that_expired_are_not() {
+    let stand = Stand::new().await;
+    stand.register("id", "__Host-Http-id").await;
+    stand.sign_in("alice").await;
+    stand.server.age_sessions(Duration::from_secs(31 * 60));
+    let none = stand.run(&["count"]);
+    none.assert(0);
+    assert!(
+        none.out
+            .starts_with("0 sessions of users and 0 of visitors are live at "),
+        "{none:?}"
+    );
+    for user in ["alice", "bob", "bob"] {
+        stand.sign_in(user).await;
+    }
+    let counted = stand.run(&["count", "--json"]).json();
+    assert_eq!(counted["of_users"], 3);
+    assert_eq!(counted["of_visitors"], 0);
+    let fields: Vec<_> = counted.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(fields, ["now", "of_users", "of_visitors", "realm"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_with_sessions_are_listed_in_pages_each_once() {
+    let stand = Stand::new().await;
+    for user in ["alice", "bob", "carol"] {
+        stand.sign_in(user).await;
+    }
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let after_option = after.map(|user: String| format!("--after={user}"));
+        let mut arguments = vec!["users", "--json", "--limit=2"];
+        arguments.extend(after_option.as_deref());
+        let page = stand.run(&arguments).json();
+        let users: Vec<String> = serde_json::from_value(page["users"].clone()).unwrap();
+        assert!(users.len() <= 2, "{page}");
+        found.extend(users);
+        match page["next"].as_str() {
+            Some(last) => after = Some(last.to_owned()),
+            None => break,
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(found, ["alice", "bob", "carol"]);
+
+    let first = stand.run(&["users", "--limit=1"]);
+    first.assert(0);
+    let more = format!(
+        "portcullis: there may be more: portcullis users --after={}",
+        first.out
+    );
+    assert_eq!(first.err, more);
+    let nobody = stand.run(&["users", "--prefix=shop"]);
+    nobody.assert(0);
+    assert_eq!(nobody.out, "");
+    assert!(nobody.err.contains("no user has a session"), "{nobody:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_any_bytes_is_named_in_hexadecimal() {
+    let stand = Stand::new().await;
+    let session = stand.sign_in(UserId::from(&b"\xff\n"[..])).await;
+    let shown = stand.run(&["users"]);
+    assert_eq!(shown.out, "\"\\xff\\n\"\n");
+    assert!(
+        shown.err.contains("with --hex each can be given"),
+        "{shown:?}"
+    );
+    assert_eq!(stand.run(&["users", "--hex"]).out, "ff0a\n");
+    assert_eq!(
+        stand.run(&["users", "--hex", "--json"]).json()["users"],
+        json!(["ff0a"])
+    );
+    let page = stand.run(&["users", "--limit=1"]);
+    assert!(page.err.contains("users --hex --after=ff0a\n"), "{page:?}");
+    stand.run(&["users", "--hex", "--after=ff0a"]).assert(0);
+
+    let handle = session.handle.to_string();
+    let list = stand.run(&["list", "--hex", "ff0a"]);
+    list.assert(0);
+    assert!(list.out.contains(&handle), "{list:?}");
+    stand.run(&["show", "--hex", "ff0a", &handle]).assert(0);
+    let log = stand.run(&["audit", "--hex", "--user=ff0a"]);
+    assert_eq!(log.out.lines().count(), 1, "{log:?}");
+    let refused = stand.run(&["list", "--hex", "ff0"]);
+    refused.assert(2);
+    assert!(refused.err.contains("hexadecimal"), "{refused:?}");
+    stand.run(&["revoke", "--hex", "ff0a", &handle]).assert(0);
+    assert!(!stand.is_live(&session).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_found_it_is_said_what_may_be_wrong() {
+    let stand = Stand::new().await;
+    stand.register("id", "__Host-Http-id").await;
+    stand.sign_in("alice").await;
+    for command in [
+        &["list", "alice"][..],
+        &["list", "alice", "--json"],
+        &["revoke", "alice", "--all", "--yes"],
+        &["users"],
+        &["count"],
+        &["audit"],
+        &["flagged"],
+        &["sweep"],
+    ] {
+        let elsewhere = stand.run(&[command, &["--prefix=shop"]].concat());
+        assert!(
+            elsewhere.err.contains("under the prefix shop"),
+            "{elsewhere:?}"
+        );
+        let here = stand.run(command);
+        assert!(!here.err.contains("under the prefix"), "{here:?}");
+    }
+    let unknown = stand.run(&["list", "alcie"]);
+    unknown.assert(3);
+    assert!(
+        unknown.err.contains("the log has nothing of alcie either"),
+        "{unknown:?}"
+    );
+    // Alice's session has ended by now.
+    let known = stand.run(&["list", "alice"]);
+    known.assert(3);
+    assert!(!known.err.contains("the log has nothing"), "{known:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_on_the_command_line_is_told_without_what_the_environment_gives() {
+    for arguments in [
+        &["list"][..],
+        &["revoke", "1", "--keep", "AAAAAAAAAAAAAAAA"],
+    ] {
+        let mut program = Program::new("redis://127.0.0.1:1", arguments);
+        program.env("PORTCULLIS_PREFIX", "shop");
+        let refused = program.run();
+        refused.assert(2);
+        for given in ["--redis-url", "--prefix"] {
+            assert!(!refused.err.contains(given), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_narrow_terminal_no_table_is_wider_than_it() {
+    let stand = Stand::new().await;
+    stand.register("id", "__Host-Http-id").await;
+    let session = stand.elevate_at_sign_in("alice").await;
+    stand
+        .use_from(&session, Client::of_user_agent(b"curl/8.5.0"))
+        .await;
+    for command in [
+        &["list", "alice"][..],
+        &["list", "alice", "--utc"],
+        &["flagged"],
+        &["realms"],
+        &["check"],
+    ] {
+        let mut program = stand.program(command);
+        program.env("COLUMNS", "80");
+        let ended = program.run();
+        ended.assert(0);
+        for line in ended.out.lines() {
+            // A command to copy is one word after the other, and may have a long word.
+            let longest = line.split(' ').map(str::len).max().unwrap_or(0);
+            assert!(line.chars().count() <= 80.max(longest + 30), "{line}");
+        }
+    }
+    let mut program = stand.program(&["list", "alice"]);
+    program.env("COLUMNS", "80");
+    let paragraph = program.run().out;
+    assert!(
+        paragraph.contains(&format!("\nHANDLE            {}\n", session.handle)),
+        "{paragraph}"
+    );
 }
 
 fn assert_documented(fields: &[String]) {

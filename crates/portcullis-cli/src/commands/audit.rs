@@ -57,8 +57,11 @@ async fn read(desk: &Desk, look: Look, audit: &Audit) -> Result<Outcome, Failure
     if !audit.follow {
         let (events, _) = read.await?;
         reading.tell(&events)?;
-        if events.is_empty() && !look.json {
-            desk.mention("there is no such event");
+        if events.is_empty() {
+            if !look.json {
+                desk.mention("there is no such event");
+            }
+            desk.hint_at_prefix();
         }
         return Ok(Outcome::Done);
     }
@@ -263,7 +266,7 @@ mod tests {
                 "alice",
                 None
             ),
-            "2026-01-31T12:34:56.789Z session_expired detail=revoked_by_operator session=AAAAAAAAAAAAAAAA user=alice operator=ops\n"
+            "2026-01-31T12:34:56.789Z session_ended detail=revoked_by_operator session=AAAAAAAAAAAAAAAA user=alice operator=ops\n"
         );
         let client = Client::of_user_agent(b"curl/8.5.0");
         assert_eq!(

@@ -8,7 +8,7 @@ use crate::{
     desk,
     exit::{Failure, Outcome},
     json,
-    screen::say,
+    screen::{columns, say},
     text::{Ink, Pen, Table, count, shown},
 };
 
@@ -94,7 +94,7 @@ fn report(findings: &[Finding], pen: Pen) -> String {
     };
     format!(
         "{}\n{} broken, {}, {} unknown, {} fine\n",
-        table.render(pen),
+        table.render(pen, columns()),
         number(Verdict::Broken),
         count(number(Verdict::Warning), "warning"),
         number(Verdict::Unknown),

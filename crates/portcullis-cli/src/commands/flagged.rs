@@ -10,7 +10,7 @@ use crate::{
     desk::Desk,
     exit::{Failure, Outcome},
     json, moment,
-    screen::say,
+    screen::{columns, say},
     text::{self, Pen},
 };
 
@@ -39,6 +39,9 @@ pub(crate) async fn flagged(
         entries.extend(sessions.into_iter().filter(|entry| entry.flagged.is_some()));
     }
     entries.sort_by_key(|entry| Reverse(entry.info.last_active_at));
+    if entries.is_empty() {
+        desk.hint_at_prefix();
+    }
     let clock = desk.clock();
     if look.json {
         say(&desk.document(&json::Sessions::new(clock.now, &entries))?)?;
@@ -48,7 +51,7 @@ pub(crate) async fn flagged(
     } else {
         let sessions = text::count(entries.len(), "flagged session");
         let now = moment::clock(clock.now);
-        let table = table(&entries, clock, true).render(Pen::of_stdout());
+        let table = table(&entries, clock, true).render(Pen::of_stdout(), columns());
         say(&format!("{sessions} at {now}\n\n{table}"))?;
     }
     Ok(Outcome::Done)

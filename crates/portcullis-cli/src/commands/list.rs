@@ -8,7 +8,7 @@ use crate::{
     exit::{Failure, Outcome},
     json,
     moment::{self, Clock},
-    screen::say,
+    screen::{columns, say},
     text::{self, Ink, Pen, Table},
 };
 
@@ -18,12 +18,16 @@ pub(crate) async fn list(desk: &Desk, look: Look, whose: &Whose) -> Result<Outco
     let user = text::user(&whose.user);
     if look.json {
         say(&desk.document(&json::Sessions::new(clock.now, &entries))?)?;
-    } else if entries.is_empty() {
+    }
+    if entries.is_empty() {
         desk.mention(&format!("{user} has no session"));
-    } else {
+        desk.hint_at_user(&whose.user).await?;
+        return Ok(Outcome::NotFound);
+    }
+    if !look.json {
         let sessions = text::count(entries.len(), "session");
         let now = moment::clock(clock.now);
-        let table = table(&entries, clock, false).render(Pen::of_stdout());
+        let table = table(&entries, clock, false).render(Pen::of_stdout(), columns());
         say(&format!("{sessions} of {user} at {now}\n\n{table}"))?;
     }
     Ok(Outcome::Done)

@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod count;
 mod each_realm;
 mod flagged;
 mod list;
@@ -9,10 +10,12 @@ mod realms;
 mod revoke;
 mod show;
 mod sweep;
+mod users;
 
 pub(crate) use self::{
     audit::audit,
     check::check,
+    count::count,
     each_realm::in_each_realm,
     flagged::{SINCE as FLAGGED_SINCE, flagged},
     list::list,
@@ -20,4 +23,5 @@ pub(crate) use self::{
     revoke::revoke,
     show::show,
     sweep::sweep,
+    users::users,
 };

@@ -11,7 +11,7 @@ use crate::{
     exit::{Failure, Outcome},
     json,
     moment::{self, Clock},
-    screen::{mention, say},
+    screen::{columns, mention, say},
     text::{self, Ink, Pen, Table},
 };
 
@@ -58,7 +58,7 @@ pub(crate) async fn realms(connection: &Connection, look: Look) -> Result<Outcom
     } else {
         let number = text::count(realms.len(), "realm");
         let now = moment::clock(clock.now);
-        let table = table(&realms, clock).render(Pen::of_stdout());
+        let table = table(&realms, clock).render(Pen::of_stdout(), columns());
         say(&format!("{number} at {now}\n\n{table}"))?;
     }
     Ok(Outcome::Done)

@@ -79,7 +79,7 @@ pub(crate) async fn revoke(
         ));
     }
     let desks = Desk::confirming(connection, look, revoke.confirm_replicas).await?;
-    let place = place(&connection.redis_url, &connection.prefix);
+    let place = place(&connection.redis_url()?, &connection.prefix()?);
     if !is_agreed(&desks, target, &place, revoke.yes).await? {
         mention("nothing was ended");
         return Ok(Outcome::NotFound.into());
@@ -127,6 +127,12 @@ async fn end(
     // What is to be said of the end is said also where the result cannot be written.
     let outcome = outcome(desk, &receipt, target);
     said?;
+    if receipt.ended.is_empty() {
+        match target.user() {
+            Some(user) => desk.hint_at_user(user).await?,
+            None => desk.hint_at_prefix(),
+        }
+    }
     Ok(outcome)
 }
 

@@ -21,5 +21,8 @@ pub(crate) async fn sweep(desk: &Desk, look: Look) -> Result<Outcome, Failure> {
     } else {
         format!("{cleared} cleared away\n")
     })?;
+    if cleared == 0 {
+        desk.hint_at_prefix();
+    }
     Ok(Outcome::Done)
 }

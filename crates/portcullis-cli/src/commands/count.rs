@@ -1,0 +1,48 @@
+//! How many sessions are live.
+
+use serde::Serialize;
+
+use crate::{
+    args::Look,
+    desk::Desk,
+    exit::{Failure, Outcome},
+    moment,
+    screen::say,
+};
+
+#[derive(Serialize)]
+struct Counted {
+    now: String,
+    of_users: u64,
+    of_visitors: u64,
+}
+
+pub(crate) async fn count(desk: &Desk, look: Look) -> Result<Outcome, Failure> {
+    let count = desk.sessions.count().await?;
+    let now = desk.now();
+    say(&if look.json {
+        desk.document(&Counted {
+            now: moment::rfc3339(now),
+            of_users: count.of_users,
+            of_visitors: count.of_visitors,
+        })?
+    } else {
+        format!(
+            "{} of users and {} of visitors are live at {}\n",
+            sessions(count.of_users),
+            count.of_visitors,
+            moment::clock(now)
+        )
+    })?;
+    if count.total() == 0 {
+        desk.hint_at_prefix();
+    }
+    Ok(Outcome::Done)
+}
+
+fn sessions(number: u64) -> String {
+    match number {
+        1 => "1 session".to_owned(),
+        number => format!("{number} sessions"),
+    }
+}

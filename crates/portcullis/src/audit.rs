@@ -35,9 +35,10 @@ use portcullis_core::{EndReason, Event, EventKind};
 /// | a session or an elevation expired | the one process that noticed first, within a minute as a rule |
 /// | a request of another process, or the operator's tool, did it | that process alone |
 ///
-/// So if each process has an audit and none dies, together they hear of everything but what the tool does, and of each
-/// change once. A process does not hear of ends by others, although its own live connections end. The log in the store has
-/// the changes of all processes, also of one that died: read it with [`Sessions::history`](crate::Sessions::history).
+/// A process does not hear of ends by others, although its own live connections end. No audit hears of an end when its
+/// process dies first, when the store's answers to it were lost, or when a revocation ended a session that it had not found
+/// in the list of its user. The log in the store has all of these: read it with
+/// [`Sessions::history`](crate::Sessions::history).
 ///
 /// Two kinds of use after the end are reported once for each session, and not for each request: after a timeout, and by
 /// requests that are [no activity](crate::PassiveLayer), such as the polls of a page that is left open.

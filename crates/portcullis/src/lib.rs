@@ -95,7 +95,7 @@
 //!   [`CrossSiteSignInLayer`].
 //! * What goes on after the response has begun: [`Authenticated::ended`], [`Lifeline::guard_body`], `SessionSocket` (feature `ws`).
 //! * A page of one's devices: [`Authenticated::list_sessions`], [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
-//! * For operators: [`Sessions`].
+//! * For operators: [`Sessions`]; [`count`](Sessions::count) and [`users`](Sessions::users) tell how many there are.
 //! * Recipes, such as how to test a handler as a signed-in user: `how_to`.
 //! * What a person sees: `SessionRoutes`, and the guide `browser`.
 //! * What refused requests are answered, and how people come back: the guide [`refused`], [`Refusal`], [`ApiLayer`],

@@ -185,12 +185,12 @@ impl<'u> Parts<'u> {
     fn database(&self) -> Result<&'u str, ConnectError> {
         let number = self.path.strip_prefix('/').unwrap_or(self.path);
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
-        if !number.is_empty() && !(is_number && number.parse::<u8>().is_ok()) {
-            return Err(ConnectError::Address(
-                "the database must be a number from 0 to 255",
-            ));
+        if number.is_empty() || (is_number && number.parse::<u8>().is_ok()) {
+            return Ok(self.path);
         }
-        Ok(self.path)
+        Err(ConnectError::Address(
+            "the database must be a number from 0 to 255",
+        ))
     }
 
     /// The host of the authority, and these.

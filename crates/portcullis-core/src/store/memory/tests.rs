@@ -213,7 +213,7 @@ async fn a_full_store_makes_room_for_who_displaces_a_session_of_their_own() {
     let store = MemoryStore::with_clock(&clock).with_capacity(2);
     let alice = UserId::from("alice");
     let limit = Some(SessionLimit {
-        most: std::num::NonZeroUsize::MIN,
+        most: NonZeroUsize::MIN,
         excess: Excess::Displace,
     });
     create(&store, &write(None, clock.now()), LIMITS).await;

@@ -37,7 +37,8 @@ async fn kinds(store: &RedisStore, query: &LogQuery) -> Vec<EventKind> {
 }
 
 async fn with_log(server: &TestServer, events: usize, age: Duration) -> RedisStore {
-    let builder = RedisStore::builder(server.url()).log(LogLimits { events, age });
+    let builder = RedisStore::builder(server.url()).wait(Duration::from_secs(5));
+    let builder = builder.log(LogLimits { events, age });
     builder.connect().await.unwrap()
 }
 

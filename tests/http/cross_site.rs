@@ -278,13 +278,20 @@ async fn a_cookie_that_came_along_was_not_withheld<B: Backend>() {
     assert_eq!(body.is(200).body(), "Some(\"alice\") Some(1) false");
 }
 
+fn is_page(reply: &Reply) {
+    assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
+}
+
 async fn no_write_begins_a_session_where_the_cookie_is_withheld<B: Backend>() {
     let (world, _server, client) = serving::<B>(SameSite::Lax).await;
     for target in ["/count", "/sign-in", "/elevate", "/commit"] {
-        let reply = with(client.post(target), LINK).await;
+        let reply = with(client.post(target), SCRIPT).await;
         reply
             .is_problem(403, "session-cookie-withheld")
             .keeps_the_cookie();
+        // A form, for which a person waits.
+        let reply = with(client.post(target), LINK).await;
+        is_page(reply.is(403).keeps_the_cookie());
     }
     assert_eq!(world.store.take_calls(), []);
     assert_eq!(world.backend.live(), 0);
@@ -297,8 +304,9 @@ async fn no_write_begins_a_session_where_the_cookie_is_withheld<B: Backend>() {
 
 async fn a_refused_write_that_the_handler_ignores_is_told_all_the_same<B: Backend>() {
     let (_world, _server, client) = serving::<B>(SameSite::Strict).await;
-    let reply = with(client.post("/careless"), LINK).await;
+    let reply = with(client.post("/careless"), SCRIPT).await;
     reply.is_problem(403, "session-cookie-withheld");
+    is_page(with(client.post("/careless"), LINK).await.is(403));
     let reply = with(client.get("/careless"), LINK).await;
     assert!(is_asked_again(reply.is(200)));
     assert_eq!(client.get("/careless").await.is(200).body(), "done");
@@ -349,10 +357,11 @@ async fn what_needs_no_session_is_served_at_once<B: Backend>() {
     let reply = with(client.get("/maybe"), LINK).await;
     assert_eq!(reply.is(200).body(), "false");
     // Nobody follows these.
-    for fields in [FRAME, IMAGE, SCRIPT] {
+    for fields in [IMAGE, SCRIPT] {
         let reply = with(client.get("/me"), fields).await;
         reply.is_problem(401, "authentication-required");
     }
+    is_page(with(client.get("/me"), FRAME).await.is(401));
 }
 
 async fn a_route_that_signs_in_from_another_site_is_marked<B: Backend>() {

@@ -172,7 +172,7 @@ pub async fn a_user_is_on_a_page_while_a_session_of_theirs_is_live<H: Harness>(h
     let mut ending = sign_in(harness, &somebody(), LONG).await;
     ending.move_on(KEEP).await;
     let timing = going.stored.timing;
-    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    advance_to_just_before(harness, &store, timing.idle_deadline()).await;
     advance_to_the_deadline(harness).await;
     let left: Vec<_> = ending.who.1.user().cloned().into_iter().collect();
     assert_eq!(store.pages_of_users(9).await.concat(), left);
@@ -225,7 +225,7 @@ pub async fn expired_sessions_are_not_counted_before_they_are_swept<H: Harness>(
     begin(stranger(harness), key_of(&user), short::<H>()).await;
     sign_in(harness, &user, LONG).await;
     let timing = going.stored.timing;
-    advance_to_just_before(harness, timing.last_active_at, timing.idle_deadline()).await;
+    advance_to_just_before(harness, &store, timing.idle_deadline()).await;
     advance_to_the_deadline(harness).await;
     let counted = store.count().await;
     assert_eq!((counted.of_users, counted.of_visitors), (1, 0));

@@ -9,7 +9,6 @@ on_every_store![
     s006_a_persistent_cookie_lasts_for_what_is_left_of_the_absolute_timeout,
     s007_a_cookie_that_is_kept_for_longer_than_the_session_gains_nothing,
     s008_however_often_the_identifier_changes_there_is_one_cookie,
-    s009_t29_two_different_identifiers_are_nobody,
     s009_the_same_identifier_twice_is_one,
     s010_the_cookie_is_found_in_any_of_several_fields,
     s011_what_is_no_identifier_never_reaches_the_store,
@@ -85,31 +84,6 @@ async fn s008_however_often_the_identifier_changes_there_is_one_cookie<B: Backen
         .is(204)
         .removes_the_cookie();
     assert_eq!(world.backend.live(), 0);
-}
-
-async fn s009_t29_two_different_identifiers_are_nobody<B: Backend>() {
-    let world = World::<B>::start().await;
-    let (alice, mallory) = (
-        world.signed_in("alice").await,
-        world.signed_in("mallory").await,
-    );
-    let pair = |client: &portcullis_tests::Client| format!("{COOKIE}={}", client.id());
-    let (a, m) = (pair(&alice), pair(&mallory));
-    let get = || world.client().get("/me");
-    for call in [
-        get().raw_cookie(format!("{a}; {m}")),
-        get().raw_cookie(format!("{m}; {a}")),
-        get().raw_cookie(&a).raw_cookie(&m),
-        get().raw_cookie(format!("{a}; {COOKIE}=")),
-        get().raw_cookie(format!("{a}; {COOKIE}=x")),
-    ] {
-        world.forget();
-        call.await.is(401).keeps_the_cookie();
-        assert_eq!(world.audit.take_kinds(), [EventKind::AmbiguousIdentifier]);
-        assert_eq!(world.store.take_calls(), []);
-    }
-    alice.get("/me").await.is(200);
-    mallory.get("/me").await.is(200);
 }
 
 async fn s009_the_same_identifier_twice_is_one<B: Backend>() {

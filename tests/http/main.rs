@@ -13,6 +13,7 @@
 mod audit;
 mod bodies;
 mod caching;
+mod candidates;
 mod clearing;
 mod concurrency;
 mod cookies;

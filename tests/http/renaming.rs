@@ -138,8 +138,12 @@ async fn the_own_name_wins<B: Backend>() {
     // With the next cookie the other one goes.
     renames(alice.post("/regenerate").await.is(204), (OLD, NEW));
     assert_eq!(alice.cookie_names(), [NEW]);
+    // What is no identifier does not stand in the way of one.
+    let mallory = mallory.with_cookie(NEW, "nonsense");
+    renames(&mallory.get("/me").await, (OLD, NEW));
     site.old.forget();
-    let nobody = mallory.with_cookie(NEW, "nonsense");
+    let nobody = site.old.client_of(&site.new).with_cookie(NEW, "nonsense");
+    let nobody = nobody.with_cookie(OLD, "nonsense");
     nobody.get("/me").await.is(401).keeps_the_cookie();
     assert_eq!(site.old.audit.take_kinds(), [MalformedIdentifier]);
     assert_eq!(site.old.store.take_calls(), []);

@@ -109,6 +109,11 @@ pub struct Draft {
     end_refused: bool,
     /// A session that this request ended, and why; to be carried out.
     ending: Option<(Origin, EndReason)>,
+    /// Two live sessions that came with the request under one name, of which neither counts. A sign-in or a
+    /// sign-out ends both.
+    candidates: Vec<Origin>,
+    /// The request asked for the end of the candidates.
+    ends_candidates: bool,
     /// What the handler asked for, in order.
     ops: Ops,
     /// `origin` with `ops` applied: what the handler sees.
@@ -133,9 +138,20 @@ impl Draft {
             origin: None,
             replaced: ended.is_some_and(EndReason::is_replacement),
             ending: None,
+            candidates: Vec::new(),
+            ends_candidates: false,
             end_refused: false,
             ops: Ops::default(),
             view: SessionView(None),
+        }
+    }
+
+    /// A request with two live sessions under one cookie name. It has neither: reads see no session and data cannot be
+    /// written. A sign-in or a sign-out ends both, and nothing of them is carried over.
+    pub fn of_candidates(policy: DraftPolicy, candidates: [Origin; 2]) -> Self {
+        Self {
+            candidates: candidates.into(),
+            ..Self::without_session(policy, None)
         }
     }
 
@@ -149,12 +165,16 @@ impl Draft {
         key: SessionKey,
         stored: &Stored,
     ) -> Result<Self, Unusable> {
-        let origin = Origin::read(key, stored)?;
-        Ok(Self {
+        Ok(Self::of_origin(policy, Origin::read(key, stored)?))
+    }
+
+    /// The same for a session that was read already.
+    pub fn of_origin(policy: DraftPolicy, origin: Origin) -> Self {
+        Self {
             view: SessionView(Some(origin.view.clone())),
             origin: Some(origin),
             ..Self::without_session(policy, None)
-        })
+        }
     }
 
     /// The same for a request from this client.
@@ -417,7 +437,8 @@ impl Draft {
         if let Some(origin) = self.origin.take() {
             self.ending = Some((origin, reason));
         }
-        self.end_refused = self.replaced && self.ending.is_none();
+        self.ends_candidates = !self.candidates.is_empty();
+        self.end_refused = self.replaced && self.ending.is_none() && !self.ends_candidates;
         self.ops.clear();
         self.view = SessionView(None);
     }
@@ -460,7 +481,12 @@ impl Draft {
 
     /// Whether there are wishes that no plan has carried out yet.
     pub fn is_dirty(&self) -> bool {
-        self.ending.is_some() || !self.ops.is_empty()
+        self.ending.is_some() || self.ends_candidates || !self.ops.is_empty()
+    }
+
+    /// Whether the request came with two live sessions of which neither counts.
+    pub fn has_candidates(&self) -> bool {
+        !self.candidates.is_empty()
     }
 
     fn record(&mut self, mut op: Op, now: Timestamp) -> Result<(), DraftError> {

@@ -113,9 +113,9 @@ pub enum EventKind {
     UsedAfterEnd(EndReason),
     /// A request came with an identifier that is not known: never issued, or ended long ago.
     UnknownIdentifier,
-    /// A request came with a cookie that is no identifier.
+    /// A request came with cookies of the session's name that are no identifiers.
     MalformedIdentifier,
-    /// A request came with two different identifiers.
+    /// A request came with several different identifiers, of which none counts.
     AmbiguousIdentifier,
     /// What is stored is not a session record. It was treated as no session.
     RecordDamaged,

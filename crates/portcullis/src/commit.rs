@@ -166,7 +166,10 @@ async fn carry_out(
     place: Option<Place>,
 ) -> Result<(), SessionError> {
     let Plan {
-        end: ending, step, ..
+        end: ending,
+        end_other,
+        step,
+        ..
     } = plan;
     let together = matches!(step, Step::Commit { .. });
     let waits = matches!(place, Some(Place::Behind(_)));
@@ -187,7 +190,7 @@ async fn carry_out(
         }
     }
     if let Some(ending) = ending {
-        let ended = end(state, ending).await;
+        let ended = end_all(state, ending, end_other).await;
         if let Some(mut lead) = lead.take() {
             match &ended {
                 Ok(()) => together::over(&mut lead),
@@ -293,7 +296,7 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             }
             Ok(Progress::Done)
         }
-        Step::Refuse => Err(refused(state, SessionError::Replaced, None)),
+        Step::Refuse => Err(not_written(state)),
         Step::Touch { key, label } => {
             touch(state, &key, &label).await;
             Ok(Progress::Done)
@@ -474,6 +477,19 @@ fn refused(state: &State, error: SessionError, user: Option<UserId>) -> SessionE
     error
 }
 
+/// Data was not written, because the request has no session that it could be written to.
+fn not_written(state: &State) -> SessionError {
+    let two = state.used().filter(|used| used.draft.has_candidates());
+    let Some(mut used) = two else {
+        return refused(state, SessionError::Replaced, None);
+    };
+    used.draft.keep_only_the_end();
+    used.doubt = Doubt::Refused(SessionError::Ambiguous);
+    drop(used);
+    state.observe(EventKind::WriteRefused, (None, None));
+    SessionError::Ambiguous
+}
+
 /// The sign-in was not granted. The session stays what it was, and so does the cookie.
 fn at_limit(state: &State, label: &Label) -> SessionError {
     if let Some(mut used) = state.used() {
@@ -485,7 +501,31 @@ fn at_limit(state: &State, label: &Label) -> SessionError {
     SessionError::AtLimit
 }
 
-async fn end(state: &State, ending: Termination) -> Result<(), SessionError> {
+/// Ends one session, or both of two candidates: the second also where the first could not be ended.
+async fn end_all(
+    state: &State,
+    one: Termination,
+    other: Option<Termination>,
+) -> Result<(), SessionError> {
+    let two = other.is_some();
+    let ended = end(state, one).await;
+    let other = match other {
+        Some(other) => end(state, other).await,
+        None => Ok(Ended::Done),
+    };
+    let (ended, other) = (ended?, other?);
+    if let Some(mut used) = state.used() {
+        used.cookie = match (ended, other) {
+            (Ended::Done, Ended::Done) => CookieAction::Remove,
+            // Somebody else ended it, and may have handed out a fresh cookie since.
+            _ => CookieAction::Keep,
+        };
+        used.ended_two = two && matches!(used.cookie, CookieAction::Remove);
+    }
+    Ok(())
+}
+
+async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> {
     let store = state.house().store();
     let (ended, asked_twice) = match store.end(&ending).await {
         // It may have been carried out all the same, and then nobody would ever hear of it.
@@ -513,21 +553,16 @@ async fn end(state: &State, ending: Termination) -> Result<(), SessionError> {
         return Err(refused(state, SessionError::Replaced, None));
     }
     let Some(mut used) = state.used() else {
-        return Ok(());
+        return Ok(ended);
     };
     // An earlier commit of this request may have been the one that ended it.
     let asked_twice = asked_twice || matches!(used.doubt, Doubt::Unknown);
-    used.draft.ended();
-    used.cookie = match ended {
-        Ended::Done => CookieAction::Remove,
-        // Somebody else ended it, and may have handed out a fresh cookie since.
-        Ended::AlreadyGone => CookieAction::Keep,
-    };
+    used.draft.ended(&key);
     drop(used);
     if ended == Ended::Done || asked_twice {
         state.tell(note, &label);
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
@@ -551,7 +586,10 @@ async fn touched(state: &State, key: &SessionKey, label: &Label) -> Result<Touch
 
 fn report(state: &State, error: &SessionError) {
     let store = match error {
-        SessionError::Ended | SessionError::Replaced | SessionError::AtLimit => return,
+        SessionError::Ended
+        | SessionError::Replaced
+        | SessionError::Ambiguous
+        | SessionError::AtLimit => return,
         SessionError::Store(store) => store,
         error => {
             tracing::error!(error = %error, "a session could not be written");

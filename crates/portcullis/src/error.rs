@@ -27,6 +27,10 @@ pub enum SessionError {
     /// one, which the browser has received meanwhile. Nothing of what the request wanted was done.
     #[error("the session goes on under another identifier; nothing was written")]
     Replaced,
+    /// The request came with two live sessions under one cookie name, of which neither counts, so there was nothing to
+    /// write to. A sign-in or a sign-out ends both.
+    #[error("the request came with two live sessions, and neither counts; nothing was written")]
+    Ambiguous,
     /// The user has as many sessions as the limit allows, and was not signed in. The session is as it was, and so is
     /// the cookie. After a [`commit`](crate::Session::commit) the handler may go on with it.
     #[error("the user has as many sessions as the limit allows; nothing was written")]
@@ -140,7 +144,7 @@ impl SessionError {
                 "session-too-large",
                 "This is more than a session can hold. Nothing was changed.",
             ),
-            Self::Draft(DraftError::NotAuthenticated) => (
+            Self::Ambiguous | Self::Draft(DraftError::NotAuthenticated) => (
                 StatusCode::UNAUTHORIZED,
                 "authentication-required",
                 "Sign in to do this.",
@@ -199,6 +203,7 @@ mod tests {
             (SessionError::InDoubt, 503, Some(1)),
             (SessionError::Ended, 401, None),
             (SessionError::Replaced, 401, None),
+            (SessionError::Ambiguous, 401, None),
             (SessionError::AtLimit, 409, None),
             (SessionError::CookieWithheld, 403, None),
             (SessionError::ElevationEnded, 401, None),

@@ -292,6 +292,7 @@ fn speaks_for_itself<B>(
         error,
         SessionError::Ended
             | SessionError::Replaced
+            | SessionError::Ambiguous
             | SessionError::AtLimit
             | SessionError::CookieWithheld
     );
@@ -311,9 +312,15 @@ fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
     };
     match field {
         Some(field) => {
+            let cookie = &state.config.cookie;
+            let other = state.name_of_ended_two();
+            let other = other.and_then(|name| cookie.remove_other_named(name));
+            for removal in cookie.remove_former().chain(other) {
+                headers.append(SET_COOKIE, removal);
+            }
             headers.append(SET_COOKIE, field);
             for name in state.accepted_cookies() {
-                if let Some(removal) = state.config.cookie.remove_named(name) {
+                if let Some(removal) = cookie.remove_named(name) {
                     headers.append(SET_COOKIE, removal);
                 }
             }

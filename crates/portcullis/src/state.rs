@@ -28,7 +28,7 @@ use crate::{
     DeviceBinding, activity,
     audience::Audience,
     client::Caller,
-    cookie::{Cookies, Presented},
+    cookie::Cookies,
     fetch_metadata::FetchMetadata,
     fields::Fields,
     host::Host,
@@ -251,12 +251,23 @@ impl State {
     /// The identifier that came under such a name only, and when its session ends whatever happens, where that is what
     /// the request works with still.
     pub(crate) fn renamed(&self) -> Option<(SessionId, Timestamp)> {
-        let Presented::Id(id) = self.cookies.renamed(&self.config.cookie) else {
+        let renamed = self.cookies.renamed(&self.config.cookie);
+        let [_, ..] = renamed.candidates() else {
             return None;
         };
         let (key, _) = self.stored()?;
         let info = self.view().info()?;
-        (key == id.key()).then_some((id, info.absolute_deadline))
+        let mut candidates = renamed.candidates().iter();
+        let id = candidates.find(|id| key == id.key())?;
+        Some((id.clone(), info.absolute_deadline))
+    }
+
+    /// The name under which two live sessions came, where the request ended both.
+    pub(crate) fn name_of_ended_two(&self) -> Option<&str> {
+        match self.used() {
+            Some(used) if used.ended_two => self.cookies.name_of_two(&self.config.cookie),
+            _ => None,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -16,6 +16,8 @@ use crate::{
 pub struct Plan {
     /// A session to end first. Its end is carried out whatever becomes of the step.
     pub end: Option<Termination>,
+    /// The other one of two [candidates](Draft::of_candidates), in the same way.
+    pub end_other: Option<Termination>,
     /// What to do then.
     pub step: Step,
 }
@@ -164,26 +166,40 @@ impl Draft {
     ///
     /// [`DraftError::NoRandomness`], or [`DraftError::Encode`].
     pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, DraftError> {
+        let mut ends = self.endings();
         Ok(Plan {
-            end: self.ending.as_ref().map(|(origin, reason)| Termination {
-                key: origin.key,
-                label: origin.view.label(),
-                reason: *reason,
-                note: match reason {
-                    EndReason::SignedOut => self.note(EventKind::Ended(*reason)),
-                    // Nobody asked for it.
-                    _ => Note::new(
-                        EventKind::Ended(*reason),
-                        Actor::System,
-                        self.client.clone(),
-                    ),
-                },
-                live_until: Some(origin.view.timing.idle_deadline()),
-            }),
+            end: ends.next(),
+            end_other: ends.next(),
             step: match &self.origin {
                 Some(origin) => self.step_from(origin, activity, now)?,
                 None => self.step_from_nothing(now)?,
             },
+        })
+    }
+
+    /// The sessions to end: the one that the handler ended, or both candidates.
+    fn endings(&self) -> impl Iterator<Item = Termination> {
+        let ending = self.ending.iter();
+        let ending = ending.map(|(origin, reason)| (origin, *reason));
+        let reason = match self.ends_candidates {
+            true => Some(EndReason::SignedOut),
+            false => (self.ops.authenticate()).then_some(EndReason::ReplacedAtSignIn),
+        };
+        let candidates = self.candidates.iter();
+        let candidates = candidates.filter_map(move |origin| Some((origin, reason?)));
+        ending.chain(candidates).map(|(origin, reason)| {
+            let kind = EventKind::Ended(reason);
+            Termination {
+                key: origin.key,
+                label: origin.view.label(),
+                reason,
+                note: match reason {
+                    EndReason::SignedOut | EndReason::ReplacedAtSignIn => self.note(kind),
+                    // Nobody asked for it.
+                    _ => Note::new(kind, Actor::System, self.client.clone()),
+                },
+                live_until: Some(origin.view.timing.idle_deadline()),
+            }
         })
     }
 
@@ -256,6 +272,7 @@ impl Draft {
             Some(user) => Bucket::of(user),
             None if view.record.data.is_empty() => return Ok(Step::Nothing),
             None if self.replaced => return Ok(Step::Refuse),
+            None if self.has_candidates() && !self.ends_candidates => return Ok(Step::Refuse),
             None => Bucket::random()?,
         };
         let limits = match &view.record.head.user {
@@ -337,9 +354,11 @@ impl Draft {
         events
     }
 
-    /// The end that the plan asked for was carried out.
-    pub fn ended(&mut self) {
-        self.ending = None;
+    /// An end that the plan asked for was carried out: of the session under `key`.
+    pub fn ended(&mut self, key: &SessionKey) {
+        self.ending.take_if(|(origin, _)| origin.key == *key);
+        self.candidates.retain(|origin| origin.key != *key);
+        self.ends_candidates &= self.has_candidates();
         self.replaced = false;
     }
 
@@ -405,6 +424,8 @@ impl Draft {
         self.replaced = true;
         self.end_refused = false;
         self.ending = None;
+        self.candidates.clear();
+        self.ends_candidates = false;
         self.origin = None;
         self.ops.clear();
         self.view = SessionView(None);
@@ -448,13 +469,15 @@ impl Draft {
 
     /// Whether the handler ended the session the request came with.
     pub fn has_ended_a_session(&self) -> bool {
-        self.ending.is_some()
+        self.ending.is_some() || self.ends_candidates
     }
 
     /// Name and user of the session that is to be ended, or else of the one the next step builds on, as
     /// they are stored.
     pub fn subject(&self) -> Option<(Handle, Option<&UserId>)> {
         let ending = self.ending.as_ref().map(|(origin, _)| origin);
+        let candidate = self.candidates.first().filter(|_| self.ends_candidates);
+        let ending = ending.or(candidate);
         let head = &ending.or(self.origin.as_ref())?.view.record.head;
         Some((head.handle, head.user.as_ref()))
     }

@@ -1,5 +1,6 @@
 //! What a request can do to its session, and what it cannot.
 
+mod candidates;
 mod client;
 mod concurrency;
 mod data;
@@ -309,13 +310,13 @@ impl Visit<'_> {
         let store = &self.world.store;
         for _ in 0..10 {
             let plan = self.plan();
-            if let Some(ending) = plan.end {
+            for ending in plan.end.into_iter().chain(plan.end_other) {
                 // A stranger's session that moved longer ago than is remembered cannot be found.
                 if ready(store.end(&ending)).is_err() {
                     self.draft.lost();
                     return Saved::Lost;
                 }
-                self.draft.ended();
+                self.draft.ended(&ending.key);
             }
             let (key, answer) = match plan.step {
                 Step::Nothing => return Saved::Nothing,

@@ -8,6 +8,8 @@
 //! | `Domain` | none | required by the name's prefix |
 //! | `SameSite` | `Lax` | OWASP ASVS 5.0, 3.3.2 |
 //! | `Max-Age` | none: gone with the browser | NIST SP 800-63B-4, 5.1 |
+//!
+//! `read.rs` says what counts where a request brings several cookies of one name.
 
 mod read;
 
@@ -50,6 +52,8 @@ pub struct CookieConfig {
     name: Cow<'static, str>,
     /// Names under which the cookie is read where none came under its own.
     accepted: Vec<Cow<'static, str>>,
+    /// Former configurations, whose cookies are expired where this one is set.
+    former: Vec<Self>,
     path: Cow<'static, str>,
     domain: Option<Cow<'static, str>>,
     same_site: cookie::SameSite,
@@ -136,6 +140,33 @@ impl CookieConfig {
         header(&cookie)
     }
 
+    /// The `Set-Cookie`s that remove the cookies of [former](CookieBuilder::formerly) configurations. They belong in front
+    /// of the one that sets the cookie: a browser that knows no `Partitioned` takes both for the same cookie.
+    pub(crate) fn remove_former(&self) -> impl Iterator<Item = HeaderValue> {
+        self.former.iter().filter_map(Self::remove)
+    }
+
+    /// The `Set-Cookie` that removes the other one of two cookies with this `__Host-` name: they differ in `Partitioned`
+    /// and in nothing else. It belongs in front, too.
+    pub(crate) fn remove_other_named(&self, name: &str) -> Option<HeaderValue> {
+        let other = Self {
+            partitioned: !self.partitioned,
+            // Without it, nothing is taken from a page embedded elsewhere.
+            same_site: cookie::SameSite::None,
+            ..self.clone()
+        };
+        other.remove_named(name)
+    }
+
+    /// Whether browsers take the two for one cookie (RFC 6265bis, 5.7).
+    fn is_replaced_by(&self, other: &Self) -> bool {
+        let scope = |it: &Self| {
+            let domain = it.domain.as_ref().map(|domain| domain.to_ascii_lowercase());
+            (it.name.clone(), domain, it.path.clone(), it.partitioned)
+        };
+        scope(self) == scope(other)
+    }
+
     fn cookie<'c>(&'c self, name: &'c str, value: String) -> Cookie<'c> {
         let mut cookie = Cookie::new(name, value);
         cookie.set_http_only(true);
@@ -170,12 +201,16 @@ const LONGEST_NAME: usize = 128 - ID_CHARS;
 /// How many further names may be accepted.
 const MOST_ACCEPTED: usize = 4;
 
+/// How many former configurations may be named.
+const MOST_FORMER: usize = 4;
+
 impl CookieBuilder {
     fn new() -> Self {
         Self {
             config: CookieConfig {
                 name: Cow::Borrowed("__Host-Http-id"),
                 accepted: Vec::new(),
+                former: Vec::new(),
                 path: Cow::Borrowed("/"),
                 domain: None,
                 same_site: cookie::SameSite::Lax,
@@ -238,6 +273,41 @@ impl CookieBuilder {
         self
     }
 
+    /// Expires the cookie of a former configuration in every response that sets or removes this one.
+    ///
+    /// A browser replaces a cookie only if name, `Domain`, `Path` and `Partitioned` are the same. After a change of one of
+    /// the last three it has both cookies, and sends both. Under a name with `__Host-`, the one that is live counts. Under
+    /// any other name neither counts, since a sibling host could have set one of them: everybody is signed out until
+    /// this removes the old cookie, with the next sign-in.
+    ///
+    /// So change the name as well, and [accept](Self::also_accept) the old one: then nobody is signed out. The steps are
+    /// those of a renaming.
+    ///
+    /// ```
+    /// # use portcullis::{ConfigError, CookieConfig};
+    /// // Until now, the cookie was shared with every host below `shop.example`.
+    /// let old = CookieConfig::builder().name("shop").domain("shop.example").build()?;
+    ///
+    /// let cookie = CookieConfig::builder()
+    ///     .name("__Host-Http-shop")
+    ///     .also_accept("shop")
+    ///     .formerly(old)
+    ///     .build()?;
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    ///
+    /// Name, domain, path and `Partitioned` of `old` matter; what it accepts and what it was formerly does not. Up to four
+    /// configurations. One can be left out once the [absolute timeout](crate::Timeouts::absolute) has passed since this
+    /// one runs everywhere; a cookie that is not persistent may stay in a browser for longer, and then means nothing.
+    pub fn formerly(mut self, old: CookieConfig) -> Self {
+        self.config.former.push(CookieConfig {
+            accepted: Vec::new(),
+            former: Vec::new(),
+            ..old
+        });
+        self
+    }
+
     /// `Strict` or `Lax`.
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.config.same_site = match same_site {
@@ -259,21 +329,23 @@ impl CookieBuilder {
     }
 
     /// One cookie per top-level site for a page embedded elsewhere (`Partitioned`, CHIPS). Needs
-    /// [`dangerous_same_site_none`](Self::dangerous_same_site_none) and a `__Host-` name.
+    /// [`dangerous_same_site_none`](Self::dangerous_same_site_none) and a `__Host-` name. For an application that had
+    /// another cookie, see [`formerly`](Self::formerly).
     pub fn partitioned(mut self) -> Self {
         self.config.partitioned = true;
         self
     }
 
     /// Shares the cookie with every host below `domain`, each of which can then read and overwrite it. Needs a
-    /// name without `__Host-`.
+    /// name without `__Host-`. For an application that had another cookie, see [`formerly`](Self::formerly).
     pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
         self.config.domain = Some(domain.into());
         self
     }
 
     /// Sends the cookie below `path` only. Needs a name without `__Host-`. This is no protection from other
-    /// applications on the host (RFC 6265bis, 8.6).
+    /// applications on the host (RFC 6265bis, 8.6). For an application that had another cookie, see
+    /// [`formerly`](Self::formerly).
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.config.path = path.into();
         self
@@ -292,7 +364,8 @@ impl CookieBuilder {
     ///
     /// [`ConfigError`] for what a browser would drop or weaken in silence: a prefix without what it
     /// promises, `Partitioned` without what it needs, characters a cookie cannot hold. The same for every
-    /// [accepted](Self::also_accept) name, of which there may be four, each different from all others.
+    /// [accepted](Self::also_accept) name, of which there may be four, each different from all others. For more than four
+    /// [former](Self::formerly) configurations, and for one whose cookie this one replaces anyway.
     pub fn build(self) -> Result<CookieConfig, ConfigError> {
         let config = self.config;
         check_path(&config.path)?;
@@ -314,6 +387,17 @@ impl CookieBuilder {
                     "the cookie name {name:?} is given twice; accept other names than the cookie's own, each once"
                 )));
             }
+        }
+        if config.former.len() > MOST_FORMER {
+            return Err(ConfigError::new(format!(
+                "{} former cookies are named; at most {MOST_FORMER} are allowed",
+                config.former.len()
+            )));
+        }
+        if config.former.iter().any(|old| old.is_replaced_by(&config)) {
+            return Err(ConfigError::new(
+                "a former cookie has the name, domain and path of the cookie, and is as partitioned; browsers replace it anyway, so leave it out",
+            ));
         }
         Ok(config)
     }

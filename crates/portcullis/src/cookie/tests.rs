@@ -133,21 +133,52 @@ fn an_identifier_is_found_among_other_cookies() {
 }
 
 #[test]
-fn s009_t29_two_different_values_are_ambiguous_in_either_order_and_across_fields() {
-    let one = format!("{NAME}={}", id().expose());
-    let other = format!("{NAME}={}", id().expose());
-    let bogus = format!("{NAME}=bogus");
-    for fields in [
-        vec![format!("{one}; {other}")],
-        vec![one.clone(), other],
-        vec![format!("{bogus}; {one}")],
-        vec![format!("{one}; {bogus}")],
-        vec![format!("{one}; {NAME}=")],
+fn s009_t29_two_different_identifiers_are_candidates_under_a_host_name_and_ambiguous_elsewhere() {
+    let ids = [id(), id()];
+    for (name, candidates) in [
+        (NAME, 2),
+        ("__Host-id", 2),
+        ("__host-id", 0),
+        ("__Secure-id", 0),
+        ("id", 0),
     ] {
-        assert!(matches!(
-            read(&headers(&fields), NAME),
-            Presented::Ambiguous
-        ));
+        let [one, other] = ids.each_ref().map(|id| format!("{name}={}", id.expose()));
+        let bogus = format!("{name}=bogus");
+        for fields in [
+            vec![format!("{one}; {other}")],
+            vec![other.clone(), one.clone()],
+            vec![format!("{one}; {bogus}; {other}; {one}")],
+        ] {
+            let presented = read(&headers(&fields), name);
+            assert_eq!(presented.candidates().len(), candidates, "{name}");
+            let is_ambiguous = matches!(presented, Presented::Ambiguous);
+            assert_eq!(is_ambiguous, candidates == 0, "{name}");
+        }
+        let third = format!("{name}={}", id().expose());
+        let presented = read(&headers(&[one, other, third]), name);
+        assert!(matches!(presented, Presented::Ambiguous), "{name}");
+    }
+}
+
+#[test]
+fn s009_what_is_no_identifier_is_no_candidate_under_any_name() {
+    let id = id();
+    for name in [NAME, "__Secure-id", "id"] {
+        let good = format!("{name}={}", id.expose());
+        let bogus = format!("{name}=bogus");
+        for fields in [
+            vec![format!("{bogus}; {good}")],
+            vec![format!("{good}; {bogus}; {good}")],
+            vec![format!("{name}="), good.clone(), bogus.clone()],
+        ] {
+            let presented = read(&headers(&fields), name);
+            let Presented::Id(found) = presented else {
+                panic!("{name}: {presented:?}");
+            };
+            assert_eq!(found.key(), id.key());
+        }
+        let presented = read(&headers(&[bogus, format!("{name}=")]), name);
+        assert!(matches!(presented, Presented::Malformed));
     }
 }
 
@@ -226,9 +257,12 @@ fn an_accepted_name_is_read_where_the_own_one_did_not_come() {
     }
     let fields = [format!("__Host-new=bogus; {old}")];
     let cookies = Fields::of(&headers(&fields)).cookies;
-    assert!(matches!(cookies.session(&renamed()), Presented::Malformed));
-    assert!(matches!(cookies.renamed(&renamed()), Presented::Nothing));
+    assert!(matches!(cookies.session(&renamed()), Presented::Id(_)));
+    assert!(matches!(cookies.renamed(&renamed()), Presented::Id(_)));
     assert!(cookies.accepted(&renamed()).eq([NAME]));
+    let fields = [format!("__Host-new=bogus; {NAME}=bogus")];
+    let cookies = Fields::of(&headers(&fields)).cookies;
+    assert!(matches!(cookies.session(&renamed()), Presented::Malformed));
 }
 
 #[test]
@@ -262,4 +296,45 @@ fn s013_the_removal_of_an_accepted_name_has_the_attributes_of_the_cookie() {
     let removal = config.remove_named(NAME).unwrap();
     assert!(removal.to_str().unwrap().starts_with("__Host-Http-id=; "));
     assert_eq!(attributes(&removal), attributes(&config.remove().unwrap()));
+}
+
+#[test]
+fn s013_the_removal_of_a_former_cookie_has_its_attributes_and_not_those_of_the_cookie() {
+    let builder = || CookieConfig::builder().name("shop");
+    let old = builder().domain("example.com").path("/app").persistent();
+    let old = old.build().unwrap();
+    let older = builder()
+        .path("/old")
+        .formerly(old.clone())
+        .build()
+        .unwrap();
+    let config = builder().formerly(old.clone()).formerly(older.clone());
+    let removals: Vec<_> = config.build().unwrap().remove_former().collect();
+    assert_eq!(removals, [old.remove().unwrap(), older.remove().unwrap()]);
+}
+
+#[test]
+fn a_former_cookie_that_browsers_replace_anyway_is_refused() {
+    let builder = || CookieConfig::builder().name("shop");
+    let domain = |domain| builder().domain(domain).build().unwrap();
+    let (same, other) = (domain("example.com"), domain("shop.example.com"));
+    let strict = builder().domain("Example.com").same_site(SameSite::Strict);
+    for old in [same.clone(), strict.build().unwrap()] {
+        let refused = builder().domain("example.com").formerly(old);
+        assert!(refused.build().is_err());
+    }
+    let kept = builder().domain("example.com").formerly(other.clone());
+    assert!(kept.clone().build().is_ok());
+    let five = (0..4).fold(kept, |builder, _| builder.formerly(other.clone()));
+    assert!(five.build().is_err());
+}
+
+#[test]
+fn the_other_one_of_two_cookies_with_a_host_name_differs_in_partitioned() {
+    let plain = CookieConfig::default();
+    let builder = CookieConfig::builder().dangerous_same_site_none("test");
+    let partitioned = builder.partitioned().build().unwrap();
+    let removed = |config: &CookieConfig| attributes(&config.remove_other_named(NAME).unwrap());
+    assert_eq!(removed(&plain), attributes(&partitioned.remove().unwrap()));
+    assert!(!removed(&partitioned).contains(&"Partitioned".to_owned()));
 }

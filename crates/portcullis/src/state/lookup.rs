@@ -3,8 +3,8 @@
 use std::sync::{OnceLock, atomic::Ordering};
 
 use portcullis_core::{
-    EndReason, EventKind, SessionKey,
-    draft::{Draft, Unusable},
+    EndReason, EventKind, Handle, SessionKey,
+    draft::{Draft, Origin, Unusable},
     store::{Expiry, Loaded, StoreError},
 };
 
@@ -28,6 +28,7 @@ impl State {
         }
         let draft = match self.cookies.session(&self.config.cookie) {
             Presented::Id(id) => self.look_up(id.key()).await?,
+            Presented::Two([one, other]) => self.look_up_two([one.key(), other.key()]).await?,
             Presented::Nothing => self.without_session(None),
             Presented::Malformed => {
                 self.observe(EventKind::MalformedIdentifier, (None, None));
@@ -42,35 +43,84 @@ impl State {
     }
 
     async fn look_up(&self, key: SessionKey) -> Result<Draft, SessionError> {
+        match self.find(key).await? {
+            Found::Live(origin) => self.with_session(origin),
+            Found::Gone(gone) => {
+                let reason = self.note_gone(&key, gone);
+                Ok(self.session_gone(reason))
+            }
+        }
+    }
+
+    /// Of two candidates, one live one counts. The other one is not reported then: browsers go on sending the cookie of a
+    /// former configuration.
+    async fn look_up_two(&self, keys: [SessionKey; 2]) -> Result<Draft, SessionError> {
+        let [one, other] = keys;
+        match (self.find(one).await?, self.find(other).await?) {
+            (Found::Live(origin), Found::Gone(_)) | (Found::Gone(_), Found::Live(origin)) => {
+                self.with_session(origin)
+            }
+            (Found::Live(one), Found::Live(other)) => {
+                self.observe(EventKind::AmbiguousIdentifier, (None, None));
+                let draft = Draft::of_candidates(self.config.policy, [one, other]);
+                Ok(self.arriving(draft))
+            }
+            (Found::Gone(first), Found::Gone(second)) => {
+                let reasons = [self.note_gone(&one, first), self.note_gone(&other, second)];
+                let known = || reasons.into_iter().flatten();
+                // Where one was replaced a moment ago, its session goes on under another identifier.
+                let reason = known().find(|reason| reason.is_replacement());
+                Ok(self.session_gone(reason.or_else(|| known().next())))
+            }
+        }
+    }
+
+    fn with_session(&self, origin: Origin) -> Result<Draft, SessionError> {
+        let draft = Draft::of_origin(self.config.policy, origin);
+        self.compare(self.arriving(draft))
+    }
+
+    /// Asks the store for the session under `key`.
+    async fn find(&self, key: SessionKey) -> Result<Found, SessionError> {
         let loaded = self
-            .look_at(&key, &self.ended)
+            .look_at(&key, &OnceLock::new())
             .await
             .inspect_err(|error| self.failed(error, (None, None)))?;
-        let kind = match loaded {
-            Loaded::Live(stored) => match Draft::of_session(self.config.policy, key, &stored) {
-                Ok(draft) => {
-                    return self
-                        .compare(draft.from_client(self.client().clone()).began(self.arrived));
-                }
+        Ok(match loaded {
+            Loaded::Live(stored) => match Origin::read(key, &stored) {
+                Ok(origin) => Found::Live(origin),
                 Err(Unusable::Newer(error)) => return Err(error.into()),
-                Err(Unusable::Damaged) => EventKind::RecordDamaged,
+                Err(Unusable::Damaged) => Found::Gone(Gone::Unreadable(EventKind::RecordDamaged)),
             },
-            Loaded::Ended { reason, handle, .. } => {
+            Loaded::Ended { reason, handle, .. } => Found::Gone(Gone::Ended(reason, handle)),
+            Loaded::Expired(expired) => Found::Gone(Gone::Expired(expired.what)),
+            Loaded::Damaged => Found::Gone(Gone::Unreadable(EventKind::RecordDamaged)),
+            Loaded::Absent => Found::Gone(Gone::Unreadable(EventKind::UnknownIdentifier)),
+        })
+    }
+
+    /// Reports that there is no session under `key`. Returns why, if that is known.
+    fn note_gone(&self, key: &SessionKey, gone: Gone) -> Option<EndReason> {
+        match gone {
+            Gone::Ended(reason, handle) => {
                 self.used_after_end(handle, reason);
-                return Ok(self.without_session(Some(reason)));
+                Some(reason)
             }
-            Loaded::Expired(expired) => {
-                return Ok(self.without_session(match expired.what {
-                    Expiry::Session(reason) => Some(reason),
-                    Expiry::Elevation => None,
-                }));
+            Gone::Expired(Expiry::Session(reason)) => Some(reason),
+            Gone::Expired(Expiry::Elevation) => None,
+            Gone::Unreadable(kind) => {
+                let event = self.event(kind, None, None);
+                self.house().tell_of_identifier(event, key);
+                None
             }
-            Loaded::Damaged => EventKind::RecordDamaged,
-            Loaded::Absent => EventKind::UnknownIdentifier,
-        };
-        let event = self.event(kind, None, None);
-        self.house().tell_of_identifier(event, &key);
-        Ok(self.without_session(None))
+        }
+    }
+
+    fn session_gone(&self, reason: Option<EndReason>) -> Draft {
+        if let Some(reason) = reason {
+            let _ = self.ended.set(reason);
+        }
+        self.without_session(reason)
     }
 
     /// Does what is to be done when a session is used from another device than before. It can only take rights
@@ -137,8 +187,26 @@ impl State {
     }
 
     fn without_session(&self, ended: Option<EndReason>) -> Draft {
-        Draft::without_session(self.config.policy, ended)
-            .from_client(self.client().clone())
-            .began(self.arrived)
+        self.arriving(Draft::without_session(self.config.policy, ended))
     }
+
+    /// With what is known of the request.
+    fn arriving(&self, draft: Draft) -> Draft {
+        draft.from_client(self.client().clone()).began(self.arrived)
+    }
+}
+
+/// What the store has under an identifier.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
+enum Found {
+    Live(Origin),
+    Gone(Gone),
+}
+
+/// Why there is no session under an identifier.
+enum Gone {
+    Ended(EndReason, Handle),
+    Expired(Expiry),
+    /// There is none, or none that can be read.
+    Unreadable(EventKind),
 }

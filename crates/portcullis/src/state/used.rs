@@ -19,6 +19,8 @@ pub(crate) struct Used {
     pub(crate) draft: Draft,
     /// What the response must tell the browser, so far.
     pub(crate) cookie: CookieAction,
+    /// The request came with two live sessions and ended both.
+    pub(crate) ended_two: bool,
     /// The draft's wishes are being carried out; until that is done nobody changes it.
     pub(crate) committing: bool,
     pub(crate) doubt: Doubt,
@@ -91,6 +93,7 @@ impl Shared {
             used: Mutex::new(Used {
                 draft,
                 cookie: CookieAction::Keep,
+                ended_two: false,
                 committing: false,
                 doubt: Doubt::None,
                 wished: false,

@@ -40,6 +40,12 @@ fn named(name: &str, ids: &[&str]) -> String {
     pairs.join("; ")
 }
 
+/// An identifier that was never handed out.
+fn unknown() -> String {
+    let id = SessionId::generate(Bucket::random().unwrap());
+    id.unwrap().expose()
+}
+
 /// The session of this identifier, as the application sees it. No activity.
 async fn look<B: Backend>(world: &World<B>, id: &str) -> Look {
     world.client().with_id(id).look().await
@@ -84,8 +90,7 @@ async fn s009_of_two_under_a_host_name_the_live_one_counts<B: Backend>() {
     signed_out.fork().post("/logout").await.is(204);
     let replaced = world.signed_in("alice").await;
     replaced.fork().post("/regenerate").await.is(204);
-    let unknown = SessionId::generate(Bucket::random().unwrap()).unwrap();
-    for dead in [expired, signed_out.id(), replaced.id(), unknown.expose()] {
+    for dead in [expired, signed_out.id(), replaced.id(), unknown()] {
         let bob = world.signed_in("bob").await;
         for both in [[&dead[..], &bob.id()], [&bob.id(), &dead]] {
             let client = world.client();
@@ -108,7 +113,7 @@ async fn a_dead_one_beside_a_live_one_is_not_reported_again_and_again<B: Backend
     let dead = world.signed_in("alice").await;
     dead.fork().post("/logout").await.is(204);
     let id = world.signed_in("alice").await.id();
-    for both in [[&dead.id()[..], &id], [&"A".repeat(43), &id]] {
+    for both in [[&dead.id()[..], &id], [&unknown(), &id]] {
         let call = world.client().get("/me").raw_cookie(cookies(&both));
         call.await.is(200);
         assert_eq!(world.audit.take_kinds(), []);
@@ -361,7 +366,7 @@ async fn s009_t29_two_under_any_other_name_are_nobody_and_not_looked_up<B: Backe
         let world = World::<B>::with(|layer| layer.cookie(cookie)).await;
         let sign_in = || world.client().post("/login?user=alice");
         let [one, other] = [sign_in().await.new_id(), sign_in().await.new_id()];
-        let unknown = "A".repeat(43);
+        let unknown = unknown();
         for both in [[&one, &other], [&other, &one], [&one, &unknown]] {
             world.forget();
             let both = named(name, &both.map(String::as_str));
@@ -388,7 +393,7 @@ async fn s009_t29_two_under_any_other_name_are_nobody_and_not_looked_up<B: Backe
 async fn s009_three_are_nobody_and_not_looked_up<B: Backend>() {
     let world = World::<B>::start().await;
     let [alice, bob] = two_live(&world).await;
-    let unknown = "A".repeat(43);
+    let unknown = unknown();
     let three = cookies(&[&unknown, &alice, &bob]);
     world.client().get("/me").raw_cookie(&three).await.is(401);
     world
@@ -414,7 +419,7 @@ async fn a_live_one_of_two_under_an_accepted_name_is_renamed<B: Backend>() {
     let cookie = cookie.build().unwrap();
     let world = World::<B>::with(|layer| layer.cookie(cookie)).await;
     let sign_in = world.client().post("/login?user=alice").await;
-    let (live, dead) = (sign_in.new_id(), "A".repeat(43));
+    let (live, dead) = (sign_in.new_id(), unknown());
     for ids in [[&dead, &live], [&live, &dead]] {
         let call = world.client().get("/me");
         let reply = call.raw_cookie(cookies(&ids.map(String::as_str))).await;
@@ -489,7 +494,7 @@ async fn a_changed_domain_locks_nobody_out_for_longer_than_a_sign_in<B: Backend>
     // Under one name, the next sign-in removes the old one.
     let world = World::<B>::with(new(CookieConfig::builder().name("shop"))).await;
     let client: Client = world.client();
-    let both = named("shop", &["A".repeat(43).as_str(), "B".repeat(43).as_str()]);
+    let both = named("shop", &[&unknown(), &unknown()]);
     client
         .get("/me")
         .raw_cookie(&both)

@@ -34,6 +34,7 @@ mod limits;
 mod live;
 mod logout;
 mod long_run;
+mod nesting;
 mod outage;
 mod parallel_writes;
 mod password_reset;

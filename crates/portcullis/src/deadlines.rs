@@ -1,16 +1,23 @@
 //! The field that tells deadlines along with ordinary responses.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Response};
 use portcullis_core::{General, Scope, Timestamp, draft::SessionView};
 
 const FIELD: HeaderName = HeaderName::from_static("session-timeout");
 
+/// A layer has told already.
+#[derive(Clone, Copy)]
+struct Told;
+
 /// Tells of a live session, as a dictionary of RFC 9651, how many whole seconds it has left: `idle=1799, absolute=86399`,
-/// and `elevated=899` while it is. Seconds left are the same by every clock.
-pub(crate) fn tell(view: &SessionView, now: Timestamp, headers: &mut HeaderMap) {
+/// and `elevated=899` while it is. Seconds left are the same by every clock. Of nested layers, the innermost tells.
+pub(crate) fn tell<B>(view: &SessionView, now: Timestamp, response: &mut Response<B>) {
     let Some(info) = view.info() else {
         return;
     };
+    if response.extensions_mut().insert(Told).is_some() {
+        return;
+    }
     let left = |moment: Timestamp| moment.since(now).as_secs();
     let mut value = format!(
         "idle={}, absolute={}",
@@ -21,6 +28,6 @@ pub(crate) fn tell(view: &SessionView, now: Timestamp, headers: &mut HeaderMap) 
         value.push_str(&format!(", elevated={}", left(until)));
     }
     if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(FIELD, value);
+        response.headers_mut().insert(FIELD, value);
     }
 }

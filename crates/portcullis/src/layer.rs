@@ -18,6 +18,7 @@ use crate::{
     fetch_metadata::OwnSite,
     house::{House, Setup},
     live::Pace,
+    nesting::Nesting,
     outcome::Classifier,
     refusal::Pages,
     registration::Registration,
@@ -109,6 +110,43 @@ use crate::{
 /// (Cloudflare), `proxy_ignore_headers` (nginx). And Fastly reads `no-store` as a word for browsers: it keeps
 /// responses out for a `Set-Cookie` or for `Cache-Control: private`, so have handlers say `private, no-store` behind it, which
 /// stands. Exclude the routes that look at the session there.
+///
+/// # Several layers
+///
+/// A part of an application may have sessions of its own, with another cookie: its routes have a layer more.
+/// [`Session`](crate::Session), the guards, `SessionRoutes` and [`Sessions`] then mean the innermost layer that they
+/// stand in. The layers know nothing of each other's sessions: a sign-out
+/// ends one of them.
+///
+/// ```
+/// # use axum::{Router, routing::{get, post}};
+/// # use portcullis::{ConfigError, CookieConfig, GuardLayer, MemoryStore, Session, SessionLayer};
+/// # async fn account() {}
+/// # async fn sign_in_as_operator(session: Session) {}
+/// # async fn users() {}
+/// # let store = MemoryStore::new();
+/// let shop = SessionLayer::new(store.clone());
+/// let cookie = CookieConfig::builder().name("__Host-Http-admin").build()?;
+/// let admin = SessionLayer::new(store).cookie(cookie);
+///
+/// let operators: Router = Router::new()
+///     .route("/users", get(users))
+///     .route_layer(GuardLayer::authenticated())   // an operator
+///     .route("/sign-in", post(sign_in_as_operator))
+///     .layer(admin);
+/// let app: Router = Router::new()
+///     .route("/account", get(account))
+///     .nest("/admin", operators)
+///     .layer(shop);
+/// # Ok::<(), ConfigError>(())
+/// ```
+///
+/// What stands between two layers sees the outer session. To use it further in as well, take it there with
+/// [`Session::load`](crate::Session::load) and pass it on in an extension of your own.
+///
+/// Layers with one cookie cannot be nested: the inner one does nothing, and what stands in it means the session of the outer one.
+/// That is logged as a warning, once, and so is an inner or outer layer that accepts or formerly had the other's cookie, and
+/// cookies that differ in their prefix only, whose realm is the same.
 #[derive(Clone)]
 pub struct SessionLayer {
     config: Arc<Config>,
@@ -118,7 +156,7 @@ pub struct SessionLayer {
 pub(crate) struct Config {
     pub(crate) house: Arc<House>,
     /// Where the application has named one.
-    realm: Option<Realm>,
+    pub(crate) realm: Option<Realm>,
     pub(crate) policy: DraftPolicy,
     pub(crate) cookie: CookieConfig,
     pub(crate) pages: Pages,
@@ -129,6 +167,7 @@ pub(crate) struct Config {
     pub(crate) classifier: Classifier,
     #[cfg(feature = "axum")]
     pub(crate) trusted_origins: Vec<String>,
+    pub(crate) nesting: Arc<Nesting>,
 }
 
 impl Config {
@@ -187,6 +226,7 @@ impl SessionLayer {
                 classifier: Classifier::default(),
                 #[cfg(feature = "axum")]
                 trusted_origins: Vec::new(),
+                nesting: Arc::default(),
             }),
         }
         .settled()
@@ -489,6 +529,8 @@ impl SessionLayer {
     /// The same, with all that follows from its settings.
     fn settled(mut self) -> Self {
         let config = Arc::make_mut(&mut self.config);
+        // What was said of the layer that this one was made from is not said of this one.
+        config.nesting = Arc::default();
         let realm = match &config.realm {
             Some(realm) => realm.clone(),
             None => Realm::of_cookie(config.cookie.name()),

@@ -151,6 +151,7 @@ mod house;
 mod layer;
 mod live;
 mod marks;
+mod nesting;
 mod notebook;
 #[cfg(feature = "axum")]
 mod origin;

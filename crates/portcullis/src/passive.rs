@@ -61,12 +61,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match State::of(request.extensions()) {
-            Some(state) => state.mark_passive(),
+        let mut states = State::all(request.extensions()).peekable();
+        let inside = states.peek().is_some();
+        states.for_each(|state| state.mark_passive());
+        if !inside {
             // The session layer is further in, and will look for this.
-            None => {
-                request.extensions_mut().insert(MarkedPassive);
-            }
+            request.extensions_mut().insert(MarkedPassive);
         }
         self.inner.call(request)
     }

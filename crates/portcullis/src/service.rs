@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, Request, Response, header::SET_COOKIE};
+use http::{Extensions, HeaderMap, Request, Response, header::SET_COOKIE};
 use pin_project_lite::pin_project;
 use portcullis_core::store::Activity;
 use tokio::runtime::Handle as Runtime;
@@ -52,13 +52,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        if let Some(outer) = State::of(request.extensions())
-            && outer.config.cookie.name() == self.config.cookie.name()
-        {
+        if let Some(outer) = self.outer_with_same_cookie(request.extensions()) {
             // Two layers would hand out two cookies of one name. The outer one does it all.
-            tracing::error!(
-                "a session layer stands inside another with the same cookie; remove one"
-            );
+            outer.put_into(request.extensions_mut());
             return ResponseFuture::handling(self.inner.call(request), None);
         }
         // Where the layer was made there may have been nothing to run anything.
@@ -66,6 +62,21 @@ where
         let state = Arc::new(State::new(&self.config, &request));
         state.put_into(request.extensions_mut());
         ResponseFuture::handling(self.inner.call(request), Some(state))
+    }
+}
+
+impl<S> SessionService<S> {
+    /// The state of a layer around this one that has the same cookie. Warns of layers that get in each other's way.
+    fn outer_with_same_cookie(&self, extensions: &Extensions) -> Option<Arc<State>> {
+        let nesting = &self.config.nesting;
+        for outer in State::all(extensions) {
+            if outer.config.cookie.name() == self.config.cookie.name() {
+                nesting.warn_of_same_cookie(&self.config);
+                return Some(Arc::clone(outer));
+            }
+            nesting.check(&self.config, &outer.config);
+        }
+        None
     }
 }
 
@@ -271,7 +282,7 @@ fn finish<B, E>(
             .ask(response.headers_mut(), removes);
     }
     if state.config.tells_deadlines {
-        deadlines::tell(&state.view(), state.now(), response.headers_mut());
+        deadlines::tell(&state.view(), state.now(), &mut response);
     }
     if succeeded && matches!(cookie, CookieAction::Keep) {
         cookie = state.renamed().map_or(cookie, CookieAction::set);

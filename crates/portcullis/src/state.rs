@@ -102,7 +102,7 @@ impl Drop for Ending {
     }
 }
 
-/// The mark of a [`PassiveLayer`](crate::PassiveLayer) that stands outside of the session layer.
+/// The mark of a [`PassiveLayer`](crate::PassiveLayer) that stands outside of every session layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MarkedPassive;
 
@@ -112,7 +112,18 @@ pub(crate) struct MarkedCrossSite;
 
 /// How the state travels with the request.
 #[derive(Clone)]
-struct InRequest(Arc<State>);
+struct InRequest {
+    /// Of the innermost layer.
+    innermost: Arc<State>,
+    /// Of the other layers around it.
+    others: Vec<Arc<State>>,
+}
+
+impl InRequest {
+    fn states(&self) -> impl Iterator<Item = &Arc<State>> {
+        std::iter::once(&self.innermost).chain(&self.others)
+    }
+}
 
 impl State {
     pub(crate) fn new<B>(config: &Arc<Config>, request: &Request<B>) -> Self {
@@ -142,7 +153,7 @@ impl State {
             refused_write: AtomicBool::new(false),
             arrived: config.house.clock().earliest,
             cookies: fields.cookies,
-            passive: AtomicBool::new(request.extensions().get::<MarkedPassive>().is_some()),
+            passive: AtomicBool::new(is_marked_passive(request.extensions())),
             barred: match config.cookie.is_secure() {
                 true => None,
                 false => why_not_local(request),
@@ -159,12 +170,29 @@ impl State {
         }
     }
 
+    /// That of the innermost layer around the caller.
     pub(crate) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
-        extensions.get::<InRequest>().map(|InRequest(state)| state)
+        extensions.get::<InRequest>().map(|it| &it.innermost)
     }
 
+    /// Those of all layers around the caller, the innermost first.
+    pub(crate) fn all(extensions: &Extensions) -> impl Iterator<Item = &Arc<Self>> {
+        let states = extensions.get::<InRequest>().map(InRequest::states);
+        states.into_iter().flatten()
+    }
+
+    /// From here on, the innermost layer is that of this state.
     pub(crate) fn put_into(self: &Arc<Self>, extensions: &mut Extensions) {
-        extensions.insert(InRequest(Arc::clone(self)));
+        let mut others = Vec::new();
+        if let Some(before) = extensions.remove::<InRequest>() {
+            others = before.others;
+            others.push(before.innermost);
+            others.retain(|other| !Arc::ptr_eq(other, self));
+        }
+        extensions.insert(InRequest {
+            innermost: Arc::clone(self),
+            others,
+        });
     }
 
     pub(crate) fn mark_passive(&self) {
@@ -448,6 +476,12 @@ impl State {
         let note = Note::new(kind, Actor::Client, Some(self.client().clone()));
         Event::new(note, self.now(), session, user)
     }
+}
+
+/// Whether the request passed a [`PassiveLayer`](crate::PassiveLayer), wherever it stands.
+fn is_marked_passive(extensions: &Extensions) -> bool {
+    extensions.get::<MarkedPassive>().is_some()
+        || State::all(extensions).any(|state| state.passive.load(Ordering::Relaxed))
 }
 
 /// Of which session and user something is told.

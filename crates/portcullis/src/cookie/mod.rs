@@ -158,6 +158,15 @@ impl CookieConfig {
         other.remove_named(name)
     }
 
+    /// Whether responses that set this cookie remove the other one, which has another name.
+    pub(crate) fn takes_away(&self, other: &Self) -> bool {
+        self.accepted.contains(&other.name)
+            || self
+                .former
+                .iter()
+                .any(|former| former.is_replaced_by(other))
+    }
+
     /// Whether browsers take the two for one cookie (RFC 6265bis, 5.7).
     fn is_replaced_by(&self, other: &Self) -> bool {
         let scope = |it: &Self| {

@@ -45,6 +45,7 @@ mod realms;
 mod reasons;
 mod records;
 mod refused;
+mod remember;
 mod renaming;
 mod revocation;
 mod routes;

@@ -193,6 +193,8 @@ pub struct Look {
     pub ended: Option<String>,
     /// What is different about the device.
     pub flagged: Option<String>,
+    /// Its user asked to be remembered.
+    pub remembered: bool,
     /// The value `cart`.
     pub cart: Vec<u32>,
     /// Since the session began.
@@ -228,6 +230,7 @@ async fn look(session: Session) -> Result<Json<Look>, SessionError> {
     };
     if let Some(info) = session.info() {
         look.handle = Some(info.handle.to_string());
+        look.remembered = info.remembered;
         look.age = since(info.created_at);
         look.authenticated = info.authenticated_at.map(since);
         look.inactive = since(info.last_active_at);
@@ -617,6 +620,7 @@ async fn in_order(session: Session, Query(Steps { steps }): Query<Steps>) -> Don
             "clear" => session.clear()?,
             "login" => session.authenticate(of)?,
             "reset" => session.authenticate_and_end_others(of)?,
+            "remember" => session.remember()?,
             "elevate" => session.elevate()?,
             "drop" => drop(session.drop_elevation()?),
             "regenerate" => session.regenerate()?,

@@ -12,7 +12,7 @@ mod plan;
 mod standing;
 mod view;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -29,8 +29,8 @@ use self::{
     view::{View, decode},
 };
 use crate::{
-    AsKey, Client, ClientChange, DraftError, EndReason, Handle, SessionKey, Timeouts, Timestamp,
-    UserId, VisitorLimits,
+    AsKey, Client, ClientChange, DraftError, EndReason, Handle, RememberMe, SessionKey, Timeouts,
+    Timestamp, UserId, VisitorLimits,
     record::{Record, Unreadable},
     store::{Limits, Revision, SessionLimit, StoreError, Stored},
     value,
@@ -42,6 +42,8 @@ use crate::{
 pub struct DraftPolicy {
     /// For sessions that this request starts or authenticates.
     pub timeouts: Timeouts,
+    /// The same for sign-ins that are to be remembered, where there may be any.
+    pub remember_me: Option<RememberMe>,
     /// How many bytes of names and encoded values a session may hold.
     pub payload_limit: usize,
     /// What a session without a user may take.
@@ -56,6 +58,17 @@ impl DraftPolicy {
             idle: self.timeouts.idle(),
             absolute: self.timeouts.absolute(),
         }
+    }
+
+    /// The longest absolute timeout of its sessions.
+    pub fn longest(&self) -> Duration {
+        let remembered = self.limits_of_remembered();
+        remembered.unwrap_or_else(|| self.limits()).absolute
+    }
+
+    fn limits_of_remembered(&self) -> Option<Limits> {
+        let remember_me = self.remember_me.as_ref()?;
+        Some(remember_me.limits(&self.timeouts))
     }
 
     /// Those of a session without a user.
@@ -354,6 +367,21 @@ impl Draft {
             ends_others,
         };
         self.record(bind, now)
+    }
+
+    /// Makes the sign-in of this request one that is remembered: with limits of its own, and a cookie that outlives the
+    /// browser. That is kept until the next authentication or the end of the session.
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::NoSignIn`] when no sign-in waits to be written, [`DraftError::RememberMeOff`] when the policy remembers
+    /// nobody.
+    pub fn remember(&mut self, now: Timestamp) -> Result<(), DraftError> {
+        let sign_in = self.ops.iter().rev().find_map(Op::restarts);
+        let (at, _) = sign_in.ok_or(DraftError::NoSignIn)?;
+        let limits = self.policy.limits_of_remembered();
+        let limits = limits.ok_or(DraftError::RememberMeOff)?;
+        self.record(Op::Remember { at, limits }, now)
     }
 
     /// Gives the session a new identifier. Ends its elevations, which belong to the old one.

@@ -75,6 +75,12 @@ impl Elevation {
         }
     }
 
+    /// The absolute deadline is set `later` by so much; the elevation ends when it would have.
+    pub(crate) fn keep_end(&mut self, later: Duration) {
+        let later = crate::time::millis(later);
+        self.ends_before_deadline = self.ends_before_deadline.saturating_add(later);
+    }
+
     pub(crate) fn ends_before_deadline(&self) -> Duration {
         Duration::from_millis(self.ends_before_deadline)
     }

@@ -83,6 +83,12 @@ pub enum DraftError {
     /// Only a session with a user can be elevated.
     #[error("the session has no user; authenticate before elevating")]
     NotAuthenticated,
+    /// Only a sign-in of the same request can be remembered, before it is committed.
+    #[error("no sign-in of this request is under way; call `remember` after `authenticate`")]
+    NoSignIn,
+    /// The application has not said that sign-ins may be remembered.
+    #[error("this layer remembers no sign-ins; allow it with `SessionLayer::remember_me`")]
+    RememberMeOff,
     /// Nobody's name is empty.
     #[error("the user to authenticate is empty; pass the identifier of the user")]
     EmptyUser,

@@ -29,6 +29,7 @@ mod key;
 mod label;
 mod realm;
 mod record;
+mod remember;
 pub mod store;
 mod time;
 mod timeouts;
@@ -50,6 +51,7 @@ pub use self::{
     key::{AsKey, Key},
     label::{Label, Owner, Source},
     realm::Realm,
+    remember::RememberMe,
     time::Timestamp,
     timeouts::Timeouts,
     user::UserId,

@@ -95,7 +95,7 @@ impl Timeouts {
     }
 }
 
-fn within(name: &str, value: Duration, longest: Duration) -> Result<(), ConfigError> {
+pub(crate) fn within(name: &str, value: Duration, longest: Duration) -> Result<(), ConfigError> {
     if (SHORTEST..=longest).contains(&value) {
         return Ok(());
     }
@@ -104,7 +104,7 @@ fn within(name: &str, value: Duration, longest: Duration) -> Result<(), ConfigEr
     )))
 }
 
-fn whole_millis(length: Duration) -> Duration {
+pub(crate) fn whole_millis(length: Duration) -> Duration {
     Duration::from_millis(crate::time::millis(length))
 }
 

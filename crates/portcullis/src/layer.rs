@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::response::Parts;
 use portcullis_core::{
-    ConfigError, CorrelationKey, Realm, Timeouts, VisitorLimits,
+    ConfigError, CorrelationKey, Realm, RememberMe, Timeouts, VisitorLimits,
     draft::DraftPolicy,
     store::{SessionLimit, Store},
 };
@@ -31,6 +31,7 @@ use crate::{
 /// | setting | default |
 /// |---|---|
 /// | [`timeouts`](Self::timeouts) | idle 30 min, absolute 24 h, elevation 15 min |
+/// | [`remember_me`](Self::remember_me) | off |
 /// | [`cookie`](Self::cookie) | `__Host-Http-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/` |
 /// | [`realm`](Self::realm) | the base name of the cookie: `id` |
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
@@ -213,6 +214,7 @@ impl SessionLayer {
                 realm: None,
                 policy: DraftPolicy {
                     timeouts: Timeouts::default(),
+                    remember_me: None,
                     payload_limit: PAYLOAD_LIMIT,
                     visitors: VisitorLimits::default(),
                     session_limit: Some(SessionLimit::default()),
@@ -237,6 +239,22 @@ impl SessionLayer {
     #[must_use]
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
         self.with(|config| config.policy.timeouts = timeouts)
+    }
+
+    /// Lets handlers remember a person who asks for it at the sign-in, see [`Session::remember`](crate::Session::remember), and
+    /// sets the limits of such sessions: with [`RememberMe::default`], 14 days without activity and 90 days in all. Sessions
+    /// that exist keep theirs. The store then remembers revocations for as long as those sessions may last.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use portcullis::{MemoryStore, RememberMe, SessionLayer};
+    /// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// let sessions = SessionLayer::new(MemoryStore::new()).remember_me(RememberMe::new(7 * DAY, 30 * DAY)?);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn remember_me(self, limits: RememberMe) -> Self {
+        self.with(|config| config.policy.remember_me = Some(limits))
     }
 
     /// Whose sessions these are: an identifier opens only sessions of the realm it was made in, and lists, limits, logs
@@ -537,7 +555,7 @@ impl SessionLayer {
         };
         let registration = Registration {
             cookie: config.cookie.name().to_owned(),
-            longest: config.policy.timeouts.absolute(),
+            longest: config.policy.longest(),
         };
         if !config.house.is_of(&realm, &registration) {
             config.house = Arc::new(config.house.changed(|setup| {

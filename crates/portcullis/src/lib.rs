@@ -90,7 +90,7 @@
 //!
 //! # Where to look
 //!
-//! * Settings: [`SessionLayer`], [`Timeouts`], [`CookieConfig`], [`SessionLimit`], [`DeviceBinding`], [`ClientAddresses`].
+//! * Settings: [`SessionLayer`], [`Timeouts`], [`RememberMe`], [`CookieConfig`], [`SessionLimit`], [`DeviceBinding`], [`ClientAddresses`].
 //! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`],
 //!   [`CrossSiteSignInLayer`].
 //! * What goes on after the response has begun: [`Authenticated::ended`], [`Lifeline::guard_body`], `SessionSocket` (feature `ws`).
@@ -187,8 +187,8 @@ mod write_queue;
 pub use portcullis_core::{
     Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
     CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
-    MAX_SCOPE_BYTES, Network, NoRandomness, Realm, Scope, SessionEntry, SessionInfo, Timeouts,
-    Timestamp, UserId, VisitorLimits,
+    MAX_SCOPE_BYTES, Network, NoRandomness, Realm, RememberMe, Scope, SessionEntry, SessionInfo,
+    Timeouts, Timestamp, UserId, VisitorLimits,
     store::{
         Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
         RegisteredRealm, SessionCount, SessionLimit, Store, StoreError, StoreErrorKind,

@@ -318,7 +318,11 @@ fn speaks_for_itself<B>(
 fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
     let field = match cookie {
         CookieAction::Keep => None,
-        CookieAction::Set(id) => state.config.cookie.set(&id.0, id.1.since(state.now())),
+        CookieAction::Set(id) => {
+            let left = id.1.since(state.now());
+            let remembered = state.view().is_remembered();
+            state.config.cookie.set(&id.0, left, remembered)
+        }
         CookieAction::Remove => state.config.cookie.remove(),
     };
     match field {

@@ -334,6 +334,32 @@ impl Session {
         self.begin(|draft, now| draft.authenticate_and_end_others(user, now))
     }
 
+    /// Remembers the person who signs in with this request on this device ("remember me"): the session gets the longer
+    /// limits that [`SessionLayer::remember_me`](crate::SessionLayer::remember_me) sets, and a cookie that outlives the browser. Call it
+    /// after [`authenticate`](Self::authenticate) or
+    /// [`authenticate_and_end_others`](Self::authenticate_and_end_others), when the person has asked for it.
+    ///
+    /// ```
+    /// # use portcullis::{Session, SessionError};
+    /// # async fn sign_in(session: Session, user: String, remember_me: bool) -> Result<(), SessionError> {
+    /// session.authenticate(user)?;
+    /// if remember_me {
+    ///     session.remember()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// New identifiers keep it. It ends with the session, and with the next sign-in, which asks for it again or not. It grants
+    /// nothing else: what needs a recent proof still needs an [elevation](Self::elevate).
+    ///
+    /// # Errors
+    ///
+    /// [`DraftError::NoSignIn`] when nobody signs in with this request, or when that was [committed](Self::commit) before.
+    /// [`DraftError::RememberMeOff`] where the layer does not allow it. Nothing is changed then.
+    pub fn remember(&self) -> Result<(), SessionError> {
+        self.change(Draft::remember)
+    }
+
     /// Gives the session a new identifier; the old one is dead in the same step. Call it whenever what the
     /// session may do changes (OWASP Session Management, "Renew the Session ID After Any Privilege Level
     /// Change"). Data and deadlines move along, elevations end. Without a session it does nothing.

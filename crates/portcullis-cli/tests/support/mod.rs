@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn policy() -> DraftPolicy {
     DraftPolicy {
         timeouts: Timeouts::default(),
+        remember_me: None,
         payload_limit: 4096,
         visitors: VisitorLimits::default(),
         session_limit: None,

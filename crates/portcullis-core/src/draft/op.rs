@@ -31,6 +31,11 @@ pub(super) enum Op {
         /// The user's other sessions end in the same step.
         ends_others: bool,
     },
+    /// The sign-in before it is to be remembered.
+    Remember {
+        at: Timestamp,
+        limits: Limits,
+    },
     Grant {
         scope: String,
         ends_at: Timestamp,
@@ -79,6 +84,7 @@ impl Op {
                 view.bind(user, *handle, *at, *limits);
                 view.trust(client.as_ref());
             }
+            Self::Remember { at, limits } => view.remember(*at, *limits),
             Self::Grant {
                 scope,
                 ends_at,
@@ -151,6 +157,7 @@ impl Op {
             | Self::Remove(..)
             | Self::RemoveUnreadable(..)
             | Self::Clear
+            | Self::Remember { .. }
             | Self::Extend(_) => None,
         }
     }
@@ -163,7 +170,7 @@ impl Op {
     /// When it was asked for and the limits, if it is an authentication.
     pub(super) fn restarts(&self) -> Option<(Timestamp, Limits)> {
         match self {
-            Self::Bind { at, limits, .. } => Some((*at, *limits)),
+            Self::Bind { at, limits, .. } | Self::Remember { at, limits } => Some((*at, *limits)),
             _ => None,
         }
     }
@@ -200,10 +207,23 @@ impl View {
         let head = &mut self.record_mut().head;
         head.user = Some(user.clone());
         head.elevations.clear();
+        head.persistent = false;
         // What a later version knows of the head is about an authentication, and this is another one.
         head.forget_unknown();
         head.restart(limits.absolute, age);
         self.timing = Timing::starting(at, limits);
+    }
+
+    fn remember(&mut self, at: Timestamp, limits: Limits) {
+        let before = self.timing.absolute_deadline;
+        self.timing = Timing::starting(at, limits);
+        let later = self.timing.absolute_deadline.since(before);
+        let head = &mut self.record_mut().head;
+        head.persistent = true;
+        head.set_lifetime(limits.absolute);
+        for elevation in &mut head.elevations {
+            elevation.keep_end(later);
+        }
     }
 
     fn grant(&mut self, scope: &str, ends_at: Timestamp) {
@@ -230,6 +250,7 @@ impl fmt::Debug for Op {
             Self::RemoveUnreadable(..) => "RemoveUnreadable",
             Self::Clear => "Clear",
             Self::Bind { .. } => "Bind",
+            Self::Remember { .. } => "Remember",
             Self::Grant { .. } => "Grant",
             Self::DropElevations => "DropElevations",
             Self::Regenerate => "Regenerate",

@@ -275,8 +275,8 @@ impl Draft {
             None if self.has_candidates() && !self.ends_candidates => return Ok(Step::Refuse),
             None => Bucket::random()?,
         };
-        let limits = match &view.record.head.user {
-            Some(_) => self.policy.limits(),
+        let limits = match self.ops.iter().rev().find_map(Op::restarts) {
+            Some((_, limits)) => limits,
             None => self.policy.limits_of_visitors(),
         };
         Ok(Step::Create {
@@ -299,7 +299,7 @@ impl Draft {
         Others::End(EndOthers {
             reason,
             note: self.note(EventKind::Ended(reason)),
-            longest: Some(self.policy.timeouts.absolute()),
+            longest: Some(self.policy.longest()),
         })
     }
 

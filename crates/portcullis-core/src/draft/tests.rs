@@ -13,6 +13,7 @@ mod identity;
 mod invariants;
 mod later;
 mod notes;
+mod remember;
 mod rollback;
 
 use std::{
@@ -86,6 +87,7 @@ impl World {
             clock,
             policy: DraftPolicy {
                 timeouts: Timeouts::default(),
+                remember_me: Some(RememberMe::default()),
                 payload_limit: 1000,
                 visitors: VisitorLimits::default(),
                 session_limit: None,

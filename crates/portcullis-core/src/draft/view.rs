@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 
+#[cfg(doc)]
+use super::Draft;
 use super::DraftPolicy;
 use crate::{
     AsKey, Client, ClientChange, DraftError, Handle, Label, Timestamp, UserId,
@@ -42,6 +44,8 @@ pub struct SessionInfo {
     pub absolute_deadline: Timestamp,
     /// For how long it may be inactive.
     pub idle_timeout: Duration,
+    /// Its user asked to be [remembered](Draft::remember) on this device.
+    pub remembered: bool,
 }
 
 impl SessionInfo {
@@ -123,6 +127,12 @@ impl SessionView {
         self.0.as_ref()?.record.head.user.as_ref()
     }
 
+    /// Whether the user asked to be remembered.
+    pub fn is_remembered(&self) -> bool {
+        let view = self.0.as_ref();
+        view.is_some_and(|view| view.record.head.persistent)
+    }
+
     /// Whether the session was used from what looks like another device since its user last proved who they
     /// are: what was different.
     pub fn flagged(&self) -> Option<ClientChange> {
@@ -179,6 +189,7 @@ impl Head {
             idle_deadline: timing.idle_deadline(),
             absolute_deadline: deadline,
             idle_timeout: timing.idle_timeout,
+            remembered: self.persistent,
         }
     }
 }

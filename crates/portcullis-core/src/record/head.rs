@@ -14,7 +14,7 @@
 //! | 9 | rotation: when | unsigned, milliseconds before the absolute deadline | not yet |
 //! | 10 | rotation: nonce | binary, 16 bytes | not yet |
 //! | 11 | rotation: confirmed | boolean | not yet |
-//! | 12 | persistent | boolean | not yet |
+//! | 12 | persistent | boolean | if it is true |
 //! | 13 | actor | binary, as the user | not yet |
 //! | 14 | sealing key | unsigned, 32 bits | not yet |
 //! | 15 | class | string of one character | read for lists, not written yet |
@@ -55,7 +55,7 @@ enum Key {
     RotationNonce = 10,
     /// Whether the client has shown this identifier.
     RotationConfirmed = 11,
-    /// Whether the cookie outlives the browser.
+    /// Whether the user asked to be remembered, so that the cookie outlives the browser.
     Persistent = 12,
     /// Who acts as the user.
     Actor = 13,
@@ -69,13 +69,14 @@ enum Key {
 
 impl Key {
     /// The fields that this version reads.
-    const KNOWN: [Self; 6] = [
+    const KNOWN: [Self; 7] = [
         Self::Handle,
         Self::User,
         Self::Lifetime,
         Self::Age,
         Self::Elevations,
         Self::Device,
+        Self::Persistent,
     ];
 
     fn known(number: u8) -> Option<Self> {
@@ -94,6 +95,8 @@ pub(crate) struct Head {
     age: u64,
     pub(crate) elevations: Vec<Elevation>,
     pub(crate) device: Option<Device>,
+    /// The user asked to be remembered: each new cookie of the session outlives the browser.
+    pub(crate) persistent: bool,
     /// What a later version knows of it. A new authentication drops it.
     unknown: Unknown,
 }
@@ -107,6 +110,7 @@ impl Head {
             age: 0,
             elevations: Vec::new(),
             device,
+            persistent: false,
             unknown: Unknown::default(),
         }
     }
@@ -120,6 +124,11 @@ impl Head {
     pub(crate) fn restart(&mut self, lifetime: Duration, age: Duration) {
         self.lifetime = crate::time::millis(lifetime);
         self.age = crate::time::millis(age);
+    }
+
+    /// The lifetime that was just set is this one instead.
+    pub(crate) fn set_lifetime(&mut self, lifetime: Duration) {
+        self.lifetime = crate::time::millis(lifetime);
     }
 
     /// Drops the fields that this version does not know: what they say is of the authentication before this one.
@@ -187,12 +196,16 @@ impl Head {
         if let Some(device) = &self.device {
             device.write(fields.field(Key::Device as u8))?;
         }
+        if self.persistent {
+            fields.field(Key::Persistent as u8).append_bool(true);
+        }
         fields.finish(&self.unknown)
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Unreadable> {
         let (mut handle, mut user, mut lifetime) = (None, None, None);
         let (mut age, mut elevations, mut device) = (0, Vec::new(), None);
+        let mut persistent = false;
         let unknown = fields::read(reader, |key, value| {
             match Key::known(key) {
                 Some(Key::Handle) => handle = Some(Handle::from_bytes(value.bin_of()?)),
@@ -205,6 +218,7 @@ impl Head {
                     }
                 }
                 Some(Key::Device) => device = Some(Device::read(value)?),
+                Some(Key::Persistent) => persistent = value.bool()?,
                 _ => return Ok(Field::Unknown),
             }
             Ok(Field::Known)
@@ -216,6 +230,7 @@ impl Head {
             age,
             elevations,
             device,
+            persistent,
             unknown,
         };
         // It is whole, and says more than this version can carry along.

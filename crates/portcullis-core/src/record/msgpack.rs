@@ -9,6 +9,8 @@ use super::Unencodable;
 const DEPTH: u8 = 16;
 
 const NIL: u8 = 0xc0;
+const FALSE: u8 = 0xc2;
+const TRUE: u8 = 0xc3;
 
 /// The bytes are not what was expected, or are cut short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,14 @@ impl<'b> Reader<'b> {
     /// What has not been read.
     pub(crate) fn rest(&self) -> &'b [u8] {
         self.rest
+    }
+
+    pub(crate) fn bool(&mut self) -> Result<bool, Damaged> {
+        match self.byte()? {
+            FALSE => Ok(false),
+            TRUE => Ok(true),
+            _ => Err(Damaged),
+        }
     }
 
     pub(crate) fn uint(&mut self) -> Result<u64, Damaged> {
@@ -185,7 +195,7 @@ impl<'b> Reader<'b> {
     pub(crate) fn skip_within(&mut self, depth: u8) -> Result<(), Damaged> {
         let (bytes, values) = match self.byte()? {
             // Small integers, nil, booleans.
-            0x00..=0x7f | 0xe0..=0xff | NIL | 0xc2 | 0xc3 => return Ok(()),
+            0x00..=0x7f | 0xe0..=0xff | NIL | FALSE | TRUE => return Ok(()),
             // Maps and arrays.
             short @ 0x80..=0x8f => (0, 2 * u64::from(short & 0x0f)),
             short @ 0x90..=0x9f => (0, u64::from(short & 0x0f)),
@@ -254,6 +264,7 @@ impl<'b> Reader<'b> {
 /// Appends values, each as short as it can be.
 pub(crate) trait Append {
     fn append_nil(&mut self);
+    fn append_bool(&mut self, value: bool);
     fn append_uint(&mut self, number: u64);
     fn append_int(&mut self, number: i64);
     fn append_bool(&mut self, value: bool);
@@ -274,6 +285,10 @@ pub(crate) trait Append {
 impl Append for Vec<u8> {
     fn append_nil(&mut self) {
         self.push(NIL);
+    }
+
+    fn append_bool(&mut self, value: bool) {
+        self.push(if value { TRUE } else { FALSE });
     }
 
     fn append_uint(&mut self, number: u64) {

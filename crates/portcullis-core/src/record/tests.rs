@@ -18,6 +18,7 @@ fn record() -> Record {
     let elsewhere =
         Client::of_user_agent(b"Wget/1").with_network(Network::of([192, 0, 2, 1].into()));
     head.device.as_mut().unwrap().observe(&elsewhere);
+    head.persistent = true;
     record.data.insert("cart".into(), vec![0xc0; 300].into());
     record
 }
@@ -94,9 +95,10 @@ fn the_layout_is_this() {
     record.head.elevations.push(elevation);
     let wget = Client::of_user_agent(b"Wget/1").with_network(Network::of([192, 0, 2, 1].into()));
     record.head.device.as_mut().unwrap().observe(&wget);
+    record.head.persistent = true;
     record.data.insert("a".into(), vec![5].into());
-    let parts: [&[u8]; 10] = [
-        b"\x01\x86",
+    let parts: [&[u8]; 11] = [
+        b"\x01\x87",
         b"\x00\xc4\x0chandlehandle",
         b"\x01\xc4\x03ada",
         b"\x02\x09",
@@ -105,6 +107,7 @@ fn the_layout_is_this() {
         b"\x05\x83\x00\x92\x92\x20\x00\xc0",
         b"\x01\x91\x92\x92\x21\x00\xc4\x03\xc0\x00\x02",
         b"\x02\xa1n",
+        b"\x0c\xc3",
         b"\x81\xa1a\xc4\x01\x05",
     ];
     assert_eq!(record.encode().unwrap(), parts.concat());
@@ -305,10 +308,27 @@ fn s138_what_a_later_version_knows_of_a_client_is_skipped() {
     assert!(found.is_ok());
 }
 
+fn unknown_key() -> impl Strategy<Value = u8> {
+    (6_u8..128).prop_filter("12 is known", |key| *key != 12)
+}
+
+#[test]
+fn whether_a_session_is_remembered_is_a_boolean() {
+    let persistent = |value: &[u8]| {
+        let record = decoded(&[HANDLE, LIFETIME, &[&[12], value].concat()]);
+        record.map(|record| record.head.persistent)
+    };
+    assert_eq!(persistent(&[0xc3]), Ok(true));
+    assert_eq!(persistent(&[0xc2]), Ok(false));
+    for damaged in [&[0xc0][..], &[1], &[0xa1, b't']] {
+        assert_eq!(persistent(damaged), Err(Unreadable::Damaged));
+    }
+}
+
 proptest! {
     #[test]
     fn s138_fields_that_are_not_known_are_kept_byte_for_byte(
-        unknown in btree_map(6_u8..128, value(), 0..20),
+        unknown in btree_map(unknown_key(), value(), 0..20),
         seed: u64,
     ) {
         let record = record();

@@ -109,11 +109,18 @@ impl CookieConfig {
         self.secure
     }
 
-    /// The `Set-Cookie` that hands out `id`. `remaining` is what is left of the absolute lifetime.
-    pub(crate) fn set(&self, id: &SessionId, remaining: Duration) -> Option<HeaderValue> {
+    /// The `Set-Cookie` that hands out `id`. `remaining` is what is left of the absolute lifetime of its session, whose
+    /// user may have asked to be remembered.
+    pub(crate) fn set(
+        &self,
+        id: &SessionId,
+        remaining: Duration,
+        remembered: bool,
+    ) -> Option<HeaderValue> {
         let mut cookie = self.cookie(&self.name, id.expose());
-        if self.persistent {
+        if self.persistent || remembered {
             let seconds = i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX);
+            let seconds = seconds.min(LONGEST_LIFE);
             cookie.set_max_age(time::Duration::seconds(seconds));
         }
         header(&cookie)
@@ -206,6 +213,9 @@ pub struct CookieBuilder {
 
 /// Names and values stay under this many bytes together (ASVS 5.0, 3.3.5, allows 4096).
 const LONGEST_NAME: usize = 128 - ID_CHARS;
+
+/// No browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5). In seconds.
+const LONGEST_LIFE: i64 = 400 * 24 * 60 * 60;
 
 /// How many further names may be accepted.
 const MOST_ACCEPTED: usize = 4;
@@ -361,7 +371,8 @@ impl CookieBuilder {
     }
 
     /// Keeps the cookie when the browser closes, for what is left of the absolute timeout (`Max-Age`). The
-    /// server's deadlines hold all the same.
+    /// server's deadlines hold all the same. For those alone who ask for it, see
+    /// [`Session::remember`](crate::Session::remember).
     pub fn persistent(mut self) -> Self {
         self.config.persistent = true;
         self

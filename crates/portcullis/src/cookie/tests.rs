@@ -33,7 +33,7 @@ fn attributes(header: &HeaderValue) -> Vec<String> {
 fn s001_the_default_cookie_has_exactly_these_attributes() {
     let id = id();
     let header = CookieConfig::default()
-        .set(&id, Duration::from_secs(86_400))
+        .set(&id, Duration::from_secs(86_400), false)
         .unwrap();
     let expected = format!(
         "{NAME}={}; HttpOnly; SameSite=Lax; Secure; Path=/",
@@ -68,7 +68,7 @@ fn s013_t32_the_removal_repeats_the_attributes_of_the_cookie() {
         });
         assert_eq!(
             removal,
-            attributes(&config.set(&id(), Duration::ZERO).unwrap())
+            attributes(&config.set(&id(), Duration::ZERO, false).unwrap())
         );
     }
 }
@@ -77,7 +77,7 @@ fn s013_t32_the_removal_repeats_the_attributes_of_the_cookie() {
 fn s006_a_persistent_cookie_lives_for_what_is_left_of_the_absolute_timeout() {
     let config = CookieConfig::builder().persistent().build().unwrap();
     let header = config
-        .set(&id(), Duration::from_millis(86_399_999))
+        .set(&id(), Duration::from_millis(86_399_999), false)
         .unwrap();
     assert!(attributes(&header).contains(&"Max-Age=86399".to_owned()));
 }
@@ -337,4 +337,19 @@ fn the_other_one_of_two_cookies_with_a_host_name_differs_in_partitioned() {
     let removed = |config: &CookieConfig| attributes(&config.remove_other_named(NAME).unwrap());
     assert_eq!(removed(&plain), attributes(&partitioned.remove().unwrap()));
     assert!(!removed(&partitioned).contains(&"Partitioned".to_owned()));
+}
+
+#[test]
+fn s006_who_asks_to_be_remembered_gets_a_persistent_cookie_of_400_days_at_most() {
+    const DAY: u64 = 24 * 60 * 60;
+    let age = |days: u64, remembered| {
+        let left = Duration::from_secs(days * DAY);
+        let header = CookieConfig::default().set(&id(), left, remembered);
+        let attributes = attributes(&header.unwrap()).into_iter();
+        let mut ages = attributes.filter(|attribute| attribute.starts_with("Max-Age"));
+        ages.next()
+    };
+    assert_eq!(age(90, false), None);
+    assert_eq!(age(90, true), Some(format!("Max-Age={}", 90 * DAY)));
+    assert_eq!(age(401, true), Some(format!("Max-Age={}", 400 * DAY)));
 }

@@ -13,6 +13,7 @@ pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
 pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> Standing {
     let policy = DraftPolicy {
         timeouts: Timeouts::default(),
+        remember_me: None,
         payload_limit: 100,
         visitors: VisitorLimits::default(),
         session_limit: None,

@@ -267,7 +267,6 @@ pub(crate) trait Append {
     fn append_bool(&mut self, value: bool);
     fn append_uint(&mut self, number: u64);
     fn append_int(&mut self, number: i64);
-    fn append_bool(&mut self, value: bool);
     fn append_f32(&mut self, number: f32);
     fn append_f64(&mut self, number: f64);
     fn append_bin(&mut self, bytes: &[u8]) -> Result<(), Unencodable>;
@@ -327,10 +326,6 @@ impl Append for Vec<u8> {
             self.push(0xd3);
             self.extend(number.to_be_bytes());
         }
-    }
-
-    fn append_bool(&mut self, value: bool) {
-        self.push(0xc2 | u8::from(value));
     }
 
     fn append_f32(&mut self, number: f32) {

@@ -213,13 +213,13 @@ pub use self::{
     live::{Guarded, GuardedBody, Lifeline, Lost},
     marks::{ApiLayer, Marked, ReauthenticationPageLayer},
     outcome::{KeepGrants, Outcome},
-    passive::{Passive, PassiveLayer},
+    passive::PassiveLayer,
     refusal::Refusal,
     return_to::ReturnTo,
     service::{ResponseFuture, SessionService},
     session::Session,
     sessions::Sessions,
-    withheld::{CrossSiteSignIn, CrossSiteSignInLayer},
+    withheld::CrossSiteSignInLayer,
 };
 #[cfg(feature = "axum")]
 pub use self::{live::GuardedEvents, routes::SessionRoutes};

@@ -1,4 +1,4 @@
-//! Layers that say of their routes what a refusal has to know.
+//! Layers that say what a route is: an API, the page of the proof, passive, a sign-in at the request of another site.
 
 use std::task::{Context, Poll};
 
@@ -13,10 +13,12 @@ use crate::state::State;
 pub(crate) struct Marks {
     pub(crate) api: bool,
     pub(crate) reauthentication_page: bool,
+    pub(crate) passive: bool,
+    pub(crate) cross_site_sign_in: bool,
 }
 
 impl Marks {
-    /// Those of layers that stand outside of the session layer.
+    /// Those of the layers that the request has passed.
     pub(crate) fn of(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or_default()
     }
@@ -25,6 +27,8 @@ impl Marks {
         Self {
             api: self.api || other.api,
             reauthentication_page: self.reauthentication_page || other.reauthentication_page,
+            passive: self.passive || other.passive,
+            cross_site_sign_in: self.cross_site_sign_in || other.cross_site_sign_in,
         }
     }
 }
@@ -91,11 +95,7 @@ impl<S> Layer<S> for ApiLayer {
     type Service = Marked<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let marks = Marks {
-            api: true,
-            ..Marks::default()
-        };
-        Marked { inner, marks }
+        Marked::new(inner, |marks| marks.api = true)
     }
 }
 
@@ -103,19 +103,24 @@ impl<S> Layer<S> for ReauthenticationPageLayer {
     type Service = Marked<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let marks = Marks {
-            reauthentication_page: true,
-            ..Marks::default()
-        };
-        Marked { inner, marks }
+        Marked::new(inner, |marks| marks.reauthentication_page = true)
     }
 }
 
-/// The service of [`ApiLayer`] and [`ReauthenticationPageLayer`].
+/// The service of [`ApiLayer`], [`ReauthenticationPageLayer`], [`PassiveLayer`](crate::PassiveLayer) and
+/// [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
 #[derive(Debug, Clone)]
 pub struct Marked<S> {
     inner: S,
     marks: Marks,
+}
+
+impl<S> Marked<S> {
+    pub(crate) fn new(inner: S, mark: impl FnOnce(&mut Marks)) -> Self {
+        let mut marks = Marks::default();
+        mark(&mut marks);
+        Self { inner, marks }
+    }
 }
 
 impl<S, B> Service<Request<B>> for Marked<S>
@@ -131,14 +136,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match State::of(request.extensions()) {
-            Some(state) => state.mark(self.marks),
-            // The session layer is further in, and will look for this.
-            None => {
-                let marks = Marks::of(request.extensions()).and(self.marks);
-                request.extensions_mut().insert(marks);
-            }
+        for state in State::all(request.extensions()) {
+            state.mark(self.marks);
         }
+        // Session layers that are further in look for this.
+        let marks = Marks::of(request.extensions()).and(self.marks);
+        request.extensions_mut().insert(marks);
         self.inner.call(request)
     }
 }

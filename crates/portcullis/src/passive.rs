@@ -1,12 +1,8 @@
 //! Routes whose requests are no activity.
 
-use std::task::{Context, Poll};
-
-use http::Request;
 use tower_layer::Layer;
-use tower_service::Service;
 
-use crate::state::{MarkedPassive, State};
+use crate::Marked;
 
 /// Marks routes whose requests do not count as activity: polls, heartbeats, anything a page does by itself.
 /// It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
@@ -35,39 +31,9 @@ impl PassiveLayer {
 }
 
 impl<S> Layer<S> for PassiveLayer {
-    type Service = Passive<S>;
+    type Service = Marked<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Passive { inner }
-    }
-}
-
-/// The service of [`PassiveLayer`].
-#[derive(Debug, Clone)]
-pub struct Passive<S> {
-    inner: S,
-}
-
-impl<S, B> Service<Request<B>> for Passive<S>
-where
-    S: Service<Request<B>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let mut states = State::all(request.extensions()).peekable();
-        let inside = states.peek().is_some();
-        states.for_each(|state| state.mark_passive());
-        if !inside {
-            // The session layer is further in, and will look for this.
-            request.extensions_mut().insert(MarkedPassive);
-        }
-        self.inner.call(request)
+        Marked::new(inner, |marks| marks.passive = true)
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     DeviceBinding, activity,
     audience::Audience,
     client::Caller,
-    cookie::Cookies,
+    cookie::{Cookies, Presented},
     fetch_metadata::FetchMetadata,
     fields::Fields,
     host::Host,
@@ -102,14 +102,6 @@ impl Drop for Ending {
     }
 }
 
-/// The mark of a [`PassiveLayer`](crate::PassiveLayer) that stands outside of every session layer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MarkedPassive;
-
-/// The same of a [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MarkedCrossSite;
-
 /// How the state travels with the request.
 #[derive(Clone)]
 struct InRequest {
@@ -132,7 +124,6 @@ impl State {
         let marks = Marks::of(request.extensions());
         let fetch_metadata =
             FetchMetadata::of(method, request.uri(), headers, &fields, config.own_site());
-        let is_marked = request.extensions().get::<MarkedCrossSite>().is_some();
         Self {
             config: Arc::clone(config),
             audience: Audience::of(method, uri, headers, &fields),
@@ -149,11 +140,11 @@ impl State {
             ),
             activity: activity::of_request(fetch_metadata, &fields),
             fetch_metadata,
-            admits_cross_site: AtomicBool::new(is_marked),
+            admits_cross_site: AtomicBool::new(marks.cross_site_sign_in),
             refused_write: AtomicBool::new(false),
             arrived: config.house.clock().earliest,
             cookies: fields.cookies,
-            passive: AtomicBool::new(is_marked_passive(request.extensions())),
+            passive: AtomicBool::new(marks.passive),
             barred: match config.cookie.is_secure() {
                 true => None,
                 false => why_not_local(request),
@@ -195,14 +186,15 @@ impl State {
         });
     }
 
-    pub(crate) fn mark_passive(&self) {
-        self.passive.store(true, Ordering::Relaxed);
-    }
-
     pub(crate) fn mark(&self, marks: Marks) {
-        self.is_api.fetch_or(marks.api, Ordering::Relaxed);
-        self.confirms
-            .fetch_or(marks.reauthentication_page, Ordering::Relaxed);
+        for (mark, is_set) in [
+            (&self.is_api, marks.api),
+            (&self.confirms, marks.reauthentication_page),
+            (&self.passive, marks.passive),
+            (&self.admits_cross_site, marks.cross_site_sign_in),
+        ] {
+            mark.fetch_or(is_set, Ordering::Relaxed);
+        }
     }
 
     /// Who sent the request, as far as refusals are concerned.
@@ -231,15 +223,16 @@ impl State {
         self.activity
     }
 
-    /// The route is one that signs people in at the request of other sites.
-    pub(crate) fn admit_cross_site(&self) {
-        self.admits_cross_site.store(true, Ordering::Relaxed);
-    }
-
     /// Whether the browser may have a session cookie that it did not send because another site caused the request.
     pub(crate) fn is_withheld(&self) -> bool {
         let same_site = self.config.cookie.same_site_attribute();
-        self.fetch_metadata.withholds(same_site) && !self.has_cookie()
+        self.fetch_metadata.withholds(same_site) && !self.has_identifier()
+    }
+
+    /// Whether an identifier came. A value that is none may be of another host, and says nothing of the cookie.
+    fn has_identifier(&self) -> bool {
+        let presented = self.cookies.session(&self.config.cookie);
+        !matches!(presented, Presented::Nothing | Presented::Malformed)
     }
 
     /// Whether nothing may be begun for that reason.
@@ -476,12 +469,6 @@ impl State {
         let note = Note::new(kind, Actor::Client, Some(self.client().clone()));
         Event::new(note, self.now(), session, user)
     }
-}
-
-/// Whether the request passed a [`PassiveLayer`](crate::PassiveLayer), wherever it stands.
-fn is_marked_passive(extensions: &Extensions) -> bool {
-    extensions.get::<MarkedPassive>().is_some()
-        || State::all(extensions).any(|state| state.passive.load(Ordering::Relaxed))
 }
 
 /// Of which session and user something is told.

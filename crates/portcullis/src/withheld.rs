@@ -3,17 +3,14 @@
 //! A session that began with such a request would replace the cookie that the browser has, and sign the person out.
 //! `fetch_metadata.rs` decides which requests these are.
 
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response,
+    HeaderValue, Response,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 use tower_layer::Layer;
-use tower_service::Service;
 
-use crate::state::{MarkedCrossSite, State};
+use crate::Marked;
 
 /// Marks routes that sign in at the request of another site: OpenID Connect's `response_mode=form_post`, or SAML's POST
 /// binding. It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
@@ -55,40 +52,10 @@ impl CrossSiteSignInLayer {
 }
 
 impl<S> Layer<S> for CrossSiteSignInLayer {
-    type Service = CrossSiteSignIn<S>;
+    type Service = Marked<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CrossSiteSignIn { inner }
-    }
-}
-
-/// The service of [`CrossSiteSignInLayer`].
-#[derive(Debug, Clone)]
-pub struct CrossSiteSignIn<S> {
-    inner: S,
-}
-
-impl<S, B> Service<Request<B>> for CrossSiteSignIn<S>
-where
-    S: Service<Request<B>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match State::of(request.extensions()) {
-            Some(state) => state.admit_cross_site(),
-            // The session layer is further in, and will look for this.
-            None => {
-                request.extensions_mut().insert(MarkedCrossSite);
-            }
-        }
-        self.inner.call(request)
+        Marked::new(inner, |marks| marks.cross_site_sign_in = true)
     }
 }
 

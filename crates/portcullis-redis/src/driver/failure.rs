@@ -85,6 +85,11 @@ pub(super) fn connect_error(address: &Address, error: &Error) -> ConnectError {
         return ConnectError::Database { address };
     }
     let mut reason = shown(error);
+    // That passes.
+    if is(error, "ERR") && error.details().contains("max number of clients") {
+        reason = "it has as many connections as its `maxclients` allows".to_owned();
+        return ConnectError::Unreachable { address, reason };
+    }
     // A server that answers need not be looked for.
     if is_refusal(error) || is(error, "ERR") {
         return ConnectError::Refused { address, reason };

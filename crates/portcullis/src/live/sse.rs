@@ -22,7 +22,7 @@ impl Lifeline {
     /// The response then ends in order and not with an error, so that this event arrives for certain. To `EventSource` both
     /// are the same: it connects again after some seconds, unless the page closes it. It gives up for good where a new
     /// connection is answered with another status than 200, such as 401 once the session has ended, and 503 during an
-    /// outage. [The guide](crate::browser#lines-that-stay-open) has a script that closes it, or brings it back.
+    /// outage. [The guide](crate::browser#event-streams) has a script that closes it, or brings it back.
     ///
     /// ```
     /// # use std::convert::Infallible;

@@ -345,7 +345,7 @@ impl CookieBuilder {
         self
     }
 
-    /// Sends the cookie with every request from every site (`SameSite=None`), as a page embedded
+    /// Sends the cookie with requests from every site (`SameSite=None`), as a page embedded
     /// elsewhere needs. The application must then refuse forged cross-site requests itself.
     /// `reason` is logged.
     pub fn dangerous_same_site_none(mut self, reason: &str) -> Self {
@@ -357,32 +357,32 @@ impl CookieBuilder {
         self
     }
 
-    /// One cookie per top-level site for a page embedded elsewhere (`Partitioned`, CHIPS). Needs
-    /// [`dangerous_same_site_none`](Self::dangerous_same_site_none) and a `__Host-` name. For an
-    /// application that had another cookie, see [`formerly`](Self::formerly).
+    /// Keeps one cookie per top-level site, for a page embedded elsewhere (`Partitioned`, CHIPS).
+    /// It needs [`dangerous_same_site_none`](Self::dangerous_same_site_none) and a `__Host-` name.
+    /// If the application had another cookie before, see [`formerly`](Self::formerly).
     pub fn partitioned(mut self) -> Self {
         self.config.partitioned = true;
         self
     }
 
     /// Shares the cookie with every host below `domain`, each of which can then read and overwrite
-    /// it. Needs a name without `__Host-`. For an application that had another cookie, see
+    /// it. It needs a name without `__Host-`. If the application had another cookie before, see
     /// [`formerly`](Self::formerly).
     pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
         self.config.domain = Some(domain.into());
         self
     }
 
-    /// Sends the cookie below `path` only. Needs a name without `__Host-`. This is no protection
-    /// from other applications on the host (RFC 6265bis, 8.6). For an application that had another
-    /// cookie, see [`formerly`](Self::formerly).
+    /// Sends the cookie below `path` only. It needs a name without `__Host-`. It does not protect
+    /// from other applications on the host (RFC 6265bis, 8.6). If the application had another
+    /// cookie before, see [`formerly`](Self::formerly).
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.config.path = path.into();
         self
     }
 
-    /// Keeps the cookie when the browser closes, for what is left of the absolute timeout
-    /// (`Max-Age`). The server's deadlines hold all the same. For those alone who ask for it, see
+    /// Keeps the cookie when the browser closes, for the rest of the absolute timeout (`Max-Age`).
+    /// The server's deadlines still apply. To keep it only for users who ask for it, see
     /// [`Session::remember`](crate::Session::remember).
     pub fn persistent(mut self) -> Self {
         self.config.persistent = true;
@@ -393,11 +393,14 @@ impl CookieBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for what a browser would drop or weaken in silence: a prefix without what it
-    /// promises, `Partitioned` without what it needs, characters a cookie cannot hold. The same for
-    /// every [accepted](Self::also_accept) name, of which there may be four, each different from
-    /// all others. For more than four [former](Self::formerly) configurations, and for one whose
-    /// cookie this one replaces anyway.
+    /// [`ConfigError`] in these cases:
+    ///
+    /// * A browser would silently drop or weaken the cookie: its attributes contradict its prefix,
+    ///   `Partitioned` lacks a requirement, or a character is not allowed.
+    /// * The same holds for an [accepted](Self::also_accept) name, a name is accepted twice, or
+    ///   there are more than four.
+    /// * There are more than four [former](Self::formerly) configurations, or this cookie replaces
+    ///   the cookie of one anyway.
     pub fn build(self) -> Result<CookieConfig, ConfigError> {
         let config = self.config;
         check_path(&config.path)?;

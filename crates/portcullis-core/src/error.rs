@@ -97,7 +97,7 @@ pub enum DraftError {
     /// The name of the user is too long. It is stored several times with each session. Nothing was
     /// changed.
     #[error(
-        "the user to authenticate has a name of {bytes} bytes and may have one of {limit}; pass an identifier, such as a primary key"
+        "the name of the user to authenticate has {bytes} bytes; at most {limit} are allowed; pass an identifier, such as a primary key"
     )]
     UserTooLong {
         /// The length of the name, in bytes.
@@ -109,7 +109,7 @@ pub enum DraftError {
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
     /// Another request stored something that cannot be read.
-    #[error("the session was changed meanwhile into something this server cannot read")]
+    #[error("another request changed the session into something that this server cannot read")]
     Unusable(#[source] Option<StoreError>),
     /// The record could not be encoded.
     #[error("the session record cannot be encoded; please report this as a bug")]
@@ -144,7 +144,7 @@ mod tests {
             ),
             (
                 Box::new(DraftError::Unusable(Some(caused))),
-                "the session was changed meanwhile into something this server cannot read; caused by: the store does not answer; caused by: connection refused",
+                "another request changed the session into something that this server cannot read; caused by: the store does not answer; caused by: connection refused",
             ),
             (
                 Box::new(DraftError::NoRandomness(NoRandomness)),

@@ -89,8 +89,8 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 /// `shop.example:443` is `https://shop.example`. The log shows both sides.
 ///
 /// [Trusted origins](crate::SessionLayer::trusted_origins) are exempt. The application must let
-/// them read the responses (CORS), and use a cookie with `SameSite=None`. Their requests are no
-/// activity, except `POST /session/extend`.
+/// them read the responses (CORS), and use a cookie with `SameSite=None`. Requests from within
+/// their pages are no activity, except `POST /session/extend`.
 ///
 /// Put tower-http's
 /// [`CsrfLayer`](https://docs.rs/tower-http/latest/tower_http/csrf/struct.CsrfLayer.html) around

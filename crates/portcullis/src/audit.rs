@@ -46,8 +46,9 @@ use portcullis_core::{EndReason, Event, EventKind};
 /// The log in the store has all of these: read it with
 /// [`Sessions::history`](crate::Sessions::history).
 ///
-/// Two kinds of use after the end are reported once for each session, not for each request: after a
-/// timeout, and by requests that are [no activity](crate::PassiveLayer), such as polls.
+/// Two kinds of use after the end are reported once for each session, not for each request. One is
+/// a use after a timeout. The other is by a request that is [no activity](crate::PassiveLayer),
+/// such as a poll.
 pub trait Audit: Send + Sync + 'static {
     /// Receives one event.
     fn record(&self, event: &Event);
@@ -115,7 +116,7 @@ impl Audit for TracingAudit {
     }
 }
 
-/// Whether honest people use an identifier that ended for this reason.
+/// Whether a use after an end for this reason is ordinary.
 fn is_ordinary(reason: EndReason) -> bool {
     reason.is_timeout() || reason.is_replacement()
 }

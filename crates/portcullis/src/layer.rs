@@ -192,7 +192,7 @@ impl Config {
         }
     }
 
-    /// What tells the site's own pages from those of others.
+    /// What distinguishes the site's own pages from those of others.
     pub(crate) fn own_site(&self) -> OwnSite<'_> {
         OwnSite {
             #[cfg(feature = "axum")]
@@ -523,8 +523,8 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for an origin that no browser sends: with a path or a slash at the end, a
-    /// user, capitals, a standard port, a wildcard, or `null`. The error says what to write
+    /// [`ConfigError`] for an origin that no browser sends. It has a path or a slash at the end, a
+    /// user, capitals or a standard port, or is a wildcard or `null`. The error says what to write
     /// instead.
     #[cfg(feature = "axum")]
     pub fn trusted_origins<O: AsRef<str>>(

@@ -31,8 +31,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// [`Failed`](Self::Failed) from 500 on and with 408, with which a layer that limits the time
-    /// of a handler answers; [`Refused`](Self::Refused) with every other status from 400 on.
+    /// [`Failed`](Self::Failed) from 500 on, and with 408, which timeout layers send.
+    /// [`Refused`](Self::Refused) with every other status from 400 on.
     ///
     /// ```
     /// # use http::StatusCode;
@@ -100,7 +100,7 @@ impl axum_core::response::IntoResponseParts for KeepGrants {
 
 type Classify = dyn Fn(&Parts) -> Outcome + Send + Sync;
 
-/// How the layer tells the outcome from a response.
+/// How the layer derives the outcome from a response.
 #[derive(Clone, Default)]
 pub(crate) struct Classifier(Option<Arc<Classify>>);
 

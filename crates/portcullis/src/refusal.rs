@@ -27,8 +27,8 @@ use crate::{accept::prefers_page, fields::navigates};
 /// around the layer can answer with its own text.
 ///
 /// [`reword`](Self::reword) replaces the body and keeps the rest. A new response would turn the
-/// refusal into a success: a 200 that caches store, without the fields that ask a client to sign in
-/// or to wait.
+/// refusal into a success. It would be a 200 that caches store, without the fields that ask a
+/// client to sign in or to wait.
 ///
 /// ```
 /// # use axum::response::{Html, IntoResponse, Response};
@@ -407,7 +407,7 @@ impl Told {
 #[derive(Debug, Clone)]
 pub(crate) struct Detail(pub(crate) String);
 
-/// What tells a problem document from other bodies.
+/// What distinguishes a problem document from other bodies.
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
 fn problem(status: StatusCode, code: &str, detail: &str, told: Told) -> Response<Bytes> {

@@ -71,7 +71,7 @@ pub struct Sessions {
 /// How long the name of an operator may be, in bytes: as that of a user, which it may be.
 const LONGEST_NAME: usize = UserId::MAX_BYTES;
 
-/// The name of whoever does not give one.
+/// The default name of an operator.
 const APPLICATION: &str = "application";
 
 /// How far back, and how many changes of device, a look for flagged sessions goes.
@@ -112,7 +112,7 @@ impl Sessions {
         }
     }
 
-    /// As the person who sent the request sees and ends theirs.
+    /// The user's own sessions, from the user's own request.
     pub(crate) fn of_client(state: &State) -> Self {
         Self {
             house: Arc::clone(state.house()),
@@ -236,10 +236,10 @@ impl Sessions {
     /// # Ok(()) }
     /// ```
     ///
-    /// In Redis it takes a script for each of the 1024 buckets, eight at a time, and one more for
-    /// each further thousand sessions in a bucket. So use it for a gauge that is read once a
-    /// minute, not for each request. Sessions that begin, end or are used during the count may be
-    /// counted or not.
+    /// In Redis it takes a script for each of the 1024 buckets, eight at a time. A bucket takes one
+    /// more for each further thousand sessions. So use it for a gauge that is read once a minute,
+    /// not for each request. Sessions that begin, end or are used during the count may be counted
+    /// or not.
     ///
     /// # Errors
     ///
@@ -353,9 +353,8 @@ impl Sessions {
     /// each user, and one for each bucket or thousand sessions in it. If replicas must confirm it,
     /// they do so for each user, over a connection made for that.
     ///
-    /// For each user it leaves a marker of about 170 bytes. The marker lives for an hour more than
-    /// the longest absolute timeout: that of the layer, or else of the registered realm, or else
-    /// 400 days.
+    /// For each user it leaves a marker of about 170 bytes, for the longest absolute timeout and an
+    /// hour more. That timeout is the layer's, or else the registered realm's, or else 400 days.
     ///
     /// A session that is missing from its user's list ends at its next write, or when its activity
     /// is written.

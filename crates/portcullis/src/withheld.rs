@@ -1,7 +1,7 @@
 //! Requests without a session cookie because the browser withheld it: another site caused them.
 //!
 //! A session that began with such a request would replace the cookie that the browser has, and sign
-//! the person out. `fetch_metadata.rs` decides which requests these are.
+//! the user out. `fetch_metadata.rs` decides which requests these are.
 
 use bytes::Bytes;
 use http::{

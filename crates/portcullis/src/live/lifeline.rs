@@ -164,8 +164,8 @@ impl Lifeline {
         GuardedBody::new(self, body)
     }
 
-    /// [`lost`](Self::lost) for whoever polls it beside other things. Tokio makes whoever is ready
-    /// again and again wait for others; a loss must not wait behind items.
+    /// [`lost`](Self::lost) for a task that polls it besides other work. Tokio makes a task that is
+    /// always ready wait for others; a loss must not wait behind items.
     pub(super) fn waiting(&self) -> Waiting {
         let lifeline = self.clone();
         Box::pin(unconstrained(async move { lifeline.lost().await }))

@@ -39,9 +39,11 @@ impl Lost {
         }
     }
 
-    /// The code to close a WebSocket with: 4401 for a session that ended, 4403 for an elevation
-    /// that ended, 1013 ("try again later") for a session that could not be verified. The first two
-    /// follow the statuses of HTTP, in the range for private use (RFC 6455, 7.4.2).
+    /// The code to close a WebSocket with:
+    ///
+    /// * 4401 for a session that ended, and 4403 for an elevation that ended. They follow the
+    ///   statuses of HTTP, in the range for private use (RFC 6455, 7.4.2).
+    /// * 1013 ("try again later") for a session that could not be verified.
     pub fn close_code(self) -> u16 {
         match self {
             Self::Session(_) => 4401,

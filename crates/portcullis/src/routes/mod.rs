@@ -76,10 +76,10 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 ///
 /// # Room for extensions
 ///
-/// A user who is warned of a time limit must be able to extend it at least ten times, unless the
-/// limit is essential (WCAG 2.2, 2.2.1). So the routes log a warning if the absolute timeout of
-/// their layer is shorter than eleven times the idle one. They do so once, when they are turned
-/// into a router. It is no error, because programs and tests may need short limits.
+/// A user must be able to extend a time limit at least ten times after a warning, unless the limit
+/// is essential (WCAG 2.2, 2.2.1). So the routes log a warning if the absolute timeout of their
+/// layer is shorter than eleven times the idle one. They do so once, when they are turned into a
+/// router. It is no error, because programs and tests may need short limits.
 /// [`essential_limit`](Self::essential_limit) states the reason for a short limit for users.
 ///
 /// # Cross-site requests

@@ -59,8 +59,8 @@ pub(super) type Waiting = Pin<Box<dyn Future<Output = Lost> + Send>>;
 ///
 /// It starts from the session that the request commits, even if it is created before the commit. It
 /// works from the first call of [`lost`](Self::lost) until it and everything it guards are dropped.
-/// Meanwhile the store is asked for the session, once for all of its connections. Clones are the
-/// same.
+/// While it works, the store is asked for the session, once for all of its connections. Clones are
+/// the same.
 #[derive(Clone)]
 pub struct Lifeline {
     inner: Arc<Inner>,

@@ -90,10 +90,11 @@ use crate::{
 /// | tracing, request identifiers (`TraceLayer`, `SetRequestIdLayer`) | outside | the logs of this layer are in the span of their request, and the logged status is the one that is sent |
 /// | a middleware that [rewords](crate::Refusal::reword) refusals | outside | it sees all of them |
 ///
-/// If a session ends while a handler runs, this layer replaces the response of the handler. It
-/// keeps `Vary`, and the headers that CORS, security, tracing and rate-limit layers inside of it
-/// have set. It drops the body and all other headers, because they report a success that did not
-/// happen. A refusal of a guard has the headers of layers outside of the guard.
+/// If the changes of a request cannot be written, for example because the session ended, this layer
+/// replaces the response of the handler. A response that already reports a failure stays. The new
+/// response keeps `Vary`, and the headers that CORS, security, tracing and rate-limit layers inside
+/// of this one have set. It drops the body and all other headers, because they report a success
+/// that did not happen. A refusal of a guard has the headers of layers outside of the guard.
 ///
 /// # Caches
 ///

@@ -354,7 +354,8 @@ impl Sessions {
     /// they do so for each user, over a connection made for that.
     ///
     /// For each user it leaves a marker of about 170 bytes, for the longest absolute timeout and an
-    /// hour more. That timeout is the layer's, or else the registered realm's, or else 400 days.
+    /// hour more. That is the longest of the layer and of the registered realm, or 400 days if
+    /// neither is known.
     ///
     /// A session that is missing from its user's list ends at its next write, or when its activity
     /// is written.

@@ -10,7 +10,7 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
-use portcullis::{ClientChange, ConfigError, EndReason, EventKind, Handle, Realm, UserId};
+use portcullis::{ConfigError, EventKind, Handle, Realm, UserId};
 
 use crate::{
     commands,
@@ -320,32 +320,13 @@ fn handle(text: &str) -> Result<Handle, &'static str> {
 }
 
 fn event_names() -> PossibleValuesParser {
-    let kinds = [
-        EventKind::Created,
-        EventKind::Authenticated,
-        EventKind::Elevated(String::new()),
-        EventKind::ElevationDropped,
-        EventKind::ElevationEnded,
-        EventKind::Regenerated,
-        EventKind::Ended(EndReason::IdleTimeout),
-        EventKind::Ended(EndReason::SignedOut),
-        EventKind::LimitReached,
-        EventKind::DeviceChanged(ClientChange::Name),
-        EventKind::WriteRefused,
-        EventKind::RevocationRefused,
-        EventKind::UsedAfterEnd(EndReason::SignedOut),
-        EventKind::UnknownIdentifier,
-        EventKind::MalformedIdentifier,
-        EventKind::AmbiguousIdentifier,
-        EventKind::RecordDamaged,
-        EventKind::StoreFailed,
-    ];
-    PossibleValuesParser::new(kinds.map(|kind| kind.as_str()))
+    PossibleValuesParser::new(EventKind::names())
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use portcullis::EndReason;
 
     use super::*;
 

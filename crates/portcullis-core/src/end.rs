@@ -115,7 +115,7 @@ impl EndReason {
     }
 
     /// Whether another identifier took the place of the one that ended, in the same browser.
-    pub fn is_replacement(self) -> bool {
+    pub const fn is_replacement(self) -> bool {
         matches!(self, Self::Replaced | Self::ReplacedAtSignIn)
     }
 

@@ -45,7 +45,7 @@ pub use self::{
     elevation::{General, MAX_SCOPE_BYTES, Scope, scope_name},
     end::EndReason,
     error::{ConfigError, DraftError, debug_as_message},
-    event::{Actor, Event, EventKind, Note},
+    event::{Actor, Event, EventKind, Note, Severity},
     handle::Handle,
     id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionKey, UserKey},
     key::{AsKey, Key},

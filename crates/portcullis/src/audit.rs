@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_core::{EndReason, Event, EventKind};
+use portcullis_core::{Event, Severity};
 
 /// Receives the [`Event`]s of this process. It observes: it cannot change a decision.
 ///
@@ -99,26 +99,14 @@ impl Audit for TracingAudit {
                 )
             };
         }
-        match event.kind {
-            EventKind::UnknownIdentifier | EventKind::MalformedIdentifier => emit!(DEBUG),
-            EventKind::UsedAfterEnd(reason) if is_ordinary(reason) => emit!(INFO),
-            EventKind::WriteRefused
-            | EventKind::UsedAfterEnd(_)
-            | EventKind::AmbiguousIdentifier
-            | EventKind::DeviceChanged(_)
-            | EventKind::RevocationRefused
-            | EventKind::LimitReached => {
-                emit!(WARN);
-            }
-            EventKind::RecordDamaged | EventKind::StoreFailed => emit!(ERROR),
-            _ => emit!(INFO),
+        match event.kind.severity() {
+            Severity::Debug => emit!(DEBUG),
+            Severity::Info => emit!(INFO),
+            Severity::Warn => emit!(WARN),
+            // A severity of a later version is not lost.
+            _ => emit!(ERROR),
         }
     }
-}
-
-/// Whether a use after an end for this reason is ordinary.
-fn is_ordinary(reason: EndReason) -> bool {
-    reason.is_timeout() || reason.is_replacement()
 }
 
 /// Who is notified of events: those that were added, or the default.

@@ -155,7 +155,7 @@ impl Pages {
 pub(crate) struct Asked<'a> {
     pub(crate) by: &'a Audience,
     pub(crate) pages: &'a Pages,
-    /// The route is marked as the re-authentication page.
+    /// The route is a re-authentication page.
     pub(crate) confirms: bool,
     /// The browser can request the same address once more.
     pub(crate) can_retry: bool,

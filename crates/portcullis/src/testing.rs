@@ -100,7 +100,7 @@ impl TestSession {
     /// When no session begins. The message gives the reason:
     ///
     /// * the store does not answer;
-    /// * the user has as many sessions as the [limit](SessionLayer::session_limit) allows;
+    /// * the [limit](SessionLayer::session_limit) refuses another session of the user;
     /// * a value is too large, or a visitor has no value;
     /// * the name of the user is empty or too long.
     pub async fn cookie(self, layer: &SessionLayer) -> HeaderValue {

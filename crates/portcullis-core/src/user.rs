@@ -1,4 +1,4 @@
-//! Who a session belongs to.
+//! The user of a session.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 
 use crate::DraftError;
 
-/// The user a session is bound to: whatever bytes the application names its users by.
+/// The user that a session is bound to: any bytes by which the application names its users.
 ///
-/// It is compared byte for byte; nothing is trimmed, folded or normalised. Use an identifier that never
-/// changes (a primary key) rather than a name or an address that may be given to somebody else later.
+/// It is compared byte for byte; nothing is trimmed, folded or normalised. Use an identifier that
+/// never changes (a primary key). A name or an address may belong to another user later.
 ///
-/// A session can be bound to a name of 1 to [`MAX_BYTES`](Self::MAX_BYTES) bytes. Of any other name there are no
-/// sessions: they are looked for in vain, and nothing is stored when they are to be ended.
+/// A session can be bound to a name of 1 to [`MAX_BYTES`](Self::MAX_BYTES) bytes. For any other
+/// name, a search finds no session, and a revocation stores nothing.
 ///
 /// ```
 /// # use portcullis_core::UserId;
@@ -61,8 +61,9 @@ impl UserId {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// A name for the user that is the same everywhere and always, and that does not say who it is to anybody who cannot
-    /// guess it: 22 letters of base64url. For browsers, to tell whether two sessions are of the same person.
+    /// A constant name of the user: 22 letters of base64url. It does not reveal the user to anyone
+    /// who cannot guess the user's identifier. Browsers use it to compare the users of two
+    /// sessions.
     ///
     /// ```
     /// # use portcullis_core::UserId;
@@ -153,7 +154,8 @@ macro_rules! from_numbers {
 
 from_numbers!(i32, i64, i128, isize, u32, u64, u128, usize);
 
-/// As text in lower case with hyphens, as `Uuid` shows itself: `67e55044-10b1-426f-9247-bb680e5fe0c8`.
+/// As text in lower case with hyphens, as `Uuid` shows itself:
+/// `67e55044-10b1-426f-9247-bb680e5fe0c8`.
 #[cfg(feature = "uuid")]
 impl From<uuid::Uuid> for UserId {
     fn from(uuid: uuid::Uuid) -> Self {

@@ -1,4 +1,4 @@
-//! Pages in the place of problem documents, for those who wait for one.
+//! Pages that replace problem documents for browsers that wait for a page.
 
 use bytes::Bytes;
 use http::{
@@ -14,7 +14,8 @@ use crate::{
     state::State,
 };
 
-/// The same answer with a page as its body, if it is a problem document of ours and a browser waits for a page.
+/// The same response with a page as its body, if it is a problem document of this library and a
+/// browser waits for a page.
 pub(crate) fn for_browser<B>(
     state: &State,
     response: Response<SessionBody<B>>,

@@ -1,12 +1,12 @@
-//! Where to send somebody after signing in: a place on this site, and nowhere else.
+//! A redirect target on this site.
 
 use std::fmt;
 
 /// A path on this site, with or without a query: `/cart?item=3`.
 ///
-/// What cannot be one is refused: other sites in all spellings that browsers follow (`https://…`, `//…`,
-/// `/\…`), and characters that browsers drop or that break headers (OWASP ASVS 5.0, 3.7.2; OWASP
-/// Unvalidated Redirects).
+/// All other targets are refused: other sites in all spellings that browsers follow (`https://…`,
+/// `//…`, `/\…`), and characters that browsers drop or that break headers (OWASP ASVS 5.0, 3.7.2;
+/// OWASP Unvalidated Redirects).
 ///
 /// ```
 /// # use portcullis::ReturnTo;
@@ -19,7 +19,7 @@ pub struct ReturnTo(String);
 const LONGEST: usize = 2048;
 
 impl ReturnTo {
-    /// Reads a target, which may come from a stranger.
+    /// Reads a target from untrusted input.
     pub fn parse(target: &str) -> Option<Self> {
         let path = target.split(['?', '#']).next()?;
         let safe = target.len() <= LONGEST
@@ -36,7 +36,8 @@ impl ReturnTo {
         &self.0
     }
 
-    /// Reads a path that the application writes down: letters of any script are percent-encoded, as browsers do.
+    /// Reads a path that the application writes down: letters of any script are percent-encoded, as
+    /// browsers do.
     pub(crate) fn of_setting(path: &str) -> Option<Self> {
         let mut encoded = String::new();
         for byte in path.bytes() {
@@ -60,7 +61,8 @@ impl ReturnTo {
         own == path || (has_spellings(own) || has_spellings(path)) && normal(own) == normal(path)
     }
 
-    /// The address of this page as browsers ask for it, with further parameters: `/app/in?return_to=…`.
+    /// The address of this page as browsers ask for it, with further parameters:
+    /// `/app/in?return_to=…`.
     pub(crate) fn location(&self, base: &str, parameters: &[(&str, Option<&str>)]) -> String {
         let (place, fragment) = match self.0.split_once('#') {
             Some((place, fragment)) => (place, Some(fragment)),

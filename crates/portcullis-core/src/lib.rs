@@ -46,7 +46,7 @@ pub use self::{
     end::EndReason,
     error::{ConfigError, DraftError, debug_as_message},
     event::{Actor, Event, EventKind, Note, Severity},
-    handle::Handle,
+    handle::{Handle, NotAHandle},
     id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionKey, UserKey},
     key::{AsKey, Key},
     label::{Label, Owner, Source},

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::DraftError;
@@ -20,9 +20,21 @@ use crate::DraftError;
 /// # use portcullis_core::UserId;
 /// assert_eq!(UserId::from(42), UserId::from("42"));
 /// assert_eq!(UserId::from("alice").as_str(), Some("alice"));
+/// assert!(UserId::from("alice") == "alice");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// In formats for people, such as JSON, it is a string where it is UTF-8, and bytes otherwise.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct UserId(#[serde(with = "serde_bytes")] Box<[u8]>);
+
+impl Serialize for UserId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.as_str() {
+            Some(text) if serializer.is_human_readable() => serializer.serialize_str(text),
+            _ => serializer.serialize_bytes(&self.0),
+        }
+    }
+}
 
 impl UserId {
     /// How long a name may be, in bytes. It is stored with each session, in lists and in the log.
@@ -102,6 +114,18 @@ impl fmt::Display for UserId {
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UserId({self})")
+    }
+}
+
+impl PartialEq<str> for UserId {
+    fn eq(&self, text: &str) -> bool {
+        self.as_bytes() == text.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for UserId {
+    fn eq(&self, text: &&str) -> bool {
+        *self == **text
     }
 }
 

@@ -200,8 +200,8 @@ mod write_queue;
 pub use portcullis_core::{
     Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
     CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
-    MAX_SCOPE_BYTES, Network, NoRandomness, Realm, RememberMe, Scope, SessionEntry, SessionInfo,
-    Severity, Timeouts, Timestamp, UserId, VisitorLimits,
+    MAX_SCOPE_BYTES, Network, NoRandomness, NotAHandle, Realm, RememberMe, Scope, SessionEntry,
+    SessionInfo, Severity, Timeouts, Timestamp, UserId, VisitorLimits,
     store::{
         Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
         RegisteredRealm, SessionCount, SessionLimit, Store, StoreError, StoreErrorKind,

@@ -277,6 +277,25 @@ pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
 }
 
 impl Refusal {
+    /// The refusal in a response that a person reads: its body is a page. Programs, the element
+    /// `<portcullis-timeout>` among them, read the problem document of a refusal, so leave theirs as it is.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use portcullis::Refusal;
+    /// let mut page = Response::builder().status(409).header("content-type", "text/html").body(())?;
+    /// page.extensions_mut().insert(Refusal::AtLimit);
+    /// assert_eq!(Refusal::of_page(&page), Some(&Refusal::AtLimit));
+    /// page.headers_mut().insert("content-type", "application/problem+json".parse()?);
+    /// assert_eq!(Refusal::of_page(&page), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of_page<B>(response: &Response<B>) -> Option<&Self> {
+        let kind = response.headers().get(CONTENT_TYPE)?;
+        let is_page = kind.as_bytes().starts_with(b"text/html");
+        response.extensions().get().filter(|_| is_page)
+    }
+
     /// Replaces the body of the `refused` response with that of `page`. Of `page`, only the body
     /// and the fields that begin with `Content-` count. Status, `Cache-Control` and all other
     /// fields are those of `refused`. So a refusal stays a refusal, whatever the status of `page`.

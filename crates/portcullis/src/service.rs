@@ -194,7 +194,7 @@ fn judge<B, E>(
 fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
     let dropped = match state.used() {
         Some(used) if used.committing => return Err(SessionError::Committing),
-        Some(mut used) => roll_back(&mut used, verdict),
+        Some(mut used) => roll_back(&mut used, verdict, state.is_withheld()),
         None => false,
     };
     if dropped {
@@ -210,7 +210,7 @@ fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>,
 }
 
 /// Drops what the answer does not carry out. Says whether a sign-in or elevation was among it.
-fn roll_back(used: &mut UsedGuard<'_>, verdict: Option<Verdict>) -> bool {
+fn roll_back(used: &mut UsedGuard<'_>, verdict: Option<Verdict>, is_withheld: bool) -> bool {
     match verdict.map(Verdict::of_changes) {
         // The answer is not ours to give, so it cannot carry a new identifier either.
         None => {
@@ -218,6 +218,8 @@ fn roll_back(used: &mut UsedGuard<'_>, verdict: Option<Verdict>) -> bool {
             false
         }
         Some(Outcome::Succeeded) => false,
+        // A session that begins takes the place of the one that the browser has.
+        Some(Outcome::Refused) if is_withheld => used.draft.rollback(),
         Some(Outcome::Refused) => used.draft.rollback_grants(),
         Some(Outcome::Failed) => used.draft.rollback(),
     }

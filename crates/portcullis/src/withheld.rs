@@ -17,10 +17,12 @@ use crate::Marked;
 ///
 /// Such a request comes [without the session cookie](crate::Session#requests-that-another-site-causes), so other routes
 /// refuse to begin a session with it. A marked route begins a new session, whose cookie replaces the one in the
-/// browser. The previous session is not ended, since its cookie did not come; it lasts until its timeout.
+/// browser. The previous session is not ended, since its cookie did not come; it lasts until its timeout. With a status of
+/// 400 or above nothing is written, and the browser keeps its cookie. Of nested layers, only the innermost is meant.
 ///
 /// **The route itself must check that this browser began the sign-in.** Otherwise any site can sign people in as a user
-/// of its choice (login CSRF; RFC 9700, 4.7). Compare the `state` or `RelayState` with a short-lived cookie that the
+/// of its choice (login CSRF; RFC 9700, 4.7), and any value written before that check, such as a message for the next page,
+/// signs them out. Compare the `state` or `RelayState` with a short-lived cookie that the
 /// application sets at the start with `SameSite=None; Secure`; the session cannot hold it, for its cookie does not come.
 ///
 /// A `CsrfLayer` refuses such a route as well and needs an exception:

@@ -40,7 +40,7 @@ use portcullis_core::{EndReason, Event, EventKind};
 /// in the list of its user. The log in the store has all of these: read it with
 /// [`Sessions::history`](crate::Sessions::history).
 ///
-/// Two kinds of use after the end are reported once for each session, and not for each request: after a timeout, and by
+/// Two kinds of use after the end are reported once for each session and client, and not for each request: after a timeout, and by
 /// requests that are [no activity](crate::PassiveLayer), such as the polls of a page that is left open.
 pub trait Audit: Send + Sync + 'static {
     /// Takes note of `event`.

@@ -46,8 +46,8 @@ use portcullis_core::{Event, Severity};
 /// The log in the store has all of these: read it with
 /// [`Sessions::history`](crate::Sessions::history).
 ///
-/// Two kinds of use after the end are reported once for each session, not for each request. One is
-/// a use after a timeout. The other is by a request that is [no activity](crate::PassiveLayer),
+/// Two kinds of use after the end are reported once for each session and client, not for each
+/// request. One is a use after a timeout. The other is by a request that is [no activity](crate::PassiveLayer),
 /// such as a poll.
 pub trait Audit: Send + Sync + 'static {
     /// Receives one event.

@@ -210,7 +210,8 @@ impl House {
         is_passive: bool,
     ) {
         let is_ordinary = is_passive || reason.is_timeout();
-        if !is_ordinary || self.reported.is_first(session, reason) {
+        let client = observation.note.client.clone();
+        if !is_ordinary || self.reported.is_first(session, reason, client) {
             self.observe(observation);
         }
     }

@@ -141,8 +141,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let mut marks = self.marks;
         for state in State::all(request.extensions()) {
-            state.mark(self.marks);
+            state.mark(marks);
+            // A route signs in to the session that it means, and to no other.
+            marks.cross_site_sign_in = false;
         }
         // Session layers that are further in look for this.
         let marks = Marks::of(request.extensions()).and(self.marks);

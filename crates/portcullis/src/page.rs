@@ -60,7 +60,7 @@ fn title(refusal: &Refusal) -> &'static str {
         Refusal::Unavailable { .. } => "Try again shortly",
         Refusal::TooLarge => "Too much to keep",
         Refusal::AtLimit => "Too many devices",
-        Refusal::CrossSite => "Asked for by another site",
+        Refusal::CrossSite | Refusal::CookieWithheld => "Asked for by another site",
         _ => "Something went wrong",
     }
 }
@@ -121,6 +121,13 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_site_asked_for_is_called_that() {
+        for refusal in [Refusal::CrossSite, Refusal::CookieWithheld] {
+            assert_eq!(title(&refusal), "Asked for by another site");
+        }
+    }
 
     #[test]
     fn nothing_in_a_page_is_taken_for_its_markup() {

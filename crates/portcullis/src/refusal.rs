@@ -314,6 +314,8 @@ impl Refusal {
         let of_body = |name: &HeaderName| name.as_str().starts_with("content-");
         let (mut head, _) = refused.into_parts();
         let (page_head, body) = page.into_parts();
+        // The layer would put a page in words of its own in the place of a problem document.
+        head.extensions.remove::<Detail>();
         let policy = HeaderName::from_static("content-security-policy");
         // A policy is the site's, and stands unless the page has its own.
         let replaced: Vec<_> = head
@@ -614,6 +616,14 @@ mod tests {
         assert!(headers.contains_key(WWW_AUTHENTICATE) && !headers.contains_key(LOCATION));
         assert_eq!(response.extensions().get(), Some(&ELEVATION));
         assert_eq!(response.into_body(), "In other words");
+    }
+
+    #[test]
+    fn a_document_in_other_words_has_no_words_of_ours() {
+        let refused = refuse(SIGN_IN_REQUIRED, &Audience::Program, &Pages::default());
+        assert!(refused.extensions().get::<Detail>().is_some());
+        let response = Refusal::reword(refused, Response::new("{}"));
+        assert!(response.extensions().get::<Detail>().is_none());
     }
 
     #[test]

@@ -20,11 +20,13 @@ use crate::Marked;
 /// cookie](crate::Session#requests-that-another-site-causes), so other routes refuse to begin a
 /// session with it. A marked route begins a new session, whose cookie replaces the one in the
 /// browser. The previous session does not end, because its cookie did not come; it lasts until its
-/// timeout.
+/// timeout. With a status from 400 on, nothing is written and the browser keeps its cookie. Of
+/// nested layers, only the innermost is meant.
 ///
 /// **The route itself must check that this browser began the sign-in.** Otherwise any site can sign
-/// users in as a user of its choice (login CSRF; RFC 9700, 4.7). Compare the `state` or
-/// `RelayState` with a short-lived cookie. The application sets that cookie at the start with
+/// users in as a user of its choice (login CSRF; RFC 9700, 4.7). A value that is written before that
+/// check, such as a message for the next page, signs them out. Compare the `state` or `RelayState`
+/// with a short-lived cookie. The application sets that cookie at the start with
 /// `SameSite=None; Secure`. The session cannot hold the value, because its cookie does not come.
 ///
 /// A `CsrfLayer` refuses such a route too, and needs an exception:

@@ -27,6 +27,7 @@ on_every_store![
     a_passive_route_is_passive_for_every_layer_wherever_it_is_marked,
     the_deadlines_that_are_told_are_those_of_the_innermost_session,
     a_layer_inside_one_with_the_same_cookie_leaves_all_to_that_one,
+    a_layer_of_another_realm_inside_one_with_the_same_cookie_opens_nothing,
 ];
 
 const ADMIN: &str = "__Host-Http-admin";
@@ -229,7 +230,7 @@ async fn the_deadlines_that_are_told_are_those_of_the_innermost_session<B: Backe
 async fn a_layer_inside_one_with_the_same_cookie_leaves_all_to_that_one<B: Backend>() {
     let world = World::<B>::start().await;
     let again = |layer: SessionLayer, routes: Router| routes.layer(layer);
-    let other = world.layer.clone().realm("another").unwrap();
+    let other = world.layer.clone();
     let innermost = again(admin(&world), routes(Gates::default()));
     let shop_again = routes(Gates::default()).nest("/deeper", innermost);
     let shop_again = again(other, shop_again);
@@ -254,6 +255,21 @@ async fn a_layer_inside_one_with_the_same_cookie_leaves_all_to_that_one<B: Backe
     for path in ["/admin/me", "/admin/shop/deeper/me"] {
         assert_eq!(client.get(path).await.body(), "root", "{path}");
     }
+}
+
+/// The session that opens the outer one's routes must not open those of the inner one.
+async fn a_layer_of_another_realm_inside_one_with_the_same_cookie_opens_nothing<B: Backend>() {
+    let world = World::<B>::start().await;
+    let apart = world.layer.clone().realm("another").unwrap();
+    let operators = routes(Gates::default()).layer(apart);
+    let shop = routes(Gates::default()).nest("/admin", operators);
+    let (_server, client) = world.serving(shop).await;
+    client.post("/login?user=alice").await.is(204);
+    for path in ["/admin/me", "/admin/account", "/admin/session"] {
+        client.get(path).await.is(500).keeps_the_cookie();
+    }
+    assert_eq!(client.get("/admin/public").await.body(), "public");
+    assert_eq!(client.get("/me").await.body(), "alice");
 }
 
 /// How often each warning is logged for three requests through these layers, the outermost first.

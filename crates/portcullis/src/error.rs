@@ -80,6 +80,11 @@ pub enum SessionError {
         "the insecure cookie for local development is configured but the request is not for localhost; open http://localhost instead, or use `CookieConfig::default()` over https"
     )]
     InsecureCookie,
+    /// The innermost layer around the route has the cookie of a layer around it, and another realm.
+    #[error(
+        "a session layer stands inside another one with the same cookie and another realm; give it a cookie of its own"
+    )]
+    NestedLayer,
 }
 
 impl fmt::Debug for SessionError {
@@ -160,7 +165,8 @@ impl SessionError {
             | Self::InsideUpdate
             | Self::ResponseSent
             | Self::MissingLayer
-            | Self::InsecureCookie => (
+            | Self::InsecureCookie
+            | Self::NestedLayer => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "session-error",
                 "The server could not use the session.",

@@ -112,6 +112,10 @@ impl House {
     }
 
     /// Whether it is of this realm, and registers this.
+    pub(crate) fn realm(&self) -> Realm {
+        self.setup.store.realm()
+    }
+
     pub(crate) fn is_of(&self, realm: &Realm, registration: &Registration) -> bool {
         self.setup.store.realm() == *realm && self.setup.registration.as_ref() == Some(registration)
     }

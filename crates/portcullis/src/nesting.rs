@@ -28,7 +28,7 @@ impl Nesting {
         self.same_cookie.get_or_init(|| {
             tracing::warn!(
                 cookie = inner.cookie.name(),
-                "a session layer stands inside another one with the same cookie and does nothing, whatever its settings; remove it, or give it a cookie name of its own"
+                "a session layer stands inside another one with the same cookie and does nothing, whatever its settings, or refuses all use if its realm is another; remove it, or give it a cookie name of its own"
             );
         });
     }

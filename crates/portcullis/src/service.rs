@@ -52,14 +52,21 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        if let Some(outer) = self.outer_with_same_cookie(request.extensions()) {
+        let outer = self.outer_with_same_cookie(request.extensions());
+        if let Some(outer) = &outer
+            && outer.house().realm() == self.config.house.realm()
+        {
             // Two layers would hand out two cookies of one name. The outer one does it all.
             outer.put_into(request.extensions_mut());
             return ResponseFuture::handling(self.inner.call(request), None);
         }
         // Where the layer was made there may have been nothing to run anything.
         self.config.wake();
-        let state = Arc::new(State::new(&self.config, &request));
+        let mut state = State::new(&self.config, &request);
+        if outer.is_some() {
+            state.bar_nested();
+        }
+        let state = Arc::new(state);
         state.put_into(request.extensions_mut());
         ResponseFuture::handling(self.inner.call(request), Some(state))
     }

@@ -61,7 +61,7 @@ pub(crate) struct State {
     arrived: Timestamp,
     passive: AtomicBool,
     /// Why the cookie may not be used for this request at all.
-    barred: Option<String>,
+    barred: Option<Barred>,
     /// The response is decided: nothing can be granted any more.
     sealed: AtomicBool,
     /// Somebody wanted to look at the session, whether or not that succeeded.
@@ -100,6 +100,14 @@ impl Drop for Ending {
             used.forget();
         }
     }
+}
+
+/// Why no session can be used.
+#[derive(Debug)]
+enum Barred {
+    /// The cookie is that for local development, and this is what the request says against it.
+    NotLocal(String),
+    Nested,
 }
 
 /// How the state travels with the request.
@@ -147,7 +155,7 @@ impl State {
             passive: AtomicBool::new(marks.passive),
             barred: match config.cookie.is_secure() {
                 true => None,
-                false => why_not_local(request),
+                false => why_not_local(request).map(Barred::NotLocal),
             },
             sealed: AtomicBool::new(false),
             asked_for: AtomicBool::new(false),
@@ -159,6 +167,11 @@ impl State {
             ended: OnceLock::new(),
             lost: OnceLock::new(),
         }
+    }
+
+    /// The sessions of an outer layer with the same cookie are not those that its routes are for.
+    pub(crate) fn bar_nested(&mut self) {
+        self.barred = Some(Barred::Nested);
     }
 
     /// That of the innermost layer around the caller.

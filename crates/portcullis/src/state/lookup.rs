@@ -8,7 +8,7 @@ use portcullis_core::{
     store::{Expiry, Loaded, StoreError},
 };
 
-use super::{State, used::Shared};
+use super::{Barred, State, used::Shared};
 use crate::{DeviceBinding, SessionError, cookie::Presented};
 
 impl State {
@@ -20,11 +20,19 @@ impl State {
     }
 
     async fn first_look(&self) -> Result<Shared, SessionError> {
-        if let Some(why) = &self.barred {
-            tracing::error!(
-                "a session was refused: the cookie is that for local development, which serves this machine only: {why}; open the application under http://localhost, or use `CookieConfig::default()` over https"
-            );
-            return Err(SessionError::InsecureCookie);
+        match &self.barred {
+            None => {}
+            Some(Barred::NotLocal(why)) => {
+                tracing::error!(
+                    "a session was refused: the cookie is that for local development, which serves this machine only: {why}; open the application under http://localhost, or use `CookieConfig::default()` over https"
+                );
+                return Err(SessionError::InsecureCookie);
+            }
+            Some(Barred::Nested) => {
+                let error = SessionError::NestedLayer;
+                tracing::error!("a session was refused: {error}");
+                return Err(error);
+            }
         }
         let draft = match self.cookies.session(&self.config.cookie) {
             Presented::Id(id) => self.look_up(id.key()).await?,

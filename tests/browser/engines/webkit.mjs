@@ -1,0 +1,6 @@
+import { scenesIn } from './scene.mjs';
+import cookie from './cookie.mjs';
+import crossSite from './cross-site.mjs';
+import element from './element.mjs';
+
+scenesIn('webkit', cookie, crossSite, element);

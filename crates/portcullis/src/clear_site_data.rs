@@ -6,7 +6,8 @@ const FIELD: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// What the browser is asked to clear away, beside the session's cookie, with the response to a request that signs out
 /// (OWASP ASVS 5.0, 14.3.1; W3C Clear Site Data). Browsers obey it over https and on localhost. The response is shown
-/// when the browser has cleared it all.
+/// when the browser has cleared it all. WebKit does not obey it on a redirect: see
+/// [the guide](crate::browser#where-browsers-differ).
 ///
 /// | asked for | clears | costs |
 /// |---|---|---|

@@ -39,7 +39,7 @@ export default function (scene, engine) {
     await see('h1', 'Hello, ada');
   });
 
-  // WebKitGTK's jar knows no prefix of names.
+  // WebKitGTK stores what breaks the rules of a prefix.
   if (engine === 'webkit') return;
   scene('where there is no cookie, a script plants none', 'planted.shop.localhost', async ({ cookies, run, go }) => {
     await go('/');

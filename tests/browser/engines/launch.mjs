@@ -8,8 +8,7 @@ import { overHttp, overMarionette } from './webdriver.mjs';
 const ANY = { acceptInsecureCerts: true };
 
 async function chromium() {
-  const driver = start(process.env.CHROMEDRIVER ?? 'chromedriver', ['--port=0']);
-  const [, port] = await heard(driver, /started successfully on port (\d+)/);
+  const port = await onFreePort(port => start(process.env.CHROMEDRIVER ?? 'chromedriver', [`--port=${port}`]), '/status');
   const browser = await overHttp(`http://127.0.0.1:${port}`);
   const args = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', `--user-data-dir=${join(folder, 'chromium')}`];
   await browser.begin({ ...ANY, 'goog:chromeOptions': { args, binary: process.env.CHROMIUM ?? '/usr/bin/chromium' } });

@@ -1,6 +1,9 @@
 // One test in one engine: a host of its own, so a jar of its own, on a server that all scenes of the engine share.
 import { after, test } from 'node:test';
 import { mkdir, writeFile } from 'node:fs/promises';
+import cookie from './cookie.mjs';
+import crossSite from './cross-site.mjs';
+import element from './element.mjs';
 import { ENGINES } from './launch.mjs';
 import { nginx, requests } from './nginx.mjs';
 import { endAll, heard, start, until } from './processes.mjs';
@@ -82,7 +85,7 @@ async function device(origin, who) {
   };
 }
 
-export function scenesIn(engine, ...books) {
+export function scenesIn(engine) {
   let begun;
   after(endAll);
   const scene = (name, host, play) => test(`${engine}: ${name}`, { timeout: 400_000 }, async () => {
@@ -96,5 +99,5 @@ export function scenesIn(engine, ...books) {
       throw new Error(`${engine}: ${error.message}\n(${taken})`, { cause: error });
     }
   });
-  for (const book of books) book(scene, engine);
+  for (const book of [cookie, crossSite, element]) book(scene, engine);
 }

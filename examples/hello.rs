@@ -34,7 +34,8 @@ async fn sign_out(session: Session) -> Result<&'static str, SessionError> {
 
 #[tokio::main]
 #[allow(clippy::print_stdout, reason = "a program tells where to find it")]
-async fn main() -> std::io::Result<()> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init(); // Portcullis logs why it refuses
     let app = Router::new()
         .route("/", routing::get(home))
         .route("/sign-in", routing::post(sign_in))
@@ -43,5 +44,6 @@ async fn main() -> std::io::Result<()> {
         .layer(CsrfLayer::new()); // refuses forms of other sites
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     println!("Listening on http://localhost:3000");
-    axum::serve(listener, app).await
+    axum::serve(listener, app).await?;
+    Ok(())
 }

@@ -529,6 +529,13 @@ async fn a_page_that_polls_with_a_session_that_was_ended_elsewhere_is_one_event<
         tab.fork().get("/me").await.is(401);
     }
     assert_eq!(world.audit.take_kinds(), vec![UsedAfterEnd(SignedOut); 2]);
+    // Nobody else hides behind the page by saying the same.
+    let thief = tab.fork().calling_itself("curl/8");
+    for _ in 0..2 {
+        let poll = thief.get("/me").header("portcullis-passive", "1");
+        poll.await.is(401);
+    }
+    assert_eq!(world.audit.take_kinds(), [UsedAfterEnd(SignedOut)]);
 }
 
 async fn several_audits_hear_of_each_event<B: Backend>() {

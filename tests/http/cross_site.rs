@@ -3,6 +3,8 @@
 use axum::{
     Router,
     body::Body,
+    middleware::{Next, from_fn},
+    response::Response,
     routing::{any, get},
 };
 use http::{Method, Request, StatusCode};
@@ -27,6 +29,8 @@ on_every_store![
     the_page_that_requests_again_refreshes_once_at_most,
     what_needs_no_session_is_served_at_once,
     a_route_that_signs_in_from_another_site_is_marked,
+    a_write_that_was_refused_before_the_mark_does_not_refuse_the_sign_in,
+    rule_13_a_refused_sign_in_from_another_site_takes_nobodys_cookie_away,
     what_others_load_is_no_activity,
     what_a_page_of_a_trusted_origin_of_the_same_site_loads_is_no_activity,
     a_socket_over_http_2_is_no_activity,
@@ -376,6 +380,39 @@ async fn a_route_that_signs_in_from_another_site_is_marked<B: Backend>() {
     reply.is(204).new_id();
     let reply = with(world.client_of(&server).post("/callback/read"), LINK).await;
     assert_eq!(reply.is(200).body(), "None None true");
+}
+
+async fn count_each(request: Request<Body>, next: Next) -> Response {
+    if let Ok(session) = Session::load(request.extensions()).await {
+        let _ = session.update(VISITS, |visits| *visits += 1);
+    }
+    next.run(request).await
+}
+
+async fn a_write_that_was_refused_before_the_mark_does_not_refuse_the_sign_in<B: Backend>() {
+    let world = World::<B>::start().await;
+    let counted = routes().layer(from_fn(count_each));
+    let (server, client) = world.serving(counted).await;
+    let form = [CROSS_SITE, NAVIGATE, DOCUMENT];
+    with(client.post("/callback"), &form).await.is(204).new_id();
+    let refused = with(world.client_of(&server).post("/sign-in"), &form).await;
+    refused.is(403).keeps_the_cookie();
+}
+
+async fn rule_13_a_refused_sign_in_from_another_site_takes_nobodys_cookie_away<B: Backend>() {
+    let fails = async |session: Session| {
+        session.insert(VISITS, 1)?;
+        Ok::<_, SessionError>(StatusCode::BAD_REQUEST)
+    };
+    let marked = Router::new()
+        .route("/callback", any(fails))
+        .route_layer(CrossSiteSignInLayer::new());
+    let world = World::<B>::start().await;
+    let (_server, client) = world.serving(marked).await;
+    let reply = with(client.post("/callback"), &[CROSS_SITE, NAVIGATE, DOCUMENT]).await;
+    reply.is(400).keeps_the_cookie();
+    // A handler that keeps the browser's cookie may count failures as ever.
+    with(client.post("/callback"), &[]).await.is(400).new_id();
 }
 
 /// As the table in `activity.rs` says.

@@ -3,17 +3,17 @@
 use axum::{
     Extension, Router,
     body::Body,
-    extract::Request,
-    middleware::{Next, from_fn},
+    extract::{Request, State},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
 use portcullis::{
-    CookieConfig, GuardLayer, MemoryStore, PassiveLayer, Session, SessionError, SessionLayer,
-    Timeouts,
+    CookieConfig, CrossSiteSignInLayer, GuardLayer, MemoryStore, PassiveLayer, Session,
+    SessionError, SessionLayer, Timeouts,
 };
 use portcullis_tests::{
-    Backend, COOKIE, CapturedLog, Client, Gates, Look, Op, Server, World, hours, minutes,
+    Backend, COOKIE, CapturedLog, Client, Gate, Gates, Look, Op, Server, World, hours, minutes,
     on_every_store, routes,
 };
 use tower::ServiceExt;
@@ -22,6 +22,8 @@ on_every_store![
     a_route_means_the_session_of_the_innermost_layer_around_it,
     a_guard_between_two_layers_asks_for_the_outer_session,
     each_layer_writes_its_own_session_and_sets_its_own_cookie,
+    a_cookie_of_the_inner_layer_arrives_where_the_outer_one_refuses,
+    a_route_signs_in_from_another_site_to_the_innermost_session_alone,
     a_passive_route_is_passive_for_every_layer_wherever_it_is_marked,
     the_deadlines_that_are_told_are_those_of_the_innermost_session,
     a_layer_inside_one_with_the_same_cookie_leaves_all_to_that_one,
@@ -124,6 +126,54 @@ async fn each_layer_writes_its_own_session_and_sets_its_own_cookie<B: Backend>()
     assert_eq!(reply.header("vary"), "Cookie");
     assert_eq!(client.get("/admin/me").await.body(), "root");
     assert_eq!(client.get("/me").await.body(), "alice");
+}
+
+/// Counts each visit in the outer session, after the handler. Who is signed in waits at the gate before that.
+async fn count_visits(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let outer = Session::load(request.extensions()).await.unwrap();
+    let response = next.run(request).await;
+    if outer.user().is_some() {
+        gate.pass().await;
+    }
+    let _ = outer.update("visits", |visits: &mut u32| *visits += 1);
+    response
+}
+
+async fn a_cookie_of_the_inner_layer_arrives_where_the_outer_one_refuses<B: Backend>() {
+    let world = World::<B>::start().await;
+    let gate = Gate::closed();
+    let operators = routes(Gates::default()).layer(admin(&world));
+    let operators = operators.layer(from_fn_with_state(gate.clone(), count_visits));
+    let shop = routes(Gates::default()).nest("/admin", operators);
+    let (_server, client) = world.serving(shop).await;
+    client.post("/login?user=alice").await.is(204);
+    let signed_in = client.post("/admin/login?user=root").start();
+    gate.reached().await;
+    client.fork().post("/logout").await.is(204);
+    gate.open();
+    let reply = signed_in.reply().await;
+    assert_eq!(reply.is(401).set_cookie().name, ADMIN);
+    assert_eq!(client.get("/admin/me").await.body(), "root");
+}
+
+async fn a_route_signs_in_from_another_site_to_the_innermost_session_alone<B: Backend>() {
+    let world = World::<B>::start().await;
+    for outside in [false, true] {
+        let mark = |marked: bool, routes: Router| match marked {
+            true => routes.layer(CrossSiteSignInLayer::new()),
+            false => routes,
+        };
+        let operators = mark(!outside, routes(Gates::default())).layer(admin(&world));
+        let counted = from_fn_with_state(Gate::closed(), count_visits);
+        let operators = mark(outside, operators).layer(counted);
+        let shop = routes(Gates::default()).nest("/admin", operators);
+        let (_server, client) = world.serving(shop).await;
+        let call = client.post("/admin/login?user=root");
+        let reply = call.header("sec-fetch-site", "cross-site").await;
+        let names: Vec<_> = reply.set_cookies();
+        let names: Vec<_> = names.iter().map(|cookie| &cookie.name[..]).collect();
+        assert_eq!(names, [ADMIN], "{reply:?}");
+    }
 }
 
 async fn a_passive_route_is_passive_for_every_layer_wherever_it_is_marked<B: Backend>() {

@@ -10,7 +10,7 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
-use portcullis::{ClientChange, ConfigError, EndReason, EventKind, Handle, Realm, UserId};
+use portcullis::{ConfigError, EventKind, Handle, Realm, UserId};
 
 use crate::{
     commands,
@@ -18,7 +18,7 @@ use crate::{
     moment::Moment,
 };
 
-/// See, end and account for the sessions of an application that keeps them in Redis with Portcullis.
+/// List, end and audit the sessions that an application keeps in Redis with Portcullis.
 #[derive(Parser)]
 #[command(name = "portcullis", version, after_help = exit::CODES)]
 pub(crate) struct CommandLine {
@@ -35,18 +35,18 @@ pub(crate) struct CommandLine {
 #[command(next_help_heading = "Where the sessions are")]
 pub(crate) struct Connection {
     // The variables are read later: an argument that the environment gives is shown as required in messages about others.
-    /// The server's address, with rediss:// for TLS. Put one with a password into the environment [env: REDIS_URL]
-    /// [default: redis://127.0.0.1:6379].
+    /// The server's address; rediss:// uses TLS. Set an address with a password in the environment
+    /// [env: REDIS_URL] [default: redis://127.0.0.1:6379].
     #[arg(long, global = true, value_name = "URL")]
     redis_url: Option<String>,
-    /// What the keys of the application begin with [env: PORTCULLIS_PREFIX] [default: pc].
+    /// The prefix of the application's keys [env: PORTCULLIS_PREFIX] [default: pc].
     #[arg(long, global = true, value_name = "PREFIX")]
     prefix: Option<String>,
-    /// The realm whose sessions are meant [env: PORTCULLIS_REALM] [default: the only one that is registered].
+    /// The realm of the sessions [env: PORTCULLIS_REALM] [default: the only registered realm].
     // The variable is read later: --all-realms on the command line counts more than it.
     #[arg(long, global = true, value_name = "NAME", value_parser = realm)]
     pub(crate) realm: Option<Realm>,
-    /// Do it in each realm that is registered, in order of name.
+    /// Run the command in each registered realm, in order of name.
     #[arg(long, global = true)]
     pub(crate) all_realms: bool,
     /// Trust only the certificate authorities in this PEM file.
@@ -66,7 +66,7 @@ impl Connection {
     }
 }
 
-/// What the command line, or else the environment, says.
+/// The value from the command line, or else from the environment.
 fn given(argument: Option<&String>, variable: &str) -> Result<Option<String>, Failure> {
     if let Some(argument) = argument {
         return Ok(Some(argument.clone()));
@@ -81,10 +81,10 @@ fn given(argument: Option<&String>, variable: &str) -> Result<Option<String>, Fa
 #[derive(Args, Clone, Copy)]
 #[command(next_help_heading = "How results look")]
 pub(crate) struct Look {
-    /// For programs: one JSON document; of audit, and with --all-realms, one object per line.
+    /// Print JSON: one document; for audit, and with --all-realms, one object per line.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Tell moments in full instead of relative to now.
+    /// Print times in full instead of relative to now.
     #[arg(long, global = true)]
     pub(crate) utc: bool,
 }
@@ -97,21 +97,21 @@ portcullis revoke [OPTIONS] <USER> <HANDLE>
 
 /// For `revoke --help`.
 const MARKERS: &str = "\
-Where all sessions of a user are revoked, a marker refuses sign-ins that are older. It lives for
-the longest absolute timeout that is registered for the realm, and an hour; where none is
-registered, for 400 days and an hour.";
+Revoking all sessions of a user leaves a marker, which refuses sign-ins that began earlier. It lives
+for an hour more than the longest absolute timeout registered for the realm. If none is registered,
+it lives for 400 days and an hour.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List the sessions of a user, the last used first.
+    /// List the sessions of a user, the most recently used first.
     List(Whose),
-    /// List the users with live sessions, a page at a time.
+    /// List the users with live sessions, page by page.
     Users(Users),
-    /// Count the live sessions: those of users, and those of visitors without a user.
+    /// Count the live sessions, with users and without.
     Count,
-    /// Show all there is about one session, and its last events.
+    /// Show all data of one session, and its last events.
     Show(Which),
-    /// End one session of a user, or all, or those of everybody.
+    /// End one session of a user, all of them, or all sessions of all users.
     #[command(override_usage = REVOCATIONS, after_help = MARKERS)]
     Revoke(Revoke),
     /// List the sessions that were used from what looks like another device.
@@ -120,22 +120,22 @@ pub(crate) enum Command {
     Audit(Audit),
     /// List the realms that layers have registered, with their cookies.
     Realms,
-    /// Look at the server: is it one that sessions are safe on? Writes nothing.
+    /// Check whether the server is safe for sessions. Writes nothing.
     Check(Check),
-    /// Clear away sessions whose time is over, which running applications do by themselves.
+    /// Remove expired sessions, as running applications do by themselves.
     Sweep,
 }
 
 /// How users are named.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Naming {
-    /// Users are given in hexadecimal, two digits a byte: for names that cannot be typed.
+    /// Users are given in hexadecimal, two digits per byte, for names that cannot be typed.
     #[arg(long)]
     pub(crate) hex: bool,
 }
 
 impl Naming {
-    /// The user that is meant by what was given.
+    /// The user that the argument names.
     fn read(self, given: &mut UserId) -> Result<(), Failure> {
         if self.hex {
             *given = from_hex(given.as_bytes()).ok_or_else(|| {
@@ -157,7 +157,7 @@ fn from_hex(digits: &[u8]) -> Option<UserId> {
 }
 
 impl Command {
-    /// The same with the users that are meant, however they are given.
+    /// The same with its users decoded.
     pub(crate) fn with_users(mut self) -> Result<Self, Failure> {
         let (naming, user) = match &mut self {
             Self::List(whose) => (whose.naming, Some(&mut whose.user)),
@@ -178,7 +178,7 @@ impl Command {
 
 #[derive(Args)]
 pub(crate) struct Whose {
-    /// The user, byte for byte as the application names them.
+    /// The user, byte for byte as the application names it.
     #[arg(value_parser = users())]
     pub(crate) user: UserId,
     #[command(flatten)]
@@ -187,13 +187,13 @@ pub(crate) struct Whose {
 
 #[derive(Args)]
 pub(crate) struct Users {
-    /// Those that follow this one: the last of the page before.
+    /// List the users after this one, the last of the previous page.
     #[arg(long, value_name = "USER", value_parser = users())]
     pub(crate) after: Option<UserId>,
-    /// At most this many.
+    /// List at most this many users.
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) limit: NonZeroUsize,
-    /// Users are given and shown in hexadecimal, two digits a byte.
+    /// Users are given and shown in hexadecimal, two digits per byte.
     #[command(flatten)]
     pub(crate) naming: Naming,
 }
@@ -202,17 +202,17 @@ pub(crate) struct Users {
 pub(crate) struct Which {
     #[command(flatten)]
     pub(crate) whose: Whose,
-    /// The session, as `list` names it.
+    /// The session's handle, as `list` shows it.
     #[arg(value_parser = handle, allow_hyphen_values = true)]
     pub(crate) handle: Handle,
 }
 
 #[derive(Args)]
 pub(crate) struct Revoke {
-    /// The user, byte for byte as the application names them.
+    /// The user, byte for byte as the application names it.
     #[arg(value_parser = users(), required_unless_present = "everybody")]
     pub(crate) user: Option<UserId>,
-    /// The session, as `list` names it.
+    /// The session's handle, as `list` shows it.
     #[arg(
         value_parser = handle,
         allow_hyphen_values = true,
@@ -220,10 +220,10 @@ pub(crate) struct Revoke {
         conflicts_with_all = ["all", "keep"]
     )]
     pub(crate) handle: Option<Handle>,
-    /// End all their sessions, and refuse sign-ins that are under way.
+    /// End all sessions of the user, and refuse sign-ins that are under way.
     #[arg(long)]
     pub(crate) all: bool,
-    /// With --all: but not this one.
+    /// With --all: keep this session.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true, requires = "all")]
     pub(crate) keep: Option<Handle>,
     #[command(flatten)]
@@ -231,20 +231,20 @@ pub(crate) struct Revoke {
     /// End all sessions of all users of the realm.
     #[arg(long, conflicts_with_all = ["user", "handle", "all", "keep"])]
     pub(crate) everybody: bool,
-    /// Do not ask before ending all. Needed where there is nobody to ask.
+    /// Do not ask for confirmation before ending all. Required without a terminal.
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Wait until this many replicas have it.
+    /// Wait until this many replicas confirm the end.
     #[arg(long, value_name = "N")]
     pub(crate) confirm_replicas: Option<NonZeroU32>,
-    /// Who does it, for the log [default: $USER, or "operator"].
+    /// The operator's name, for the log [default: $USER, or "operator"].
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) operator: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct Flagged {
-    /// Flagged since: 90s, 15m, 1h, 2d or 1w ago, or a moment such as 2026-01-31T12:00:00Z.
+    /// Sessions flagged since: 90s, 15m, 1h, 2d or 1w ago, or a time such as 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse, default_value = commands::FLAGGED_SINCE)]
     pub(crate) since: Moment,
 }
@@ -259,29 +259,30 @@ pub(crate) struct Audit {
     /// Only events of this session.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true)]
     pub(crate) session: Option<Handle>,
-    /// None before: 90s, 15m, 1h, 2d or 1w ago, or a moment such as 2026-01-31T12:00:00Z.
+    /// Only events since: 90s, 15m, 1h, 2d or 1w ago, or a time such as 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     pub(crate) since: Option<Moment>,
-    /// None after.
+    /// Only events until WHEN, in the form of --since.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse, conflicts_with = "follow")]
     pub(crate) until: Option<Moment>,
-    /// Only events of this name. Can be given more than once.
+    /// Only events with this name. May be given more than once.
     #[arg(long, value_name = "NAME", value_parser = event_names())]
     pub(crate) event: Vec<String>,
-    /// Only events with this detail: why a session ended, what it was elevated for, what of the device changed.
+    /// Only events with this detail: the reason of an end, the scope of an elevation, or what
+    /// changed of the device.
     #[arg(long, value_name = "WORD")]
     pub(crate) reason: Option<String>,
-    /// The newest this many.
+    /// Only the newest N events.
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) limit: NonZeroUsize,
-    /// Then go on with what happens, until Ctrl-C.
+    /// Then continue with new events, until Ctrl-C.
     #[arg(long)]
     pub(crate) follow: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Take warnings, and what could not be looked at, for as bad as what is broken.
+    /// Treat warnings, and checks that could not run, as failures.
     #[arg(long)]
     pub(crate) strict: bool,
 }
@@ -319,32 +320,13 @@ fn handle(text: &str) -> Result<Handle, &'static str> {
 }
 
 fn event_names() -> PossibleValuesParser {
-    let kinds = [
-        EventKind::Created,
-        EventKind::Authenticated,
-        EventKind::Elevated(String::new()),
-        EventKind::ElevationDropped,
-        EventKind::ElevationEnded,
-        EventKind::Regenerated,
-        EventKind::Ended(EndReason::IdleTimeout),
-        EventKind::Ended(EndReason::SignedOut),
-        EventKind::LimitReached,
-        EventKind::DeviceChanged(ClientChange::Name),
-        EventKind::WriteRefused,
-        EventKind::RevocationRefused,
-        EventKind::UsedAfterEnd(EndReason::SignedOut),
-        EventKind::UnknownIdentifier,
-        EventKind::MalformedIdentifier,
-        EventKind::AmbiguousIdentifier,
-        EventKind::RecordDamaged,
-        EventKind::StoreFailed,
-    ];
-    PossibleValuesParser::new(kinds.map(|kind| kind.as_str()))
+    PossibleValuesParser::new(EventKind::names())
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use portcullis::EndReason;
 
     use super::*;
 

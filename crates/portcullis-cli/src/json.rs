@@ -103,6 +103,7 @@ pub(crate) struct SessionJson<'e> {
     idle_deadline: String,
     absolute_deadline: String,
     elevated_until: Option<String>,
+    remembered: bool,
     client: Option<ClientJson>,
     flagged: Option<&'static str>,
 }
@@ -119,6 +120,7 @@ impl<'e> From<&'e SessionEntry> for SessionJson<'e> {
             idle_deadline: rfc3339(info.idle_deadline),
             absolute_deadline: rfc3339(info.absolute_deadline),
             elevated_until: entry.elevated_until.map(rfc3339),
+            remembered: info.remembered,
             client: entry.client.as_ref().map(ClientJson::from),
             flagged: entry.flagged.map(|change| change.as_str()),
         }

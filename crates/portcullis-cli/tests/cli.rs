@@ -80,7 +80,7 @@ async fn a_list_for_programs_has_the_fields_that_are_documented() {
     let [now, created, .., elevated, idle, absolute] = &moments;
     assert!(created <= now && now < elevated && elevated < idle && idle < absolute);
     moments.sort_unstable();
-    let fields = "absolute_deadline authenticated_at client created_at elevated_until flagged handle idle_deadline last_active_at user";
+    let fields = "absolute_deadline authenticated_at client created_at elevated_until flagged handle idle_deadline last_active_at remembered user";
     let mut found: Vec<_> = entry.as_object().unwrap().keys().cloned().collect();
     found.sort_unstable();
     assert_eq!(found.join(" "), fields);
@@ -105,6 +105,7 @@ async fn one_session_is_shown_with_its_last_events() {
     shown.assert(0);
     for words in [
         "elevated until    in 14m ",
+        "remembered        -\n",
         "client            Firefox on Linux\n",
         "flagged           -\n",
         " authn_login_success session=",

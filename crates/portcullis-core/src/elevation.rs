@@ -8,10 +8,10 @@ use crate::record::{
     msgpack::{Append, Damaged, Reader},
 };
 
-/// What an elevation is good for. Implement it for a type of your own to name a scope.
+/// What an elevation permits. Implement it for your own type to name a scope.
 ///
-/// An elevation for one scope says nothing about any other, and the one without a name
-/// ([`General`]) is a scope like the rest.
+/// An elevation for one scope is independent of all others. The one without a name ([`General`]) is
+/// a scope like the rest.
 ///
 /// ```
 /// # use portcullis_core::Scope;
@@ -22,12 +22,13 @@ use crate::record::{
 /// }
 /// ```
 pub trait Scope: Send + Sync + 'static {
-    /// The name under which the elevation is stored and logged: at most [`MAX_SCOPE_BYTES`] bytes. With a longer one
-    /// nothing that elevates for it compiles.
+    /// The name under which the elevation is stored and logged: at most [`MAX_SCOPE_BYTES`] bytes.
+    /// Code that elevates for a longer name does not compile.
     const NAME: &'static str;
 }
 
-/// How long the name of a [`Scope`] may be, in bytes. It is stored with each elevation, and in the log.
+/// How long the name of a [`Scope`] may be, in bytes. It is stored with each elevation, and in the
+/// log.
 pub const MAX_SCOPE_BYTES: usize = 128;
 
 /// The name of a scope that is not too long. With one that is, this does not compile.
@@ -50,8 +51,8 @@ impl Scope for General {
     const NAME: &'static str = "general";
 }
 
-/// An elevation as it is stored. Its end is told relative to the absolute deadline, so that only the
-/// store's clock ever makes it a moment.
+/// An elevation as it is stored. Its end is told relative to the absolute deadline, so that only
+/// the store's clock ever makes it a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Elevation {
     pub(crate) scope: String,

@@ -3,30 +3,30 @@
 use std::time::Duration;
 
 /// Why a session ended. The same value is in the audit event, in the refused response and in
-/// `Session::end_reason`, for the page to tell.
+/// `Session::end_reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The person signed out, or the application ended the session in a request of its own.
+    /// The user signed out, or the application ended the session in a request of the session.
     SignedOut,
     /// There was no activity for the idle timeout.
     IdleTimeout,
-    /// The absolute timeout was over.
+    /// The absolute timeout has passed.
     AbsoluteTimeout,
     /// Its user ended it from another session.
     RevokedByUser,
     /// An operator or the application ended it from outside.
     RevokedByOperator,
-    /// Its user signed in elsewhere once more than the limit of sessions allows, and this one was the least
-    /// recently used.
+    /// Its user signed in on another device beyond the limit of sessions, and this session was the
+    /// least recently used.
     Displaced,
-    /// It was used from what looks like another device, and the policy is to end it then.
+    /// It was used from what looks like another device, and the policy ends it then.
     DeviceChanged,
-    /// Somebody authenticated under it, which began another session under another identifier.
+    /// A user authenticated with it, which began another session under another identifier.
     ReplacedAtSignIn,
-    /// It lives on under another identifier: after elevation or regeneration.
+    /// It continues under another identifier, after an elevation or regeneration.
     Replaced,
-    /// It was made for a sign-in that did not come to its end, and nobody has ever known its identifier.
+    /// It was created for a sign-in that did not finish, and no client has known its identifier.
     Withdrawn,
 }
 
@@ -71,10 +71,10 @@ impl EndReason {
 
     /// For how long a store remembers the reason.
     ///
-    /// A replaced identifier is remembered for a minute: long enough for the requests that were under way
-    /// with it, which must neither be answered as if it lived nor start a session of their own that would
-    /// overwrite the new cookie, and for a sign-out among them to reach the session where it
-    /// [lives now](crate::store::Store::end). Other reasons are for people to read and stay a day.
+    /// A replaced identifier is remembered for a minute, for requests that were under way with it.
+    /// They must not be answered as if it were live. They must not start a session whose cookie
+    /// would overwrite the new one. A sign-out among them must reach the session where it [lives
+    /// now](crate::store::Store::end). Other reasons are for users to read, and are kept for a day.
     pub fn remembered_for(self) -> Duration {
         match self {
             Self::Replaced | Self::ReplacedAtSignIn | Self::Withdrawn => MINUTE,
@@ -82,7 +82,7 @@ impl EndReason {
         }
     }
 
-    /// What to tell the person whose session it was, in a sentence or two.
+    /// A text for the user of the session, in a sentence or two.
     ///
     /// ```
     /// # use portcullis_core::EndReason;
@@ -115,7 +115,7 @@ impl EndReason {
     }
 
     /// Whether another identifier took the place of the one that ended, in the same browser.
-    pub fn is_replacement(self) -> bool {
+    pub const fn is_replacement(self) -> bool {
         matches!(self, Self::Replaced | Self::ReplacedAtSignIn)
     }
 

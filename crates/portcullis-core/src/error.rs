@@ -1,12 +1,14 @@
-//! What can be wrong with a setting.
+//! Errors of settings and of changes.
 
 use std::{borrow::Cow, error::Error, fmt};
 
 use crate::{NoRandomness, store::StoreError};
 
-/// A setting that would weaken sessions or that a browser would refuse, found when it was made.
+/// A setting that would weaken sessions, or that a browser would refuse. It is found when the
+/// setting is made.
 ///
-/// The message says what is wrong and what to do. `Debug` is the message too, for a `main` that returns the error.
+/// The message says what is wrong and what to do. `Debug` prints the message too, for a `main` that
+/// returns the error.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConfigError {
@@ -46,69 +48,70 @@ pub fn debug_as_message(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::R
     Ok(())
 }
 
-/// Why a wish about a session cannot be granted, or not be written down.
+/// Why a change of a session is not possible, or cannot be stored.
 ///
-/// `Debug` is the message and what caused it, for a `main` that returns the error.
+/// `Debug` prints the message and its causes, for a `main` that returns the error.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum DraftError {
-    /// The session would hold more than it may. Nothing was changed.
+    /// The session would exceed its size limit. Nothing was changed.
     #[error(
         "the session would hold {size} bytes and may hold {limit}; keep large data elsewhere and its key in the session, or raise the limit"
     )]
     TooLarge {
-        /// What it would hold.
+        /// The size that the session would have, in bytes.
         size: usize,
-        /// What it may hold.
+        /// The size limit, in bytes.
         limit: usize,
     },
-    /// The value cannot be stored so that it could be read back. Nothing was changed.
+    /// The value cannot be stored, or could not be read back. Nothing was changed.
     #[error("the value for session key {key:?} cannot be stored: {reason}")]
     Encode {
         /// The key.
         key: String,
-        /// Why not, in words that hold nothing of the value.
+        /// The reason, in words that reveal nothing of the value.
         reason: &'static str,
     },
-    /// What is stored under the key is not of the type asked for. It stays as it is.
+    /// The stored value is not of the requested type. It is kept.
     #[error(
         "the value stored under session key {key:?} is not of the type asked for ({reason}); use one type for one key and a new key for a new type, or read it with `get_or_remove`"
     )]
     Decode {
         /// The key.
         key: String,
-        /// Why not, in words that hold nothing of the value.
+        /// The reason, in words that reveal nothing of the value.
         reason: &'static str,
     },
     /// Only a session with a user can be elevated.
     #[error("the session has no user; authenticate before elevating")]
     NotAuthenticated,
-    /// Only a sign-in of the same request can be remembered, before it is committed.
+    /// Only a sign-in of the same request, before a commit, can be remembered.
     #[error("no sign-in of this request is under way; call `remember` after `authenticate`")]
     NoSignIn,
-    /// The application has not said that sign-ins may be remembered.
+    /// The application has not allowed remembered sign-ins.
     #[error("this layer remembers no sign-ins; allow it with `SessionLayer::remember_me`")]
     RememberMeOff,
-    /// Nobody's name is empty.
+    /// The name of the user is empty.
     #[error("the user to authenticate is empty; pass the identifier of the user")]
     EmptyUser,
-    /// The name of a user is stored several times with each session. Nothing was changed.
+    /// The name of the user is too long. It is stored several times with each session. Nothing was
+    /// changed.
     #[error(
-        "the user to authenticate has a name of {bytes} bytes and may have one of {limit}; pass an identifier, such as a primary key"
+        "the name of the user to authenticate has {bytes} bytes; at most {limit} are allowed; pass an identifier, such as a primary key"
     )]
     UserTooLong {
-        /// How long the name is.
+        /// The length of the name, in bytes.
         bytes: usize,
-        /// How long it may be.
+        /// The longest allowed length, in bytes.
         limit: usize,
     },
-    /// No identifier could be made.
+    /// No identifier could be generated.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// What another request stored meanwhile cannot be read.
-    #[error("the session was changed meanwhile into something this server cannot read")]
+    /// Another request stored something that cannot be read.
+    #[error("another request changed the session into something that this server cannot read")]
     Unusable(#[source] Option<StoreError>),
-    /// The record could not be written down.
+    /// The record could not be encoded.
     #[error("the session record cannot be encoded; please report this as a bug")]
     Unencodable,
 }
@@ -141,7 +144,7 @@ mod tests {
             ),
             (
                 Box::new(DraftError::Unusable(Some(caused))),
-                "the session was changed meanwhile into something this server cannot read; caused by: the store does not answer; caused by: connection refused",
+                "another request changed the session into something that this server cannot read; caused by: the store does not answer; caused by: connection refused",
             ),
             (
                 Box::new(DraftError::NoRandomness(NoRandomness)),

@@ -83,7 +83,25 @@ impl Actor {
     }
 }
 
+/// How much attention an event deserves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Severity {
+    /// Common and harmless: an unknown identifier is an old cookie as a rule.
+    Debug,
+    /// What sessions are for.
+    Info,
+    /// A person should look at it if it comes often.
+    Warn,
+    /// A control does not work.
+    Error,
+}
+
 /// What happened.
+///
+/// Whoever adds a kind is led by the compiler through [`as_str`](Self::as_str), [`severity`](Self::severity),
+/// [`is_logged_observation`](Self::is_logged_observation), [`affects_access`](Self::affects_access) and the list of all
+/// kinds. Nothing outside of this file decides by the kind alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -148,13 +166,114 @@ impl EventKind {
         }
     }
 
+    /// How much attention it deserves. A use after a timeout or a replacement is information: people come back late, and
+    /// requests overlap.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::UnknownIdentifier | Self::MalformedIdentifier => Severity::Debug,
+            Self::Created
+            | Self::Authenticated
+            | Self::Elevated(_)
+            | Self::ElevationDropped
+            | Self::ElevationEnded
+            | Self::Regenerated
+            | Self::Ended(_) => Severity::Info,
+            Self::UsedAfterEnd(reason) if reason.is_timeout() || reason.is_replacement() => {
+                Severity::Info
+            }
+            Self::UsedAfterEnd(_)
+            | Self::LimitReached
+            | Self::DeviceChanged(_)
+            | Self::WriteRefused
+            | Self::RevocationRefused
+            | Self::AmbiguousIdentifier => Severity::Warn,
+            Self::RecordDamaged | Self::StoreFailed => Severity::Error,
+        }
+    }
+
+    /// Whether it changed nothing and is written to the store's log all the same. Changes are logged in the step that
+    /// makes them.
+    pub const fn is_logged_observation(&self) -> bool {
+        match self {
+            Self::LimitReached
+            | Self::WriteRefused
+            | Self::RevocationRefused
+            | Self::UsedAfterEnd(_)
+            | Self::AmbiguousIdentifier
+            | Self::RecordDamaged => true,
+            Self::Created
+            | Self::Authenticated
+            | Self::Elevated(_)
+            | Self::ElevationDropped
+            | Self::ElevationEnded
+            | Self::Regenerated
+            | Self::Ended(_)
+            // The comparison itself writes it.
+            | Self::DeviceChanged(_)
+            // Anybody can cause these, without a session.
+            | Self::UnknownIdentifier
+            | Self::MalformedIdentifier
+            // There is nothing to write it to.
+            | Self::StoreFailed => false,
+        }
+    }
+
+    /// Whether a live connection of the session has to be looked at: the session, its user or its elevation may be
+    /// another one from then on.
+    pub const fn affects_access(&self) -> bool {
+        match self {
+            Self::Authenticated
+            | Self::Elevated(_)
+            | Self::ElevationDropped
+            | Self::ElevationEnded
+            | Self::Regenerated
+            | Self::Ended(_)
+            | Self::DeviceChanged(_) => true,
+            Self::Created
+            | Self::LimitReached
+            | Self::WriteRefused
+            | Self::RevocationRefused
+            | Self::UsedAfterEnd(_)
+            | Self::UnknownIdentifier
+            | Self::MalformedIdentifier
+            | Self::AmbiguousIdentifier
+            | Self::RecordDamaged
+            | Self::StoreFailed => false,
+        }
+    }
+
+    /// The [names](Self::as_str) of all kinds.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let with_detail = [
+            Self::Elevated(String::new()),
+            Self::Ended(EndReason::IdleTimeout),
+            Self::Ended(EndReason::SignedOut),
+            Self::DeviceChanged(ClientChange::Name),
+            Self::UsedAfterEnd(EndReason::SignedOut),
+        ];
+        let kinds = Self::PLAIN.into_iter().chain(with_detail);
+        kinds.map(|kind| kind.as_str())
+    }
+
     /// The word that says more: why it ended, what it was elevated for, what of the device changed.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Ended(reason) | Self::UsedAfterEnd(reason) => Some(reason.as_str()),
             Self::Elevated(scope) => Some(scope),
             Self::DeviceChanged(change) => Some(change.as_str()),
-            _ => None,
+            Self::Created
+            | Self::Authenticated
+            | Self::ElevationDropped
+            | Self::ElevationEnded
+            | Self::Regenerated
+            | Self::LimitReached
+            | Self::WriteRefused
+            | Self::RevocationRefused
+            | Self::UnknownIdentifier
+            | Self::MalformedIdentifier
+            | Self::AmbiguousIdentifier
+            | Self::RecordDamaged
+            | Self::StoreFailed => None,
         }
     }
 
@@ -281,6 +400,36 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Adding a kind breaks this match; the number is that of its names.
+    #[test]
+    fn every_kind_is_in_the_list_of_names() {
+        let names_of = |kind: &EventKind| match kind {
+            EventKind::Ended(_) => 2,
+            EventKind::Created
+            | EventKind::Authenticated
+            | EventKind::Elevated(_)
+            | EventKind::ElevationDropped
+            | EventKind::ElevationEnded
+            | EventKind::Regenerated
+            | EventKind::LimitReached
+            | EventKind::DeviceChanged(_)
+            | EventKind::WriteRefused
+            | EventKind::RevocationRefused
+            | EventKind::UsedAfterEnd(_)
+            | EventKind::UnknownIdentifier
+            | EventKind::MalformedIdentifier
+            | EventKind::AmbiguousIdentifier
+            | EventKind::RecordDamaged
+            | EventKind::StoreFailed => 1,
+        };
+        assert_eq!(names_of(&EventKind::Created), 1);
+        let mut names: Vec<_> = EventKind::names().collect();
+        assert_eq!(names.len(), 18);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 18);
     }
 
     #[test]

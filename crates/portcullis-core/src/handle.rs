@@ -1,9 +1,9 @@
 //! The public name of a session.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::id::{NoRandomness, fill};
 
@@ -13,8 +13,43 @@ const HANDLE_BYTES: usize = 12;
 ///
 /// It is random, stays the same when the identifier changes, and is useless as a cookie: nothing can be
 /// derived from it (ASVS 5.0, 7.5.2; OWASP Session Management, "Logging Sessions Life Cycle").
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Handle(#[serde(with = "serde_bytes")] [u8; HANDLE_BYTES]);
+///
+/// In formats for people, such as JSON, paths and forms, it is the text that [`Display`](fmt::Display) writes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Handle([u8; HANDLE_BYTES]);
+
+impl Serialize for Handle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        serde_bytes::serialize(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Handle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = Cow::<str>::deserialize(deserializer)?;
+            return text.parse().map_err(D::Error::custom);
+        }
+        serde_bytes::deserialize(deserializer).map(Self)
+    }
+}
+
+/// What [`Display`](fmt::Display) does not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a session's handle has 16 letters, digits, `-` and `_`")]
+#[non_exhaustive]
+pub struct NotAHandle;
+
+impl FromStr for Handle {
+    type Err = NotAHandle;
+
+    fn from_str(text: &str) -> Result<Self, NotAHandle> {
+        Self::parse(text).ok_or(NotAHandle)
+    }
+}
 
 impl Handle {
     pub(crate) fn generate() -> Result<Self, NoRandomness> {
@@ -58,6 +93,18 @@ impl fmt::Debug for Handle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handle_is_text_for_people_and_bytes_in_records() {
+        let handle = Handle::generate().unwrap();
+        let json = serde_json::to_string(&handle).unwrap();
+        assert_eq!(json, format!("\"{handle}\""));
+        assert_eq!(serde_json::from_str::<Handle>(&json).unwrap(), handle);
+        assert!(serde_json::from_str::<Handle>("\"short\"").is_err());
+        let record = rmp_serde::to_vec(&handle).unwrap();
+        assert_eq!(record.len(), 2 + HANDLE_BYTES);
+        assert_eq!(rmp_serde::from_slice::<Handle>(&record).unwrap(), handle);
+    }
 
     #[test]
     fn a_handle_is_read_back_from_its_text_and_nothing_else_is() {

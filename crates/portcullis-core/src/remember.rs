@@ -1,4 +1,4 @@
-//! How long a sign-in that is to be remembered lasts.
+//! The limits of remembered sessions.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{ConfigError, store::Limits, timeouts::Timeouts};
 /// | idle | 14 days | 1 s to 90 days, and not above absolute |
 /// | absolute | 90 days | 1 s to 400 days |
 ///
-/// Where an ordinary [timeout](Timeouts) is longer, that one holds. RFC 6265bis, 5.5, lets no cookie live for longer than
-/// 400 days.
+/// If an ordinary [timeout](Timeouts) is longer, it applies instead. RFC 6265bis, 5.5, lets no
+/// cookie live for longer than 400 days.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -42,8 +42,8 @@ impl Default for RememberMe {
 }
 
 impl RememberMe {
-    /// The limits after which a remembered session ends: `idle` without activity, `absolute` whatever happens. Parts of a
-    /// millisecond are dropped.
+    /// Sets the limits after which a remembered session ends: `idle` without activity, `absolute`
+    /// in every case. Fractions of a millisecond are dropped.
     ///
     /// # Errors
     ///
@@ -68,12 +68,12 @@ impl RememberMe {
         })
     }
 
-    /// Without activity for this long, a remembered session ends.
+    /// After this long without activity, a remembered session ends.
     pub fn idle(&self) -> Duration {
         self.idle
     }
 
-    /// This long after the sign-in, a remembered session ends, whatever its activity.
+    /// This long after the sign-in, a remembered session ends in every case.
     pub fn absolute(&self) -> Duration {
         self.absolute
     }

@@ -1,28 +1,40 @@
-//! Who a session belongs to.
+//! The user of a session.
 
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::DraftError;
 
-/// The user a session is bound to: whatever bytes the application names its users by.
+/// The user that a session is bound to: any bytes by which the application names its users.
 ///
-/// It is compared byte for byte; nothing is trimmed, folded or normalised. Use an identifier that never
-/// changes (a primary key) rather than a name or an address that may be given to somebody else later.
+/// It is compared byte for byte; nothing is trimmed, folded or normalised. Use an identifier that
+/// never changes (a primary key). A name or an address may belong to another user later.
 ///
-/// A session can be bound to a name of 1 to [`MAX_BYTES`](Self::MAX_BYTES) bytes. Of any other name there are no
-/// sessions: they are looked for in vain, and nothing is stored when they are to be ended.
+/// A session can be bound to a name of 1 to [`MAX_BYTES`](Self::MAX_BYTES) bytes. For any other
+/// name, a search finds no session, and a revocation stores nothing.
 ///
 /// ```
 /// # use portcullis_core::UserId;
 /// assert_eq!(UserId::from(42), UserId::from("42"));
 /// assert_eq!(UserId::from("alice").as_str(), Some("alice"));
+/// assert!(UserId::from("alice") == "alice");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// In formats for people, such as JSON, it is a string where it is UTF-8, and bytes otherwise.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct UserId(#[serde(with = "serde_bytes")] Box<[u8]>);
+
+impl Serialize for UserId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.as_str() {
+            Some(text) if serializer.is_human_readable() => serializer.serialize_str(text),
+            _ => serializer.serialize_bytes(&self.0),
+        }
+    }
+}
 
 impl UserId {
     /// How long a name may be, in bytes. It is stored with each session, in lists and in the log.
@@ -61,8 +73,9 @@ impl UserId {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// A name for the user that is the same everywhere and always, and that does not say who it is to anybody who cannot
-    /// guess it: 22 letters of base64url. For browsers, to tell whether two sessions are of the same person.
+    /// A constant name of the user: 22 letters of base64url. It does not reveal the user to anyone
+    /// who cannot guess the user's identifier. Browsers use it to compare the users of two
+    /// sessions.
     ///
     /// ```
     /// # use portcullis_core::UserId;
@@ -101,6 +114,18 @@ impl fmt::Display for UserId {
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UserId({self})")
+    }
+}
+
+impl PartialEq<str> for UserId {
+    fn eq(&self, text: &str) -> bool {
+        self.as_bytes() == text.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for UserId {
+    fn eq(&self, text: &&str) -> bool {
+        *self == **text
     }
 }
 
@@ -153,7 +178,8 @@ macro_rules! from_numbers {
 
 from_numbers!(i32, i64, i128, isize, u32, u64, u128, usize);
 
-/// As text in lower case with hyphens, as `Uuid` shows itself: `67e55044-10b1-426f-9247-bb680e5fe0c8`.
+/// As text in lower case with hyphens, as `Uuid` shows itself:
+/// `67e55044-10b1-426f-9247-bb680e5fe0c8`.
 #[cfg(feature = "uuid")]
 impl From<uuid::Uuid> for UserId {
     fn from(uuid: uuid::Uuid) -> Self {

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use crate::{ConfigError, Timeouts};
 
-/// The limits of sessions without a user. Anybody can begin such sessions, as many as they like, so each is shorter and
-/// smaller than one of a user.
+/// The limits of sessions without a user. Any client can begin any number of them, so each is
+/// shorter and smaller than a session with a user.
 ///
 /// | limit | default | bounds |
 /// |---|---|---|
 /// | absolute timeout | 4 h | 1 s to 400 days |
 /// | payload | 8 KiB | any; the limit of all sessions holds as well |
 ///
-/// Where the limits of all sessions are lower, those hold. A sign-in moves the data along and ends these limits.
+/// If the limits of all sessions are lower, they apply. A sign-in keeps the data and ends these
+/// limits.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -28,8 +29,8 @@ pub struct VisitorLimits {
 }
 
 impl VisitorLimits {
-    /// A session without a user ends `absolute` after its creation, and holds at most `payload` bytes of names and encoded
-    /// values.
+    /// A session without a user ends `absolute` after its creation, and holds at most `payload`
+    /// bytes of names and encoded values.
     ///
     /// # Errors
     ///

@@ -1,15 +1,16 @@
-//! Who is told what happens to sessions.
+//! Receivers of events of sessions.
 
 use std::sync::Arc;
 
-use portcullis_core::{EndReason, Event, EventKind};
+use portcullis_core::{Event, Severity};
 
-/// Receives the [`Event`]s of this process. It observes: nothing it does changes what was decided.
+/// Receives the [`Event`]s of this process. It observes: it cannot change a decision.
 ///
-/// It is called on the request's path, so it must not block; hand slow work to a queue of your own.
+/// It is called while a request waits, so it must not block. Pass slow work to your own queue.
 ///
-/// Each call of [`SessionLayer::audit`](crate::SessionLayer::audit) or [`Sessions::audit`](crate::Sessions::audit) adds one.
-/// All of them hear of each event, in that order. The first takes the place of [`TracingAudit`]:
+/// Each call of [`SessionLayer::audit`](crate::SessionLayer::audit) or
+/// [`Sessions::audit`](crate::Sessions::audit) adds one. All of them are notified of each event, in
+/// that order. The first replaces [`TracingAudit`]:
 ///
 /// ```
 /// # use portcullis::{Audit, Event, MemoryStore, SessionLayer, TracingAudit};
@@ -28,31 +29,42 @@ use portcullis_core::{EndReason, Event, EventKind};
 ///
 /// # Which events
 ///
-/// | what happened | who hears of it |
+/// | cause of the event | notified process |
 /// |---|---|
 /// | a request of this process did it, or was refused | this process |
 /// | [`Sessions`](crate::Sessions) of this process did it | this process |
-/// | a session or an elevation expired | the one process that noticed first, within a minute as a rule |
+/// | a session or an elevation expired | the process that noticed it first, usually within a minute |
 /// | a request of another process, or the operator's tool, did it | that process alone |
 ///
-/// A process does not hear of ends by others, although its own live connections end. No audit hears of an end when its
-/// process dies first, when the store's answers to it were lost, or when a revocation ended a session that it had not found
-/// in the list of its user. The log in the store has all of these: read it with
+/// A process is not notified of ends by other processes, although its own live connections end. No
+/// audit is notified of an end in these cases:
+///
+/// * the process dies first;
+/// * the answers of the store were lost;
+/// * a revocation ended a session that was missing from its user's list.
+///
+/// The log in the store has all of these: read it with
 /// [`Sessions::history`](crate::Sessions::history).
 ///
-/// Two kinds of use after the end are reported once for each session, and not for each request: after a timeout, and by
-/// requests that are [no activity](crate::PassiveLayer), such as the polls of a page that is left open.
+/// Two kinds of use after the end are reported once for each session and client, not for each
+/// request. One is a use after a timeout. The other is by a request that is [no activity](crate::PassiveLayer),
+/// such as a poll.
 pub trait Audit: Send + Sync + 'static {
-    /// Takes note of `event`.
+    /// Receives one event.
     fn record(&self, event: &Event);
 }
 
-/// Hands events to `tracing`, under the target `portcullis::audit`. The default.
+/// Writes events to `tracing`, under the target `portcullis::audit`. The default.
 ///
-/// Fields: `event`, `detail`, `session` (the public handle), `user`, `correlator`, `actor`, `operator`, `client`,
-/// `at_ms`. What deserves attention is a warning, a failing store an error, an unknown identifier (many an expired
-/// cookie is one) only debug. A use after the end is a warning, but after a timeout or a replacement it is information:
-/// people come back late, and requests overlap.
+/// Fields: `event`, `detail`, `session` (the public handle), `user`, `correlator`, `actor`,
+/// `operator`, `client`, `at_ms`.
+///
+/// | level | events |
+/// |---|---|
+/// | error | a store that fails, a damaged record |
+/// | warn | events that need attention, such as a refused write or a use after the end |
+/// | info | other events; a use after a timeout or a replacement, which is ordinary |
+/// | debug | an unknown or malformed identifier, often an expired cookie |
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct TracingAudit;
@@ -87,26 +99,14 @@ impl Audit for TracingAudit {
                 )
             };
         }
-        match event.kind {
-            EventKind::UnknownIdentifier | EventKind::MalformedIdentifier => emit!(DEBUG),
-            EventKind::UsedAfterEnd(reason) if is_ordinary(reason) => emit!(INFO),
-            EventKind::WriteRefused
-            | EventKind::UsedAfterEnd(_)
-            | EventKind::AmbiguousIdentifier
-            | EventKind::DeviceChanged(_)
-            | EventKind::RevocationRefused
-            | EventKind::LimitReached => {
-                emit!(WARN);
-            }
-            EventKind::RecordDamaged | EventKind::StoreFailed => emit!(ERROR),
-            _ => emit!(INFO),
+        match event.kind.severity() {
+            Severity::Debug => emit!(DEBUG),
+            Severity::Info => emit!(INFO),
+            Severity::Warn => emit!(WARN),
+            // A severity of a later version is not lost.
+            _ => emit!(ERROR),
         }
     }
-}
-
-/// Whether honest people use an identifier that ended for this reason.
-fn is_ordinary(reason: EndReason) -> bool {
-    reason.is_timeout() || reason.is_replacement()
 }
 
 /// Who is notified of events: those that were added, or the default.

@@ -1,15 +1,16 @@
-//! What follows when a session is used from another device.
+//! Policy for a session that is used from another device.
 
-/// What happens when a session is used from what looks like another device than the one its user proved themselves
-/// on.
+/// What happens when a session is used from what looks like another device than the one on which
+/// its user signed in.
 ///
-/// Compared is what the client calls itself (family and system, no versions) and, where
-/// [addresses are used](crate::SessionLayer::client_addresses), its network. A thief who imitates both is not noticed, so
-/// it can only take rights away and never grants any.
+/// The name of the client is compared (family and system, no versions). So is its network, if
+/// [addresses are used](crate::SessionLayer::client_addresses). A thief who imitates both is not
+/// noticed. So a comparison can only remove rights, and never grants any.
 ///
-/// Each other device is told once, as [`EventKind::DeviceChanged`](crate::EventKind::DeviceChanged), up to four, and the
-/// session is [`flagged`](crate::SessionEntry::flagged) until its user proves anew who they are. Sessions without a user
-/// are not compared: nobody has proved anything in them.
+/// Each other device is reported once, up to four, as
+/// [`EventKind::DeviceChanged`](crate::EventKind::DeviceChanged). The session is
+/// [`flagged`](crate::SessionEntry::flagged) until its user proves their identity again. Sessions
+/// without a user are not compared.
 ///
 /// ```
 /// # use portcullis::{DeviceBinding, MemoryStore, SessionLayer};
@@ -21,22 +22,25 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeviceBinding {
-    /// It is told, and the session is flagged. The default: telephones change their network all day, and browsers
-    /// what they call themselves now and then (NIST SP 800-63B-4, 5.3; OWASP Cookie Theft Mitigation).
+    /// The change is reported, and the session is flagged. The default, because telephones often
+    /// change their network, and browsers sometimes their name (NIST SP 800-63B-4, 5.3; OWASP
+    /// Cookie Theft Mitigation).
     #[default]
     Observe,
-    /// Besides, elevations end, and [`Authenticated`](crate::Authenticated) and [`Elevated`](crate::Elevated) refuse
-    /// with [`Refusal::ElevationRequired`](crate::Refusal::ElevationRequired) until the user proves again who they
-    /// are, with [`elevate`](crate::Session::elevate) or [`authenticate`](crate::Session::authenticate).
-    /// [`Session`](crate::Session) itself stays usable.
+    /// As `Observe`; besides, elevations end. [`Authenticated`](crate::Authenticated) and
+    /// [`Elevated`](crate::Elevated) refuse with
+    /// [`Refusal::ElevationRequired`](crate::Refusal::ElevationRequired) until the user proves
+    /// their identity again, with [`elevate`](crate::Session::elevate) or
+    /// [`authenticate`](crate::Session::authenticate). [`Session`](crate::Session) itself stays
+    /// usable.
     ///
-    /// They let requests through to the path of the
-    /// [re-authentication page](crate::SessionLayer::reauthentication_page), and to routes that are marked with
-    /// [`ReauthenticationPageLayer`](crate::ReauthenticationPageLayer), so that it can be reached. Without either,
+    /// The guards admit requests to the path of the [re-authentication
+    /// page](crate::SessionLayer::reauthentication_page), and to routes that are marked with
+    /// [`ReauthenticationPageLayer`](crate::ReauthenticationPageLayer). Without either,
     /// re-authenticate in a handler that takes a plain `Session`.
     StepUp,
-    /// The session is ended, as [`EndReason::DeviceChanged`](crate::EndReason::DeviceChanged), and the request has
-    /// none. For applications whose people stay where they are.
+    /// The session is ended, as [`EndReason::DeviceChanged`](crate::EndReason::DeviceChanged), and
+    /// the request has no session. It is for applications whose users do not move.
     End,
     /// Nothing is compared.
     Off,

@@ -1,23 +1,23 @@
-//! What a browser is asked to forget with the end of a session.
+//! What a browser is asked to clear at a sign-out.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const FIELD: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// What the browser is asked to clear away, beside the session's cookie, with the response to a request that signs out
-/// (OWASP ASVS 5.0, 14.3.1; W3C Clear Site Data). Browsers obey it over https and on localhost. The response is shown
-/// when the browser has cleared it all. WebKit does not obey it on a redirect: see
-/// [the guide](crate::browser#where-browsers-differ).
+/// What the browser is asked to clear, besides the session's cookie, with the response to a
+/// sign-out (OWASP ASVS 5.0, 14.3.1; W3C Clear Site Data). Browsers obey it over https and on
+/// localhost. They show the response after they have cleared everything. WebKit ignores it on a
+/// redirect: see [the guide](crate::browser#where-browsers-differ).
 ///
 /// | asked for | clears | costs |
 /// |---|---|---|
-/// | `"storage"` | what scripts of this origin stored (`localStorage`, IndexedDB, caches of service workers), and its service workers | what is to outlive a sign-out is gone as well: settings, drafts, offline data |
+/// | `"storage"` | what scripts of this origin stored (`localStorage`, IndexedDB, caches of service workers), and its service workers | data that should outlive a sign-out is lost too: settings, drafts, offline data |
 /// | `"cache"` | the HTTP cache of this origin, and pages kept for the back button | Chromium looks through its whole cache, of all sites: [up to seconds](https://crbug.com/40233601) in which the sign-out hangs, longer the fuller it is. Scripts and styles are loaded again. |
-/// | `"cookies"` | all cookies of the registrable domain | sibling hosts lose theirs: who signs out of `shop.example.com` is signed out of `mail.example.com` |
+/// | `"cookies"` | all cookies of the registrable domain | sibling hosts lose theirs: a sign-out from `shop.example.com` also signs out of `mail.example.com` |
 ///
-/// `"storage"` alone is the default. Pages for which the session was looked at are not in the HTTP cache anyway, because
-/// they carry `no-store`. Ask for `"cache"` where responses to signed-in people are stored, such as with
-/// `Cache-Control: private, max-age=60`.
+/// `"storage"` alone is the default. Pages that looked at the session are not in the HTTP cache,
+/// because they carry `no-store`. Add `"cache"` if responses to signed-in users are stored, for
+/// example with `Cache-Control: private, max-age=60`.
 ///
 /// ```
 /// # use portcullis::{ClearSiteData, MemoryStore, SessionLayer};
@@ -48,14 +48,15 @@ impl ClearSiteData {
         Self(What::CacheAndStorage)
     }
 
-    /// The cache alone, for applications whose local storage outlives a sign-out, such as one that works offline. Chromium
-    /// may take seconds for it.
+    /// The cache alone, for applications whose local storage outlives a sign-out, for example
+    /// because they work offline. Chromium may take seconds for it.
     pub fn cache_only() -> Self {
         Self(What::Cache)
     }
 
-    /// Cache, storage and all cookies of the registrable domain, including those of sibling hosts. Cookies only by the
-    /// request that itself ended the session: another tab may have begun one meanwhile.
+    /// Cache, storage and all cookies of the registrable domain, including those of sibling hosts.
+    /// Cookies are cleared only by the request that itself ended the session, because another tab
+    /// may have begun one in the meantime.
     pub fn everything_with_cookies_of_sibling_hosts() -> Self {
         Self(What::Everything)
     }

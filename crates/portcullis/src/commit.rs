@@ -82,7 +82,7 @@ pub(crate) fn prepare(
     if matches!(plan.step, Step::Nothing | Step::Touch { .. }) {
         used.draft.keep_only_the_end();
     }
-    if plan.end.is_none() && matches!(plan.step, Step::Nothing) {
+    if plan.ends.is_empty() && matches!(plan.step, Step::Nothing) {
         return failed.map_or(Ok(None), |error| Err(error.into()));
     }
     used.committing = true;
@@ -101,12 +101,12 @@ pub(crate) fn prepare(
 impl Work {
     /// Whether all there is to do is to write down that there was activity.
     pub(crate) fn is_only_a_touch(&self) -> bool {
-        self.plan.end.is_none() && matches!(self.plan.step, Step::Touch { .. })
+        self.plan.ends.is_empty() && matches!(self.plan.step, Step::Touch { .. })
     }
 
     /// Does the work. It is finished, and told to the audit, even when the caller goes away meanwhile.
     pub(crate) async fn carry_out(mut self) -> Result<(), SessionError> {
-        if let (None, Step::Touch { key, label }) = (&self.plan.end, &self.plan.step) {
+        if let ([], Step::Touch { key, label }) = (&*self.plan.ends, &self.plan.step) {
             touch(&self.turn.state, key, label).await;
             return Ok(());
         }
@@ -124,15 +124,11 @@ impl Work {
     /// A place among those who write to the session, if it is one that there is.
     fn enter(&self) -> Result<Option<Place>, Full> {
         let state = &self.turn.state;
-        let (key, way) = match &self.plan {
-            Plan {
-                end: Some(ending), ..
-            } => (ending.key, Way::Alone),
-            Plan { step, .. } => match step {
-                Step::Commit { key, .. } => (*key, Way::Together),
-                Step::Replace { old, .. } => (old.key, Way::Alone),
-                _ => return Ok(None),
-            },
+        let (key, way) = match (self.plan.ends.first(), &self.plan.step) {
+            (Some(ending), _) => (ending.key, Way::Alone),
+            (None, Step::Commit { key, .. }) => (*key, Way::Together),
+            (None, Step::Replace { old, .. }) => (old.key, Way::Alone),
+            (None, _) => return Ok(None),
         };
         let member = Member {
             state: Arc::clone(state),
@@ -141,7 +137,7 @@ impl Work {
         match state.house().writes().enter(key, member, way) {
             Ok(place) => Ok(Some(place)),
             // An end needs no turn, and those who wait must not keep anybody from it.
-            Err(Full) if self.plan.end.is_some() => Ok(None),
+            Err(Full) if !self.plan.ends.is_empty() => Ok(None),
             Err(Full) => Err(Full),
         }
     }
@@ -153,7 +149,7 @@ impl Work {
             failed,
             turn,
         } = self;
-        let ends = plan.end.is_some();
+        let ends = !plan.ends.is_empty();
         let result = carry_out(&turn.state, plan, activity, place).await;
         conclude(turn, ends, failed, result)
     }
@@ -165,22 +161,17 @@ async fn carry_out(
     activity: Activity,
     place: Option<Place>,
 ) -> Result<(), SessionError> {
-    let Plan {
-        end: ending,
-        end_other,
-        step,
-        ..
-    } = plan;
+    let Plan { ends, step, .. } = plan;
     let together = matches!(step, Step::Commit { .. });
     let waits = matches!(place, Some(Place::Behind(_)));
     // What others write meanwhile is not in it. It may be large, and many may wait.
-    let step = (!waits || ending.is_some()).then_some(step);
+    let step = (!waits || !ends.is_empty()).then_some(step);
     let mut lead = None;
     if let Some(place) = place {
         match place.turn().await {
             write_queue::Turn::Lead(first) => lead = Some(first),
             // An end needs no turn; it waited for what was asked for before it.
-            _ if ending.is_some() => {}
+            _ if !ends.is_empty() => {}
             write_queue::Turn::Answered(answer) => return together::heed(state, answer).await,
             write_queue::Turn::Lost => {
                 let lost = "the request that wrote for this one was stopped, so it is not known whether the session was written";
@@ -189,8 +180,9 @@ async fn carry_out(
             write_queue::Turn::TooLate => return Err(SessionError::Contended),
         }
     }
-    if let Some(ending) = ending {
-        let ended = end_all(state, ending, end_other).await;
+    if !ends.is_empty() {
+        // Boxed, so that what is rare takes no room in the future of what there is most of.
+        let ended = Box::pin(end_all(state, ends)).await;
         if let Some(mut lead) = lead.take() {
             match &ended {
                 Ok(()) => together::over(&mut lead),
@@ -502,25 +494,21 @@ fn at_limit(state: &State, label: &Label) -> SessionError {
 }
 
 /// Ends one session, or both of two candidates: the second also where the first could not be ended.
-async fn end_all(
-    state: &State,
-    one: Termination,
-    other: Option<Termination>,
-) -> Result<(), SessionError> {
-    let two = other.is_some();
-    let ended = end(state, one).await;
-    let other = match other {
-        Some(other) => end(state, other).await,
-        None => Ok(Ended::Done),
-    };
-    let (ended, other) = (ended?, other?);
+async fn end_all(state: &State, ends: Vec<Termination>) -> Result<(), SessionError> {
+    let two = ends.len() > 1;
+    let mut ended = Ok(true);
+    for ending in ends {
+        let done = end(state, ending).await.map(|it| it == Ended::Done);
+        ended = ended.and_then(|all| done.map(|done| all && done));
+    }
+    let by_this_request = ended?;
     if let Some(mut used) = state.used() {
-        used.cookie = match (ended, other) {
-            (Ended::Done, Ended::Done) => CookieAction::Remove,
+        used.cookie = match by_this_request {
+            true => CookieAction::Remove,
             // Somebody else ended it, and may have handed out a fresh cookie since.
-            _ => CookieAction::Keep,
+            false => CookieAction::Keep,
         };
-        used.ended_two = two && matches!(used.cookie, CookieAction::Remove);
+        used.ended_two = two && by_this_request;
     }
     Ok(())
 }

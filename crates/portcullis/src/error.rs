@@ -1,4 +1,4 @@
-//! What can go wrong with a session, and what the client is told.
+//! Errors of sessions, and the responses that they become.
 
 use std::fmt;
 
@@ -8,70 +8,74 @@ use portcullis_core::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// Why something about a session could not be done.
+/// Why an operation on a session failed.
 ///
-/// As a response (feature `axum`) it is a problem document (RFC 9457) with the status of
-/// [`status`](Self::status) that tells the client what to do and shows nothing of the server. Its own
-/// message is for logs; it holds no identifier and no value either. `Debug` is the message and what caused it, for a
-/// `main` that returns the error.
+/// As a response (feature `axum`), it is a problem document (RFC 9457) with the
+/// [`status`](Self::status). The document says what the client can do, and reveals nothing about
+/// the server. The message of the error is for logs, and holds no identifier and no value either.
+/// `Debug` prints the message and its causes, for a `main` that returns the error.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The store cannot answer or cannot write. The session is as it was; the cookie is kept.
     #[error("the session store cannot be used")]
     Store(#[from] StoreError),
-    /// The session ended while the request was under way. Nothing of what the request wanted was done.
+    /// The session ended while the request was under way. Nothing that the request asked for was
+    /// done.
     #[error("the session ended while the request was under way; nothing was written")]
     Ended,
-    /// The request came with an identifier that was replaced a moment ago: its session goes on under another
-    /// one, which the browser has received meanwhile. Nothing of what the request wanted was done.
+    /// The identifier of the request was replaced a moment ago. The session continues under a new
+    /// one, which the browser has received in the meantime. Nothing that the request asked for was
+    /// done.
     #[error("the session goes on under another identifier; nothing was written")]
     Replaced,
-    /// The request came with two live sessions under one cookie name, of which neither counts, so there was nothing to
-    /// write to. A sign-in or a sign-out ends both.
+    /// The request came with two live sessions under one cookie name. Neither counts, so there was
+    /// no session to write to. A sign-in or a sign-out ends both.
     #[error("the request came with two live sessions, and neither counts; nothing was written")]
     Ambiguous,
-    /// The user has as many sessions as the limit allows, and was not signed in. The session is as it was, and so is
-    /// the cookie. After a [`commit`](crate::Session::commit) the handler may go on with it.
+    /// The user has as many sessions as the limit allows, and was not signed in. The session and
+    /// the cookie are unchanged. After a [`commit`](crate::Session::commit), the handler may
+    /// continue to use the session.
     #[error("the user has as many sessions as the limit allows; nothing was written")]
     AtLimit,
     /// The elevation that the route needed ended while the request was under way. Nothing was done.
     #[error("the elevation ended while the request was under way; nothing was done")]
     ElevationEnded,
-    /// Another site caused the request, so the browser may have [withheld](crate::Session::cookie_withheld) its session
-    /// cookie. A new session would replace it. Nothing was written.
+    /// Another site caused the request, so the browser may have
+    /// [withheld](crate::Session::cookie_withheld) its session cookie. A new session would replace
+    /// it. Nothing was written.
     #[error(
         "another site caused the request and the browser withheld the session cookie, so nothing was written; mark routes that sign in from another site with `CrossSiteSignInLayer`"
     )]
     CookieWithheld,
-    /// An earlier commit of this request failed, and it is not known whether it was carried out.
+    /// An earlier commit of this request failed, and its result is unknown.
     #[error(
         "an earlier commit of this request failed, so it is not known what is stored; let the client try again"
     )]
     InDoubt,
-    /// What was asked for cannot be granted or written down. Nothing was changed.
+    /// The change is not possible, or cannot be stored. Nothing was changed.
     #[error(transparent)]
     Draft(#[from] DraftError),
-    /// Too many requests change the session at once: of this server, where they wait for each other, or of others. Nothing
-    /// was written.
+    /// Too many requests change the session at once, on this server, where they wait for each
+    /// other, or on others. Nothing was written.
     #[error("too many requests change this session at once; try again")]
     Contended,
     /// The session is being committed by another task of the same request.
     #[error("the session is being committed; await `commit` before changing it again")]
     Committing,
-    /// A function given to `update`, or the `Serialize` of a value, tried to change the session while it is
-    /// being changed.
+    /// A function given to `update`, or the `Serialize` of a value, tried to change the session
+    /// during a change.
     #[error(
         "a function given to `update` cannot change the session itself; change the value it is given"
     )]
     InsideUpdate,
-    /// The head of the response has left, so that nothing can be written to the session any more.
+    /// The head of the response was sent, so the session can no longer be changed.
     #[error("the response was sent already; change the session before the handler returns")]
     ResponseSent,
     /// The route is not below a `SessionLayer`.
     #[error("there is no session layer around this route; add `SessionLayer` outside of it")]
     MissingLayer,
-    /// The cookie for local development was asked for under another host.
+    /// A request for another host came to a layer with the cookie for local development.
     #[error(
         "the insecure cookie for local development is configured but the request is not for localhost; open http://localhost instead, or use `CookieConfig::default()` over https"
     )]
@@ -85,12 +89,12 @@ impl fmt::Debug for SessionError {
 }
 
 impl SessionError {
-    /// The status of the response that tells of it.
+    /// The status of the response to this error.
     pub fn status(&self) -> StatusCode {
         self.telling().0
     }
 
-    /// After how many seconds it is worth trying again, if it is.
+    /// After how many seconds the client should try again, if a retry can help.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Store(error) => match error.kind() {

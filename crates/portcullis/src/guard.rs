@@ -1,4 +1,5 @@
-//! Guards: what a route needs, as values that only a check can make, and as layers for groups of routes.
+//! Guards: requirements of a route, as values that only a check can create, and as layers for
+//! groups of routes.
 
 use std::{
     fmt,
@@ -23,13 +24,13 @@ use crate::{
     state::State,
 };
 
-/// Somebody is signed in. As an extractor it refuses everybody else.
+/// Proof that a user is signed in. As an extractor it refuses all other requests.
 ///
-/// It is a look at one moment: in a handler that runs for long, or a stream, it outlives a sign-out elsewhere. There,
-/// [`ended`](Self::ended) asks again and again.
+/// It is a check at one moment: a handler that runs for long, or a stream, may outlive a sign-out
+/// on another device. There, [`ended`](Self::ended) continues to check.
 ///
-/// With [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) it also refuses a session that was used from another
-/// device, until its user has proved again who they are.
+/// With [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) it also refuses a session that was
+/// used from another device, until its user has proved their identity again.
 ///
 /// ```
 /// # use portcullis::Authenticated;
@@ -44,26 +45,26 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// Who is signed in on the request with these extensions, for services without extractors.
+    /// The signed-in user of the request with these extensions, for services without extractors.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] when nobody is, or when the session cannot be loaded.
+    /// [`Rejection`] when no user is signed in, or when the session cannot be loaded.
     pub async fn load(extensions: &Extensions) -> Result<Self, Rejection> {
         authenticated(State::of(extensions)).await
     }
 
-    /// Who.
+    /// The user.
     pub fn user(&self) -> &UserId {
         &self.user
     }
 
-    /// Their session.
+    /// The session of the user.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Resolves when this would not be true of a request any more: the session ended, or it is not theirs.
+    /// Resolves when a new request would be refused: the session ended, or belongs to another user.
     pub fn ended(&self) -> Lifeline {
         self.lifeline(None)
     }
@@ -79,8 +80,8 @@ impl Authenticated {
     }
 }
 
-/// Somebody is signed in and has recently proved again who they are, for the scope `S`. As an extractor
-/// it refuses everybody else.
+/// Proof that a user is signed in and has recently proved their identity again, for the scope `S`.
+/// As an extractor it refuses all other requests.
 ///
 /// ```
 /// # use portcullis::{Elevated, Scope, Session, SessionError};
@@ -102,33 +103,34 @@ pub struct Elevated<S = General> {
 }
 
 impl<S: Scope> Elevated<S> {
-    /// Who is elevated on the request with these extensions, for services without extractors.
+    /// The elevated user of the request with these extensions, for services without extractors.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] when nobody is, or when the session cannot be loaded.
+    /// [`Rejection`] when no user is elevated, or when the session cannot be loaded.
     pub async fn load(extensions: &Extensions) -> Result<Self, Rejection> {
         elevated(State::of(extensions)).await
     }
 
-    /// Resolves when this would not be true of a request any more: the session ended, or its elevation for this scope did.
+    /// Resolves when a new request would be refused: the session or its elevation for this scope
+    /// ended.
     pub fn ended(&self) -> Lifeline {
         self.authenticated.lifeline(Some(S::NAME))
     }
 }
 
 impl<S> Elevated<S> {
-    /// Who.
+    /// The user.
     pub fn user(&self) -> &UserId {
         &self.authenticated.user
     }
 
-    /// That they are signed in, with what goes along with that.
+    /// The proof that the user is signed in, with its methods.
     pub fn authenticated(&self) -> &Authenticated {
         &self.authenticated
     }
 
-    /// Their session.
+    /// The session of the user.
     pub fn session(&self) -> &Session {
         &self.authenticated.session
     }
@@ -148,7 +150,7 @@ impl<S> fmt::Debug for Elevated<S> {
     }
 }
 
-/// Why a guard does not let a request through, and to whom it says so.
+/// Why a guard refuses a request, and what is needed to answer it.
 pub struct Rejection {
     why: Why,
     state: Option<Arc<State>>,
@@ -174,13 +176,15 @@ impl Rejection {
         }
     }
 
-    /// Whether it is about who asks. Otherwise the session could not be looked at, and nobody can tell.
+    /// Whether the user lacks a right. Otherwise the session could not be loaded, and the answer is
+    /// unknown.
     pub fn is_refusal(&self) -> bool {
         matches!(self.why, Why::Refused(_))
     }
 
-    /// The response: a problem document, or a redirection to the page that the application named. Where the
-    /// [cookie was withheld](Session::cookie_withheld) from somebody who follows a link, a page that asks once more.
+    /// The response: a problem document, or a redirect to a page of the application. For a link
+    /// whose [cookie was withheld](Session::cookie_withheld), it is a page that requests the
+    /// address once more.
     pub fn into_answer(self) -> Response<Bytes> {
         match (self.why, self.state) {
             (Why::Error(error), Some(state)) => fail(&error, state.reasons(), state.asked()),
@@ -267,7 +271,8 @@ fn step_up<S: Scope>(state: &Arc<State>) -> Rejection {
 type Check =
     for<'a> fn(&'a Arc<State>) -> Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send + 'a>>;
 
-/// Lets through what fulfils a condition. Belongs inside of [`SessionLayer`](crate::SessionLayer).
+/// Refuses requests that do not meet a condition. It belongs inside of
+/// [`SessionLayer`](crate::SessionLayer).
 ///
 /// ```
 /// # use axum::{Router, routing::{get, post}};
@@ -290,14 +295,14 @@ pub struct GuardLayer {
 }
 
 impl GuardLayer {
-    /// Only for those who are signed in.
+    /// Admits only signed-in users.
     pub fn authenticated() -> Self {
         Self {
             check: |state| Box::pin(async { authenticated(Some(state)).await.map(drop) }),
         }
     }
 
-    /// Only for those who have recently proved again who they are.
+    /// Admits only users who have recently proved their identity again.
     pub fn elevated() -> Self {
         Self::elevated_for::<General>()
     }

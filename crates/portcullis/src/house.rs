@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_core::{
-    CorrelationKey, EndReason, Event, EventKind, Handle, Realm, SessionKey, Timestamp,
+    CorrelationKey, EndReason, Event, Handle, Realm, SessionKey, Timestamp,
     store::{ClockBounds, Expired, Observation, Store},
 };
 use tokio::runtime::Handle as Runtime;
@@ -210,7 +210,8 @@ impl House {
         is_passive: bool,
     ) {
         let is_ordinary = is_passive || reason.is_timeout();
-        if !is_ordinary || self.reported.is_first(session, reason) {
+        let client = observation.note.client.clone();
+        if !is_ordinary || self.reported.is_first(session, reason, client) {
             self.observe(observation);
         }
     }
@@ -247,23 +248,14 @@ impl House {
 
 fn belongs_into_the_log(observation: &Observation) -> bool {
     let of_somebody = observation.session.is_some() || observation.user.is_some();
-    of_somebody
-        && matches!(
-            observation.note.kind,
-            EventKind::WriteRefused
-                | EventKind::UsedAfterEnd(_)
-                | EventKind::LimitReached
-                | EventKind::RevocationRefused
-                | EventKind::RecordDamaged
-                | EventKind::AmbiguousIdentifier
-        )
+    of_somebody && observation.note.kind.is_logged_observation()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
-    use portcullis_core::{Note, store::MemoryStore};
+    use portcullis_core::{EventKind, Note, store::MemoryStore};
 
     use super::*;
     use crate::Audit;

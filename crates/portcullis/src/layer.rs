@@ -1,4 +1,4 @@
-//! The layer: settings, checked when they are made.
+//! The session layer and its settings, which are checked when they are made.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -24,9 +24,9 @@ use crate::{
     registration::Registration,
 };
 
-/// Puts sessions in front of a service: any Tower service, any body.
+/// Adds sessions to a service: any Tower service, with any body.
 ///
-/// `SessionLayer::new(store)` is secure; nothing else needs to be set, and no key or secret is needed.
+/// `SessionLayer::new(store)` is secure without further settings, and needs no key or secret.
 ///
 /// | setting | default |
 /// |---|---|
@@ -37,13 +37,13 @@ use crate::{
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
 /// | [`visitors`](Self::visitors) | sessions without a user: 4 h, 8 KiB |
 /// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
-/// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is told of, nobody is signed out |
+/// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is reported, no session ends |
 /// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
 /// | [`classify_responses`](Self::classify_responses) | by status: from 400 on nothing is granted, from 500 on nothing is written |
-/// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused person gets a 401 |
+/// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused request gets a 401 |
 /// | [`public_base_path`](Self::public_base_path) | none: the application sees paths as browsers do |
 /// | [`clear_site_data`](Self::clear_site_data) | what scripts stored, with a sign-out |
-/// | [`tell_deadlines`](Self::tell_deadlines) | not told |
+/// | [`tell_deadlines`](Self::tell_deadlines) | off |
 /// | [`audit`](Self::audit) | [`TracingAudit`](crate::TracingAudit) |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
 /// | [`live_within`](Self::live_within) | live connections notice an end on another server within 5 s at the latest |
@@ -64,10 +64,15 @@ use crate::{
 ///
 /// # In the background
 ///
-/// Where it is put in front of a service inside of a Tokio runtime, or else at the first request, it starts two tasks: one
-/// has the store [clear away](Store::sweep) what is over and tells the [`Audit`] of it, also of sessions that nobody
-/// ever asked for again; the other writes what was refused into the store's log, as far as there is room. All services
-/// of a layer share them, and they end with the last of those and of the [`Sessions`] made from it.
+/// The layer starts two tasks when it is added to a service inside of a Tokio runtime, or else at
+/// the first request:
+///
+/// * One has the store [remove](Store::sweep) expired sessions and reports each expiry to the
+///   [`Audit`], even without another request.
+/// * The other writes refused operations to the store's log, as far as there is room.
+///
+/// All services of a layer share the tasks. They end with the last of those services and of the
+/// [`Sessions`] made from the layer.
 ///
 /// # Among other layers
 ///
@@ -75,26 +80,28 @@ use crate::{
 ///
 /// | layer | where | because |
 /// |---|---|---|
-/// | [`GuardLayer`](crate::GuardLayer), [`PassiveLayer`](crate::PassiveLayer), whatever looks at the session | inside | they look at what this one provides |
-/// | timeouts, caught panics (`TimeoutLayer`, `CatchPanicLayer`) | inside | their 408, 500 or 503 is then the answer by which this layer [grants nothing](crate::Outcome); outside it sees no answer at all, and carries out ends alone |
-/// | whatever sets `Cache-Control` or a field of a CDN | inside | outside it has the last word, over `no-store` too |
+/// | [`GuardLayer`](crate::GuardLayer), [`PassiveLayer`](crate::PassiveLayer), any layer that looks at the session | inside | they use what this layer provides |
+/// | timeouts, caught panics (`TimeoutLayer`, `CatchPanicLayer`) | inside | this layer sees their 408, 500 or 503 and [grants nothing](crate::Outcome); if they are outside, it sees no response, and carries out only ends |
+/// | layers that set `Cache-Control` or a field of a CDN | inside | outside they would override even `no-store` |
 /// | CSRF (`CsrfLayer`) | outside | it refuses before the session is looked at |
-/// | CORS (`CorsLayer`) | outside | preflights end there, and a page of the other origin can read every refusal |
+/// | CORS (`CorsLayer`) | outside | it answers preflights, and lets a page of the other origin read every refusal |
 /// | security headers (`SetResponseHeaderLayer`) | outside | every response has them, refusals included |
-/// | compression (`CompressionLayer`) | outside | refusals are compressed too; a body that [fails](crate::Lifeline::guard_body) fails through it |
-/// | tracing, request identifiers (`TraceLayer`, `SetRequestIdLayer`) | outside | what this layer logs is in the span of its request, and the status is the one that is sent |
-/// | what [rewords](crate::Refusal::reword) refusals | outside | it sees all of them |
+/// | compression (`CompressionLayer`) | outside | refusals are compressed too; it passes on the failure of a [guarded body](crate::Lifeline::guard_body) |
+/// | tracing, request identifiers (`TraceLayer`, `SetRequestIdLayer`) | outside | the logs of this layer are in the span of their request, and the logged status is the one that is sent |
+/// | a middleware that [rewords](crate::Refusal::reword) refusals | outside | it sees all of them |
 ///
-/// Where a session ended under a handler's hands, this layer answers in its place. Of the handler's response it keeps what
-/// CORS, security, tracing and rate-limit layers inside of it have set, and `Vary`; everything else goes with the
-/// body: fields of the application say that something was done which was not. A refusal of a guard has what layers outside of
-/// the guard set.
+/// If the changes of a request cannot be written, for example because the session ended, this layer
+/// replaces the response of the handler. A response that already reports a failure stays. The new
+/// response keeps `Vary`, and the headers that CORS, security, tracing and rate-limit layers inside
+/// of this one have set. It drops the body and all other headers, because they report a success
+/// that did not happen. A refusal of a guard has the headers of layers outside of the guard.
 ///
 /// # Caches
 ///
-/// A response that sets or removes a session cookie carries `Cache-Control: no-store`. One for which the session was looked at
-/// carries `no-store`, or `private` with what the handler said, where it said something. Both vary by `Cookie`. Some
-/// caches obey other fields rather than `Cache-Control`, so those are removed from such responses unless they forbid storing:
+/// A response that sets or removes a session cookie carries `Cache-Control: no-store`. A response
+/// that looked at the session carries `no-store`, or `private` with the handler's own
+/// `Cache-Control`, if it set one. Both vary by `Cookie`. Some caches obey other fields instead of
+/// `Cache-Control`. Those fields are removed from such responses, unless they forbid storing:
 ///
 /// | field | obeyed by | stays with |
 /// |---|---|---|
@@ -105,19 +112,22 @@ use crate::{
 /// | `X-Accel-Expires` | nginx | `0` |
 /// | `X-LiteSpeed-Cache-Control` | LiteSpeed | `no-store`, `no-cache` |
 ///
-/// What takes such a word back (`!no-store`, `must-understand`) counts as if it were not there.
+/// A value that revokes such a word (`!no-store`, `must-understand`) does not count.
 ///
-/// A cache can be told to store all the same, by its own settings: a minimum time to live (CloudFront), "cache everything"
-/// (Cloudflare), `proxy_ignore_headers` (nginx). And Fastly reads `no-store` as a word for browsers: it keeps
-/// responses out for a `Set-Cookie` or for `Cache-Control: private`, so have handlers say `private, no-store` behind it, which
-/// stands. Exclude the routes that look at the session there.
+/// A cache may store such responses all the same, by its own settings: a minimum time to live
+/// (CloudFront), "cache everything" (Cloudflare), `proxy_ignore_headers` (nginx). Exclude the
+/// routes that look at the session there.
+///
+/// Fastly applies `no-store` to browsers only. It stores no response with a `Set-Cookie` or with
+/// `Cache-Control: private`. Behind Fastly, let handlers set `private, no-store`, which this layer
+/// keeps.
 ///
 /// # Several layers
 ///
-/// A part of an application may have sessions of its own, with another cookie: its routes have a layer more.
-/// [`Session`](crate::Session), the guards, `SessionRoutes` and [`Sessions`] then mean the innermost layer that they
-/// stand in. The layers know nothing of each other's sessions: a sign-out
-/// ends one of them.
+/// A part of an application may have its own sessions, with another cookie: its routes then have a
+/// second layer. [`Session`](crate::Session), the guards, `SessionRoutes` and [`Sessions`] use the
+/// innermost layer around the route. The layers do not share sessions: a sign-out ends only one of
+/// them.
 ///
 /// ```
 /// # use axum::{Router, routing::{get, post}};
@@ -142,12 +152,16 @@ use crate::{
 /// # Ok::<(), ConfigError>(())
 /// ```
 ///
-/// What stands between two layers sees the outer session. To use it further in as well, take it there with
-/// [`Session::load`](crate::Session::load) and pass it on in an extension of your own.
+/// Code between two layers sees the outer session. To use that session further inside, take it
+/// there with [`Session::load`](crate::Session::load), and pass it on in your own request
+/// extension.
 ///
-/// Layers with one cookie cannot be nested: the inner one does nothing, and what stands in it means the session of the outer one.
-/// That is logged as a warning, once, and so is an inner or outer layer that accepts or formerly had the other's cookie, and
-/// cookies that differ in their prefix only, whose realm is the same.
+/// Layers with the same cookie cannot be nested: the inner one does nothing, and code inside of it
+/// uses the session of the outer one. A warning is logged once in these cases:
+///
+/// * nested layers with the same cookie;
+/// * a layer that accepts, or formerly had, the cookie of the other;
+/// * cookies that differ only in their prefix, because their realm is the same.
 #[derive(Clone)]
 pub struct SessionLayer {
     config: Arc<Config>,
@@ -179,7 +193,7 @@ impl Config {
         }
     }
 
-    /// What tells the site's own pages from those of others.
+    /// What distinguishes the site's own pages from those of others.
     pub(crate) fn own_site(&self) -> OwnSite<'_> {
         OwnSite {
             #[cfg(feature = "axum")]
@@ -234,16 +248,17 @@ impl SessionLayer {
         .settled()
     }
 
-    /// The limits of sessions that start, or whose user authenticates, from now on. Sessions that exist keep
-    /// theirs.
+    /// The limits of sessions that start, or whose user authenticates, from now on. Existing
+    /// sessions keep theirs.
     #[must_use]
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
         self.with(|config| config.policy.timeouts = timeouts)
     }
 
-    /// Lets handlers remember a person who asks for it at the sign-in, see [`Session::remember`](crate::Session::remember), and
-    /// sets the limits of such sessions: with [`RememberMe::default`], 14 days without activity and 90 days in all. Sessions
-    /// that exist keep theirs. The store then remembers revocations for as long as those sessions may last.
+    /// Lets handlers call [`Session::remember`](crate::Session::remember), and sets the limits of
+    /// remembered sessions. With [`RememberMe::default`] these are 14 days without activity and 90
+    /// days in all. Existing sessions keep theirs. The store then remembers revocations for as long
+    /// as those sessions may last.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -257,14 +272,18 @@ impl SessionLayer {
         self.with(|config| config.policy.remember_me = Some(limits))
     }
 
-    /// Whose sessions these are: an identifier opens only sessions of the realm it was made in, and lists, limits, logs
-    /// and revocations are kept by realm. Without this it is the base name of the [cookie](Self::cookie), `id` by default,
-    /// whatever realm the store was in. So two layers with different cookies on one store do not share sessions.
+    /// The realm of the sessions. An identifier opens only sessions of the realm it was made in.
+    /// Lists, limits, logs and revocations are kept by realm. The default is the base name of the
+    /// [cookie](Self::cookie), `id` by default; it replaces the realm of the store. So two layers
+    /// with different cookies on one store do not share sessions.
     ///
-    /// Name it to let layers share sessions on purpose, to keep the sessions when the cookie is renamed (see
-    /// [`CookieBuilder::also_accept`](crate::CookieBuilder::also_accept)), or to tell apart two applications that have
-    /// the same cookie and one store: without a realm or a key prefix of their own, the store cannot tell them from two
-    /// servers of one application.
+    /// Set a realm for one of these reasons:
+    ///
+    /// * Layers share sessions on purpose.
+    /// * The cookie is renamed and the sessions are kept; see
+    ///   [`CookieBuilder::also_accept`](crate::CookieBuilder::also_accept).
+    /// * Two applications have the same cookie name and one store. Without different realms or key
+    ///   prefixes, the store takes them for two servers of one application.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer};
@@ -288,11 +307,11 @@ impl SessionLayer {
         self.with(|config| config.cookie = cookie)
     }
 
-    /// How many bytes of names and encoded values a session may hold.
+    /// The maximum size of a session's data, in bytes of names and encoded values.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] above 1 MiB: every request that uses a session reads it whole.
+    /// [`ConfigError`] above 1 MiB, because every request that uses a session reads it whole.
     pub fn payload_limit(self, bytes: usize) -> Result<Self, ConfigError> {
         if bytes > LARGEST_PAYLOAD_LIMIT {
             return Err(ConfigError::new(format!(
@@ -302,19 +321,21 @@ impl SessionLayer {
         Ok(self.with(|config| config.policy.payload_limit = bytes))
     }
 
-    /// What a session without a user may take: 4 hours and 8 KiB by default. Anybody can begin such sessions, so what each
-    /// takes decides what a flood of them costs. The [timeouts](Self::timeouts) and the
-    /// [`payload_limit`](Self::payload_limit) hold as well where they are lower.
+    /// The limits of a session without a user: 4 hours and 8 KiB by default. Any client can begin
+    /// such sessions, so these limits decide what a flood of them costs. Lower
+    /// [timeouts](Self::timeouts) and a lower [`payload_limit`](Self::payload_limit) apply as well.
     #[must_use]
     pub fn visitors(self, limits: VisitorLimits) -> Self {
         self.with(|config| config.policy.visitors = limits)
     }
 
-    /// Where to send a person who must sign in: a path of this site, in any script. It gets the place they wanted as
-    /// `?return_to=…`; read it with [`ReturnTo::parse`]. For a form that was submitted, that is the page it was on. With
-    /// axum the path is whole also where the layer is in a router that is nested below one; without, it is what this
-    /// layer sees of the address. Who is sent there, and who gets a 401, is a table in the guide
-    /// [`refused`](crate::refused).
+    /// The sign-in page, to which browsers are redirected: a path of this site, in any script. The
+    /// page gets the requested address as `?return_to=…`; read it with [`ReturnTo::parse`]. For a
+    /// submitted form, that is the page that contained it.
+    ///
+    /// With axum, the path is complete even if the layer is in a nested router. Without axum, it is
+    /// the part of the address that this layer sees. The guide [`refused`](crate::refused) says
+    /// which requests are redirected and which get a 401.
     ///
     /// # Errors
     ///
@@ -324,11 +345,12 @@ impl SessionLayer {
         Ok(self.with(|config| config.pages.sign_in = Some(page)))
     }
 
-    /// Where to send a person who must prove again who they are, in the same way. The page gets the scope to elevate for
-    /// as well: `?scope=payments&return_to=…`, and `general` where the route asks for no other.
+    /// The page on which users prove their identity again, used in the same way. It also gets the
+    /// scope to elevate for: `?scope=payments&return_to=…`, or `general` if the route names no
+    /// other.
     ///
-    /// The page itself must be reachable without an elevation. Its path is known to be that page as long as the
-    /// application sees it as it is written here. Otherwise mark its routes with
+    /// The page itself must need no elevation. The layer recognizes it by its path, if the
+    /// application sees the path as it is written here. Otherwise mark its routes with
     /// [`ReauthenticationPageLayer`](crate::ReauthenticationPageLayer).
     ///
     /// # Errors
@@ -339,9 +361,10 @@ impl SessionLayer {
         Ok(self.with(|config| config.pages.reauthentication = Some(page)))
     }
 
-    /// The prefix that a proxy takes off the path before the application sees it. Browsers are sent to pages below it:
-    /// with `/shop`, `/sign-in` becomes `/shop/sign-in?return_to=/shop/cart`. All other settings name paths as the
-    /// application sees them; the cookie's [path](crate::CookieBuilder::path) is as the browser sees it.
+    /// The prefix that a proxy removes from the path. Browsers are redirected to pages below it:
+    /// with `/shop`, `/sign-in` becomes `/shop/sign-in?return_to=/shop/cart`. All other settings
+    /// name paths as the application sees them. The cookie's [path](crate::CookieBuilder::path) is
+    /// as the browser sees it.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer};
@@ -359,9 +382,10 @@ impl SessionLayer {
         Ok(self.with(|config| config.pages.base = base))
     }
 
-    /// How many sessions a user may have at once, on all servers together, and what becomes of a sign-in over it
-    /// (OWASP ASVS 5.0, 7.1.2). `None` is no limit. It is enforced in the step that begins the session, so it also holds
-    /// when many sign in at the same moment. A user who has more already keeps them until the next sign-in.
+    /// How many sessions a user may have at once, on all servers together, and what happens to a
+    /// sign-in beyond that (OWASP ASVS 5.0, 7.1.2). `None` is no limit. The step that begins the
+    /// session enforces it, so it holds for simultaneous sign-ins too. Excess sessions of a user
+    /// are kept until the next sign-in.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer, SessionLimit};
@@ -380,37 +404,39 @@ impl SessionLayer {
         self.with(|config| config.binding = binding)
     }
 
-    /// Whether and how addresses of clients are used: compared with a [`device_binding`](Self::device_binding), and
-    /// told in lists and events.
+    /// Whether and how client addresses are used: compared with a
+    /// [`device_binding`](Self::device_binding), and shown in lists and events.
     #[must_use]
     pub fn client_addresses(self, addresses: ClientAddresses) -> Self {
         self.with(|config| config.addresses = addresses)
     }
 
-    /// What the browser is asked to clear away with a sign-out, beside the session's cookie.
+    /// What the browser is asked to clear at a sign-out, besides the session's cookie.
     #[must_use]
     pub fn clear_site_data(self, what: ClearSiteData) -> Self {
         self.with(|config| config.clear_site_data = what)
     }
 
-    /// Tells with each response for which a live session was looked at how many seconds it has left:
-    /// `Session-Timeout: idle=1799, absolute=86399`, and `elevated=899` while it is elevated. Clients that see it need not
-    /// ask `SessionRoutes` for the status.
+    /// Adds the remaining seconds to each response that looked at a live session: `Session-Timeout:
+    /// idle=1799, absolute=86399`, and `elevated=899` during an elevation. Clients that read it
+    /// need not ask `SessionRoutes` for the status.
     #[must_use]
     pub fn tell_deadlines(self) -> Self {
         self.with(|config| config.tells_deadlines = true)
     }
 
-    /// Tells from the head of a response what became of its request, where its status alone does not say: gRPC answers
-    /// with 200 and a field `grpc-status`, GraphQL with 200 and a list of errors in the body. What is carried out then
-    /// says [`Outcome`].
+    /// Decides the [`Outcome`] of a request from the head of its response, for protocols that do
+    /// not use the status. gRPC answers with 200 and a field `grpc-status`, GraphQL with 200 and a
+    /// list of errors in the body. [`Outcome`] says what is carried out.
     ///
-    /// The stricter of this and [`Outcome::of_status`] holds, so that a layer in between which answers with 503 grants
-    /// nothing either. To grant something with a status from 400 on, see [`KeepGrants`](crate::KeepGrants).
+    /// The stricter of this and [`Outcome::of_status`] holds. So a layer in between that answers
+    /// with 503 grants nothing either. To grant something with a status of 400 or above, see
+    /// [`KeepGrants`](crate::KeepGrants).
     ///
-    /// The function is called once for each response to a request that looked at its session, and must not wait. Only
-    /// the head counts: what is decided by the body or its trailers comes too late, and so must be put into the head, say
-    /// as an extension, by whoever makes the response. What [`Session::commit`](crate::Session::commit) wrote before stays.
+    /// The function is called once for each response to a request that looked at its session. It
+    /// must not block. It sees only the head: the body and its trailers come too late. A service
+    /// that knows more puts that into the head, for example as an extension. Writes of an earlier
+    /// [`Session::commit`](crate::Session::commit) stay.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer};
@@ -435,46 +461,53 @@ impl SessionLayer {
         self.with(|config| config.classifier = Classifier::new(classify))
     }
 
-    /// Adds an [`Audit`], which is notified of what happens to sessions. The first takes the place of
+    /// Adds an [`Audit`], which is notified of events of sessions. The first replaces
     /// [`TracingAudit`](crate::TracingAudit). With several, each is notified of every event.
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
         self.with_house(|setup| setup.audits = std::mem::take(&mut setup.audits).and(audit))
     }
 
-    /// The key of the [correlators](crate::Correlator) in events: 32 random bytes that all servers share, so that what
-    /// different servers and processes tell of one session can be tied together.
+    /// The key of the [correlators](crate::Correlator) in events: 32 random bytes that all servers
+    /// share. With it, events of one session from different servers and processes have the same
+    /// correlator.
     #[must_use]
     pub fn correlation_key(self, bytes: [u8; 32]) -> Self {
         self.with_house(|setup| setup.key = Some(CorrelationKey::new(bytes)))
     }
 
-    /// Within which time a live connection notices that its session was ended by another server, as long as the store
-    /// answers within a tenth of it: 5 seconds by default (OWASP ASVS 5.0, 7.4.1). Each session that has any is looked at that
-    /// often, by each server. When the store has not answered for three times as long, they are ended as well.
+    /// Maximum delay until a live connection notices that another server ended its session: 5
+    /// seconds by default (OWASP ASVS 5.0, 7.4.1). It holds as long as the store answers within a
+    /// tenth of it. Each server looks at each session with live connections that often. After three
+    /// times as long without an answer from the store, the connections are closed.
     ///
-    /// That is the bound. As a rule they notice at once: Redis tells every server that has live connections what others end,
-    /// unless it [forbids](https://crates.io/crates/portcullis-redis) that, and another [`Store`] may do the same
-    /// ([`Store::listen`]). What was told while nobody could hear is looked up as soon as somebody can. Ends by this server
-    /// and deadlines need no time, see [`Lifeline`](crate::Lifeline).
+    /// Usually, connections notice at once: Redis notifies every server with live connections of
+    /// ends by others, unless its rights [forbid](https://crates.io/crates/portcullis-redis) that.
+    /// Another [`Store`] may do the same ([`Store::listen`]). After a lost connection to Redis, the
+    /// sessions are looked at again. Ends by this server, and deadlines, take no time; see
+    /// [`Lifeline`](crate::Lifeline).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] below 1 and above 15 seconds: a session that gets a new identifier can be followed for a minute only.
+    /// [`ConfigError`] below 1 and above 15 seconds, because a session with a new identifier can be
+    /// followed for a minute only.
     pub fn live_within(self, period: Duration) -> Result<Self, ConfigError> {
         let pace = Pace::new(period)?;
         Ok(self.with_house(|setup| setup.pace = pace))
     }
 
-    /// Other sites whose pages may open a `SessionSocket`, and use the [`routes`](Self::routes) of this layer, as
-    /// browsers spell them: `https://app.example`, `capacitor://localhost`, `tauri://localhost`,
-    /// `chrome-extension://` with the identifier. Without this, only pages of the host that is asked may.
+    /// Other origins whose pages may open a `SessionSocket` and use the [`routes`](Self::routes) of
+    /// this layer. Write them as browsers do: `https://app.example`, `capacitor://localhost`,
+    /// `tauri://localhost`, `chrome-extension://` with the identifier. By default, only pages of
+    /// the requested host may.
     ///
-    /// What such a page asks for is no activity, as with any other site that loads something into a page of its own: the
-    /// session stays alive only if the page calls `POST /session/extend`, say when somebody types. And a
-    /// [`CsrfLayer`](https://docs.rs/tower-http/latest/tower_http/csrf/struct.CsrfLayer.html) around the whole
-    /// application must be told of the origins too, else it refuses first. It knows `http` and `https` only. For pages of
-    /// other schemes, let the session routes past it with `with_insecure_bypass`: they check for themselves.
+    /// Requests from within such a page are no activity. The session stays alive only if the page
+    /// calls `POST /session/extend`, for example when the user types.
+    ///
+    /// A [`CsrfLayer`](https://docs.rs/tower-http/latest/tower_http/csrf/struct.CsrfLayer.html)
+    /// around the whole application needs the origins too, or it refuses first. It accepts only
+    /// `http` and `https`. For pages of other schemes, exempt the session routes with
+    /// `with_insecure_bypass`: they check the origin themselves.
     ///
     /// ```
     /// # use axum::Router;
@@ -491,8 +524,9 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for what no browser would send: a path or a slash at the end, a user, capitals, a standard port,
-    /// a wildcard, `null`. It says what to write instead.
+    /// [`ConfigError`] for an origin that no browser sends. It has a path or a slash at the end, a
+    /// user, capitals or a standard port, or is a wildcard or `null`. The error says what to write
+    /// instead.
     #[cfg(feature = "axum")]
     pub fn trusted_origins<O: AsRef<str>>(
         self,
@@ -504,16 +538,18 @@ impl SessionLayer {
         Ok(self.with(|config| config.trusted_origins = origins))
     }
 
-    /// Leaves the clearing away of what is over to others who share the store, such as a program that calls
-    /// [`Sessions::sweep`]. If nobody does it, ends that nobody asks for are never told.
+    /// Turns off the background task that removes expired sessions and reports each expiry. Another
+    /// program that shares the store must then call [`Sessions::sweep`]. Otherwise, sessions that
+    /// expire without another request are never reported.
     #[must_use]
     pub fn without_sweeping(self) -> Self {
         self.with_house(|setup| setup.sweeps = false)
     }
 
-    /// Routes to ask how long the session lasts, to stay, and to sign out, for the pages of this host and of the
-    /// [trusted origins](Self::trusted_origins) set so far. They belong inside of the layer. With
-    /// [timeouts](Self::timeouts) that leave no room for ten extensions they say so in the log, see [`SessionRoutes`].
+    /// Routes to ask how long the session lasts, to extend it, and to sign out. They are for pages
+    /// of this host and of the [trusted origins](Self::trusted_origins) set so far. They belong
+    /// inside of the layer. If the [timeouts](Self::timeouts) leave no room for ten extensions, the
+    /// routes log a warning, see [`SessionRoutes`].
     ///
     /// ```
     /// # use axum::Router;
@@ -528,8 +564,8 @@ impl SessionLayer {
         SessionRoutes::of_layer(&self.config.trusted_origins, self.config.policy.timeouts)
     }
 
-    /// The sessions of this layer's store and realm, to list and end them from outside of a request. Events go to the
-    /// [`audit`](Self::audit) that is set now.
+    /// The sessions of this layer's store and realm, to list and end them from outside of a
+    /// request. Events go to the present [`audit`](Self::audit).
     pub fn sessions(&self) -> Sessions {
         Sessions::of_house(&self.config.house)
     }

@@ -1,8 +1,9 @@
-//! Session security for Axum and Tower: logout, expiry and rotation that hold under concurrency and outage, with
-//! session data.
+//! Session security for Axum and Tower: logout, expiry and rotation that hold under concurrency and
+//! outage, with session data.
 //!
-//! One [`SessionLayer`] in front of a router, one [`Session`] extractor in the handlers, and the state in Redis or in
-//! memory. `SessionLayer::new(store)` is secure; no key, secret or other setting is needed.
+//! One [`SessionLayer`] in front of a router, one [`Session`] extractor in the handlers, and the
+//! state in Redis or in memory. `SessionLayer::new(store)` is secure without further settings, and
+//! needs no key or secret.
 //!
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
@@ -21,7 +22,7 @@
 //!
 //! async fn sign_in(session: Session) -> Result<Redirect, SessionError> {
 //!     // … after the password was verified:
-//!     session.authenticate("alice")?; // new identifier, the old one is dead; the cart moves along
+//!     session.authenticate("alice")?; // new identifier, the old one is invalid; the cart is kept
 //!     Ok(Redirect::to("/account"))
 //! }
 //!
@@ -35,7 +36,7 @@
 //! }
 //!
 //! async fn change_password(elevated: Elevated) -> Result<(), SessionError> {
-//!     // … cannot be reached without a recent proof; once the new password is stored:
+//!     // … runs only after a recent proof; once the new password is stored:
 //!     elevated.revoke_other_sessions().await?;
 //!     elevated.session().regenerate()
 //! }
@@ -63,43 +64,55 @@
 //!
 //! # What holds
 //!
-//! 1. **Ended means ended.** A write to a session that was logged out, expired or replaced changes nothing and
-//!    creates nothing; the request that wanted it is answered with 401 and carries no cookie.
-//! 2. **A new identifier at every change of privilege**, and the old one dead in the same step:
-//!    [`authenticate`](Session::authenticate), [`elevate`](Session::elevate), [`regenerate`](Session::regenerate),
-//!    [`drop_elevation`](Session::drop_elevation).
-//! 3. **Two deadlines, always.** Idle moves with activity, absolute does not; the store's clock decides; rounding errs short.
-//! 4. **No write is lost.** Changes of different values by parallel requests all survive; [`update`](Session::update)
-//!    is applied again if another request was faster.
-//! 5. **An outage grants nothing and removes nothing.** Each step of the store is given 250 ms; then it is a 503 with
-//!    `Retry-After`, the cookie is kept, and it heals by itself. Requests that do not use the session are served as if
-//!    nothing had happened.
-//! 6. **The identifier lives in the cookie and nowhere else.** The store holds a hash, logs hold a [`Handle`], `Debug` shows nothing.
-//! 7. **A request that is refused or fails grants nothing.** With a status from 400 on, sign-ins and elevations are dropped with
-//!    all that was written after them; from 500 on, all data too. Ends and new identifiers are carried out. See [`Outcome`].
-//! 8. **Every end is told once, with its reason**: to the [`Audit`] and in the store's log, which is written in the same step as the
-//!    change; also where nobody came by when the time of a session was over.
-//! 9. **A user has a list of sessions, and it is true.** A session is in it from the step that begins it to the step that
-//!    ends it, so that it can be seen, limited ([`SessionLimit`]) and ended from elsewhere.
-//! 10. **Streams and WebSockets end with their session**, or with the elevation they need: at once or at the deadline where this process
-//!     can know, usually at once and within 5 seconds at the latest otherwise, and also when the store cannot tell. See [`Lifeline`].
+//! 1. **Ended means ended.** A write to a session that was signed out, expired or replaced changes
+//!    and creates nothing. The request of such a write gets a 401 without a cookie.
+//! 2. **A new identifier at every change of privilege.** The old one is invalid in the same step.
+//!    This holds for [`authenticate`](Session::authenticate), [`elevate`](Session::elevate),
+//!    [`regenerate`](Session::regenerate) and [`drop_elevation`](Session::drop_elevation).
+//! 3. **Two deadlines, always.** Activity moves the idle deadline, and never the absolute one. The
+//!    store's clock decides, and rounding shortens a session.
+//! 4. **No write is lost.** Changes of different values by parallel requests all survive.
+//!    [`update`](Session::update) is applied again if another request was faster.
+//! 5. **An outage grants nothing and removes nothing.** Each step of the store is given 250 ms.
+//!    After that, the response is a 503 with `Retry-After`, and the cookie is kept. Service resumes
+//!    without intervention. Requests that do not use the session are served as usual.
+//! 6. **The identifier is in the cookie and nowhere else.** The store holds a hash, logs hold a
+//!    [`Handle`], `Debug` shows nothing.
+//! 7. **A request that is refused or fails grants nothing.** A status of 400 or above drops
+//!    sign-ins and elevations, and every write after the first of them. A status of 500 or above,
+//!    or 408, drops all data. Ends and new identifiers are carried out. See [`Outcome`].
+//! 8. **Every end is reported once, with its reason.** It goes to the [`Audit`], and to the store's
+//!    log, which is written in the same step as the change. That includes sessions that expired
+//!    without another request.
+//! 9. **The list of a user's sessions is exact.** A session is in it from the step that begins it
+//!    to the step that ends it. So it can be listed, limited ([`SessionLimit`]) and ended from
+//!    another device.
+//! 10. **Streams and WebSockets end with their session**, or with the elevation that they need.
+//!     They end at once, or at the deadline, if this process can know. Otherwise they end usually
+//!     at once, and within 5 seconds at the latest. They also end if the store cannot answer. See
+//!     [`Lifeline`].
 //!
-//! What an application must add: a limit on attempts to sign in, and protection from forged cross-site requests beyond
-//! `SameSite=Lax` (tower-http's `CsrfLayer`). Redis forgets what it had not yet written to disk or to its replica when it
-//! crashes: also the end of a session, unless it runs with `appendfsync always`.
+//! An application must add a limit on sign-in attempts. It must also refuse forged cross-site
+//! requests, beyond `SameSite=Lax` (tower-http's `CsrfLayer`). A crash of Redis loses what was not
+//! yet written to disk or to a replica, even the end of a session. `appendfsync always` prevents
+//! that.
 //!
 //! # Where to look
 //!
-//! * Settings: [`SessionLayer`], [`Timeouts`], [`RememberMe`], [`CookieConfig`], [`SessionLimit`], [`DeviceBinding`], [`ClientAddresses`].
-//! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes [`GuardLayer`], [`PassiveLayer`],
-//!   [`CrossSiteSignInLayer`].
-//! * What goes on after the response has begun: [`Authenticated::ended`], [`Lifeline::guard_body`], `SessionSocket` (feature `ws`).
-//! * A page of one's devices: [`Authenticated::list_sessions`], [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
-//! * For operators: [`Sessions`]; [`count`](Sessions::count) and [`users`](Sessions::users) tell how many there are.
+//! * Settings: [`SessionLayer`], [`Timeouts`], [`RememberMe`], [`CookieConfig`], [`SessionLimit`],
+//!   [`DeviceBinding`], [`ClientAddresses`].
+//! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes
+//!   [`GuardLayer`], [`PassiveLayer`], [`CrossSiteSignInLayer`].
+//! * Code that runs after the response has begun: [`Authenticated::ended`],
+//!   [`Lifeline::guard_body`], `SessionSocket` (feature `ws`).
+//! * A page with the user's own devices: [`Authenticated::list_sessions`],
+//!   [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
+//! * For operators: [`Sessions`], with [`count`](Sessions::count) and [`users`](Sessions::users).
 //! * Recipes, such as how to test a handler as a signed-in user: `how_to`.
-//! * What a person sees: `SessionRoutes`, and the guide `browser`.
-//! * What refused requests are answered, and how people come back: the guide [`refused`], [`Refusal`], [`ApiLayer`],
-//!   [`ReauthenticationPageLayer`]. What happened: [`Audit`], [`Event`], [`Sessions::history`].
+//! * What users see: `SessionRoutes`, and the guide `browser`.
+//! * Responses to refused requests, and how users come back: the guide [`refused`], [`Refusal`],
+//!   [`ApiLayer`], [`ReauthenticationPageLayer`].
+//! * Events: [`Audit`], [`Event`], [`Sessions::history`].
 //! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`].
 //!
 //! # Features
@@ -187,8 +200,8 @@ mod write_queue;
 pub use portcullis_core::{
     Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
     CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
-    MAX_SCOPE_BYTES, Network, NoRandomness, Realm, RememberMe, Scope, SessionEntry, SessionInfo,
-    Timeouts, Timestamp, UserId, VisitorLimits,
+    MAX_SCOPE_BYTES, Network, NoRandomness, NotAHandle, Realm, RememberMe, Scope, SessionEntry,
+    SessionInfo, Severity, Timeouts, Timestamp, UserId, VisitorLimits,
     store::{
         Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
         RegisteredRealm, SessionCount, SessionLimit, Store, StoreError, StoreErrorKind,

@@ -1,4 +1,5 @@
-//! Layers that say what a route is: an API, the page of the proof, passive, a sign-in at the request of another site.
+//! Layers that say what a route is: an API, the page of the proof, passive, a sign-in at the
+//! request of another site.
 
 use std::task::{Context, Poll};
 
@@ -33,11 +34,12 @@ impl Marks {
     }
 }
 
-/// Marks the routes of an API: what is refused there is answered with a status and a problem document, never with a
-/// redirection or a page, whatever the request says of itself.
+/// Marks the routes of an API. A refusal there is a status with a problem document, never a
+/// redirect or a page, whatever the headers of the request.
 ///
-/// Put it outside of the guards of the same routes, that is, after them. It may stand inside or outside of
-/// [`SessionLayer`](crate::SessionLayer). What is answered without it is in the guide [`refused`](crate::refused).
+/// Add it outside of the guards of the same routes, that is, after them. It may stand inside or
+/// outside of [`SessionLayer`](crate::SessionLayer). The guide [`refused`](crate::refused)
+/// describes the responses on other routes.
 ///
 /// ```
 /// # use axum::{Router, routing::get};
@@ -59,16 +61,19 @@ impl ApiLayer {
     }
 }
 
-/// Marks the routes on which people prove again who they are: the page, and what its form is sent to.
+/// Marks the routes on which users prove their identity again: the page, and the target of its
+/// form.
 ///
-/// Nobody is sent to the [re-authentication page](crate::SessionLayer::reauthentication_page) from there, so it cannot
-/// redirect to itself, and guards let sessions through that
-/// [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) flagged. The path of the page counts as marked already, as
-/// long as it is what the application sees: behind a proxy that takes off a prefix, or with one page for each language,
-/// mark the routes.
+/// Requests on these routes are never redirected to the [re-authentication
+/// page](crate::SessionLayer::reauthentication_page), so the page cannot redirect to itself. Guards
+/// admit sessions that [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) flagged.
 ///
-/// Put it outside of the guards of the same routes, that is, after them. It may stand inside or outside of
-/// [`SessionLayer`](crate::SessionLayer).
+/// The path of the page is recognized without this layer, if the application sees it as configured.
+/// Mark the routes if a proxy removes a prefix that is not set, or if each language has its own
+/// page.
+///
+/// Add it outside of the guards of the same routes, that is, after them. It may stand inside or
+/// outside of [`SessionLayer`](crate::SessionLayer).
 ///
 /// ```
 /// # use axum::{Router, routing::get};
@@ -107,8 +112,8 @@ impl<S> Layer<S> for ReauthenticationPageLayer {
     }
 }
 
-/// The service of [`ApiLayer`], [`ReauthenticationPageLayer`], [`PassiveLayer`](crate::PassiveLayer) and
-/// [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
+/// The service of [`ApiLayer`], [`ReauthenticationPageLayer`],
+/// [`PassiveLayer`](crate::PassiveLayer) and [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
 #[derive(Debug, Clone)]
 pub struct Marked<S> {
     inner: S,
@@ -136,8 +141,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let mut marks = self.marks;
         for state in State::all(request.extensions()) {
-            state.mark(self.marks);
+            state.mark(marks);
+            // A route signs in to the session that it means, and to no other.
+            marks.cross_site_sign_in = false;
         }
         // Session layers that are further in look for this.
         let marks = Marks::of(request.extensions()).and(self.marks);

@@ -4,31 +4,34 @@ use std::{fmt, sync::Arc};
 
 use http::{Response, StatusCode, response::Parts};
 
-/// What a response says became of its request: what is carried out of what the request asked of its session.
+/// What became of a request, according to its response. It decides which changes of the session are
+/// carried out.
 ///
-/// Of a response it is told by its status, see [`of_status`](Self::of_status), and by the application where another
-/// protocol has its own way to say so, see [`SessionLayer::classify_responses`](crate::SessionLayer::classify_responses).
+/// The status decides, see [`of_status`](Self::of_status). For protocols with another way to report
+/// a refusal, the application decides, see
+/// [`SessionLayer::classify_responses`](crate::SessionLayer::classify_responses).
 ///
-/// What only takes away is carried out with each of them: [`terminate`](crate::Session::terminate),
-/// [`regenerate`](crate::Session::regenerate), [`drop_elevation`](crate::Session::drop_elevation), revocations, and what was
-/// observed of the device. What [`Session::commit`](crate::Session::commit) wrote before is not undone.
+/// Changes that only remove rights are carried out with every outcome:
+/// [`terminate`](crate::Session::terminate), [`regenerate`](crate::Session::regenerate),
+/// [`drop_elevation`](crate::Session::drop_elevation), revocations, and observations of the device.
+/// Writes of an earlier [`Session::commit`](crate::Session::commit) are not undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(
     clippy::exhaustive_enums,
     reason = "there is nothing between all and nothing but this"
 )]
 pub enum Outcome {
-    /// It was done: everything is carried out.
+    /// The request was done: everything is carried out.
     Succeeded,
-    /// It was refused: the first sign-in or elevation is dropped, and everything that was written after it. What was
-    /// written before, such as a count of failed attempts, is carried out.
+    /// The request was refused: sign-ins and elevations are dropped, and so is every change after
+    /// the first of them. Earlier changes, such as a count of failed attempts, are carried out.
     Refused,
-    /// It failed, half-way perhaps: sign-ins, elevations and all data are dropped.
+    /// The request failed, perhaps half-way: sign-ins, elevations and all data are dropped.
     Failed,
 }
 
 impl Outcome {
-    /// [`Failed`](Self::Failed) from 500 on and with 408, with which a layer that limits the time of a handler answers;
+    /// [`Failed`](Self::Failed) from 500 on, and with 408, which timeout layers send.
     /// [`Refused`](Self::Refused) with every other status from 400 on.
     ///
     /// ```
@@ -47,12 +50,14 @@ impl Outcome {
     }
 }
 
-/// An extension of a response that refuses its request and grants what was asked for all the same: sign-ins, elevations
-/// and what was written after them are carried out as if the [`Outcome`] were [`Succeeded`](Outcome::Succeeded).
+/// An extension of a response that refuses its request and still grants what the handler asked for.
+/// Sign-ins, elevations and later changes are carried out as if the [`Outcome`] were
+/// [`Succeeded`](Outcome::Succeeded).
 ///
-/// It is for answers in which a status from 400 on does not say that the proof was not enough: a password that was right
-/// for an account that must first accept new terms, say. It keeps nothing where the request *failed*: with a status from
-/// 500 on, or 408, nobody knows how far the handler came.
+/// It is for responses whose status of 400 or above does not mean that the proof was insufficient.
+/// An example is a correct password for an account that must first accept new terms. It has no
+/// effect if the request *failed*: with a status of 500 or above, or 408, it is unknown how far the
+/// handler came.
 ///
 /// With axum it is a part of the response:
 ///
@@ -95,7 +100,7 @@ impl axum_core::response::IntoResponseParts for KeepGrants {
 
 type Classify = dyn Fn(&Parts) -> Outcome + Send + Sync;
 
-/// How the layer tells the outcome from a response.
+/// How the layer derives the outcome from a response.
 #[derive(Clone, Default)]
 pub(crate) struct Classifier(Option<Arc<Classify>>);
 

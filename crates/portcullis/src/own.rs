@@ -1,4 +1,4 @@
-//! What people see of their own sessions, and may do to them.
+//! Methods of the guards for a user's own sessions.
 
 use portcullis_core::{
     Actor, EventKind, Handle, SessionEntry,
@@ -10,10 +10,11 @@ use crate::{
     state::{CookieAction, State},
 };
 
-/// Of oneself.
+/// The user's own sessions and log.
 impl Authenticated {
-    /// The live sessions of whoever is signed in, the most recently active first, with
-    /// [`current`](SessionEntry::current) set for the one that asks. For a page of devices (OWASP ASVS 5.0, 7.5.2).
+    /// The live sessions of the signed-in user, the most recently active first.
+    /// [`current`](SessionEntry::current) marks the session of this request. It is for a page of
+    /// devices (OWASP ASVS 5.0, 7.5.2).
     ///
     /// ```
     /// # use portcullis::{Authenticated, SessionError};
@@ -38,8 +39,9 @@ impl Authenticated {
         Ok(entries)
     }
 
-    /// What the store's log says of whoever is signed in: at most this many lines, newest first; 100 for zero.
-    /// Of operators it says neither name nor client. Equal refusals in a row are one line, see [`Logged::count`].
+    /// The entries of the store's log about the signed-in user, newest first, at most `most` (100
+    /// for zero). They show neither name nor client of an operator. Equal refusals in a row are one
+    /// entry, see [`Logged::count`].
     ///
     /// # Errors
     ///
@@ -64,15 +66,16 @@ impl Authenticated {
     }
 }
 
-/// Ends of one's own sessions. They need a recent proof of who it is (OWASP ASVS 5.0, 7.5.2): whoever found a device
-/// signed in must not be able to sign its owner out everywhere else. To end the current session needs none, see
-/// [`Session::terminate`](crate::Session::terminate).
+/// Methods that end the user's own sessions. They need a recent proof (OWASP ASVS 5.0, 7.5.2): a
+/// person who finds a signed-in device must not be able to sign its owner out everywhere else.
+/// [`Session::terminate`](crate::Session::terminate) ends the current session without that proof.
 impl<S> Elevated<S> {
-    /// Ends one of the sessions of whoever is signed in: when this answers, it is dead. If it is the current one,
-    /// the browser is told to forget it as well, and the handler has none any more.
+    /// Ends one of the signed-in user's sessions, which has ended when this returns. If it is the
+    /// current one, the response also removes the cookie, and the handler no longer has a session.
     ///
-    /// Somebody else's session, or none, is an empty receipt and
-    /// [`EventKind::RevocationRefused`](crate::EventKind::RevocationRefused), and takes as long: answer both with 404.
+    /// For a session of another user, and for none, the receipt is empty, and
+    /// [`EventKind::RevocationRefused`](crate::EventKind::RevocationRefused) is reported. Both take
+    /// equally long: answer both with 404.
     ///
     /// ```
     /// # use axum::{extract::Path, http::StatusCode};
@@ -88,9 +91,10 @@ impl<S> Elevated<S> {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Store`] when it is not known whether it was ended; it can be asked for again.
-    /// [`SessionError::Ended`] and [`SessionError::ElevationEnded`] when the session that asks is over, or not elevated
-    /// any more: the guard was a look at one moment. For the current one also those of [`terminate`](crate::Session::terminate) and [`commit`](crate::Session::commit).
+    /// [`SessionError::Store`] when it is unknown whether the session was ended; call it again
+    /// then. [`SessionError::Ended`] and [`SessionError::ElevationEnded`] when the current session,
+    /// or its elevation, has ended since the guard checked it. For the current session also the
+    /// errors of [`terminate`](crate::Session::terminate) and [`commit`](crate::Session::commit).
     pub async fn revoke_session(&self, handle: Handle) -> Result<Receipt, SessionError> {
         let state = self.still_in_force().await?;
         let current = state.subject();
@@ -108,12 +112,12 @@ impl<S> Elevated<S> {
         Ok(receipt)
     }
 
-    /// Ends all sessions of whoever is signed in but the current one, at one moment as
+    /// Ends all sessions of the signed-in user except the current one, at one moment as
     /// [`Sessions::revoke_others`] does.
     ///
-    /// After a change of a password or another proof, end the other sessions and give this one a new
-    /// identifier (OWASP ASVS 5.0, 7.4.3). If that fails, the new password holds all the same: tell the person that
-    /// the other devices are still signed in.
+    /// After a change of a password or another proof, end the other sessions and give this one a
+    /// new identifier (OWASP ASVS 5.0, 7.4.3). If that fails, the new password is still in force:
+    /// notify the user that the other devices are still signed in.
     ///
     /// ```
     /// # use portcullis::{Elevated, SessionError};
@@ -127,18 +131,18 @@ impl<S> Elevated<S> {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Store`]: some may be ended and others not. It can be asked for again.
-    /// [`SessionError::Ended`] when there is no current session to keep any more, and
-    /// [`SessionError::ElevationEnded`] when it is not elevated any more: the guard was a look at one moment.
+    /// [`SessionError::Store`]: some sessions may have ended and others not. Call it again then.
+    /// [`SessionError::Ended`] when the current session, and [`SessionError::ElevationEnded`] when
+    /// its elevation, has ended since the guard checked it.
     pub async fn revoke_other_sessions(&self) -> Result<Receipt, SessionError> {
         let (current, _) = self.still_in_force().await?.subject();
         self.revoke_all_but(current.ok_or(SessionError::Ended)?)
             .await
     }
 
-    /// Ends all sessions of whoever is signed in, the current one last; the browser is told to forget that one, and the
-    /// handler has none any more. Each half takes effect when it is done: the others at one moment as with
-    /// [`Sessions::revoke_others`], then this one.
+    /// Ends all sessions of the signed-in user, the current one last. The response removes the
+    /// cookie, and the handler no longer has a session. Each half takes effect when it is done:
+    /// first the others, at one moment as with [`Sessions::revoke_others`], then this one.
     ///
     /// # Errors
     ///
@@ -151,8 +155,9 @@ impl<S> Elevated<S> {
         self.terminate(current, others).await
     }
 
-    /// The guard was a look at one moment, and a handler may have waited since, for a body that somebody keeps back.
-    /// Whoever was signed out meanwhile must not sign out others.
+    /// The guard checked the session when the request arrived, and the handler may have waited
+    /// since, for a slow body. A user who was signed out in the meantime must not sign out other
+    /// sessions.
     async fn still_in_force(&self) -> Result<&State, SessionError> {
         let state = self.session().state();
         if state.now() >= self.until() {

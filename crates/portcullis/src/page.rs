@@ -1,4 +1,4 @@
-//! Pages in the place of problem documents, for those who wait for one.
+//! Pages that replace problem documents for browsers that wait for a page.
 
 use bytes::Bytes;
 use http::{
@@ -14,7 +14,8 @@ use crate::{
     state::State,
 };
 
-/// The same answer with a page as its body, if it is a problem document of ours and a browser waits for a page.
+/// The same response with a page as its body, if it is a problem document of this library and a
+/// browser waits for a page.
 pub(crate) fn for_browser<B>(
     state: &State,
     response: Response<SessionBody<B>>,
@@ -59,7 +60,7 @@ fn title(refusal: &Refusal) -> &'static str {
         Refusal::Unavailable { .. } => "Try again shortly",
         Refusal::TooLarge => "Too much to keep",
         Refusal::AtLimit => "Too many devices",
-        Refusal::CrossSite => "Asked for by another site",
+        Refusal::CrossSite | Refusal::CookieWithheld => "Asked for by another site",
         _ => "Something went wrong",
     }
 }
@@ -120,6 +121,13 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_site_asked_for_is_called_that() {
+        for refusal in [Refusal::CrossSite, Refusal::CookieWithheld] {
+            assert_eq!(title(&refusal), "Asked for by another site");
+        }
+    }
 
     #[test]
     fn nothing_in_a_page_is_taken_for_its_markup() {

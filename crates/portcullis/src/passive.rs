@@ -4,8 +4,8 @@ use tower_layer::Layer;
 
 use crate::Marked;
 
-/// Marks routes whose requests do not count as activity: polls, heartbeats, anything a page does by itself.
-/// It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
+/// Marks routes whose requests do not count as activity: polls, heartbeats, and other requests that
+/// no user caused. It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
 ///
 /// ```
 /// # use axum::{Router, routing::get};

@@ -1,9 +1,9 @@
-//! What a refused request is answered.
+//! The responses to refused requests.
 //!
-//! Programs get a problem document (RFC 9457) with the fitting status. Somebody who navigates in a browser is
-//! sent to the page the application named for the purpose, if it did; see
-//! [`SessionLayer::sign_in_page`](crate::SessionLayer::sign_in_page). What is a problem document still when it leaves
-//! the layer becomes a page for those who wait for one, see `page.rs`.
+//! Programs get a problem document (RFC 9457) with the fitting status. Browsers that navigate are
+//! redirected to the page that the application named for the purpose, if any; see
+//! [`SessionLayer::sign_in_page`](crate::SessionLayer::sign_in_page). For browsers, `page.rs` turns
+//! the remaining problem documents into pages when they leave the layer.
 
 use std::time::Duration;
 
@@ -23,11 +23,12 @@ use crate::{
 #[cfg(feature = "axum")]
 use crate::{accept::prefers_page, fields::navigates};
 
-/// Why a request was refused. It is among the extensions of the response, so that a middleware around
-/// the layer can answer in the application's own words.
+/// Why a request was refused. It is among the extensions of the response, so that a middleware
+/// around the layer can answer with its own text.
 ///
-/// [`reword`](Self::reword) replaces the body and keeps the rest. A response made anew would take a refusal for a success:
-/// it would be a 200 that caches store, without the field that asks a browser to sign in or to wait.
+/// [`reword`](Self::reword) replaces the body and keeps the rest. A new response would turn the
+/// refusal into a success. It would be a 200 that caches store, without the fields that ask a
+/// client to sign in or to wait.
 ///
 /// ```
 /// # use axum::response::{Html, IntoResponse, Response};
@@ -46,66 +47,69 @@ use crate::{accept::prefers_page, fields::navigates};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The route needs somebody who is signed in.
+    /// The route needs a signed-in user.
     SignInRequired {
-        /// Why the session that the request came with is none any more, if it came with one and that is known.
+        /// Why the session in this request's cookie has ended, if it came with one and the reason
+        /// is known.
         ended: Option<EndReason>,
     },
-    /// The route needs a recent proof of who it is.
+    /// The route needs a recent proof of the user's identity.
     ElevationRequired {
         /// The scope to elevate for.
         scope: &'static str,
-        /// How old the proof may be at most.
+        /// The maximum age of the proof.
         max_age: Duration,
     },
-    /// The session ended while the request was under way; nothing was written.
+    /// The session ended while the request was under way. Nothing was written.
     SessionEnded {
         /// Why, if that is known.
         reason: Option<EndReason>,
     },
-    /// The request came with an identifier that was replaced a moment ago; nothing was done. Tried again, it
-    /// comes with the new one.
+    /// The identifier of the request was replaced a moment ago, and nothing was done. A retry
+    /// carries the new one.
     SessionReplaced,
-    /// Sessions cannot be used now.
+    /// Sessions cannot be used at the moment.
     Unavailable {
-        /// After how long it is worth trying again.
+        /// After how long the client should try again.
         retry_after: Duration,
     },
-    /// This is more than a session can hold.
+    /// The change would exceed the size limit of a session.
     TooLarge,
     /// The user has as many sessions as the limit allows, and was not signed in.
     AtLimit,
-    /// Another site asked for it.
+    /// Another site sent the request, and the route refuses other sites.
     CrossSite,
-    /// Another site caused the request, and the browser withheld the session cookie. Nothing was written.
+    /// Another site caused the request, and the browser withheld the session cookie. Nothing was
+    /// written.
     CookieWithheld,
-    /// Something else; see the log.
+    /// Another error; the log has the details.
     Failed,
 }
 
-/// Whether somebody waits for a page, also after they submitted a form in a browser that does not say so.
+/// Whether the client waits for a page. Also true for a submitted form of a browser that sends no
+/// fetch metadata.
 #[cfg(feature = "axum")]
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     navigates(headers.get("sec-fetch-mode")).unwrap_or_else(|| prefers_page(headers))
 }
 
-/// The application's pages for somebody who is refused.
+/// The application's pages for refused users.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pages {
     pub(crate) sign_in: Option<ReturnTo>,
     pub(crate) reauthentication: Option<ReturnTo>,
-    /// What a proxy takes off the path.
+    /// The prefix that a proxy removes from the path.
     pub(crate) base: String,
 }
 
 impl Pages {
-    /// Whether people prove again who they are under this path.
+    /// Whether this path is the re-authentication page.
     pub(crate) fn are_confirmed_at(&self, path: &str) -> bool {
         let page = self.reauthentication.as_ref();
         page.is_some_and(|page| page.is_at(path))
     }
 
-    /// Where this refusal sends whoever navigates, if it sends them on. No page is sent to itself.
+    /// The address that this refusal redirects a browser to, if any. No page redirects to itself.
     pub(crate) fn location(
         &self,
         refusal: &Refusal,
@@ -146,21 +150,21 @@ impl Pages {
     }
 }
 
-/// By whom, of which application and when something was asked that is refused.
+/// The context of a refused request: client, application and time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) by: &'a Audience,
     pub(crate) pages: &'a Pages,
-    /// The route is one on which people prove again who they are.
+    /// The route is a re-authentication page.
     pub(crate) confirms: bool,
-    /// The browser can be asked for the same address once more.
+    /// The browser can request the same address once more.
     pub(crate) can_retry: bool,
-    /// By the store's clock. An answer that says that there is no session says when, so that a page which has learned
-    /// of a later one can tell.
+    /// By the store's clock. A response that reports no session carries this time, so that a page
+    /// which knows of a later session can ignore it.
     pub(crate) now: Option<Timestamp>,
 }
 
-/// The answer to a program, or to somebody who shall be told and not sent on.
+/// The response to a program, or to a browser that must not be redirected.
 #[cfg(feature = "axum")]
 pub(crate) fn of(refusal: Refusal, now: Option<Timestamp>) -> Response<Bytes> {
     let asked = Asked {
@@ -238,9 +242,9 @@ fn ended(reason: Option<EndReason>, now: Option<Timestamp>) -> Response<Bytes> {
 /// Why there is no session, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reasons {
-    /// Why the one that the request came with is none any more.
+    /// Why the session in this request's cookie has ended.
     pub(crate) ended: Option<EndReason>,
-    /// Why the one that the request wanted to change is none any more.
+    /// Why the session that the request wanted to change has ended.
     pub(crate) lost: Option<EndReason>,
 }
 
@@ -257,7 +261,7 @@ pub(crate) fn fail(
     }
 }
 
-/// The answer to an error, for everybody alike.
+/// The response to an error, the same for every client.
 pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
     let (status, code, detail) = error.telling();
     // A page must not take it for an end.
@@ -273,9 +277,28 @@ pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
 }
 
 impl Refusal {
-    /// The `refused` response with the body of `page`. Of the `page` only the body counts, and the fields that begin with
-    /// `Content-`. Status, `Cache-Control` and all other fields are those of `refused`, so a refusal stays one whatever the
-    /// status of the `page`.
+    /// The refusal in a response that a person reads: its body is a page. Programs, the element
+    /// `<portcullis-timeout>` among them, read the problem document of a refusal, so leave theirs as it is.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use portcullis::Refusal;
+    /// let mut page = Response::builder().status(409).header("content-type", "text/html").body(())?;
+    /// page.extensions_mut().insert(Refusal::AtLimit);
+    /// assert_eq!(Refusal::of_page(&page), Some(&Refusal::AtLimit));
+    /// page.headers_mut().insert("content-type", "application/problem+json".parse()?);
+    /// assert_eq!(Refusal::of_page(&page), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of_page<B>(response: &Response<B>) -> Option<&Self> {
+        let kind = response.headers().get(CONTENT_TYPE)?;
+        let is_page = kind.as_bytes().starts_with(b"text/html");
+        response.extensions().get().filter(|_| is_page)
+    }
+
+    /// Replaces the body of the `refused` response with that of `page`. Of `page`, only the body
+    /// and the fields that begin with `Content-` count. Status, `Cache-Control` and all other
+    /// fields are those of `refused`. So a refusal stays a refusal, whatever the status of `page`.
     ///
     /// ```
     /// # use http::Response;
@@ -291,6 +314,8 @@ impl Refusal {
         let of_body = |name: &HeaderName| name.as_str().starts_with("content-");
         let (mut head, _) = refused.into_parts();
         let (page_head, body) = page.into_parts();
+        // The layer would put a page in words of its own in the place of a problem document.
+        head.extensions.remove::<Detail>();
         let policy = HeaderName::from_static("content-security-policy");
         // A policy is the site's, and stands unless the page has its own.
         let replaced: Vec<_> = head
@@ -373,7 +398,7 @@ fn redirect(location: &str) -> Response<Bytes> {
     response
 }
 
-/// What a problem document tells beside the members that all have, where it is about there being no session.
+/// Further members of a problem document that reports no session.
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
     /// Why it ended.
@@ -403,7 +428,7 @@ impl Told {
 #[derive(Debug, Clone)]
 pub(crate) struct Detail(pub(crate) String);
 
-/// What tells a problem document from other bodies.
+/// What distinguishes a problem document from other bodies.
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
 fn problem(status: StatusCode, code: &str, detail: &str, told: Told) -> Response<Bytes> {
@@ -591,6 +616,14 @@ mod tests {
         assert!(headers.contains_key(WWW_AUTHENTICATE) && !headers.contains_key(LOCATION));
         assert_eq!(response.extensions().get(), Some(&ELEVATION));
         assert_eq!(response.into_body(), "In other words");
+    }
+
+    #[test]
+    fn a_document_in_other_words_has_no_words_of_ours() {
+        let refused = refuse(SIGN_IN_REQUIRED, &Audience::Program, &Pages::default());
+        assert!(refused.extensions().get::<Detail>().is_some());
+        let response = Refusal::reword(refused, Response::new("{}"));
+        assert!(response.extensions().get::<Detail>().is_none());
     }
 
     #[test]

@@ -5,27 +5,36 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use portcullis_core::{EndReason, Handle};
+use portcullis_core::{Client, EndReason, Handle};
 
 /// How many are remembered. Of more, the oldest is reported once more when it comes again.
 const ROOM: usize = 1024;
 
-/// A page that is left open asks again and again with a session that has ended. That is one event.
+/// A page that is left open asks again and again with a session that has ended. That is one event, but for a client that
+/// looks like another one: who took the identifier shall not hide behind that page.
 #[derive(Default)]
-pub(crate) struct Reported(Mutex<VecDeque<(Handle, EndReason)>>);
+pub(crate) struct Reported(Mutex<VecDeque<Use>>);
+
+type Use = (Handle, EndReason, Option<Client>);
 
 impl Reported {
     /// Whether this use is the first of its kind.
-    pub(crate) fn is_first(&self, session: Handle, reason: EndReason) -> bool {
+    pub(crate) fn is_first(
+        &self,
+        session: Handle,
+        reason: EndReason,
+        client: Option<Client>,
+    ) -> bool {
+        let this = (session, reason, client);
         // Nothing panics under this lock.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.contains(&(session, reason)) {
+        if known.contains(&this) {
             return false;
         }
         if known.len() >= ROOM {
             known.pop_front();
         }
-        known.push_back((session, reason));
+        known.push_back(this);
         true
     }
 }
@@ -42,12 +51,15 @@ mod tests {
             bytes[..8].copy_from_slice(&number.to_be_bytes());
             Handle::from_bytes(bytes)
         };
+        let is_first = |number, reason| reported.is_first(name(number), reason, None);
         for number in 0..ROOM {
-            assert!(reported.is_first(name(number), EndReason::IdleTimeout));
-            assert!(!reported.is_first(name(number), EndReason::IdleTimeout));
+            assert!(is_first(number, EndReason::IdleTimeout));
+            assert!(!is_first(number, EndReason::IdleTimeout));
         }
-        assert!(reported.is_first(name(1), EndReason::SignedOut));
-        assert!(!reported.is_first(name(1), EndReason::IdleTimeout));
-        assert!(reported.is_first(name(0), EndReason::IdleTimeout));
+        assert!(is_first(1, EndReason::SignedOut));
+        assert!(!is_first(1, EndReason::IdleTimeout));
+        assert!(is_first(0, EndReason::IdleTimeout));
+        let another = Some(Client::default());
+        assert!(reported.is_first(name(1), EndReason::SignedOut, another));
     }
 }

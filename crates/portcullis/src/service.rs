@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Extensions, HeaderMap, Request, Response, header::SET_COOKIE};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, header::SET_COOKIE};
 use pin_project_lite::pin_project;
 use portcullis_core::store::Activity;
 use tokio::runtime::Handle as Runtime;
@@ -194,7 +194,7 @@ fn judge<B, E>(
 fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
     let dropped = match state.used() {
         Some(used) if used.committing => return Err(SessionError::Committing),
-        Some(mut used) => roll_back(&mut used, verdict),
+        Some(mut used) => roll_back(&mut used, verdict, state.is_withheld()),
         None => false,
     };
     if dropped {
@@ -210,7 +210,7 @@ fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>,
 }
 
 /// Drops what the answer does not carry out. Says whether a sign-in or elevation was among it.
-fn roll_back(used: &mut UsedGuard<'_>, verdict: Option<Verdict>) -> bool {
+fn roll_back(used: &mut UsedGuard<'_>, verdict: Option<Verdict>, is_withheld: bool) -> bool {
     match verdict.map(Verdict::of_changes) {
         // The answer is not ours to give, so it cannot carry a new identifier either.
         None => {
@@ -218,6 +218,8 @@ fn roll_back(used: &mut UsedGuard<'_>, verdict: Option<Verdict>) -> bool {
             false
         }
         Some(Outcome::Succeeded) => false,
+        // A session that begins takes the place of the one that the browser has.
+        Some(Outcome::Refused) if is_withheld => used.draft.rollback(),
         Some(Outcome::Refused) => used.draft.rollback_grants(),
         Some(Outcome::Failed) => used.draft.rollback(),
     }
@@ -264,11 +266,14 @@ fn finish<B, E>(
     let succeeded = result.is_ok();
     let mut response = match result {
         Err(SessionError::CookieWithheld) if state.can_ask_again() => {
-            state.ask_again().map(SessionBody::own)
+            let mut page = state.ask_again();
+            HandedOut::carry_over(&answer, &mut page);
+            page.map(SessionBody::own)
         }
         Err(error) if !speaks_for_itself(&answer, verdict, &error) => {
             let mut refusal = refusal::fail(&error, state.reasons(), state.asked());
             retained_headers::carry_over(answer.headers(), refusal.headers_mut());
+            HandedOut::carry_over(&answer, &mut refusal);
             refusal.map(SessionBody::own)
         }
         _ => answer.map(SessionBody::application),
@@ -287,8 +292,36 @@ fn finish<B, E>(
     if succeeded && matches!(cookie, CookieAction::Keep) {
         cookie = state.renamed().map_or(cookie, CookieAction::set);
     }
+    let before = response.headers().get_all(SET_COOKIE).iter().count();
     hand_out(state, &cookie, response.headers_mut());
+    HandedOut::note(&mut response, before);
     Ok(page::for_browser(state, response))
+}
+
+/// The `Set-Cookie` fields of session layers further in. What they tell is done, so they stay when another answer takes the
+/// place of the one that they are in.
+#[derive(Clone, Default)]
+struct HandedOut(Vec<HeaderValue>);
+
+impl HandedOut {
+    /// Takes note of all but the first fields.
+    fn note<B>(response: &mut Response<B>, first: usize) {
+        let cookies = response.headers().get_all(SET_COOKIE).iter().skip(first);
+        let cookies: Vec<_> = cookies.cloned().collect();
+        if !cookies.is_empty() {
+            let noted: &mut Self = response.extensions_mut().get_or_insert_default();
+            noted.0.extend(cookies);
+        }
+    }
+
+    fn carry_over<A, B>(answer: &Response<A>, to: &mut Response<B>) {
+        if let Some(noted) = answer.extensions().get::<Self>() {
+            for cookie in &noted.0 {
+                to.headers_mut().append(SET_COOKIE, cookie.clone());
+            }
+            to.extensions_mut().insert(noted.clone());
+        }
+    }
 }
 
 /// Whether the handler's answer says already that it failed, or that what it wanted could not be done. One

@@ -17,43 +17,49 @@ use crate::{
 
 /// The session of one request.
 ///
-/// It is loaded when it is extracted, in one round trip; reading and changing it needs no `.await`. What is
-/// changed is written in one step when the handler has answered and before the head of the response leaves.
-/// Nothing is stored and no cookie is set until something is written.
+/// One round trip loads it when it is extracted. Reads and changes need no `.await`. All changes
+/// are written in one step, after the handler has answered and before the head of the response is
+/// sent. Without a write, nothing is stored and no cookie is set.
 ///
-/// Clones are the same session.
+/// Clones share one session.
 ///
 /// # What happens at the end of a request
 ///
-/// * Changes of different values by concurrent requests all survive. [`update`](Self::update) is applied
-///   again when another request was faster.
-/// * Requests of one server that change one session at once are written together, in the order in which they
-///   come: each whole or not at all. Sign-ins, elevations, new identifiers and ends have a turn of their own. Up
-///   to 256 requests may wait for one session; then the response is a 503 with `Retry-After`
-///   ([`SessionError::Contended`]), and nothing of what the request asked for is written. So it is when other
-///   servers change the session again and again. An end is never refused for that.
-/// * If the session ended meanwhile, nothing is written and the response becomes a 401. One that only read passes.
-/// * If a sign-in would exceed the [limit of sessions](crate::SessionLayer::session_limit) and that is to be refused,
-///   the response becomes a 409.
-/// * If the handler answered with a status of 400 or above, sign-ins and elevations are dropped, and so is every
-///   change after the first of them. Changes before it are written: a count of failed attempts, say.
-/// * If the handler answered with a status of 500 or above, or 408, all changes of data are dropped as well. An answer
-///   of 408 comes from a layer that limits the time of handlers, and cut this one off.
-/// * [`terminate`](Self::terminate), [`regenerate`](Self::regenerate) and [`drop_elevation`](Self::drop_elevation)
-///   are carried out whatever the status. They are about the session that there was: `regenerate` after a sign-in that
-///   is dropped gives a new identifier to the session as it was before.
-/// * If the store cannot write, the response becomes a 503 and the cookie is kept. What was asked for may have
-///   been carried out all the same when only the answer was lost; it is not asked for twice.
+/// * Changes of different values by concurrent requests all survive. [`update`](Self::update) is
+///   applied again if another request was faster.
+/// * Requests of one server that change one session at the same time are written together, in the
+///   order of their arrival. Each is written whole or not at all. Sign-ins, elevations, new
+///   identifiers and ends are written alone.
+/// * Up to 256 requests may wait for one session. Beyond that, nothing of a request is written, and
+///   its response is a 503 with `Retry-After` ([`SessionError::Contended`]). The same happens if
+///   other servers change the session again and again. An end is never refused for this reason.
+/// * If the session ended in the meantime, nothing is written, and the response becomes a 401. A
+///   request that only read is answered as usual.
+/// * If a sign-in would exceed a [limit of sessions](crate::SessionLayer::session_limit) that
+///   refuses, the response becomes a 409.
+/// * If the handler answered with a status of 400 or above, sign-ins and elevations are dropped,
+///   and so is every change after the first of them. Earlier changes are written, such as a count
+///   of failed attempts.
+/// * If the handler answered with a status of 500 or above, or 408, all changes of data are dropped
+///   as well. A 408 means that a timeout layer cut the handler off.
+/// * [`terminate`](Self::terminate), [`regenerate`](Self::regenerate) and
+///   [`drop_elevation`](Self::drop_elevation) are carried out with every status. They apply to the
+///   session that the request came with: if a sign-in is dropped, a `regenerate` after it renews
+///   the identifier of that session.
+/// * If the store cannot write, the response becomes a 503 and the cookie is kept. If only the
+///   answer of the store was lost, the change may have been made.
 ///
-/// [`Outcome`](crate::Outcome) says more about statuses, [`KeepGrants`](crate::KeepGrants) lets a response refuse and
-/// grant, and [`SessionLayer::classify_responses`](crate::SessionLayer::classify_responses) is for protocols that say in
-/// another way that they refuse.
+/// [`Outcome`](crate::Outcome) says more about statuses. [`KeepGrants`](crate::KeepGrants) lets a
+/// response refuse and grant.
+/// [`SessionLayer::classify_responses`](crate::SessionLayer::classify_responses) is for protocols
+/// that report a refusal in another way than by the status.
 ///
 /// # Requests that another site causes
 ///
-/// Browsers do not send a cookie with every request that another site causes; its [`SameSite`](crate::SameSite)
-/// attribute decides. A session that began with such a request would replace the one that the browser has, and sign
-/// the person out. So without a session cookie, these requests count as *withheld*:
+/// Browsers do not send a cookie with every request that another site causes; its
+/// [`SameSite`](crate::SameSite) attribute decides. A session that began with such a request would
+/// replace the one that the browser has, and sign the user out. So without a session cookie, these
+/// requests count as *withheld*:
 ///
 /// | request | `Strict` | `Lax` | `None` |
 /// |---|---|---|---|
@@ -63,33 +69,40 @@ use crate::{
 /// | no `Sec-Fetch-Site`, `Origin` of another site, a method other than `GET`, `HEAD`, `OPTIONS` and `CONNECT` | withheld | withheld | – |
 /// | any other request without `Sec-Fetch-Site` | – | – | – |
 ///
-/// An `Origin` belongs to this site if its host is that of the request, a parent or child domain of it, or within
-/// the cookie's `Domain`. A [trusted origin](crate::SessionLayer::trusted_origins) does, too; `null` does not.
+/// An `Origin` belongs to this site if its host is that of the request, a parent or child domain of
+/// it, or within the cookie's `Domain`. So does a [trusted
+/// origin](crate::SessionLayer::trusted_origins). `null` does not.
 ///
 /// Where the cookie is withheld:
 ///
-/// * Reads see nobody, [`cookie_withheld`](Self::cookie_withheld) returns `true`, and no cookie is set.
+/// * Reads see no session, [`cookie_withheld`](Self::cookie_withheld) returns `true`, and no cookie
+///   is set.
 /// * [`insert`](Self::insert), [`update`](Self::update), [`authenticate`](Self::authenticate) and
-///   [`elevate`](Self::elevate) fail with [`SessionError::CookieWithheld`]. The response becomes a 403, unless the
-///   handler answers with an error of its own.
-/// * A link (`GET`) is answered with a small page instead, if a write or a guard needs the session. The page requests
-///   the same address again. That request is same-origin, so a `Strict` cookie comes along. The handler of such an
-///   address runs twice, so its first write must come before anything that must not happen twice.
+///   [`elevate`](Self::elevate) fail with [`SessionError::CookieWithheld`]. The response becomes a
+///   403, unless the handler answers with an error of its own.
+/// * A link (`GET`) is answered with a small page instead, if a write or a guard needs the session.
+///   The page requests the same address again. That request is same-origin, so a `Strict` cookie
+///   comes along. The handler of such an address runs twice, so its first write must come before
+///   anything that must not happen twice.
 ///
-/// The page cannot loop. It refreshes by itself only in answer to a request with `Referer` or `Sec-Fetch-User: ?1`, and
-/// the refresh sends neither. Without both, the page shows a link to follow.
+/// The page cannot loop. It refreshes by itself only after a request with `Referer` or
+/// `Sec-Fetch-User: ?1`, and the refresh sends neither. Otherwise the page shows a link to follow.
 ///
 /// Mark routes that sign in at the request of another site, such as `form_post`, with
 /// [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
 ///
 /// # Errors of the methods
 ///
-/// Every method that changes the session can also fail with [`SessionError::ResponseSent`] when the response is
-/// decided, [`SessionError::Committing`] while a [`commit`](Self::commit) is under way,
-/// [`SessionError::InsideUpdate`] in a function given to `update`, and, after a commit that failed, with that
-/// failure. What is wrong with a wish itself is a [`DraftError`] inside [`SessionError::Draft`].
+/// Every method that changes the session can also fail with:
 ///
-/// As `Option<Session>` it is `None` where there is no live session, so such a handler cannot start one.
+/// * [`SessionError::ResponseSent`] once the response is decided,
+/// * [`SessionError::Committing`] while a [`commit`](Self::commit) is under way,
+/// * [`SessionError::InsideUpdate`] in a function given to `update`,
+/// * the failure of an earlier commit of the request,
+/// * a [`DraftError`] inside [`SessionError::Draft`] if the change itself is not possible.
+///
+/// The extractor `Option<Session>` is `None` without a live session, so its handler cannot start
+/// one.
 ///
 /// ```
 /// use axum::{Json, http::StatusCode};
@@ -122,8 +135,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::MissingLayer`] without a [`SessionLayer`](crate::SessionLayer) around the service,
-    /// [`SessionError::Store`] when the store cannot answer.
+    /// [`SessionError::MissingLayer`] without a [`SessionLayer`](crate::SessionLayer) around the
+    /// service, [`SessionError::Store`] when the store cannot answer.
     pub async fn load(extensions: &Extensions) -> Result<Self, SessionError> {
         let state = State::of(extensions).ok_or(SessionError::MissingLayer)?;
         Self::of_state(state).await
@@ -140,17 +153,20 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::Decode`] when what is stored is not a `T`. See [`get_or_remove`](Self::get_or_remove).
+    /// [`DraftError::Decode`] when what is stored is not a `T`. See
+    /// [`get_or_remove`](Self::get_or_remove).
     pub fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, SessionError> {
         Ok(self.state.view().get(&key)?)
     }
 
-    /// The value under `key`, as [`get`](Self::get), but removes one that is not a `T` and returns `None` for it: for
-    /// a key whose type has changed. A removal is logged as a warning with the key.
+    /// The value under `key`, as [`get`](Self::get), for a key whose type has changed. It removes a
+    /// value that is not a `T`, and returns `None` for it. A removal is logged as a warning with
+    /// the key.
     ///
-    /// Without it, everyone who has a value of the old type gets an error until their session ends. Call it
-    /// before [`update`](Self::update) too. [`Key`](crate::Key#when-the-type-of-a-key-changes) says how to change a type
-    /// and lose nothing.
+    /// Without this method, every user with a value of the old type gets an error until the session
+    /// ends. Call it before [`update`](Self::update) too.
+    /// [`Key`](crate::Key#when-the-type-of-a-key-changes) says how to change a type and lose
+    /// nothing.
     ///
     /// ```
     /// # use portcullis::{Key, Session, SessionError};
@@ -165,7 +181,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// With a value that is not a `T`, those of every change, see [`Session`]. Otherwise none.
+    /// If the value is not a `T`, those of every change, see [`Session`]. Otherwise none.
     pub fn get_or_remove<T: DeserializeOwned>(
         &self,
         key: impl AsKey<T>,
@@ -185,28 +201,34 @@ impl Session {
         self.state.view().contains(name.as_ref())
     }
 
-    /// Puts `value` under `key`, whatever was there.
+    /// Stores `value` under `key`, and replaces an earlier value.
     ///
-    /// What is accepted can be read back, also where serde reads it from a buffer: in tagged, untagged and
-    /// flattened types. The rest is refused: integers of 128 bits, which serde's buffer cannot hold; a key that
-    /// comes twice in a map or struct; more than 128 levels of nesting, where each sequence, map, struct, variant
-    /// with content, newtype and `Some` is one.
+    /// An accepted value can be read back, even by tagged, untagged and flattened types, which
+    /// serde reads from a buffer. These values are refused:
     ///
-    /// What a type itself makes ambiguous stays so. Of an untagged enum the first variant that fits is read. A
+    /// * integers of 128 bits, which serde's buffer cannot hold;
+    /// * a key that comes twice in a map or struct;
+    /// * more than 128 levels of nesting: each sequence, map, struct, variant with content, newtype
+    ///   and `Some` is a level.
+    ///
+    /// A type may itself be ambiguous. Of an untagged enum, the first variant that fits is read. A
     /// flattened `None` of a map comes back as an empty map.
     ///
     /// # Errors
     ///
-    /// [`DraftError::TooLarge`] when the session would exceed its limit (64 KiB by default), [`DraftError::Encode`] when
-    /// the value could not be read back, or its `Serialize` fails. Nothing is changed then.
+    /// [`DraftError::TooLarge`] when the session would exceed its limit (64 KiB by default).
+    /// [`DraftError::Encode`] when the value could not be read back, or its `Serialize` fails.
+    /// Nothing is changed then.
     pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: T) -> Result<(), SessionError> {
         self.begin(|draft, now| draft.insert(&key, &value, now))
     }
 
-    /// Changes the value under `key`, starting from the default if there is none. No concurrent change is
-    /// lost: `change` is called again, on the newer value, if another request was faster. It must therefore
-    /// do nothing but change the value, quickly, and it cannot change the session itself. It may be called on the
-    /// task of another request, which writes for both; if it panics there, only its own request breaks.
+    /// Changes the value under `key`, starting from the default if there is none. No concurrent
+    /// change is lost: if another request was faster, `change` is called again, on the newer value.
+    ///
+    /// So `change` must be quick, and do nothing but change the value. It cannot change the session
+    /// itself. It may run on the task of another request, which writes for both. A panic there
+    /// breaks only the request that `change` belongs to.
     ///
     /// # Errors
     ///
@@ -222,7 +244,7 @@ impl Session {
         self.begin(|draft, now| draft.update(&key, change, now))
     }
 
-    /// Removes the value under `name` and says whether there was one.
+    /// Removes the value under `name`, and returns whether there was one.
     ///
     /// # Errors
     ///
@@ -231,14 +253,14 @@ impl Session {
         self.change(|draft, now| draft.remove(name.as_ref(), now))
     }
 
-    /// Removes the value under `key` and returns it: for messages that are shown once.
+    /// Removes the value under `key` and returns it, for messages that are shown once.
     ///
-    /// This is no claim: two requests at the same moment may both take it. What must be spent only once,
-    /// such as a one-time token, belongs into a database.
+    /// Two requests at the same moment may both get the value. Keep what must be used only once,
+    /// such as a one-time token, in a database.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get). A value that is not a `T` stays.
+    /// As [`get`](Self::get). A value that is not a `T` is kept.
     pub fn take<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, SessionError> {
         let value = self.state.view().get(&key)?;
         if value.is_some() {
@@ -256,8 +278,9 @@ impl Session {
         self.change(Draft::clear)
     }
 
-    /// Whether the browser may have a session cookie that it did not send, because another site caused the request.
-    /// Reads then see nobody, and writes are refused; see [above](Session#requests-that-another-site-causes).
+    /// Whether the browser may have a session cookie that it did not send, because another site
+    /// caused the request. Reads then see no session, and writes are refused; see
+    /// [above](Session#requests-that-another-site-causes).
     ///
     /// ```
     /// # use portcullis::Session;
@@ -278,44 +301,50 @@ impl Session {
         self.state.view().user().cloned()
     }
 
-    /// Whether the session was used from what looks like another device since its user last proved who they are:
-    /// what was different. See [`DeviceBinding`](crate::DeviceBinding).
+    /// What was different, if the session was used from what looks like another device since the
+    /// user's last proof. See [`DeviceBinding`](crate::DeviceBinding).
     pub fn flagged(&self) -> Option<ClientChange> {
         self.state.view().flagged()
     }
 
-    /// Binds the session to `user`, who has just proved who they are: the only way to bind a user.
+    /// Binds the session to `user`, who has just proved their identity. No other method binds a
+    /// user, except [`authenticate_and_end_others`](Self::authenticate_and_end_others).
     ///
-    /// The session gets a new identifier and the old one is dead in the same step; both timeouts start anew
-    /// (NIST SP 800-63B-4, 5.2); elevations end. Data moves along, unless the session belonged to somebody
-    /// else: then nothing does. Call [`clear`](Self::clear) first to carry nothing over from an anonymous
-    /// visitor either.
+    /// The session gets a new identifier, and the old one is invalid in the same step. Both
+    /// timeouts start anew (NIST SP 800-63B-4, 5.2), and elevations end. Data is kept, unless the
+    /// session belonged to another user: then none is. Call [`clear`](Self::clear) first to drop
+    /// the data of a visitor without a user too.
     ///
-    /// It takes effect when the response is decided, and not at all with a status of 400 or above. See
-    /// [`KeepGrants`](crate::KeepGrants) for a response that refuses all the same.
+    /// It takes effect when the response is decided, and not at all with a status of 400 or above.
+    /// [`KeepGrants`](crate::KeepGrants) makes an exception for one response.
     ///
     /// # Errors
     ///
-    /// [`DraftError::EmptyUser`], [`DraftError::UserTooLong`] with a name of more than 1024 bytes,
+    /// [`DraftError::EmptyUser`]; [`DraftError::UserTooLong`] with a name of more than 1024 bytes;
     /// [`DraftError::NoRandomness`]. Nothing is changed then.
     pub fn authenticate(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
         let user = user.into();
         self.begin(|draft, now| draft.authenticate(user, now))
     }
 
-    /// The same, and ends every other session of `user` at the moment at which this one begins: for the end of a password
-    /// reset, or of the recovery of an account (OWASP ASVS 5.0, 7.4.3). No sign-in of this user that began before comes to
-    /// its end. It follows the [limit](crate::SessionLayer::session_limit) and is refused like `authenticate`; refused, it
-    /// ends nothing. Only if the session that came with the request ends at that very moment, the others may have ended
-    /// although this sign-in is refused.
+    /// Binds the session to `user`, as [`authenticate`](Self::authenticate), and ends every other
+    /// session of `user` at the same moment. It is for the end of a password reset, or of an
+    /// account recovery (OWASP ASVS 5.0, 7.4.3). Sign-ins of this user that began earlier are
+    /// refused.
     ///
-    /// Use it in place of [`Sessions::revoke_all`](crate::Sessions::revoke_all) followed by `authenticate` in one request:
-    /// such a sign-in began before the revocation, which therefore refuses it. It acts in the
-    /// [realm](crate::SessionLayer::realm) of this layer. If one password signs in to several,
-    /// [`Sessions::revoke_all_in_every_realm`](crate::Sessions::revoke_all_in_every_realm) ends the sessions of all of
-    /// them, in a request of its own.
+    /// It follows the [limit](crate::SessionLayer::session_limit), and is refused like
+    /// `authenticate`. A refused call ends no session, with one exception. If the session of the
+    /// request ends at that very moment, the other sessions may have ended although the sign-in is
+    /// refused.
     ///
-    /// A sign-in of the same user later in the request does not undo it; one of another user does.
+    /// Use it instead of [`Sessions::revoke_all`](crate::Sessions::revoke_all) followed by
+    /// `authenticate` in one request. That sign-in began before the revocation, which therefore
+    /// refuses it. This method acts in the [realm](crate::SessionLayer::realm) of its layer. If one
+    /// password signs in to several realms, call
+    /// [`Sessions::revoke_all_in_every_realm`](crate::Sessions::revoke_all_in_every_realm) in a
+    /// request of its own.
+    ///
+    /// A later sign-in of the same user in the request does not undo it. One of another user does.
     ///
     /// ```
     /// # use portcullis::{Session, SessionError};
@@ -334,10 +363,12 @@ impl Session {
         self.begin(|draft, now| draft.authenticate_and_end_others(user, now))
     }
 
-    /// Remembers the person who signs in with this request on this device ("remember me"): the session gets the longer
-    /// limits that [`SessionLayer::remember_me`](crate::SessionLayer::remember_me) sets, and a cookie that outlives the browser. Call it
-    /// after [`authenticate`](Self::authenticate) or
-    /// [`authenticate_and_end_others`](Self::authenticate_and_end_others), when the person has asked for it.
+    /// Remembers the user who signs in with this request on this device ("remember me"). The
+    /// session gets the longer limits of
+    /// [`SessionLayer::remember_me`](crate::SessionLayer::remember_me), and a cookie that outlives
+    /// the browser. Call it after [`authenticate`](Self::authenticate) or
+    /// [`authenticate_and_end_others`](Self::authenticate_and_end_others), if the user asked for
+    /// it.
     ///
     /// ```
     /// # use portcullis::{Session, SessionError};
@@ -349,20 +380,23 @@ impl Session {
     /// # Ok(()) }
     /// ```
     ///
-    /// New identifiers keep it. It ends with the session, and with the next sign-in, which asks for it again or not. It grants
-    /// nothing else: what needs a recent proof still needs an [elevation](Self::elevate).
+    /// New identifiers keep it. It ends with the session, and with the next sign-in, which must ask
+    /// for it again. It grants nothing else: routes that need a recent proof still need an
+    /// [elevation](Self::elevate).
     ///
     /// # Errors
     ///
-    /// [`DraftError::NoSignIn`] when nobody signs in with this request, or when that was [committed](Self::commit) before.
-    /// [`DraftError::RememberMeOff`] where the layer does not allow it. Nothing is changed then.
+    /// [`DraftError::NoSignIn`] without a sign-in in this request, or when that was
+    /// [committed](Self::commit) before. [`DraftError::RememberMeOff`] if the layer does not allow
+    /// it. Nothing is changed then.
     pub fn remember(&self) -> Result<(), SessionError> {
         self.change(Draft::remember)
     }
 
-    /// Gives the session a new identifier; the old one is dead in the same step. Call it whenever what the
-    /// session may do changes (OWASP Session Management, "Renew the Session ID After Any Privilege Level
-    /// Change"). Data and deadlines move along, elevations end. Without a session it does nothing.
+    /// Gives the session a new identifier; the old one is invalid in the same step. Call it at
+    /// every change of the session's privileges (OWASP Session Management, "Renew the Session ID
+    /// After Any Privilege Level Change"). Data and deadlines are kept, elevations end. Without a
+    /// session it does nothing.
     ///
     /// # Errors
     ///
@@ -373,9 +407,10 @@ impl Session {
         self.change(Draft::regenerate)
     }
 
-    /// Elevates the session after its user has just proved again who they are: for the elevation timeout
-    /// (15 minutes by default) from now, whatever the activity. New identifier, as with
-    /// [`regenerate`](Self::regenerate). With a status of 400 or above it does not take effect.
+    /// Elevates the session for the elevation timeout (15 minutes by default), after its user has
+    /// just proved their identity again. Activity does not extend it. The session gets a new
+    /// identifier, as with [`regenerate`](Self::regenerate). With a status of 400 or above, it does
+    /// not take effect.
     ///
     /// # Errors
     ///
@@ -386,8 +421,8 @@ impl Session {
         self.elevate_for::<General>()
     }
 
-    /// The same for one scope. Elevations for other scopes stay as they are. It does not compile for one whose name is longer
-    /// than 128 bytes:
+    /// Elevates the session for one scope, as [`elevate`](Self::elevate). Elevations for other
+    /// scopes are kept. A scope with a name longer than 128 bytes does not compile:
     ///
     /// ```compile_fail
     /// # use portcullis::{Scope, Session, SessionError};
@@ -408,18 +443,18 @@ impl Session {
         self.begin(|draft, now| draft.elevate(scope_name::<S>(), now))
     }
 
-    /// Until when the session is elevated, if it is.
+    /// The end of the elevation, if the session is elevated.
     pub fn elevated_until(&self) -> Option<Timestamp> {
         self.elevated_until_for::<General>()
     }
 
-    /// The same for one scope.
+    /// The end of the elevation for one scope, if there is one.
     pub fn elevated_until_for<S: Scope>(&self) -> Option<Timestamp> {
         self.state.view().elevated_until(S::NAME, self.state.now())
     }
 
-    /// Ends every elevation before its time and says whether there was one. New identifier, as with
-    /// [`regenerate`](Self::regenerate).
+    /// Ends every elevation early, and returns whether there was one. The session gets a new
+    /// identifier, as with [`regenerate`](Self::regenerate).
     ///
     /// # Errors
     ///
@@ -428,8 +463,8 @@ impl Session {
         self.change(Draft::drop_elevation)
     }
 
-    /// Ends the session: its identifier is dead for everybody and the browser is told to forget it. What is
-    /// written after this in the same request starts a new session.
+    /// Ends the session: its identifier is invalid everywhere, and the response removes the cookie.
+    /// A later write in the same request starts a new session.
     ///
     /// # Errors
     ///
@@ -451,12 +486,12 @@ impl Session {
         Ok(())
     }
 
-    /// Keeps the session from ending for inactivity, from now for another idle timeout: the answer to a person who was
-    /// warned and wishes to stay (WCAG 2.2, 2.2.1 "Extend"). It moves nothing but the idle deadline. Says whether there is a
-    /// session.
+    /// Starts the idle timeout anew, for a user who was warned and wants to stay (WCAG 2.2, 2.2.1
+    /// "Extend"). It moves only the idle deadline. It returns whether there is a session.
     ///
-    /// There is no need to call it for ordinary requests, which count as activity by themselves. Unlike those it is
-    /// written at once, on passive routes too, and the response fails if it cannot be written.
+    /// Ordinary requests need no call, because they count as activity. Unlike activity, an
+    /// extension is written with every call, even on passive routes. The response fails if it
+    /// cannot be written.
     ///
     /// # Errors
     ///
@@ -465,20 +500,26 @@ impl Session {
         self.change(Draft::extend)
     }
 
-    /// Writes now what was changed so far, for who must know before going on: before a body is streamed, or
-    /// before something happens that cannot be undone. Otherwise there is no need to call it.
+    /// Writes the changes so far, before the response. It is for code that must know the result:
+    /// before a body is streamed, or before something that cannot be undone. Other code need not
+    /// call it.
     ///
-    /// What it has written stays written whatever the response becomes, a sign-in or an elevation too. A commit that nobody waits for any longer
-    /// is finished all the same. With nothing to write it does not ask the store.
+    /// Its writes stay, whatever the response becomes, even a sign-in or an elevation. A commit
+    /// whose caller stops waiting is finished all the same. With nothing to write, it does not ask
+    /// the store.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Ended`] when the session ended meanwhile; nothing was written then, and unless the
-    /// handler answers with an error of its own, the response becomes a 401. [`SessionError::AtLimit`] when a
-    /// sign-in was refused because of the [limit](crate::SessionLayer::session_limit); the handler may then ask for
-    /// something else, such as another sign-in after a session was ended. [`SessionError::Contended`] when too many
-    /// requests change the session at once; what was refused is dropped, and the handler may ask for something else.
-    /// [`SessionError::Store`] when the store could not write.
+    /// * [`SessionError::Ended`] when the session ended in the meantime. Nothing was written.
+    ///   Unless the handler answers with an error of its own, the response becomes a 401.
+    /// * [`SessionError::AtLimit`] when the [limit](crate::SessionLayer::session_limit) refused a
+    ///   sign-in. The handler may then make other changes, such as another sign-in after a session
+    ///   was ended.
+    /// * [`SessionError::Contended`] when too many requests change the session at once. The refused
+    ///   changes are dropped, and the handler may make others.
+    /// * [`SessionError::CookieWithheld`] when a write was refused because the [cookie was
+    ///   withheld](Self::cookie_withheld).
+    /// * [`SessionError::Store`] when the store could not write.
     pub async fn commit(&self) -> Result<(), SessionError> {
         if let Some(error) = self.open()?.doubt.as_error() {
             return Err(error);
@@ -494,8 +535,8 @@ impl Session {
         }
     }
 
-    /// The session's public name and moments, if there is a session: as they will be when this request has
-    /// been answered, if it counts as activity.
+    /// The session's public handle and timestamps, if there is a session. They are as they will be
+    /// after this request, if it counts as activity.
     pub fn info(&self) -> Option<SessionInfo> {
         match self.state.activity() {
             Activity::Active => self.state.view().info_after_activity(self.state.now()),
@@ -503,26 +544,27 @@ impl Session {
         }
     }
 
-    /// Why the session that this request came with is none any more, if the store remembers.
-    /// [`EndReason::message`] has words for people.
+    /// Why the session in this request's cookie has ended, if known. [`EndReason::message`] returns
+    /// a text for users.
     pub fn end_reason(&self) -> Option<EndReason> {
         self.state.end_reason()
     }
 
-    /// Resolves when this session ends: for what goes on after the response has begun. It starts from what this request
-    /// commits; without a session then, it resolves at once.
+    /// Resolves when this session ends, for code that runs after the response has begun. It starts
+    /// from the session that this request commits. Without a session, it resolves at once.
     pub fn ended(&self) -> Lifeline {
         Lifeline::new(&self.state, Need::default())
     }
 
-    /// The limits of sessions that start, or whose user authenticates, with this request: for a page that tells people
-    /// how long they will stay signed in, with [`Timeouts::notice`] or words of its own. Those of the session that there
-    /// is are in [`info`](Self::info).
+    /// The limits of sessions that start, or whose user authenticates, with this request. A page
+    /// can show users how long they will stay signed in, with [`Timeouts::notice`] or its own text.
+    /// [`info`](Self::info) has the limits of the present session.
     pub fn timeouts(&self) -> Timeouts {
         self.state.config.policy.timeouts
     }
 
-    /// The present, on the store's clock: what to compare the moments of [`info`](Self::info) with.
+    /// The present time by the store's clock, to compare with the timestamps of
+    /// [`info`](Self::info).
     pub fn now(&self) -> Timestamp {
         self.state.now()
     }

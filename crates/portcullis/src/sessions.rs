@@ -1,4 +1,4 @@
-//! Sessions of users, seen and ended from outside of them.
+//! Sessions of users, listed and ended from outside of them.
 
 use std::{cmp::Reverse, collections::HashSet, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -20,15 +20,15 @@ use crate::{
     sweeper, task,
 };
 
-/// Lists, ends and accounts for sessions from outside of them: for pages of operators, jobs, and the commands of a
-/// program. Clones are the same.
+/// Lists and ends sessions of any user, and reads their log, from outside of these sessions. It is
+/// for pages of operators, for jobs, and for commands of a program. Clones are the same.
 ///
-/// It may do everything to everybody's sessions, so guard what hands it out, with
-/// [`Elevated`](crate::Elevated) for a start. What people may do to their own sessions is on the guards:
-/// [`Authenticated::list_sessions`](crate::Authenticated::list_sessions),
-/// [`Elevated::revoke_session`](crate::Elevated::revoke_session) and their like.
+/// It has full rights over the sessions of all users, so protect every route that uses it, for
+/// example with [`Elevated`](crate::Elevated). The methods for a user's own sessions are on the
+/// guards: [`Authenticated::list_sessions`](crate::Authenticated::list_sessions),
+/// [`Elevated::revoke_session`](crate::Elevated::revoke_session) and others.
 ///
-/// It is an extractor as well, so that an operator's page needs no state of the application:
+/// It is also an extractor, so a page for operators needs no state of the application:
 ///
 /// ```
 /// use portcullis::{Elevated, Scope, SessionError, Sessions};
@@ -39,14 +39,14 @@ use crate::{
 /// }
 ///
 /// async fn block(operator: Elevated<Operators>, sessions: Sessions, user: String) -> Result<String, SessionError> {
-///     // … once `operator.user()` is known to be one, and `user` cannot sign in any more:
+///     // … once `operator.user()` is known to be an operator, and `user` can no longer sign in:
 ///     let sessions = sessions.as_operator(operator.user().to_string());
 ///     let receipt = sessions.revoke_all(user).await?;
 ///     Ok(format!("{} sessions were ended.", receipt.ended.len()))
 /// }
 /// ```
 ///
-/// Outside of requests it is made from the layer, or from a store alone:
+/// Outside of requests, make it from the layer, or from a store alone:
 ///
 /// ```
 /// # use portcullis::{MemoryStore, SessionLayer, Sessions};
@@ -56,10 +56,11 @@ use crate::{
 /// let elsewhere = Sessions::new(store).as_operator("nightly job");
 /// ```
 ///
-/// What ends a session is finished, and told to the [`Audit`], also when the caller goes away meanwhile.
+/// An operation that ends sessions is finished, and reported to the [`Audit`], even if its caller
+/// stops waiting.
 ///
-/// Nobody is signed in under an empty name, or one of more than [`UserId::MAX_BYTES`]: of such a user there is nothing to
-/// list or to end, and the store is not asked. [`UserId::check`] tells.
+/// No user has an empty name, or one of more than [`UserId::MAX_BYTES`]. For such a name there is
+/// no session to list or to end, and the store is not asked. [`UserId::check`] checks a name.
 #[derive(Clone)]
 pub struct Sessions {
     house: Arc<House>,
@@ -70,7 +71,7 @@ pub struct Sessions {
 /// How long the name of an operator may be, in bytes: as that of a user, which it may be.
 const LONGEST_NAME: usize = UserId::MAX_BYTES;
 
-/// The name of whoever does not give one.
+/// The default name of an operator.
 const APPLICATION: &str = "application";
 
 /// How far back, and how many changes of device, a look for flagged sessions goes.
@@ -82,14 +83,15 @@ const AT_ONCE: usize = 16;
 const CHANGE: &str = EventKind::DeviceChanged(ClientChange::Name).as_str();
 
 impl Sessions {
-    /// The sessions kept in `store`, in the realm of this handle to it (by default `id`, see
-    /// [`in_realm`](Self::in_realm)), for a program that serves no requests. It starts nothing in the background.
+    /// The sessions in `store`, for a program that serves no requests. The realm is that of the
+    /// store (by default `id`, see [`in_realm`](Self::in_realm)). It starts no task in the
+    /// background.
     pub fn new(store: impl Store) -> Self {
         Self::of_house(&Arc::new(House::new(Setup::new(store, false))))
     }
 
-    /// The sessions of the layer around the service that got a request with these extensions, for services without
-    /// extractors.
+    /// The sessions of the layer that the request with these extensions has passed, for services
+    /// without extractors.
     ///
     /// # Errors
     ///
@@ -110,7 +112,7 @@ impl Sessions {
         }
     }
 
-    /// As the person who sent the request sees and ends theirs.
+    /// The user's own sessions, from the user's own request.
     pub(crate) fn of_client(state: &State) -> Self {
         Self {
             house: Arc::clone(state.house()),
@@ -119,8 +121,8 @@ impl Sessions {
         }
     }
 
-    /// Adds an [`Audit`], which is notified beside those of the layer. Without a layer, the first takes the place of
-    /// [`TracingAudit`](crate::TracingAudit).
+    /// Adds an [`Audit`], which is notified besides those of the layer. Without a layer, the first
+    /// replaces [`TracingAudit`](crate::TracingAudit).
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
         let changed = self
@@ -132,8 +134,8 @@ impl Sessions {
         }
     }
 
-    /// In whose name sessions are ended, for events to tell; `application` without it. What is longer than 1024 bytes
-    /// is cut: it must not be in the way of an end.
+    /// The name of the operator in events; `application` by default. A name of more than 1024 bytes
+    /// is cut, so that it never prevents an end.
     #[must_use]
     pub fn as_operator(self, name: impl Into<String>) -> Self {
         let mut name = name.into();
@@ -151,7 +153,7 @@ impl Sessions {
         }
     }
 
-    /// The same for the sessions of another realm of the store.
+    /// Returns a handle to the sessions of another realm of the store.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, Realm, Sessions};
@@ -170,8 +172,8 @@ impl Sessions {
         }
     }
 
-    /// The realms of the store that layers have registered, in the order of their names. A layer registers its realm when
-    /// it is first put in front of a service, and every hour from then on.
+    /// The realms of the store that layers have registered, in the order of their names. A layer
+    /// registers its realm when it is first added to a service, and every hour after that.
     ///
     /// # Errors
     ///
@@ -180,8 +182,8 @@ impl Sessions {
         self.house.store().realms().await
     }
 
-    /// The live sessions of `user`, the most recently active first. What cannot be read is left out;
-    /// [`revoke_all`](Self::revoke_all) ends it as well.
+    /// The live sessions of `user`, the most recently active first. Unreadable ones are left out;
+    /// [`revoke_all`](Self::revoke_all) ends them as well.
     ///
     /// # Errors
     ///
@@ -190,8 +192,9 @@ impl Sessions {
         self.list_of(&user.into()).await
     }
 
-    /// Users with live sessions, at most `most` at a time (zero counts as one): those that follow `after`, in an order of the
-    /// store's own. Fewer than `most` are the last. The next page begins after the last user of this one.
+    /// Users with live sessions, at most `most` at a time (zero counts as one). The page holds the
+    /// users after `after`, in an order of the store. A page with fewer than `most` users is the
+    /// last. The next page begins after the last user of this one.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, Sessions, StoreError};
@@ -206,9 +209,9 @@ impl Sessions {
     /// # Ok(()) }
     /// ```
     ///
-    /// A user who has a session all the time is on one page and no other. One who signs in or out meanwhile may be missed.
-    /// It is for operators, not for requests of visitors: a page in Redis reads the lists of the buckets that its users are
-    /// in, of sixteen buckets or more; there are 1024.
+    /// A user with a live session for the whole time is on exactly one page. A user who signs in or
+    /// out in the meantime may be missed. It is for operators, not for requests of visitors: a page
+    /// in Redis reads the user lists of at least sixteen of the 1024 buckets.
     ///
     /// # Errors
     ///
@@ -222,8 +225,8 @@ impl Sessions {
         self.house.store().users_after(after, most).await
     }
 
-    /// How many sessions are live by the store's clock: those of users, and those of visitors. Expired ones are not
-    /// counted, even if they have not been swept yet.
+    /// How many sessions are live by the store's clock, with users and without. Expired sessions
+    /// are not counted, even before they are swept.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, Sessions, StoreError};
@@ -233,9 +236,10 @@ impl Sessions {
     /// # Ok(()) }
     /// ```
     ///
-    /// In Redis it takes a script for each of the 1024 buckets, and one more for each further thousand sessions in a
-    /// bucket, eight at a time. So it is for a gauge that is read once a minute, not for each request. Sessions that begin,
-    /// end or are used while it counts may be counted or not.
+    /// In Redis it takes a script for each of the 1024 buckets, eight at a time. A bucket takes one
+    /// more for each further thousand sessions. So use it for a gauge that is read once a minute,
+    /// not for each request. Sessions that begin, end or are used during the count may be counted
+    /// or not.
     ///
     /// # Errors
     ///
@@ -244,12 +248,13 @@ impl Sessions {
         self.house.store().count().await
     }
 
-    /// Ends the session of this name, if it is one of `user`: when this answers, it is dead. The receipt says
-    /// whether it was ended by this; somebody else's session, or none, is an empty receipt.
+    /// Ends the session with this handle, if it belongs to `user`. The session has ended when this
+    /// returns. The receipt says whether this call ended it. It is empty for a session of another
+    /// user, and for none.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it is not known whether it was ended. It can be asked for again.
+    /// [`StoreError`] when it is unknown whether the session was ended. Call it again then.
     pub async fn revoke(
         &self,
         user: impl Into<UserId>,
@@ -260,13 +265,13 @@ impl Sessions {
 
     /// Ends all sessions of `user` but one.
     ///
-    /// There is one moment at which it takes effect: every other session whose user authenticated before it is dead
-    /// when this answers, and no sign-in that was under way then comes to its end. Who authenticates after that moment
-    /// is signed in.
+    /// The revocation takes effect at one moment. When this returns, every other session whose user
+    /// authenticated before that moment has ended. Sign-ins that began before it are refused.
+    /// Sign-ins that begin after it succeed.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: some may be ended and others not. It can be asked for again.
+    /// [`StoreError`]: some sessions may have ended and others not. Call it again then.
     pub async fn revoke_others(
         &self,
         user: impl Into<UserId>,
@@ -275,27 +280,29 @@ impl Sessions {
         self.end(user.into(), Which::AllBut(keep)).await
     }
 
-    /// Ends all sessions of `user`, at one moment as [`revoke_others`](Self::revoke_others) does. To lock somebody
-    /// out, see first that they cannot sign in any more. It acts in one realm:
-    /// [`revoke_all_in_every_realm`](Self::revoke_all_in_every_realm) acts in all.
+    /// Ends all sessions of `user`, at one moment as [`revoke_others`](Self::revoke_others) does.
+    /// To lock a user out, first make sure that the user can no longer sign in. It acts in one
+    /// realm; [`revoke_all_in_every_realm`](Self::revoke_all_in_every_realm) acts in all.
     ///
-    /// A sign-in of a request that arrived before this moment is refused. So a request that calls this and then signs the
-    /// user in signs nobody in: it uses
-    /// [`Session::authenticate_and_end_others`](crate::Session::authenticate_and_end_others) instead.
+    /// A sign-in is refused if its request arrived before this moment. So a request cannot call
+    /// this and then sign the user in. It calls
+    /// [`Session::authenticate_and_end_others`](crate::Session::authenticate_and_end_others)
+    /// instead.
     ///
-    /// The store's clock decides. If the server's clock was ahead when this was called and is set back, sign-ins of the user
-    /// are refused until it shows that moment again.
+    /// The store's clock decides. If that clock was ahead during the call and is then set back,
+    /// sign-ins of the user are refused until it reaches that moment again.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: some may be ended and others not. It can be asked for again.
+    /// [`StoreError`]: some sessions may have ended and others not. Call it again then.
     pub async fn revoke_all(&self, user: impl Into<UserId>) -> Result<Receipt, StoreError> {
         self.end(user.into(), Which::All).await
     }
 
-    /// The same in every [registered realm](Self::realms) of the store and in this one: for a reset of a password that signs
-    /// in to all of them. Each realm has a moment of its own. As with [`revoke_all`](Self::revoke_all), a request that calls this
-    /// cannot then sign the user in.
+    /// Ends all sessions of `user` in every [registered realm](Self::realms) of the store and in
+    /// this one. It is for the reset of a password that signs in to all of them. Each realm has its
+    /// own moment. As with [`revoke_all`](Self::revoke_all), the same request cannot then sign the
+    /// user in.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, Sessions, StoreError};
@@ -308,7 +315,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: some may be ended and others not, in each realm. It can be asked for again.
+    /// [`StoreError`]: some sessions may have ended and others not, in each realm. Call it again
+    /// then.
     pub async fn revoke_all_in_every_realm(
         &self,
         user: impl Into<UserId>,
@@ -332,28 +340,39 @@ impl Sessions {
         receipt
     }
 
-    /// Ends all sessions of all users: after a theft of data, say. Visitors without a user keep theirs.
+    /// Ends all sessions of all users, for example after a theft of data. Visitors without a user
+    /// keep theirs.
     ///
-    /// Whoever was signed in when this was called is not any more when it answers. It goes from user to user, each at a moment of
-    /// their own as with [`revoke_all`](Self::revoke_all), so who signs in meanwhile may be signed out again or stay; see first that
-    /// nobody can where that matters. Who calls it is signed out as well. (ASVS 7.4.5)
+    /// When this returns, every session has ended whose user was signed in when it was called. That
+    /// includes the caller's own session. It goes from user to user, each at its own moment as with
+    /// [`revoke_all`](Self::revoke_all). A user who signs in during the call may be signed out
+    /// again or not. If that matters, first make sure that no user can sign in. (OWASP ASVS 5.0,
+    /// 7.4.5)
     ///
-    /// In Redis it takes two round trips for each user and one for each bucket (there are 1024) or thousand sessions in it, of sixteen buckets at a
-    /// time; for each user it leaves a marker of about 170 bytes. The marker lives for an
-    /// hour more than the longest absolute timeout: that of the layer, or else the one that is registered for the realm, or else 400 days. Where replicas have to confirm it, they do so for each user, over a
-    /// connection made for that. A session that its user's list has lost ends when it is next written to, or its activity written down.
+    /// In Redis, it works on sixteen of the 1024 buckets at a time. It takes two round trips for
+    /// each user, and one for each bucket or thousand sessions in it. If replicas must confirm it,
+    /// they do so for each user, over a connection made for that.
+    ///
+    /// For each user it leaves a marker of about 170 bytes, for the longest absolute timeout and an
+    /// hour more. That is the longest of the layer and of the registered realm, or 400 days if
+    /// neither is known.
+    ///
+    /// A session that is missing from its user's list ends at its next write, or when its activity
+    /// is written.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: some may be ended and others not. It can be asked for again. Where sessions of a newer version are all that is left,
-    /// it is [`NewerFormat`](StoreErrorKind::NewerFormat).
+    /// [`StoreError`]: some sessions may have ended and others not. Call it again then. If only
+    /// sessions of a newer version remain, the error is
+    /// [`NewerFormat`](StoreErrorKind::NewerFormat).
     pub async fn revoke_everybody(&self) -> Result<Receipt, StoreError> {
         let sessions = self.clone();
         task::finished(async move { sessions.end_everybody().await }).await?
     }
 
-    /// What the store's log says, newest first, with correlators. A change is a line of its own; equal refusals in a row
-    /// are one line, with their [`count`](Logged::count) and the moment of the [first](Logged::first_at).
+    /// The store's log, newest first, with correlators. Each change is an entry. Equal refusals in
+    /// a row are one entry, with their [`count`](Logged::count) and the time of the
+    /// [first](Logged::first_at).
     ///
     /// # Errors
     ///
@@ -373,9 +392,9 @@ impl Sessions {
         Ok(logged)
     }
 
-    /// Live sessions that were used from what looks like another device, to be reviewed; the most recently active
-    /// first. They are looked for among the latest 1000 changes of device of the last 24 hours; what must not be
-    /// missed is heard with an [`Audit`]. Sessions without a user are not among them.
+    /// Live sessions to review, because they were used from what looks like another device. The
+    /// most recently active is first. The search covers the latest 1000 changes of device in the
+    /// last 24 hours, and only sessions with a user. An [`Audit`] is notified of every change.
     ///
     /// # Errors
     ///
@@ -402,12 +421,12 @@ impl Sessions {
         Ok(flagged)
     }
 
-    /// Has the store clear away what is over until nothing is left, tells the audit, and says of how much. For
-    /// programs in which no [layer](crate::SessionLayer) does it.
+    /// Removes expired sessions until none is left, reports each expiry to the audit, and returns
+    /// how many. It is for programs in which no [layer](crate::SessionLayer) does it.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer. What was told before stays told.
+    /// [`StoreError`] when the store cannot answer. Earlier expiries stay reported.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let house = Arc::clone(&self.house);
         task::finished(async move { sweeper::sweep(&Arc::downgrade(&house)).await }).await?

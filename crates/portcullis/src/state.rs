@@ -172,7 +172,7 @@ impl State {
         states.into_iter().flatten()
     }
 
-    /// From here on, the innermost layer is that of this state.
+    /// From here on, the innermost layer is that of this state. It alone signs in at the request of other sites.
     pub(crate) fn put_into(self: &Arc<Self>, extensions: &mut Extensions) {
         let mut others = Vec::new();
         if let Some(before) = extensions.remove::<InRequest>() {
@@ -180,6 +180,11 @@ impl State {
             others.push(before.innermost);
             others.retain(|other| !Arc::ptr_eq(other, self));
         }
+        for other in &others {
+            other.admits_cross_site.store(false, Ordering::Relaxed);
+        }
+        let admits = Marks::of(extensions).cross_site_sign_in;
+        self.admits_cross_site.store(admits, Ordering::Relaxed);
         extensions.insert(InRequest {
             innermost: Arc::clone(self),
             others,
@@ -254,8 +259,9 @@ impl State {
         self.refused_write.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the answer must tell of one. Where the route turned out to be marked, whoever wrote before was told alone.
     pub(crate) fn has_refused_write(&self) -> bool {
-        self.refused_write.load(Ordering::Relaxed)
+        self.refused_write.load(Ordering::Relaxed) && self.refuses_writes()
     }
 
     /// Whether the request came with a session cookie, whatever is in it.

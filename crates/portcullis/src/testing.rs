@@ -20,10 +20,12 @@ use tower_service::Service;
 
 use crate::{Refusal, Session, SessionError, SessionLayer};
 
-/// A session that a test needs before it sends a request: of a user, elevated or not, with or without data.
+/// A session for a test, which exists before the test sends a request: of a user, elevated or not,
+/// with or without data.
 ///
-/// It begins as any other one does, by a request through the [`SessionLayer`] of the application. So its limits, its place
-/// in the list of the user and its audit events are those of a real sign-in; only the sign-in page is left out.
+/// It begins like any other session, with a request through the [`SessionLayer`] of the
+/// application. So its limits, its place in the user's list and its audit events are those of a
+/// real sign-in. Only the sign-in page is left out.
 ///
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode, header::COOKIE}, routing::post};
@@ -57,30 +59,31 @@ pub struct TestSession {
 type Change = Box<dyn FnOnce(&Session) -> Result<(), SessionError> + Send>;
 
 impl TestSession {
-    /// Of this user, who has signed in just now.
+    /// A session of this user, who has just signed in.
     pub fn of(user: impl Into<UserId>) -> Self {
         let user = user.into();
         Self::of_a_visitor().and(|session| session.authenticate(user))
     }
 
-    /// Of a visitor who has not signed in. It needs a value, see [`with`](Self::with): without one there is no session.
+    /// A session of a visitor who has not signed in. It needs a value, see [`with`](Self::with):
+    /// without a value there is no session.
     pub fn of_a_visitor() -> Self {
         Self {
             changes: Vec::new(),
         }
     }
 
-    /// As after [`Session::elevate`].
+    /// Elevates the session, as [`Session::elevate`] does.
     pub fn elevated(self) -> Self {
         self.and(Session::elevate)
     }
 
-    /// As after [`Session::elevate_for`].
+    /// Elevates the session for one scope, as [`Session::elevate_for`] does.
     pub fn elevated_for<S: Scope>(self) -> Self {
         self.and(Session::elevate_for::<S>)
     }
 
-    /// With this value under `key`.
+    /// Adds this value under `key`.
     pub fn with<T: Serialize + Send + 'static>(
         self,
         key: impl AsKey<T> + Send + 'static,
@@ -89,13 +92,17 @@ impl TestSession {
         self.and(|session| session.insert(key, value))
     }
 
-    /// Begins the session, and returns what a browser would send for it: the value of a `Cookie` header.
+    /// Begins the session, and returns the value of the `Cookie` header that a browser would send
+    /// for it.
     ///
     /// # Panics
     ///
-    /// When there is no session: the store does not answer, the user has as many sessions as the
-    /// [limit](SessionLayer::session_limit) allows, a value is too large, a visitor has no value, or a user without
-    /// a name is to sign in. The message says which.
+    /// When no session begins. The message gives the reason:
+    ///
+    /// * the store does not answer;
+    /// * the [limit](SessionLayer::session_limit) refuses another session of the user;
+    /// * a value is too large, or a visitor has no value;
+    /// * the name of the user is empty or too long.
     pub async fn cookie(self, layer: &SessionLayer) -> HeaderValue {
         let request = Request::builder().header(HOST, "localhost");
         let request = request.body(()).expect("a request without a body");

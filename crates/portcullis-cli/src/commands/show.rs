@@ -80,6 +80,10 @@ fn page(entry: &SessionEntry, events: &[Logged], clock: Clock, pen: Pen) -> Stri
             "elevated until",
             plain(clock.tell_if_any(entry.elevated_until)),
         ),
+        (
+            "remembered",
+            plain(if info.remembered { "yes" } else { "-" }.to_owned()),
+        ),
         ("client", plain(client(entry))),
         ("flagged", flag(entry)),
         ("now", plain(moment::clock(clock.now))),

@@ -14,10 +14,8 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Plan {
-    /// A session to end first. Its end is carried out whatever becomes of the step.
-    pub end: Option<Termination>,
-    /// The other one of two [candidates](Draft::of_candidates), in the same way.
-    pub end_other: Option<Termination>,
+    /// The sessions to end before the step, in this order: as a rule none or one.
+    pub ends: Vec<Termination>,
     /// What to do then.
     pub step: Step,
 }
@@ -166,10 +164,8 @@ impl Draft {
     ///
     /// [`DraftError::NoRandomness`], or [`DraftError::Encode`].
     pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, DraftError> {
-        let mut ends = self.endings();
         Ok(Plan {
-            end: ends.next(),
-            end_other: ends.next(),
+            ends: self.endings().collect(),
             step: match &self.origin {
                 Some(origin) => self.step_from(origin, activity, now)?,
                 None => self.step_from_nothing(now)?,

@@ -274,7 +274,10 @@ impl Visit<'_> {
 
     /// The session to end, and why.
     fn end(&self) -> Option<(SessionKey, EndReason)> {
-        self.plan().end.map(|ending| (ending.key, ending.reason))
+        self.plan()
+            .ends
+            .pop()
+            .map(|ending| (ending.key, ending.reason))
     }
 
     /// What would be written.
@@ -312,7 +315,7 @@ impl Visit<'_> {
         let store = &self.world.store;
         for _ in 0..10 {
             let plan = self.plan();
-            for ending in plan.end.into_iter().chain(plan.end_other) {
+            for ending in plan.ends {
                 // A stranger's session that moved longer ago than is remembered cannot be found.
                 if ready(store.end(&ending)).is_err() {
                     self.draft.lost();

@@ -1,14 +1,15 @@
-//! What people are told of how long they stay signed in, before they sign in.
+//! The text for sign-in pages that says how long a user stays signed in.
 
 use std::time::Duration;
 
 use super::Timeouts;
 
 impl Timeouts {
-    /// How long one stays signed in, in English words for a sign-in page (WCAG 2.2, 2.2.6). Parts of a second are
-    /// dropped, so that nothing looks longer than it is.
+    /// How long a user stays signed in, as an English text for a sign-in page (WCAG 2.2, 2.2.6).
+    /// Fractions of a second are dropped, so that the time never looks longer than it is.
     ///
-    /// For words of your own, or another language, take [`idle`](Self::idle) and [`absolute`](Self::absolute).
+    /// For words of your own, or another language, take [`idle`](Self::idle) and
+    /// [`absolute`](Self::absolute).
     ///
     /// ```
     /// # use portcullis_core::Timeouts;

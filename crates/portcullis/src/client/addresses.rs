@@ -1,4 +1,4 @@
-//! Whether addresses of clients are used, and which.
+//! Settings for client addresses.
 
 use std::net::IpAddr;
 
@@ -8,11 +8,11 @@ use portcullis_core::ConfigError;
 
 use super::{forwarded, peer};
 
-/// Whether and how addresses of clients are used. The default is not at all: none is stored, none compared.
+/// Whether and how client addresses are used. By default they are neither stored nor compared.
 ///
-/// Headers name the client only where the application says which proxies write them; otherwise anybody could be
-/// anywhere (OWASP ASVS 5.0, 4.1.3). Of what is found, the [network](portcullis_core::Network) is kept and the rest forgotten
-/// (NIST SP 800-63B-4, 5.3, has the privacy risk assessed of what is kept).
+/// Headers are used only if the application names the proxies that write them. Otherwise any client
+/// could claim any address (OWASP ASVS 5.0, 4.1.3). Only the [network](portcullis_core::Network) is
+/// kept, because stored addresses need a privacy risk assessment (NIST SP 800-63B-4, 5.3).
 ///
 /// ```
 /// # use portcullis::{ClientAddresses, ForwardedHeader};
@@ -35,8 +35,8 @@ enum Source {
     Behind(Proxies),
 }
 
-/// The header in which proxies tell whom they speak for. Only the one chosen is looked at: a proxy may pass on the
-/// other as the client wrote it.
+/// The header in which proxies report the client. Only the chosen one is read, because a proxy may
+/// pass on the other as the client wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardedHeader {
@@ -58,24 +58,27 @@ impl ClientAddresses {
         Self::from(Source::None)
     }
 
-    /// The client is the TCP peer. Right where no proxy is in front.
+    /// The client is the TCP peer. Use it without a proxy in front.
     pub fn peer() -> Self {
         Self::from(Source::Peer)
     }
 
-    /// The client is whom these proxies speak for. Each is an address or a network (`10.0.0.0/8`).
+    /// The client is the address that these proxies report. Each proxy is an address or a network
+    /// (`10.0.0.0/8`).
     ///
-    /// Of a peer that is none of them, headers are ignored. Otherwise the hops are read from the last one back: that was
-    /// told by the peer, the one before it by the last one, if that is a proxy as well, and so on. The first that is no proxy is
-    /// the client. Each proxy must append to what it got, or replace it.
+    /// If the peer is not one of them, headers are ignored. Otherwise the hops are read backwards
+    /// from the last one, which the peer reported. Each hop that is a proxy reported the one before
+    /// it. The first hop that is no proxy is the client. Each proxy must append to the header, or
+    /// replace it.
     ///
-    /// What cannot be read (garbage, a hidden name) ends the search, and the client is taken to be at the last address that
-    /// was believed: that of a proxy, never one of the client's choice. So it is when all hops are proxies, and after 32 of them.
+    /// A hop that cannot be read (garbage, a hidden name) ends the search. The client is then the
+    /// last trusted address: that of a proxy, never one of the client's choice. The same holds if
+    /// all hops are proxies, and after 32 of them.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if there are none, for what is neither an address nor a network, and for a network of all
-    /// addresses, under which every client could name any.
+    /// [`ConfigError`] without a proxy, for a text that is neither an address nor a network, and
+    /// for a network of all addresses, which would let every client claim any address.
     pub fn behind<P>(proxies: P) -> Result<Self, ConfigError>
     where
         P: IntoIterator,
@@ -84,14 +87,15 @@ impl ClientAddresses {
         Proxies::parse(proxies).map(|proxies| Self::from(Source::Behind(proxies)))
     }
 
-    /// The header in which the proxies tell. Of no effect without [proxies](Self::behind).
+    /// The header in which the proxies report the client. It has no effect without
+    /// [proxies](Self::behind).
     #[must_use]
     pub fn header(self, header: ForwardedHeader) -> Self {
         Self { header, ..self }
     }
 
-    /// Keeps whole addresses instead of networks: for lists that show them, and with the duty to protect them. They are
-    /// still compared by network.
+    /// Keeps whole addresses instead of networks, for lists that show them. You must then protect
+    /// them. They are still compared by network.
     #[must_use]
     pub fn whole(self) -> Self {
         Self {

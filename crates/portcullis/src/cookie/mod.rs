@@ -25,11 +25,11 @@ pub(crate) use self::read::{Cookies, Presented};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// None. A link from another site to a page that needs the session, or writes to it, is requested twice, and the
-    /// second request carries the cookie. Other pages see nobody. See
+    /// None. A link from another site to a page that needs the session, or writes to it, is
+    /// requested twice. The second request carries the cookie. Other pages see no session. See
     /// [`Session`](crate::Session#requests-that-another-site-causes).
     Strict,
-    /// Those with which a person navigates to the site. The default.
+    /// Navigations to the site, such as a link. The default.
     Lax,
 }
 
@@ -74,11 +74,12 @@ impl CookieConfig {
         CookieBuilder::new()
     }
 
-    /// A cookie named `id` without `Secure`, for browsers that refuse `Secure` cookies over plain http on
-    /// localhost (Safari does; Chromium and Firefox do not, and need none of this).
+    /// A cookie named `id` without `Secure`, for browsers that refuse `Secure` cookies over plain
+    /// http on localhost. Safari does; Chromium and Firefox do not, and need none of this.
     ///
-    /// It works for requests to this machine only: `localhost`, names below it, `127.0.0.0/8` and `[::1]`. Sessions asked
-    /// for under any other host, or through a proxy, are refused with 500, and the log says why.
+    /// It works for requests to this machine only: `localhost`, names below it, `127.0.0.0/8` and
+    /// `[::1]`. A request for any other host, or through a proxy, gets a 500 when it uses a
+    /// session, and the log says why.
     pub fn insecure_for_local_development() -> Self {
         Self {
             name: Cow::Borrowed("id"),
@@ -109,8 +110,8 @@ impl CookieConfig {
         self.secure
     }
 
-    /// The `Set-Cookie` that hands out `id`. `remaining` is what is left of the absolute lifetime of its session, whose
-    /// user may have asked to be remembered.
+    /// The `Set-Cookie` that hands out `id`. `remaining` is what is left of the absolute lifetime
+    /// of its session, whose user may have asked to be remembered.
     pub(crate) fn set(
         &self,
         id: &SessionId,
@@ -126,8 +127,8 @@ impl CookieConfig {
         header(&cookie)
     }
 
-    /// The `Set-Cookie` that removes the cookie: the same attributes, so that the browser takes it for
-    /// the same cookie (RFC 6265bis, 5.7).
+    /// The `Set-Cookie` that removes the cookie: the same attributes, so that the browser takes it
+    /// for the same cookie (RFC 6265bis, 5.7).
     pub(crate) fn remove(&self) -> Option<HeaderValue> {
         self.remove_named(&self.name)
     }
@@ -147,14 +148,15 @@ impl CookieConfig {
         header(&cookie)
     }
 
-    /// The `Set-Cookie`s that remove the cookies of [former](CookieBuilder::formerly) configurations. They belong in front
-    /// of the one that sets the cookie: a browser that knows no `Partitioned` takes both for the same cookie.
+    /// The `Set-Cookie`s that remove the cookies of [former](CookieBuilder::formerly)
+    /// configurations. They belong in front of the one that sets the cookie: a browser that knows
+    /// no `Partitioned` takes both for the same cookie.
     pub(crate) fn remove_former(&self) -> impl Iterator<Item = HeaderValue> {
         self.former.iter().filter_map(Self::remove)
     }
 
-    /// The `Set-Cookie` that removes the other one of two cookies with this `__Host-` name: they differ in `Partitioned`
-    /// and in nothing else. It belongs in front, too.
+    /// The `Set-Cookie` that removes the other one of two cookies with this `__Host-` name: they
+    /// differ in `Partitioned` and in nothing else. It belongs in front, too.
     pub(crate) fn remove_other_named(&self, name: &str) -> Option<HeaderValue> {
         let other = Self {
             partitioned: !self.partitioned,
@@ -240,32 +242,34 @@ impl CookieBuilder {
         }
     }
 
-    /// Another name. Two applications on one host need two names. Keep the prefix `__Host-Http-` where you
-    /// can: browsers then let nobody but this host set the cookie.
+    /// Sets the name. Two applications on one host need two names. Keep the prefix `__Host-Http-`
+    /// if possible: browsers then let only this host set the cookie.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.config.name = name.into();
         self
     }
 
-    /// Reads the cookie under this name too, where none came under its [own](Self::name): to rename it without signing
-    /// anybody out. Up to four names. A live session that came under such a name gets the cookie under its own name
-    /// with the response. Whenever a response sets or removes the cookie, it also removes those that came under
-    /// accepted names.
+    /// Also reads the cookie under this name, if none came under its [own](Self::name). This
+    /// renames the cookie without signing users out. Up to four names are possible.
     ///
-    /// While servers are replaced one by one, both configurations are in use, and each must understand the other's
-    /// cookie. So a cookie is renamed in two steps, and both name the [realm](crate::SessionLayer::realm) that the
-    /// sessions are in: it would follow the name otherwise.
+    /// If a live session came under such a name, the response sets the cookie under its own name. A
+    /// response that sets or removes the cookie also removes those that came under accepted names.
+    ///
+    /// While servers are replaced one by one, both configurations are in use, and each must
+    /// understand the cookie of the other. So a cookie is renamed in two steps. Both set the
+    /// [realm](crate::SessionLayer::realm) of the existing sessions, which would otherwise change
+    /// with the name.
     ///
     /// ```
     /// # use portcullis::{ConfigError, CookieConfig, MemoryStore, SessionLayer};
     /// # let store = MemoryStore::new();
     /// // Before: the cookie is `__Host-Http-id`, and the realm therefore `id`.
     ///
-    /// // 1. On all servers: the old name, and the new one is understood.
+    /// // 1. On all servers: set the old name, and understand the new one.
     /// let cookie = CookieConfig::builder().also_accept("__Host-Http-shop").build()?;
     /// let first = SessionLayer::new(store.clone()).cookie(cookie).realm("id")?;
     ///
-    /// // 2. Once the first step runs everywhere: the new name, and the old one is understood.
+    /// // 2. Once the first step runs everywhere: set the new name, and understand the old one.
     /// let cookie = CookieConfig::builder()
     ///     .name("__Host-Http-shop")
     ///     .also_accept("__Host-Http-id")
@@ -276,31 +280,35 @@ impl CookieBuilder {
     ///
     /// What happens to requests in between:
     ///
-    /// * During the first step nothing changes: every server hands out the old name.
-    /// * During the second, servers of both kinds answer. A browser that meets them in turn gets the cookie under the
-    ///   one name and then under the other, with the same identifier, and has one of them at a time.
-    /// * Two responses to one browser may arrive in either order. If one of them hands out a new identifier and the other
-    ///   one only the new name, the later one wins; if that is the latter, the person has to sign in again.
-    /// * The old name can be left out once the [absolute timeout](crate::Timeouts::absolute) has passed since the second
-    ///   step ran everywhere. The realm stays.
+    /// * During the first step nothing changes: every server sets the old name.
+    /// * During the second, servers with both configurations answer. A browser that reaches them in
+    ///   turn gets the cookie under the one name and then under the other. The identifier stays the
+    ///   same, and the browser has one cookie at a time.
+    /// * Two responses to one browser may arrive in either order. One may set a new identifier, and
+    ///   the other only the new name; the later one wins. If that is the other one, the user must
+    ///   sign in again.
+    /// * Remove the old name once the [absolute timeout](crate::Timeouts::absolute) has passed
+    ///   since the second step ran everywhere. Keep the realm.
     ///
-    /// Accept no name that another layer on the same host has for its own: this one would remove its cookie. And every
-    /// host of the domain can set a cookie without `__Host-`, and so put a browser into a session of its choice for as long
-    /// as the name is accepted.
+    /// Accept no name that another layer on the same host uses: this layer would remove its cookie.
+    /// Every host of the domain can set a cookie without `__Host-`. While such a name is accepted,
+    /// a sibling host can put a browser into a session of its choice.
     pub fn also_accept(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.config.accepted.push(name.into());
         self
     }
 
-    /// Expires the cookie of a former configuration in every response that sets or removes this one.
+    /// Expires the cookie of a former configuration in every response that sets or removes this
+    /// one.
     ///
-    /// A browser replaces a cookie only if name, `Domain`, `Path` and `Partitioned` are the same. After a change of one of
-    /// the last three it has both cookies, and sends both. Under a name with `__Host-`, the one that is live counts. Under
-    /// any other name neither counts, since a sibling host could have set one of them: everybody is signed out until
-    /// this removes the old cookie, with the next sign-in.
+    /// A browser replaces a cookie only if name, `Domain`, `Path` and `Partitioned` are the same.
+    /// After a change of one of the last three, it has and sends both cookies. Under a name with
+    /// `__Host-`, the live one counts. Under any other name neither counts, because a sibling host
+    /// could have set one of them. All users are then signed out, and the next sign-in removes the
+    /// old cookie.
     ///
-    /// So change the name as well, and [accept](Self::also_accept) the old one: then nobody is signed out. The steps are
-    /// those of a renaming.
+    /// So change the name as well, and [accept](Self::also_accept) the old one: then no user is
+    /// signed out. Follow the steps of a renaming.
     ///
     /// ```
     /// # use portcullis::{ConfigError, CookieConfig};
@@ -315,9 +323,10 @@ impl CookieBuilder {
     /// # Ok::<(), ConfigError>(())
     /// ```
     ///
-    /// Name, domain, path and `Partitioned` of `old` matter; what it accepts and what it was formerly does not. Up to four
-    /// configurations. One can be left out once the [absolute timeout](crate::Timeouts::absolute) has passed since this
-    /// one runs everywhere; a cookie that is not persistent may stay in a browser for longer, and then means nothing.
+    /// Only name, domain, path and `Partitioned` of `old` matter; its accepted names and former
+    /// configurations do not. Up to four configurations are possible. Remove one once the [absolute
+    /// timeout](crate::Timeouts::absolute) has passed since this one ran everywhere. A cookie that
+    /// is not persistent may stay in a browser for longer, but then it opens no session.
     pub fn formerly(mut self, old: CookieConfig) -> Self {
         self.config.former.push(CookieConfig {
             accepted: Vec::new(),
@@ -336,8 +345,9 @@ impl CookieBuilder {
         self
     }
 
-    /// Sends the cookie with every request from every site (`SameSite=None`), as a page embedded elsewhere
-    /// needs. The application must then refuse forged cross-site requests itself. `reason` is logged.
+    /// Sends the cookie with requests from every site (`SameSite=None`), as a page embedded
+    /// elsewhere needs. The application must then refuse forged cross-site requests itself.
+    /// `reason` is logged.
     pub fn dangerous_same_site_none(mut self, reason: &str) -> Self {
         tracing::warn!(
             reason,
@@ -347,31 +357,32 @@ impl CookieBuilder {
         self
     }
 
-    /// One cookie per top-level site for a page embedded elsewhere (`Partitioned`, CHIPS). Needs
-    /// [`dangerous_same_site_none`](Self::dangerous_same_site_none) and a `__Host-` name. For an application that had
-    /// another cookie, see [`formerly`](Self::formerly).
+    /// Keeps one cookie per top-level site, for a page embedded elsewhere (`Partitioned`, CHIPS).
+    /// It needs [`dangerous_same_site_none`](Self::dangerous_same_site_none) and a `__Host-` name.
+    /// If the application had another cookie before, see [`formerly`](Self::formerly).
     pub fn partitioned(mut self) -> Self {
         self.config.partitioned = true;
         self
     }
 
-    /// Shares the cookie with every host below `domain`, each of which can then read and overwrite it. Needs a
-    /// name without `__Host-`. For an application that had another cookie, see [`formerly`](Self::formerly).
+    /// Shares the cookie with every host below `domain`, each of which can then read and overwrite
+    /// it. It needs a name without `__Host-`. If the application had another cookie before, see
+    /// [`formerly`](Self::formerly).
     pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
         self.config.domain = Some(domain.into());
         self
     }
 
-    /// Sends the cookie below `path` only. Needs a name without `__Host-`. This is no protection from other
-    /// applications on the host (RFC 6265bis, 8.6). For an application that had another cookie, see
-    /// [`formerly`](Self::formerly).
+    /// Sends the cookie below `path` only. It needs a name without `__Host-`. It does not protect
+    /// from other applications on the host (RFC 6265bis, 8.6). If the application had another
+    /// cookie before, see [`formerly`](Self::formerly).
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.config.path = path.into();
         self
     }
 
-    /// Keeps the cookie when the browser closes, for what is left of the absolute timeout (`Max-Age`). The
-    /// server's deadlines hold all the same. For those alone who ask for it, see
+    /// Keeps the cookie when the browser closes, for the rest of the absolute timeout (`Max-Age`).
+    /// The server's deadlines still apply. To keep it only for users who ask for it, see
     /// [`Session::remember`](crate::Session::remember).
     pub fn persistent(mut self) -> Self {
         self.config.persistent = true;
@@ -382,10 +393,14 @@ impl CookieBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for what a browser would drop or weaken in silence: a prefix without what it
-    /// promises, `Partitioned` without what it needs, characters a cookie cannot hold. The same for every
-    /// [accepted](Self::also_accept) name, of which there may be four, each different from all others. For more than four
-    /// [former](Self::formerly) configurations, and for one whose cookie this one replaces anyway.
+    /// [`ConfigError`] in these cases:
+    ///
+    /// * A browser would silently drop or weaken the cookie: its attributes contradict its prefix,
+    ///   `Partitioned` lacks a requirement, or a character is not allowed.
+    /// * The same holds for an [accepted](Self::also_accept) name, a name is accepted twice, or
+    ///   there are more than four.
+    /// * There are more than four [former](Self::formerly) configurations, or this cookie replaces
+    ///   the cookie of one anyway.
     pub fn build(self) -> Result<CookieConfig, ConfigError> {
         let config = self.config;
         check_path(&config.path)?;

@@ -1,4 +1,4 @@
-//! What a live connection holds of its session.
+//! The handle by which a live connection follows its session.
 
 use std::{
     fmt,
@@ -17,9 +17,10 @@ use crate::{house::House, state::State};
 /// Waits for a loss, in the background of something else.
 pub(super) type Waiting = Pin<Box<dyn Future<Output = Lost> + Send>>;
 
-/// Resolves when a session ends, or loses what its guard asked for. For whatever goes on after the response has begun:
-/// streams of events, WebSockets, long downloads. From [`Session::ended`](crate::Session::ended),
-/// [`Authenticated::ended`](crate::Authenticated::ended) or [`Elevated::ended`](crate::Elevated::ended).
+/// Resolves when a session ends, or loses what its guard requires. It is for work that continues
+/// after the response has begun: streams of events, WebSockets, long downloads. It comes from
+/// [`Session::ended`](crate::Session::ended), [`Authenticated::ended`](crate::Authenticated::ended)
+/// or [`Elevated::ended`](crate::Elevated::ended).
 ///
 /// ```
 /// # use portcullis::Authenticated;
@@ -40,23 +41,26 @@ pub(super) type Waiting = Pin<Box<dyn Future<Output = Lost> + Send>>;
 ///
 /// # When
 ///
-/// * **An end in this process** (a sign-out, a revocation, a sweep, another device), at once.
-/// * **A deadline**, idle, absolute or of an elevation, at its moment on the store's clock. Whether another request has
-///   moved the idle deadline is looked up first.
-/// * **An end anywhere else** within 5 seconds at the latest, and with Redis usually at once, see
-///   [`SessionLayer::live_within`](crate::SessionLayer::live_within).
-/// * **Store does not answer**: after three times as long, and at a known deadline at once. It fails closed.
+/// * **An end in this process** (a sign-out, a revocation, a sweep, another device): at once.
+/// * **A deadline**, idle, absolute or of an elevation: at its time on the store's clock. Another
+///   request may have moved the idle deadline, so it is looked up first.
+/// * **An end in another process**: within 5 seconds at the latest, and with Redis usually at once.
+///   See [`SessionLayer::live_within`](crate::SessionLayer::live_within).
+/// * **The store does not answer**: after three times as long, and at a known deadline at once. It
+///   fails closed.
 ///
-/// Nothing of this is activity: neither a lifeline nor the connection it guards keeps a session alive.
+/// Neither a lifeline nor the connection it guards is activity, so neither keeps a session alive.
 ///
-/// A new identifier, by [`regenerate`](crate::Session::regenerate) in another tab for instance, is followed; elevations end
-/// with it as for every request. Somebody who authenticates begins another session, and this one is over.
+/// It follows a new identifier, for example by [`regenerate`](crate::Session::regenerate) in
+/// another tab. Elevations end with the old identifier, as for every request. A user who
+/// authenticates begins another session, and this one ends.
 ///
 /// # How
 ///
-/// It begins with what the request has committed, also where it is made before. It works from the first time that
-/// [`lost`](Self::lost) is awaited until it and what it guards are dropped; as long as it does, the session is looked
-/// at, once however many connections it has. Clones are the same.
+/// It starts from the session that the request commits, even if it is created before the commit. It
+/// works from the first call of [`lost`](Self::lost) until it and everything it guards are dropped.
+/// While it works, the store is asked for the session, once for all of its connections. Clones are
+/// the same.
 #[derive(Clone)]
 pub struct Lifeline {
     inner: Arc<Inner>,
@@ -87,7 +91,8 @@ impl Lifeline {
         }
     }
 
-    /// Waits for the loss, and says what it is. May be dropped and called again, in a `select!` for instance.
+    /// Waits for the loss, and returns what was lost. It may be dropped and called again, for
+    /// example in a `select!`.
     pub async fn lost(&self) -> Lost {
         loop {
             // Whatever waits must not hold the lock.
@@ -107,8 +112,8 @@ impl Lifeline {
         }
     }
 
-    /// The items of `stream` until the session is lost, and then what was lost as an error, after which there is nothing. So
-    /// whoever takes the items can tell a stream that is complete from one that was cut off.
+    /// Yields the items of `stream` until the session is lost. Then it yields the loss as an error,
+    /// and ends. So the consumer can distinguish a complete stream from one that was cut off.
     ///
     /// ```
     /// # use futures_core::Stream;
@@ -135,12 +140,14 @@ impl Lifeline {
         Guarded::new(self, stream)
     }
 
-    /// The `body` of a response, which fails with [`Lost`] when the session is lost. No frame is yielded after that was noticed.
-    /// A client that does not take what it is sent does not learn of it until it does.
+    /// Guards the `body` of a response, which fails with [`Lost`] when the session is lost. After
+    /// that was noticed, no frame is yielded. A client that does not read learns of it only when it
+    /// reads.
     ///
-    /// A server breaks off a response whose body fails, so that no client takes a part for the whole: over HTTP/1 the connection
-    /// closes without the last chunk, or before `Content-Length` is reached; over HTTP/2 the stream is reset. A browser
-    /// reports a failed download, and `fetch` rejects the promise that reads the body.
+    /// A server breaks off a response whose body fails, so that no client takes a part for the
+    /// whole. Over HTTP/1, the connection closes without the last chunk, or before `Content-Length`
+    /// is reached. Over HTTP/2, the stream is reset. A browser reports a failed download, and
+    /// `fetch` rejects the promise that reads the body.
     ///
     /// ```
     /// # use axum::body::{Body, Bytes};
@@ -152,13 +159,13 @@ impl Lifeline {
     /// }
     /// ```
     ///
-    /// Place it inside of compression, which passes the failure on.
+    /// Place it inside of compression, which passes on the failure.
     pub fn guard_body<B>(&self, body: B) -> GuardedBody<B> {
         GuardedBody::new(self, body)
     }
 
-    /// [`lost`](Self::lost) for whoever polls it beside other things. Tokio makes whoever is ready again and again wait for
-    /// others; a loss must not wait behind items.
+    /// [`lost`](Self::lost) for a task that polls it besides other work. Tokio makes a task that is
+    /// always ready wait for others; a loss must not wait behind items.
     pub(super) fn waiting(&self) -> Waiting {
         let lifeline = self.clone();
         Box::pin(unconstrained(async move { lifeline.lost().await }))

@@ -1,24 +1,25 @@
-//! What a live connection lost.
+//! What ended a live connection.
 
 use std::fmt;
 
 use portcullis_core::EndReason;
 
-/// Why a live connection may not go on.
+/// Why a live connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lost {
-    /// The session ended; why, if that is known. Somebody who authenticates begins another session.
+    /// The session ended, for this reason if known. A user who authenticates begins another
+    /// session.
     Session(Option<EndReason>),
-    /// The session goes on, but its user must prove again who they are for what the connection is about.
+    /// The session continues, but its user must prove their identity again for this connection.
     Elevation,
-    /// Whether the session goes on could not be learned for too long, because the store does not answer. It may be
-    /// alive: try again later.
+    /// The store did not answer for too long. The session may be live: try again later.
     Unverifiable,
 }
 
 impl Lost {
-    /// A stable word for programs: that of the [`EndReason`], or `session_ended`, `elevation_ended`, `unverifiable`.
+    /// A stable word for programs: that of the [`EndReason`], or `session_ended`, `elevation_ended`
+    /// or `unverifiable`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Session(Some(reason)) => reason.as_str(),
@@ -28,7 +29,7 @@ impl Lost {
         }
     }
 
-    /// What to tell the person, in a sentence or two.
+    /// A text for the user, in a sentence or two.
     pub fn message(self) -> &'static str {
         match self {
             Self::Session(Some(reason)) => reason.message(),
@@ -38,8 +39,11 @@ impl Lost {
         }
     }
 
-    /// The code to close a WebSocket with: 4401 for a session that ended and 4403 for an elevation, after the statuses of
-    /// HTTP in the range for private use (RFC 6455, 7.4.2); 1013, "try again later", where it could not be verified.
+    /// The code to close a WebSocket with:
+    ///
+    /// * 4401 for a session that ended, and 4403 for an elevation that ended. They follow the
+    ///   statuses of HTTP, in the range for private use (RFC 6455, 7.4.2).
+    /// * 1013 ("try again later") for a session that could not be verified.
     pub fn close_code(self) -> u16 {
         match self {
             Self::Session(_) => 4401,

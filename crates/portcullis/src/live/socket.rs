@@ -34,8 +34,8 @@ use crate::{
 /// How long a client that is told to go may take to hear it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A WebSocket that is asked for with a session, as an extractor. `G` says what it needs: a live [`Session`],
-/// [`Authenticated`] or [`Elevated`].
+/// An extractor for a WebSocket with a session. `G` is what the connection needs: a live
+/// [`Session`], [`Authenticated`] or [`Elevated`].
 ///
 /// ```
 /// use axum::{Router, extract::ws::Message, response::Response, routing::any};
@@ -61,22 +61,25 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///     .layer(SessionLayer::new(MemoryStore::new()));
 /// ```
 ///
-/// * **Who asks** must be a page of the site itself: `Origin` names the request's own host, or one of
-///   [`SessionLayer::trusted_origins`](crate::SessionLayer::trusted_origins). Otherwise the answer is 403; also to a
-///   request that brings a cookie and no `Origin` (OWASP ASVS 5.0, 4.4.2), and to a page that came over plain http, where
-///   the cookie is `Secure` and the host is not this machine (`localhost`, `127.0.0.1`). Hosts compare as URLs do:
-///   `Host: shop.example:443` is `https://shop.example`. Proxies must pass on `Host` and `Origin`; the log has both.
-/// * **When the session is lost** the socket is closed, whatever the handler does just then, with
-///   [`Lost::close_code`] (4401, 4403, 1013) and the word of the reason. [`recv`](SessionWebSocket::recv) is `None`
-///   from then on, and [`send`](SessionWebSocket::send) fails. See [`Lifeline`] for when that is.
-/// * **Nothing that is sent keeps the session alive**, no message and no ping.
+/// * **The page** must be of this site: `Origin` names the request's own host, or one of
+///   [`SessionLayer::trusted_origins`](crate::SessionLayer::trusted_origins). Otherwise the
+///   response is a 403, even for a request with a cookie and without `Origin` (OWASP ASVS 5.0,
+///   4.4.2). With a `Secure` cookie, a page over plain http is refused too, unless its host is this
+///   machine (`localhost`, `127.0.0.1`).
+/// * **Hosts** compare as URLs do: `Host: shop.example:443` is `https://shop.example`. Proxies must
+///   pass on `Host` and `Origin`; the log shows both.
+/// * **When the session is lost**, the socket is closed, whatever the handler is doing. The close
+///   frame has [`Lost::close_code`] (4401, 4403, 1013) and the word of the reason. After that,
+///   [`recv`](SessionWebSocket::recv) returns `None` and [`send`](SessionWebSocket::send) fails.
+///   [`Lifeline`] says when that happens.
+/// * **No message and no ping keeps the session alive.**
 pub struct SessionSocket<G = Session> {
     upgrade: WebSocketUpgrade,
     guard: G,
 }
 
 impl<G: SocketGuard> SessionSocket<G> {
-    /// What was asked for.
+    /// The session or guard that the connection needs.
     pub fn guard(&self) -> &G {
         &self.guard
     }
@@ -99,7 +102,7 @@ impl<G: SocketGuard> SessionSocket<G> {
         }
     }
 
-    /// The response that makes it a WebSocket. `handler` gets it once it is one.
+    /// Returns the response that opens the WebSocket. `handler` gets it once it is open.
     pub fn on_upgrade<C, F>(self, handler: C) -> Response
     where
         C: FnOnce(SessionWebSocket) -> F + Send + 'static,
@@ -137,7 +140,8 @@ where
     }
 }
 
-/// The socket, which is taken away from the handler when the session is lost. Locked for one poll, never across an await.
+/// The socket, which is taken away from the handler when the session is lost. Locked for one poll,
+/// never across an await.
 #[derive(Clone)]
 struct Shared(Arc<Inner>);
 
@@ -183,8 +187,8 @@ impl Shared {
     }
 }
 
-/// A WebSocket that is closed when its session is lost. From [`SessionSocket::on_upgrade`]. It can be split like axum's
-/// own.
+/// A WebSocket that is closed when its session is lost. From [`SessionSocket::on_upgrade`]. It can
+/// be split like axum's own.
 pub struct SessionWebSocket {
     socket: Shared,
     /// For each half one: they may be in two tasks, and a future remembers one of them.
@@ -213,7 +217,8 @@ impl SessionWebSocket {
         }
     }
 
-    /// The next message. `None` when the socket is closed, by the client or because the session is lost.
+    /// The next message. `None` when the socket is closed, by the client or because the session is
+    /// lost.
     pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -222,19 +227,19 @@ impl SessionWebSocket {
     ///
     /// # Errors
     ///
-    /// When the connection is broken; with [`Lost`] inside when the session is lost.
+    /// When the connection is broken. [`Lost`] is inside if the session is lost.
     pub async fn send(&mut self, message: Message) -> Result<(), Error> {
         poll_fn(|cx| Pin::new(&mut *self).poll_ready(cx)).await?;
         Pin::new(&mut *self).start_send(message)?;
         poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
     }
 
-    /// What was lost, once [`recv`](Self::recv) or [`send`](Self::send) has come upon it.
+    /// What was lost, after [`recv`](Self::recv) or [`send`](Self::send) noticed it.
     pub fn lost(&self) -> Option<Lost> {
         self.socket.lost()
     }
 
-    /// The protocol that was agreed upon.
+    /// The negotiated protocol.
     pub fn protocol(&self) -> Option<&HeaderValue> {
         self.protocol.as_ref()
     }

@@ -1,4 +1,4 @@
-//! Server-sent events that end with a session, and say so.
+//! Server-sent events that end with a session, and report its end.
 
 use std::{
     fmt,
@@ -16,13 +16,14 @@ use super::{Guarded, Lifeline, Lost, guarded::Next};
 const SESSION_ENDED: &str = "session-ended";
 
 impl Lifeline {
-    /// The events of `stream` until the session is lost, and then a last one named `session-ended`, with what was lost as
-    /// JSON: `{"reason":"revoked_by_user","message":"…"}`.
+    /// Yields the events of `stream` until the session is lost. A last event named `session-ended`
+    /// then reports the loss as JSON: `{"reason":"revoked_by_user","message":"…"}`.
     ///
-    /// The response then ends in order and not with an error, so that this event arrives for certain. To `EventSource` both
-    /// are the same: it connects again after some seconds, unless the page closes it. It gives up for good where a new
-    /// connection is answered with another status than 200, such as 401 once the session has ended, and 503 during an
-    /// outage. [The guide](crate::browser#lines-that-stay-open) has a script that closes it, or brings it back.
+    /// The response then ends without an error, so that this event surely arrives. `EventSource`
+    /// treats both alike: it connects again after some seconds, unless the page closes it. It gives
+    /// up for good if a new connection gets another status than 200: 401 after the end of the
+    /// session, 503 during an outage. [The guide](crate::browser#event-streams) has a script that
+    /// closes it, or opens it again.
     ///
     /// ```
     /// # use std::convert::Infallible;
@@ -49,7 +50,8 @@ fn last(lost: Lost) -> Event {
 }
 
 pin_project! {
-    /// Events until their session is lost, and one that says so. From [`Lifeline::guard_events`].
+    /// Events until their session is lost, and a last one that reports the loss. From
+    /// [`Lifeline::guard_events`].
     #[must_use = "streams do nothing unless polled"]
     pub struct GuardedEvents<S> {
         #[pin]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use portcullis_core::{
-    EndReason, Event, EventKind, Handle, Label, SessionKey, Timestamp,
+    EndReason, Event, Handle, Label, SessionKey, Timestamp,
     draft::{Standing, Unusable},
     store::{Expiry, Loaded, StoreError},
 };
@@ -103,17 +103,7 @@ struct Watch {
 impl Watches {
     /// Has the session looked at that something is told of, if anybody watches it. What is told is only a hint.
     pub(crate) fn notice(&self, event: &Event) {
-        let may_end = matches!(
-            event.kind,
-            EventKind::Ended(_)
-                | EventKind::Authenticated
-                | EventKind::Elevated(_)
-                | EventKind::ElevationDropped
-                | EventKind::ElevationEnded
-                | EventKind::Regenerated
-                | EventKind::DeviceChanged(_)
-        );
-        if let (true, Some(name)) = (may_end, event.session) {
+        if let (true, Some(name)) = (event.kind.affects_access(), event.session) {
             self.hint(name);
         }
     }

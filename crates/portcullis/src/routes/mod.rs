@@ -1,4 +1,4 @@
-//! Routes for browsers and apps to ask how long the session lasts, to stay, and to sign out.
+//! Routes for browsers and apps to ask how long the session lasts, to extend it, and to sign out.
 
 mod room;
 mod scripts;
@@ -23,8 +23,9 @@ use portcullis_core::{ConfigError, Timeouts};
 use self::{scripts::Script, status::Status};
 use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refusal};
 
-/// Routes to mount below `/session`, inside of a [`SessionLayer`](crate::SessionLayer): how long the session lasts, to
-/// stay, and to sign out. For pages, single-page applications and mobile apps alike.
+/// Routes that report how long the session lasts, extend it, and sign out. Mount them below
+/// `/session`, inside of a [`SessionLayer`](crate::SessionLayer). They are for pages, single-page
+/// applications and mobile apps alike.
 ///
 /// ```
 /// # use axum::Router;
@@ -38,18 +39,20 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 /// | route | answer |
 /// |---|---|
 /// | `GET /session/status` | 200 with the document below; 401 without a live session |
-/// | `POST /session/extend` | the same, once the idle deadline is moved; nothing else moves it but activity |
-/// | `POST /session/sign-out` | 200 with `now`, `reason` and `detail`, as in the 401 below; 303 to the [page after it](Self::after_sign_out) for somebody who submitted a form |
+/// | `POST /session/extend` | the same, after the idle deadline was moved; only activity moves it otherwise |
+/// | `POST /session/sign-out` | 200 with `now`, `reason` and `detail`, as in the 401 below; 303 to the [page after it](Self::after_sign_out) for a submitted form |
 /// | `GET /session/timeout.js` | the element `<portcullis-timeout>`, which speaks this protocol for a page |
 ///
-/// To ask for the status never counts as activity. All answers are `no-store`. The 401 is a problem document (RFC 9457)
-/// with `"reason"` where it is known why the session ended, such as `"idle_timeout"`, `"detail"` in words for people, and
-/// `"now"` as below.
+/// A request for the status never counts as activity. All responses are `no-store`. The 401 is a
+/// problem document (RFC 9457). Its `"reason"` says why the session ended, if known, such as
+/// `"idle_timeout"`. Its `"detail"` is a text for users, and `"now"` is as below.
 ///
-/// Answers overtake each other. The one with the latest `now` holds: a client that knows of a session, or of an end, at a
-/// later moment does not listen to it. What has no `now` says nothing of the session: the 401 to an identifier that was
-/// replaced a moment ago (`"replaced"`, `"replaced_at_sign_in"`), whose session has another by now, and 503 with
-/// `Retry-After` while the store is down.
+/// Responses can overtake each other. The one with the latest `now` holds: a client ignores a
+/// response that is older than what it knows.
+///
+/// A response without `now` says nothing about the session. It is the 401 to an identifier that was
+/// just replaced (`"replaced"`, `"replaced_at_sign_in"`), whose session continues under another
+/// one. Or it is the 503 with `Retry-After` while the store is down.
 ///
 /// ```json
 /// {
@@ -65,27 +68,34 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 /// }
 /// ```
 ///
-/// Moments are milliseconds since 1970 by the *server's* clock, so only differences to `now` mean anything. `ends_at` is
-/// when the session ends without further activity; `extends_to` when it would end if it were extended now, and `null`
-/// where the absolute deadline comes first, so that there is nothing to offer. `person` is the same for the same user,
-/// and not their name. `elevated_until` is that of the general scope; `elevations` has all scopes in force.
+/// Times are milliseconds since 1970 by the *server's* clock, so only differences to `now` are
+/// meaningful. `ends_at` is when the session ends without further activity. `extends_to` is when it
+/// would end if it were extended now. It is `null` if the absolute deadline comes first, so that
+/// there is no extension to offer. `person` is the same for the same user, and does not reveal the
+/// name. `elevated_until` is that of the general scope; `elevations` has all scopes in force.
 ///
 /// # Room for extensions
 ///
-/// Whoever is warned of a time limit must be able to extend it at least ten times, unless the limit is essential (WCAG 2.2,
-/// 2.2.1). So the routes of a layer whose absolute timeout is shorter than eleven times the idle one say so in the log,
-/// once, where they are made a router. It is no error: programs, and tests, may need short limits. Where people do,
-/// [`essential_limit`](Self::essential_limit) has the reason.
+/// A user must be able to extend a time limit at least ten times after a warning, unless the limit
+/// is essential (WCAG 2.2, 2.2.1). So the routes log a warning if the absolute timeout of their
+/// layer is shorter than eleven times the idle one. They do so once, when they are turned into a
+/// router. It is no error, because programs and tests may need short limits.
+/// [`essential_limit`](Self::essential_limit) states the reason for a short limit for users.
 ///
 /// # Cross-site requests
 ///
-/// Extending and signing out are refused with 403 when another site asks (by `Sec-Fetch-Site` and `Origin`, which is
-/// compared with `Host` as URLs are: `shop.example:443` is `https://shop.example`), and so is the status; but for the
-/// [trusted origins](crate::SessionLayer::trusted_origins). The log has both sides. Trusted origins also need the permission to read the answers (CORS) and
-/// a cookie with `SameSite=None`, which are the application's to give, and what they ask for is no activity but for
-/// `POST /session/extend`. Put tower-http's
-/// [`CsrfLayer`](https://docs.rs/tower-http/latest/tower_http/csrf/struct.CsrfLayer.html) around the whole application
-/// to protect its own routes, and tell it of the trusted origins as well (`add_trusted_origin`), else it refuses first.
+/// Requests of another site to extend, to sign out, or for the status are refused with 403.
+/// `Sec-Fetch-Site` and `Origin` decide. `Origin` is compared with `Host` as URLs are:
+/// `shop.example:443` is `https://shop.example`. The log shows both sides.
+///
+/// [Trusted origins](crate::SessionLayer::trusted_origins) are exempt. The application must let
+/// them read the responses (CORS), and use a cookie with `SameSite=None`. Requests from within
+/// their pages are no activity, except `POST /session/extend`.
+///
+/// Put tower-http's
+/// [`CsrfLayer`](https://docs.rs/tower-http/latest/tower_http/csrf/struct.CsrfLayer.html) around
+/// the whole application to protect its own routes. Add the trusted origins to it as well
+/// (`add_trusted_origin`), or it refuses first.
 #[derive(Debug, Clone, Default)]
 #[must_use = "routes do nothing until they are mounted"]
 pub struct SessionRoutes {
@@ -98,8 +108,9 @@ pub struct SessionRoutes {
 }
 
 impl SessionRoutes {
-    /// The routes, with `/` as the page after a sign-out, where there is no layer at hand. Those of
-    /// [`SessionLayer::routes`](crate::SessionLayer::routes) know its trusted origins and its timeouts.
+    /// The routes without a layer at hand, with `/` as the page after a sign-out.
+    /// [`SessionLayer::routes`](crate::SessionLayer::routes) returns routes that know the trusted
+    /// origins and timeouts of the layer.
     pub fn new() -> Self {
         Self::default()
     }
@@ -112,7 +123,7 @@ impl SessionRoutes {
         }
     }
 
-    /// Where somebody is sent who signed out by submitting a form: a path of this site.
+    /// The page after a sign-out by a submitted form: a path of this site.
     ///
     /// # Errors
     ///
@@ -125,8 +136,9 @@ impl SessionRoutes {
         })
     }
 
-    /// Declares that the absolute timeout leaves no room for ten extensions because a longer one would defeat its purpose,
-    /// and why: for whoever reviews the application. Nothing is said of it in the log then.
+    /// Declares why the absolute timeout leaves no room for ten extensions: a longer one would
+    /// defeat its purpose. The reason is for reviewers of the application. The routes then log no
+    /// warning.
     ///
     /// ```
     /// use std::time::Duration;
@@ -146,7 +158,7 @@ impl SessionRoutes {
         }
     }
 
-    /// The routes as a router, to be nested where they shall be.
+    /// The routes as a router, to be nested.
     pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         if let (Some(timeouts), None) = (&self.timeouts, self.essential) {
             room::warn_if_short(timeouts);

@@ -10,7 +10,7 @@ fn with_both(world: &World, keys: [SessionKey; 2]) -> Visit<'_> {
 
 fn ends(visit: &Visit<'_>) -> Vec<(SessionKey, EndReason)> {
     let plan = visit.plan();
-    let ends = plan.end.into_iter().chain(plan.end_other);
+    let ends = plan.ends.into_iter();
     ends.map(|ending| (ending.key, ending.reason)).collect()
 }
 

@@ -29,7 +29,7 @@ fn s035_without_a_session_only_a_write_makes_one() {
     assert!(!visit.drop_elevation());
     visit.draft.terminate();
     let plan = visit.plan();
-    assert!(plan.end.is_none() && matches!(plan.step, Step::Nothing));
+    assert!(plan.ends.is_empty() && matches!(plan.step, Step::Nothing));
     assert!(visit.draft.view().info().is_none());
 }
 

@@ -45,9 +45,9 @@ fn s062_ending_twice_is_ending_once() {
     visit.draft.terminate();
     assert_eq!(visit.end(), Some((key, EndReason::SignedOut)));
     visit.save();
-    assert!(visit.plan().end.is_none());
+    assert!(visit.plan().ends.is_empty());
     visit.draft.terminate();
-    assert!(visit.plan().end.is_none() && !visit.draft.is_dirty());
+    assert!(visit.plan().ends.is_empty() && !visit.draft.is_dirty());
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn the_end_of_a_session_is_told_of_it_with_its_reason() {
         let mut visit = world.visit(world.session_of("alice"));
         let label = visit.draft.origin.as_ref().unwrap().view.label();
         visit.draft.terminate_for(reason);
-        let ending = visit.plan().end.unwrap();
+        let ending = visit.plan().ends.pop().unwrap();
         assert_eq!(ending.note.kind, EventKind::Ended(reason));
         assert_eq!((ending.reason, ending.label), (reason, label));
     }

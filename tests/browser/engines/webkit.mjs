@@ -1,0 +1,3 @@
+import { scenesIn } from './scene.mjs';
+
+scenesIn('webkit');

@@ -157,7 +157,9 @@ use crate::{
 /// extension.
 ///
 /// Layers with the same cookie cannot be nested: the inner one does nothing, and code inside of it
-/// uses the session of the outer one. A warning is logged once in these cases:
+/// uses the session of the outer one. Where the inner layer has another realm, that code gets a 500
+/// ([`SessionError::NestedLayer`](crate::SessionError::NestedLayer)). A warning is logged once in
+/// these cases:
 ///
 /// * nested layers with the same cookie;
 /// * a layer that accepts, or formerly had, the cookie of the other;

@@ -94,7 +94,7 @@ async fn s068_a_user_is_found_on_whatever_page_of_the_list_of_their_bucket() {
         server.cli(&["EVAL", FILL, "1", &list, due]);
         server.cli(&["CONFIG", "RESETSTAT"]);
         let found = store.users(Bucket::of(&"alice".into())).await.unwrap();
-        assert_eq!(found, ["alice".into()], "{due}");
+        assert_eq!(found, ["alice"], "{due}");
         assert!(calls(&server, "zrangebyscore") <= 4, "{due}");
     }
 }
@@ -127,7 +127,7 @@ async fn each_session_is_counted_once_on_whatever_page_of_the_list_of_its_bucket
         server.cli(&["CONFIG", "RESETSTAT"]);
         let most = 100.try_into().unwrap();
         let users = store.users_after(None, most).await.unwrap();
-        assert_eq!(users, ["alice".into(), "bob".into()], "{due}");
+        assert_eq!(users, ["alice", "bob"], "{due}");
         // One for each list, and for each further page of the one that has sessions.
         assert!(calls(&server, "zrangebyscore") <= 1024 + 6, "{due}");
     }

@@ -13,15 +13,15 @@ use tower_layer::Layer;
 #[cfg(feature = "axum")]
 use crate::SessionRoutes;
 use crate::{
-    Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, Outcome, ReturnTo,
-    SessionService, Sessions,
-    fetch_metadata::OwnSite,
+    Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, Outcome, SessionService,
+    Sessions,
+    config::Config,
     house::{House, Setup},
     live::Pace,
-    nesting::Nesting,
     outcome::Classifier,
     refusal::Pages,
     registration::Registration,
+    return_to::{base_path, page},
 };
 
 /// Adds sessions to a service: any Tower service, with any body.
@@ -169,55 +169,6 @@ pub struct SessionLayer {
     config: Arc<Config>,
 }
 
-#[derive(Clone)]
-pub(crate) struct Config {
-    pub(crate) house: Arc<House>,
-    /// Where the application has named one.
-    pub(crate) realm: Option<Realm>,
-    pub(crate) policy: DraftPolicy,
-    pub(crate) cookie: CookieConfig,
-    pub(crate) pages: Pages,
-    pub(crate) addresses: ClientAddresses,
-    pub(crate) binding: DeviceBinding,
-    pub(crate) clear_site_data: ClearSiteData,
-    pub(crate) tells_deadlines: bool,
-    pub(crate) classifier: Classifier,
-    #[cfg(feature = "axum")]
-    pub(crate) trusted_origins: Vec<String>,
-    pub(crate) nesting: Arc<Nesting>,
-}
-
-impl Config {
-    /// Starts what runs in the background, where it does not run yet.
-    pub(crate) fn wake(&self) {
-        if self.house.wake() && self.realm.is_none() {
-            self.warn_of_cookies_from_elsewhere();
-        }
-    }
-
-    /// What distinguishes the site's own pages from those of others.
-    pub(crate) fn own_site(&self) -> OwnSite<'_> {
-        OwnSite {
-            #[cfg(feature = "axum")]
-            trusted: &self.trusted_origins,
-            #[cfg(not(feature = "axum"))]
-            trusted: &[],
-            domain: self.cookie.domain_attribute(),
-        }
-    }
-
-    fn warn_of_cookies_from_elsewhere(&self) {
-        let own = Realm::of_cookie(self.cookie.name());
-        let mut accepted = self.cookie.accepted().map(Realm::of_cookie);
-        if accepted.any(|realm| realm != own) {
-            tracing::warn!(
-                realm = own.as_str(),
-                "a session layer accepts a cookie under another name but names no realm, so sessions do not outlast the renaming; name the realm they are in"
-            );
-        }
-    }
-}
-
 const PAYLOAD_LIMIT: usize = 64 * 1024;
 const LARGEST_PAYLOAD_LIMIT: usize = 1024 * 1024;
 
@@ -332,7 +283,7 @@ impl SessionLayer {
     }
 
     /// The sign-in page, to which browsers are redirected: a path of this site, in any script. The
-    /// page gets the requested address as `?return_to=…`; read it with [`ReturnTo::parse`]. For a
+    /// page gets the requested address as `?return_to=…`; read it with [`ReturnTo::parse`](crate::ReturnTo::parse). For a
     /// submitted form, that is the page that contained it.
     ///
     /// With axum, the path is complete even if the layer is in a nested router. Without axum, it is
@@ -607,25 +558,6 @@ impl SessionLayer {
     fn with_house(self, change: impl FnOnce(&mut Setup)) -> Self {
         self.with(|config| config.house = Arc::new(config.house.changed(change)))
     }
-}
-
-pub(crate) fn page(path: &str) -> Result<ReturnTo, ConfigError> {
-    ReturnTo::of_setting(path).ok_or_else(|| {
-        ConfigError::new(format!(
-            "{path:?} is not a path of this site, such as `/sign-in`"
-        ))
-    })
-}
-
-/// Without a slash at its end, so that paths can follow.
-fn base_path(path: &str) -> Result<String, ConfigError> {
-    let base = ReturnTo::of_setting(path).filter(|base| base.path() == base.as_str());
-    let base = base.ok_or_else(|| {
-        ConfigError::new(format!(
-            "{path:?} is not a base path, such as `/shop`: a path of this site without a query"
-        ))
-    })?;
-    Ok(base.as_str().trim_end_matches('/').to_owned())
 }
 
 impl<S> Layer<S> for SessionLayer {

@@ -150,6 +150,7 @@ mod cache;
 mod clear_site_data;
 mod client;
 mod commit;
+mod config;
 mod cookie;
 mod deadlines;
 mod erased;

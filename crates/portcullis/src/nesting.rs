@@ -10,7 +10,7 @@ use std::sync::{
 
 use portcullis_core::Realm;
 
-use crate::layer::Config;
+use crate::config::Config;
 
 /// What was said about the layers around a layer.
 #[derive(Default)]

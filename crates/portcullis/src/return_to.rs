@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use portcullis_core::ConfigError;
+
 /// A path on this site, with or without a query: `/cart?item=3`.
 ///
 /// All other targets are refused: other sites in all spellings that browsers follow (`https://…`,
@@ -146,6 +148,26 @@ impl fmt::Display for ReturnTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// A page of this site that a setting names.
+pub(crate) fn page(path: &str) -> Result<ReturnTo, ConfigError> {
+    ReturnTo::of_setting(path).ok_or_else(|| {
+        ConfigError::new(format!(
+            "{path:?} is not a path of this site, such as `/sign-in`"
+        ))
+    })
+}
+
+/// Without a slash at its end, so that paths can follow.
+pub(crate) fn base_path(path: &str) -> Result<String, ConfigError> {
+    let base = ReturnTo::of_setting(path).filter(|base| base.path() == base.as_str());
+    let base = base.ok_or_else(|| {
+        ConfigError::new(format!(
+            "{path:?} is not a base path, such as `/shop`: a path of this site without a query"
+        ))
+    })?;
+    Ok(base.as_str().trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use tracing::Instrument;
 use crate::{
     Outcome, Refusal, SessionBody, SessionError, cache,
     commit::{self, Work},
+    config::Config,
     deadlines,
-    layer::Config,
     outcome::Verdict,
     page, refusal, retained_headers,
     state::{CookieAction, Ending, State, UsedGuard},

@@ -129,7 +129,7 @@ impl SessionRoutes {
     ///
     /// [`ConfigError`] when it is not a path of this site.
     pub fn after_sign_out(self, path: &str) -> Result<Self, ConfigError> {
-        let after_sign_out = crate::layer::page(path)?;
+        let after_sign_out = crate::return_to::page(path)?;
         Ok(Self {
             after_sign_out,
             ..self

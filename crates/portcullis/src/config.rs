@@ -1,0 +1,59 @@
+//! The settings of a layer, as the services of it use them.
+
+use std::sync::Arc;
+
+use portcullis_core::{Realm, draft::DraftPolicy};
+
+use crate::{
+    ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, fetch_metadata::OwnSite,
+    house::House, nesting::Nesting, outcome::Classifier, refusal::Pages,
+};
+
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) house: Arc<House>,
+    /// Where the application has named one.
+    pub(crate) realm: Option<Realm>,
+    pub(crate) policy: DraftPolicy,
+    pub(crate) cookie: CookieConfig,
+    pub(crate) pages: Pages,
+    pub(crate) addresses: ClientAddresses,
+    pub(crate) binding: DeviceBinding,
+    pub(crate) clear_site_data: ClearSiteData,
+    pub(crate) tells_deadlines: bool,
+    pub(crate) classifier: Classifier,
+    #[cfg(feature = "axum")]
+    pub(crate) trusted_origins: Vec<String>,
+    pub(crate) nesting: Arc<Nesting>,
+}
+
+impl Config {
+    /// Starts what runs in the background, where it does not run yet.
+    pub(crate) fn wake(&self) {
+        if self.house.wake() && self.realm.is_none() {
+            self.warn_of_cookies_from_elsewhere();
+        }
+    }
+
+    /// What distinguishes the site's own pages from those of others.
+    pub(crate) fn own_site(&self) -> OwnSite<'_> {
+        OwnSite {
+            #[cfg(feature = "axum")]
+            trusted: &self.trusted_origins,
+            #[cfg(not(feature = "axum"))]
+            trusted: &[],
+            domain: self.cookie.domain_attribute(),
+        }
+    }
+
+    fn warn_of_cookies_from_elsewhere(&self) {
+        let own = Realm::of_cookie(self.cookie.name());
+        let mut accepted = self.cookie.accepted().map(Realm::of_cookie);
+        if accepted.any(|realm| realm != own) {
+            tracing::warn!(
+                realm = own.as_str(),
+                "a session layer accepts a cookie under another name but names no realm, so sessions do not outlast the renaming; name the realm they are in"
+            );
+        }
+    }
+}

@@ -32,7 +32,7 @@ const EXPECTED: [(&str, usize); 5] = [
     ("GET /read", 13),
     ("POST /write", 28),
     ("POST /sign-in", 52),
-    ("POST /sign-out", 29),
+    ("POST /sign-out", 31),
 ];
 
 const TEXT: Key<String> = Key::new("text");

@@ -301,7 +301,9 @@ fn finish<B, E>(
     }
     let before = response.headers().get_all(SET_COOKIE).iter().count();
     hand_out(state, &cookie, response.headers_mut());
-    HandedOut::note(&mut response, before);
+    if state.is_nested() {
+        HandedOut::note(&mut response, before);
+    }
     Ok(page::for_browser(state, response))
 }
 

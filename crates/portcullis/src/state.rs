@@ -62,6 +62,8 @@ pub(crate) struct State {
     passive: AtomicBool,
     /// Why the cookie may not be used for this request at all.
     barred: Option<Barred>,
+    /// There is a session layer around that of this state.
+    is_nested: bool,
     /// The response is decided: nothing can be granted any more.
     sealed: AtomicBool,
     /// Somebody wanted to look at the session, whether or not that succeeded.
@@ -157,6 +159,7 @@ impl State {
                 true => None,
                 false => why_not_local(request).map(Barred::NotLocal),
             },
+            is_nested: Self::of(request.extensions()).is_some(),
             sealed: AtomicBool::new(false),
             asked_for: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
@@ -167,6 +170,10 @@ impl State {
             ended: OnceLock::new(),
             lost: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn is_nested(&self) -> bool {
+        self.is_nested
     }
 
     /// The sessions of an outer layer with the same cookie are not those that its routes are for.

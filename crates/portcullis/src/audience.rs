@@ -8,7 +8,7 @@ use http::{
 use crate::{
     ReturnTo,
     accept::prefers_page,
-    fields::Fields,
+    fields::{Fields, only},
     host::{Host, Origin},
 };
 
@@ -95,13 +95,14 @@ impl Navigation {
 
 /// The page that a form was on: the path of `Referer`, if the browser says that the page is of the same origin.
 fn page_of_form(uri: &Uri, headers: &HeaderMap, fields: &Fields<'_>) -> Option<ReturnTo> {
-    let (origin, page) = Origin::of_url(only(headers, REFERER.as_str())?)?;
+    let text = |name| only(headers, name)?.to_str().ok();
+    let (origin, page) = Origin::of_url(text(REFERER)?)?;
     let same_origin = match fields.sec_fetch_site {
         Some(site) => site == "same-origin",
         None => {
             let host = Host::of_request(uri, headers)?;
             let declared = match headers.contains_key(ORIGIN) {
-                true => Some(Origin::parse(only(headers, ORIGIN.as_str())?)?),
+                true => Some(Origin::parse(text(ORIGIN)?)?),
                 false => None,
             };
             origin.is_served_by(&host) && declared.is_none_or(|declared| declared == origin)
@@ -111,14 +112,6 @@ fn page_of_form(uri: &Uri, headers: &HeaderMap, fields: &Fields<'_>) -> Option<R
         return None;
     }
     ReturnTo::parse(page.split('#').next()?)
-}
-
-fn only<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

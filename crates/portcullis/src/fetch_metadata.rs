@@ -7,7 +7,10 @@
 use cookie::SameSite;
 use http::{HeaderMap, HeaderValue, Method, Uri, header::ORIGIN};
 
-use crate::{fields::Fields, host::Host};
+use crate::{
+    fields::{Fields, only},
+    host::Host,
+};
 
 /// What is known of the site itself.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +80,7 @@ impl FetchMetadata {
         fields: &Fields<'_>,
         own: OwnSite<'_>,
     ) -> Self {
-        let origin = fields.origin.map(|_| only_origin(headers));
+        let origin = fields.origin.map(|_| only(headers, ORIGIN));
         let is_trusted = |origin| own.trusted.iter().any(|trusted| origin == trusted);
         let trusted = origin.flatten().is_some_and(is_trusted);
         let initiator = Initiator::of(fields.sec_fetch_site).unwrap_or_else(|| match origin {
@@ -227,15 +230,6 @@ fn host_of_origin(origin: &HeaderValue) -> Option<Host> {
 fn is_below(host: &str, domain: &str) -> bool {
     let prefix = host.strip_suffix(domain);
     domain.contains('.') && prefix.is_some_and(|prefix| prefix.ends_with('.'))
-}
-
-/// The page's origin, if it is named once.
-fn only_origin(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    match (origins.next(), origins.next()) {
-        (Some(origin), None) => Some(origin),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The fields of a request that decide something, found in one pass over all of them: every request is looked at, also
 //! those that ignore their session.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::cookie::Cookies;
 
@@ -20,6 +20,15 @@ pub(crate) struct Fields<'r> {
     pub(crate) sec_fetch_user: Option<&'r HeaderValue>,
     pub(crate) sec_fetch_site: Option<&'r HeaderValue>,
     pub(crate) passive: Option<&'r HeaderValue>,
+}
+
+/// The value of a field that stands once. What can be read in two ways decides nothing.
+pub(crate) fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value),
+        _ => None,
+    }
 }
 
 impl<'r> Fields<'r> {

@@ -8,7 +8,9 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use http::{HeaderMap, Uri, header::HOST};
+use http::{HeaderMap, HeaderValue, Uri, header::HOST};
+
+use crate::fields::only;
 
 /// A host, with the port if one is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,11 +80,7 @@ pub(crate) fn written<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r [u
     if let Some(authority) = uri.authority() {
         return Some(authority.as_str().as_bytes());
     }
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(host.as_bytes()),
-        _ => None,
-    }
+    only(headers, HOST).map(HeaderValue::as_bytes)
 }
 
 fn host_name(name: &str) -> Option<String> {

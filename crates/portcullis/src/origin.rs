@@ -6,16 +6,15 @@ use http::{
 };
 use portcullis_core::ConfigError;
 
-use crate::host::{self, Host, Origin};
+use crate::{
+    fields::only,
+    host::{self, Host, Origin},
+};
 
 /// Whether a page of one of these sites asks, and nobody else. Browsers tell so with what is asked across origins, and a
 /// page cannot make them say anything else.
 pub(crate) fn is_trusted(headers: &HeaderMap, trusted: &[String]) -> bool {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    match (origins.next(), origins.next()) {
-        (Some(origin), None) => trusted.iter().any(|trusted| origin == trusted),
-        _ => false,
-    }
+    only(headers, ORIGIN).is_some_and(|origin| trusted.iter().any(|trusted| origin == trusted))
 }
 
 /// Whether an unsafe request comes from a page of another site. It is what tower-http's `CsrfLayer` decides, but hosts
@@ -39,12 +38,10 @@ pub(crate) fn is_forged(
     if site.is_some_and(|site| !site.is_empty()) {
         return true;
     }
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let origin = match (origins.next(), origins.next()) {
-        (None, _) => return false,
-        (Some(origin), None) => origin.to_str().ok().and_then(Origin::parse),
-        _ => None,
-    };
+    if !headers.contains_key(ORIGIN) {
+        return false;
+    }
+    let origin = only(headers, ORIGIN).and_then(|origin| Origin::parse(origin.to_str().ok()?));
     let own = origin.zip(Host::of_request(uri, headers));
     !own.is_some_and(|(origin, host)| origin.is_served_by(&host))
 }

@@ -1,12 +1,11 @@
 // Programs that end with the tests, and what they need: a folder, free ports, and patience.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { createServer } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../port.mjs';
 
 // As long as anything may take on a machine with much else to do.
 const PATIENCE = 30_000;
@@ -92,13 +91,4 @@ export async function onFreePort(launch, path) {
       if (attempt === 3) throw error;
     }
   }
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,15 +1,15 @@
-// Adds what happens to one's sessions to the table, as it happens.
+// Adds each new event of the user's sessions to the table.
 const rows = document.querySelector('.log tbody');
 
-// Keeps a line of server-sent events open for as long as the session lives, outages included. `attach` gets each line.
+// Keeps a stream of server-sent events open while the session lives, through outages. `attach` gets each stream.
 function keepOpen(url, attach) {
-	const check = () => document.dispatchEvent(new Event('portcullis-check')); // <portcullis-timeout> covers the page if it must
+	const check = () => document.dispatchEvent(new Event('portcullis-check')); // <portcullis-timeout> asks, and covers the page
 	let pause = 1000; // ms
 
 	function open() {
 		const line = new EventSource(url);
 		line.onopen = () => { pause = 1000; };
-		// After a broken connection the browser connects again by itself; after an answer that is no stream it never does.
+		// The browser connects again after a broken connection, but never after a response that is no stream.
 		line.onerror = () => line.readyState === EventSource.CLOSED && askLater();
 		line.addEventListener('session-ended', ({ data }) => {
 			line.close();
@@ -19,7 +19,7 @@ function keepOpen(url, attach) {
 		attach(line);
 	}
 
-	// Whether the session lives: a refused `EventSource` does not tell.
+	// Asks whether the session lives, because a refused `EventSource` does not say.
 	function askLater(atLeast = 0) {
 		setTimeout(async () => {
 			const reply = await fetch('/session/status', { cache: 'no-store' }).catch(() => null);
@@ -27,7 +27,7 @@ function keepOpen(url, attach) {
 			if (reply?.ok && now) open();
 			else if (reply?.status === 401 && now) check(); // it ended
 			else askLater(1000 * reply?.headers.get('retry-after') || 0);
-		}, Math.max(pause, atLeast) * (1 + Math.random())); // not all pages at once
+		}, Math.max(pause, atLeast) * (1 + Math.random())); // spreads the requests of many pages
 		pause = Math.min(2 * pause, 60_000);
 	}
 

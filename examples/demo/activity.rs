@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use maud::{Markup, html};
-use portcullis::{Actor, Authenticated, Event, EventKind, Handle, Logged};
+use portcullis::{Actor, Authenticated, Event, EventKind, Logged, SessionHandle};
 
 use crate::{
     error::Error,
@@ -70,7 +70,7 @@ fn repeated(line: &Logged) -> Markup {
 }
 
 /// What happened, where, and to which session, in the eyes of the `current` one.
-pub(crate) fn row(event: &Event, current: Option<Handle>) -> [String; 3] {
+pub(crate) fn row(event: &Event, current: Option<SessionHandle>) -> [String; 3] {
     let session = match event.session {
         None => String::new(),
         Some(_) if event.session == current => "this one".to_owned(),

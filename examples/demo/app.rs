@@ -28,7 +28,7 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
     let news = News::new();
     let sessions = sessions
         .audit(news.clone())
-        .tell_deadlines()
+        .session_timeout_header()
         .sign_in_page("/sign-in")?
         .reauthentication_page("/confirm")?;
     let session_routes = sessions.routes().after_sign_out("/signed-out")?;

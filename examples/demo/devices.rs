@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
-use portcullis::{Authenticated, ClientChange, Elevated, Handle, SessionEntry, Timestamp};
+use portcullis::{Authenticated, ClientChange, Elevated, SessionEntry, SessionHandle, Timestamp};
 use serde::Deserialize;
 
 use crate::{
@@ -35,7 +35,7 @@ pub(crate) struct Which {
 }
 
 pub(crate) async fn end(elevated: Elevated, Form(which): Form<Which>) -> Result<Response, Error> {
-    let handle = Handle::parse(&which.device).ok_or(Error::NotFound)?;
+    let handle = SessionHandle::parse(&which.device).ok_or(Error::NotFound)?;
     let receipt = elevated.revoke_session(handle).await?;
     if receipt.ended.is_empty() {
         // Not theirs, or over by now: the same for both.

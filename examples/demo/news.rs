@@ -55,7 +55,7 @@ pub(crate) async fn follow(
             }
         }
     });
-    Sse::new(signed_in.ended().guard_events(events)).keep_alive(KeepAlive::default())
+    Sse::new(signed_in.lifeline().guard_events(events)).keep_alive(KeepAlive::default())
 }
 
 pub(crate) async fn script() -> impl IntoResponse {

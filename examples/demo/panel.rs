@@ -110,7 +110,7 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Panel {
 fn timeout(person: &Person) -> Markup {
     html! {
         script type="module" src="/session/timeout.js" {}
-        portcullis-timeout person=(UserId::from(person.id).fingerprint()) {}
+        portcullis-timeout user=(UserId::from(person.id).fingerprint()) {}
         script type="module" src="/live.js" {}
     }
 }

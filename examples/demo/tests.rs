@@ -237,7 +237,7 @@ async fn a_page_tells_the_browser_whose_it_is() {
     browser.sign_in().await;
     browser.get("/account").await;
     let ada = UserId::from(1).fingerprint();
-    assert!(browser.says(&format!(r#"<portcullis-timeout person="{ada}">"#)));
+    assert!(browser.says(&format!(r#"<portcullis-timeout user="{ada}">"#)));
     browser.get("/").await;
     assert!(!browser.says("portcullis-timeout"));
 }

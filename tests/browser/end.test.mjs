@@ -312,7 +312,7 @@ scene('a page that requires a session is covered when there is none', { attribut
   assert.equal(await covered(await open()), true);
 });
 
-scene('a page that requires somebody who is signed in is covered for a visitor', { attributes: 'required', person: null }, async ({ open }) => {
+scene('a page that requires somebody who is signed in is covered for a visitor', { attributes: 'required', user: null }, async ({ open }) => {
   assert.equal(await covered(await open()), true);
 });
 
@@ -375,7 +375,7 @@ scene('two elements warn and extend as one', {}, async ({ world, open, pass, set
   assert.equal(world.polls, polls);
 });
 
-scene('a visitor who is not signed in is not bothered', { person: null }, async ({ open, pass }) => {
+scene('a visitor who is not signed in is not bothered', { user: null }, async ({ open, pass }) => {
   const page = await open();
   await pass(301);
   assert.equal(await visible(page), false);
@@ -395,7 +395,7 @@ for (const [whose, change] of [
   ['there is only a visitor', world => world.signIn(null)],
   ['there is no session', world => world.end('signed_out')],
 ]) {
-  scene(`a page that was rendered for one person is covered at once where ${whose}`, { attributes: 'person="ada"' }, async ({ world, open }) => {
+  scene(`a page that was rendered for one person is covered at once where ${whose}`, { attributes: 'user="ada"' }, async ({ world, open }) => {
     assert.equal(await covered(await open()), false);
     change(world);
     const page = await open();

@@ -208,7 +208,7 @@ scene('whoever leaves at once leaves nothing out', OPTIONS, async play => {
   assert.match(await stored(page), /Dear Grace/);
 });
 
-scene('nothing of a visitor is stored', { ...OPTIONS, person: null }, async play => {
+scene('nothing of a visitor is stored', { ...OPTIONS, user: null }, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -296,7 +296,7 @@ scene('what is there already is not told of', OPTIONS, async play => {
 
 scene('an element for another session does not make off with what is kept', OPTIONS, async play => {
   await play.context.route('**/staff/status', route => route.fulfill({ json: {
-    now: 1, idle_deadline: 9e12, absolute_deadline: 9e12, ends_at: 9e12, extends_to: 9e12, authenticated: true, person: 'staff',
+    now: 1, idle_deadline: 9e12, absolute_deadline: 9e12, ends_at: 9e12, extends_to: 9e12, authenticated: true, user_fingerprint: 'staff',
   } }));
   const page = await play.open();
   await write(page);

@@ -15,7 +15,7 @@ export async function script(path) {
   return source.split('\n').map(line => line.replace(/^\t+/, '')).filter(line => line && !line.startsWith('//')).join('\n') + '\n';
 }
 
-export async function standIn({ idle = 300, absolute = 3600, person = 'ada', attributes = '', content = '', csp = CSP } = {}) {
+export async function standIn({ idle = 300, absolute = 3600, user = 'ada', attributes = '', content = '', csp = CSP } = {}) {
   const world = {
     now: 1_700_000_000_000,
     session: null,
@@ -28,9 +28,9 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
     polls: 0,
     extensions: 0,
     submitted: [],
-    signIn(who = person) {
+    signIn(who = user) {
       const absoluteDeadline = world.now + absolute * SECOND;
-      world.session = { person: who, absoluteDeadline };
+      world.session = { user: who, absoluteDeadline };
       world.ended = undefined;
       world.slide();
     },
@@ -59,11 +59,11 @@ export async function standIn({ idle = 300, absolute = 3600, person = 'ada', att
       if (/^replaced/.test(problem.reason)) delete problem.now; // there is another session by now
       return [401, 'application/problem+json', problem];
     }
-    const { person, idleDeadline, absoluteDeadline } = world.session;
+    const { user, idleDeadline, absoluteDeadline } = world.session;
     const gains = idleDeadline < absoluteDeadline;
     return [200, 'application/json', {
       now: world.now, idle_deadline: idleDeadline, absolute_deadline: absoluteDeadline, ends_at: endsAt(), extends_to: gains ? extended() : null,
-      authenticated: person !== null, person, elevated_until: null, elevations: {},
+      authenticated: user !== null, user_fingerprint: user, elevated_until: null, elevations: {},
     }];
   }
 

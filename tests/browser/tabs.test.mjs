@@ -135,7 +135,7 @@ scene('an answer that was overtaken by an extension is not listened to', {}, asy
 
 scene('an older word of another tab does not undo a newer one', {}, async ({ world, open, pass }) => {
   const [page, other] = [await open(), await open()];
-  const old = { now: world.now, ends_at: world.now + 300_000, extends_to: world.now + 300_000, authenticated: true, person: 'ada' };
+  const old = { now: world.now, ends_at: world.now + 300_000, extends_to: world.now + 300_000, authenticated: true, user_fingerprint: 'ada' };
   await pass(180);
   world.slide();
   await page.evaluate(() => document.querySelector('portcullis-timeout').check());
@@ -229,7 +229,7 @@ scene('s109 an end from before a sign-in in another tab covers none, though its 
 
 scene('of what two tabs tell each other at once, what is true later holds in both', {}, async ({ world, open }) => {
   const tabs = [await open(), await open()];
-  const lives = { now: world.now, ends_at: world.now + 300_000, extends_to: world.now + 300_000, authenticated: true, person: 'ada' };
+  const lives = { now: world.now, ends_at: world.now + 300_000, extends_to: world.now + 300_000, authenticated: true, user_fingerprint: 'ada' };
   const ended = { status: 401, reason: 'signed_out', detail: 'You signed out.', now: world.now + 1 };
   for (const page of tabs) await listening(page);
   for (const answer of [ended, lives]) {

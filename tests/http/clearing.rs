@@ -102,7 +102,7 @@ async fn deadlines_are_told_in_seconds_left_where_that_is_wanted<B: Backend>() {
     const FIELD: &str = "session-timeout";
     // Long steps of granularity and odd moments, so that whole seconds do not depend on the machine's haste.
     let timeouts = Timeouts::new(minutes(60), hours(12)).unwrap();
-    let world = World::<B>::with(|layer| layer.timeouts(timeouts).tell_deadlines()).await;
+    let world = World::<B>::with(|layer| layer.timeouts(timeouts).session_timeout_header()).await;
     let client = world.signed_in("alice").await;
     let told = |reply: portcullis_tests::Reply| {
         let field = reply.header(FIELD);

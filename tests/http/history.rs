@@ -383,7 +383,7 @@ async fn a_session_can_be_followed_alone<B: Backend>() {
     for change in ["/regenerate", "/login?user=alice", "/logout"] {
         desk.post(change).await.is(204);
     }
-    let session = portcullis::Handle::parse(&phone.handle().await);
+    let session = portcullis::SessionHandle::parse(&phone.handle().await);
     let query = LogQuery {
         session,
         ..of("alice")

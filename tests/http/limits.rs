@@ -1,6 +1,6 @@
 //! Bounds on what strangers and handlers can make a server keep.
 
-use portcullis::{Handle, LogQuery};
+use portcullis::{LogQuery, SessionHandle};
 
 use portcullis_tests::{Backend, Moment, Op, World, on_every_store};
 
@@ -165,7 +165,7 @@ async fn the_name_of_a_user_may_be_a_kibibyte_long<B: Backend>() {
 
 async fn nothing_is_asked_of_the_store_about_a_user_who_cannot_be<B: Backend>() {
     let world = World::<B>::start().await;
-    let (sessions, handle) = (world.layer.sessions(), Handle::from_bytes([7; 12]));
+    let (sessions, handle) = (world.layer.sessions(), SessionHandle::from_bytes([7; 12]));
     for user in [String::new(), "a".repeat(1025)] {
         let listed = sessions.list(&user).await.unwrap();
         let receipts = [

@@ -206,9 +206,9 @@ async fn a_passive_route_is_passive_for_every_layer_wherever_it_is_marked<B: Bac
 }
 
 async fn the_deadlines_that_are_told_are_those_of_the_innermost_session<B: Backend>() {
-    let world = World::<B>::with(SessionLayer::tell_deadlines).await;
+    let world = World::<B>::with(SessionLayer::session_timeout_header).await;
     let timeouts = Timeouts::new(minutes(5), hours(1)).unwrap();
-    let layer = admin(&world).timeouts(timeouts).tell_deadlines();
+    let layer = admin(&world).timeouts(timeouts).session_timeout_header();
     let operators = routes(Gates::default()).layer(layer);
     let guarded = operators.layer(GuardLayer::authenticated());
     let shop = routes(Gates::default()).nest("/admin", guarded);

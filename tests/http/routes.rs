@@ -187,7 +187,7 @@ async fn the_status_names_a_person_by_the_same_word_everywhere_and_nobody_by_the
     let person = |client: Client| async move {
         let reply = client.get("/session/status").await;
         assert!(!reply.body().contains("alice"), "{reply:?}");
-        reply.json::<Value>()["person"].clone()
+        reply.json::<Value>()["user_fingerprint"].clone()
     };
     let of_alice = person(alice.clone()).await;
     assert_eq!(of_alice, person(again.at(server.address())).await);
@@ -207,7 +207,7 @@ async fn s107_an_extension_moves_the_idle_deadline_at_once_and_nothing_else<B: B
     about(left(&extended, "idle_deadline"), minutes(30));
     assert_eq!(world.store.take_calls().last(), Some(&Op::Touch));
     let after = status(&client).await;
-    for same in ["absolute_deadline", "elevated_until", "person"] {
+    for same in ["absolute_deadline", "elevated_until", "user_fingerprint"] {
         assert_eq!(before[same], after[same]);
     }
     assert_eq!(extended["idle_deadline"], after["idle_deadline"]);

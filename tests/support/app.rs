@@ -24,8 +24,9 @@ use axum::{
 };
 use hyper::body::Frame;
 use portcullis::{
-    Authenticated, Elevated, GuardLayer, Handle, KeepGrants, Key, LogQuery, Logged, PassiveLayer,
-    Receipt, Scope, Session, SessionEntry, SessionError, SessionRoutes, Sessions, Timestamp,
+    Authenticated, Elevated, GuardLayer, KeepGrants, Key, LogQuery, Logged, PassiveLayer,
+    RevocationReport, Scope, Session, SessionEntry, SessionError, SessionHandle, SessionRoutes,
+    Sessions, Timestamp,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -434,7 +435,7 @@ async fn devices(signed_in: Authenticated) -> Result<Json<Vec<Device>>, SessionE
 }
 
 /// How many sessions were ended. None is not found.
-fn ended(receipt: &Receipt) -> Response {
+fn ended(receipt: &RevocationReport) -> Response {
     match receipt.ended.len() {
         0 => StatusCode::NOT_FOUND.into_response(),
         ended => ended.to_string().into_response(),
@@ -442,7 +443,7 @@ fn ended(receipt: &Receipt) -> Response {
 }
 
 async fn revoke(elevated: Elevated, Path(name): Path<String>) -> Result<Response, SessionError> {
-    let Some(handle) = Handle::parse(&name) else {
+    let Some(handle) = SessionHandle::parse(&name) else {
         return Ok(StatusCode::NOT_FOUND.into_response());
     };
     Ok(ended(&elevated.revoke_session(handle).await?))
@@ -532,7 +533,7 @@ async fn operator_revokes(
     sessions: Sessions,
     Path((user, name)): Path<(String, String)>,
 ) -> Result<Response, SessionError> {
-    let Some(handle) = Handle::parse(&name) else {
+    let Some(handle) = SessionHandle::parse(&name) else {
         return Ok(StatusCode::NOT_FOUND.into_response());
     };
     let sessions = sessions.as_operator("ops\nolga");

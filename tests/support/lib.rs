@@ -21,7 +21,7 @@ mod gate;
 mod live;
 mod log;
 mod monitor;
-mod pace;
+mod poll_schedule;
 mod probe;
 mod reply;
 mod serve;
@@ -39,7 +39,7 @@ pub use self::{
     gate::{Gate, Gates},
     log::CapturedLog,
     monitor::{Monitor, OBSERVE},
-    pace::{late, some_looks, soon, within},
+    poll_schedule::{late, some_looks, soon, within},
     probe::{Moment, Op, ProbeStore},
     reply::Reply,
     serve::Server,

@@ -64,17 +64,17 @@ fn events(lifeline: &Lifeline) -> Response {
 }
 
 async fn session(session: Session) -> Response {
-    events(&session.ended())
+    events(&session.lifeline())
 }
 
 async fn signed_in(signed_in: Authenticated) -> Response {
-    events(&signed_in.ended())
+    events(&signed_in.lifeline())
 }
 
 /// Bytes without an end, as fast as they are taken.
 async fn bytes(signed_in: Authenticated) -> Body {
     let bytes = stream::repeat_with(|| Ok::<_, Infallible>("byte ".repeat(100)));
-    Body::new(signed_in.ended().guard_body(Body::from_stream(bytes)))
+    Body::new(signed_in.lifeline().guard_body(Body::from_stream(bytes)))
 }
 
 /// Some rows at once, and the rest when the test opens the gate. A table and its length in bytes, where it is told.
@@ -87,7 +87,7 @@ async fn rows(
     let rest = stream::once(async move { gates.named(&gate).pass().await });
     let rest = rest.flat_map(move |()| stream::iter((SOON..ROWS).map(row)));
     let rows = stream::iter((0..SOON).map(row)).chain(rest);
-    let body = signed_in.ended().guard_body(Body::from_stream(rows));
+    let body = signed_in.lifeline().guard_body(Body::from_stream(rows));
     let mut response = Response::new(Body::new(body));
     if length == "told" {
         let length = HeaderValue::from(u64::from(ROWS) * 9);
@@ -97,26 +97,26 @@ async fn rows(
 }
 
 async fn elevated(elevated: Elevated) -> Response {
-    events(&elevated.ended())
+    events(&elevated.lifeline())
 }
 
 async fn payments(elevated: Elevated<Payments>) -> Response {
-    events(&elevated.ended())
+    events(&elevated.lifeline())
 }
 
 /// The lifeline is made before the session is.
 async fn login(session: Session, Query(who): Query<Who>) -> Result<Response, SessionError> {
-    let lifeline = session.ended();
+    let lifeline = session.lifeline();
     session.authenticate(who.user)?;
     Ok(events(&lifeline))
 }
 
 /// Somebody waits for the end of the session before the request has brought about another.
 async fn early(session: Session, Query(who): Query<Who>) -> Result<Response, SessionError> {
-    let lifeline = session.ended();
+    let lifeline = session.lifeline();
     let (alive, ended) = oneshot::channel::<()>();
     tokio::spawn(async move {
-        lifeline.lost().await;
+        lifeline.ended().await;
         drop(alive);
     });
     session.insert("a", "b")?;
@@ -126,26 +126,26 @@ async fn early(session: Session, Query(who): Query<Who>) -> Result<Response, Ses
 }
 
 async fn logout(session: Session) -> Result<Response, SessionError> {
-    let lifeline = session.ended();
+    let lifeline = session.lifeline();
     session.terminate()?;
     Ok(events(&lifeline))
 }
 
 async fn new(session: Session) -> Result<Response, SessionError> {
-    let lifeline = session.ended();
+    let lifeline = session.lifeline();
     session.insert("a", "b")?;
     Ok(events(&lifeline))
 }
 
 async fn regenerate(signed_in: Authenticated) -> Result<Response, SessionError> {
-    let lifeline = signed_in.ended();
+    let lifeline = signed_in.lifeline();
     signed_in.session().regenerate()?;
     Ok(events(&lifeline))
 }
 
 /// A long poll: the response begins when there is something to tell.
 async fn poll(signed_in: Authenticated) -> Response {
-    let lost = signed_in.ended().lost().await;
+    let lost = signed_in.lifeline().ended().await;
     lost.to_string().into_response()
 }
 
@@ -182,7 +182,7 @@ async fn deaf(socket: SessionSocket<Authenticated>) -> Response {
 /// The handler sends as fast as it can, and does not care about errors.
 async fn loud(socket: SessionSocket<Authenticated>) -> Response {
     socket.on_upgrade(async |mut socket: SessionWebSocket| {
-        while socket.lost().is_none() {
+        while socket.ended().is_none() {
             let _ = socket.send(Message::text("noise")).await;
         }
     })

@@ -9,11 +9,12 @@ use std::{
 
 use portcullis::{Realm, RegisteredRealm, Store, StoreError, StoreErrorKind, UserId};
 use portcullis_core::{
-    Bucket, Label, SessionKey,
+    Bucket, SessionIdHash, SessionMeta,
     store::{
         Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
-        Listed, Loaded, LogQuery, Logged, Observation, Old, Others, Receipt, Replaced, Revision,
-        Revocation, SessionCount, Swept, Termination, Touched, Write,
+        Listed, Loaded, LogQuery, Logged, Observation, Others, RecordWrite, Replaced,
+        ReplacedSession, Revision, Revocation, RevocationReport, SessionCount, Swept, Termination,
+        Touched,
     },
 };
 
@@ -188,14 +189,14 @@ impl<S: Store> Store for ProbeStore<S> {
         self.inner.realms().await
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
         self.around(Op::Load, self.inner.load(key)).await
     }
 
     async fn create(
         &self,
-        key: &SessionKey,
-        write: &Write,
+        key: &SessionIdHash,
+        write: &RecordWrite,
         limits: Limits,
         others: &Others,
     ) -> Result<Created, Interrupted> {
@@ -205,9 +206,9 @@ impl<S: Store> Store for ProbeStore<S> {
 
     async fn commit(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         expected: Revision,
-        write: &Write,
+        write: &RecordWrite,
         activity: Activity,
     ) -> Result<Committed, StoreError> {
         let work = self.inner.commit(key, expected, write, activity);
@@ -216,9 +217,9 @@ impl<S: Store> Store for ProbeStore<S> {
 
     async fn replace(
         &self,
-        old: &Old,
-        new: &SessionKey,
-        write: &Write,
+        old: &ReplacedSession,
+        new: &SessionIdHash,
+        write: &RecordWrite,
         deadline: Deadline,
         others: &Others,
     ) -> Result<Replaced, Interrupted> {
@@ -226,8 +227,8 @@ impl<S: Store> Store for ProbeStore<S> {
         self.around(Op::Replace, replaced).await?
     }
 
-    async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
-        self.around(Op::Touch, self.inner.touch(key, label)).await
+    async fn touch(&self, key: &SessionIdHash, meta: &SessionMeta) -> Result<Touched, StoreError> {
+        self.around(Op::Touch, self.inner.touch(key, meta)).await
     }
 
     async fn end(&self, termination: &Termination) -> Result<Ended, StoreError> {
@@ -255,7 +256,7 @@ impl<S: Store> Store for ProbeStore<S> {
         self.around(Op::Count, self.inner.count()).await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<RevocationReport, Interrupted> {
         let revoked = async { Ok(self.inner.revoke(revocation).await) };
         self.around(Op::Revoke, revoked).await?
     }

@@ -16,10 +16,10 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use portcullis::{EndReason, Handle, SessionLayer, Store};
+use portcullis::{EndReason, SessionHandle, SessionLayer, Store};
 use portcullis_core::{
-    Label, Owner, SessionEntry, SessionId,
-    store::{Activity, Committed, Expiry, Loaded, Revision, Stored, Write},
+    Owner, SessionEntry, SessionId, SessionMeta,
+    store::{Activity, Committed, Expiry, Loaded, RecordWrite, Revision, Stored},
 };
 
 use crate::{Backend, CapturedAudit, Client, Gate, Gates, ProbeStore, Server, routes};
@@ -220,19 +220,19 @@ impl<B: Backend> World<B> {
     pub async fn overwrite(&self, id: &str, payload: impl Into<bytes::Bytes>) {
         let stored = self.live(id).await;
         let entry = SessionEntry::read(&stored, self.store.now());
-        let label = match entry {
-            None => Label::new(Handle::from_bytes([0; 12]), None),
+        let meta = match entry {
+            None => SessionMeta::new(SessionHandle::from_bytes([0; 12]), None),
             Some(entry) => {
                 let owner = entry.user.zip(entry.info.authenticated_at);
                 let owner = owner.map(|(user, authenticated_at)| Owner {
                     user,
                     authenticated_at,
                 });
-                Label::new(entry.info.handle, owner)
+                SessionMeta::new(entry.info.handle, owner)
             }
         };
-        let write = Write {
-            label,
+        let write = RecordWrite {
+            meta,
             payload: payload.into(),
             elevated_until: None,
             flagged: false,
@@ -274,7 +274,7 @@ async fn watch(
 }
 
 /// What stores know of an identifier.
-pub fn key(id: &str) -> portcullis_core::SessionKey {
+pub fn key(id: &str) -> portcullis_core::SessionIdHash {
     let id = SessionId::parse(id.as_bytes());
     id.expect("an identifier").key()
 }

@@ -10,7 +10,7 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
-use portcullis::{ConfigError, EventKind, Handle, Realm, UserId};
+use portcullis::{ConfigError, EventKind, Realm, SessionHandle, UserId};
 
 use crate::{
     commands,
@@ -110,7 +110,7 @@ pub(crate) enum Command {
     /// Count the live sessions, with users and without.
     Count,
     /// Show all data of one session, and its last events.
-    Show(Which),
+    Show(ShowArguments),
     /// End one session of a user, all of them, or all sessions of all users.
     #[command(override_usage = REVOCATIONS, after_help = MARKERS)]
     Revoke(Revoke),
@@ -199,12 +199,12 @@ pub(crate) struct Users {
 }
 
 #[derive(Args)]
-pub(crate) struct Which {
+pub(crate) struct ShowArguments {
     #[command(flatten)]
     pub(crate) whose: Whose,
     /// The session's handle, as `list` shows it.
     #[arg(value_parser = handle, allow_hyphen_values = true)]
-    pub(crate) handle: Handle,
+    pub(crate) handle: SessionHandle,
 }
 
 #[derive(Args)]
@@ -219,13 +219,13 @@ pub(crate) struct Revoke {
         required_unless_present_any = ["all", "everybody", "keep"],
         conflicts_with_all = ["all", "keep"]
     )]
-    pub(crate) handle: Option<Handle>,
+    pub(crate) handle: Option<SessionHandle>,
     /// End all sessions of the user, and refuse sign-ins that are under way.
     #[arg(long)]
     pub(crate) all: bool,
     /// With --all: keep this session.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true, requires = "all")]
-    pub(crate) keep: Option<Handle>,
+    pub(crate) keep: Option<SessionHandle>,
     #[command(flatten)]
     naming: Naming,
     /// End all sessions of all users of the realm.
@@ -258,7 +258,7 @@ pub(crate) struct Audit {
     naming: Naming,
     /// Only events of this session.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true)]
-    pub(crate) session: Option<Handle>,
+    pub(crate) session: Option<SessionHandle>,
     /// Only events since: 90s, 15m, 1h, 2d or 1w ago, or a time such as 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     pub(crate) since: Option<Moment>,
@@ -315,8 +315,8 @@ fn user(argument: OsString) -> Result<UserId, &'static str> {
     }
 }
 
-fn handle(text: &str) -> Result<Handle, &'static str> {
-    Handle::parse(text).ok_or("a handle has 16 letters, digits, - and _, as `list` shows it")
+fn handle(text: &str) -> Result<SessionHandle, &'static str> {
+    SessionHandle::parse(text).ok_or("a handle has 16 letters, digits, - and _, as `list` shows it")
 }
 
 fn event_names() -> PossibleValuesParser {
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn a_handle_may_look_like_an_option() {
         for text in ["-hVabcdefghijklm", "--help-AAAAAAAAA", "-_-_-_-_-_-_-_-_"] {
-            let wanted = Handle::parse(text);
+            let wanted = SessionHandle::parse(text);
             assert!(wanted.is_some(), "{text}");
             let Ok(Command::Show(which)) = parse(&["show", "alice", text]) else {
                 panic!("{text}")

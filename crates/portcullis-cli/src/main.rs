@@ -3,7 +3,7 @@
 
 mod args;
 mod commands;
-mod desk;
+mod context;
 mod exit;
 mod json;
 mod moment;
@@ -21,7 +21,7 @@ use clap::Parser;
 use crate::{
     args::{Command, CommandLine},
     commands::in_each_realm,
-    desk::Desk,
+    context::Context,
     exit::{Code, Failure},
     screen::mention,
 };
@@ -67,27 +67,27 @@ async fn run(line: CommandLine) -> Result<Code, Failure> {
         look,
         command,
     } = line;
-    let realms = || Desk::open(&connection, look);
+    let realms = || Context::open(&connection, look);
     match command.with_users()? {
         Command::List(whose) => {
-            let list = async |desk: &Desk| commands::list(desk, look, &whose).await;
+            let list = async |context: &Context| commands::list(context, look, &whose).await;
             in_each_realm(&realms().await?, list).await
         }
         Command::Users(users) => {
-            let list = async |desk: &Desk| commands::users(desk, look, &users).await;
+            let list = async |context: &Context| commands::users(context, look, &users).await;
             in_each_realm(&realms().await?, list).await
         }
         Command::Count => {
-            let count = async |desk: &Desk| commands::count(desk, look).await;
+            let count = async |context: &Context| commands::count(context, look).await;
             in_each_realm(&realms().await?, count).await
         }
         Command::Show(which) => {
-            let show = async |desk: &Desk| commands::show(desk, look, &which).await;
+            let show = async |context: &Context| commands::show(context, look, &which).await;
             in_each_realm(&realms().await?, show).await
         }
         Command::Revoke(revoke) => commands::revoke(&connection, look, &revoke).await,
         Command::Flagged(flagged) => {
-            let list = async |desk: &Desk| commands::flagged(desk, look, &flagged).await;
+            let list = async |context: &Context| commands::flagged(context, look, &flagged).await;
             in_each_realm(&realms().await?, list).await
         }
         Command::Audit(audit) => commands::audit(&connection, look, &audit).await,
@@ -96,7 +96,7 @@ async fn run(line: CommandLine) -> Result<Code, Failure> {
             .await
             .map(Code::from),
         Command::Sweep => {
-            let sweep = async |desk: &Desk| commands::sweep(desk, look).await;
+            let sweep = async |context: &Context| commands::sweep(context, look).await;
             in_each_realm(&realms().await?, sweep).await
         }
     }

@@ -83,7 +83,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// `3m ago 12:00`, `in 2d 01-31 12:00`.
-    pub(crate) fn tell(self, at: Timestamp) -> String {
+    pub(crate) fn format(self, at: Timestamp) -> String {
         if self.utc {
             return rfc3339(at);
         }
@@ -106,8 +106,8 @@ impl Clock {
         format!("{relative}{date} {hour:02}:{minute:02}")
     }
 
-    pub(crate) fn tell_if_any(self, at: Option<Timestamp>) -> String {
-        at.map_or_else(|| "-".to_owned(), |at| self.tell(at))
+    pub(crate) fn format_if_any(self, at: Option<Timestamp>) -> String {
+        at.map_or_else(|| "-".to_owned(), |at| self.format(at))
     }
 }
 
@@ -198,13 +198,13 @@ mod tests {
             (NOON.after(seconds(1800)), "in 30m 13:04"),
             (NOON.after(seconds(86_400)), "in 24h 02-01 12:34"),
         ] {
-            assert_eq!(clock.tell(at), told);
+            assert_eq!(clock.format(at), told);
         }
         let utc = Clock {
             now: NOON,
             utc: true,
         };
-        assert_eq!(utc.tell(NOON), "2026-01-31T12:34:56.789Z");
-        assert_eq!(utc.tell_if_any(None), "-");
+        assert_eq!(utc.format(NOON), "2026-01-31T12:34:56.789Z");
+        assert_eq!(utc.format_if_any(None), "-");
     }
 }

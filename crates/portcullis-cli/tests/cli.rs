@@ -463,7 +463,7 @@ async fn a_sound_server_passes_and_warnings_count_only_where_one_is_strict() {
     let stand = Stand::new().await;
     let checked = stand.run(&["check"]);
     checked.assert(0);
-    for words in ["✓ fine", "! warning", "to mend it: ", "0 broken, "] {
+    for words in ["✓ fine", "! warning", "remedy: ", "0 broken, "] {
         assert!(checked.out.contains(words), "{words} in {}", checked.out);
     }
     stand.run(&["check", "--strict"]).assert(1);
@@ -471,8 +471,8 @@ async fn a_sound_server_passes_and_warnings_count_only_where_one_is_strict() {
     assert_eq!(document["sound"], true);
     assert_eq!(document["findings"][0]["about"], "version");
     assert_eq!(document["findings"][0]["verdict"], "fine");
-    assert_eq!(document["findings"][0]["mend"], Value::Null);
-    assert!(document["findings"][0]["says"].is_string());
+    assert_eq!(document["findings"][0]["remedy"], Value::Null);
+    assert!(document["findings"][0]["message"].is_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,8 +19,8 @@ impl Class {
     pub const NONE: Self = Self(b'0');
 
     /// The class spelled by this character, if it is one of `0-9` and `a-z`.
-    pub fn from_char(letter: char) -> Option<Self> {
-        let byte = u8::try_from(letter).ok()?;
+    pub fn from_char(code: char) -> Option<Self> {
+        let byte = u8::try_from(code).ok()?;
         matches!(byte, b'0'..=b'9' | b'a'..=b'z').then_some(Self(byte))
     }
 

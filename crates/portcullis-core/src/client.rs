@@ -210,7 +210,7 @@ impl ClientChange {
     }
 
     /// What it is in a record, as `Serialize` writes it.
-    pub(crate) fn letter(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Network => "w",
             Self::Name => "n",
@@ -218,9 +218,9 @@ impl ClientChange {
         }
     }
 
-    pub(crate) fn of_letter(letter: &str) -> Option<Self> {
+    pub(crate) fn of_code(code: &str) -> Option<Self> {
         let all = [Self::Network, Self::Name, Self::Both];
-        all.into_iter().find(|change| change.letter() == letter)
+        all.into_iter().find(|change| change.code() == code)
     }
 
     /// A stable word for events and programs.
@@ -350,12 +350,12 @@ mod tests {
             ClientChange::Name,
             ClientChange::Both,
         ] {
-            let letter = change.letter();
-            assert_eq!(ClientChange::of_letter(letter), Some(change));
-            let [binary, expected] = [rmp_serde::to_vec(&change), rmp_serde::to_vec(letter)];
+            let code = change.code();
+            assert_eq!(ClientChange::of_code(code), Some(change));
+            let [binary, expected] = [rmp_serde::to_vec(&change), rmp_serde::to_vec(code)];
             assert_eq!(binary.unwrap(), expected.unwrap());
         }
-        assert_eq!(ClientChange::of_letter("x"), None);
+        assert_eq!(ClientChange::of_code("x"), None);
     }
 
     proptest! {

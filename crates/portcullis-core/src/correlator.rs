@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{Handle, NoRandomness, SessionKey, id::fill};
+use crate::{NoRandomness, SessionHandle, SessionIdHash, id::fill};
 
 /// Turns names of sessions into [`Correlator`]s.
 ///
@@ -36,12 +36,12 @@ impl CorrelationKey {
     }
 
     /// The correlator of a session.
-    pub fn of_session(&self, session: Handle) -> Correlator {
+    pub fn of_session(&self, session: SessionHandle) -> Correlator {
         self.of(b"session", session.as_bytes())
     }
 
     /// The correlator of an identifier under which there is no session.
-    pub fn of_identifier(&self, key: &SessionKey) -> Correlator {
+    pub fn of_identifier(&self, key: &SessionIdHash) -> Correlator {
         self.of(b"identifier", key.digest())
     }
 
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn s100_a_correlator_is_the_same_under_one_key_and_another_under_another() {
         let [one, other] = [[1; 32], [2; 32]].map(CorrelationKey::new);
-        let [session, another] = [0, 1].map(|_| Handle::generate().unwrap());
+        let [session, another] = [0, 1].map(|_| SessionHandle::generate().unwrap());
         assert_eq!(one.of_session(session), one.of_session(session));
         assert_ne!(one.of_session(session), one.of_session(another));
         assert_ne!(one.of_session(session), other.of_session(session));

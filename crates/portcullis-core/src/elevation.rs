@@ -10,7 +10,7 @@ use crate::record::{
 
 /// What an elevation permits. Implement it for your own type to name a scope.
 ///
-/// An elevation for one scope is independent of all others. The one without a name ([`General`]) is
+/// An elevation for one scope is independent of all others. The one without a name ([`DefaultScope`]) is
 /// a scope like the rest.
 ///
 /// ```
@@ -45,9 +45,9 @@ pub const fn scope_name<S: Scope>() -> &'static str {
 /// The scope that is meant when none is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct General;
+pub struct DefaultScope;
 
-impl Scope for General {
+impl Scope for DefaultScope {
     const NAME: &'static str = "general";
 }
 

@@ -124,7 +124,7 @@ impl EndReason {
         matches!(self, Self::IdleTimeout | Self::AbsoluteTimeout)
     }
 
-    /// The one letter under which a store writes it down.
+    /// The one code under which a store writes it down.
     pub fn code(self) -> char {
         match self {
             Self::SignedOut => 'o',
@@ -158,7 +158,7 @@ mod tests {
             assert_eq!(EndReason::from_word(reason.as_str()), Some(reason));
             assert_eq!(EndReason::from_code(reason.code()), Some(reason));
         }
-        let letters: HashSet<_> = EndReason::ALL.map(EndReason::code).into();
-        assert_eq!(letters.len(), EndReason::ALL.len());
+        let codes: HashSet<_> = EndReason::ALL.map(EndReason::code).into();
+        assert_eq!(codes.len(), EndReason::ALL.len());
     }
 }

@@ -53,7 +53,7 @@ pub fn debug_as_message(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::R
 /// `Debug` prints the message and its causes, for a `main` that returns the error.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
-pub enum DraftError {
+pub enum ChangeError {
     /// The session would exceed its size limit. Nothing was changed.
     #[error(
         "the session would hold {size} bytes and may hold {limit}; keep large data elsewhere and its key in the session, or raise the limit"
@@ -116,7 +116,7 @@ pub enum DraftError {
     Unencodable,
 }
 
-impl fmt::Debug for DraftError {
+impl fmt::Debug for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug_as_message(self, f)
     }
@@ -143,11 +143,11 @@ mod tests {
                 "the store does not answer; caused by: connection refused",
             ),
             (
-                Box::new(DraftError::Unusable(Some(caused))),
+                Box::new(ChangeError::Unusable(Some(caused))),
                 "another request changed the session into something that this server cannot read; caused by: the store does not answer; caused by: connection refused",
             ),
             (
-                Box::new(DraftError::NoRandomness(NoRandomness)),
+                Box::new(ChangeError::NoRandomness(NoRandomness)),
                 "the operating system's random generator failed, so no session can be started; check that getrandom or /dev/urandom is available",
             ),
             (

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Client, ClientChange, CorrelationKey, Correlator, EndReason, Handle, Timestamp, UserId,
+    Client, ClientChange, CorrelationKey, Correlator, EndReason, SessionHandle, Timestamp, UserId,
 };
 
 /// One thing that happened to a session, or that was refused. Holds no identifier.
@@ -16,13 +16,13 @@ pub struct Event {
     /// When, on the store's clock.
     pub at: Timestamp,
     /// The session's public name, if there is a session.
-    pub session: Option<Handle>,
+    pub session: Option<SessionHandle>,
     /// Its user, if it has one.
     pub user: Option<UserId>,
     /// What tells that two events are of one session, or of one unknown identifier, without telling which: for
     /// logs that leave the house.
     pub correlator: Option<Correlator>,
-    /// At whose wish.
+    /// On whose behalf.
     pub actor: Actor,
     /// What is known of the client that sent the request, if it was a request.
     pub client: Option<Client>,
@@ -30,7 +30,12 @@ pub struct Event {
 
 impl Event {
     /// What a [`Note`] says of a session.
-    pub fn new(note: Note, at: Timestamp, session: Option<Handle>, user: Option<UserId>) -> Self {
+    pub fn new(
+        note: Note,
+        at: Timestamp,
+        session: Option<SessionHandle>,
+        user: Option<UserId>,
+    ) -> Self {
         Self {
             kind: note.kind,
             at,
@@ -52,7 +57,7 @@ impl Event {
     }
 }
 
-/// At whose wish something happened.
+/// On whose behalf something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Actor {
@@ -313,7 +318,7 @@ impl EventKind {
 pub struct Note {
     /// What.
     pub kind: EventKind,
-    /// At whose wish.
+    /// On whose behalf.
     pub actor: Actor,
     /// What is known of the client that sent the request, if it was a request.
     pub client: Option<Client>,

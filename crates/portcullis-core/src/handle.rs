@@ -16,9 +16,9 @@ const HANDLE_BYTES: usize = 12;
 ///
 /// In formats for people, such as JSON, paths and forms, it is the text that [`Display`](fmt::Display) writes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Handle([u8; HANDLE_BYTES]);
+pub struct SessionHandle([u8; HANDLE_BYTES]);
 
-impl Serialize for Handle {
+impl Serialize for SessionHandle {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             return serializer.collect_str(self);
@@ -27,7 +27,7 @@ impl Serialize for Handle {
     }
 }
 
-impl<'de> Deserialize<'de> for Handle {
+impl<'de> Deserialize<'de> for SessionHandle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             let text = Cow::<str>::deserialize(deserializer)?;
@@ -39,19 +39,19 @@ impl<'de> Deserialize<'de> for Handle {
 
 /// What [`Display`](fmt::Display) does not write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a session's handle has 16 letters, digits, `-` and `_`")]
+#[error("a session's handle has 16 codes, digits, `-` and `_`")]
 #[non_exhaustive]
-pub struct NotAHandle;
+pub struct InvalidHandle;
 
-impl FromStr for Handle {
-    type Err = NotAHandle;
+impl FromStr for SessionHandle {
+    type Err = InvalidHandle;
 
-    fn from_str(text: &str) -> Result<Self, NotAHandle> {
-        Self::parse(text).ok_or(NotAHandle)
+    fn from_str(text: &str) -> Result<Self, InvalidHandle> {
+        Self::parse(text).ok_or(InvalidHandle)
     }
 }
 
-impl Handle {
+impl SessionHandle {
     pub(crate) fn generate() -> Result<Self, NoRandomness> {
         let mut bytes = [0; HANDLE_BYTES];
         fill(&mut bytes)?;
@@ -78,15 +78,15 @@ impl Handle {
     }
 }
 
-impl fmt::Display for Handle {
+impl fmt::Display for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0))
     }
 }
 
-impl fmt::Debug for Handle {
+impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handle({self})")
+        write!(f, "SessionHandle({self})")
     }
 }
 
@@ -96,22 +96,28 @@ mod tests {
 
     #[test]
     fn a_handle_is_text_for_people_and_bytes_in_records() {
-        let handle = Handle::generate().unwrap();
+        let handle = SessionHandle::generate().unwrap();
         let json = serde_json::to_string(&handle).unwrap();
         assert_eq!(json, format!("\"{handle}\""));
-        assert_eq!(serde_json::from_str::<Handle>(&json).unwrap(), handle);
-        assert!(serde_json::from_str::<Handle>("\"short\"").is_err());
+        assert_eq!(
+            serde_json::from_str::<SessionHandle>(&json).unwrap(),
+            handle
+        );
+        assert!(serde_json::from_str::<SessionHandle>("\"short\"").is_err());
         let record = rmp_serde::to_vec(&handle).unwrap();
         assert_eq!(record.len(), 2 + HANDLE_BYTES);
-        assert_eq!(rmp_serde::from_slice::<Handle>(&record).unwrap(), handle);
+        assert_eq!(
+            rmp_serde::from_slice::<SessionHandle>(&record).unwrap(),
+            handle
+        );
     }
 
     #[test]
     fn a_handle_is_read_back_from_its_text_and_nothing_else_is() {
-        let handle = Handle::generate().unwrap();
-        assert_eq!(Handle::parse(&handle.to_string()), Some(handle));
+        let handle = SessionHandle::generate().unwrap();
+        assert_eq!(SessionHandle::parse(&handle.to_string()), Some(handle));
         for other in ["", "short", "AAAAAAAAAAAAAAAAA", "!!!!!!!!!!!!!!!!"] {
-            assert_eq!(Handle::parse(other), None);
+            assert_eq!(SessionHandle::parse(other), None);
         }
     }
 }

@@ -25,7 +25,7 @@ pub const BUCKETS: u16 = 1024;
 /// The secret that the cookie carries.
 ///
 /// It leaves through the session cookie and nowhere else: there is no `Display`, no `Serialize` and no
-/// `PartialEq`, `Debug` shows nothing, and the bytes are wiped on drop. Stores get a [`SessionKey`].
+/// `PartialEq`, `Debug` shows nothing, and the bytes are wiped on drop. Stores get a [`SessionIdHash`].
 ///
 /// ```compile_fail
 /// let id = portcullis_core::SessionId::generate(portcullis_core::Bucket::random()?)?;
@@ -78,7 +78,7 @@ impl SessionId {
     }
 
     /// What the store may know of this identifier.
-    pub fn key(&self) -> SessionKey {
+    pub fn key(&self) -> SessionIdHash {
         let hash = Sha256::new_with_prefix(b"portcullis session id\0")
             .chain_update(self.0)
             .finalize();
@@ -86,7 +86,7 @@ impl SessionId {
         for (to, from) in digest.iter_mut().zip(hash.iter()) {
             *to = *from;
         }
-        SessionKey {
+        SessionIdHash {
             bucket: Bucket(self.masked() % BUCKETS),
             digest,
         }
@@ -118,14 +118,14 @@ impl fmt::Debug for SessionId {
 /// What a store sees of an identifier: its bucket and half of a SHA-256 of it.
 ///
 /// It cannot be turned back into the cookie. It is still not something to show people: that is what
-/// [`Handle`](crate::Handle) is for, and `Debug` shows the bucket alone.
+/// [`SessionHandle`](crate::SessionHandle) is for, and `Debug` shows the bucket alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionKey {
+pub struct SessionIdHash {
     bucket: Bucket,
     digest: [u8; 16],
 }
 
-impl SessionKey {
+impl SessionIdHash {
     /// The key with this bucket and this digest: for a store that has written down
     /// [`bucket`](Self::bucket) and [`digest`](Self::digest) and wants the key back. No identifier comes
     /// of it.
@@ -144,9 +144,9 @@ impl SessionKey {
     }
 }
 
-impl fmt::Debug for SessionKey {
+impl fmt::Debug for SessionIdHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionKey(bucket {})", self.bucket)
+        write!(f, "SessionIdHash(bucket {})", self.bucket)
     }
 }
 
@@ -160,7 +160,7 @@ pub struct Bucket(u16);
 impl Bucket {
     /// The bucket in which all sessions of `user` live.
     pub fn of(user: &UserId) -> Self {
-        UserKey::of(user).bucket
+        UserIdHash::of(user).bucket
     }
 
     /// A bucket for a session that has no user.
@@ -199,12 +199,12 @@ impl fmt::Display for Bucket {
 /// What a store may file the sessions of a user under: a bucket, and 12 bytes of a hash. Names of users may be
 /// any bytes; this is always of one size and means nothing to any store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UserKey {
+pub struct UserIdHash {
     bucket: Bucket,
     digest: [u8; 12],
 }
 
-impl UserKey {
+impl UserIdHash {
     /// The key of `user`.
     pub fn of(user: &UserId) -> Self {
         let hash = Sha256::new_with_prefix(b"portcullis user\0")
@@ -283,7 +283,7 @@ mod tests {
     fn a_key_is_made_of_its_parts_again() {
         let key = id().key();
         let bucket = Bucket::from_number(key.bucket().number()).unwrap();
-        assert_eq!(SessionKey::from_parts(bucket, *key.digest()), key);
+        assert_eq!(SessionIdHash::from_parts(bucket, *key.digest()), key);
     }
 
     #[test]
@@ -303,16 +303,12 @@ mod tests {
         let mut seen = vec![HashSet::new(); ID_CHARS];
         for _ in 0..1000 {
             let text = SessionId::generate(bucket).unwrap().expose();
-            for (position, letter) in text.chars().enumerate() {
-                seen[position].insert(letter);
+            for (position, code) in text.chars().enumerate() {
+                seen[position].insert(code);
             }
         }
         // The last character holds four bits, every other one six.
-        assert!(
-            seen.iter()
-                .take(ID_CHARS - 1)
-                .all(|letters| letters.len() > 55)
-        );
+        assert!(seen.iter().take(ID_CHARS - 1).all(|codes| codes.len() > 55));
         assert_eq!(seen[ID_CHARS - 1].len(), 16);
     }
 
@@ -361,7 +357,7 @@ mod tests {
         assert_eq!(format!("{id:?}"), "SessionId(secret)");
         assert_eq!(
             format!("{:?}", id.key()),
-            format!("SessionKey(bucket {})", id.key().bucket)
+            format!("SessionIdHash(bucket {})", id.key().bucket)
         );
     }
 

@@ -79,30 +79,30 @@ impl<T> fmt::Debug for Key<T> {
     message = "`{Self}` does not name a session value of type `{T}`",
     note = "use a `Key<{T}>` constant or a string"
 )]
-pub trait AsKey<T> {
+pub trait ValueKey<T> {
     /// The name.
     fn name(&self) -> &str;
 }
 
-impl<T> AsKey<T> for Key<T> {
+impl<T> ValueKey<T> for Key<T> {
     fn name(&self) -> &str {
         self.name
     }
 }
 
-impl<T> AsKey<T> for &str {
+impl<T> ValueKey<T> for &str {
     fn name(&self) -> &str {
         self
     }
 }
 
-impl<T> AsKey<T> for String {
+impl<T> ValueKey<T> for String {
     fn name(&self) -> &str {
         self
     }
 }
 
-impl<T> AsKey<T> for &String {
+impl<T> ValueKey<T> for &String {
     fn name(&self) -> &str {
         self
     }

@@ -5,11 +5,11 @@
 //!
 //! # The model
 //!
-//! * A [`SessionId`] is the secret in the cookie. A [`SessionKey`] is its hash, all that a store sees. A
-//!   [`Handle`] is the public name, the same for as long as the session lives.
+//! * A [`SessionId`] is the secret in the cookie. A [`SessionIdHash`] is its hash, all that a store sees. A
+//!   [`SessionHandle`] is the public name, the same for as long as the session lives.
 //! * A session has two deadlines ([`Timeouts`]): *idle* moves with activity, *absolute* does not.
 //! * It may be bound to a [`UserId`], and elevated for a [`Scope`] for a short, fixed time.
-//! * A [`Draft`](draft::Draft) is one request's view of it: it records what the handler wants and turns it
+//! * A [`UnitOfWork`](unit_of_work::UnitOfWork) is one request's view of it: it records what the handler wants and turns it
 //!   into one step of the store.
 //!
 //! Nothing here is async but the methods of a store, and nothing reads a clock but a store.
@@ -18,7 +18,6 @@
 mod class;
 mod client;
 mod correlator;
-pub mod draft;
 mod elevation;
 mod end;
 mod error;
@@ -26,13 +25,14 @@ mod event;
 mod handle;
 mod id;
 mod key;
-mod label;
+mod meta;
 mod realm;
 mod record;
 mod remember;
 pub mod store;
 mod time;
 mod timeouts;
+pub mod unit_of_work;
 mod user;
 mod value;
 mod visitors;
@@ -41,19 +41,19 @@ pub use self::{
     class::Class,
     client::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network},
     correlator::{CorrelationKey, Correlator},
-    draft::{SessionEntry, SessionInfo},
-    elevation::{General, MAX_SCOPE_BYTES, Scope, scope_name},
+    elevation::{DefaultScope, MAX_SCOPE_BYTES, Scope, scope_name},
     end::EndReason,
-    error::{ConfigError, DraftError, debug_as_message},
+    error::{ChangeError, ConfigError, debug_as_message},
     event::{Actor, Event, EventKind, Note, Severity},
-    handle::{Handle, NotAHandle},
-    id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionKey, UserKey},
-    key::{AsKey, Key},
-    label::{Label, Owner, Source},
+    handle::{InvalidHandle, SessionHandle},
+    id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionIdHash, UserIdHash},
+    key::{Key, ValueKey},
+    meta::{Owner, SessionMeta, Source},
     realm::Realm,
     remember::RememberMe,
     time::Timestamp,
     timeouts::Timeouts,
+    unit_of_work::{SessionEntry, SessionInfo},
     user::UserId,
     visitors::VisitorLimits,
 };

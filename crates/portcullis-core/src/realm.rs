@@ -9,7 +9,7 @@ use crate::ConfigError;
 /// Everything that a store keeps of sessions is kept by realm: records, lists, limits, logs and revocations. Two layers
 /// on one store share sessions only if they have the same realm. By default it is the base name of the layer's cookie.
 ///
-/// It has 1 to 255 ASCII letters, digits, `-`, `_`, `.` and `%`.
+/// It has 1 to 255 ASCII codes, digits, `-`, `_`, `.` and `%`.
 ///
 /// ```
 /// # use portcullis_core::Realm;
@@ -40,7 +40,7 @@ impl Realm {
             || !name.bytes().all(|byte| is_plain(byte) || byte == b'%')
         {
             return Err(ConfigError::new(format!(
-                "{name:?} cannot be a realm; use 1 to {LONGEST} ASCII letters, digits, `-`, `_` and `.`"
+                "{name:?} cannot be a realm; use 1 to {LONGEST} ASCII codes, digits, `-`, `_` and `.`"
             )));
         }
         Ok(Self(Cow::Owned(name)))

@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use self::msgpack::{Damaged, Reader};
 pub(crate) use self::{data::Data, device::Device, head::Head};
-use crate::{Client, Handle};
+use crate::{Client, SessionHandle};
 
 /// The format written today. A reader refuses what it does not know.
 const FORMAT: u8 = 1;
@@ -35,7 +35,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(handle: Handle, lifetime: Duration, client: Option<Client>) -> Self {
+    pub(crate) fn new(handle: SessionHandle, lifetime: Duration, client: Option<Client>) -> Self {
         Self {
             head: Head::new(handle, lifetime, client.map(Device::new)),
             data: Data::new(),

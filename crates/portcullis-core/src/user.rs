@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::DraftError;
+use crate::ChangeError;
 
 /// The user that a session is bound to: any bytes by which the application names its users.
 ///
@@ -43,20 +43,20 @@ impl UserId {
     /// Whether a session can be bound to a user of this name.
     ///
     /// ```
-    /// # use portcullis_core::{DraftError, UserId};
+    /// # use portcullis_core::{ChangeError, UserId};
     /// assert!(UserId::from("alice").check().is_ok());
     /// let long = UserId::from("a".repeat(2000)).check();
-    /// assert!(matches!(long, Err(DraftError::UserTooLong { bytes: 2000, limit: 1024 })));
+    /// assert!(matches!(long, Err(ChangeError::UserTooLong { bytes: 2000, limit: 1024 })));
     /// ```
     ///
     /// # Errors
     ///
-    /// [`DraftError::EmptyUser`], [`DraftError::UserTooLong`].
-    pub fn check(&self) -> Result<(), DraftError> {
+    /// [`ChangeError::EmptyUser`], [`ChangeError::UserTooLong`].
+    pub fn check(&self) -> Result<(), ChangeError> {
         match self.0.len() {
-            0 => Err(DraftError::EmptyUser),
+            0 => Err(ChangeError::EmptyUser),
             1..=Self::MAX_BYTES => Ok(()),
-            bytes => Err(DraftError::UserTooLong {
+            bytes => Err(ChangeError::UserTooLong {
                 bytes,
                 limit: Self::MAX_BYTES,
             }),
@@ -73,7 +73,7 @@ impl UserId {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// A constant name of the user: 22 letters of base64url. It does not reveal the user to anyone
+    /// A constant name of the user: 22 codes of base64url. It does not reveal the user to anyone
     /// who cannot guess the user's identifier. Browsers use it to compare the users of two
     /// sessions.
     ///
@@ -96,11 +96,11 @@ impl UserId {
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for letter in chunk.valid().chars() {
-                match letter {
+            for code in chunk.valid().chars() {
+                match code {
                     '\\' => f.write_str("\\\\")?,
-                    letter if letter.is_control() => write!(f, "{}", letter.escape_default())?,
-                    letter => fmt::Write::write_char(f, letter)?,
+                    code if code.is_control() => write!(f, "{}", code.escape_default())?,
+                    code => fmt::Write::write_char(f, code)?,
                 }
             }
             for byte in chunk.invalid() {

@@ -8,11 +8,11 @@
 use std::{thread, time::Duration};
 
 use portcullis_core::{
-    Bucket, EndReason, EventKind, Handle, Label, Note, SessionId, SessionKey,
+    Bucket, EndReason, EventKind, Note, SessionHandle, SessionId, SessionIdHash, SessionMeta,
     store::{
         Activity, Committed, Created, Deadline, Ended, Limits, Loaded, LogLimits, LogQuery,
-        ManualClock, MemoryStore, Observation, Old, Others, Replaced, Revision, Store, StoreError,
-        StoreErrorKind, Termination, Touched, Write, conformance::Harness,
+        ManualClock, MemoryStore, Observation, Others, RecordWrite, Replaced, ReplacedSession,
+        Revision, Store, StoreError, StoreErrorKind, Termination, Touched, conformance::Harness,
     },
 };
 
@@ -88,19 +88,19 @@ const fn lasting(idle: Duration) -> Limits {
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
-fn key() -> SessionKey {
+fn key() -> SessionIdHash {
     SessionId::generate(Bucket::random().unwrap())
         .unwrap()
         .key()
 }
 
-const NAME: Handle = Handle::from_bytes([7; 12]);
+const NAME: SessionHandle = SessionHandle::from_bytes([7; 12]);
 
-const LABEL: Label = Label::new(NAME, None);
+const LABEL: SessionMeta = SessionMeta::new(NAME, None);
 
-fn write(payload: &str) -> Write {
-    Write {
-        label: LABEL,
+fn write(payload: &str) -> RecordWrite {
+    RecordWrite {
+        meta: LABEL,
         payload: payload.to_owned().into(),
         elevated_until: None,
         flagged: false,
@@ -108,7 +108,7 @@ fn write(payload: &str) -> Write {
     }
 }
 
-async fn create(store: &MemoryStore, limits: Limits) -> (SessionKey, Revision) {
+async fn create(store: &MemoryStore, limits: Limits) -> (SessionIdHash, Revision) {
     let key = key();
     match store.create(&key, &write("0"), limits, &Others::Stay).await {
         Ok(Created::Done(_, revision, _)) => (key, revision),
@@ -123,11 +123,11 @@ async fn create_error(store: &MemoryStore) -> StoreError {
     create.unwrap_err().error
 }
 
-async fn sign_out(store: &MemoryStore, key: &SessionKey) {
+async fn sign_out(store: &MemoryStore, key: &SessionIdHash) {
     let reason = EndReason::SignedOut;
     let termination = Termination {
         key: *key,
-        label: LABEL,
+        meta: LABEL,
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
         live_until: None,
@@ -157,9 +157,9 @@ async fn s026_a_full_store_still_signs_people_in_and_out() {
     let store = MemoryStore::new().with_capacity(1);
     let (old, revision) = create(&store, LIMITS).await;
     let new = key();
-    let old = Old {
+    let old = ReplacedSession {
         key: old,
-        label: LABEL,
+        meta: LABEL,
         expected: revision,
         note: None,
     };
@@ -388,7 +388,7 @@ async fn t80_threads_that_count_up_one_number_lose_nothing() {
     assert_eq!(number(&store, &key).await.0, 4 * TIMES);
 }
 
-async fn count_up(store: MemoryStore, key: SessionKey, times: u32) {
+async fn count_up(store: MemoryStore, key: SessionIdHash, times: u32) {
     let mut done = 0;
     while done < times {
         let (current, revision) = number(&store, &key).await;
@@ -405,7 +405,7 @@ async fn count_up(store: MemoryStore, key: SessionKey, times: u32) {
     }
 }
 
-async fn number(store: &MemoryStore, key: &SessionKey) -> (u32, Revision) {
+async fn number(store: &MemoryStore, key: &SessionIdHash) -> (u32, Revision) {
     match store.load(key).await {
         Ok(Loaded::Live(stored)) => (
             std::str::from_utf8(&stored.payload)
@@ -443,7 +443,7 @@ async fn t01_no_thread_brings_back_what_another_ended() {
     }
 }
 
-async fn write_until_gone(store: MemoryStore, key: SessionKey, mut revision: Revision) {
+async fn write_until_gone(store: MemoryStore, key: SessionIdHash, mut revision: Revision) {
     for _ in 0..1_000_000 {
         store.touch(&key, &LABEL).await.unwrap();
         let late = write("late");

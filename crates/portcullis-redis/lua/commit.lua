@@ -21,7 +21,7 @@ if session.revision == ARGV[3] then
   return done(session, now)
 end
 local entry, user, log_size = ARGV[6], ARGV[7], ARGV[11]
-local ended = end_by_mark(KEYS[5], ARGV[8], KEYS[1], KEYS[2], KEYS[4], KEYS[3], log_size, session, entry, user, ARGV[10], now)
+local ended = end_by_marker(KEYS[5], ARGV[8], KEYS[1], KEYS[2], KEYS[4], KEYS[3], log_size, session, entry, user, ARGV[10], now)
 if ended then
   return ended
 end

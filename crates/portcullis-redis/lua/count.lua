@@ -11,7 +11,7 @@ local after, most = math.max(now, tonumber(ARGV[1])), tonumber(ARGV[2])
 local page = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
 local last = #page == 2 * most and page[#page] or nil
 
--- The letter, the kind and the length tell: the user comes last.
+-- The tag, the kind and the length tell: the user comes last.
 local of_users, of_visitors, seen = 0, 0, 0
 local function count(member)
   seen = seen + 1

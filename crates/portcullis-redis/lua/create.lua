@@ -6,7 +6,7 @@
 --       8 entry  9 user, or ''  10 when they authenticated (ms), or ''  11 when the elevations end (ms), or ''
 --       12 '1' if it is flagged, else '0'  13 size of the log
 --       14 how many sessions the user may have, '*' to end all others, or ''  15 '1' to make room, '0' to refuse
---       16 letter, 17 note and 18 ms to keep the marker, where all others end
+--       16 code, 17 note and 18 ms to keep the marker, where all others end
 --       19… notes
 -- Reply DONE (with those that have to end for it), TAKEN, LIMIT (there is no room, and it is to refuse), REVOKED, LATE,
 --       NEWER
@@ -36,7 +36,7 @@ if user ~= '' then
   if found ~= nil then
     return {found and REVOKED or NEWER, now}
   end
-  over = excess(KEYS[4], now, most, entry)
+  over = displaced(KEYS[4], now, most, entry)
   if #over > 0 and ARGV[15] == '0' then
     return {LIMIT, now}
   end

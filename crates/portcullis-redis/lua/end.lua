@@ -1,7 +1,7 @@
 -- Ends a session, whatever its revision.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
--- ARGV  1 letter of the reason  2 ms to remember it, or 0 where nobody has ever had this key  3 entry  4 user, or ''
+-- ARGV  1 code of the reason  2 ms to remember it, or 0 where nobody has ever had this key  3 entry  4 user, or ''
 --       5 note  6 size of the log
 --       7 until when it was live when the caller looked (ms), or '' if the caller did not
 -- Reply DONE, GONE, NEWER, MOVED (it was moved to another key, perhaps of another bucket: end it there), LOST (it must
@@ -36,7 +36,7 @@ if not session then
   end
   return refusal
 end
-finish(KEYS[1], entry, ARGV[1], ARGV[2])
+end_session(KEYS[1], entry, ARGV[1], ARGV[2])
 unlist(KEYS[2], KEYS[4], session, entry, user, now)
 note(KEYS[3], ARGV[6], entry, user, ARGV[5])
 return done(session, now)

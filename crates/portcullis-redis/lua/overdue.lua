@@ -5,7 +5,7 @@
 -- ARGV  1 digest of the session's key  2 at how many members to look at most
 -- Reply LISTED, with the member, if it is there
 
--- Where a member has the digest: behind its letter, its kind and its class.
+-- Where a member has the digest: behind its tag, its kind and its class.
 local DIGEST_AT = 4
 local STEP = 100
 

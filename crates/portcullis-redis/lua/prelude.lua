@@ -6,7 +6,7 @@
 --   MOVED     the key that the session was moved to, as its tombstone spells it, or its digest where it is in this bucket
 --   LISTED    how many were looked at, and entries of sessions
 --   ENDED     names of the sessions that were ended
---   EXPIRED   the members that were over, each followed by the letter of its reason and its deadline (ms)
+--   EXPIRED   the members that were over, each followed by the code of its reason and its deadline (ms)
 --   others    nothing
 --
 -- A name is the 12 bytes of a handle. An entry is what the list of a user holds of a session, scored by when it is due:
@@ -91,7 +91,7 @@ local function name(entry)
   return string.sub(entry, 19, 30)
 end
 
--- The parts of a member: letter, entry, absolute deadline and user. Nothing for one of a later version.
+-- The parts of a member: tag, entry, absolute deadline and user. Nothing for one of a later version.
 local function parts(member)
   local length = ENTRY[string.sub(member, 2, 2)]
   if not length or not string.find(member, '^[se]') then
@@ -106,7 +106,7 @@ end
 -- tombstone: `>` and the key it lives on under, `=` and the revision of the write that replaced it, `!` where the one
 -- who revoked it has not been notified yet, `@` and its last activity. With a memory of 0 nothing is left. The removal
 -- comes first: it is allowed when memory is full, and the end must hold even where the reason can no longer be stored.
-local function bury(key, entry, code, memory, more)
+local function write_tombstone(key, entry, code, memory, more)
   redis.call('DEL', key)
   if memory ~= '0' then
     redis.pcall('SET', key, '-' .. code .. name(entry) .. (more or ''), 'PX', memory)
@@ -133,12 +133,12 @@ end
 
 -- The same to a session whose time is not over, and tells those who watch it, on whatever server, by the name. It is a
 -- hint to look at the session, so a server that forbids it changes nothing. They know the deadlines themselves.
-local function finish(key, entry, code, memory, more)
-  bury(key, entry, code, memory, more)
+local function end_session(key, entry, code, memory, more)
+  write_tombstone(key, entry, code, memory, more)
   redis.pcall('PUBLISH', string.match(key, '^[^{]*') .. 'ended', name(entry))
 end
 
--- What the list of the bucket holds of a session, but for the letter in front.
+-- What the list of the bucket holds of a session, but for the tag in front.
 local function member(session, entry, user)
   return entry .. string.format('%011x', session.absolute) .. user
 end
@@ -328,8 +328,8 @@ local function note(log, most, entry, user, text, at)
 end
 
 -- A revocation marker of a user: the moment up to which all sessions were revoked, the moment up to which all were but
--- one, the letter of the reason, the name of that one (or twelve zero bytes), and the note to leave:
---   1  all (11 hex)  but one (11 hex)  letter  name (12)  note
+-- one, the code of the reason, the name of that one (or twelve zero bytes), and the note to leave:
+--   1  all (11 hex)  but one (11 hex)  code  name (12)  note
 local NOBODY = string.rep('\0', 12)
 
 -- The marker, nothing where there is none, or false where a later version wrote it.
@@ -344,7 +344,7 @@ local function marker(key)
   return {
     all = tonumber(string.sub(found, 2, 12), 16),
     but_one = tonumber(string.sub(found, 13, 23), 16),
-    letter = string.sub(found, 24, 24),
+    code = string.sub(found, 24, 24),
     kept = string.sub(found, 25, 36),
     note = string.sub(found, 37),
   }
@@ -371,7 +371,7 @@ end
 -- was not kept the last time is not kept by this one either. Nor does it move back when the server's clock does, and it
 -- is kept at least as long as before. DEL comes first: after it, SET is not refused when memory is full. Says whether it
 -- could, which it cannot where a later version wrote the marker.
-local function revoke_up_to(key, moment, kept, letter, text, memory)
+local function revoke_up_to(key, moment, kept, code, text, memory)
   local old = marker(key)
   if old == false then
     return false
@@ -386,21 +386,21 @@ local function revoke_up_to(key, moment, kept, letter, text, memory)
   end
   memory = math.max(tonumber(memory), redis.call('PTTL', key))
   redis.call('DEL', key)
-  redis.call('SET', key, string.format('1%011x%011x', all, but_one) .. letter .. kept .. text, 'PX', memory)
+  redis.call('SET', key, string.format('1%011x%011x', all, but_one) .. code .. kept .. text, 'PX', memory)
   return true
 end
 
 -- Ends a session that a revocation of all missed, and leaves the note that the marker has for it. The one who revoked it
 -- is to be notified. Returns the reply then.
-local function end_by_mark(mark, since, key, due_list, users, log, log_size, session, entry, user, memory, now)
-  local found = revoked(mark, since, entry)
+local function end_by_marker(marker_key, since, key, due_list, users, log, log_size, session, entry, user, memory, now)
+  local found = revoked(marker_key, since, entry)
   if found == nil then
     return nil
   end
   if not found then
     return {NEWER, now}
   end
-  finish(key, entry, found.letter, memory, '!')
+  end_session(key, entry, found.code, memory, '!')
   unlist(due_list, users, session, entry, user, now)
   note(log, log_size, entry, user, found.note)
   return {GONE, now}

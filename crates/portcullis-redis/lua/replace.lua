@@ -3,7 +3,7 @@
 --
 -- KEYS  1 the session  2 where it goes  3 list of the bucket  4 log of the old one  5 list of its user
 --       6 log of the new one  7 list of its user  8 revocation marker of its user
--- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 payload  5 letter of the end of the old one
+-- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 payload  5 code of the end of the old one
 --       6 ms to remember it  7 '1' if it is activity, else '0'
 --       8 idle timeout (ms) and 9 absolute timeout (ms from now) if the deadlines are set anew, else ''
 --       10 the new key as the tombstone under the old one spells it, or ''
@@ -12,7 +12,7 @@
 --       17 when its elevations end (ms), or ''  18 '1' if it is flagged, else '0'
 --       19 size of the log of the old one  20 of the new one
 --       21 how many sessions the user may have, '*' to end all others, or ''  22 '1' to make room, '0' to refuse
---       23 letter, 24 note and 25 ms to keep the marker, where all others end
+--       23 code, 24 note and 25 ms to keep the marker, where all others end
 --       26 ms to remember a revocation  27… notes
 -- Reply DONE (with those that have to end for it, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (something is stored
 --       under the new key), LIMIT, REVOKED, LATE
@@ -51,7 +51,7 @@ if user ~= '' then
     if found ~= nil then
       return {found and REVOKED or NEWER, now}
     end
-    over = excess(KEYS[7], now, most, entry, old)
+    over = displaced(KEYS[7], now, most, entry, old)
     if #over > 0 and ARGV[22] == '0' then
       return {LIMIT, now}
     end
@@ -59,7 +59,7 @@ if user ~= '' then
       return {NEWER, now}
     end
   else
-    local ended = end_by_mark(KEYS[8], ARGV[16], KEYS[1], KEYS[3], KEYS[5], KEYS[4], ARGV[19], before, old, ARGV[12], ARGV[26], now)
+    local ended = end_by_marker(KEYS[8], ARGV[16], KEYS[1], KEYS[3], KEYS[5], KEYS[4], ARGV[19], before, old, ARGV[12], ARGV[26], now)
     if ended then
       return ended
     end
@@ -85,7 +85,7 @@ if most == '*' and user ~= '' and ARGV[8] ~= '' then
   revoke_up_to(KEYS[8], now, name(entry), ARGV[23], ARGV[24], ARGV[25])
 end
 if #over == 0 and most ~= '*' then
-  finish(KEYS[1], old, ARGV[5], ARGV[6], (ARGV[10] ~= '' and '>' .. ARGV[10] or '') .. '=' .. ARGV[3])
+  end_session(KEYS[1], old, ARGV[5], ARGV[6], (ARGV[10] ~= '' and '>' .. ARGV[10] or '') .. '=' .. ARGV[3])
   unlist(KEYS[3], KEYS[5], before, old, ARGV[12], now)
   if ARGV[13] ~= '' then
     note(KEYS[4], ARGV[19], old, ARGV[12], ARGV[13])

@@ -1,7 +1,7 @@
 -- Ends sessions of a user.
 --
 -- KEYS  1 list of the bucket  2 log  3 list of the user  4… the sessions
--- ARGV  1 letter of the reason  2 ms to remember it  3 note  4 size of the log  5 user, and then the entries of 4…
+-- ARGV  1 code of the reason  2 ms to remember it  3 note  4 size of the log  5 user, and then the entries of 4…
 -- Reply ENDED, with '1' in front if a session is of a newer version, which is left alone, else '0'
 --
 -- The first write is a DEL or a ZREM, so all of it is done when memory is full.
@@ -12,7 +12,7 @@ for i = 4, #KEYS do
   local entry = ARGV[i + 2]
   local session, refusal, found = live(KEYS[i], now)
   if session then
-    finish(KEYS[i], entry, ARGV[1], ARGV[2])
+    end_session(KEYS[i], entry, ARGV[1], ARGV[2])
     unlist(KEYS[1], KEYS[3], session, entry, ARGV[5], now)
     note(KEYS[2], ARGV[4], entry, ARGV[5], ARGV[3])
     reply[#reply + 1] = name(entry)

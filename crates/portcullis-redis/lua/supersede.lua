@@ -2,7 +2,7 @@
 -- the expected revision. The second half of a move between buckets.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
--- ARGV  1 not after (ms)  2 expected revision  3 letter of the end  4 ms to remember it
+-- ARGV  1 not after (ms)  2 expected revision  3 code of the end  4 ms to remember it
 --       5 the key of the new one as the tombstone under the old one spells it, or ''  6 revision of the new one
 --       7 entry  8 user, or ''  9 note on its end, or ''  10 size of the log
 -- Reply DONE, CONFLICT, GONE, NEWER, LATE
@@ -24,7 +24,7 @@ if session.revision ~= ARGV[2] then
   return {CONFLICT, now, redis.call('GET', KEYS[1])}
 end
 local entry, user = ARGV[7], ARGV[8]
-finish(KEYS[1], entry, ARGV[3], ARGV[4], (ARGV[5] ~= '' and '>' .. ARGV[5] or '') .. '=' .. ARGV[6])
+end_session(KEYS[1], entry, ARGV[3], ARGV[4], (ARGV[5] ~= '' and '>' .. ARGV[5] or '') .. '=' .. ARGV[6])
 unlist(KEYS[2], KEYS[4], session, entry, user, now)
 if ARGV[9] ~= '' then
   note(KEYS[3], ARGV[10], entry, user, ARGV[9])

@@ -16,7 +16,7 @@ if not session then
   return refusal
 end
 local entry, user = ARGV[2], ARGV[3]
-local ended = end_by_mark(KEYS[5], ARGV[4], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[6], session, entry, user, ARGV[5], now)
+local ended = end_by_marker(KEYS[5], ARGV[4], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[6], session, entry, user, ARGV[5], now)
 if ended then
   return ended
 end

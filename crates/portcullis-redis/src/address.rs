@@ -249,7 +249,7 @@ fn sentinel(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError>
     };
     if service.is_empty() || !service.bytes().all(fits) {
         return Err(ConnectError::Address(
-            "the name of a service of Sentinel has letters, digits, dots, dashes and underscores only",
+            "the name of a service of Sentinel has codes, digits, dots, dashes and underscores only",
         ));
     }
     let only = |values: &[&str]| match values {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, Label, SessionKey, Timestamp, UserId,
-    store::{Activity, Deadline, Excess, Others, Revision, Revocation, Write},
+    EndReason, SessionIdHash, SessionMeta, Timestamp, UserId,
+    store::{Activity, Deadline, OnLimit, Others, RecordWrite, Revision, Revocation},
 };
 
 use crate::{
@@ -30,7 +30,7 @@ pub(crate) fn draw_after(expected: Revision) -> Revision {
 
 /// What the tombstone under an old key says of the new one: an end follows a session that goes on, not one that
 /// an authentication began.
-pub(crate) fn successor(deadline: Deadline, new: &SessionKey) -> Bytes {
+pub(crate) fn successor(deadline: Deadline, new: &SessionIdHash) -> Bytes {
     match deadline {
         Deadline::Keep(_) => record::as_successor(new).into(),
         Deadline::Restart(_) => Bytes::new(),
@@ -38,7 +38,7 @@ pub(crate) fn successor(deadline: Deadline, new: &SessionKey) -> Bytes {
 }
 
 /// What becomes of the old session.
-pub(crate) fn parting(deadline: Deadline) -> EndReason {
+pub(crate) fn end_reason_of(deadline: Deadline) -> EndReason {
     match deadline {
         Deadline::Keep(_) => EndReason::Replaced,
         Deadline::Restart(_) => EndReason::ReplacedAtSignIn,
@@ -46,19 +46,19 @@ pub(crate) fn parting(deadline: Deadline) -> EndReason {
 }
 
 /// How scripts are told why a session ends and for how long to remember it.
-pub(crate) fn epitaph(reason: EndReason) -> [Bytes; 2] {
+pub(crate) fn tombstone_arguments(reason: EndReason) -> [Bytes; 2] {
     [
         reason.code().to_string().into(),
         number(millis(reason.remembered_for())),
     ]
 }
 
-/// Scripts find the letter of the reason in the marker; all of them are remembered equally long.
+/// Scripts find the code of the reason in the marker; all of them are remembered equally long.
 pub(crate) fn memory_of_revocation() -> Bytes {
     number(millis(EndReason::RevokedByOperator.remembered_for()))
 }
 
-/// How many sessions a user may have, whether to make room, and with which letter, note and memory of the marker all
+/// How many sessions a user may have, whether to make room, and with which code, note and memory of the marker all
 /// others end, if they do.
 pub(crate) fn limit_of(others: &Others) -> [Bytes; 5] {
     let none = Bytes::new;
@@ -67,8 +67,8 @@ pub(crate) fn limit_of(others: &Others) -> [Bytes; 5] {
         Others::Limited(limit) => [
             number(limit.most.get() as u64),
             Bytes::from_static(match limit.excess {
-                Excess::Displace => b"1",
-                Excess::Refuse => b"0",
+                OnLimit::Displace => b"1",
+                OnLimit::Refuse => b"0",
             }),
         ],
         Others::End(_) => [Bytes::from_static(b"*"), Bytes::from_static(b"1")],
@@ -81,8 +81,8 @@ pub(crate) fn limit_of(others: &Others) -> [Bytes; 5] {
             memory_of_marker(end.longest),
         ],
     };
-    let ([most, room], [letter, note, memory]) = (limit, marker);
-    [most, room, letter, note, memory]
+    let ([most, room], [code, note, memory]) = (limit, marker);
+    [most, room, code, note, memory]
 }
 
 /// For how long sessions from before a revocation may turn up.
@@ -93,7 +93,7 @@ pub(crate) fn memory_of_marker(longest: Option<Duration>) -> Bytes {
     ))
 }
 
-pub(crate) fn elevated_until(write: &Write, lead: Duration) -> Bytes {
+pub(crate) fn elevated_until(write: &RecordWrite, lead: Duration) -> Bytes {
     write
         .elevated_until
         .map(|moment| number(moment.before(lag(lead)).as_millis()))
@@ -101,8 +101,8 @@ pub(crate) fn elevated_until(write: &Write, lead: Duration) -> Bytes {
 }
 
 /// The user as scripts are told, and when they authenticated.
-pub(crate) fn owner(label: &Label, since: Option<Timestamp>) -> [Bytes; 2] {
-    let user = label.user().map(UserId::as_bytes);
+pub(crate) fn owner(meta: &SessionMeta, since: Option<Timestamp>) -> [Bytes; 2] {
+    let user = meta.user().map(UserId::as_bytes);
     [
         user.map(Bytes::copy_from_slice).unwrap_or_default(),
         since
@@ -112,8 +112,8 @@ pub(crate) fn owner(label: &Label, since: Option<Timestamp>) -> [Bytes; 2] {
 }
 
 /// When the user of a session that goes on authenticated, by the clock of its bucket.
-pub(crate) fn authenticated_at(label: &Label) -> Option<Timestamp> {
-    label.owner.as_ref().map(|owner| owner.authenticated_at)
+pub(crate) fn authenticated_at(meta: &SessionMeta) -> Option<Timestamp> {
+    meta.owner.as_ref().map(|owner| owner.authenticated_at)
 }
 
 pub(crate) fn number(number: u64) -> Bytes {

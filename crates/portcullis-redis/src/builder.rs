@@ -119,7 +119,7 @@ impl RedisStoreBuilder {
     }
 
     /// Waits, with each revocation, until this many replicas have it, at most for [`wait`](Self::wait). Its
-    /// [`Receipt`](portcullis_core::store::Receipt) tells how many did. Without it, a failure of the primary
+    /// [`RevocationReport`](portcullis_core::store::RevocationReport) tells how many did. Without it, a failure of the primary
     /// just after a revocation can bring ended sessions back, until they expire.
     ///
     /// Each revocation then opens a connection of its own.
@@ -180,7 +180,7 @@ impl RedisStoreBuilder {
     /// let findings = RedisStore::builder("redis://127.0.0.1:6379").check().await?;
     /// for finding in findings {
     ///     let (verdict, about) = (finding.verdict.as_str(), finding.about.as_str());
-    ///     println!("{verdict} {about}: {}", finding.says);
+    ///     println!("{verdict} {about}: {}", finding.message);
     /// }
     /// # Ok(())
     /// # }

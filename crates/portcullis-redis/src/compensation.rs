@@ -14,14 +14,14 @@ use std::{
 };
 
 use portcullis_core::{
-    EndReason, EventKind, Label, Note, SessionKey, Timestamp,
+    EndReason, EventKind, Note, SessionIdHash, SessionMeta, Timestamp,
     store::{Ended, StoreError, StoreErrorKind, Termination},
 };
 use tokio::{sync::Notify, time::sleep};
 
 use crate::{
     RedisStore,
-    store::{Asked, Inner},
+    store::{Attempts, Inner},
 };
 
 /// How many may wait. Each takes some 200 bytes and the user's name.
@@ -48,8 +48,8 @@ struct Queue {
 /// A session that was perhaps created and that nobody knows of.
 struct Withdrawal {
     store: RedisStore,
-    key: SessionKey,
-    label: Label,
+    key: SessionIdHash,
+    meta: SessionMeta,
     /// It is not created after this moment, by the clock of its bucket.
     until: Timestamp,
 }
@@ -141,7 +141,7 @@ enum Outcome {
 
 impl Withdrawal {
     async fn attempt(&self) -> Outcome {
-        match withdraw(&self.store, &self.key, &self.label).await {
+        match withdraw(&self.store, &self.key, &self.meta).await {
             Ok(Ended::Done) => Outcome::Done,
             Ok(Ended::AlreadyGone) => {
                 let clock = self.store.clock_in(self.key.bucket());
@@ -165,20 +165,20 @@ impl Withdrawal {
 /// A session that was made a moment ago and that nobody knows of. Dropped, it is ended in the background: after an error,
 /// and when the caller stops waiting half-way.
 pub(crate) struct Provisional {
-    session: Option<(RedisStore, SessionKey, Label)>,
-    asked: Asked,
+    session: Option<(RedisStore, SessionIdHash, SessionMeta)>,
+    asked: Attempts,
 }
 
 impl Provisional {
-    pub(crate) fn new(store: &RedisStore, key: &SessionKey, label: &Label) -> Self {
+    pub(crate) fn new(store: &RedisStore, key: &SessionIdHash, meta: &SessionMeta) -> Self {
         Self {
-            session: Some((store.clone(), *key, label.clone())),
-            asked: Asked::Once,
+            session: Some((store.clone(), *key, meta.clone())),
+            asked: Attempts::Once,
         }
     }
 
     /// The same where its creation was sent so often.
-    pub(crate) fn asked(mut self, asked: Asked) -> Self {
+    pub(crate) fn asked(mut self, asked: Attempts) -> Self {
         self.asked = asked;
         self
     }
@@ -189,16 +189,16 @@ impl Provisional {
 
     /// It was not made, as far as the last answer says. Of an attempt whose answer was lost that says nothing.
     pub(crate) fn was_refused(mut self) {
-        if self.asked == Asked::Once {
+        if self.asked == Attempts::Once {
             self.session = None;
         }
     }
 
     /// Ends it now, where it is known that it was made. An attempt whose answer was lost may make it once more.
     pub(crate) async fn take_back(mut self) {
-        if let Some((store, key, label)) = &self.session
-            && withdraw(store, key, label).await.is_ok()
-            && self.asked == Asked::Once
+        if let Some((store, key, meta)) = &self.session
+            && withdraw(store, key, meta).await.is_ok()
+            && self.asked == Attempts::Once
         {
             self.session = None;
         }
@@ -207,7 +207,7 @@ impl Provisional {
 
 impl Drop for Provisional {
     fn drop(&mut self) {
-        if let Some((store, key, label)) = self.session.take() {
+        if let Some((store, key, meta)) = self.session.take() {
             // The last attempt was sent at this moment or before it.
             let until = store
                 .clock_in(key.bucket())
@@ -217,7 +217,7 @@ impl Drop for Provisional {
             queue.add(Withdrawal {
                 store,
                 key,
-                label,
+                meta,
                 until,
             });
         }
@@ -227,13 +227,13 @@ impl Drop for Provisional {
 /// Nothing is left under the key: nobody can come back with it.
 async fn withdraw(
     store: &RedisStore,
-    key: &SessionKey,
-    label: &Label,
+    key: &SessionIdHash,
+    meta: &SessionMeta,
 ) -> Result<Ended, StoreError> {
     let reason = EndReason::Withdrawn;
     let termination = Termination {
         key: *key,
-        label: label.clone(),
+        meta: meta.clone(),
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
         live_until: None,

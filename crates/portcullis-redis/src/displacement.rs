@@ -5,10 +5,10 @@
 
 use bytes::Bytes;
 use portcullis_core::{
-    Handle, Label, SessionKey,
+    SessionHandle, SessionIdHash, SessionMeta,
     store::{
-        Ended, Interrupted, Others, Revocation, Store, StoreError, StoreErrorKind, Termination,
-        Which, Write,
+        Ended, Interrupted, Others, RecordWrite, Revocation, RevokeScope, Store, StoreError,
+        StoreErrorKind, Termination,
     },
 };
 use tokio::task::JoinSet;
@@ -25,15 +25,15 @@ impl RedisStore {
     /// names of those that were ended. The new one must be handed to nobody before.
     pub(crate) async fn displace(
         &self,
-        key: &SessionKey,
-        write: &Write,
+        key: &SessionIdHash,
+        write: &RecordWrite,
         others: &Others,
         excess: &[Bytes],
-    ) -> Result<Vec<Handle>, Interrupted> {
-        if let (Others::End(end), Some(user)) = (others, write.label.user()) {
+    ) -> Result<Vec<SessionHandle>, Interrupted> {
+        if let (Others::End(end), Some(user)) = (others, write.meta.user()) {
             let revocation = Revocation {
                 user: user.clone(),
-                which: Which::AllBut(write.label.handle),
+                which: RevokeScope::AllBut(write.meta.handle),
                 reason: end.reason,
                 note: end.note.clone(),
                 longest: end.longest,
@@ -48,9 +48,9 @@ impl RedisStore {
         {
             let termination = Termination {
                 key: entry.key,
-                label: Label {
+                meta: SessionMeta {
                     handle: entry.handle,
-                    owner: write.label.owner.clone(),
+                    owner: write.meta.owner.clone(),
                     class: entry.class,
                     source: entry.source,
                 },
@@ -61,7 +61,7 @@ impl RedisStore {
             let store = self.clone();
             ends.spawn(async move {
                 (
-                    termination.label.handle,
+                    termination.meta.handle,
                     store.end_displaced(&termination).await,
                 )
             });

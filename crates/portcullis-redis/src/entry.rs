@@ -1,11 +1,11 @@
 //! How lists hold a session. `lua/prelude.lua` is the other side of this file.
 //!
 //! An entry is the kind, the class, the digest of the key and the name; of a session that an identity provider began, its
-//! tag as well. The list of a user holds entries. The list of a bucket holds members: a letter, the entry, the absolute
+//! tag as well. The list of a user holds entries. The list of a bucket holds members: a code, the entry, the absolute
 //! deadline in hexadecimal, and the user.
 
 use bytes::Bytes;
-use portcullis_core::{Bucket, Class, Handle, Label, SessionKey, Source, UserId};
+use portcullis_core::{Bucket, Class, SessionHandle, SessionIdHash, SessionMeta, Source, UserId};
 
 use crate::record::name_of;
 
@@ -17,19 +17,19 @@ const DEADLINE: usize = 11;
 /// A session in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) key: SessionKey,
-    pub(crate) handle: Handle,
+    pub(crate) key: SessionIdHash,
+    pub(crate) handle: SessionHandle,
     pub(crate) class: Class,
     pub(crate) source: Source,
 }
 
 impl Entry {
-    pub(crate) fn of(key: &SessionKey, label: &Label) -> Self {
+    pub(crate) fn of(key: &SessionIdHash, meta: &SessionMeta) -> Self {
         Self {
             key: *key,
-            handle: label.handle,
-            class: label.class,
-            source: label.source,
+            handle: meta.handle,
+            class: meta.class,
+            source: meta.source,
         }
     }
 
@@ -70,7 +70,7 @@ impl Entry {
             _ => return None,
         };
         let entry = Self {
-            key: SessionKey::from_parts(bucket, *digest),
+            key: SessionIdHash::from_parts(bucket, *digest),
             handle: name_of(name)?,
             class: Class::from_char(char::from(class))?,
             source,
@@ -106,7 +106,7 @@ pub(crate) fn digest_of(bytes: &[u8]) -> Option<[u8; DIGEST]> {
     bytes.try_into().ok()
 }
 
-pub(crate) fn names_of(list: &[Bytes]) -> Vec<Handle> {
+pub(crate) fn names_of(list: &[Bytes]) -> Vec<SessionHandle> {
     list.iter().filter_map(|name| name_of(name)).collect()
 }
 
@@ -119,8 +119,8 @@ mod tests {
     fn entry(source: Source) -> Entry {
         let bucket = Bucket::from_number(5).unwrap();
         Entry {
-            key: SessionKey::from_parts(bucket, [7; 16]),
-            handle: Handle::from_bytes([9; 12]),
+            key: SessionIdHash::from_parts(bucket, [7; 16]),
+            handle: SessionHandle::from_bytes([9; 12]),
             class: Class::from_char('a').unwrap(),
             source,
         }

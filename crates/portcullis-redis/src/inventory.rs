@@ -4,14 +4,19 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, Handle, UserId, UserKey,
-    store::{Copies, Interrupted, Listed, Receipt, Revocation, StoreError, StoreErrorKind, Which},
+    Bucket, EndReason, SessionHandle, UserId, UserIdHash,
+    store::{
+        Interrupted, Listed, ReplicaAcks, Revocation, RevocationReport, RevokeScope, StoreError,
+        StoreErrorKind,
+    },
 };
 
 use crate::{
     RedisStore,
-    arguments::{epitaph, memory_of_marker, number},
-    driver::{Answer, Command, Line, MARK, REVOKE, Reply, STRAYS, Script, out_of_place},
+    arguments::{memory_of_marker, number, tombstone_arguments},
+    driver::{
+        Answer, Command, FIND_UNLISTED, Line, REVOKE, Reply, SET_MARKER, Script, out_of_place,
+    },
     entry::{Entry, Member, names_of},
     record::{self, Record},
 };
@@ -32,7 +37,7 @@ impl RedisStore {
     /// One round trip for the list and one for each few hundred records. As many again when a session was moved in
     /// between: it is under a key that was not listed yet.
     pub(crate) async fn sessions_of(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
-        let user = UserKey::of(user);
+        let user = UserIdHash::of(user);
         for _ in 0..ATTEMPTS {
             if let Some(sessions) = self.look_through(&user).await? {
                 return Ok(sessions);
@@ -42,7 +47,7 @@ impl RedisStore {
     }
 
     /// The sessions that are listed, unless one of them has just been moved.
-    async fn look_through(&self, user: &UserKey) -> Result<Option<Vec<Listed>>, StoreError> {
+    async fn look_through(&self, user: &UserIdHash) -> Result<Option<Vec<Listed>>, StoreError> {
         let listed = self.listed(user).await?.into_iter();
         let keys: Vec<_> = listed.map(|entry| entry.key).collect();
         if keys.is_empty() {
@@ -78,7 +83,7 @@ impl RedisStore {
         Ok(Some(sessions))
     }
 
-    async fn listed(&self, user: &UserKey) -> Result<Vec<Entry>, StoreError> {
+    async fn listed(&self, user: &UserIdHash) -> Result<Vec<Entry>, StoreError> {
         let list = Command {
             name: "ZRANGE",
             arguments: vec![
@@ -133,8 +138,11 @@ impl RedisStore {
         Ok(members)
     }
 
-    pub(crate) async fn carry_out(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
-        let user = UserKey::of(&revocation.user);
+    pub(crate) async fn carry_out(
+        &self,
+        revocation: &Revocation,
+    ) -> Result<RevocationReport, Interrupted> {
+        let user = UserIdHash::of(&revocation.user);
         let line = match self.driver().copies() {
             Some(_) => Some(self.driver().own_line(self.prefix().marker(&user)).await?),
             None => None,
@@ -146,11 +154,11 @@ impl RedisStore {
             revocation,
         };
         let ended = match revocation.which {
-            Which::One(handle) => work.one(handle).await?,
-            Which::AllBut(kept) => work.all_but(Some(kept)).await?,
-            Which::All | Which::Listed => work.all_but(None).await?,
+            RevokeScope::One(handle) => work.one(handle).await?,
+            RevokeScope::AllBut(kept) => work.all_but(Some(kept)).await?,
+            RevokeScope::All | RevokeScope::Listed => work.all_but(None).await?,
         };
-        Ok(Receipt {
+        Ok(RevocationReport {
             ended,
             copies: work.confirmed().await,
         })
@@ -164,15 +172,15 @@ impl RedisStore {
         &self,
         revocation: &Revocation,
         entries: &[Bytes],
-    ) -> Result<Vec<Handle>, Interrupted> {
+    ) -> Result<Vec<SessionHandle>, Interrupted> {
         let work = Work {
             store: self,
             line: None,
-            user: UserKey::of(&revocation.user),
+            user: UserIdHash::of(&revocation.user),
             revocation,
         };
         let mut sessions = work.entries(entries);
-        sessions.extend(work.strays().await?);
+        sessions.extend(work.find_unlisted().await?);
         sessions.retain(|entry| revocation.which.covers(entry.handle));
         let Interrupted { mut ended, error } = match work.end(&sessions).await {
             Err(interrupted) if interrupted.error.kind() == StoreErrorKind::Unavailable => {
@@ -238,13 +246,13 @@ struct Work<'w> {
     store: &'w RedisStore,
     /// Where it has to be confirmed.
     line: Option<Line>,
-    user: UserKey,
+    user: UserIdHash,
     revocation: &'w Revocation,
 }
 
 impl Work<'_> {
     /// Whoever gives the session a new identifier meanwhile is followed.
-    async fn one(&self, handle: Handle) -> Result<Vec<Handle>, Interrupted> {
+    async fn one(&self, handle: SessionHandle) -> Result<Vec<SessionHandle>, Interrupted> {
         let mut tried = Vec::new();
         for _ in 0..ATTEMPTS {
             let listed = self.store.listed(&self.user).await?;
@@ -265,7 +273,10 @@ impl Work<'_> {
 
     /// The mark is the moment: what is listed then is older, and cannot be moved any more. What comes after it
     /// is newer, or refused. Then whoever is listed is ended, and whoever should have been.
-    async fn all_but(&self, kept: Option<Handle>) -> Result<Vec<Handle>, Interrupted> {
+    async fn all_but(
+        &self,
+        kept: Option<SessionHandle>,
+    ) -> Result<Vec<SessionHandle>, Interrupted> {
         let reason = self.revocation.reason.code().to_string().into();
         let name = kept.map(|handle| Bytes::copy_from_slice(handle.as_bytes()));
         let longest = match self.revocation.longest {
@@ -283,7 +294,7 @@ impl Work<'_> {
             number(not_after.as_millis()),
             number(self.store.now_in(bucket).as_millis()),
         ];
-        let marked = match self.run(&MARK, keys, arguments).await {
+        let marked = match self.run(&SET_MARKER, keys, arguments).await {
             Ok(reply) => reply,
             Err(error) => return Err(self.store.once_late(bucket, not_after, error).await.into()),
         };
@@ -292,16 +303,16 @@ impl Work<'_> {
             Reply::Newer => return Err(StoreError::newer_format().into()),
             _ => return Err(out_of_place().into()),
         };
-        if self.revocation.which != Which::Listed {
-            sessions.extend(self.strays().await?);
+        if self.revocation.which != RevokeScope::Listed {
+            sessions.extend(self.find_unlisted().await?);
         }
         sessions.retain(|entry| Some(entry.handle) != kept);
         self.end(&sessions).await
     }
 
     /// Sessions that the list of the bucket has and that of the user has not: none, unless it was lost.
-    async fn strays(&self) -> Result<Vec<Entry>, StoreError> {
-        let mut strays = Vec::new();
+    async fn find_unlisted(&self) -> Result<Vec<Entry>, StoreError> {
+        let mut unlisted = Vec::new();
         let mut next = Some(Page::first());
         while let Some(page) = next {
             let keys = vec![self.due_list(), self.user_list()];
@@ -310,21 +321,22 @@ impl Work<'_> {
                 page.from.clone(),
                 number(page.most),
             ];
-            let Reply::Listed(seen, found) = self.run(&STRAYS, keys, arguments).await? else {
+            let Reply::Listed(seen, found) = self.run(&FIND_UNLISTED, keys, arguments).await?
+            else {
                 return Err(out_of_place());
             };
             let Some((last, entries)) = found.split_first() else {
                 return Err(out_of_place());
             };
-            strays.extend(self.entries(entries));
+            unlisted.extend(self.entries(entries));
             next = page.after(seen, last.clone());
         }
-        Ok(strays)
+        Ok(unlisted)
     }
 
-    async fn end(&self, sessions: &[Entry]) -> Result<Vec<Handle>, Interrupted> {
+    async fn end(&self, sessions: &[Entry]) -> Result<Vec<SessionHandle>, Interrupted> {
         let (mut ended, mut left_alone) = (Vec::new(), false);
-        let [code, memory] = epitaph(self.revocation.reason);
+        let [code, memory] = tombstone_arguments(self.revocation.reason);
         let note = self.revocation.note.encode();
         for batch in sessions.chunks(BATCH) {
             let prefix = self.store.prefix();
@@ -371,14 +383,14 @@ impl Work<'_> {
         }
     }
 
-    async fn confirmed(&self) -> Option<Copies> {
+    async fn confirmed(&self) -> Option<ReplicaAcks> {
         let (line, asked) = self.line.as_ref().zip(self.store.driver().copies())?;
         // They are ended all the same, and that is what the receipt is for.
         let confirmed = line.confirmed(asked).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "it is not known whether replicas have an end of sessions");
             0
         });
-        Some(Copies { asked, confirmed })
+        Some(ReplicaAcks { asked, confirmed })
     }
 
     fn entries(&self, entries: &[Bytes]) -> Vec<Entry> {

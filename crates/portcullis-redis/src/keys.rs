@@ -1,7 +1,7 @@
 //! How keys are spelled. The only place.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use portcullis_core::{Bucket, Realm, SessionKey, UserKey};
+use portcullis_core::{Bucket, Realm, SessionIdHash, UserIdHash};
 
 use crate::ConnectError;
 
@@ -55,7 +55,7 @@ impl Prefix {
 
     /// The key of a session: `pc:id:{1ff}` and 22 characters. Keys of other kinds go on with a colon, which no session's
     /// does.
-    pub(crate) fn session(&self, key: &SessionKey) -> String {
+    pub(crate) fn session(&self, key: &SessionIdHash) -> String {
         let mut spelled = self.bucket(key.bucket(), DIGEST_CHARS);
         BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
         spelled
@@ -72,12 +72,12 @@ impl Prefix {
     }
 
     /// The list of a user's sessions.
-    pub(crate) fn user_list(&self, user: &UserKey) -> String {
+    pub(crate) fn user_list(&self, user: &UserIdHash) -> String {
         self.of_user(user, ":u")
     }
 
     /// The marker of a revocation of all of a user's sessions.
-    pub(crate) fn marker(&self, user: &UserKey) -> String {
+    pub(crate) fn marker(&self, user: &UserIdHash) -> String {
         self.of_user(user, ":e")
     }
 
@@ -87,7 +87,7 @@ impl Prefix {
         format!("{}:ended", self.both)
     }
 
-    fn of_user(&self, user: &UserKey, kind: &str) -> String {
+    fn of_user(&self, user: &UserIdHash, kind: &str) -> String {
         let mut spelled = self.bucket(user.bucket(), kind.len() + USER_CHARS);
         spelled.push_str(kind);
         BASE64_URL_SAFE_NO_PAD.encode_string(user.digest(), &mut spelled);
@@ -167,7 +167,7 @@ mod tests {
         let prefix = Prefix::new("pc".into()).unwrap();
         let long = "x".repeat(10_000);
         for user in ["alice", ":*{}?[]", "\0\r\n", "аlice", long.as_str()] {
-            let key = UserKey::of(&UserId::from(user));
+            let key = UserIdHash::of(&UserId::from(user));
             let list = prefix.user_list(&key);
             let (bucket, rest) = list.split_once('}').unwrap();
             assert_eq!(bucket, format!("pc:id:{{{:x}", key.bucket().number()));
@@ -180,7 +180,7 @@ mod tests {
     fn no_key_of_one_realm_is_one_of_another() {
         let prefix = Prefix::new("pc".into()).unwrap();
         let admin = prefix.in_realm(&Realm::new("admin").unwrap());
-        let (user, bucket) = (UserKey::of(&"alice".into()), Bucket::random().unwrap());
+        let (user, bucket) = (UserIdHash::of(&"alice".into()), Bucket::random().unwrap());
         let session = SessionId::generate(bucket).unwrap().key();
         for (one, other) in [
             (prefix.session(&session), admin.session(&session)),

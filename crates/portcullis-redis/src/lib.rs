@@ -20,7 +20,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
-mod admission;
 mod arguments;
 mod builder;
 mod census;
@@ -28,13 +27,14 @@ mod check;
 mod clock;
 mod compensation;
 mod connect_error;
+mod creation;
 mod displacement;
 mod driver;
 mod endpoint;
 mod entry;
-mod filing;
 mod info;
 mod inventory;
+mod key_set;
 mod keys;
 mod log;
 mod realms;

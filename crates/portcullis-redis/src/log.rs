@@ -8,7 +8,7 @@ use std::{cmp::Reverse, str::FromStr, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use portcullis_core::{
-    BUCKETS, Bucket, Event, Note, Timestamp, UserId, UserKey,
+    BUCKETS, Bucket, Event, Note, Timestamp, UserId, UserIdHash,
     store::{LogPlace, LogQuery, Logged, Observation, Store, StoreError, StoreErrorKind},
 };
 
@@ -35,7 +35,7 @@ impl RedisStore {
         }
         let session = observation.session.map(|session| *session.as_bytes());
         let bucket = match (&observation.user, session) {
-            (Some(user), _) => Some(UserKey::of(user).bucket()),
+            (Some(user), _) => Some(UserIdHash::of(user).bucket()),
             // Anywhere, as long as it is everywhere.
             (None, Some([high, low, ..])) => {
                 Bucket::from_number(u16::from_be_bytes([high, low]) % BUCKETS)
@@ -203,7 +203,7 @@ impl RedisStore {
 /// A user's sessions are noted in one part; all others may be anywhere.
 fn parts_for(query: &LogQuery) -> Vec<Part> {
     match &query.user {
-        Some(user) => vec![(UserKey::of(user).bucket(), true)],
+        Some(user) => vec![(UserIdHash::of(user).bucket(), true)],
         None => (0..BUCKETS)
             .filter_map(Bucket::from_number)
             .flat_map(|bucket| [(bucket, true), (bucket, false)])

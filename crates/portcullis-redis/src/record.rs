@@ -17,8 +17,8 @@
 //!
 //! All numbers are lower-case hexadecimal; class and bin are one of `0-9` and `a-z`.
 //!
-//! An ended session is a tombstone: `-`, the letter of its reason, the 12 bytes of its public name, and then fields, each
-//! with a letter in front. `>` and the key the session lives on under, for an end to find: the bucket as three
+//! An ended session is a tombstone: `-`, the code of its reason, the 12 bytes of its public name, and then fields, each
+//! with a tag in front. `>` and the key the session lives on under, for an end to find: the bucket as three
 //! hexadecimal digits, and 22 characters of base64url, which are the digest. That key is a hash and grants nothing. `=`
 //! and the revision of the write that replaced it. `!` where the marker of a revocation ended the session, until the
 //! revocation knows. `@` and its last activity, 11 digits. Fields of a later version end what is read.
@@ -28,7 +28,7 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, Class, EndReason, Handle, SessionKey, Timestamp,
+    Bucket, Class, EndReason, SessionHandle, SessionIdHash, Timestamp,
     store::{Limits, Loaded, Revision, Stored, Timing},
 };
 
@@ -54,9 +54,9 @@ pub(crate) enum Record {
 pub(crate) struct Tombstone {
     /// `None`: one that this version does not know.
     pub(crate) reason: Option<EndReason>,
-    pub(crate) name: Handle,
+    pub(crate) name: SessionHandle,
     /// Where the session was moved to.
-    pub(crate) successor: Option<SessionKey>,
+    pub(crate) successor: Option<SessionIdHash>,
 }
 
 impl Tombstone {
@@ -168,19 +168,19 @@ fn hex(bytes: &[u8], digits: usize) -> Option<(u64, &[u8])> {
 }
 
 /// A key as the tombstone of a replaced session spells it.
-pub(crate) fn as_successor(key: &SessionKey) -> String {
+pub(crate) fn as_successor(key: &SessionIdHash) -> String {
     let mut spelled = format!("{:03x}", key.bucket().number());
     BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
     spelled
 }
 
 /// The key that [`as_successor`] spells so, in this one spelling alone.
-pub(crate) fn successor(spelled: &[u8]) -> Option<SessionKey> {
+pub(crate) fn successor(spelled: &[u8]) -> Option<SessionIdHash> {
     let (bucket, spelled) = hex(spelled, 3)?;
     let bucket = Bucket::from_number(u16::try_from(bucket).ok()?)?;
     let mut digest = [0; 16];
     match BASE64_URL_SAFE_NO_PAD.decode_slice(spelled, &mut digest) {
-        Ok(16) => Some(SessionKey::from_parts(bucket, digest)),
+        Ok(16) => Some(SessionIdHash::from_parts(bucket, digest)),
         _ => None,
     }
 }
@@ -201,8 +201,8 @@ pub(crate) fn limits(limits: Limits) -> (u64, u64) {
     )
 }
 
-pub(crate) fn name_of(bytes: &[u8]) -> Option<Handle> {
-    Some(Handle::from_bytes(bytes.try_into().ok()?))
+pub(crate) fn name_of(bytes: &[u8]) -> Option<SessionHandle> {
+    Some(SessionHandle::from_bytes(bytes.try_into().ok()?))
 }
 
 pub(crate) fn millis(length: Duration) -> u64 {
@@ -279,10 +279,10 @@ mod tests {
         assert_eq!(parse(b"2"), Record::Newer);
     }
 
-    fn ended(reason: Option<EndReason>, successor: Option<SessionKey>) -> Record {
+    fn ended(reason: Option<EndReason>, successor: Option<SessionIdHash>) -> Record {
         Record::Ended(Tombstone {
             reason,
-            name: Handle::from_bytes(*b"twelve bytes"),
+            name: SessionHandle::from_bytes(*b"twelve bytes"),
             successor,
         })
     }
@@ -316,7 +316,7 @@ mod tests {
     fn the_key_that_follows_a_replacement_is_read_back() {
         for number in [0, 1, 0x1ff, 0x3ff] {
             let bucket = Bucket::from_number(number).unwrap();
-            let key = SessionKey::from_parts(bucket, [0xfb; 16]);
+            let key = SessionIdHash::from_parts(bucket, [0xfb; 16]);
             let spelled = as_successor(&key);
             assert_eq!(spelled, format!("{number:03x}-_v7-_v7-_v7-_v7-_v7-w"));
             assert_eq!(successor(spelled.as_bytes()), Some(key));

@@ -9,21 +9,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    SessionKey, Timestamp,
+    SessionIdHash, Timestamp,
     store::{
-        Activity, Deadline, Interrupted, Old, Others, Replaced, Revision, StoreError, Timing, Write,
+        Activity, Deadline, Interrupted, Others, RecordWrite, Replaced, ReplacedSession, Revision,
+        StoreError, Timing,
     },
 };
 
 use crate::{
     RedisStore,
-    admission::{Admitted, Moments},
-    arguments::{authenticated_at, draw, epitaph, number, owner, parting, revision, successor},
+    arguments::{
+        authenticated_at, draw, end_reason_of, number, owner, revision, successor,
+        tombstone_arguments,
+    },
     clock::lag,
     compensation::Provisional,
+    creation::{CreateAttempt, Moments},
     driver::{Reply, SUPERSEDE, out_of_place},
     entry::Entry,
-    filing::Filing,
+    key_set::KeySet,
     record::millis,
     store::{Errors, not_replaced},
 };
@@ -31,21 +35,21 @@ use crate::{
 impl RedisStore {
     pub(crate) async fn relocate(
         &self,
-        old: &Old,
-        new: &SessionKey,
-        write: &Write,
+        old: &ReplacedSession,
+        new: &SessionIdHash,
+        write: &RecordWrite,
         deadline: Deadline,
         others: &Others,
     ) -> Result<Replaced, Interrupted> {
         let moments = match deadline {
-            Deadline::Restart(limits) => self.starting(new, &write.label, limits),
+            Deadline::Restart(limits) => self.starting(new, &write.meta, limits),
             // Only the old record knows its deadlines. A touch between this read and the end is lost, and
             // the session ends that much early.
             Deadline::Keep(activity) => match self.replaceable(old).await? {
                 Ok(stored) => {
                     let [here, there] = [old.key, *new].map(|key| self.now_in(key.bucket()));
                     let lead = lag(here.since(there));
-                    let since = authenticated_at(&write.label);
+                    let since = authenticated_at(&write.meta);
                     let since = since.map(|since| since.before(lead));
                     kept(stored.timing, activity, since, lead)
                 }
@@ -59,17 +63,17 @@ impl RedisStore {
         };
         let drawn = draw();
         let provisional = self.provisional(new, write);
-        let admitted = self.admit(new, write, moments, others, drawn);
+        let attempt = self.try_create(new, write, moments, others, drawn);
         // No other session is to end for a sign-in that comes too late.
-        let ((admitted, asked), too_late) = match others {
-            Others::Stay => (admitted.await?, None),
+        let ((attempt, asked), too_late) = match others {
+            Others::Stay => (attempt.await?, None),
             Others::Limited(_) => {
-                let (admitted, found) = tokio::join!(admitted, self.replaceable(old));
-                (admitted?, found?.err())
+                let (attempt, found) = tokio::join!(attempt, self.replaceable(old));
+                (attempt?, found?.err())
             }
             // The step that creates revokes them as well.
             Others::End(_) => match self.replaceable(old).await? {
-                Ok(_) => (admitted.await?, None),
+                Ok(_) => (attempt.await?, None),
                 Err(too_late) => {
                     provisional.keep();
                     return Ok(too_late);
@@ -77,13 +81,13 @@ impl RedisStore {
             },
         };
         let provisional = provisional.asked(asked);
-        match (admitted, too_late) {
-            (Admitted::Done(..), Some(why)) => {
+        match (attempt, too_late) {
+            (CreateAttempt::Done(..), Some(why)) => {
                 provisional.take_back().await;
                 Ok(why)
             }
-            (Admitted::Done(timing, excess), None) => {
-                let made = Made {
+            (CreateAttempt::Done(timing, excess), None) => {
+                let made = CreatedSession {
                     provisional,
                     timing,
                     revision: drawn,
@@ -95,8 +99,8 @@ impl RedisStore {
             (refused, _) => {
                 provisional.was_refused();
                 match refused {
-                    Admitted::AtLimit => Ok(Replaced::AtLimit),
-                    Admitted::Revoked => Ok(Replaced::Gone),
+                    CreateAttempt::AtLimit => Ok(Replaced::AtLimit),
+                    CreateAttempt::Revoked => Ok(Replaced::Gone),
                     _ => Err(StoreError::key_taken().into()),
                 }
             }
@@ -107,38 +111,38 @@ impl RedisStore {
     /// have to end. If that fails, it is taken back.
     pub(crate) async fn take_over(
         &self,
-        old: &Old,
-        new: &SessionKey,
-        write: &Write,
+        old: &ReplacedSession,
+        new: &SessionIdHash,
+        write: &RecordWrite,
         deadline: Deadline,
         others: &Others,
-        made: Made,
+        made: CreatedSession,
     ) -> Result<Replaced, Interrupted> {
-        let Made {
+        let CreatedSession {
             provisional,
             timing,
             revision: drawn,
             excess,
         } = made;
         let displaced = self.displace(new, write, others, &excess).await?;
-        let filing = Filing::of(self.prefix(), &old.key, &old.label);
-        let [code, memory] = epitaph(parting(deadline));
-        let [user, _] = owner(&old.label, None);
+        let key_set = KeySet::of(self.prefix(), &old.key, &old.meta);
+        let [code, memory] = tombstone_arguments(end_reason_of(deadline));
+        let [user, _] = owner(&old.meta, None);
         let arguments = vec![
             revision(old.expected),
             code,
             memory,
             successor(deadline, new),
             revision(drawn),
-            Entry::of(&old.key, &old.label).encode(),
+            Entry::of(&old.key, &old.meta).encode(),
             user,
             old.note
                 .as_ref()
                 .map(|note| note.encode())
                 .unwrap_or_default(),
-            self.log_size(old.label.owner.is_some()),
+            self.log_size(old.meta.owner.is_some()),
         ];
-        let keys = filing.keys_to_end();
+        let keys = key_set.keys_to_end();
         let answer = self.run_again(
             &SUPERSEDE,
             old.key.bucket(),
@@ -170,7 +174,7 @@ impl RedisStore {
 }
 
 /// A session that was just made.
-pub(crate) struct Made {
+pub(crate) struct CreatedSession {
     pub(crate) provisional: Provisional,
     pub(crate) timing: Timing,
     pub(crate) revision: Revision,

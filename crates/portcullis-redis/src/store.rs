@@ -9,29 +9,29 @@ use std::{
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, Label, Note, Realm, SessionKey, Timestamp, UserId,
+    Bucket, Note, Realm, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
         Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
-        Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Old, Others, Receipt,
-        RegisteredRealm, Replaced, Revision, Revocation, SessionCount, Store, StoreError,
-        StoreErrorKind, Stored, Swept, Termination, Touched, Write,
+        Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Others, RecordWrite,
+        RegisteredRealm, Replaced, ReplacedSession, Revision, Revocation, RevocationReport,
+        SessionCount, Store, StoreError, StoreErrorKind, Stored, Swept, Termination, Touched,
     },
 };
 
 use crate::{
     ConnectError, RedisStoreBuilder,
-    admission::Admitted,
     arguments::{
-        authenticated_at, draw, draw_after, elevated_until, epitaph, flag, limit_of,
-        memory_of_revocation, number, owner, parting, revision, successor, yes,
+        authenticated_at, draw, draw_after, elevated_until, end_reason_of, flag, limit_of,
+        memory_of_revocation, number, owner, revision, successor, tombstone_arguments, yes,
     },
     compensation::{Compensation, Provisional},
+    creation::CreateAttempt,
     driver::{COMMIT, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH, out_of_place},
     entry::{self, Entry},
-    filing::Filing,
+    key_set::KeySet,
     keys::Prefix,
     record::{self, Record, millis},
-    relocation::Made,
+    relocation::CreatedSession,
 };
 
 /// Sessions in Redis.
@@ -164,8 +164,8 @@ impl RedisStore {
 
     /// When the user of a session that is about to begin authenticated, by the clock of its bucket: told by the earliest of
     /// all clocks, which this one may be ahead of.
-    pub(crate) fn authenticated_by(&self, bucket: Bucket, label: &Label) -> Option<Timestamp> {
-        let since = authenticated_at(label)?;
+    pub(crate) fn authenticated_by(&self, bucket: Bucket, meta: &SessionMeta) -> Option<Timestamp> {
+        let since = authenticated_at(meta)?;
         let ahead = self.clock_in(bucket).earliest.since(self.clock().earliest);
         Some(since.after(ahead))
     }
@@ -183,7 +183,7 @@ impl RedisStore {
     pub(crate) fn not_after(&self, bucket: Bucket) -> Timestamp {
         self.clock_in(bucket)
             .earliest
-            .after(self.driver().patience())
+            .after(self.driver().give_up_after())
     }
 
     /// Runs a script that grants something. It does nothing should it run when the caller no longer waits.
@@ -227,7 +227,7 @@ impl RedisStore {
     ) -> StoreError {
         let left = not_after.since(self.clock_in(bucket).earliest);
         // No more than what was left in the beginning, should the clock have been set back.
-        let left = left.min(self.driver().patience());
+        let left = left.min(self.driver().give_up_after());
         // In this time two clocks differ by less, and scripts are told whole milliseconds.
         tokio::time::sleep(left + left / 500 + Duration::from_millis(2)).await;
         error
@@ -243,7 +243,7 @@ impl RedisStore {
         keys: Vec<String>,
         arguments: Vec<Bytes>,
         errors: Errors,
-    ) -> Result<(Reply, Asked), StoreError> {
+    ) -> Result<(Reply, Attempts), StoreError> {
         let first = self.run_in_time(script, bucket, keys.clone(), arguments.clone());
         match first.await {
             Err(error) if error.kind() == StoreErrorKind::Unavailable => {
@@ -253,10 +253,10 @@ impl RedisStore {
                     (Err(error), Errors::OnceLate) => {
                         Err(self.once_late(bucket, not_after, error).await)
                     }
-                    (answered, _) => Ok((answered?, Asked::Twice)),
+                    (answered, _) => Ok((answered?, Attempts::Twice)),
                 }
             }
-            answered => Ok((answered?, Asked::Once)),
+            answered => Ok((answered?, Attempts::Once)),
         }
     }
 
@@ -264,7 +264,7 @@ impl RedisStore {
     /// somebody to [`load`](Store::load) or sweep who will tell of it.
     pub(crate) async fn replaceable(
         &self,
-        old: &Old,
+        old: &ReplacedSession,
     ) -> Result<Result<Stored, Replaced>, StoreError> {
         let Fetched::Value(value) = self.driver().get(self.prefix().session(&old.key)).await?
         else {
@@ -292,7 +292,7 @@ impl RedisStore {
     ) -> Result<Ended, StoreError> {
         let Termination {
             key,
-            label,
+            meta,
             reason,
             note,
             live_until,
@@ -300,16 +300,16 @@ impl RedisStore {
         let mut key = *key;
         let code: Bytes = reason.code().to_string().into();
         let memory = number(millis(memory));
-        let [user, _] = owner(label, None);
-        let (note, size) = (note.encode(), self.log_size(label.owner.is_some()));
+        let [user, _] = owner(meta, None);
+        let (note, size) = (note.encode(), self.log_size(meta.owner.is_some()));
         let live_until = live_until.map(|until| number(until.as_millis()));
         for _ in 0..=MOVES {
-            let filing = Filing::of(self.prefix(), &key, label);
-            let keys = filing.keys_to_end();
+            let key_set = KeySet::of(self.prefix(), &key, meta);
+            let keys = key_set.keys_to_end();
             let arguments = vec![
                 code.clone(),
                 memory.clone(),
-                Entry::of(&key, label).encode(),
+                Entry::of(&key, meta).encode(),
                 user.clone(),
                 note.clone(),
                 size.clone(),
@@ -321,7 +321,7 @@ impl RedisStore {
                 Reply::Moved(there) => {
                     let here = key.bucket();
                     let listed = entry::digest_of(&there);
-                    let listed = listed.map(|digest| SessionKey::from_parts(here, digest));
+                    let listed = listed.map(|digest| SessionIdHash::from_parts(here, digest));
                     match listed.or_else(|| record::successor(&there)) {
                         Some(successor) => key = successor,
                         // Not written by this crate. It leads nowhere.
@@ -340,8 +340,8 @@ impl RedisStore {
     }
 
     /// What has to be undone unless somebody says that it was meant.
-    pub(crate) fn provisional(&self, key: &SessionKey, write: &Write) -> Provisional {
-        Provisional::new(self, key, &write.label)
+    pub(crate) fn provisional(&self, key: &SessionIdHash, write: &RecordWrite) -> Provisional {
+        Provisional::new(self, key, &write.meta)
     }
 
     pub(crate) fn compensation(&self) -> &Compensation {
@@ -385,7 +385,7 @@ impl Store for RedisStore {
         self.registered_realms().await
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
         let value = match self.driver().get(self.prefix().session(key)).await? {
             Fetched::Value(value) => value,
             // Boxed, so that what is rare takes no room in the future of what there is most of.
@@ -406,26 +406,26 @@ impl Store for RedisStore {
 
     async fn create(
         &self,
-        key: &SessionKey,
-        write: &Write,
+        key: &SessionIdHash,
+        write: &RecordWrite,
         limits: Limits,
         others: &Others,
     ) -> Result<Created, Interrupted> {
         self.check_room(key, write)?;
-        let moments = self.starting(key, &write.label, limits);
+        let moments = self.starting(key, &write.meta, limits);
         // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
         let provisional = self.provisional(key, write);
         let drawn = draw();
-        let (admitted, asked) = self.admit(key, write, moments, others, drawn).await?;
-        let refused = !matches!(admitted, Admitted::Done(..));
-        let created = match admitted {
-            Admitted::Done(timing, excess) => {
+        let (attempt, asked) = self.try_create(key, write, moments, others, drawn).await?;
+        let refused = !matches!(attempt, CreateAttempt::Done(..));
+        let created = match attempt {
+            CreateAttempt::Done(timing, excess) => {
                 let displaced = self.displace(key, write, others, &excess).await?;
                 Created::Done(timing, drawn, displaced)
             }
-            Admitted::Taken => Created::Taken,
-            Admitted::AtLimit => Created::AtLimit,
-            Admitted::Revoked => Created::Revoked,
+            CreateAttempt::Taken => Created::Taken,
+            CreateAttempt::AtLimit => Created::AtLimit,
+            CreateAttempt::Revoked => Created::Revoked,
         };
         match refused {
             true => provisional.asked(asked).was_refused(),
@@ -436,26 +436,26 @@ impl Store for RedisStore {
 
     async fn commit(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         expected: Revision,
-        write: &Write,
+        write: &RecordWrite,
         activity: Activity,
     ) -> Result<Committed, StoreError> {
         let drawn = draw_after(expected);
-        let filing = Filing::of(self.prefix(), key, &write.label);
-        let [user, since] = owner(&write.label, authenticated_at(&write.label));
-        let keys = filing.keys();
+        let key_set = KeySet::of(self.prefix(), key, &write.meta);
+        let [user, since] = owner(&write.meta, authenticated_at(&write.meta));
+        let keys = key_set.keys();
         let mut arguments = vec![
             revision(expected),
             revision(drawn),
             flag(activity),
             write.payload.clone(),
-            Entry::of(key, &write.label).encode(),
+            Entry::of(key, &write.meta).encode(),
             user,
             since,
             yes(write.flagged),
             memory_of_revocation(),
-            self.log_size(write.label.owner.is_some()),
+            self.log_size(write.meta.owner.is_some()),
         ];
         arguments.extend(write.notes.iter().map(Note::encode));
         let answer = self.run_in_time(&COMMIT, key.bucket(), keys, arguments);
@@ -479,9 +479,9 @@ impl Store for RedisStore {
     /// after it the old one is dead for everyone.
     async fn replace(
         &self,
-        old: &Old,
-        new: &SessionKey,
-        write: &Write,
+        old: &ReplacedSession,
+        new: &SessionIdHash,
+        write: &RecordWrite,
         deadline: Deadline,
         others: &Others,
     ) -> Result<Replaced, Interrupted> {
@@ -492,7 +492,7 @@ impl Store for RedisStore {
         let (activity, idle, absolute, since, lead) = match deadline {
             // All its moments are told by the clock of the bucket already.
             Deadline::Keep(activity) => {
-                let since = authenticated_at(&write.label);
+                let since = authenticated_at(&write.meta);
                 (
                     flag(activity),
                     Bytes::new(),
@@ -503,17 +503,17 @@ impl Store for RedisStore {
             }
             Deadline::Restart(limits) => {
                 let (idle, absolute) = record::limits(limits);
-                let since = self.authenticated_by(new.bucket(), &write.label);
+                let since = self.authenticated_by(new.bucket(), &write.meta);
                 let lead = self.lead_over(new.bucket());
                 (Bytes::new(), number(idle), number(absolute), since, lead)
             }
         };
-        let [code, memory] = epitaph(parting(deadline));
-        let [old_user, _] = owner(&old.label, None);
-        let [user, since] = owner(&write.label, since);
-        let [most, room, letter, note, memory_of_marker] = limit_of(others);
-        let before = Filing::of(self.prefix(), &old.key, &old.label);
-        let after = Filing::of(self.prefix(), new, &write.label);
+        let [end_code, memory] = tombstone_arguments(end_reason_of(deadline));
+        let [old_user, _] = owner(&old.meta, None);
+        let [user, since] = owner(&write.meta, since);
+        let [most, room, code, note, memory_of_marker] = limit_of(others);
+        let before = KeySet::of(self.prefix(), &old.key, &old.meta);
+        let after = KeySet::of(self.prefix(), new, &write.meta);
         let keys = vec![
             before.session,
             after.session,
@@ -528,25 +528,25 @@ impl Store for RedisStore {
             revision(old.expected),
             revision(drawn),
             write.payload.clone(),
-            code,
+            end_code,
             memory,
             activity,
             idle,
             absolute,
             successor(deadline, new),
-            Entry::of(&old.key, &old.label).encode(),
+            Entry::of(&old.key, &old.meta).encode(),
             old_user,
             old.note.as_ref().map(Note::encode).unwrap_or_default(),
-            Entry::of(new, &write.label).encode(),
+            Entry::of(new, &write.meta).encode(),
             user,
             since,
             elevated_until(write, lead),
             yes(write.flagged),
-            self.log_size(old.label.owner.is_some()),
-            self.log_size(write.label.owner.is_some()),
+            self.log_size(old.meta.owner.is_some()),
+            self.log_size(write.meta.owner.is_some()),
             most,
             room,
-            letter,
+            code,
             note,
             memory_of_marker,
             memory_of_revocation(),
@@ -565,7 +565,7 @@ impl Store for RedisStore {
         match answer.await? {
             // The old one is left as it was until they have ended.
             (Reply::Done(timing, excess), asked) if ends_others || !excess.is_empty() => {
-                let made = Made {
+                let made = CreatedSession {
                     provisional: provisional.asked(asked),
                     timing,
                     revision: drawn,
@@ -585,16 +585,16 @@ impl Store for RedisStore {
         }
     }
 
-    async fn touch(&self, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
-        let filing = Filing::of(self.prefix(), key, label);
-        let [user, since] = owner(label, authenticated_at(label));
-        let keys = filing.keys();
+    async fn touch(&self, key: &SessionIdHash, meta: &SessionMeta) -> Result<Touched, StoreError> {
+        let key_set = KeySet::of(self.prefix(), key, meta);
+        let [user, since] = owner(meta, authenticated_at(meta));
+        let keys = key_set.keys();
         let arguments = vec![
-            Entry::of(key, label).encode(),
+            Entry::of(key, meta).encode(),
             user,
             since,
             memory_of_revocation(),
-            self.log_size(label.owner.is_some()),
+            self.log_size(meta.owner.is_some()),
         ];
         let answer = self.run_in_time(&TOUCH, key.bucket(), keys, arguments);
         match answer.await? {
@@ -630,7 +630,7 @@ impl Store for RedisStore {
         self.count_all().await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<RevocationReport, Interrupted> {
         self.carry_out(revocation).await
     }
 
@@ -681,7 +681,7 @@ impl Errors {
 
 /// How often a step was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Attempts {
     Once,
     /// The answer to the first was lost.
     Twice,

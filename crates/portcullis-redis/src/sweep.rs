@@ -6,14 +6,14 @@
 
 use bytes::Bytes;
 use portcullis_core::{
-    BUCKETS, Bucket, EndReason, SessionKey, Timestamp, UserKey,
+    BUCKETS, Bucket, EndReason, SessionIdHash, Timestamp, UserIdHash,
     store::{Expired, Expiry, Loaded, StoreError, StoreErrorKind, Swept},
 };
 
 use crate::{
     RedisStore,
     arguments::number,
-    driver::{CLAIM, Command, Fetched, OVERDUE, Over, Reply, out_of_place},
+    driver::{Command, EXPIRE_DUE, Fetched, OVERDUE, Over, Reply, out_of_place},
     entry::Member,
     record::{Record, millis},
 };
@@ -63,11 +63,11 @@ impl RedisStore {
             }
             let (mut answered, mut left) = (false, Ok(()));
             for (bucket, due) in self.due(&buckets).await {
-                let claimed = match due {
+                let expired = match due {
                     Ok(members) if members.is_empty() => Ok((0, Vec::new())),
                     Ok(members) if left.is_ok() => {
-                        let claimed = self.claim(bucket, &members, false).await;
-                        claimed.map(|claimed| (members.len(), claimed))
+                        let expired = self.expire_due(bucket, &members, false).await;
+                        expired.map(|expired| (members.len(), expired))
                     }
                     // One that was not answered takes the whole wait.
                     Ok(_) => continue,
@@ -77,11 +77,11 @@ impl RedisStore {
                     }
                 };
                 answered = true;
-                match claimed {
-                    Ok((members, claimed)) => {
+                match expired {
+                    Ok((members, expired)) => {
                         // What cannot be taken out of a list is still there the next time.
-                        swept.more |= members >= BATCH && !claimed.is_empty();
-                        swept.expired.extend(claimed);
+                        swept.more |= members >= BATCH && !expired.is_empty();
+                        swept.expired.extend(expired);
                     }
                     Err(error) => left = Err(error),
                 }
@@ -101,7 +101,7 @@ impl RedisStore {
     /// Why there is no session under this key: perhaps its time was over, and nobody has told of it yet.
     ///
     /// Anybody can ask for keys that are made up, so each costs one short answer, however much waits to be swept.
-    pub(crate) async fn explain_absence(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+    pub(crate) async fn explain_absence(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
         for _ in 0..ATTEMPTS {
             // Whoever takes it out of the list leaves the mark, so it is in the one or the other.
             let (member, mark) = tokio::try_join!(
@@ -109,8 +109,8 @@ impl RedisStore {
                 self.driver().get(self.prefix().session(key))
             )?;
             if let Some(member) = member {
-                let claimed = self.claim(key.bucket(), &[member], true).await?.pop();
-                match claimed {
+                let expired = self.expire_due(key.bucket(), &[member], true).await?.pop();
+                match expired {
                     Some(expired) => return Ok(Loaded::Expired(expired)),
                     // Another server was faster. Look again.
                     None => continue,
@@ -127,7 +127,7 @@ impl RedisStore {
     }
 
     /// What the list of the bucket holds of the session under this key, if its time is over.
-    async fn overdue(&self, key: &SessionKey) -> Result<Option<Bytes>, StoreError> {
+    async fn overdue(&self, key: &SessionIdHash) -> Result<Option<Bytes>, StoreError> {
         let keys = vec![self.prefix().due_list(key.bucket())];
         let arguments = vec![Bytes::copy_from_slice(key.digest()), number(LOOKED_AT)];
         let Reply::Listed(_, members) = self.run(&OVERDUE, keys, arguments).await? else {
@@ -169,7 +169,7 @@ impl RedisStore {
     }
 
     /// Takes these out of the list of their bucket, and returns those that nobody else had taken.
-    async fn claim(
+    async fn expire_due(
         &self,
         bucket: Bucket,
         members: &[Bytes],
@@ -200,12 +200,12 @@ impl RedisStore {
                 None => prefix.due_list(bucket),
             });
             keys.push(match user {
-                Some(user) => prefix.user_list(&UserKey::of(user)),
+                Some(user) => prefix.user_list(&UserIdHash::of(user)),
                 None => prefix.due_list(bucket),
             });
             arguments.push(bytes.clone());
         }
-        match self.run(&CLAIM, keys, arguments).await? {
+        match self.run(&EXPIRE_DUE, keys, arguments).await? {
             Reply::Expired(over) => Ok(over
                 .iter()
                 .filter_map(|over| expired(bucket, over))
@@ -220,9 +220,9 @@ fn expired(bucket: Bucket, over: &Over) -> Option<Expired> {
     Some(Expired {
         handle: member.entry.handle,
         user: member.user,
-        what: match over.letter {
+        what: match over.code {
             b'e' => Expiry::Elevation,
-            letter => Expiry::Session(EndReason::from_code(char::from(letter))?),
+            code => Expiry::Session(EndReason::from_code(char::from(code))?),
         },
         at: Timestamp::from_millis(over.at),
     })

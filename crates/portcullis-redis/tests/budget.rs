@@ -6,9 +6,10 @@ mod support;
 use std::time::Duration;
 
 use portcullis_core::{
-    Bucket, SessionId, SessionKey,
+    Bucket, SessionId, SessionIdHash,
     store::{
-        Activity, Created, Deadline, Old, Others, Replaced, Store, StoreError, StoreErrorKind,
+        Activity, Created, Deadline, Others, Replaced, ReplacedSession, Store, StoreError,
+        StoreErrorKind,
     },
 };
 use portcullis_redis::{
@@ -38,7 +39,7 @@ fn use_of(server: &TestServer, percent: u64) {
     server.cli(&["CONFIG", "SET", "maxmemory", &limit]);
 }
 
-fn anywhere() -> SessionKey {
+fn anywhere() -> SessionIdHash {
     SessionId::generate(Bucket::random().unwrap())
         .unwrap()
         .key()
@@ -53,12 +54,12 @@ fn rejected(server: &TestServer) -> u64 {
     rejected.map_or(0, |it| it.split(',').next().unwrap().parse().unwrap())
 }
 
-async fn visit(store: &RedisStore, key: &SessionKey) -> Result<Created, StoreError> {
+async fn visit(store: &RedisStore, key: &SessionIdHash) -> Result<Created, StoreError> {
     store.create_anonymous(key, payload(), LIMITS).await
 }
 
 /// Waits until visitors are refused, or welcome.
-async fn until_visitors_are(refused: bool, store: &RedisStore, key: impl Fn() -> SessionKey) {
+async fn until_visitors_are(refused: bool, store: &RedisStore, key: impl Fn() -> SessionIdHash) {
     for _ in 0..2000 {
         match visit(store, &key()).await {
             Err(error) if refused => {
@@ -87,9 +88,9 @@ async fn above_the_line_visitors_are_refused_and_nobody_else_and_below_it_they_a
         .await;
     assert!(committed.is_ok(), "{committed:?}");
     create_owned(&store, "alice").await;
-    let old = Old {
+    let old = ReplacedSession {
         key: visitor,
-        label: anonymous(),
+        meta: anonymous(),
         expected: live(&store, &visitor).await.revision,
         note: None,
     };
@@ -109,14 +110,9 @@ async fn a_flood_of_visitors_is_stopped_before_memory_is_full() {
     let mut visitors = 0;
     let large = vec![b'v'; 4096];
     let refused = loop {
-        let (label, key) = (anonymous(), anywhere());
+        let (meta, key) = (anonymous(), anywhere());
         match store
-            .create(
-                &key,
-                &write_of(&label, large.clone()),
-                LIMITS,
-                &Others::Stay,
-            )
+            .create(&key, &write_of(&meta, large.clone()), LIMITS, &Others::Stay)
             .await
         {
             Ok(_) => visitors += 1,

@@ -33,11 +33,11 @@ impl Findings {
     fn assert(&self, about: Subject, verdict: Verdict, says: &str) {
         let finding = self.get(about);
         assert_eq!(finding.verdict, verdict, "{finding:?}");
-        assert!(finding.says.contains(says), "{finding:?}");
+        assert!(finding.message.contains(says), "{finding:?}");
     }
 
-    fn mend(&self, about: Subject) -> &str {
-        self.get(about).mend.as_deref().unwrap()
+    fn remedy(&self, about: Subject) -> &str {
+        self.get(about).remedy.as_deref().unwrap()
     }
 }
 
@@ -91,7 +91,7 @@ async fn a_server_as_it_comes_works_and_what_could_be_better_is_told() {
     findings.assert(Subject::Version, Fine, version);
     findings.assert(Subject::Memory, Fine, "without a limit");
     for found in &findings.0 {
-        assert_eq!(found.mend.is_none(), found.verdict == Fine, "{found:?}");
+        assert_eq!(found.remedy.is_none(), found.verdict == Fine, "{found:?}");
     }
 }
 
@@ -253,7 +253,7 @@ async fn a_replica_is_broken_and_its_primary_is_told_whether_writes_wait_for_it(
 
     let findings = Findings::of(replica.url()).await;
     findings.assert(Subject::Role, Broken, "takes no writes");
-    let mend = findings.mend(Subject::Role);
+    let mend = findings.remedy(Subject::Role);
     assert!(mend.ends_with(&format!("127.0.0.1 port {port}")), "{mend}");
     findings.assert(Subject::Replication, Unknown, "primary");
 
@@ -311,7 +311,7 @@ async fn the_user_that_is_proposed_is_enough_and_no_more() {
     let server = TestServer::start();
     let findings = Findings::of(server.url()).await;
     findings.assert(Subject::User, Warning, "any client");
-    follow(&server, findings.mend(Subject::User));
+    follow(&server, findings.remedy(Subject::User));
     follow(
         &server,
         "ACL SETUSER app +acl|whoami +acl|dryrun +acl|getuser",
@@ -336,7 +336,7 @@ async fn a_user_that_may_do_too_little_is_broken_and_what_is_proposed_mends_it()
     let findings = Findings::of(&url).await;
     findings.assert(Subject::Rights, Broken, "keys that begin with pc:");
     findings.assert(Subject::Rights, Broken, "EVALSHA");
-    follow(&server, findings.mend(Subject::Rights));
+    follow(&server, findings.remedy(Subject::Rights));
     let findings = Findings::of(&url).await;
     findings.assert(Subject::Rights, Fine, "without CLIENT ID");
     findings.assert(Subject::Rights, Fine, "PUBLISH and SUBSCRIBE on &pc:*");
@@ -344,7 +344,7 @@ async fn a_user_that_may_do_too_little_is_broken_and_what_is_proposed_mends_it()
     let confirmed = RedisStore::builder(&url).confirm_by_replicas(1);
     let findings = Findings(confirmed.check().await.unwrap());
     findings.assert(Subject::Rights, Broken, "may not call WAIT");
-    follow(&server, findings.mend(Subject::Rights));
+    follow(&server, findings.remedy(Subject::Rights));
     // The prefix too.
     let other = RedisStore::builder(&url).key_prefix("shop");
     let findings = Findings(other.check().await.unwrap());
@@ -380,7 +380,7 @@ async fn what_a_user_may_not_look_at_is_unknown_and_the_rights_that_are_named_le
     let mut findings = first;
     for _ in 0..2 {
         for found in findings.0.iter().filter(|found| found.verdict == Unknown) {
-            follow(&server, found.mend.as_deref().unwrap());
+            follow(&server, found.remedy.as_deref().unwrap());
         }
         findings = Findings::of(&url).await;
     }

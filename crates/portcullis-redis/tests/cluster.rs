@@ -14,10 +14,10 @@ use std::{
 };
 
 use portcullis_core::{
-    EndReason, EventKind, Label, SessionId, SessionKey, UserId,
+    EndReason, EventKind, SessionId, SessionIdHash, SessionMeta, UserId,
     store::{
-        Activity, Committed, Copies, Created, Deadline, Ended, Loaded, LogQuery, Old, Others,
-        Replaced, Store, StoreErrorKind, Touched, Which,
+        Activity, Committed, Created, Deadline, Ended, Loaded, LogQuery, Others, Replaced,
+        ReplacedSession, ReplicaAcks, RevokeScope, Store, StoreErrorKind, Touched,
     },
 };
 use portcullis_redis::{
@@ -52,21 +52,25 @@ async fn connect_hastily(cluster: &TestCluster) -> RedisStore {
     builder.connect().await.unwrap()
 }
 
-async fn sign_in(store: &RedisStore, from: &SessionKey, user: &UserId) -> (SessionKey, Label) {
+async fn sign_in(
+    store: &RedisStore,
+    from: &SessionIdHash,
+    user: &UserId,
+) -> (SessionIdHash, SessionMeta) {
     let Loaded::Live(stored) = store.load(from).await.unwrap() else {
         panic!("nothing to sign in from")
     };
-    let (to, label) = (key_of(user.clone()), owned(store, user.clone()));
-    let old = Old {
+    let (to, meta) = (key_of(user.clone()), owned(store, user.clone()));
+    let old = ReplacedSession {
         key: *from,
-        label: anonymous(),
+        meta: anonymous(),
         expected: stored.revision,
         note: None,
     };
-    let write = write_of(&label, payload());
+    let write = write_of(&meta, payload());
     let replaced = store.replace(&old, &to, &write, Deadline::Restart(LIMITS), &Others::Stay);
     assert!(matches!(replaced.await.unwrap(), Replaced::Done(..)));
-    (to, label)
+    (to, meta)
 }
 
 async fn kinds(store: &RedisStore, query: &LogQuery) -> Vec<EventKind> {
@@ -76,7 +80,7 @@ async fn kinds(store: &RedisStore, query: &LogQuery) -> Vec<EventKind> {
 
 /// Waits until this session can be loaded again, and returns how long that took. No failure on the way takes longer
 /// than the wait, and none says that there is no session.
-async fn healed(store: &RedisStore, key: &SessionKey) -> Duration {
+async fn healed(store: &RedisStore, key: &SessionIdHash) -> Duration {
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(15) {
         let asked = Instant::now();
@@ -114,7 +118,7 @@ async fn signing_in_moves_a_session_from_one_node_to_another() {
         let user = user_on(&cluster, to, "mover");
         let old = key_on(&cluster, from);
         create(&store, &old).await;
-        let (new, label) = sign_in(&store, &old, &user).await;
+        let (new, meta) = sign_in(&store, &old, &user).await;
         live(&store, &new).await;
         assert_eq!(
             store.load(&old).await.unwrap(),
@@ -131,7 +135,7 @@ async fn signing_in_moves_a_session_from_one_node_to_another() {
         let touched = store.touch_anonymous(&old).await.unwrap();
         assert_eq!(touched, Touched::Gone);
         let reason = EndReason::SignedOut;
-        let ended = store.end(&end_of(&new, &label, reason)).await;
+        let ended = store.end(&end_of(&new, &meta, reason)).await;
         assert_eq!(ended.unwrap(), Ended::Done);
     }
 }
@@ -176,9 +180,9 @@ async fn users_of_all_nodes_are_listed_revoked_and_found_in_the_log() {
             names.push(create_owned(&store, user.clone()).await.1.handle);
         }
         assert_eq!(store.list(&user).await.unwrap().len(), 3);
-        let one = revocation(user.clone(), Which::One(names[0]));
+        let one = revocation(user.clone(), RevokeScope::One(names[0]));
         assert_eq!(store.revoke(&one).await.unwrap().ended, [names[0]]);
-        let others = revocation(user.clone(), Which::AllBut(names[1]));
+        let others = revocation(user.clone(), RevokeScope::AllBut(names[1]));
         assert_eq!(store.revoke(&others).await.unwrap().ended, [names[2]]);
         let all = store.revoke(&all_of(user.clone())).await.unwrap();
         assert_eq!(all.ended, [names[1]]);
@@ -212,13 +216,13 @@ async fn what_is_over_on_any_node_is_swept_and_told_once_and_is_in_the_log_of_al
     let mut names = Vec::new();
     for node in 0..3 {
         let user = user_on(&cluster, node, "swept");
-        let (key, label) = (key_of(user.clone()), owned(&store, user));
-        let write = write_of(&label, payload());
+        let (key, meta) = (key_of(user.clone()), owned(&store, user));
+        let write = write_of(&meta, payload());
         let created = store
             .create(&key, &write, limits(50, 60_000), &Others::Stay)
             .await;
         assert!(matches!(created.unwrap(), Created::Done(..)));
-        names.push(label.handle);
+        names.push(meta.handle);
     }
     tokio::time::sleep(Duration::from_millis(80)).await;
     let mut told: Vec<_> = store
@@ -320,7 +324,7 @@ async fn the_rights_in_the_readme_are_enough_for_a_cluster_and_the_slots_are_nee
 fn about(findings: &[Finding], about: Subject) -> Vec<(Verdict, &str)> {
     let findings = findings.iter().filter(|finding| finding.about == about);
     findings
-        .map(|finding| (finding.verdict, &*finding.says))
+        .map(|finding| (finding.verdict, &*finding.message))
         .collect()
 }
 
@@ -395,12 +399,12 @@ async fn a_primary_that_is_killed_is_replaced_by_its_replica_without_a_restart()
         let receipt = store.revoke(&all_of(user)).await.unwrap();
         assert_eq!(receipt.ended.len(), 1);
         let asked = 1;
-        assert_eq!(receipt.copies, Some(Copies { asked, confirmed }));
+        assert_eq!(receipt.copies, Some(ReplicaAcks { asked, confirmed }));
     }
     let user = user_on(&cluster, 0, "alice");
-    let (key, label, revision) = create_owned(&store, user.clone()).await;
+    let (key, meta, revision) = create_owned(&store, user.clone()).await;
     let (gone, ..) = create_owned(&store, user.clone()).await;
-    let kept = Which::AllBut(label.handle);
+    let kept = RevokeScope::AllBut(meta.handle);
     let receipt = store.revoke(&revocation(user.clone(), kept)).await.unwrap();
     assert!(receipt.copies.unwrap().are_enough());
     let other = key_on(&cluster, 1);
@@ -424,7 +428,7 @@ async fn a_primary_that_is_killed_is_replaced_by_its_replica_without_a_restart()
             ..
         }
     ));
-    let write = write_of(&label, payload());
+    let write = write_of(&meta, payload());
     let committed = store.commit(&key, revision, &write, Activity::Active);
     assert!(matches!(committed.await.unwrap(), Committed::Done(..)));
     assert_eq!(store.list(&user).await.unwrap().len(), 1);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, Label, SessionId, SessionKey,
+    Bucket, EndReason, SessionId, SessionIdHash, SessionMeta,
     store::{
-        Activity, Created, Deadline, Interrupted, Loaded, Old, Others, Replaced, SessionLimit,
-        Store, StoreError, StoreErrorKind, Write,
+        Activity, Created, Deadline, Interrupted, Loaded, Others, RecordWrite, Replaced,
+        ReplacedSession, SessionLimit, Store, StoreError, StoreErrorKind,
     },
 };
 use portcullis_redis::{
@@ -31,12 +31,12 @@ fn buckets() -> [Bucket; 2] {
     [own, other.unwrap()]
 }
 
-async fn visitor_in(bucket: Bucket, store: &RedisStore) -> Old {
+async fn visitor_in(bucket: Bucket, store: &RedisStore) -> ReplacedSession {
     let key = SessionId::generate(bucket).unwrap().key();
     let (_, expected) = support::create(store, &key).await;
-    Old {
+    ReplacedSession {
         key,
-        label: anonymous(),
+        meta: anonymous(),
         expected,
         note: None,
     }
@@ -44,8 +44,8 @@ async fn visitor_in(bucket: Bucket, store: &RedisStore) -> Old {
 
 /// A user signs in who may have one session.
 struct SignIn {
-    key: SessionKey,
-    write: Write,
+    key: SessionIdHash,
+    write: RecordWrite,
 }
 
 impl SignIn {
@@ -62,7 +62,11 @@ impl SignIn {
         created.await
     }
 
-    async fn replace(&self, old: &Old, store: &RedisStore) -> Result<Replaced, Interrupted> {
+    async fn replace(
+        &self,
+        old: &ReplacedSession,
+        store: &RedisStore,
+    ) -> Result<Replaced, Interrupted> {
         let others = Others::Limited(SessionLimit::displace(1).unwrap());
         let replaced = store.replace(old, &self.key, &self.write, RESTART, &others);
         replaced.await
@@ -91,28 +95,28 @@ async fn connect_as_app(url: &str, server: &TestServer) -> RedisStore {
 async fn one_of_two(
     server: &TestServer,
     store: &RedisStore,
-) -> ((SessionKey, Label), SessionKey, RedisStore) {
-    let (goes, label, _) = create_owned(store, "alice").await;
+) -> ((SessionIdHash, SessionMeta), SessionIdHash, RedisStore) {
+    let (goes, meta, _) = create_owned(store, "alice").await;
     let (stays, ..) = create_owned(store, "alice").await;
     let app = connect_as_app(&server.url(), server).await;
     server.keep_from("app", &spelled(&stays));
-    ((goes, label), stays, app)
+    ((goes, meta), stays, app)
 }
 
-async fn is_displaced(key: &SessionKey, label: &Label, store: &RedisStore) {
-    let displaced = ended(EndReason::Displaced, label.handle);
+async fn is_displaced(key: &SessionIdHash, meta: &SessionMeta, store: &RedisStore) {
+    let displaced = ended(EndReason::Displaced, meta.handle);
     assert_eq!(store.load(key).await.unwrap(), displaced);
 }
 
 #[tokio::test]
 async fn rule_12_a_sign_in_that_fails_names_those_who_had_to_go_for_it() {
     let (server, store) = server_and_store().await;
-    let ((gone, label), stays, app) = one_of_two(&server, &store).await;
+    let ((gone, meta), stays, app) = one_of_two(&server, &store).await;
     let sign_in = SignIn::of("alice", &store);
     let failed = sign_in.create(&app).await.unwrap_err();
     assert_eq!(failed.error.kind(), StoreErrorKind::Misconfigured);
-    assert_eq!(failed.ended, [label.handle]);
-    is_displaced(&gone, &label, &store).await;
+    assert_eq!(failed.ended, [meta.handle]);
+    is_displaced(&gone, &meta, &store).await;
     live(&store, &stays).await;
     sign_in.is_taken_back(&server, &store).await;
 }
@@ -123,11 +127,11 @@ async fn a_visitor_keeps_their_session_where_those_who_have_to_go_cannot_be_ende
         let (server, store) = server_and_store().await;
         let visitor = visitor_in(bucket, &store).await;
         let before = live(&store, &visitor.key).await;
-        let ((gone, label), stays, app) = one_of_two(&server, &store).await;
+        let ((gone, meta), stays, app) = one_of_two(&server, &store).await;
         let sign_in = SignIn::of("alice", &store);
         let failed = sign_in.replace(&visitor, &app).await.unwrap_err();
-        assert_eq!(failed.ended, [label.handle]);
-        is_displaced(&gone, &label, &store).await;
+        assert_eq!(failed.ended, [meta.handle]);
+        is_displaced(&gone, &meta, &store).await;
         sign_in.is_taken_back(&server, &store).await;
         assert_eq!(live(&store, &visitor.key).await, before);
         live(&store, &stays).await;
@@ -139,7 +143,7 @@ async fn a_sign_in_over_the_limit_ends_all_it_has_to_in_any_bucket() {
     for bucket in buckets() {
         let (server, store) = server_and_store().await;
         let visitor = visitor_in(bucket, &store).await;
-        let (goes, label, _) = create_owned(&store, "alice").await;
+        let (goes, meta, _) = create_owned(&store, "alice").await;
         let sign_in = SignIn::of("alice", &store);
         let replaced = sign_in.replace(&visitor, &store).await.unwrap();
         let Replaced::Done(timing, revision, displaced) = replaced else {
@@ -147,8 +151,8 @@ async fn a_sign_in_over_the_limit_ends_all_it_has_to_in_any_bucket() {
         };
         let stored = live(&store, &sign_in.key).await;
         assert_eq!((stored.timing, stored.revision), (timing, revision));
-        assert_eq!(displaced, [label.handle]);
-        is_displaced(&goes, &label, &store).await;
+        assert_eq!(displaced, [meta.handle]);
+        is_displaced(&goes, &meta, &store).await;
         let over = ended(EndReason::ReplacedAtSignIn, NAME);
         assert_eq!(store.load(&visitor.key).await.unwrap(), over);
         let in_lists = [goes, visitor.key, sign_in.key].map(|key| in_lists(&server, &key));
@@ -161,7 +165,7 @@ async fn rule_12_where_the_visitor_s_session_cannot_be_ended_those_who_went_are_
     for bucket in buckets() {
         let (server, store) = server_and_store().await;
         let visitor = visitor_in(bucket, &store).await;
-        let (goes, label, _) = create_owned(&store, "alice").await;
+        let (goes, meta, _) = create_owned(&store, "alice").await;
         let wire = TestWire::to(&server);
         let app = connect_as_app(&wire.url(), &server).await;
         let held = wire.hold(&spelled(&goes));
@@ -171,8 +175,8 @@ async fn rule_12_where_the_visitor_s_session_cannot_be_ended_those_who_went_are_
         server.keep_from("app", &spelled(&visitor.key));
         drop(held);
         let (failed, sign_in) = under_way.await.unwrap();
-        assert_eq!(failed.unwrap_err().ended, [label.handle]);
-        is_displaced(&goes, &label, &store).await;
+        assert_eq!(failed.unwrap_err().ended, [meta.handle]);
+        is_displaced(&goes, &meta, &store).await;
         sign_in.is_taken_back(&server, &store).await;
         live(&store, &visitor.key).await;
     }
@@ -185,7 +189,7 @@ async fn rule_12_a_sign_in_that_is_overtaken_names_those_who_had_to_go_for_it() 
         let wire = TestWire::to(&server);
         let slow = connect_to(wire.url()).await;
         let visitor = visitor_in(bucket, &store).await;
-        let (goes, label, _) = create_owned(&store, "alice").await;
+        let (goes, meta, _) = create_owned(&store, "alice").await;
         let held = wire.hold(&spelled(&goes));
         let (sign_in, old) = (SignIn::of("alice", &store), visitor.clone());
         let under_way = tokio::spawn(async move { (sign_in.replace(&old, &slow).await, sign_in) });
@@ -193,8 +197,8 @@ async fn rule_12_a_sign_in_that_is_overtaken_names_those_who_had_to_go_for_it() 
         let now = meanwhile(ends, &visitor, &store).await.unwrap();
         drop(held);
         let (overtaken, sign_in) = under_way.await.unwrap();
-        assert_eq!(overtaken.unwrap(), Replaced::Overtaken(vec![label.handle]));
-        is_displaced(&goes, &label, &store).await;
+        assert_eq!(overtaken.unwrap(), Replaced::Overtaken(vec![meta.handle]));
+        is_displaced(&goes, &meta, &store).await;
         sign_in.is_taken_back(&server, &store).await;
         let asked_again = sign_in.replace(&visitor, &store).await;
         assert_eq!(asked_again.unwrap(), now);
@@ -202,8 +206,12 @@ async fn rule_12_a_sign_in_that_is_overtaken_names_those_who_had_to_go_for_it() 
 }
 
 /// Somebody ends the session of a visitor, or writes to it, and what a sign-in finds then.
-async fn meanwhile(ends: bool, visitor: &Old, store: &RedisStore) -> Result<Replaced, StoreError> {
-    let Old { key, expected, .. } = visitor;
+async fn meanwhile(
+    ends: bool,
+    visitor: &ReplacedSession,
+    store: &RedisStore,
+) -> Result<Replaced, StoreError> {
+    let ReplacedSession { key, expected, .. } = visitor;
     if ends {
         store.end_anonymous(key, EndReason::SignedOut).await?;
         return Ok(Replaced::Gone);
@@ -221,14 +229,14 @@ async fn rule_12_who_had_to_go_is_named_though_the_answer_was_lost_and_the_sign_
     let (server, store) = server_and_store().await;
     let wire = TestWire::to(&server);
     let cut_off = connect_to(wire.url()).await;
-    let (goes, label, _) = create_owned(&store, "alice").await;
+    let (goes, meta, _) = create_owned(&store, "alice").await;
     let sign_in = SignIn::of("alice", &store);
     wire.lose_answer(&spelled(&goes));
     match sign_in.create(&cut_off).await.unwrap() {
-        Created::Done(_, _, displaced) => assert_eq!(displaced, [label.handle]),
+        Created::Done(_, _, displaced) => assert_eq!(displaced, [meta.handle]),
         other => panic!("{other:?}"),
     }
-    is_displaced(&goes, &label, &store).await;
+    is_displaced(&goes, &meta, &store).await;
     live(&store, &sign_in.key).await;
 }
 
@@ -237,13 +245,13 @@ async fn who_signed_out_meanwhile_did_not_have_to_go_though_the_answer_was_lost(
     let (server, store) = server_and_store().await;
     let wire = TestWire::to(&server);
     let cut_off = connect_to(wire.url()).await;
-    let (goes, label, _) = create_owned(&store, "alice").await;
+    let (goes, meta, _) = create_owned(&store, "alice").await;
     let sign_in = SignIn::of("alice", &store);
     let held = wire.hold(&spelled(&goes));
     let under_way = tokio::spawn(async move { sign_in.create(&cut_off).await });
     held.reached();
     let reason = EndReason::SignedOut;
-    store.end(&end_of(&goes, &label, reason)).await.unwrap();
+    store.end(&end_of(&goes, &meta, reason)).await.unwrap();
     wire.lose_answer(&spelled(&goes));
     drop(held);
     match under_way.await.unwrap().unwrap() {

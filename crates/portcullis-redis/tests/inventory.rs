@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_core::{
     Bucket, EndReason, EventKind,
     store::{
-        Copies, Created, Excess, Expiry, Loaded, LogQuery, Others, SessionLimit, Store,
-        StoreErrorKind, Touched, Which,
+        Created, Expiry, Loaded, LogQuery, OnLimit, Others, ReplicaAcks, RevokeScope, SessionLimit,
+        Store, StoreErrorKind, Touched,
     },
 };
 use portcullis_redis::{
@@ -49,7 +49,7 @@ async fn s066_all_sessions_of_a_user_are_ended_and_those_of_others_are_not() {
 async fn t07_a_session_that_a_lost_list_does_not_name_does_not_survive_a_revocation_of_all() {
     for lost in [&["u"][..], &["x"], &["u", "x"]] {
         let (server, store) = server_and_store().await;
-        let (key, label, revision) = create_owned(&store, "alice").await;
+        let (key, meta, revision) = create_owned(&store, "alice").await;
         for kind in lost {
             for list in lists(&server, kind) {
                 server.cli(&["DEL", &list]);
@@ -57,13 +57,13 @@ async fn t07_a_session_that_a_lost_list_does_not_name_does_not_survive_a_revocat
         }
         let receipt = store.revoke(&all_of("alice")).await.unwrap();
         if lost.len() == 1 {
-            assert_eq!(receipt.ended, [label.handle]);
+            assert_eq!(receipt.ended, [meta.handle]);
             assert!(matches!(
                 store.load(&key).await.unwrap(),
                 Loaded::Ended { .. }
             ));
         }
-        let write = write_of(&label, payload());
+        let write = write_of(&meta, payload());
         let active = portcullis_core::store::Activity::Active;
         let committed = store.commit(&key, revision, &write, active).await;
         assert_eq!(committed.unwrap(), portcullis_core::store::Committed::Gone);
@@ -148,29 +148,29 @@ async fn to_count_takes_one_script_for_each_bucket_and_answers_of_a_few_bytes() 
 async fn t07_a_session_that_its_users_list_has_lost_is_found_on_whatever_page() {
     for due in ["one by one", "at once"] {
         let (server, store) = server_and_store().await;
-        let (_, label, _) = create_owned(&store, "alice").await;
+        let (_, meta, _) = create_owned(&store, "alice").await;
         let [list] = lists(&server, "x").try_into().unwrap();
         server.cli(&["EVAL", FILL, "1", &list, due]);
         for lost in lists(&server, "u") {
             server.cli(&["DEL", &lost]);
         }
-        let listed = revocation("alice", Which::Listed);
+        let listed = revocation("alice", RevokeScope::Listed);
         assert_eq!(store.revoke(&listed).await.unwrap().ended, []);
         let receipt = store.revoke(&all_of("alice")).await.unwrap();
-        assert_eq!(receipt.ended, [label.handle], "{due}");
+        assert_eq!(receipt.ended, [meta.handle], "{due}");
     }
 }
 
 #[tokio::test]
 async fn whoever_is_active_makes_a_lost_list_anew() {
     let (server, store) = server_and_store().await;
-    let (_, label, _) = create_owned(&store, "alice").await;
+    let (_, meta, _) = create_owned(&store, "alice").await;
     let key = store.list(&"alice".into()).await.unwrap()[0].key;
     for list in [lists(&server, "u"), lists(&server, "x")].concat() {
         server.cli(&["DEL", &list]);
     }
     assert!(store.list(&"alice".into()).await.unwrap().is_empty());
-    store.touch(&key, &label).await.unwrap();
+    store.touch(&key, &meta).await.unwrap();
     assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
     assert_eq!(lists(&server, "x").len(), 1);
 }
@@ -196,7 +196,7 @@ async fn t76_of_twenty_sign_ins_at_once_under_a_limit_of_three_never_more_can_be
     let (_server, store) = server_and_store().await;
     let limit = SessionLimit {
         most: 3.try_into().unwrap(),
-        excess: Excess::Displace,
+        excess: OnLimit::Displace,
     };
     let sign_ins: Vec<_> = (0..20)
         .map(|_| {
@@ -286,7 +286,7 @@ async fn a_receipt_tells_how_many_replicas_have_the_revocation() {
     let (_primary, replica, store) = replicated(Duration::from_secs(3)).await;
     create_owned(&store, "alice").await;
     let receipt = store.revoke(&all_of("alice")).await.unwrap();
-    let all = Copies {
+    let all = ReplicaAcks {
         asked: 1,
         confirmed: 1,
     };
@@ -317,8 +317,8 @@ async fn replicas_are_waited_for_as_long_as_operations_are() {
 async fn t74_a_backlog_is_told_once_each_though_many_sweep() {
     let (server, store) = server_and_store().await;
     for user in 0..300 {
-        let label = owned_since(format!("user {user}"), store.now());
-        let write = write_of(&label, payload());
+        let meta = owned_since(format!("user {user}"), store.now());
+        let write = write_of(&meta, payload());
         let key = key_of(format!("user {user}"));
         store
             .create(&key, &write, limits(60_000, 600_000), &Others::Stay)
@@ -357,9 +357,9 @@ async fn a_revocation_that_failed_does_not_touch_who_signed_in_since_however_soo
         kind(slow.revoke(&all_of("alice")).await),
         StoreErrorKind::Unavailable
     );
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     drop(marks);
     healed(&slow).await;
-    let touched = store.touch(&key, &label).await.unwrap();
+    let touched = store.touch(&key, &meta).await.unwrap();
     assert!(matches!(touched, Touched::Done(_)), "{touched:?}");
 }

@@ -12,10 +12,10 @@ use std::{
 };
 
 use portcullis_core::{
-    EndReason, Handle, Label, SessionKey,
+    EndReason, SessionHandle, SessionIdHash, SessionMeta,
     store::{
-        Activity, Created, Deadline, Hint, Old, Others, Replaced, Revision, SessionLimit, Store,
-        Write,
+        Activity, Created, Deadline, Hint, Others, RecordWrite, Replaced, ReplacedSession,
+        Revision, SessionLimit, Store,
     },
 };
 use portcullis_redis::{
@@ -66,7 +66,7 @@ impl Listener {
         while self.next().await != Hint::Missed {}
     }
 
-    async fn hears_of(&mut self, name: Handle) {
+    async fn hears_of(&mut self, name: SessionHandle) {
         while self.next().await != Hint::Changed(name) {}
     }
 }
@@ -101,9 +101,9 @@ async fn pass(time: Duration) {
 /// Longer than a subscription stays that nobody needs.
 const LINGER: Duration = Duration::from_secs(31);
 
-async fn end(store: &RedisStore, key: &SessionKey, label: &Label) {
+async fn end(store: &RedisStore, key: &SessionIdHash, meta: &SessionMeta) {
     let reason = EndReason::SignedOut;
-    let ended = store.end(&end_of(key, label, reason)).await;
+    let ended = store.end(&end_of(key, meta, reason)).await;
     ended.unwrap();
 }
 
@@ -151,10 +151,10 @@ impl Raw {
 }
 
 /// A session of this user to be replaced, and the revision of its last write.
-fn old(key: SessionKey, label: &Label, expected: Revision) -> Old {
-    Old {
+fn old(key: SessionIdHash, meta: &SessionMeta, expected: Revision) -> ReplacedSession {
+    ReplacedSession {
         key,
-        label: label.clone(),
+        meta: meta.clone(),
         expected,
         note: None,
     }
@@ -162,9 +162,9 @@ fn old(key: SessionKey, label: &Label, expected: Revision) -> Old {
 
 async fn replace(
     store: &RedisStore,
-    old: &Old,
-    new: &SessionKey,
-    write: &Write,
+    old: &ReplacedSession,
+    new: &SessionIdHash,
+    write: &RecordWrite,
     deadline: Deadline,
 ) -> Revision {
     match store
@@ -180,32 +180,32 @@ async fn replace(
 async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_nothing_else() {
     let (server, store) = server_and_store().await;
     let mut raw = Raw::subscribed(&server);
-    let mut published = async |label: &Label| {
-        let name = label.handle.as_bytes().to_vec();
+    let mut published = async |meta: &SessionMeta| {
+        let name = meta.handle.as_bytes().to_vec();
         assert_eq!(raw.received(), [name]);
     };
     let (keep, restart) = (Deadline::Keep(Activity::Active), Deadline::Restart(LIMITS));
 
-    let (key, label, _) = create_owned(&store, "alice").await;
-    end(&store, &key, &label).await;
-    published(&label).await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &meta).await;
+    published(&meta).await;
 
-    let (_, label, _) = create_owned(&store, "alice").await;
+    let (_, meta, _) = create_owned(&store, "alice").await;
     store.revoke(&all_of("alice")).await.unwrap();
-    published(&label).await;
+    published(&meta).await;
 
     // A new identifier.
-    let (key, label, revision) = create_owned(&store, "alice").await;
-    let (moved, write) = (key_of("alice"), write_of(&label, payload()));
-    let revision = replace(&store, &old(key, &label, revision), &moved, &write, keep).await;
-    published(&label).await;
+    let (key, meta, revision) = create_owned(&store, "alice").await;
+    let (moved, write) = (key_of("alice"), write_of(&meta, payload()));
+    let revision = replace(&store, &old(key, &meta, revision), &moved, &write, keep).await;
+    published(&meta).await;
 
     // Somebody authenticates once more, in the same bucket and in another one.
     let (again, next) = (owned(&store, "alice"), key_of("alice"));
     let write = write_of(&again, payload());
-    let from = old(moved, &label, revision);
+    let from = old(moved, &meta, revision);
     let revision = replace(&store, &from, &next, &write, restart).await;
-    published(&label).await;
+    published(&meta).await;
     let other = owned(&store, "bob");
     let (write, from) = (write_of(&other, payload()), old(next, &again, revision));
     replace(&store, &from, &key_of("bob"), &write, restart).await;
@@ -223,8 +223,8 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
 
     // The mark of a revocation finds one that no list has, from well before it: the store's clock may be known too early.
     let (key, since) = (key_of("carol"), store.now().before(Duration::from_secs(1)));
-    let label = owned_since("carol", since);
-    let write = write_of(&label, payload());
+    let meta = owned_since("carol", since);
+    let write = write_of(&meta, payload());
     store
         .create(&key, &write, LIMITS, &Others::Stay)
         .await
@@ -235,18 +235,18 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
         }
     }
     store.revoke(&all_of("carol")).await.unwrap();
-    store.touch(&key, &label).await.unwrap();
-    published(&label).await;
+    store.touch(&key, &meta).await.unwrap();
+    published(&meta).await;
 }
 
 #[tokio::test]
 async fn what_ends_nothing_is_not_published() {
     let (server, store) = server_and_store().await;
     let mut raw = Raw::subscribed(&server);
-    let (key, label, revision) = create_owned(&store, "alice").await;
-    let write = write_of(&label, payload());
+    let (key, meta, revision) = create_owned(&store, "alice").await;
+    let write = write_of(&meta, payload());
     let activity = Activity::Active;
-    store.touch(&key, &label).await.unwrap();
+    store.touch(&key, &meta).await.unwrap();
     store
         .commit(&key, revision, &write, activity)
         .await
@@ -264,18 +264,18 @@ async fn who_listens_hears_what_another_server_does() {
     let (server, here) = server_and_store().await;
     let there = connect(&server).await;
     let mut listener = Listener::ready(&here).await;
-    let (key, label, _) = create_owned(&there, "alice").await;
-    end(&there, &key, &label).await;
-    assert_eq!(listener.next().await, Hint::Changed(label.handle));
+    let (key, meta, _) = create_owned(&there, "alice").await;
+    end(&there, &key, &meta).await;
+    assert_eq!(listener.next().await, Hint::Changed(meta.handle));
     // Not what applications do that use another prefix.
     let other = RedisStore::builder(server.url()).key_prefix("other");
     let other = other.connect().await.unwrap();
-    let (key, label, _) = create_owned(&other, "alice").await;
-    end(&other, &key, &label).await;
-    let (key, label, _) = create_owned(&there, "alice").await;
+    let (key, meta, _) = create_owned(&other, "alice").await;
+    end(&other, &key, &meta).await;
+    let (key, meta, _) = create_owned(&there, "alice").await;
     server.cli(&["PUBLISH", CHANNEL, "no name"]);
-    end(&there, &key, &label).await;
-    assert_eq!(listener.next().await, Hint::Changed(label.handle));
+    end(&there, &key, &meta).await;
+    assert_eq!(listener.next().await, Hint::Changed(meta.handle));
 }
 
 #[tokio::test]
@@ -286,9 +286,9 @@ async fn a_store_has_one_subscription_however_many_listen_and_none_soon_after_no
     let mut second = Listener::ready(&store.clone()).await;
     assert_eq!(subscribers(&server), 1);
     drop(first);
-    let (key, label, _) = create_owned(&store, "alice").await;
-    end(&store, &key, &label).await;
-    second.hears_of(label.handle).await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &meta).await;
+    second.hears_of(meta.handle).await;
     pass(LINGER).await;
     assert_eq!(subscribers(&server), 1);
     drop(second);
@@ -398,9 +398,9 @@ async fn who_falls_behind_is_told_of_it_and_then_of_the_latest() {
                        redis.call('PUBLISH', ARGV[1], ARGV[3])";
         let [name, last] = [0, part].map(|byte| String::from_utf8([byte; 12].into()).unwrap());
         server.cli(&["EVAL", publish, "0", CHANNEL, &name, &last]);
-        quick.hears_of(Handle::from_bytes([part; 12])).await;
+        quick.hears_of(SessionHandle::from_bytes([part; 12])).await;
     }
-    hears(&mut slow, Hint::Changed(Handle::from_bytes([4; 12]))).await;
+    hears(&mut slow, Hint::Changed(SessionHandle::from_bytes([4; 12]))).await;
     let told = told.lock().unwrap();
     assert_eq!(told[0], Hint::Missed);
     assert_eq!(told.len(), 1 + 1024);
@@ -418,9 +418,9 @@ async fn a_subscription_whose_runtime_is_gone_is_made_anew_by_those_who_still_li
     let mut second = Listener::ready(&store).await;
     elsewhere.shutdown_background();
     second.is_told_that_it_may_have_missed_something().await;
-    let (key, label, _) = create_owned(&store, "alice").await;
-    end(&store, &key, &label).await;
-    second.hears_of(label.handle).await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &meta).await;
+    second.hears_of(meta.handle).await;
     assert_eq!(subscribers(&server), 1);
 }
 
@@ -430,9 +430,9 @@ async fn a_subscription_that_was_cut_is_made_anew_and_says_that_something_may_be
     let mut listener = Listener::ready(&store).await;
     server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     listener.is_told_that_it_may_have_missed_something().await;
-    let (key, label, _) = create_owned(&store, "alice").await;
-    end(&store, &key, &label).await;
-    listener.hears_of(label.handle).await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &meta).await;
+    listener.hears_of(meta.handle).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -443,9 +443,9 @@ async fn a_subscription_to_a_server_that_was_killed_is_made_anew() {
     server.restart();
     listener.is_told_that_it_may_have_missed_something().await;
     support::healed(&store).await;
-    let (key, label, _) = create_owned(&store, "alice").await;
-    end(&store, &key, &label).await;
-    listener.hears_of(label.handle).await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &meta).await;
+    listener.hears_of(meta.handle).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -458,9 +458,9 @@ async fn a_server_that_hung_is_subscribed_to_anew_for_its_connection_may_be_dead
     server.resume();
     listener.is_told_that_it_may_have_missed_something().await;
     support::healed(&store).await;
-    let (key, label, _) = create_owned(&store, "alice").await;
-    end(&store, &key, &label).await;
-    listener.hears_of(label.handle).await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &meta).await;
+    listener.hears_of(meta.handle).await;
 }
 
 /// The places of the nodes, among these, that somebody has subscribed to.
@@ -482,9 +482,9 @@ async fn in_a_cluster_one_node_tells_what_happens_on_all_and_another_takes_its_p
     let first = subscribed_to(&cluster, 0..3);
     assert_eq!(first.len(), 1);
     for user in &users {
-        let (key, label, _) = create_owned(&there, user.clone()).await;
-        end(&there, &key, &label).await;
-        listener.hears_of(label.handle).await;
+        let (key, meta, _) = create_owned(&there, user.clone()).await;
+        end(&there, &key, &meta).await;
+        listener.hears_of(meta.handle).await;
     }
     cluster.nodes[first[0]].kill();
     listener.is_told_that_it_may_have_missed_something().await;
@@ -492,9 +492,9 @@ async fn in_a_cluster_one_node_tells_what_happens_on_all_and_another_takes_its_p
     let second = subscribed_to(&cluster, left.clone());
     assert_eq!(second.len(), 1);
     let third = left.find(|node| *node != second[0]).unwrap();
-    let (key, label, _) = create_owned(&there, users[third].clone()).await;
-    end(&there, &key, &label).await;
-    listener.hears_of(label.handle).await;
+    let (key, meta, _) = create_owned(&there, users[third].clone()).await;
+    end(&there, &key, &meta).await;
+    listener.hears_of(meta.handle).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -506,7 +506,7 @@ async fn with_sentinels_whoever_is_the_primary_by_now_is_listened_to() {
     listener.is_told_that_it_may_have_missed_something().await;
     assert_eq!(subscribers(&watched.servers[1]), 1);
     support::healed(&store).await;
-    let (key, label, _) = create_owned(&store, "alice").await;
-    end(&store, &key, &label).await;
-    listener.hears_of(label.handle).await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &meta).await;
+    listener.hears_of(meta.handle).await;
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use portcullis_core::{
     Bucket, EndReason, EventKind, SessionId, UserId,
     store::{
-        Created, Deadline, Excess, Loaded, LogLimits, LogQuery, Old, Others, Replaced,
-        SessionLimit, Store, Which,
+        Created, Deadline, Loaded, LogLimits, LogQuery, OnLimit, Others, Replaced, ReplacedSession,
+        RevokeScope, SessionLimit, Store,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -47,8 +47,8 @@ async fn t72_users_of_any_bytes_are_kept_apart_in_lists_revocations_and_the_log(
     .into();
     let mut names = Vec::new();
     for user in &users {
-        let (_, label, _) = create_owned(&store, user.clone()).await;
-        names.push(label.handle);
+        let (_, meta, _) = create_owned(&store, user.clone()).await;
+        names.push(meta.handle);
     }
     for (user, name) in users.iter().zip(&names) {
         let listed = store.list(user).await.unwrap();
@@ -88,7 +88,7 @@ async fn s066_a_thousand_sessions_are_listed_and_revoked_in_short_steps() {
     for _ in 0..1000 {
         create_owned(store, "alice").await;
     }
-    let (kept, label, _) = create_owned(store, "alice").await;
+    let (kept, meta, _) = create_owned(store, "alice").await;
     server.cli(&["CONFIG", "RESETSTAT"]);
     assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1001);
     assert_eq!(
@@ -102,7 +102,7 @@ async fn s066_a_thousand_sessions_are_listed_and_revoked_in_short_steps() {
     create_owned(store, "bob").await;
     store.revoke(&all_of("bob")).await.unwrap();
     server.cli(&["CONFIG", "RESETSTAT"]);
-    let others = revocation("alice", Which::AllBut(label.handle));
+    let others = revocation("alice", RevokeScope::AllBut(meta.handle));
     let receipt = store.revoke(&others).await.unwrap();
     assert_eq!(receipt.ended.len(), 1000);
     // The mark, what the list of the bucket has besides (two pages), and ten times a hundred.
@@ -113,15 +113,15 @@ async fn s066_a_thousand_sessions_are_listed_and_revoked_in_short_steps() {
 }
 
 /// What an application sends for a sign-in: a look at the visitor's session, and its replacement.
-async fn sign_in(store: &RedisStore, limit: SessionLimit) -> Vec<portcullis_core::Handle> {
+async fn sign_in(store: &RedisStore, limit: SessionLimit) -> Vec<portcullis_core::SessionHandle> {
     // Not in the bucket of the user, as nearly every visitor is.
     let elsewhere = Bucket::from_number((Bucket::of(&"alice".into()).number() + 1) % 1024);
     let key = SessionId::generate(elsewhere.unwrap()).unwrap().key();
     let (_, expected) = create(store, &key).await;
     assert!(matches!(store.load(&key).await.unwrap(), Loaded::Live(_)));
-    let old = Old {
+    let old = ReplacedSession {
         key,
-        label: anonymous(),
+        meta: anonymous(),
         expected,
         note: None,
     };
@@ -140,7 +140,7 @@ async fn a_sign_in_is_a_read_and_two_scripts_and_one_more_for_each_who_has_to_go
     let (server, store) = server_and_store().await;
     let limit = SessionLimit {
         most: 2.try_into().unwrap(),
-        excess: Excess::Displace,
+        excess: OnLimit::Displace,
     };
     // The first use of each script sends it.
     sign_in(&store, limit).await;
@@ -181,12 +181,12 @@ async fn a_session_with_a_user_takes_at_most_twice_the_memory_of_a_bare_record()
         let (before, _) = used();
         for number in 0..SESSIONS {
             let user = format!("user-{number:06}");
-            let label = if of_users {
+            let meta = if of_users {
                 owned(&store, &*user)
             } else {
                 anonymous()
             };
-            let write = write_of(&label, payload.clone());
+            let write = write_of(&meta, payload.clone());
             let created = store
                 .create(&key_of(&*user), &write, LIMITS, &Others::Stay)
                 .await;
@@ -213,7 +213,7 @@ async fn a_session_with_a_user_takes_at_most_twice_the_memory_of_a_bare_record()
 #[tokio::test]
 async fn sessions_of_one_user_are_listed_while_others_of_the_bucket_come_and_go() {
     let (_server, store) = server_and_store().await;
-    let (_, label, _) = create_owned(&store, "alice").await;
+    let (_, meta, _) = create_owned(&store, "alice").await;
     for _ in 0..5 {
         // A visitor in the same bucket.
         let key = key_of("alice");
@@ -224,5 +224,5 @@ async fn sessions_of_one_user_are_listed_while_others_of_the_bucket_come_and_go(
     }
     assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
     let receipt = store.revoke(&all_of("alice")).await.unwrap();
-    assert_eq!(receipt.ended, [label.handle]);
+    assert_eq!(receipt.ended, [meta.handle]);
 }

@@ -6,10 +6,10 @@ mod support;
 use std::time::Duration;
 
 use portcullis_core::{
-    Actor, EndReason, Event, EventKind, Handle, Note, Timestamp, UserId,
+    Actor, EndReason, Event, EventKind, Note, SessionHandle, Timestamp, UserId,
     store::{
-        Activity, Committed, LogLimits, LogQuery, Logged, Observation, Others, Store,
-        StoreErrorKind, Write,
+        Activity, Committed, LogLimits, LogQuery, Logged, Observation, Others, RecordWrite, Store,
+        StoreErrorKind,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -45,13 +45,13 @@ async fn with_log(server: &TestServer, events: usize, age: Duration) -> RedisSto
 #[tokio::test]
 async fn a_change_and_its_notes_are_one_step() {
     let (server, store) = support::server_and_hasty_store().await;
-    let (key, label, revision) = create_owned(&store, "alice").await;
-    let write = Write {
+    let (key, meta, revision) = create_owned(&store, "alice").await;
+    let write = RecordWrite {
         notes: vec![
             Note::new(EventKind::Elevated("pay".into()), Actor::Client, None),
             Note::of_system(EventKind::ElevationDropped),
         ],
-        ..write_of(&label, payload())
+        ..write_of(&meta, payload())
     };
     let log = lists(&server, "l").remove(0);
     // Sent, but nobody is there for the answer: the script is the change and the notes.
@@ -72,8 +72,8 @@ async fn a_change_and_its_notes_are_one_step() {
 #[tokio::test]
 async fn what_is_refused_leaves_no_note() {
     let (_server, store) = server_and_store().await;
-    let (key, label, revision) = create_owned(&store, "alice").await;
-    let write = write_of(&label, payload());
+    let (key, meta, revision) = create_owned(&store, "alice").await;
+    let write = write_of(&meta, payload());
     let outdated = portcullis_core::store::Revision(revision.0 ^ 1);
     let conflict = store.commit(&key, outdated, &write, Activity::Active).await;
     assert!(matches!(conflict.unwrap(), Committed::Conflict(_)));
@@ -83,7 +83,7 @@ async fn what_is_refused_leaves_no_note() {
         .unwrap();
     assert_eq!(kinds(&store, &of_user("alice")).await, [EventKind::Created]);
     for _ in 0..2 {
-        let ended = store.end(&end_of(&key, &label, EndReason::SignedOut)).await;
+        let ended = store.end(&end_of(&key, &meta, EndReason::SignedOut)).await;
         ended.unwrap();
     }
     let gone = store.commit(&key, revision, &write, Activity::Active).await;
@@ -97,7 +97,7 @@ async fn what_is_refused_leaves_no_note() {
 #[tokio::test]
 async fn the_log_is_read_by_user_session_time_and_number_newest_first() {
     let (_server, store) = server_and_store().await;
-    let observe = async |user: Option<&str>, session: Option<Handle>, scope: usize| {
+    let observe = async |user: Option<&str>, session: Option<SessionHandle>, scope: usize| {
         let kind = EventKind::Elevated(scope.to_string());
         let observation = Observation {
             session,
@@ -106,7 +106,10 @@ async fn the_log_is_read_by_user_session_time_and_number_newest_first() {
         };
         store.observe(&observation).await.unwrap();
     };
-    let (one, other) = (Handle::from_bytes([1; 12]), Handle::from_bytes([2; 12]));
+    let (one, other) = (
+        SessionHandle::from_bytes([1; 12]),
+        SessionHandle::from_bytes([2; 12]),
+    );
     for number in 0..10 {
         observe(Some("alice"), Some(one), number).await;
         observe(Some("bob"), Some(other), number).await;
@@ -162,13 +165,13 @@ async fn the_log_is_read_by_user_session_time_and_number_newest_first() {
 async fn what_is_asked_for_is_found_behind_thousands_of_others() {
     let server = TestServer::start();
     let store = with_log(&server, 4_000_000, DAY).await;
-    let (key, label, revision) = create_owned(&store, "alice").await;
+    let (key, meta, revision) = create_owned(&store, "alice").await;
     let log = lists(&server, "l").remove(0);
     let noise = "for i = 1, 2000 do redis.call('XADD', KEYS[1], '*', 's', '', 'u', 'other', \
                  'n', 'noise', 't', '') end";
     server.cli(&["EVAL", noise, "1", &log]);
     assert_eq!(kinds(&store, &of_user("alice")).await, [EventKind::Created]);
-    let write = write_of(&label, payload());
+    let write = write_of(&meta, payload());
     let committed = store.commit(&key, revision, &write, Activity::Active);
     committed.await.unwrap();
     assert_eq!(read(&store, &of_user("alice")).await.len(), 2);
@@ -178,10 +181,10 @@ async fn what_is_asked_for_is_found_behind_thousands_of_others() {
 async fn the_log_keeps_about_as_many_events_as_it_may_and_fewer_of_visitors() {
     let server = TestServer::start();
     let store = with_log(&server, 400 * 1024, DAY).await;
-    let (label, visitor) = (owned(&store, "alice"), anonymous());
-    for label in [&label, &visitor] {
+    let (meta, visitor) = (owned(&store, "alice"), anonymous());
+    for meta in [&meta, &visitor] {
         let key = key_of("alice");
-        let write = write_of(label, payload());
+        let write = write_of(meta, payload());
         let created = store
             .create(&key, &write, LIMITS, &Others::Stay)
             .await
@@ -190,7 +193,7 @@ async fn the_log_keeps_about_as_many_events_as_it_may_and_fewer_of_visitors() {
             panic!("{created:?}")
         };
         for _ in 0..40 {
-            let write = Write {
+            let write = RecordWrite {
                 notes: vec![Note::of_system(EventKind::Regenerated); 30],
                 ..write.clone()
             };
@@ -429,7 +432,7 @@ async fn fields_of_a_later_version_hide_no_event() {
 async fn events_that_are_too_old_go_with_a_sweep_and_others_stay() {
     let server = TestServer::start();
     let store = with_log(&server, 400_000, 90 * DAY).await;
-    let (_, label, _) = create_owned(&store, "alice").await;
+    let (_, meta, _) = create_owned(&store, "alice").await;
     let log = lists(&server, "l").remove(0);
     server.cli(&["DEL", &log]);
     let now = store.now();
@@ -440,7 +443,7 @@ async fn events_that_are_too_old_go_with_a_sweep_and_others_stay() {
             let id = format!("{at}-{number}");
             let fields: [&[u8]; 8] = [
                 b"s",
-                label.handle.as_bytes(),
+                meta.handle.as_bytes(),
                 b"u",
                 b"alice",
                 b"n",
@@ -511,8 +514,8 @@ async fn a_note_that_cannot_be_read_is_an_event_nobody_knows_and_hides_no_other(
 #[tokio::test]
 async fn what_happened_before_it_was_written_is_told_with_its_moment() {
     let (server, store) = server_and_store().await;
-    let (key, label) = (key_of("alice"), owned(&store, "alice"));
-    let write = write_of(&label, payload());
+    let (key, meta) = (key_of("alice"), owned(&store, "alice"));
+    let write = write_of(&meta, payload());
     store
         .create(&key, &write, LIMITS, &Others::Stay)
         .await

@@ -35,7 +35,7 @@ async fn what_is_short_goes_through_while_a_long_answer_is_waited_for() {
     // Longer than a busy machine takes for all of this.
     let builder = RedisStore::builder(wire.url()).wait(Duration::from_secs(10));
     let store = builder.connect().await.unwrap();
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     for (mark, long) in [
         ("ZRANGE", 0),
         ("GETRANGE", 0),
@@ -55,7 +55,7 @@ async fn what_is_short_goes_through_while_a_long_answer_is_waited_for() {
         });
         held.reached();
         live(&store, &key).await;
-        store.touch(&key, &label).await.unwrap();
+        store.touch(&key, &meta).await.unwrap();
         assert!(!answer.is_finished(), "{mark} {long}");
         drop(held);
         answer.await.unwrap().unwrap();
@@ -110,7 +110,7 @@ async fn a_second_connection_that_the_server_has_closed_is_opened_anew() {
 #[tokio::test]
 async fn where_there_can_be_no_second_connection_lists_fail_and_nothing_else() {
     let (server, store) = server_and_store().await;
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     server.cli(&["CONFIG", "SET", "maxclients", "1"]);
     for _ in 0..3 {
         let listed = store.list(&"alice".into()).await;
@@ -118,7 +118,7 @@ async fn where_there_can_be_no_second_connection_lists_fail_and_nothing_else() {
         assert!(error.contains("second connection"), "{error}");
         assert_eq!(kind(listed), StoreErrorKind::Unavailable);
         live(&store, &key).await;
-        store.touch(&key, &label).await.unwrap();
+        store.touch(&key, &meta).await.unwrap();
         assert!(format!("{store:?}").contains("down: false"));
     }
 }

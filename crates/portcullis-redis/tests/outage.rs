@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::{
     EndReason,
-    store::{Activity, Deadline, Loaded, Old, Others, Store, StoreErrorKind},
+    store::{Activity, Deadline, Loaded, Others, ReplacedSession, Store, StoreErrorKind},
 };
 use portcullis_redis::{
     RedisStore,
@@ -197,16 +197,16 @@ async fn a_write_that_was_not_answered_is_not_sent_a_second_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_identifier_that_was_asked_for_in_an_outage_leaves_the_session_what_it_was() {
     let (server, store) = server_and_hasty_store().await;
-    let (key, label, expected) = create_owned(&store, "alice").await;
+    let (key, meta, expected) = create_owned(&store, "alice").await;
     let before = live(&store, &key).await;
-    let old = Old {
+    let old = ReplacedSession {
         key,
-        label: label.clone(),
+        meta: meta.clone(),
         expected,
         note: None,
     };
     server.pause();
-    let (new, write) = (support::key(), write_of(&label, payload()));
+    let (new, write) = (support::key(), write_of(&meta, payload()));
     let keep = Deadline::Keep(Activity::Active);
     let failed = store.replace(&old, &new, &write, keep, &Others::Stay).await;
     assert_eq!(kind(failed), StoreErrorKind::Unavailable);
@@ -225,15 +225,15 @@ async fn a_server_that_hangs_for_less_than_the_wait_is_no_outage_for_anybody() {
     let server = TestServer::start();
     let builder = RedisStore::builder(server.url()).wait(Duration::from_secs(5));
     let store = builder.connect().await.unwrap();
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     server.pause();
     let mut asked = JoinSet::new();
     // Longer than two probes of a store with the usual wait, and than the client library waits by itself.
     for _ in 0..25 {
-        let (store, label) = (store.clone(), label.clone());
+        let (store, meta) = (store.clone(), meta.clone());
         asked.spawn(async move {
             store.load(&key).await?;
-            store.touch(&key, &label).await?;
+            store.touch(&key, &meta).await?;
             // Over a connection that was not there before.
             store.list(&"alice".into()).await
         });
@@ -252,10 +252,10 @@ async fn a_server_that_hangs_for_longer_than_a_long_wait_is_an_outage_and_heals(
     let wait = Duration::from_secs(1);
     let builder = RedisStore::builder(server.url()).wait(wait);
     let store = builder.connect().await.unwrap();
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     server.pause();
     let asked = Instant::now();
-    let refused = store.touch(&key, &label).await;
+    let refused = store.touch(&key, &meta).await;
     assert_eq!(kind(refused), StoreErrorKind::Unavailable);
     assert!(asked.elapsed() >= wait * 9 / 10, "{:?}", asked.elapsed());
     wait_until("it is known", || {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, EndReason, SessionId, SessionKey, UserId,
+    Bucket, EndReason, SessionId, SessionIdHash, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Expiry, Loaded, Old, Others, Replaced,
-        Revision, Store, StoreErrorKind, Termination, Touched,
+        Activity, Committed, Created, Deadline, Ended, Expiry, Loaded, Others, Replaced,
+        ReplacedSession, Revision, Store, StoreErrorKind, Termination, Touched,
     },
 };
 use portcullis_redis::{
@@ -49,7 +49,7 @@ async fn a_record_is_stored_as_documented_with_the_deadline_as_its_ttl() {
 }
 
 /// The format of the tombstone, written a second time.
-fn tombstone(successor: &SessionKey, revision: Revision) -> String {
+fn tombstone(successor: &SessionIdHash, revision: Revision) -> String {
     use base64::Engine;
     let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(successor.digest());
     let (bucket, revision) = (successor.bucket().number(), revision.0);
@@ -124,23 +124,23 @@ async fn an_end_follows_a_replacement_for_a_minute() {
 #[tokio::test]
 async fn an_end_without_a_mark_finds_an_owned_session_by_its_name() {
     let (server, store) = server_and_store().await;
-    let (owned, label, of_owned) = create_owned(&store, "alice").await;
+    let (owned, meta, of_owned) = create_owned(&store, "alice").await;
     let nobodys = key();
     let (_, of_nobodys) = create(&store, &nobodys).await;
-    for (old, label, expected, is_found) in [
-        (owned, label, of_owned, true),
+    for (old, meta, expected, is_found) in [
+        (owned, meta, of_owned, true),
         (nobodys, anonymous(), of_nobodys, false),
     ] {
         let live_until = live(&store, &old).await.timing.idle_deadline();
         let termination = Termination {
             live_until: Some(live_until),
-            ..end_of(&old, &label, EndReason::SignedOut)
+            ..end_of(&old, &meta, EndReason::SignedOut)
         };
-        let (new, write) = (key(), write_of(&label, payload()));
+        let (new, write) = (key(), write_of(&meta, payload()));
         let (note, keep) = (None, Deadline::Keep(Activity::Active));
-        let replaced = Old {
+        let replaced = ReplacedSession {
             key: old,
-            label,
+            meta,
             expected,
             note,
         };
@@ -161,7 +161,7 @@ async fn an_end_without_a_mark_finds_an_owned_session_by_its_name() {
 async fn a_mark_without_a_successor_leads_nowhere_and_one_that_leads_in_circles_ends() {
     let (server, store) = server_and_store().await;
     let (one, other) = (key(), key_of("bob"));
-    let set = |key: &SessionKey, value: &str| {
+    let set = |key: &SessionIdHash, value: &str| {
         server.cli(&["SET", &spelled(key), value, "PX", "60000"]);
     };
     set(&one, "-rtwelve bytes");
@@ -293,8 +293,8 @@ async fn a_session_that_lost_its_ttl_still_ends_in_time_for_every_operation() {
 async fn a_sweep_removes_a_session_that_lost_its_ttl() {
     let (server, store) = server_and_store().await;
     for (key, owner) in [(key(), None), (key_of("bob"), Some("bob"))] {
-        let label = owner.map_or_else(anonymous, |user| owned(&store, user));
-        let write = write_of(&label, payload());
+        let meta = owner.map_or_else(anonymous, |user| owned(&store, user));
+        let write = write_of(&meta, payload());
         let created = store
             .create(&key, &write, limits(30, 60_000), &Others::Stay)
             .await;
@@ -362,7 +362,7 @@ async fn a_key_of_another_type_grants_nothing_and_is_left_alone() {
     assert_eq!(server.cli(&["HGET", &spelled(&key), "a"]).text(), "b");
 }
 
-async fn assert_nothing_works(server: &TestServer, store: &RedisStore, key: &SessionKey) {
+async fn assert_nothing_works(server: &TestServer, store: &RedisStore, key: &SessionIdHash) {
     let revision = Revision(0);
     assert_eq!(store.touch_anonymous(key).await.unwrap(), Touched::Gone);
     assert_eq!(

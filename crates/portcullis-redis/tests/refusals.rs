@@ -15,9 +15,9 @@ use bytes::Bytes;
 use portcullis_core::{
     EndReason, EventKind, Note,
     store::{
-        Activity, Committed, Copies, Created, Deadline, Ended, Excess, Interrupted, Loaded,
-        LogLimits, LogQuery, Observation, Old, Others, Replaced, Revision, SessionLimit, Store,
-        StoreError, StoreErrorKind, Touched, Which, Write,
+        Activity, Committed, Created, Deadline, Ended, Interrupted, Loaded, LogLimits, LogQuery,
+        Observation, OnLimit, Others, RecordWrite, Replaced, ReplacedSession, ReplicaAcks,
+        Revision, RevokeScope, SessionLimit, Store, StoreError, StoreErrorKind, Touched,
     },
 };
 use portcullis_redis::{
@@ -224,10 +224,10 @@ async fn everything(store: &RedisStore) -> Result<(), Interrupted> {
 
 /// So far that it is trimmed. Where it cannot be, the change is made all the same, and the observation is refused.
 async fn fill_a_log(store: &RedisStore) -> Result<(), Interrupted> {
-    let label = owned(store, "alice");
-    let write = Write {
+    let meta = owned(store, "alice");
+    let write = RecordWrite {
         notes: vec![Note::of_system(EventKind::Regenerated); 600],
-        ..write_of(&label, payload())
+        ..write_of(&meta, payload())
     };
     store.create(&key(), &write, LIMITS, &Others::Stay).await?;
     let observation = Observation {
@@ -285,24 +285,24 @@ async fn without_a_user(store: &RedisStore) -> Result<(), StoreError> {
 async fn with_a_user(store: &RedisStore) -> Result<(), Interrupted> {
     let one = SessionLimit {
         most: 1.try_into().unwrap(),
-        excess: Excess::Displace,
+        excess: OnLimit::Displace,
     };
     let create = async |limit: Option<SessionLimit>| {
-        let (key, label) = (key_of("carol"), owned(store, "carol"));
-        let write = write_of(&label, payload());
+        let (key, meta) = (key_of("carol"), owned(store, "carol"));
+        let write = write_of(&meta, payload());
         match store.create(&key, &write, LIMITS, &limit.into()).await? {
             Created::Done(_, revision, displaced) => {
-                Ok::<_, Interrupted>((key, label, revision, displaced))
+                Ok::<_, Interrupted>((key, meta, revision, displaced))
             }
             other => panic!("{other:?}"),
         }
     };
     let (_, first, ..) = create(None).await?;
-    let (key, label, revision, displaced) = create(Some(one)).await?;
+    let (key, meta, revision, displaced) = create(Some(one)).await?;
     assert_eq!(displaced, [first.handle]);
-    let old = Old {
+    let old = ReplacedSession {
         key,
-        label,
+        meta,
         expected: revision,
         note: Some(ended_note(EndReason::ReplacedAtSignIn)),
     };
@@ -324,9 +324,9 @@ async fn with_a_user(store: &RedisStore) -> Result<(), Interrupted> {
     assert_eq!(store.list(&"carol".into()).await?.len(), 3);
     let mut ended = Vec::new();
     for which in [
-        Which::One(again.handle),
-        Which::AllBut(third.handle),
-        Which::All,
+        RevokeScope::One(again.handle),
+        RevokeScope::AllBut(third.handle),
+        RevokeScope::All,
     ] {
         let revoked = store.revoke(&revocation("carol", which)).await;
         ended.extend(revoked?.ended);
@@ -407,7 +407,7 @@ async fn whoever_has_revocations_confirmed_needs_one_right_more() {
     let url = limited(&server, "app", RIGHTS);
     let builder = RedisStore::builder(&url).confirm_by_replicas(1);
     let store = builder.connect().await.unwrap();
-    let nobody = Copies {
+    let nobody = ReplicaAcks {
         asked: 1,
         confirmed: 0,
     };
@@ -532,7 +532,7 @@ async fn a_user_who_may_not_write_the_log_is_warned_of_once_and_check_says_so() 
     // What asks about rights has more of them.
     server.cli(&["ACL", "SETUSER", "app", "+acl|dryrun"]);
     let findings = builder.clone().check().await.unwrap();
-    let says: Vec<_> = findings.iter().map(|finding| &finding.says).collect();
+    let says: Vec<_> = findings.iter().map(|finding| &finding.message).collect();
     let about_the_log = |says: &&&String| says.contains("XADD") && says.contains("is not logged");
     assert_eq!(says.iter().filter(about_the_log).count(), 1, "{says:?}");
 

@@ -6,10 +6,10 @@ mod support;
 use std::time::Duration;
 
 use portcullis_core::{
-    Actor, EndReason, EventKind, Label, Note,
+    Actor, EndReason, EventKind, Note, SessionMeta,
     store::{
-        Activity, Created, Deadline, EndOthers, Loaded, Old, Others, Replaced, SessionLimit, Store,
-        Write,
+        Activity, Created, Deadline, EndOthers, Loaded, Others, RecordWrite, Replaced,
+        ReplacedSession, SessionLimit, Store,
     },
 };
 use portcullis_redis::{
@@ -63,15 +63,15 @@ async fn as_many_others_end_as_there_are() {
 #[tokio::test]
 async fn t07_a_session_that_its_user_s_list_has_lost_ends_as_well() {
     let (server, store) = server_and_store().await;
-    let (lost, label, _) = create_owned(&store, "alice").await;
+    let (lost, meta, _) = create_owned(&store, "alice").await;
     server.cli(&["DEL", &lists(&server, "u").remove(0)]);
     later(&store).await;
     let write = write_of(&owned(&store, "alice"), payload());
     let created = store
         .create(&key_of("alice"), &write, LIMITS, &end_others())
         .await;
-    assert!(matches!(created.unwrap(), Created::Done(_, _, others) if others == [label.handle]));
-    let revoked = ended(EndReason::RevokedByUser, label.handle);
+    assert!(matches!(created.unwrap(), Created::Done(_, _, others) if others == [meta.handle]));
+    let revoked = ended(EndReason::RevokedByUser, meta.handle);
     assert_eq!(store.load(&lost).await.unwrap(), revoked);
 }
 
@@ -80,7 +80,7 @@ async fn rule_12_one_that_dies_of_the_marker_first_is_named_all_the_same() {
     let (server, store) = server_and_store().await;
     let wire = TestWire::to(&server);
     let slow = patient(wire.url()).await;
-    let (goes, label, _) = create_owned(&store, "alice").await;
+    let (goes, meta, _) = create_owned(&store, "alice").await;
     later(&slow).await;
     let write = write_of(&owned(&slow, "alice"), payload());
     let held = wire.hold(&spelled(&goes));
@@ -89,36 +89,36 @@ async fn rule_12_one_that_dies_of_the_marker_first_is_named_all_the_same() {
         slow.create(&key, &write, LIMITS, &others).await
     });
     held.reached();
-    store.touch(&goes, &label).await.unwrap();
+    store.touch(&goes, &meta).await.unwrap();
     drop(held);
     let created = sign_in.await.unwrap().unwrap();
-    assert!(matches!(created, Created::Done(_, _, others) if others == [label.handle]));
+    assert!(matches!(created, Created::Done(_, _, others) if others == [meta.handle]));
 }
 
 /// A user signs in again, and the answer to the first attempt is lost.
 struct Repeated {
     server: TestServer,
     store: RedisStore,
-    old: Old,
-    other: portcullis_core::SessionKey,
-    write: Write,
+    old: ReplacedSession,
+    other: portcullis_core::SessionIdHash,
+    write: RecordWrite,
 }
 
 impl Repeated {
     async fn start() -> Self {
         let (server, store) = server_and_store().await;
-        let (key, label, expected) = create_owned(&store, "alice").await;
+        let (key, meta, expected) = create_owned(&store, "alice").await;
         let (other, ..) = create_owned(&store, "alice").await;
         later(&store).await;
         // The same person, and so the same name.
-        let again = Label {
-            handle: label.handle,
+        let again = SessionMeta {
+            handle: meta.handle,
             ..owned(&store, "alice")
         };
         Self {
-            old: Old {
+            old: ReplacedSession {
                 key,
-                label,
+                meta,
                 expected,
                 note: None,
             },
@@ -134,17 +134,17 @@ impl Repeated {
         let wire = TestWire::to(&self.server);
         let slow = patient(wire.url()).await;
         // The server knows the script, so that one message is all.
-        let (key, label, expected) = create_owned(&slow, "bob").await;
+        let (key, meta, expected) = create_owned(&slow, "bob").await;
         let (old, keep) = (
-            Old {
+            ReplacedSession {
                 key,
-                label: label.clone(),
+                meta: meta.clone(),
                 expected,
                 note: None,
             },
             Deadline::Keep(Activity::Active),
         );
-        let write = write_of(&label, payload());
+        let write = write_of(&meta, payload());
         slow.replace(&old, &key_of("bob"), &write, keep, &Others::Stay)
             .await
             .unwrap();
@@ -188,7 +188,7 @@ async fn rule_2_a_repeated_sign_in_whose_session_was_signed_out_meanwhile_comes_
         store, old, other, ..
     } = &repeated;
     let sign_out = async || {
-        let end = end_of(&old.key, &old.label, EndReason::SignedOut);
+        let end = end_of(&old.key, &old.meta, EndReason::SignedOut);
         store.end(&end).await.unwrap();
     };
     assert_eq!(repeated.with(end_others(), sign_out).await, Replaced::Gone);
@@ -202,7 +202,7 @@ async fn a_repeated_sign_in_that_meets_a_conflict_leaves_no_session_behind() {
         let repeated = Repeated::start().await;
         let Repeated { store, old, .. } = &repeated;
         let write_meanwhile = async || {
-            let write = write_of(&old.label, "meanwhile");
+            let write = write_of(&old.meta, "meanwhile");
             let active = Activity::Active;
             let committed = store.commit(&old.key, old.expected, &write, active);
             committed.await.unwrap();

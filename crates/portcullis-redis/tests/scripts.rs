@@ -13,7 +13,7 @@ const DUE: &str = "pc:id:{1}:x";
 const LOG: &str = "pc:id:{1}:l";
 const LOG_OF_VISITORS: &str = "pc:id:{1}:a";
 const USERS: &str = "pc:id:{1}:ualice";
-const MARK: &str = "pc:id:{1}:ealice";
+const SET_MARKER: &str = "pc:id:{1}:ealice";
 const HOUR: &str = "3600000";
 const MINUTE: &str = "60000";
 
@@ -35,14 +35,14 @@ macro_rules! script {
     };
 }
 
-const CREATE: &str = script!("admit", "create");
-const REPLACE: &str = script!("admit", "replace");
+const CREATE: &str = script!("displaced", "create");
+const REPLACE: &str = script!("displaced", "replace");
 const COMMIT: &str = script!("commit");
 const SUPERSEDE: &str = script!("supersede");
 const TOUCH: &str = script!("touch");
 const END: &str = script!("end");
 const REVOKE: &str = script!("revoke");
-const CLAIM: &str = script!("claim");
+const EXPIRE_DUE: &str = script!("expire_due");
 
 const GONE: &str = "0";
 const DONE: &str = "1";
@@ -121,7 +121,7 @@ const FIRST: Create<'_> = Create {
 
 impl Create<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
-        let keys = [self.key, DUE, LOG, USERS, MARK];
+        let keys = [self.key, DUE, LOG, USERS, SET_MARKER];
         let mut arguments = vec![self.not_after, HOUR, HOUR, self.revision, "payload", "", ""];
         arguments.extend([self.reference, "alice", self.since, "", "0", "9"]);
         arguments.extend([self.limit[0], self.limit[1], "u", "others", HOUR]);
@@ -163,7 +163,7 @@ const MOVE: Replace<'_> = Replace {
 impl Replace<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
         let [to, reference] = self.to;
-        let keys = [KEY, to, DUE, LOG, USERS, LOG, USERS, MARK];
+        let keys = [KEY, to, DUE, LOG, USERS, LOG, USERS, SET_MARKER];
         let mut arguments = vec![self.not_after, self.expected, self.revision, self.payload];
         arguments.extend([self.end[0], MINUTE, "1", self.timeouts[0], self.timeouts[1]]);
         arguments.extend([
@@ -192,12 +192,22 @@ fn commit_until(server: &TestServer, not_after: &str, write: [&str; 3]) -> Vec<S
     let arguments = [
         not_after, expected, revision, "1", payload, REF, "alice", "", "0", MINUTE, "9", "noted",
     ];
-    run(server, COMMIT, &[KEY, DUE, LOG, USERS, MARK], &arguments)
+    run(
+        server,
+        COMMIT,
+        &[KEY, DUE, LOG, USERS, SET_MARKER],
+        &arguments,
+    )
 }
 
 fn touch(server: &TestServer, since: &str) -> Vec<String> {
     let arguments = [IN_TIME, REF, "alice", since, MINUTE, "9"];
-    run(server, TOUCH, &[KEY, DUE, LOG, USERS, MARK], &arguments)
+    run(
+        server,
+        TOUCH,
+        &[KEY, DUE, LOG, USERS, SET_MARKER],
+        &arguments,
+    )
 }
 
 fn end(server: &TestServer) -> Vec<String> {
@@ -231,10 +241,15 @@ fn mark(server: &TestServer, kept: &str) -> Vec<String> {
 /// Until when its caller waits, and when it was asked for.
 fn mark_asked(server: &TestServer, kept: &str, asked: [&str; 2]) -> Vec<String> {
     let arguments = ["p", kept, HOUR, "revoked", asked[0], asked[1]];
-    run(server, script!("mark"), &[USERS, MARK], &arguments)
+    run(
+        server,
+        script!("set_marker"),
+        &[USERS, SET_MARKER],
+        &arguments,
+    )
 }
 
-fn claim(server: &TestServer, member: &str) -> Vec<String> {
+fn expire_due(server: &TestServer, member: &str) -> Vec<String> {
     let arguments = [
         "9",
         "9",
@@ -247,7 +262,7 @@ fn claim(server: &TestServer, member: &str) -> Vec<String> {
     ];
     run(
         server,
-        CLAIM,
+        EXPIRE_DUE,
         &[DUE, LOG, LOG_OF_VISITORS, KEY, USERS],
         &arguments,
     )
@@ -463,15 +478,15 @@ fn a_mark_lists_the_same_again_and_only_its_moment_moves_forward() {
     create(&server);
     let without_mark = || {
         let mut all = everything(&server);
-        all.retain(|(key, ..)| key != MARK);
+        all.retain(|(key, ..)| key != SET_MARKER);
         all
     };
     let before = without_mark();
     assert_eq!(mark(&server, NAME), ["8", "1", REF]);
-    let first = server.cli(&["GET", MARK]).text();
+    let first = server.cli(&["GET", SET_MARKER]).text();
     sleep(Duration::from_millis(3));
     assert_eq!(mark(&server, NAME), ["8", "1", REF]);
-    let second = server.cli(&["GET", MARK]).text();
+    let second = server.cli(&["GET", SET_MARKER]).text();
     assert!(second[12..23] > first[12..23], "{first} {second}");
     for mark in [first, second] {
         assert_eq!(&mark[..12], "100000000000");
@@ -558,10 +573,10 @@ fn as_many_sessions_as_one_likes_are_listed_by_a_mark() {
 fn strays_are_told_and_nothing_is_changed() {
     let server = TestServer::start();
     create(&server);
-    let strays = || {
+    let unlisted = || {
         run(
             &server,
-            script!("strays"),
+            script!("find_unlisted"),
             &[DUE, USERS],
             &["alice", "0", "9"],
         )
@@ -569,9 +584,9 @@ fn strays_are_told_and_nothing_is_changed() {
     let last = &server
         .cli(&["ZRANGE", DUE, "-1", "-1", "WITHSCORES"])
         .texts()[1];
-    assert_eq!(twice(&server, strays), ["8", "1", last]);
+    assert_eq!(twice(&server, unlisted), ["8", "1", last]);
     server.cli(&["DEL", USERS]);
-    assert_eq!(twice(&server, strays), ["8", "1", last, REF]);
+    assert_eq!(twice(&server, unlisted), ["8", "1", last, REF]);
 }
 
 #[test]
@@ -580,13 +595,13 @@ fn what_is_over_is_claimed_and_noted_once() {
     create(&server);
     server.age_sessions(Duration::from_secs(3601));
     let member = members(&server, DUE).remove(0);
-    let claim = || claim(&server, &member);
-    let reply = claim();
+    let expire_due = || expire_due(&server, &member);
+    let reply = expire_due();
     // Both timeouts were an hour.
     assert_eq!(reply[..3], ["10", &*member, "a"]);
     assert_eq!(length_of_log(&server), 3);
     assert_eq!(server.cli(&["GET", KEY]).text(), format!("-a{NAME}"));
-    assert_eq!(twice(&server, claim), ["10"]);
+    assert_eq!(twice(&server, expire_due), ["10"]);
     assert_eq!(length_of_log(&server), 3);
 }
 
@@ -595,15 +610,15 @@ fn what_is_not_due_cannot_be_claimed() {
     let server = TestServer::start();
     create(&server);
     let member = members(&server, DUE).remove(0);
-    let claim = || claim(&server, &member);
+    let expire_due = || expire_due(&server, &member);
     let before = everything(&server);
-    assert_eq!(claim(), ["10"]);
+    assert_eq!(expire_due(), ["10"]);
     // A list that says that the session is over does not make it so, not even while memory is full.
     server.cli(&["ZADD", DUE, "5", &member]);
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    assert_eq!(claim(), ["10"]);
+    assert_eq!(expire_due(), ["10"]);
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!(claim(), ["10"]);
+    assert_eq!(expire_due(), ["10"]);
     assert_eq!(everything(&server), before);
 }
 
@@ -678,7 +693,7 @@ fn a_revocation_that_nobody_waits_for_reaches_back_to_when_it_was_asked_for_and_
 fn to_have_authenticated_at_the_moment_of_a_revocation_is_to_have_done_so_before() {
     let server = TestServer::start();
     mark(&server, "");
-    let marker = server.cli(&["GET", MARK]).text();
+    let marker = server.cli(&["GET", SET_MARKER]).text();
     let moment = u64::from_str_radix(&marker[12..23], 16).unwrap();
     let at = |moment: u64| {
         let since = moment.to_string();
@@ -716,7 +731,7 @@ fn a_sign_in_that_ends_all_others_names_them_and_refuses_who_began_before() {
     };
     assert_eq!(under_way.run(&server), [REVOKED]);
     assert_eq!(touch(&server, "1000"), [GONE]);
-    let keys = [NEW, DUE, LOG, USERS, MARK];
+    let keys = [NEW, DUE, LOG, USERS, SET_MARKER];
     let arguments = [IN_TIME, NEW_REF, "alice", "2000", MINUTE, "9"];
     assert_eq!(run(&server, TOUCH, &keys, &arguments)[0], DONE);
 }
@@ -759,8 +774,8 @@ fn what_a_later_version_wrote_is_left_alone() {
     server.cli(&["ZADD", DUE, "5", member]);
     server.cli(&["ZADD", USERS, "9999999999999", entry]);
     server.cli(&["SET", NEW, "-r0123456789ab?later", "PX", MINUTE]);
-    server.cli(&["SET", MARK, "2later", "PX", MINUTE]);
-    assert_eq!(claim(&server, member), ["10"]);
+    server.cli(&["SET", SET_MARKER, "2later", "PX", MINUTE]);
+    assert_eq!(expire_due(&server, member), ["10"]);
     assert!(members(&server, DUE).contains(&member.to_owned()));
     let marked = Create {
         since: "1000",
@@ -771,7 +786,7 @@ fn what_a_later_version_wrote_is_left_alone() {
     assert_eq!(marked.run(&server), [NEWER]);
     assert_eq!(mark(&server, ""), [NEWER]);
     assert_eq!(touch(&server, "1000"), [NEWER]);
-    server.cli(&["DEL", MARK]);
+    server.cli(&["DEL", SET_MARKER]);
     assert_eq!(mark(&server, ""), ["8", "1", REF]);
     let alone = Create {
         limit: ["1", "0"],

@@ -11,8 +11,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use portcullis_core::{
-    EndReason, SessionKey,
-    store::{Activity, Committed, Loaded, Store, StoreErrorKind, Which},
+    EndReason, SessionIdHash,
+    store::{Activity, Committed, Loaded, RevokeScope, Store, StoreErrorKind},
 };
 use portcullis_redis::{ConnectError, RedisStore, Subject, Verdict, testing::TestSentinels};
 use support::{
@@ -32,12 +32,16 @@ fn is_primary(watched: &TestSentinels, server: usize) -> bool {
 
 /// Waits until this session can be loaded and touched again, and returns how long that took. No failure on the way
 /// takes longer than the wait, and none says that there is no session.
-async fn healed(store: &RedisStore, key: &SessionKey, label: &portcullis_core::Label) -> Duration {
+async fn healed(
+    store: &RedisStore,
+    key: &SessionIdHash,
+    meta: &portcullis_core::SessionMeta,
+) -> Duration {
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(20) {
         let asked = Instant::now();
         let kind = match store.load(key).await {
-            Ok(Loaded::Live(_)) => match store.touch(key, label).await {
+            Ok(Loaded::Live(_)) => match store.touch(key, meta).await {
                 Ok(_) => return since.elapsed(),
                 Err(error) => error.kind(),
             },
@@ -59,9 +63,9 @@ async fn a_primary_that_is_killed_is_followed_by_the_replica_that_took_its_place
     let mut watched = TestSentinels::start();
     let builder = RedisStore::builder(watched.url()).confirm_by_replicas(1);
     let store = builder.connect().await.unwrap();
-    let (key, label, revision) = create_owned(&store, "alice").await;
+    let (key, meta, revision) = create_owned(&store, "alice").await;
     let (gone, ..) = create_owned(&store, "alice").await;
-    let others = revocation("alice", Which::AllBut(label.handle));
+    let others = revocation("alice", RevokeScope::AllBut(meta.handle));
     let receipt = store.revoke(&others).await.unwrap();
     assert!(receipt.copies.unwrap().are_enough());
     // One that is away is no matter.
@@ -69,7 +73,7 @@ async fn a_primary_that_is_killed_is_followed_by_the_replica_that_took_its_place
     watched.servers[0].kill();
     println!(
         "healed {:?} after the kill",
-        healed(&store, &key, &label).await
+        healed(&store, &key, &meta).await
     );
     watched.sentinels[0].resume();
     assert!(is_primary(&watched, 1));
@@ -80,7 +84,7 @@ async fn a_primary_that_is_killed_is_followed_by_the_replica_that_took_its_place
             ..
         }
     ));
-    let write = write_of(&label, payload());
+    let write = write_of(&meta, payload());
     let committed = store.commit(&key, revision, &write, Activity::Active);
     assert!(matches!(committed.await.unwrap(), Committed::Done(..)));
     // What comes back at the old address is a replica, and nobody asks it.
@@ -98,12 +102,12 @@ async fn a_primary_that_is_killed_is_followed_by_the_replica_that_took_its_place
 async fn lists_come_from_whoever_is_the_primary() {
     let watched = TestSentinels::start();
     let store = connect(&watched).await;
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
     let elsewhere = || calls(&watched.servers[1], "zrange");
     assert_eq!((calls(&watched.servers[0], "zrange"), elsewhere()), (1, 0));
     watched.servers[0].pause();
-    healed(&store, &key, &label).await;
+    healed(&store, &key, &meta).await;
     let before = elsewhere();
     assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
     assert_eq!(elsewhere(), before + 1);
@@ -114,11 +118,11 @@ async fn lists_come_from_whoever_is_the_primary() {
 async fn a_primary_that_hangs_is_left_and_not_returned_to_when_it_goes_on() {
     let watched = TestSentinels::start();
     let store = connect(&watched).await;
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     watched.servers[0].pause();
     println!(
         "healed {:?} after the hang",
-        healed(&store, &key, &label).await
+        healed(&store, &key, &meta).await
     );
     store.revoke(&all_of("alice")).await.unwrap();
     watched.servers[0].resume();
@@ -129,13 +133,13 @@ async fn a_primary_that_hangs_is_left_and_not_returned_to_when_it_goes_on() {
 async fn a_primary_that_was_replaced_while_it_could_still_be_reached_is_left() {
     let watched = TestSentinels::start();
     let store = connect(&watched).await;
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     let answer = watched.sentinels[0].cli(&["SENTINEL", "FAILOVER", "mymaster"]);
     assert_eq!(answer.text(), "OK");
     watched.wait_until("the replica is the primary", |all| is_primary(all, 1));
-    println!("healed after {:?}", healed(&store, &key, &label).await);
+    println!("healed after {:?}", healed(&store, &key, &meta).await);
     watched.wait_until("the old primary follows", |all| !is_primary(all, 0));
-    healed(&store, &key, &label).await;
+    healed(&store, &key, &meta).await;
     let before = calls(&watched.servers[0], "get");
     for _ in 0..20 {
         live(&store, &key).await;
@@ -147,7 +151,7 @@ async fn a_primary_that_was_replaced_while_it_could_still_be_reached_is_left() {
 async fn a_connection_that_breaks_is_not_restored_to_a_server_that_became_a_replica() {
     let watched = TestSentinels::start();
     let store = connect(&watched).await;
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     let demoted = &watched.servers[0];
     // What Sentinel does to a primary that comes back too late. It still has the session.
     demoted.cli(&["REPLICAOF", "127.0.0.1", "1"]);
@@ -161,7 +165,7 @@ async fn a_connection_that_breaks_is_not_restored_to_a_server_that_became_a_repl
     }
     assert_eq!(calls(demoted, "get"), 0);
     demoted.cli(&["REPLICAOF", "NO", "ONE"]);
-    healed(&store, &key, &label).await;
+    healed(&store, &key, &meta).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +187,7 @@ async fn what_sentinels_do_not_name_is_an_error_that_says_so_and_a_check_says_wh
     let mode = findings.iter().find(|found| found.about == Subject::Mode);
     let mode = mode.unwrap();
     assert_eq!(mode.verdict, Verdict::Fine);
-    assert!(mode.says.contains("the Sentinels name"), "{mode:?}");
+    assert!(mode.message.contains("the Sentinels name"), "{mode:?}");
     // A user needs one right more, and Sentinels may ask for a user of their own.
     let primary = &watched.servers[0];
     let limited = async |user: &str, more: &str| {

@@ -187,5 +187,5 @@ async fn a_check_says_which_clock_is_ahead_of_which() {
     assert_eq!(together.verdict, Verdict::Warning);
     let [ahead, behind] = [1, 2].map(|node: usize| cluster.nodes[node].port());
     let says = format!("127.0.0.1:{ahead} is 12.0 s ahead of that of 127.0.0.1:{behind}");
-    assert!(together.says.contains(&says), "{together:?}");
+    assert!(together.message.contains(&says), "{together:?}");
 }

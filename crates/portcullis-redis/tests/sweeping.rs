@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use portcullis_core::{
-    EndReason, EventKind, Label, SessionKey,
-    store::{Created, Expired, Expiry, Loaded, LogQuery, Others, Store, Touched, Write},
+    EndReason, EventKind, SessionIdHash, SessionMeta,
+    store::{Created, Expired, Expiry, Loaded, LogQuery, Others, RecordWrite, Store, Touched},
 };
 use portcullis_redis::RedisStore;
 use support::{
@@ -19,13 +19,18 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A session of this user, with timeouts in minutes.
-async fn sign_in(store: &RedisStore, user: &str, idle: u64, absolute: u64) -> (SessionKey, Label) {
-    let (key, label) = (key_of(user), owned(store, user));
-    let write = write_of(&label, payload());
+async fn sign_in(
+    store: &RedisStore,
+    user: &str,
+    idle: u64,
+    absolute: u64,
+) -> (SessionIdHash, SessionMeta) {
+    let (key, meta) = (key_of(user), owned(store, user));
+    let write = write_of(&meta, payload());
     let limits = limits(idle * 60_000, absolute * 60_000);
     let created = store.create(&key, &write, limits, &Others::Stay).await;
     assert!(matches!(created.unwrap(), Created::Done(..)));
-    (key, label)
+    (key, meta)
 }
 
 async fn sweep(store: &RedisStore) -> Vec<Expired> {
@@ -72,11 +77,11 @@ async fn t75_what_was_over_while_no_application_was_connected_is_told_once_when_
 #[tokio::test]
 async fn t75_whoever_comes_back_with_the_key_is_told_once_and_for_a_day_everybody_knows_why() {
     let (server, store) = server_and_store().await;
-    let (key, label) = sign_in(&store, "alice", 30, 600).await;
+    let (key, meta) = sign_in(&store, "alice", 30, 600).await;
     let visitor = support::key();
     create_with(&store, &visitor, limits(30 * 60_000, 600 * 60_000)).await;
     server.age_sessions(40 * MINUTE);
-    for (key, handle) in [(key, label.handle), (visitor, anonymous().handle)] {
+    for (key, handle) in [(key, meta.handle), (visitor, anonymous().handle)] {
         let Loaded::Expired(expired) = store.load(&key).await.unwrap() else {
             panic!("not told")
         };
@@ -105,7 +110,7 @@ async fn t75_whoever_comes_back_with_the_key_is_told_once_and_for_a_day_everybod
 #[tokio::test]
 async fn of_many_who_come_back_with_one_key_one_is_told_and_the_others_know_why() {
     let (server, store) = server_and_store().await;
-    let (key, label) = sign_in(&store, "alice", 30, 600).await;
+    let (key, meta) = sign_in(&store, "alice", 30, 600).await;
     server.age_sessions(31 * MINUTE);
     let tasks: Vec<_> = (0..20)
         .map(|_| {
@@ -117,7 +122,7 @@ async fn of_many_who_come_back_with_one_key_one_is_told_and_the_others_know_why(
     for task in tasks {
         match task.await.unwrap() {
             Loaded::Expired(_) => told += 1,
-            other => assert_eq!(other, support::ended(EndReason::IdleTimeout, label.handle)),
+            other => assert_eq!(other, support::ended(EndReason::IdleTimeout, meta.handle)),
         }
     }
     assert_eq!(told, 1);
@@ -152,7 +157,7 @@ async fn the_two_timeouts_are_told_apart_also_long_after_both() {
 #[tokio::test]
 async fn a_session_that_is_live_is_not_taken_for_over_whatever_a_list_says() {
     let (server, store) = server_and_store().await;
-    let (key, label) = sign_in(&store, "alice", 30, 600).await;
+    let (key, meta) = sign_in(&store, "alice", 30, 600).await;
     server.cli(&["PERSIST", &spelled(&key)]);
     let list = lists(&server, "x").remove(0);
     let (member, due) = members(&server, &list).remove(0);
@@ -160,7 +165,7 @@ async fn a_session_that_is_live_is_not_taken_for_over_whatever_a_list_says() {
     assert!(sweep(&store).await.is_empty());
     assert_eq!(members(&server, &list), [(member, due)]);
     assert!(matches!(store.load(&key).await.unwrap(), Loaded::Live(_)));
-    let touched = store.touch(&key, &label).await.unwrap();
+    let touched = store.touch(&key, &meta).await.unwrap();
     assert!(matches!(touched, Touched::Done(_)));
     assert_eq!(ends_in_log(&store, "alice").await, []);
 }
@@ -168,11 +173,11 @@ async fn a_session_that_is_live_is_not_taken_for_over_whatever_a_list_says() {
 #[tokio::test]
 async fn activity_puts_off_what_a_sweep_finds() {
     let (server, store) = server_and_store().await;
-    let (key, label) = sign_in(&store, "alice", 30, 600).await;
+    let (key, meta) = sign_in(&store, "alice", 30, 600).await;
     for _ in 0..3 {
         server.age_sessions(20 * MINUTE);
         assert!(sweep(&store).await.is_empty());
-        store.touch(&key, &label).await.unwrap();
+        store.touch(&key, &meta).await.unwrap();
     }
     server.age_sessions(31 * MINUTE);
     assert_eq!(sweep(&store).await.len(), 1);
@@ -181,7 +186,7 @@ async fn activity_puts_off_what_a_sweep_finds() {
 #[tokio::test]
 async fn a_record_that_an_operator_removed_is_told_of_at_its_deadline() {
     let (server, store) = server_and_store().await;
-    let (key, label) = sign_in(&store, "alice", 30, 600).await;
+    let (key, meta) = sign_in(&store, "alice", 30, 600).await;
     server.cli(&["DEL", &spelled(&key)]);
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Absent);
     assert!(sweep(&store).await.is_empty());
@@ -189,17 +194,17 @@ async fn a_record_that_an_operator_removed_is_told_of_at_its_deadline() {
     server.age_sessions(31 * MINUTE);
     let told = sweep(&store).await;
     assert_eq!(told.len(), 1);
-    assert_eq!(told[0].handle, label.handle);
+    assert_eq!(told[0].handle, meta.handle);
     assert!(lists(&server, "x").is_empty() && lists(&server, "u").is_empty());
 }
 
 #[tokio::test]
 async fn what_ended_otherwise_is_not_told_of_again() {
     let (server, store) = server_and_store().await;
-    let (key, label) = sign_in(&store, "alice", 30, 600).await;
+    let (key, meta) = sign_in(&store, "alice", 30, 600).await;
     sign_in(&store, "bob", 30, 600).await;
     let reason = EndReason::SignedOut;
-    store.end(&end_of(&key, &label, reason)).await.unwrap();
+    store.end(&end_of(&key, &meta, reason)).await.unwrap();
     store.revoke(&support::all_of("bob")).await.unwrap();
     server.age_sessions(3 * DAY);
     assert!(sweep(&store).await.is_empty());
@@ -209,11 +214,11 @@ async fn what_ended_otherwise_is_not_told_of_again() {
 #[tokio::test]
 async fn an_elevation_that_runs_out_is_told_of_once_and_the_session_lives_on() {
     let (server, store) = server_and_store().await;
-    let (key, label) = (key_of("alice"), owned(&store, "alice"));
-    let write = Write {
+    let (key, meta) = (key_of("alice"), owned(&store, "alice"));
+    let write = RecordWrite {
         elevated_until: Some(store.now().after(15 * MINUTE)),
         flagged: false,
-        ..write_of(&label, payload())
+        ..write_of(&meta, payload())
     };
     let limits = limits(60 * 60_000, 600 * 60_000);
     store
@@ -227,7 +232,7 @@ async fn an_elevation_that_runs_out_is_told_of_once_and_the_session_lives_on() {
     assert_eq!(told.len(), 1);
     assert_eq!(
         (told[0].handle, told[0].what),
-        (label.handle, Expiry::Elevation)
+        (meta.handle, Expiry::Elevation)
     );
     assert!(sweep(&store).await.is_empty());
     assert!(matches!(store.load(&key).await.unwrap(), Loaded::Live(_)));
@@ -236,11 +241,11 @@ async fn an_elevation_that_runs_out_is_told_of_once_and_the_session_lives_on() {
 #[tokio::test]
 async fn an_elevation_ends_with_its_session_without_a_word() {
     let (server, store) = server_and_store().await;
-    let (key, label) = (key_of("alice"), owned(&store, "alice"));
-    let write = Write {
+    let (key, meta) = (key_of("alice"), owned(&store, "alice"));
+    let write = RecordWrite {
         elevated_until: Some(store.now().after(15 * MINUTE)),
         flagged: false,
-        ..write_of(&label, payload())
+        ..write_of(&meta, payload())
     };
     let limits = limits(10 * 60_000, 600 * 60_000);
     store
@@ -256,7 +261,7 @@ async fn an_elevation_ends_with_its_session_without_a_word() {
 #[tokio::test]
 async fn t75_whoever_comes_back_is_told_also_behind_a_backlog() {
     let (server, store) = server_and_store().await;
-    let (key, label, _) = create_owned(&store, "alice").await;
+    let (key, meta, _) = create_owned(&store, "alice").await;
     for _ in 0..450 {
         create_owned(&store, "alice").await;
     }
@@ -264,14 +269,14 @@ async fn t75_whoever_comes_back_is_told_also_behind_a_backlog() {
     let Loaded::Expired(expired) = store.load(&key).await.unwrap() else {
         panic!("not told")
     };
-    assert_eq!(expired.handle, label.handle);
+    assert_eq!(expired.handle, meta.handle);
 }
 
 #[tokio::test]
 async fn an_identifier_that_is_made_up_costs_a_short_answer_whatever_waits_to_be_swept() {
     const LOADS: usize = 100;
     let (server, store) = server_and_store().await;
-    let (_, label, _) = create_owned(&store, "alice").await;
+    let (_, meta, _) = create_owned(&store, "alice").await;
     server.age_sessions(DAY);
     let list = &lists(&server, "x")[0];
     let (member, due) = &members(&server, list)[0];
@@ -300,7 +305,7 @@ async fn an_identifier_that_is_made_up_costs_a_short_answer_whatever_waits_to_be
     assert!(sent / LOADS < 200, "{} bytes each", sent / LOADS);
     // What lies deeper is told of by a sweep.
     let told = sweep(&store).await;
-    assert!(told.iter().any(|expired| expired.handle == label.handle));
+    assert!(told.iter().any(|expired| expired.handle == meta.handle));
 }
 
 #[tokio::test]

@@ -9,10 +9,10 @@ use std::{
 };
 
 use portcullis_core::{
-    EndReason, Handle, Label, SessionId, SessionKey,
+    EndReason, SessionHandle, SessionId, SessionIdHash, SessionMeta,
     store::{
-        Activity, Committed, Created, Deadline, Excess, Expired, Expiry, Loaded, Old, Replaced,
-        Revision, SessionLimit, Store, StoreErrorKind, Which, Write,
+        Activity, Committed, Created, Deadline, Expired, Expiry, Loaded, OnLimit, RecordWrite,
+        Replaced, ReplacedSession, Revision, RevokeScope, SessionLimit, Store, StoreErrorKind,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -28,9 +28,9 @@ struct Walk {
     store: RedisStore,
     random: SmallRng,
     /// Whatever there ever was, or was to be.
-    known: Vec<(SessionKey, Label)>,
-    revisions: HashMap<SessionKey, Revision>,
-    told: HashSet<Handle>,
+    known: Vec<(SessionIdHash, SessionMeta)>,
+    revisions: HashMap<SessionIdHash, Revision>,
+    told: HashSet<SessionHandle>,
     full: bool,
     refused: usize,
 }
@@ -118,19 +118,19 @@ impl Walk {
         match self.random.random_range(0..22) {
             0..=2 => {
                 let key = SessionId::generate(portcullis_core::Bucket::random().unwrap());
-                let label = Label::new(Handle::from_bytes(self.random.random()), None);
-                self.create(key.unwrap().key(), label).await
+                let meta = SessionMeta::new(SessionHandle::from_bytes(self.random.random()), None);
+                self.create(key.unwrap().key(), meta).await
             }
             3..=6 => {
                 let user = self.user();
-                let label = owned(&self.store, user);
-                self.create(key_of(user), label).await
+                let meta = owned(&self.store, user);
+                self.create(key_of(user), meta).await
             }
             7..=9 => {
-                let Some((key, label, revision)) = self.any() else {
+                let Some((key, meta, revision)) = self.any() else {
                     return Ok(());
                 };
-                let write = self.write(&label);
+                let write = self.write(&meta);
                 let activity = self.activity();
                 let done = self.store.commit(&key, revision, &write, activity).await;
                 if let Committed::Done(_, revision) = done.map_err(kind)? {
@@ -139,27 +139,31 @@ impl Walk {
                 Ok(())
             }
             10..=11 => {
-                let Some((key, label, _)) = self.any() else {
+                let Some((key, meta, _)) = self.any() else {
                     return Ok(());
                 };
-                self.store.touch(&key, &label).await.map_err(kind)?;
+                self.store.touch(&key, &meta).await.map_err(kind)?;
                 Ok(())
             }
             12..=15 => self.replace().await,
             16 => {
-                let Some((key, label, _)) = self.any() else {
+                let Some((key, meta, _)) = self.any() else {
                     return Ok(());
                 };
                 let reason = EndReason::SignedOut;
-                let ended = self.store.end(&end_of(&key, &label, reason)).await;
+                let ended = self.store.end(&end_of(&key, &meta, reason)).await;
                 ended.map_err(kind)?;
                 Ok(())
             }
             17 => {
                 let user = self.user();
                 let one = self.known.choose(&mut self.random);
-                let handle = one.map_or(support::NAME, |(_, label)| label.handle);
-                let which = [Which::One(handle), Which::AllBut(handle), Which::All];
+                let handle = one.map_or(support::NAME, |(_, meta)| meta.handle);
+                let which = [
+                    RevokeScope::One(handle),
+                    RevokeScope::AllBut(handle),
+                    RevokeScope::All,
+                ];
                 let which = which[self.random.random_range(0..3)];
                 let done = self.store.revoke(&revocation(user, which)).await;
                 done.map_err(|it| kind(it.error))?;
@@ -192,7 +196,7 @@ impl Walk {
 
     /// A session gets another key: in its bucket or not, with its user or another, with its deadlines or new ones.
     async fn replace(&mut self) -> Result<(), StoreErrorKind> {
-        let Some((key, label, expected)) = self.any() else {
+        let Some((key, meta, expected)) = self.any() else {
             return Ok(());
         };
         let (new, new_label, deadline) = match self.random.random_range(0..3) {
@@ -201,19 +205,19 @@ impl Walk {
                 let restart = Deadline::Restart(limits(30 * MINUTE, 60 * MINUTE));
                 (key_of(user), owned(&self.store, user), restart)
             }
-            1 if label.owner.is_none() => {
+            1 if meta.owner.is_none() => {
                 let elsewhere = key_of(self.user());
-                (elsewhere, label.clone(), Deadline::Keep(self.activity()))
+                (elsewhere, meta.clone(), Deadline::Keep(self.activity()))
             }
             _ => {
                 let near = SessionId::generate(key.bucket()).unwrap().key();
-                (near, label.clone(), Deadline::Keep(self.activity()))
+                (near, meta.clone(), Deadline::Keep(self.activity()))
             }
         };
         self.known.push((new, new_label.clone()));
-        let old = Old {
+        let old = ReplacedSession {
             key,
-            label,
+            meta,
             expected,
             note: None,
         };
@@ -227,9 +231,13 @@ impl Walk {
         Ok(())
     }
 
-    async fn create(&mut self, key: SessionKey, label: Label) -> Result<(), StoreErrorKind> {
-        let (write, limit) = (self.write(&label), self.limit());
-        self.known.push((key, label));
+    async fn create(
+        &mut self,
+        key: SessionIdHash,
+        meta: SessionMeta,
+    ) -> Result<(), StoreErrorKind> {
+        let (write, limit) = (self.write(&meta), self.limit());
+        self.known.push((key, meta));
         let limits = limits(30 * MINUTE, 60 * MINUTE);
         let created = self.store.create(&key, &write, limits, &limit.into()).await;
         if let Created::Done(_, revision, _) = created.map_err(|it| it.error.kind())? {
@@ -239,30 +247,30 @@ impl Walk {
     }
 
     /// A session that was there once, and what was written last, or something else.
-    fn any(&mut self) -> Option<(SessionKey, Label, Revision)> {
+    fn any(&mut self) -> Option<(SessionIdHash, SessionMeta, Revision)> {
         // Most of those that were there long ago are over.
         let recent = self.known.len().saturating_sub(20)..self.known.len();
-        let (key, label) = self.known[recent].choose(&mut self.random)?.clone();
+        let (key, meta) = self.known[recent].choose(&mut self.random)?.clone();
         let written = self.revisions.get(&key).copied();
         let revision = match written {
             Some(revision) if !self.random.random_ratio(1, 10) => revision,
             _ => Revision(self.random.next_u32()),
         };
-        Some((key, label, revision))
+        Some((key, meta, revision))
     }
 
-    fn write(&mut self, label: &Label) -> Write {
+    fn write(&mut self, meta: &SessionMeta) -> RecordWrite {
         let minutes = self.random.random_range(1..15);
         let elevated = self.random.random_ratio(1, 3);
-        Write {
+        RecordWrite {
             elevated_until: elevated
                 .then(|| self.store.now().after(Duration::from_secs(60 * minutes))),
-            ..write_of(label, payload())
+            ..write_of(meta, payload())
         }
     }
 
     fn limit(&mut self) -> Option<SessionLimit> {
-        let excess = [Excess::Displace, Excess::Refuse][self.random.random_range(0..2)];
+        let excess = [OnLimit::Displace, OnLimit::Refuse][self.random.random_range(0..2)];
         self.random.random_ratio(1, 2).then(|| SessionLimit {
             most: 2.try_into().unwrap(),
             excess,

@@ -1,9 +1,9 @@
-// Keeps what is written into <form data-portcullis-keep> when the session ends: for the same person, for a day.
+// Keeps what is written into <form data-portcullis-keep> when the session ends: for the same user, for a day.
 // In sessionStorage: no other tab sees it, and it goes with the tab as the cookie goes with the browser.
 const DRAFTS = 'portcullis-drafts', FORM = 'form[data-portcullis-keep]', DAY = 864e5;
 const SECRET = '[type=password],[type=file],[type=hidden],[data-portcullis-skip],'
 	+ '[autocomplete*=password i],[autocomplete*=cc- i],[autocomplete*=one-time-code i]';
-// Nothing is stored before it says who the person is.
+// Nothing is stored before it says who the user is.
 let status;
 const dirty = new Set(), restored = new WeakSet(), secret = new WeakSet();
 
@@ -36,14 +36,14 @@ const held = field => 'selected' in field ? 'selected' : /^(checkbox|radio)$/.te
 const nameOf = field => field.name ?? field.value;
 
 const keep = (form, sent) => {
-	if (!status?.person) return;
-	const { person, now: at, absolute_deadline: session } = status;
+	if (!status?.user_fingerprint) return;
+	const { user_fingerprint: user, now: at, absolute_deadline: session } = status;
 	const values = fields(form).map(field => [nameOf(field), field[held(field)]]);
-	change(drafts => { drafts[keyOf(form)] = { person, at, session, sent, values }; });
+	change(drafts => { drafts[keyOf(form)] = { user, at, session, sent, values }; });
 };
 const keepAll = () => {
 	for (const form of dirty) keep(form);
-	if (status?.person) dirty.clear();
+	if (status?.user_fingerprint) dirty.clear();
 };
 
 // Whether anything is different now.
@@ -76,14 +76,14 @@ const first = document.querySelector('portcullis-timeout'), base = first?.getAtt
 const hear = (type, listener) => addEventListener('portcullis-' + type, ({ target, detail }) =>
 	target.getAttribute('base') === base && listener(detail, target.texts));
 hear('status', (answer, texts) => {
-	const { person, now, absolute_deadline: session } = status = answer;
-	if (!person) return;
+	const { user_fingerprint: user, now, absolute_deadline: session } = status = answer;
+	if (!user) return;
 	// The absolute deadline tells sessions apart. What was sent in one that is still live has arrived, unless this page is a refusal.
 	change(drafts => {
 		for (const key in drafts) {
 			const draft = drafts[key];
 			if (refused && draft.sent) draft.sent = draft.session = 0;
-			if (draft.person !== person || now - draft.at > DAY || draft.sent && draft.session === session) delete drafts[key];
+			if (draft.user !== user || now - draft.at > DAY || draft.sent && draft.session === session) delete drafts[key];
 		}
 	});
 	const drafts = load();

@@ -25,7 +25,7 @@ button,a{display:inline-block;margin:.3em;padding:.5em 1em;font:inherit;backgrou
 const covering = new Set;
 const start = element => {
 	const gone = new AbortController;
-	let { base = '/session', lead = 120, poll = 60, person, required = person, activity, 'sign-in': signIn = '/sign-in', 'return-to': returnTo = 'return_to', texts: own = '{}' } =
+	let { base = '/session', lead = 120, poll = 60, user, required = user, activity, 'sign-in': signIn = '/sign-in', 'return-to': returnTo = 'return_to', texts: own = '{}' } =
 		Object.fromEntries([...element.attributes].map(({ name, value }) => [name, value]));
 	if (!(lead >= 20)) console.warn('portcullis: lead raised to 20 s', lead = 20);
 	const texts = { ...TEXTS, ...JSON.parse(own) };
@@ -94,9 +94,9 @@ const start = element => {
 
 	const live = ({ answer, age, path }) => {
 		// A visitor is nobody, and so is somebody else.
-		if (person ? answer.person !== person : !answer.authenticated || view === 'over') return over({});
+		if (user ? answer.user_fingerprint !== user : !answer.authenticated || view === 'over') return over({});
 		known = answer;
-		person = answer.person;
+		user = answer.user_fingerprint;
 		sure = 1;
 		const rest = answer.ends_at - answer.now - age;
 		ends = now() + rest;

@@ -7,25 +7,25 @@ use http::{HeaderMap, header::ACCEPT};
 /// A page must be named: `text/html`, `application/xhtml+xml` or `text/*`. `*/*` names nothing, whatever its weight:
 /// that is what programs send.
 pub(crate) fn prefers_page(headers: &HeaderMap) -> bool {
-    let mut wishes = Wishes::default();
+    let mut preferences = Preferences::default();
     for value in headers.get_all(ACCEPT) {
         if let Ok(value) = value.to_str() {
-            split(value, ',').for_each(|range| wishes.add(range));
+            split(value, ',').for_each(|range| preferences.add(range));
         }
     }
-    let page = wishes.page.or(wishes.text).unwrap_or(0);
+    let page = preferences.page.or(preferences.text).unwrap_or(0);
     page > 0
         && page
-            >= wishes
+            >= preferences
                 .json
-                .or(wishes.application)
-                .or(wishes.all)
+                .or(preferences.application)
+                .or(preferences.all)
                 .unwrap_or(0)
 }
 
 /// Weights in thousandths. A more specific range goes before a less specific one.
 #[derive(Debug, Default)]
-struct Wishes {
+struct Preferences {
     page: Option<u16>,
     text: Option<u16>,
     json: Option<u16>,
@@ -33,7 +33,7 @@ struct Wishes {
     all: Option<u16>,
 }
 
-impl Wishes {
+impl Preferences {
     fn add(&mut self, range: &str) {
         let mut parts = split(range, ';').map(str::trim);
         let name = parts.next().unwrap_or_default();
@@ -41,7 +41,7 @@ impl Wishes {
             return;
         };
         let is = |range: &str| name.eq_ignore_ascii_case(range);
-        let wish = if is("text/html") || is("application/xhtml+xml") {
+        let operation = if is("text/html") || is("application/xhtml+xml") {
             &mut self.page
         } else if is("text/*") {
             &mut self.text
@@ -54,7 +54,7 @@ impl Wishes {
         } else {
             return;
         };
-        *wish = Some(wish.map_or(weight, |other| other.max(weight)));
+        *operation = Some(operation.map_or(weight, |other| other.max(weight)));
     }
 }
 

@@ -27,7 +27,7 @@ use portcullis_core::{Event, Severity};
 ///     .audit(Siem);
 /// ```
 ///
-/// # Which events
+/// # RevokeScope events
 ///
 /// | cause of the event | notified process |
 /// |---|---|

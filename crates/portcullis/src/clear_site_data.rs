@@ -11,7 +11,7 @@ const FIELD: HeaderName = HeaderName::from_static("clear-site-data");
 ///
 /// | asked for | clears | costs |
 /// |---|---|---|
-/// | `"storage"` | what scripts of this origin stored (`localStorage`, IndexedDB, caches of service workers), and its service workers | data that should outlive a sign-out is lost too: settings, drafts, offline data |
+/// | `"storage"` | what scripts of this origin stored (`localStorage`, IndexedDB, caches of service workers), and its service workers | data that should outlive a sign-out is lost too: settings, units of work, offline data |
 /// | `"cache"` | the HTTP cache of this origin, and pages kept for the back button | Chromium looks through its whole cache, of all sites: [up to seconds](https://crbug.com/40233601) in which the sign-out hangs, longer the fuller it is. Scripts and styles are loaded again. |
 /// | `"cookies"` | all cookies of the registrable domain | sibling hosts lose theirs: a sign-out from `shop.example.com` also signs out of `mail.example.com` |
 ///

@@ -1,28 +1,30 @@
-//! Carrying out what a request wishes of its session.
+//! Carrying out what a request operations of its session.
 
+mod group;
 mod pause;
-mod together;
 
 use std::sync::Arc;
 
 use portcullis_core::{
-    DraftError, EndReason, EventKind, Handle, Label, SessionId, SessionKey, UserId,
-    draft::{Plan, Step},
+    ChangeError, EndReason, EventKind, SessionHandle, SessionId, SessionIdHash, SessionMeta,
+    UserId,
     store::{
-        Activity, Committed, Created, Ended, Interrupted, Old, Others, Replaced, Revision,
-        StoreError, StoreErrorKind, Stored, Termination, Timing, Touched, Write,
+        Activity, Committed, Created, Ended, Interrupted, Others, RecordWrite, Replaced,
+        ReplacedSession, Revision, StoreError, StoreErrorKind, Stored, Termination, Timing,
+        Touched,
     },
+    unit_of_work::{Plan, Step},
 };
 
 use crate::{
     SessionError,
-    state::{self, CookieAction, Doubt, State, Subject, Used},
+    state::{self, CommitFailure, CookieAction, State, Subject, WorkingCopy},
     task,
     write_queue::{self, Full, Way},
 };
 
-pub(crate) use self::together::WriteQueue;
-use self::together::{Lead, Member, Place};
+pub(crate) use self::group::WriteQueue;
+use self::group::{Lead, Member, Place};
 
 /// How often a write is tried because another process was faster. Each time one of them wins, so this is how many may
 /// change one session at the same moment.
@@ -34,11 +36,11 @@ pub(crate) struct Work {
     plan: Plan,
     activity: Activity,
     /// What could not even be planned. Told once the rest is done.
-    failed: Option<DraftError>,
+    failed: Option<ChangeError>,
     turn: Turn,
 }
 
-/// While it exists, the session is being committed, and nobody else changes its draft.
+/// While it exists, the session is being committed, and nobody else changes its unit of work.
 #[derive(Debug)]
 struct Turn {
     state: Arc<State>,
@@ -61,32 +63,29 @@ pub(crate) fn prepare(
     state: &Arc<State>,
     activity: Activity,
 ) -> Result<Option<Work>, SessionError> {
-    let Some(mut used) = state.used() else {
+    let Some(mut copy) = state.working_copy() else {
         return Ok(None);
     };
-    if used.committing {
+    if copy.committing {
         return Err(SessionError::Committing);
     }
-    let (plan, failed) = match used.draft.plan(activity, state.now()) {
+    let (plan, failed) = match copy.unit.plan(activity, state.now()) {
         Ok(plan) => (plan, None),
         Err(error) => {
             // What cannot be written must not keep the session from ending.
-            used.draft.keep_only_the_end();
-            used.doubt = Doubt::Unknown;
-            (
-                used.draft.plan(Activity::Passive, state.now())?,
-                Some(error),
-            )
+            copy.unit.retain_only_the_end();
+            copy.commit_failure = CommitFailure::Unknown;
+            (copy.unit.plan(Activity::Passive, state.now())?, Some(error))
         }
     };
     if matches!(plan.step, Step::Nothing | Step::Touch { .. }) {
-        used.draft.keep_only_the_end();
+        copy.unit.retain_only_the_end();
     }
     if plan.ends.is_empty() && matches!(plan.step, Step::Nothing) {
         return failed.map_or(Ok(None), |error| Err(error.into()));
     }
-    used.committing = true;
-    drop(used);
+    copy.committing = true;
+    drop(copy);
     Ok(Some(Work {
         plan,
         activity,
@@ -106,8 +105,8 @@ impl Work {
 
     /// Does the work. It is finished, and told to the audit, even when the caller goes away meanwhile.
     pub(crate) async fn carry_out(mut self) -> Result<(), SessionError> {
-        if let ([], Step::Touch { key, label }) = (&*self.plan.ends, &self.plan.step) {
-            touch(&self.turn.state, key, label).await;
+        if let ([], Step::Touch { key, meta }) = (&*self.plan.ends, &self.plan.step) {
+            touch(&self.turn.state, key, meta).await;
             return Ok(());
         }
         self.turn.under_way = true;
@@ -134,7 +133,7 @@ impl Work {
             state: Arc::clone(state),
             activity: self.activity,
         };
-        match state.house().writes().enter(key, member, way) {
+        match state.shared().writes().enter(key, member, way) {
             Ok(place) => Ok(Some(place)),
             // An end needs no turn, and those who wait must not keep anybody from it.
             Err(Full) if !self.plan.ends.is_empty() => Ok(None),
@@ -172,8 +171,8 @@ async fn carry_out(
             write_queue::Turn::Lead(first) => lead = Some(first),
             // An end needs no turn; it waited for what was asked for before it.
             _ if !ends.is_empty() => {}
-            write_queue::Turn::Answered(answer) => return together::heed(state, answer).await,
-            write_queue::Turn::Lost => {
+            write_queue::Turn::Answered(answer) => return group::heed(state, answer).await,
+            write_queue::Turn::ConnectionEnded => {
                 let lost = "the request that wrote for this one was stopped, so it is not known whether the session was written";
                 return Err(StoreError::new(StoreErrorKind::Unavailable, lost).into());
             }
@@ -185,14 +184,14 @@ async fn carry_out(
         let ended = Box::pin(end_all(state, ends)).await;
         if let Some(mut lead) = lead.take() {
             match &ended {
-                Ok(()) => together::over(&mut lead),
-                failed => together::note(&mut lead, failed),
+                Ok(()) => group::over(&mut lead),
+                failed => group::note(&mut lead, failed),
             }
         }
         ended?;
     }
     match lead {
-        Some(mut lead) if together => together::write(state, activity, step, &mut lead).await,
+        Some(mut lead) if together => group::write(state, activity, step, &mut lead).await,
         lead => alone(state, activity, step, lead).await,
     }
 }
@@ -205,10 +204,10 @@ async fn alone(
     mut lead: Option<Lead>,
 ) -> Result<(), SessionError> {
     let known = lead.as_ref().and_then(|lead| lead.legacy.known.clone());
-    if let (Some(known), Some(mut used)) = (known, state.used()) {
+    if let (Some(known), Some(mut copy)) = (known, state.working_copy()) {
         // What is known may be older than what the request has seen, so it cannot refuse it. The step then builds on
         // what was seen, and the store decides.
-        let _ = used.draft.rebase_on(known.origin);
+        let _ = copy.unit.rebase_on(known.origin);
         step = None;
     }
     for number in 0..ATTEMPTS {
@@ -220,8 +219,8 @@ async fn alone(
         if let Some(lead) = &mut lead {
             match &progress {
                 // The session goes on under another identifier.
-                Ok(Progress::Done) => together::over(lead),
-                progress => together::note(lead, progress),
+                Ok(Progress::Done) => group::over(lead),
+                progress => group::note(lead, progress),
             }
         }
         if progress? == Progress::Done {
@@ -237,25 +236,25 @@ fn next_step(
     activity: Activity,
     planned: Option<Step>,
 ) -> Result<Option<Step>, SessionError> {
-    match (planned, state.used()) {
-        (None, Some(used)) => Ok(Some(used.draft.plan(activity, state.now())?.step)),
+    match (planned, state.working_copy()) {
+        (None, Some(copy)) => Ok(Some(copy.unit.plan(activity, state.now())?.step)),
         (planned, _) => Ok(planned),
     }
 }
 
-/// Takes note of what became of a request's wishes, and tells it.
+/// Takes note of what became of a request's operations, and tells it.
 fn conclude(
     mut turn: Turn,
     ends: bool,
-    failed: Option<DraftError>,
+    failed: Option<ChangeError>,
     result: Result<(), SessionError>,
 ) -> Result<(), SessionError> {
     let state = &turn.state;
     let result = match result {
-        // It is noted with the next request. The draft stays as it is: to forget here what was noticed
+        // It is noted with the next request. The unit of work stays as it is: to forget here what was noticed
         // would give rights back.
         Err(error @ (SessionError::Store(_) | SessionError::Contended))
-            if !ends && state.used().is_some_and(|used| only_read(&used)) =>
+            if !ends && state.working_copy().is_some_and(|copy| only_read(&copy)) =>
         {
             tracing::warn!(error = %error, "the change of a session's device could not be written down");
             Ok(())
@@ -280,20 +279,20 @@ enum Progress {
 }
 
 async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
-    let store = state.house().store();
+    let store = state.shared().store();
     match step {
         Step::Nothing => {
-            if let Some(mut used) = state.used() {
-                used.draft.keep_only_the_end();
+            if let Some(mut copy) = state.working_copy() {
+                copy.unit.retain_only_the_end();
             }
             Ok(Progress::Done)
         }
         Step::Refuse => Err(not_written(state)),
-        Step::Touch { key, label } => {
-            touch(state, &key, &label).await;
+        Step::Touch { key, meta } => {
+            touch(state, &key, &meta).await;
             Ok(Progress::Done)
         }
-        Step::Extend { key, label } => match touched(state, &key, &label).await? {
+        Step::Extend { key, meta } => match touched(state, &key, &meta).await? {
             Touched::Done(_) => Ok(Progress::Done),
             Touched::Gone => gone(state, &key).await,
         },
@@ -305,16 +304,16 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
         } => {
             let key = id.key();
             let created = store.create(&key, &write, limits, &others).await;
-            match told(state, &write.label, &others, created)? {
+            match told(state, &write.meta, &others, created)? {
                 Created::Done(timing, revision, displaced) => {
                     written(state, key, Some(id), timing, revision);
-                    tell(state, None, &others, displaced, write);
+                    emit(state, None, &others, displaced, write);
                     Ok(Progress::Done)
                 }
                 Created::Taken => Ok(Progress::Again),
-                Created::AtLimit => Err(at_limit(state, &write.label)),
+                Created::AtLimit => Err(at_limit(state, &write.meta)),
                 Created::Revoked => {
-                    let user = write.label.user().cloned();
+                    let user = write.meta.user().cloned();
                     Err(refused(state, SessionError::Ended, user))
                 }
             }
@@ -327,7 +326,7 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
         } => match store.commit(&key, expected, &write, activity).await? {
             Committed::Done(timing, revision) => {
                 written(state, key, None, timing, revision);
-                tell(state, None, &Others::Stay, Vec::new(), write);
+                emit(state, None, &Others::Stay, Vec::new(), write);
                 Ok(Progress::Done)
             }
             Committed::Conflict(stored) => rebase(state, &stored),
@@ -342,17 +341,17 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
         } => {
             let key = id.key();
             let replaced = store.replace(&old, &key, &write, deadline, &others).await;
-            match told(state, &write.label, &others, replaced)? {
+            match told(state, &write.meta, &others, replaced)? {
                 Replaced::Done(timing, revision, displaced) => {
                     written(state, key, Some(id), timing, revision);
-                    tell(state, Some(old), &others, displaced, write);
+                    emit(state, Some(old), &others, displaced, write);
                     Ok(Progress::Done)
                 }
                 Replaced::Conflict(stored) => rebase(state, &stored),
                 Replaced::Gone => gone(state, &old.key).await,
-                Replaced::AtLimit => Err(at_limit(state, &write.label)),
+                Replaced::AtLimit => Err(at_limit(state, &write.meta)),
                 Replaced::Overtaken(displaced) => {
-                    tell_displaced(state, &write.label, &others, displaced);
+                    emit_displaced(state, &write.meta, &others, displaced);
                     Ok(Progress::Again)
                 }
             }
@@ -361,14 +360,14 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
 }
 
 fn rebase(state: &State, stored: &Stored) -> Result<Progress, SessionError> {
-    let Some(mut used) = state.used() else {
+    let Some(mut copy) = state.working_copy() else {
         return Ok(Progress::Done);
     };
-    match used.draft.rebase(stored) {
+    match copy.unit.rebase(stored) {
         Ok(()) => Ok(Progress::Again),
-        Err(DraftError::Unusable(None)) => {
-            drop(used);
-            Err(together::damaged(state))
+        Err(ChangeError::Unusable(None)) => {
+            drop(copy);
+            Err(group::damaged(state))
         }
         Err(error) => Err(error.into()),
     }
@@ -376,71 +375,82 @@ fn rebase(state: &State, stored: &Stored) -> Result<Progress, SessionError> {
 
 fn written(
     state: &State,
-    key: SessionKey,
+    key: SessionIdHash,
     id: Option<SessionId>,
     timing: Timing,
     revision: Revision,
 ) {
-    if let Some(mut used) = state.used() {
-        used.draft.written(key, timing, revision);
+    if let Some(mut copy) = state.working_copy() {
+        copy.unit.written(key, timing, revision);
         if let Some(id) = id {
-            used.cookie = CookieAction::set((id, timing.absolute_deadline));
+            copy.cookie = CookieAction::set((id, timing.absolute_deadline));
         }
     }
 }
 
 /// Tells of a write what the store's log tells of it, in the same order.
-fn tell(state: &State, old: Option<Old>, others: &Others, displaced: Vec<Handle>, write: Write) {
-    if let Some(Old {
-        label,
+fn emit(
+    state: &State,
+    old: Option<ReplacedSession>,
+    others: &Others,
+    displaced: Vec<SessionHandle>,
+    write: RecordWrite,
+) {
+    if let Some(ReplacedSession {
+        meta,
         note: Some(note),
         ..
     }) = old
     {
-        state.tell(note, &label);
+        state.emit(note, &meta);
     }
     for note in write.notes {
-        state.tell(note, &write.label);
+        state.emit(note, &write.meta);
     }
-    tell_displaced(state, &write.label, others, displaced);
+    emit_displaced(state, &write.meta, others, displaced);
 }
 
-/// Reports which sessions ended for a sign-in as `label`.
-fn tell_displaced(state: &State, label: &Label, others: &Others, displaced: Vec<Handle>) {
+/// Reports which sessions ended for a sign-in as `meta`.
+fn emit_displaced(
+    state: &State,
+    meta: &SessionMeta,
+    others: &Others,
+    displaced: Vec<SessionHandle>,
+) {
     let (_, note) = others.end_of_one();
     for handle in displaced {
-        let label = Label {
+        let meta = SessionMeta {
             handle,
-            ..label.clone()
+            ..meta.clone()
         };
-        state.tell(note.clone(), &label);
+        state.emit(note.clone(), &meta);
     }
 }
 
-/// What the store answered. The sessions that ended for a sign-in as `label` which then failed are reported at once.
+/// What the store answered. The sessions that ended for a sign-in as `meta` which then failed are reported at once.
 fn told<T>(
     state: &State,
-    label: &Label,
+    meta: &SessionMeta,
     others: &Others,
     answer: Result<T, Interrupted>,
 ) -> Result<T, SessionError> {
     answer.map_err(|Interrupted { ended, error }| {
-        tell_displaced(state, label, others, ended);
+        emit_displaced(state, meta, others, ended);
         error.into()
     })
 }
 
-/// Whether all that is wished is the layer's: to take note of the device.
-fn only_read(used: &Used) -> bool {
-    !used.wished || used.draft.only_observes()
+/// Whether all that is changed_by_handler is the layer's: to take note of the device.
+fn only_read(copy: &WorkingCopy) -> bool {
+    !copy.changed_by_handler || copy.unit.only_observes()
 }
 
 /// The session that was to be written to is not there any more. Who only read is not told of it.
-async fn gone(state: &State, key: &SessionKey) -> Result<Progress, SessionError> {
-    if let Some(mut used) = state.used()
-        && only_read(&used)
+async fn gone(state: &State, key: &SessionIdHash) -> Result<Progress, SessionError> {
+    if let Some(mut copy) = state.working_copy()
+        && only_read(&copy)
     {
-        used.draft.lost();
+        copy.unit.lost();
         return Ok(Progress::Done);
     }
     // The refusal says why if it can be learned.
@@ -448,47 +458,49 @@ async fn gone(state: &State, key: &SessionKey) -> Result<Progress, SessionError>
     Err(refused(state, SessionError::Ended, None))
 }
 
-/// The request's wishes were not granted, because its session is not there any more. `user` is who wanted to sign
+/// The request's operations were not granted, because its session is not there any more. `user` is who wanted to sign
 /// in, where there is no session to name.
 fn refused(state: &State, error: SessionError, user: Option<UserId>) -> SessionError {
-    let Some(mut used) = state.used() else {
+    let Some(mut copy) = state.working_copy() else {
         return error;
     };
-    let subject = match state::subject(&used.draft) {
+    let subject = match state::subject(&copy.unit) {
         (None, _) => (None, user),
         known => known,
     };
-    used.doubt = match error {
-        SessionError::Replaced => Doubt::Replaced,
-        _ => Doubt::Ended,
+    copy.commit_failure = match error {
+        SessionError::Replaced => CommitFailure::Replaced,
+        _ => CommitFailure::Ended,
     };
-    used.draft.lost();
-    used.cookie = CookieAction::Keep;
-    drop(used);
+    copy.unit.lost();
+    copy.cookie = CookieAction::Keep;
+    drop(copy);
     state.observe(EventKind::WriteRefused, subject);
     error
 }
 
 /// Data was not written, because the request has no session that it could be written to.
 fn not_written(state: &State) -> SessionError {
-    let two = state.used().filter(|used| used.draft.has_candidates());
-    let Some(mut used) = two else {
+    let two = state
+        .working_copy()
+        .filter(|copy| copy.unit.has_candidates());
+    let Some(mut copy) = two else {
         return refused(state, SessionError::Replaced, None);
     };
-    used.draft.keep_only_the_end();
-    used.doubt = Doubt::Refused(SessionError::Ambiguous);
-    drop(used);
+    copy.unit.retain_only_the_end();
+    copy.commit_failure = CommitFailure::Refused(SessionError::Ambiguous);
+    drop(copy);
     state.observe(EventKind::WriteRefused, (None, None));
     SessionError::Ambiguous
 }
 
 /// The sign-in was not granted. The session stays what it was, and so does the cookie.
-fn at_limit(state: &State, label: &Label) -> SessionError {
-    if let Some(mut used) = state.used() {
-        used.draft.keep_only_the_end();
-        used.doubt = Doubt::Refused(SessionError::AtLimit);
+fn at_limit(state: &State, meta: &SessionMeta) -> SessionError {
+    if let Some(mut copy) = state.working_copy() {
+        copy.unit.retain_only_the_end();
+        copy.commit_failure = CommitFailure::Refused(SessionError::AtLimit);
     }
-    let subject: Subject = (None, label.user().cloned());
+    let subject: Subject = (None, meta.user().cloned());
     state.observe(EventKind::LimitReached, subject);
     SessionError::AtLimit
 }
@@ -502,19 +514,19 @@ async fn end_all(state: &State, ends: Vec<Termination>) -> Result<(), SessionErr
         ended = ended.and_then(|all| done.map(|done| all && done));
     }
     let by_this_request = ended?;
-    if let Some(mut used) = state.used() {
-        used.cookie = match by_this_request {
+    if let Some(mut copy) = state.working_copy() {
+        copy.cookie = match by_this_request {
             true => CookieAction::Remove,
             // Somebody else ended it, and may have handed out a fresh cookie since.
             false => CookieAction::Keep,
         };
-        used.ended_two = two && by_this_request;
+        copy.ended_two = two && by_this_request;
     }
     Ok(())
 }
 
 async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> {
-    let store = state.house().store();
+    let store = state.shared().store();
     let (ended, asked_twice) = match store.end(&ending).await {
         // It may have been carried out all the same, and then nobody would ever hear of it.
         Err(error) if error.kind() == StoreErrorKind::Unavailable => {
@@ -524,7 +536,7 @@ async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> 
     };
     let Termination {
         key,
-        label,
+        meta,
         reason,
         note,
         ..
@@ -540,22 +552,22 @@ async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> 
         // Its user authenticated anew meanwhile, which began another session: nobody was signed out.
         return Err(refused(state, SessionError::Replaced, None));
     }
-    let Some(mut used) = state.used() else {
+    let Some(mut copy) = state.working_copy() else {
         return Ok(ended);
     };
     // An earlier commit of this request may have been the one that ended it.
-    let asked_twice = asked_twice || matches!(used.doubt, Doubt::Unknown);
-    used.draft.ended(&key);
-    drop(used);
+    let asked_twice = asked_twice || matches!(copy.commit_failure, CommitFailure::Unknown);
+    copy.unit.ended(&key);
+    drop(copy);
     if ended == Ended::Done || asked_twice {
-        state.tell(note, &label);
+        state.emit(note, &meta);
     }
     Ok(ended)
 }
 
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
-async fn touch(state: &State, key: &SessionKey, label: &Label) {
-    if let Err(error) = touched(state, key, label).await {
+async fn touch(state: &State, key: &SessionIdHash, meta: &SessionMeta) {
+    if let Err(error) = touched(state, key, meta).await {
         untouched(&error);
     }
 }
@@ -564,10 +576,14 @@ fn untouched(error: &StoreError) {
     tracing::warn!(error = %error, "the activity of a session could not be written down");
 }
 
-async fn touched(state: &State, key: &SessionKey, label: &Label) -> Result<Touched, StoreError> {
-    let touched = state.house().store().touch(key, label).await?;
-    if let (Touched::Done(timing), Some(mut used)) = (touched, state.used()) {
-        used.draft.touched(timing);
+async fn touched(
+    state: &State,
+    key: &SessionIdHash,
+    meta: &SessionMeta,
+) -> Result<Touched, StoreError> {
+    let touched = state.shared().store().touch(key, meta).await?;
+    if let (Touched::Done(timing), Some(mut copy)) = (touched, state.working_copy()) {
+        copy.unit.touched(timing);
     }
     Ok(touched)
 }
@@ -581,19 +597,19 @@ fn report(state: &State, error: &SessionError) {
         SessionError::Store(store) => store,
         error => {
             tracing::error!(error = %error, "a session could not be written");
-            if let Some(mut used) = state.used() {
+            if let Some(mut copy) = state.working_copy() {
                 // What was refused is not written with what the handler may ask for later.
-                used.doubt = Doubt::Refused(error.clone());
-                used.draft.keep_only_the_end();
+                copy.commit_failure = CommitFailure::Refused(error.clone());
+                copy.unit.retain_only_the_end();
             }
             return;
         }
     };
     let subject = state.subject();
-    if let Some(mut used) = state.used() {
+    if let Some(mut copy) = state.working_copy() {
         // What was asked for may have been carried out. To ask for it again could do it twice.
-        used.doubt = Doubt::Unknown;
-        used.draft.keep_only_the_end();
+        copy.commit_failure = CommitFailure::Unknown;
+        copy.unit.retain_only_the_end();
     }
     state.failed(store, subject);
 }

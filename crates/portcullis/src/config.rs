@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use portcullis_core::{Realm, draft::DraftPolicy};
+use portcullis_core::{Realm, unit_of_work::SessionSettings};
 
 use crate::{
     ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, fetch_metadata::OwnSite,
-    house::House, nesting::Nesting, outcome::Classifier, refusal::Pages,
+    nesting::Nesting, outcome::Classifier, refusal::Pages, shared::Shared,
 };
 
 #[derive(Clone)]
 pub(crate) struct Config {
-    pub(crate) house: Arc<House>,
+    pub(crate) shared: Arc<Shared>,
     /// Where the application has named one.
     pub(crate) realm: Option<Realm>,
-    pub(crate) policy: DraftPolicy,
+    pub(crate) policy: SessionSettings,
     pub(crate) cookie: CookieConfig,
     pub(crate) pages: Pages,
     pub(crate) addresses: ClientAddresses,
@@ -30,7 +30,7 @@ pub(crate) struct Config {
 impl Config {
     /// Starts what runs in the background, where it does not run yet.
     pub(crate) fn wake(&self) {
-        if self.house.wake() && self.realm.is_none() {
+        if self.shared.wake() && self.realm.is_none() {
             self.warn_of_cookies_from_elsewhere();
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::StatusCode;
 use portcullis_core::{
-    DraftError, debug_as_message,
+    ChangeError, debug_as_message,
     store::{StoreError, StoreErrorKind},
 };
 
@@ -55,7 +55,7 @@ pub enum SessionError {
     InDoubt,
     /// The change is not possible, or cannot be stored. Nothing was changed.
     #[error(transparent)]
-    Draft(#[from] DraftError),
+    Change(#[from] ChangeError),
     /// Too many requests change the session at once, on this server, where they wait for each
     /// other, or on others. Nothing was written.
     #[error("too many requests change this session at once; try again")]
@@ -106,7 +106,7 @@ impl SessionError {
                 StoreErrorKind::Unavailable => Some(1),
                 _ => Some(5),
             },
-            Self::Draft(DraftError::NoRandomness(_) | DraftError::Unusable(Some(_))) => Some(5),
+            Self::Change(ChangeError::NoRandomness(_) | ChangeError::Unusable(Some(_))) => Some(5),
             Self::Contended | Self::InDoubt => Some(1),
             _ => None,
         }
@@ -118,12 +118,12 @@ impl SessionError {
             Self::Store(_)
             | Self::Contended
             | Self::InDoubt
-            | Self::Draft(DraftError::NoRandomness(_) | DraftError::Unusable(Some(_))) => (
+            | Self::Change(ChangeError::NoRandomness(_) | ChangeError::Unusable(Some(_))) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "session-unavailable",
                 "Sessions cannot be used at the moment. Try again shortly.",
             ),
-            Self::Ended | Self::Draft(DraftError::Unusable(None)) => (
+            Self::Ended | Self::Change(ChangeError::Unusable(None)) => (
                 StatusCode::UNAUTHORIZED,
                 "session-ended",
                 "Your session ended while the request was under way. Nothing was changed.",
@@ -148,19 +148,19 @@ impl SessionError {
                 "session-limit-reached",
                 "You are signed in on as many devices as may be in use at once. Sign out on one of them and try again.",
             ),
-            Self::Draft(DraftError::TooLarge { .. }) => (
+            Self::Change(ChangeError::TooLarge { .. }) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "session-too-large",
                 "This is more than a session can hold. Nothing was changed.",
             ),
-            Self::Ambiguous | Self::Draft(DraftError::NotAuthenticated) => (
+            Self::Ambiguous | Self::Change(ChangeError::NotAuthenticated) => (
                 StatusCode::UNAUTHORIZED,
                 "authentication-required",
                 "Sign in to do this.",
             ),
             // Also a name of a user that is empty or too long. The application has vouched for it, so it is no mistake
             // of the client's that a 4xx could ask to mend.
-            Self::Draft(_)
+            Self::Change(_)
             | Self::Committing
             | Self::InsideUpdate
             | Self::ResponseSent
@@ -182,14 +182,14 @@ mod tests {
     #[test]
     fn what_a_main_prints_of_an_error_is_its_message_and_its_causes() {
         let store = StoreError::new(StoreErrorKind::Unavailable, "Redis does not answer");
-        let draft = DraftError::NotAuthenticated;
+        let unit = ChangeError::NotAuthenticated;
         for (error, expected) in [
             (
                 SessionError::Store(store),
                 "the session store cannot be used; caused by: Redis does not answer",
             ),
             (
-                SessionError::Draft(draft),
+                SessionError::Change(unit),
                 "the session has no user; authenticate before elevating",
             ),
         ] {
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn every_error_has_the_status_that_says_what_to_do() {
         let store = |kind| SessionError::Store(StoreError::new(kind, "message"));
-        let too_long = DraftError::UserTooLong {
+        let too_long = ChangeError::UserTooLong {
             bytes: 1025,
             limit: 1024,
         };
@@ -217,10 +217,14 @@ mod tests {
             (SessionError::AtLimit, 409, None),
             (SessionError::CookieWithheld, 403, None),
             (SessionError::ElevationEnded, 401, None),
-            (DraftError::TooLarge { size: 2, limit: 1 }.into(), 413, None),
-            (DraftError::NotAuthenticated.into(), 401, None),
-            (DraftError::Unusable(None).into(), 401, None),
-            (DraftError::EmptyUser.into(), 500, None),
+            (
+                ChangeError::TooLarge { size: 2, limit: 1 }.into(),
+                413,
+                None,
+            ),
+            (ChangeError::NotAuthenticated.into(), 401, None),
+            (ChangeError::Unusable(None).into(), 401, None),
+            (ChangeError::EmptyUser.into(), 500, None),
             (too_long.into(), 500, None),
             (SessionError::MissingLayer, 500, None),
         ];

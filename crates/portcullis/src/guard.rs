@@ -13,13 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response};
-use portcullis_core::{General, Scope, Timestamp, UserId};
+use portcullis_core::{DefaultScope, Scope, Timestamp, UserId};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
     Lifeline, Refusal, Session, SessionBody, SessionError,
-    live::Need,
+    live::Requirement,
     refusal::{self, fail, refuse},
     state::State,
 };
@@ -65,13 +65,13 @@ impl Authenticated {
     }
 
     /// Resolves when a new request would be refused: the session ended, or belongs to another user.
-    pub fn ended(&self) -> Lifeline {
-        self.lifeline(None)
+    pub fn lifeline(&self) -> Lifeline {
+        self.lifeline_for(None)
     }
 
-    fn lifeline(&self, scope: Option<&'static str>) -> Lifeline {
+    fn lifeline_for(&self, scope: Option<&'static str>) -> Lifeline {
         let state = self.session.state();
-        let need = Need {
+        let need = Requirement {
             user: Some(self.user.clone()),
             scope,
             trust: state.distrusts(),
@@ -96,7 +96,7 @@ impl Authenticated {
 /// async fn pay(elevated: Elevated<Payments>) {}
 /// ```
 #[derive(Clone)]
-pub struct Elevated<S = General> {
+pub struct Elevated<S = DefaultScope> {
     authenticated: Authenticated,
     until: Timestamp,
     scope: PhantomData<fn() -> S>,
@@ -114,8 +114,8 @@ impl<S: Scope> Elevated<S> {
 
     /// Resolves when a new request would be refused: the session or its elevation for this scope
     /// ended.
-    pub fn ended(&self) -> Lifeline {
-        self.authenticated.lifeline(Some(S::NAME))
+    pub fn lifeline(&self) -> Lifeline {
+        self.authenticated.lifeline_for(Some(S::NAME))
     }
 }
 
@@ -225,7 +225,7 @@ pub(crate) async fn authenticated(state: Option<&Arc<State>>) -> Result<Authenti
     let authenticated = signed_in(state).await?;
     let state = authenticated.session.state();
     if state.is_distrusted() {
-        return Err(step_up::<General>(state));
+        return Err(step_up::<DefaultScope>(state));
     }
     Ok(authenticated)
 }
@@ -304,7 +304,7 @@ impl GuardLayer {
 
     /// Admits only users who have recently proved their identity again.
     pub fn elevated() -> Self {
-        Self::elevated_for::<General>()
+        Self::elevated_for::<DefaultScope>()
     }
 
     /// The same for one scope.

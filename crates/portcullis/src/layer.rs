@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::response::Parts;
 use portcullis_core::{
     ConfigError, CorrelationKey, Realm, RememberMe, Timeouts, VisitorLimits,
-    draft::DraftPolicy,
     store::{SessionLimit, Store},
+    unit_of_work::SessionSettings,
 };
 use tower_layer::Layer;
 
@@ -16,12 +16,12 @@ use crate::{
     Audit, ClearSiteData, ClientAddresses, CookieConfig, DeviceBinding, Outcome, SessionService,
     Sessions,
     config::Config,
-    house::{House, Setup},
-    live::Pace,
+    live::PollSchedule,
     outcome::Classifier,
     refusal::Pages,
     registration::Registration,
     return_to::{base_path, page},
+    shared::{Shared, SharedSettings},
 };
 
 /// Adds sessions to a service: any Tower service, with any body.
@@ -43,10 +43,10 @@ use crate::{
 /// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused request gets a 401 |
 /// | [`public_base_path`](Self::public_base_path) | none: the application sees paths as browsers do |
 /// | [`clear_site_data`](Self::clear_site_data) | what scripts stored, with a sign-out |
-/// | [`tell_deadlines`](Self::tell_deadlines) | off |
+/// | [`session_timeout_header`](Self::session_timeout_header) | off |
 /// | [`audit`](Self::audit) | [`TracingAudit`](crate::TracingAudit) |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
-/// | [`live_within`](Self::live_within) | live connections notice an end on another server within 5 s at the latest |
+/// | [`revalidation_interval`](Self::revalidation_interval) | live connections notice an end on another server within 5 s at the latest |
 /// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |
 ///
 /// ```
@@ -177,9 +177,9 @@ impl SessionLayer {
     pub fn new(store: impl Store) -> Self {
         Self {
             config: Arc::new(Config {
-                house: Arc::new(House::new(Setup::new(store, true))),
+                shared: Arc::new(Shared::new(SharedSettings::new(store, true))),
                 realm: None,
-                policy: DraftPolicy {
+                policy: SessionSettings {
                     timeouts: Timeouts::default(),
                     remember_me: None,
                     payload_limit: PAYLOAD_LIMIT,
@@ -337,7 +337,7 @@ impl SessionLayer {
 
     /// How many sessions a user may have at once, on all servers together, and what happens to a
     /// sign-in beyond that (OWASP ASVS 5.0, 7.1.2). `None` is no limit. The step that begins the
-    /// session enforces it, so it holds for simultaneous sign-ins too. Excess sessions of a user
+    /// session enforces it, so it holds for simultaneous sign-ins too. OnLimit sessions of a user
     /// are kept until the next sign-in.
     ///
     /// ```
@@ -374,7 +374,7 @@ impl SessionLayer {
     /// idle=1799, absolute=86399`, and `elevated=899` during an elevation. Clients that read it
     /// need not ask `SessionRoutes` for the status.
     #[must_use]
-    pub fn tell_deadlines(self) -> Self {
+    pub fn session_timeout_header(self) -> Self {
         self.with(|config| config.tells_deadlines = true)
     }
 
@@ -418,7 +418,9 @@ impl SessionLayer {
     /// [`TracingAudit`](crate::TracingAudit). With several, each is notified of every event.
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
-        self.with_house(|setup| setup.audits = std::mem::take(&mut setup.audits).and(audit))
+        self.with_shared(|settings| {
+            settings.audits = std::mem::take(&mut settings.audits).and(audit)
+        })
     }
 
     /// The key of the [correlators](crate::Correlator) in events: 32 random bytes that all servers
@@ -426,7 +428,7 @@ impl SessionLayer {
     /// correlator.
     #[must_use]
     pub fn correlation_key(self, bytes: [u8; 32]) -> Self {
-        self.with_house(|setup| setup.key = Some(CorrelationKey::new(bytes)))
+        self.with_shared(|settings| settings.key = Some(CorrelationKey::new(bytes)))
     }
 
     /// Maximum delay until a live connection notices that another server ended its session: 5
@@ -444,13 +446,13 @@ impl SessionLayer {
     ///
     /// [`ConfigError`] below 1 and above 15 seconds, because a session with a new identifier can be
     /// followed for a minute only.
-    pub fn live_within(self, period: Duration) -> Result<Self, ConfigError> {
-        let pace = Pace::new(period)?;
-        Ok(self.with_house(|setup| setup.pace = pace))
+    pub fn revalidation_interval(self, period: Duration) -> Result<Self, ConfigError> {
+        let schedule = PollSchedule::new(period)?;
+        Ok(self.with_shared(|settings| settings.schedule = schedule))
     }
 
     /// Other origins whose pages may open a `SessionSocket` and use the [`routes`](Self::routes) of
-    /// this layer. Write them as browsers do: `https://app.example`, `capacitor://localhost`,
+    /// this layer. RecordWrite them as browsers do: `https://app.example`, `capacitor://localhost`,
     /// `tauri://localhost`, `chrome-extension://` with the identifier. By default, only pages of
     /// the requested host may.
     ///
@@ -496,7 +498,7 @@ impl SessionLayer {
     /// expire without another request are never reported.
     #[must_use]
     pub fn without_sweeping(self) -> Self {
-        self.with_house(|setup| setup.sweeps = false)
+        self.with_shared(|settings| settings.sweeps = false)
     }
 
     /// Routes to ask how long the session lasts, to extend it, and to sign out. They are for pages
@@ -520,7 +522,7 @@ impl SessionLayer {
     /// The sessions of this layer's store and realm, to list and end them from outside of a
     /// request. Events go to the present [`audit`](Self::audit).
     pub fn sessions(&self) -> Sessions {
-        Sessions::of_house(&self.config.house)
+        Sessions::of_shared(&self.config.shared)
     }
 
     #[cfg(feature = "testing")]
@@ -546,17 +548,17 @@ impl SessionLayer {
             cookie: config.cookie.name().to_owned(),
             longest: config.policy.longest(),
         };
-        if !config.house.is_of(&realm, &registration) {
-            config.house = Arc::new(config.house.changed(|setup| {
-                setup.enter(&realm);
-                setup.registration = Some(registration);
+        if !config.shared.is_of(&realm, &registration) {
+            config.shared = Arc::new(config.shared.changed(|settings| {
+                settings.enter(&realm);
+                settings.registration = Some(registration);
             }));
         }
         self
     }
 
-    fn with_house(self, change: impl FnOnce(&mut Setup)) -> Self {
-        self.with(|config| config.house = Arc::new(config.house.changed(change)))
+    fn with_shared(self, change: impl FnOnce(&mut SharedSettings)) -> Self {
+        self.with(|config| config.shared = Arc::new(config.shared.changed(change)))
     }
 }
 

@@ -77,7 +77,7 @@
 //!    After that, the response is a 503 with `Retry-After`, and the cookie is kept. Service resumes
 //!    without intervention. Requests that do not use the session are served as usual.
 //! 6. **The identifier is in the cookie and nowhere else.** The store holds a hash, logs hold a
-//!    [`Handle`], `Debug` shows nothing.
+//!    [`SessionHandle`], `Debug` shows nothing.
 //! 7. **A request that is refused or fails grants nothing.** A status of 400 or above drops
 //!    sign-ins and elevations, and every write after the first of them. A status of 500 or above,
 //!    or 408, drops all data. Ends and new identifiers are carried out. See [`Outcome`].
@@ -103,7 +103,7 @@
 //!   [`DeviceBinding`], [`ClientAddresses`].
 //! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes
 //!   [`GuardLayer`], [`PassiveLayer`], [`CrossSiteSignInLayer`].
-//! * Code that runs after the response has begun: [`Authenticated::ended`],
+//! * Code that runs after the response has begun: [`Authenticated::lifeline`],
 //!   [`Lifeline::guard_body`], `SessionSocket` (feature `ws`).
 //! * A page with the user's own devices: [`Authenticated::list_sessions`],
 //!   [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
@@ -142,18 +142,18 @@ pub mod refused {}
 
 mod accept;
 mod activity;
+mod annotation;
 mod audience;
 mod audit;
-mod binding;
 mod body;
-mod cache;
+mod cache_control;
 mod clear_site_data;
 mod client;
 mod commit;
 mod config;
 mod cookie;
-mod deadlines;
-mod erased;
+mod device_binding;
+mod dyn_store;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
@@ -161,16 +161,14 @@ mod fetch_metadata;
 mod fields;
 mod guard;
 mod host;
-mod house;
 mod layer;
 mod live;
-mod marks;
+mod log_queue;
 mod nesting;
-mod notebook;
 #[cfg(feature = "axum")]
 mod origin;
 mod outcome;
-mod own;
+mod own_sessions;
 mod page;
 mod passive;
 mod refusal;
@@ -183,7 +181,9 @@ mod return_to;
 mod routes;
 mod service;
 mod session;
+mod session_timeout;
 mod sessions;
+mod shared;
 mod state;
 mod sweeper;
 mod task;
@@ -199,13 +199,14 @@ mod write_queue;
 
 #[doc(inline)]
 pub use portcullis_core::{
-    Actor, AsKey, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
-    CorrelationKey, Correlator, DraftError, EndReason, Event, EventKind, General, Handle, Key,
-    MAX_SCOPE_BYTES, Network, NoRandomness, NotAHandle, Realm, RememberMe, Scope, SessionEntry,
-    SessionInfo, Severity, Timeouts, Timestamp, UserId, VisitorLimits,
+    Actor, ChangeError, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
+    CorrelationKey, Correlator, DefaultScope, EndReason, Event, EventKind, InvalidHandle, Key,
+    MAX_SCOPE_BYTES, Network, NoRandomness, Realm, RememberMe, Scope, SessionEntry, SessionHandle,
+    SessionInfo, Severity, Timeouts, Timestamp, UserId, ValueKey, VisitorLimits,
     store::{
-        Copies, Excess, LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, Receipt,
-        RegisteredRealm, SessionCount, SessionLimit, Store, StoreError, StoreErrorKind,
+        LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, OnLimit, RegisteredRealm,
+        ReplicaAcks, RevocationReport, SessionCount, SessionLimit, Store, StoreError,
+        StoreErrorKind,
     },
 };
 #[cfg(feature = "redis")]
@@ -215,17 +216,17 @@ pub use portcullis_redis::RedisStore;
 #[cfg(feature = "ws")]
 pub use self::live::{SessionSocket, SessionWebSocket, SocketGuard};
 pub use self::{
+    annotation::{Annotated, ApiLayer, ReauthenticationPageLayer},
     audit::{Audit, TracingAudit},
-    binding::DeviceBinding,
     body::SessionBody,
     clear_site_data::ClearSiteData,
     client::{ClientAddresses, ForwardedHeader, PeerAddress},
     cookie::{CookieBuilder, CookieConfig, SameSite},
+    device_binding::DeviceBinding,
     error::SessionError,
     guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
     layer::SessionLayer,
-    live::{Guarded, GuardedBody, Lifeline, Lost},
-    marks::{ApiLayer, Marked, ReauthenticationPageLayer},
+    live::{ConnectionEnded, Guarded, GuardedBody, Lifeline},
     outcome::{KeepGrants, Outcome},
     passive::PassiveLayer,
     refusal::Refusal,

@@ -60,7 +60,7 @@ fn title(refusal: &Refusal) -> &'static str {
         Refusal::Unavailable { .. } => "Try again shortly",
         Refusal::TooLarge => "Too much to keep",
         Refusal::AtLimit => "Too many devices",
-        Refusal::CrossSite | Refusal::CookieWithheld => "Asked for by another site",
+        Refusal::CrossSite | Refusal::CookieWithheld => "RefusalContext for by another site",
         _ => "Something went wrong",
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn what_another_site_asked_for_is_called_that() {
         for refusal in [Refusal::CrossSite, Refusal::CookieWithheld] {
-            assert_eq!(title(&refusal), "Asked for by another site");
+            assert_eq!(title(&refusal), "RefusalContext for by another site");
         }
     }
 

@@ -2,9 +2,9 @@
 
 use tower_layer::Layer;
 
-use crate::Marked;
+use crate::Annotated;
 
-/// Marks routes whose requests do not count as activity: polls, heartbeats, and other requests that
+/// RouteAnnotations routes whose requests do not count as activity: polls, heartbeats, and other requests that
 /// no user caused. It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
 ///
 /// ```
@@ -31,9 +31,9 @@ impl PassiveLayer {
 }
 
 impl<S> Layer<S> for PassiveLayer {
-    type Service = Marked<S>;
+    type Service = Annotated<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Marked::new(inner, |marks| marks.passive = true)
+        Annotated::new(inner, |annotations| annotations.passive = true)
     }
 }

@@ -152,7 +152,7 @@ impl Pages {
 
 /// The context of a refused request: client, application and time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct RefusalContext<'a> {
     pub(crate) by: &'a Audience,
     pub(crate) pages: &'a Pages,
     /// The route is a re-authentication page.
@@ -167,7 +167,7 @@ pub(crate) struct Asked<'a> {
 /// The response to a program, or to a browser that must not be redirected.
 #[cfg(feature = "axum")]
 pub(crate) fn of(refusal: Refusal, now: Option<Timestamp>) -> Response<Bytes> {
-    let asked = Asked {
+    let asked = RefusalContext {
         by: &Audience::Program,
         pages: &Pages::default(),
         confirms: false,
@@ -178,8 +178,8 @@ pub(crate) fn of(refusal: Refusal, now: Option<Timestamp>) -> Response<Bytes> {
 }
 
 /// The answer to a guard's refusal.
-pub(crate) fn refuse(refusal: Refusal, asked: Asked<'_>) -> Response<Bytes> {
-    let Asked {
+pub(crate) fn refuse(refusal: Refusal, asked: RefusalContext<'_>) -> Response<Bytes> {
+    let RefusalContext {
         by,
         pages,
         confirms,
@@ -213,7 +213,7 @@ const SIGN_IN: &str = "authentication-required";
 
 fn sign_in(reason: Option<EndReason>, now: Option<Timestamp>) -> Response<Bytes> {
     let detail = reason.map_or("Sign in to do this.", EndReason::message);
-    let told = Told { reason, now };
+    let told = ProblemFields { reason, now };
     problem(StatusCode::UNAUTHORIZED, SIGN_IN, detail, told)
 }
 
@@ -222,13 +222,13 @@ fn cross_site() -> Response<Bytes> {
         StatusCode::FORBIDDEN,
         "cross-site-request",
         "Another site asked for this, so it was not done. Do it from the page itself.",
-        Told::default(),
+        ProblemFields::default(),
     )
 }
 
 fn ended(reason: Option<EndReason>, now: Option<Timestamp>) -> Response<Bytes> {
     let (status, code, detail) = SessionError::Ended.telling();
-    let told = Told { reason, now };
+    let told = ProblemFields { reason, now };
     let response = match reason {
         None => problem(status, code, detail, told),
         Some(reason) => {
@@ -252,7 +252,7 @@ pub(crate) struct Reasons {
 pub(crate) fn fail(
     error: &SessionError,
     Reasons { ended, lost }: Reasons,
-    asked: Asked<'_>,
+    asked: RefusalContext<'_>,
 ) -> Response<Bytes> {
     match Refusal::of(error) {
         Refusal::SessionEnded { .. } => self::ended(lost, asked.now),
@@ -266,7 +266,7 @@ pub(crate) fn of_error(error: &SessionError) -> Response<Bytes> {
     let (status, code, detail) = error.telling();
     // A page must not take it for an end.
     let reason = matches!(error, SessionError::Replaced).then_some(EndReason::Replaced);
-    let told = Told { reason, now: None };
+    let told = ProblemFields { reason, now: None };
     let mut response = problem(status, code, detail, told);
     if let Some(seconds) = error.retry_after() {
         response
@@ -369,7 +369,7 @@ fn step_up(scope: &str, max_age: Duration) -> Response<Bytes> {
         StatusCode::UNAUTHORIZED,
         "elevation-required",
         "Prove again who you are to do this.",
-        Told::default(),
+        ProblemFields::default(),
     );
     let challenge = format!(
         "Session error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", scope=\"{}\", max_age=\"{}\"",
@@ -400,14 +400,14 @@ fn redirect(location: &str) -> Response<Bytes> {
 
 /// Further members of a problem document that reports no session.
 #[derive(Debug, Clone, Copy, Default)]
-struct Told {
+struct ProblemFields {
     /// Why it ended.
     reason: Option<EndReason>,
     /// When there was none.
     now: Option<Timestamp>,
 }
 
-impl Told {
+impl ProblemFields {
     fn members(self) -> impl Iterator<Item = (String, Value)> {
         // Whose identifier was replaced has a session, under the new one.
         let replaced = matches!(
@@ -431,7 +431,7 @@ pub(crate) struct Detail(pub(crate) String);
 /// What distinguishes a problem document from other bodies.
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
-fn problem(status: StatusCode, code: &str, detail: &str, told: Told) -> Response<Bytes> {
+fn problem(status: StatusCode, code: &str, detail: &str, told: ProblemFields) -> Response<Bytes> {
     let mut document = serde_json::json!({
         "type": format!("urn:portcullis:problem:{code}"),
         "title": status.canonical_reason(),
@@ -485,7 +485,7 @@ mod tests {
 
     fn refuse(refusal: Refusal, by: &Audience, pages: &Pages) -> Response<Bytes> {
         let now = Some(Timestamp::from_millis(1_763_727_600_000));
-        let asked = Asked {
+        let asked = RefusalContext {
             by,
             pages,
             confirms: false,

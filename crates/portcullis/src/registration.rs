@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
 
-use crate::{erased::ErasedStore, sweeper::Alive};
+use crate::{dyn_store::DynStore, sweeper::Alive};
 
 /// What the registry is to know of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(crate) fn start(
     runtime: &Runtime,
     registration: Registration,
-    store: &Arc<dyn ErasedStore>,
+    store: &Arc<dyn DynStore>,
 ) -> Alive {
     let (alive, gone) = oneshot::channel();
     runtime.spawn(run(registration, Arc::clone(store), gone));
@@ -34,7 +34,7 @@ pub(crate) fn start(
 
 async fn run(
     registration: Registration,
-    store: Arc<dyn ErasedStore>,
+    store: Arc<dyn DynStore>,
     mut gone: oneshot::Receiver<Infallible>,
 ) {
     let Registration { cookie, longest } = &registration;

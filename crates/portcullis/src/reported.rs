@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use portcullis_core::{Client, EndReason, Handle};
+use portcullis_core::{Client, EndReason, SessionHandle};
 
 /// How many are remembered. Of more, the oldest is reported once more when it comes again.
 const ROOM: usize = 1024;
@@ -15,13 +15,13 @@ const ROOM: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Reported(Mutex<VecDeque<Use>>);
 
-type Use = (Handle, EndReason, Option<Client>);
+type Use = (SessionHandle, EndReason, Option<Client>);
 
 impl Reported {
     /// Whether this use is the first of its kind.
     pub(crate) fn is_first(
         &self,
-        session: Handle,
+        session: SessionHandle,
         reason: EndReason,
         client: Option<Client>,
     ) -> bool {
@@ -49,7 +49,7 @@ mod tests {
         let name = |number: usize| {
             let mut bytes = [0; 12];
             bytes[..8].copy_from_slice(&number.to_be_bytes());
-            Handle::from_bytes(bytes)
+            SessionHandle::from_bytes(bytes)
         };
         let is_first = |number, reason| reported.is_first(name(number), reason, None);
         for number in 0..ROOM {

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// Copies what `answer` says of the connection between browser and site: who may read, frame and embed the response, and how
+/// ReplicaAcks what `answer` says of the connection between browser and site: who may read, frame and embed the response, and how
 /// the request is traced. Everything else stays behind. It describes the body that is dropped, or says that something was
 /// done which was not: a cookie of the application's, a `Location`, a field of its own.
 pub(crate) fn carry_over(answer: &HeaderMap, refusal: &mut HeaderMap) {

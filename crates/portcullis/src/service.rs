@@ -15,13 +15,12 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use crate::{
-    Outcome, Refusal, SessionBody, SessionError, cache,
+    Outcome, Refusal, SessionBody, SessionError, cache_control,
     commit::{self, Work},
     config::Config,
-    deadlines,
     outcome::Verdict,
-    page, refusal, retained_headers,
-    state::{CookieAction, Ending, State, UsedGuard},
+    page, refusal, retained_headers, session_timeout,
+    state::{CookieAction, Ending, State, WorkingCopyGuard},
 };
 
 /// The service of [`SessionLayer`](crate::SessionLayer).
@@ -54,7 +53,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let outer = self.outer_with_same_cookie(request.extensions());
         if let Some(outer) = &outer
-            && outer.house().realm() == self.config.house.realm()
+            && outer.shared().realm() == self.config.shared.realm()
         {
             // Two layers would hand out two cookies of one name. The outer one does it all.
             outer.put_into(request.extensions_mut());
@@ -184,7 +183,7 @@ fn judge<B, E>(
     state: &State,
     answer: Result<Response<B>, E>,
 ) -> (Option<Verdict>, Result<Response<B>, E>) {
-    if state.used().is_none() {
+    if state.working_copy().is_none() {
         return (None, answer);
     }
     state.seal();
@@ -199,9 +198,9 @@ fn judge<B, E>(
 
 /// What is left to do after the handler answered, or failed without an answer (`None`).
 fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
-    let dropped = match state.used() {
-        Some(used) if used.committing => return Err(SessionError::Committing),
-        Some(mut used) => roll_back(&mut used, verdict, state.is_withheld()),
+    let dropped = match state.working_copy() {
+        Some(copy) if copy.committing => return Err(SessionError::Committing),
+        Some(mut copy) => roll_back(&mut copy, verdict, state.is_withheld()),
         None => false,
     };
     if dropped {
@@ -217,18 +216,18 @@ fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>,
 }
 
 /// Drops what the answer does not carry out. Says whether a sign-in or elevation was among it.
-fn roll_back(used: &mut UsedGuard<'_>, verdict: Option<Verdict>, is_withheld: bool) -> bool {
+fn roll_back(copy: &mut WorkingCopyGuard<'_>, verdict: Option<Verdict>, is_withheld: bool) -> bool {
     match verdict.map(Verdict::of_changes) {
         // The answer is not ours to give, so it cannot carry a new identifier either.
         None => {
-            used.draft.keep_what_needs_no_answer();
+            copy.unit.retain_background_ops();
             false
         }
         Some(Outcome::Succeeded) => false,
         // A session that begins takes the place of the one that the browser has.
-        Some(Outcome::Refused) if is_withheld => used.draft.rollback(),
-        Some(Outcome::Refused) => used.draft.rollback_grants(),
-        Some(Outcome::Failed) => used.draft.rollback(),
+        Some(Outcome::Refused) if is_withheld => copy.unit.rollback(),
+        Some(Outcome::Refused) => copy.unit.rollback_grants(),
+        Some(Outcome::Failed) => copy.unit.rollback(),
     }
 }
 
@@ -252,21 +251,21 @@ fn finish<B, E>(
     result: Result<(), SessionError>,
 ) -> Result<Response<SessionBody<B>>, E> {
     let answer = answer?;
-    let Some(mut used) = state.used() else {
+    let Some(mut copy) = state.working_copy() else {
         let mut response = answer.map(SessionBody::application);
         if state.was_asked_for() {
-            cache::guard_read(response.headers_mut());
+            cache_control::guard_read(response.headers_mut());
         }
         return Ok(page::for_browser(state, response));
     };
     // Wishes that came to nothing may hold the session that holds them.
-    if used.draft.is_dirty() {
-        used.draft.keep_only_the_end();
+    if copy.unit.is_dirty() {
+        copy.unit.retain_only_the_end();
     }
-    let (mut cookie, doubt) = (used.cookie.clone(), used.doubt.as_error());
-    drop(used);
+    let (mut cookie, commit_failure) = (copy.cookie.clone(), copy.commit_failure.as_error());
+    drop(copy);
     // An earlier commit that failed is told even where the handler ignored it.
-    let mut result = result.and(doubt.map_or(Ok(()), Err));
+    let mut result = result.and(commit_failure.map_or(Ok(()), Err));
     if state.has_refused_write() {
         result = result.and(Err(SessionError::CookieWithheld));
     }
@@ -294,7 +293,7 @@ fn finish<B, E>(
             .ask(response.headers_mut(), removes);
     }
     if state.config.tells_deadlines {
-        deadlines::tell(&state.view(), state.now(), &mut response);
+        session_timeout::set_header(&state.view(), state.now(), &mut response);
     }
     if succeeded && matches!(cookie, CookieAction::Keep) {
         cookie = state.renamed().map_or(cookie, CookieAction::set);
@@ -381,9 +380,9 @@ fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
                     headers.append(SET_COOKIE, removal);
                 }
             }
-            cache::guard_cookie(headers);
+            cache_control::guard_cookie(headers);
         }
-        None => cache::guard_read(headers),
+        None => cache_control::guard_read(headers),
     }
 }
 
@@ -398,13 +397,13 @@ impl Drop for Unfinished {
             return;
         };
         state.seal();
-        let left = state.used().is_some_and(|mut used| {
-            if used.committing {
+        let left = state.working_copy().is_some_and(|mut copy| {
+            if copy.committing {
                 return true;
             }
-            // Nothing else was asked for; and wishes may hold the session that holds them.
-            used.draft.keep_what_needs_no_answer();
-            used.draft.is_dirty()
+            // Nothing else was asked for; and operations may hold the session that holds them.
+            copy.unit.retain_background_ops();
+            copy.unit.is_dirty()
         });
         if let (true, Ok(runtime)) = (left, Runtime::try_current()) {
             // Without an answer there is no cookie either.

@@ -4,15 +4,15 @@ use std::{fmt, sync::Arc};
 
 use http::Extensions;
 use portcullis_core::{
-    AsKey, ClientChange, DraftError, EndReason, General, Scope, SessionInfo, Timeouts, Timestamp,
-    UserId, draft::Draft, scope_name, store::Activity,
+    ChangeError, ClientChange, DefaultScope, EndReason, Scope, SessionInfo, Timeouts, Timestamp,
+    UserId, ValueKey, scope_name, store::Activity, unit_of_work::UnitOfWork,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Lifeline, SessionError, commit,
-    live::Need,
-    state::{self, Doubt, State, UsedGuard},
+    live::Requirement,
+    state::{self, CommitFailure, State, WorkingCopyGuard},
 };
 
 /// The session of one request.
@@ -99,7 +99,7 @@ use crate::{
 /// * [`SessionError::Committing`] while a [`commit`](Self::commit) is under way,
 /// * [`SessionError::InsideUpdate`] in a function given to `update`,
 /// * the failure of an earlier commit of the request,
-/// * a [`DraftError`] inside [`SessionError::Draft`] if the change itself is not possible.
+/// * a [`ChangeError`] inside [`SessionError::Change`] if the change itself is not possible.
 ///
 /// The extractor `Option<Session>` is `None` without a live session, so its handler cannot start
 /// one.
@@ -153,9 +153,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::Decode`] when what is stored is not a `T`. See
+    /// [`ChangeError::Decode`] when what is stored is not a `T`. See
     /// [`get_or_remove`](Self::get_or_remove).
-    pub fn get<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, SessionError> {
+    pub fn get<T: DeserializeOwned>(
+        &self,
+        key: impl ValueKey<T>,
+    ) -> Result<Option<T>, SessionError> {
         Ok(self.state.view().get(&key)?)
     }
 
@@ -184,11 +187,11 @@ impl Session {
     /// If the value is not a `T`, those of every change, see [`Session`]. Otherwise none.
     pub fn get_or_remove<T: DeserializeOwned>(
         &self,
-        key: impl AsKey<T>,
+        key: impl ValueKey<T>,
     ) -> Result<Option<T>, SessionError> {
         match self.state.view().get(&key) {
-            Err(error @ DraftError::Decode { .. }) => {
-                self.change(|draft, now| draft.remove_unreadable(&key, now))?;
+            Err(error @ ChangeError::Decode { .. }) => {
+                self.change(|unit, now| unit.remove_unreadable(&key, now))?;
                 tracing::warn!(%error, "a session value was removed");
                 Ok(None)
             }
@@ -216,11 +219,15 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::TooLarge`] when the session would exceed its limit (64 KiB by default).
-    /// [`DraftError::Encode`] when the value could not be read back, or its `Serialize` fails.
+    /// [`ChangeError::TooLarge`] when the session would exceed its limit (64 KiB by default).
+    /// [`ChangeError::Encode`] when the value could not be read back, or its `Serialize` fails.
     /// Nothing is changed then.
-    pub fn insert<T: Serialize>(&self, key: impl AsKey<T>, value: T) -> Result<(), SessionError> {
-        self.begin(|draft, now| draft.insert(&key, &value, now))
+    pub fn insert<T: Serialize>(
+        &self,
+        key: impl ValueKey<T>,
+        value: T,
+    ) -> Result<(), SessionError> {
+        self.begin(|unit, now| unit.insert(&key, &value, now))
     }
 
     /// Changes the value under `key`, starting from the default if there is none. No concurrent
@@ -235,13 +242,13 @@ impl Session {
     /// As [`get`](Self::get) and [`insert`](Self::insert). Nothing is changed then.
     pub fn update<T>(
         &self,
-        key: impl AsKey<T>,
+        key: impl ValueKey<T>,
         change: impl FnMut(&mut T) + Send + 'static,
     ) -> Result<(), SessionError>
     where
         T: Serialize + DeserializeOwned + Default,
     {
-        self.begin(|draft, now| draft.update(&key, change, now))
+        self.begin(|unit, now| unit.update(&key, change, now))
     }
 
     /// Removes the value under `name`, and returns whether there was one.
@@ -250,7 +257,7 @@ impl Session {
     ///
     /// Those of every change, see [`Session`].
     pub fn remove(&self, name: impl AsRef<str>) -> Result<bool, SessionError> {
-        self.change(|draft, now| draft.remove(name.as_ref(), now))
+        self.change(|unit, now| unit.remove(name.as_ref(), now))
     }
 
     /// Removes the value under `key` and returns it, for messages that are shown once.
@@ -261,7 +268,10 @@ impl Session {
     /// # Errors
     ///
     /// As [`get`](Self::get). A value that is not a `T` is kept.
-    pub fn take<T: DeserializeOwned>(&self, key: impl AsKey<T>) -> Result<Option<T>, SessionError> {
+    pub fn take<T: DeserializeOwned>(
+        &self,
+        key: impl ValueKey<T>,
+    ) -> Result<Option<T>, SessionError> {
         let value = self.state.view().get(&key)?;
         if value.is_some() {
             self.remove(key.name())?;
@@ -275,7 +285,7 @@ impl Session {
     ///
     /// Those of every change, see [`Session`].
     pub fn clear(&self) -> Result<(), SessionError> {
-        self.change(Draft::clear)
+        self.change(UnitOfWork::clear)
     }
 
     /// Whether the browser may have a session cookie that it did not send, because another site
@@ -320,11 +330,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::EmptyUser`]; [`DraftError::UserTooLong`] with a name of more than 1024 bytes;
-    /// [`DraftError::NoRandomness`]. Nothing is changed then.
+    /// [`ChangeError::EmptyUser`]; [`ChangeError::UserTooLong`] with a name of more than 1024 bytes;
+    /// [`ChangeError::NoRandomness`]. Nothing is changed then.
     pub fn authenticate(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
         let user = user.into();
-        self.begin(|draft, now| draft.authenticate(user, now))
+        self.begin(|unit, now| unit.authenticate(user, now))
     }
 
     /// Binds the session to `user`, as [`authenticate`](Self::authenticate), and ends every other
@@ -360,7 +370,7 @@ impl Session {
     /// As [`authenticate`](Self::authenticate).
     pub fn authenticate_and_end_others(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
         let user = user.into();
-        self.begin(|draft, now| draft.authenticate_and_end_others(user, now))
+        self.begin(|unit, now| unit.authenticate_and_end_others(user, now))
     }
 
     /// Remembers the user who signs in with this request on this device ("remember me"). The
@@ -386,11 +396,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::NoSignIn`] without a sign-in in this request, or when that was
-    /// [committed](Self::commit) before. [`DraftError::RememberMeOff`] if the layer does not allow
+    /// [`ChangeError::NoSignIn`] without a sign-in in this request, or when that was
+    /// [committed](Self::commit) before. [`ChangeError::RememberMeOff`] if the layer does not allow
     /// it. Nothing is changed then.
     pub fn remember(&self) -> Result<(), SessionError> {
-        self.change(Draft::remember)
+        self.change(UnitOfWork::remember)
     }
 
     /// Gives the session a new identifier; the old one is invalid in the same step. Call it at
@@ -404,7 +414,7 @@ impl Session {
     #[doc(alias = "cycle_id")]
     #[doc(alias = "renew")]
     pub fn regenerate(&self) -> Result<(), SessionError> {
-        self.change(Draft::regenerate)
+        self.change(UnitOfWork::regenerate)
     }
 
     /// Elevates the session for the elevation timeout (15 minutes by default), after its user has
@@ -414,11 +424,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::NotAuthenticated`] when the session has no user.
+    /// [`ChangeError::NotAuthenticated`] when the session has no user.
     #[doc(alias = "sudo")]
     #[doc(alias = "step_up")]
     pub fn elevate(&self) -> Result<(), SessionError> {
-        self.elevate_for::<General>()
+        self.elevate_for::<DefaultScope>()
     }
 
     /// Elevates the session for one scope, as [`elevate`](Self::elevate). Elevations for other
@@ -438,14 +448,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DraftError::NotAuthenticated`] when the session has no user.
+    /// [`ChangeError::NotAuthenticated`] when the session has no user.
     pub fn elevate_for<S: Scope>(&self) -> Result<(), SessionError> {
-        self.begin(|draft, now| draft.elevate(scope_name::<S>(), now))
+        self.begin(|unit, now| unit.elevate(scope_name::<S>(), now))
     }
 
     /// The end of the elevation, if the session is elevated.
     pub fn elevated_until(&self) -> Option<Timestamp> {
-        self.elevated_until_for::<General>()
+        self.elevated_until_for::<DefaultScope>()
     }
 
     /// The end of the elevation for one scope, if there is one.
@@ -460,7 +470,7 @@ impl Session {
     ///
     /// Those of every change, see [`Session`].
     pub fn drop_elevation(&self) -> Result<bool, SessionError> {
-        self.change(Draft::drop_elevation)
+        self.change(UnitOfWork::drop_elevation)
     }
 
     /// Ends the session: its identifier is invalid everywhere, and the response removes the cookie.
@@ -473,15 +483,17 @@ impl Session {
     #[doc(alias = "sign_out")]
     #[doc(alias = "destroy")]
     pub fn terminate(&self) -> Result<(), SessionError> {
-        let mut used = self.open()?;
-        match &used.doubt {
-            Doubt::Ended | Doubt::Replaced => return used.doubt.as_error().map_or(Ok(()), Err),
-            Doubt::Refused(_) => used.doubt = Doubt::None,
-            // To end it is safe whatever became of earlier wishes.
-            Doubt::None | Doubt::Unknown => {}
+        let mut copy = self.open()?;
+        match &copy.commit_failure {
+            CommitFailure::Ended | CommitFailure::Replaced => {
+                return copy.commit_failure.as_error().map_or(Ok(()), Err);
+            }
+            CommitFailure::Refused(_) => copy.commit_failure = CommitFailure::None,
+            // To end it is safe whatever became of earlier operations.
+            CommitFailure::None | CommitFailure::Unknown => {}
         }
-        used.draft.terminate();
-        used.wished = true;
+        copy.unit.terminate();
+        copy.changed_by_handler = true;
         self.state.note_termination();
         Ok(())
     }
@@ -497,7 +509,7 @@ impl Session {
     ///
     /// Those of every change, see [`Session`].
     pub fn extend(&self) -> Result<bool, SessionError> {
-        self.change(Draft::extend)
+        self.change(UnitOfWork::extend)
     }
 
     /// Writes the changes so far, before the response. It is for code that must know the result:
@@ -505,7 +517,7 @@ impl Session {
     /// call it.
     ///
     /// Its writes stay, whatever the response becomes, even a sign-in or an elevation. A commit
-    /// whose caller stops waiting is finished all the same. With nothing to write, it does not ask
+    /// whose request_client stops waiting is finished all the same. With nothing to write, it does not ask
     /// the store.
     ///
     /// # Errors
@@ -521,7 +533,7 @@ impl Session {
     ///   withheld](Self::cookie_withheld).
     /// * [`SessionError::Store`] when the store could not write.
     pub async fn commit(&self) -> Result<(), SessionError> {
-        if let Some(error) = self.open()?.doubt.as_error() {
+        if let Some(error) = self.open()?.commit_failure.as_error() {
             return Err(error);
         }
         if self.state.has_refused_write() {
@@ -552,8 +564,8 @@ impl Session {
 
     /// Resolves when this session ends, for code that runs after the response has begun. It starts
     /// from the session that this request commits. Without a session, it resolves at once.
-    pub fn ended(&self) -> Lifeline {
-        Lifeline::new(&self.state, Need::default())
+    pub fn lifeline(&self) -> Lifeline {
+        Lifeline::new(&self.state, Requirement::default())
     }
 
     /// The limits of sessions that start, or whose user authenticates, with this request. A page
@@ -576,7 +588,7 @@ impl Session {
     /// A change that may begin a session.
     fn begin<T>(
         &self,
-        change: impl FnOnce(&mut Draft, Timestamp) -> Result<T, DraftError>,
+        change: impl FnOnce(&mut UnitOfWork, Timestamp) -> Result<T, ChangeError>,
     ) -> Result<T, SessionError> {
         if self.state.refuses_writes() {
             drop(self.open()?);
@@ -591,34 +603,39 @@ impl Session {
 
     fn change<T>(
         &self,
-        change: impl FnOnce(&mut Draft, Timestamp) -> Result<T, DraftError>,
+        change: impl FnOnce(&mut UnitOfWork, Timestamp) -> Result<T, ChangeError>,
     ) -> Result<T, SessionError> {
         let now = self.state.now();
-        let mut used = self.open()?;
-        match &used.doubt {
-            Doubt::None => {}
+        let mut copy = self.open()?;
+        match &copy.commit_failure {
+            CommitFailure::None => {}
             // The handler knows, and the session is as it was.
-            Doubt::Refused(_) => used.doubt = Doubt::None,
-            doubt => return Err(doubt.as_error().unwrap_or(SessionError::InDoubt)),
+            CommitFailure::Refused(_) => copy.commit_failure = CommitFailure::None,
+            commit_failure => {
+                return Err(commit_failure.as_error().unwrap_or(SessionError::InDoubt));
+            }
         }
-        used.wished = true;
-        Ok(change(&mut used.draft, now)?)
+        copy.changed_by_handler = true;
+        Ok(change(&mut copy.unit, now)?)
     }
 
     /// The request's session, if it may still be changed.
-    fn open(&self) -> Result<UsedGuard<'_>, SessionError> {
+    fn open(&self) -> Result<WorkingCopyGuard<'_>, SessionError> {
         // Before the lock: what runs inside an update holds it.
         if state::is_held_by_this_thread() {
             return Err(SessionError::InsideUpdate);
         }
-        let used = self.state.used().ok_or(SessionError::MissingLayer)?;
+        let copy = self
+            .state
+            .working_copy()
+            .ok_or(SessionError::MissingLayer)?;
         if self.state.is_sealed() {
             return Err(SessionError::ResponseSent);
         }
-        if used.committing {
+        if copy.committing {
             return Err(SessionError::Committing);
         }
-        Ok(used)
+        Ok(copy)
     }
 }
 

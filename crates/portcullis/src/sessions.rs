@@ -5,17 +5,17 @@ use std::{cmp::Reverse, collections::HashSet, fmt, num::NonZeroUsize, sync::Arc,
 use futures_util::{StreamExt, stream};
 use http::Extensions;
 use portcullis_core::{
-    Actor, Bucket, Client, ClientChange, EndReason, Event, EventKind, Handle, Note, Realm,
-    SessionEntry, SessionKey, UserId,
+    Actor, Bucket, Client, ClientChange, EndReason, Event, EventKind, Note, Realm, SessionEntry,
+    SessionHandle, SessionIdHash, UserId,
     store::{
-        Interrupted, Loaded, LogQuery, Logged, Receipt, RegisteredRealm, Revocation, SessionCount,
-        Store, StoreError, StoreErrorKind, Which,
+        Interrupted, Loaded, LogQuery, Logged, RegisteredRealm, Revocation, RevocationReport,
+        RevokeScope, SessionCount, Store, StoreError, StoreErrorKind,
     },
 };
 
 use crate::{
     Audit, SessionError,
-    house::{House, Setup},
+    shared::{Shared, SharedSettings},
     state::State,
     sweeper, task,
 };
@@ -63,7 +63,7 @@ use crate::{
 /// no session to list or to end, and the store is not asked. [`UserId::check`] checks a name.
 #[derive(Clone)]
 pub struct Sessions {
-    house: Arc<House>,
+    shared: Arc<Shared>,
     actor: Actor,
     client: Option<Client>,
 }
@@ -87,7 +87,7 @@ impl Sessions {
     /// store (by default `id`, see [`in_realm`](Self::in_realm)). It starts no task in the
     /// background.
     pub fn new(store: impl Store) -> Self {
-        Self::of_house(&Arc::new(House::new(Setup::new(store, false))))
+        Self::of_shared(&Arc::new(Shared::new(SharedSettings::new(store, false))))
     }
 
     /// The sessions of the layer that the request with these extensions has passed, for services
@@ -100,13 +100,13 @@ impl Sessions {
         let state = State::of(extensions).ok_or(SessionError::MissingLayer)?;
         Ok(Self {
             client: Some(state.client().clone()),
-            ..Self::of_house(state.house())
+            ..Self::of_shared(state.shared())
         })
     }
 
-    pub(crate) fn of_house(house: &Arc<House>) -> Self {
+    pub(crate) fn of_shared(shared: &Arc<Shared>) -> Self {
         Self {
-            house: Arc::clone(house),
+            shared: Arc::clone(shared),
             actor: Actor::Operator(APPLICATION.to_owned()),
             client: None,
         }
@@ -115,7 +115,7 @@ impl Sessions {
     /// The user's own sessions, from the user's own request.
     pub(crate) fn of_client(state: &State) -> Self {
         Self {
-            house: Arc::clone(state.house()),
+            shared: Arc::clone(state.shared()),
             actor: Actor::Client,
             client: Some(state.client().clone()),
         }
@@ -126,10 +126,10 @@ impl Sessions {
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
         let changed = self
-            .house
-            .changed(|setup| setup.audits = std::mem::take(&mut setup.audits).and(audit));
+            .shared
+            .changed(|settings| settings.audits = std::mem::take(&mut settings.audits).and(audit));
         Self {
-            house: Arc::new(changed),
+            shared: Arc::new(changed),
             ..self
         }
     }
@@ -162,12 +162,12 @@ impl Sessions {
     /// ```
     #[must_use]
     pub fn in_realm(&self, realm: &Realm) -> Self {
-        let changed = self.house.changed(|setup| {
-            setup.enter(realm);
-            setup.registration = None;
+        let changed = self.shared.changed(|settings| {
+            settings.enter(realm);
+            settings.registration = None;
         });
         Self {
-            house: Arc::new(changed),
+            shared: Arc::new(changed),
             ..self.clone()
         }
     }
@@ -179,7 +179,7 @@ impl Sessions {
     ///
     /// [`StoreError`] when the store cannot answer.
     pub async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
-        self.house.store().realms().await
+        self.shared.store().realms().await
     }
 
     /// The live sessions of `user`, the most recently active first. Unreadable ones are left out;
@@ -222,7 +222,7 @@ impl Sessions {
         most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
         let most = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
-        self.house.store().users_after(after, most).await
+        self.shared.store().users_after(after, most).await
     }
 
     /// How many sessions are live by the store's clock, with users and without. Expired sessions
@@ -245,7 +245,7 @@ impl Sessions {
     ///
     /// [`StoreError`] when the store cannot answer.
     pub async fn count(&self) -> Result<SessionCount, StoreError> {
-        self.house.store().count().await
+        self.shared.store().count().await
     }
 
     /// Ends the session with this handle, if it belongs to `user`. The session has ended when this
@@ -258,9 +258,9 @@ impl Sessions {
     pub async fn revoke(
         &self,
         user: impl Into<UserId>,
-        handle: Handle,
-    ) -> Result<Receipt, StoreError> {
-        self.end(user.into(), Which::One(handle)).await
+        handle: SessionHandle,
+    ) -> Result<RevocationReport, StoreError> {
+        self.end(user.into(), RevokeScope::One(handle)).await
     }
 
     /// Ends all sessions of `user` but one.
@@ -275,9 +275,9 @@ impl Sessions {
     pub async fn revoke_others(
         &self,
         user: impl Into<UserId>,
-        keep: Handle,
-    ) -> Result<Receipt, StoreError> {
-        self.end(user.into(), Which::AllBut(keep)).await
+        keep: SessionHandle,
+    ) -> Result<RevocationReport, StoreError> {
+        self.end(user.into(), RevokeScope::AllBut(keep)).await
     }
 
     /// Ends all sessions of `user`, at one moment as [`revoke_others`](Self::revoke_others) does.
@@ -295,8 +295,11 @@ impl Sessions {
     /// # Errors
     ///
     /// [`StoreError`]: some sessions may have ended and others not. Call it again then.
-    pub async fn revoke_all(&self, user: impl Into<UserId>) -> Result<Receipt, StoreError> {
-        self.end(user.into(), Which::All).await
+    pub async fn revoke_all(
+        &self,
+        user: impl Into<UserId>,
+    ) -> Result<RevocationReport, StoreError> {
+        self.end(user.into(), RevokeScope::All).await
     }
 
     /// Ends all sessions of `user` in every [registered realm](Self::realms) of the store and in
@@ -320,9 +323,9 @@ impl Sessions {
     pub async fn revoke_all_in_every_realm(
         &self,
         user: impl Into<UserId>,
-    ) -> Result<Receipt, StoreError> {
+    ) -> Result<RevocationReport, StoreError> {
         let user = user.into();
-        let ours = self.house.store().realm();
+        let ours = self.shared.store().realm();
         let registered = self.realms().await?.into_iter();
         let others = registered.map(|registered| registered.realm);
         let mut receipt = self.revoke_all(user.clone()).await;
@@ -365,7 +368,7 @@ impl Sessions {
     /// [`StoreError`]: some sessions may have ended and others not. Call it again then. If only
     /// sessions of a newer version remain, the error is
     /// [`NewerFormat`](StoreErrorKind::NewerFormat).
-    pub async fn revoke_everybody(&self) -> Result<Receipt, StoreError> {
+    pub async fn revoke_everybody(&self) -> Result<RevocationReport, StoreError> {
         let sessions = self.clone();
         task::finished(async move { sessions.end_everybody().await }).await?
     }
@@ -385,9 +388,9 @@ impl Sessions {
         {
             return Ok(Vec::new());
         }
-        let mut logged = self.house.store().read_log(&query).await?;
+        let mut logged = self.shared.store().read_log(&query).await?;
         for line in &mut logged {
-            line.event = line.event.take().map(|event| self.house.correlated(event));
+            line.event = line.event.take().map(|event| self.shared.correlated(event));
         }
         Ok(logged)
     }
@@ -403,11 +406,11 @@ impl Sessions {
         let (age, most) = REVIEWED;
         let query = LogQuery {
             names: vec![CHANGE.to_owned()],
-            from: Some(self.house.now().before(age)),
+            from: Some(self.shared.now().before(age)),
             most,
             ..LogQuery::default()
         };
-        let logged = self.house.store().read_log(&query).await?;
+        let logged = self.shared.store().read_log(&query).await?;
         let users: HashSet<UserId> = logged
             .into_iter()
             .filter_map(|line| line.event?.user)
@@ -428,16 +431,16 @@ impl Sessions {
     ///
     /// [`StoreError`] when the store cannot answer. Earlier expiries stay reported.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        let house = Arc::clone(&self.house);
-        task::finished(async move { sweeper::sweep(&Arc::downgrade(&house)).await }).await?
+        let shared = Arc::clone(&self.shared);
+        task::finished(async move { sweeper::sweep(&Arc::downgrade(&shared)).await }).await?
     }
 
     async fn list_of(&self, user: &UserId) -> Result<Vec<SessionEntry>, StoreError> {
         if user.check().is_err() {
             return Ok(Vec::new());
         }
-        let listed = self.house.store().list(user).await?;
-        let now = self.house.now();
+        let listed = self.shared.store().list(user).await?;
+        let now = self.shared.now();
         let mut entries = Vec::with_capacity(listed.len());
         for listed in listed {
             let entry = match SessionEntry::read(&listed.stored, now) {
@@ -451,37 +454,37 @@ impl Sessions {
     }
 
     /// From all that is stored, where a list has too little of it.
-    async fn entry_at(&self, key: &SessionKey) -> Result<Option<SessionEntry>, StoreError> {
-        Ok(match self.house.store().load(key).await? {
-            Loaded::Live(stored) => SessionEntry::read(&stored, self.house.now()),
+    async fn entry_at(&self, key: &SessionIdHash) -> Result<Option<SessionEntry>, StoreError> {
+        Ok(match self.shared.store().load(key).await? {
+            Loaded::Live(stored) => SessionEntry::read(&stored, self.shared.now()),
             Loaded::Expired(expired) => {
-                self.house.tell_expired(expired);
+                self.shared.emit_expired(expired);
                 None
             }
             _ => None,
         })
     }
 
-    async fn end(&self, user: UserId, which: Which) -> Result<Receipt, StoreError> {
+    async fn end(&self, user: UserId, which: RevokeScope) -> Result<RevocationReport, StoreError> {
         // Nobody can sign in under such a name, so there is nothing to end, and no mark to be left.
         if user.check().is_err() {
-            return Ok(Receipt::default());
+            return Ok(RevocationReport::default());
         }
-        let (house, revocation) = (Arc::clone(&self.house), self.revocation(user, which));
-        task::finished(async move { revoke(&house, revocation).await }).await?
+        let (shared, revocation) = (Arc::clone(&self.shared), self.revocation(user, which));
+        task::finished(async move { revoke(&shared, revocation).await }).await?
     }
 
-    async fn end_everybody(&self) -> Result<Receipt, StoreError> {
+    async fn end_everybody(&self) -> Result<RevocationReport, StoreError> {
         // Another layer of the realm may have made sessions that live longer than this one's.
-        let (ours, registered) = (self.house.store().realm(), self.realms().await?);
+        let (ours, registered) = (self.shared.store().realm(), self.realms().await?);
         let registered = registered.into_iter().filter(|known| known.realm == ours);
         let longest = registered.map(|known| known.longest).max();
-        let longest = longest.max(self.house.longest());
+        let longest = longest.max(self.shared.longest());
         let buckets = Bucket::all().map(|bucket| self.end_bucket(bucket, longest));
         let buckets = stream::iter(buckets).buffer_unordered(AT_ONCE);
         // All of them, also when one fails: what can be ended is.
         let ended: Vec<_> = buckets.collect().await;
-        let (mut receipt, mut failures) = (Receipt::default(), Vec::new());
+        let (mut receipt, mut failures) = (RevocationReport::default(), Vec::new());
         for ended in ended {
             match ended {
                 Ok(more) => add(&mut receipt, more),
@@ -499,15 +502,15 @@ impl Sessions {
         &self,
         bucket: Bucket,
         longest: Option<Duration>,
-    ) -> Result<Receipt, StoreError> {
-        let mut receipt = Receipt::default();
+    ) -> Result<RevocationReport, StoreError> {
+        let mut receipt = RevocationReport::default();
         let mut newer = None;
-        for user in self.house.store().users(bucket).await? {
+        for user in self.shared.store().users(bucket).await? {
             let revocation = Revocation {
                 longest,
-                ..self.revocation(user, Which::Listed)
+                ..self.revocation(user, RevokeScope::Listed)
             };
-            match revoke(&self.house, revocation).await {
+            match revoke(&self.shared, revocation).await {
                 Ok(more) => add(&mut receipt, more),
                 // It is in the way of nobody else.
                 Err(error) if error.kind() == StoreErrorKind::NewerFormat => newer = Some(error),
@@ -517,7 +520,7 @@ impl Sessions {
         newer.map_or(Ok(receipt), Err)
     }
 
-    fn revocation(&self, user: UserId, which: Which) -> Revocation {
+    fn revocation(&self, user: UserId, which: RevokeScope) -> Revocation {
         let reason = match self.actor {
             Actor::Client => EndReason::RevokedByUser,
             _ => EndReason::RevokedByOperator,
@@ -531,18 +534,18 @@ impl Sessions {
                 self.actor.clone(),
                 self.client.clone(),
             ),
-            longest: self.house.longest(),
+            longest: self.shared.longest(),
         }
     }
 }
 
-async fn revoke(house: &House, revocation: Revocation) -> Result<Receipt, StoreError> {
-    let revoked = house.store().revoke(&revocation).await;
-    let (Ok(Receipt { ended, .. }) | Err(Interrupted { ended, .. })) = &revoked;
-    let now = house.now();
+async fn revoke(shared: &Shared, revocation: Revocation) -> Result<RevocationReport, StoreError> {
+    let revoked = shared.store().revoke(&revocation).await;
+    let (Ok(RevocationReport { ended, .. }) | Err(Interrupted { ended, .. })) = &revoked;
+    let now = shared.now();
     for handle in ended {
         let (note, user) = (revocation.note.clone(), revocation.user.clone());
-        house.tell(Event::new(note, now, Some(*handle), Some(user)));
+        shared.emit(Event::new(note, now, Some(*handle), Some(user)));
     }
     let receipt = revoked.map_err(|interrupted| interrupted.error)?;
     if let Some(copies) = receipt.copies.filter(|copies| !copies.are_enough()) {
@@ -556,7 +559,7 @@ async fn revoke(house: &House, revocation: Revocation) -> Result<Receipt, StoreE
 }
 
 /// All of it is confirmed by as many copies as confirmed each.
-fn add(receipt: &mut Receipt, more: Receipt) {
+fn add(receipt: &mut RevocationReport, more: RevocationReport) {
     receipt.ended.extend(more.ended);
     let copies = receipt.copies.into_iter().chain(more.copies);
     receipt.copies = copies.min_by_key(|copies| copies.confirmed);

@@ -1,7 +1,7 @@
 //! What the layer knows of one request's session.
 
 mod lookup;
-mod used;
+mod working_copy;
 
 use std::{
     ops::Deref,
@@ -15,28 +15,31 @@ use std::{
 use bytes::Bytes;
 use http::{Extensions, Request, Response, Uri};
 use portcullis_core::{
-    Actor, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionId, SessionKey,
-    Timestamp, UserId,
-    draft::{Draft, SessionView},
+    Actor, Client, EndReason, Event, EventKind, Note, SessionHandle, SessionId, SessionIdHash,
+    SessionMeta, Timestamp, UserId,
     store::{Activity, Observation, StoreError},
+    unit_of_work::{SessionView, UnitOfWork},
 };
 use tokio::sync::{Notify, OnceCell};
 
-use self::used::Shared;
-pub(crate) use self::used::{CookieAction, Doubt, Used, UsedGuard, is_held_by_this_thread};
+use self::working_copy::SharedCopy;
+pub(crate) use self::working_copy::{
+    CommitFailure, CookieAction, WorkingCopy, WorkingCopyGuard, is_held_by_this_thread,
+};
 use crate::{
     DeviceBinding, activity,
+    annotation::RouteAnnotations,
     audience::Audience,
-    client::Caller,
+    client::RequestClient,
     config::Config,
     cookie::{Cookies, Presented},
     fetch_metadata::FetchMetadata,
     fields::Fields,
     host::Host,
-    house::House,
-    marks::Marks,
-    refusal::{Asked, Reasons},
-    retry_page, withheld,
+    refusal::{Reasons, RefusalContext},
+    retry_page,
+    shared::Shared,
+    withheld,
 };
 
 /// Shared by the layer, the guards and every clone of the request's `Session`.
@@ -45,7 +48,7 @@ pub(crate) struct State {
     pub(crate) config: Arc<Config>,
     audience: Audience,
     cookies: Cookies,
-    caller: Caller,
+    request_client: RequestClient,
     client: OnceLock<Client>,
     /// The route is one of an API.
     is_api: AtomicBool,
@@ -70,7 +73,7 @@ pub(crate) struct State {
     asked_for: AtomicBool,
     /// The handler signed the person out, whether or not there was a session any more.
     terminated: AtomicBool,
-    used: OnceCell<Shared>,
+    working_copy: OnceCell<SharedCopy>,
     turn_over: Notify,
     /// Nothing of the session is changed by the request any more.
     is_over: AtomicBool,
@@ -96,10 +99,10 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.is_over.store(true, Ordering::SeqCst);
         self.0.over.notify_waiters();
-        if let Some(mut used) = self.0.used()
-            && !used.committing
+        if let Some(mut copy) = self.0.working_copy()
+            && !copy.committing
         {
-            used.forget();
+            copy.forget();
         }
     }
 }
@@ -131,30 +134,30 @@ impl State {
     pub(crate) fn new<B>(config: &Arc<Config>, request: &Request<B>) -> Self {
         let (method, headers, uri) = (request.method(), request.headers(), target_of(request));
         let fields = Fields::of(headers);
-        let marks = Marks::of(request.extensions());
+        let annotations = RouteAnnotations::of(request.extensions());
         let fetch_metadata =
             FetchMetadata::of(method, request.uri(), headers, &fields, config.own_site());
         Self {
             config: Arc::clone(config),
             audience: Audience::of(method, uri, headers, &fields),
-            caller: Caller::of(
+            request_client: RequestClient::of(
                 &config.addresses,
                 fields.user_agent,
                 headers,
                 request.extensions(),
             ),
             client: OnceLock::new(),
-            is_api: AtomicBool::new(marks.api),
+            is_api: AtomicBool::new(annotations.api),
             confirms: AtomicBool::new(
-                marks.reauthentication_page || config.pages.are_confirmed_at(uri.path()),
+                annotations.reauthentication_page || config.pages.are_confirmed_at(uri.path()),
             ),
             activity: activity::of_request(fetch_metadata, &fields),
             fetch_metadata,
-            admits_cross_site: AtomicBool::new(marks.cross_site_sign_in),
+            admits_cross_site: AtomicBool::new(annotations.cross_site_sign_in),
             refused_write: AtomicBool::new(false),
-            arrived: config.house.clock().earliest,
+            arrived: config.shared.clock().earliest,
             cookies: fields.cookies,
-            passive: AtomicBool::new(marks.passive),
+            passive: AtomicBool::new(annotations.passive),
             barred: match config.cookie.is_secure() {
                 true => None,
                 false => why_not_local(request).map(Barred::NotLocal),
@@ -163,7 +166,7 @@ impl State {
             sealed: AtomicBool::new(false),
             asked_for: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
-            used: OnceCell::new(),
+            working_copy: OnceCell::new(),
             turn_over: Notify::new(),
             is_over: AtomicBool::new(false),
             over: Notify::new(),
@@ -203,7 +206,7 @@ impl State {
         for other in &others {
             other.admits_cross_site.store(false, Ordering::Relaxed);
         }
-        let admits = Marks::of(extensions).cross_site_sign_in;
+        let admits = RouteAnnotations::of(extensions).cross_site_sign_in;
         self.admits_cross_site.store(admits, Ordering::Relaxed);
         extensions.insert(InRequest {
             innermost: Arc::clone(self),
@@ -211,12 +214,12 @@ impl State {
         });
     }
 
-    pub(crate) fn mark(&self, marks: Marks) {
+    pub(crate) fn annotate(&self, annotations: RouteAnnotations) {
         for (mark, is_set) in [
-            (&self.is_api, marks.api),
-            (&self.confirms, marks.reauthentication_page),
-            (&self.passive, marks.passive),
-            (&self.admits_cross_site, marks.cross_site_sign_in),
+            (&self.is_api, annotations.api),
+            (&self.confirms, annotations.reauthentication_page),
+            (&self.passive, annotations.passive),
+            (&self.admits_cross_site, annotations.cross_site_sign_in),
         ] {
             mark.fetch_or(is_set, Ordering::Relaxed);
         }
@@ -311,23 +314,23 @@ impl State {
 
     /// The name under which two live sessions came, where the request ended both.
     pub(crate) fn name_of_ended_two(&self) -> Option<&str> {
-        match self.used() {
-            Some(used) if used.ended_two => self.cookies.name_of_two(&self.config.cookie),
+        match self.working_copy() {
+            Some(copy) if copy.ended_two => self.cookies.name_of_two(&self.config.cookie),
             _ => None,
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.house().now()
+        self.shared().now()
     }
 
-    pub(crate) fn house(&self) -> &Arc<House> {
-        &self.config.house
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.config.shared
     }
 
     /// Who sent the request.
     pub(crate) fn client(&self) -> &Client {
-        self.client.get_or_init(|| self.caller.client())
+        self.client.get_or_init(|| self.request_client.client())
     }
 
     /// Why the session that the request came with is none any more, if that is known.
@@ -344,8 +347,8 @@ impl State {
     }
 
     /// What a refusal of this request depends on.
-    pub(crate) fn asked(&self) -> Asked<'_> {
-        Asked {
+    pub(crate) fn asked(&self) -> RefusalContext<'_> {
+        RefusalContext {
             by: self.audience(),
             pages: &self.config.pages,
             confirms: self.confirms(),
@@ -365,8 +368,8 @@ impl State {
     }
 
     /// What the request did with its session, if it has looked at it.
-    pub(crate) fn used(&self) -> Option<UsedGuard<'_>> {
-        self.used.get().map(Shared::used)
+    pub(crate) fn working_copy(&self) -> Option<WorkingCopyGuard<'_>> {
+        self.working_copy.get().map(SharedCopy::working_copy)
     }
 
     /// From here on the handler's session refuses changes.
@@ -392,13 +395,13 @@ impl State {
 
     /// Nothing is being committed any more. Where that was `cut_off`, it is not known what is stored.
     pub(crate) fn end_turn(&self, cut_off: bool) {
-        if let Some(mut used) = self.used() {
-            used.committing = false;
+        if let Some(mut copy) = self.working_copy() {
+            copy.committing = false;
             if cut_off {
-                used.doubt = Doubt::Unknown;
+                copy.commit_failure = CommitFailure::Unknown;
             }
             if cut_off || self.is_over() {
-                used.forget();
+                copy.forget();
             }
         }
         self.turn_over.notify_waiters();
@@ -409,7 +412,7 @@ impl State {
         loop {
             let mut over = pin!(self.turn_over.notified());
             over.as_mut().enable();
-            if !self.used().is_some_and(|used| used.committing) {
+            if !self.working_copy().is_some_and(|copy| copy.committing) {
                 return;
             }
             over.await;
@@ -430,15 +433,15 @@ impl State {
     }
 
     /// Where the request's session is stored, and its name and owner there, as far as is committed.
-    pub(crate) fn stored(&self) -> Option<(SessionKey, Label)> {
-        self.used()?.draft.stored()
+    pub(crate) fn stored(&self) -> Option<(SessionIdHash, SessionMeta)> {
+        self.working_copy()?.unit.stored()
     }
 
     /// Why the request has no session.
     pub(crate) fn reason_of_no_session(&self) -> Option<EndReason> {
         let signed_out = || {
-            let removed = |used: UsedGuard<'_>| matches!(used.cookie, CookieAction::Remove);
-            self.used().is_some_and(removed)
+            let removed = |copy: WorkingCopyGuard<'_>| matches!(copy.cookie, CookieAction::Remove);
+            self.working_copy().is_some_and(removed)
         };
         self.end_reason()
             .or_else(|| signed_out().then_some(EndReason::SignedOut))
@@ -446,19 +449,22 @@ impl State {
 
     /// What the handler sees of the session now.
     pub(crate) fn view(&self) -> SessionView {
-        self.used.get().map(Shared::view).unwrap_or_default()
+        self.working_copy
+            .get()
+            .map(SharedCopy::view)
+            .unwrap_or_default()
     }
 
     /// Tells the audit of a change, as the store's log does.
-    pub(crate) fn tell(&self, note: Note, of: &Label) {
+    pub(crate) fn emit(&self, note: Note, of: &SessionMeta) {
         let event = Event::new(note, self.now(), Some(of.handle), of.user().cloned());
-        self.house().tell(event);
+        self.shared().emit(event);
     }
 
     /// Tells of what the client wanted, or came with, where that changed nothing.
     pub(crate) fn observe(&self, kind: EventKind, (session, user): Subject) {
         let note = Note::new(kind, Actor::Client, Some(self.client().clone()));
-        self.house().observe(Observation {
+        self.shared().observe(Observation {
             session,
             user,
             note,
@@ -466,7 +472,7 @@ impl State {
     }
 
     /// The session that the request came with has ended.
-    pub(crate) fn used_after_end(&self, session: Handle, reason: EndReason) {
+    pub(crate) fn used_after_end(&self, session: SessionHandle, reason: EndReason) {
         let kind = EventKind::UsedAfterEnd(reason);
         let observation = Observation {
             session: Some(session),
@@ -474,36 +480,40 @@ impl State {
             note: Note::new(kind, Actor::Client, Some(self.client().clone())),
         };
         let is_passive = self.activity() == Activity::Passive;
-        self.house()
+        self.shared()
             .observe_use_after_end(observation, (session, reason), is_passive);
     }
 
     /// The store could not be used for this request.
     pub(crate) fn failed(&self, error: &StoreError, (session, user): Subject) {
         tracing::error!(error = %error, "the session store cannot be used");
-        self.house()
-            .tell(self.event(EventKind::StoreFailed, session, user));
+        self.shared()
+            .emit(self.event(EventKind::StoreFailed, session, user));
     }
 
     /// Name and user of the session that is stored, if it was looked at.
     pub(crate) fn subject(&self) -> Subject {
-        self.used()
-            .map_or((None, None), |used| subject(&used.draft))
+        self.working_copy()
+            .map_or((None, None), |copy| subject(&copy.unit))
     }
 
-    fn event(&self, kind: EventKind, session: Option<Handle>, user: Option<UserId>) -> Event {
+    fn event(
+        &self,
+        kind: EventKind,
+        session: Option<SessionHandle>,
+        user: Option<UserId>,
+    ) -> Event {
         let note = Note::new(kind, Actor::Client, Some(self.client().clone()));
         Event::new(note, self.now(), session, user)
     }
 }
 
 /// Of which session and user something is told.
-pub(crate) type Subject = (Option<Handle>, Option<UserId>);
+pub(crate) type Subject = (Option<SessionHandle>, Option<UserId>);
 
-/// Name and user of the session a draft builds on.
-pub(crate) fn subject(draft: &Draft) -> Subject {
-    draft
-        .subject()
+/// Name and user of the session a unit of work builds on.
+pub(crate) fn subject(unit: &UnitOfWork) -> Subject {
+    unit.subject()
         .map_or((None, None), |(handle, user)| (Some(handle), user.cloned()))
 }
 

@@ -11,7 +11,7 @@ use std::{
 use portcullis_core::store::StoreError;
 use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
 
-use crate::house::House;
+use crate::shared::Shared;
 
 /// Between two sweeps half of this passes, or up to one and a half of it: servers that were started together must
 /// not come all at once.
@@ -20,14 +20,14 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// The task ends when this is dropped.
 pub(crate) type Alive = oneshot::Sender<Infallible>;
 
-/// Starts it. It does not keep the house alive.
-pub(crate) fn start(runtime: &Runtime, house: Weak<House>) -> Alive {
+/// Starts it. It does not keep the shared alive.
+pub(crate) fn start(runtime: &Runtime, shared: Weak<Shared>) -> Alive {
     let (alive, gone) = oneshot::channel();
-    runtime.spawn(run(house, gone));
+    runtime.spawn(run(shared, gone));
     alive
 }
 
-async fn run(house: Weak<House>, mut gone: oneshot::Receiver<Infallible>) {
+async fn run(shared: Weak<Shared>, mut gone: oneshot::Receiver<Infallible>) {
     if !has_timers() {
         tracing::warn!(
             "sessions that are over are not cleared away because this runtime has no timers; enable them, or sweep elsewhere and say so with `SessionLayer::without_sweeping`"
@@ -36,7 +36,7 @@ async fn run(house: Weak<House>, mut gone: oneshot::Receiver<Infallible>) {
     }
     let mut fails = false;
     while time::timeout(pause(), &mut gone).await.is_err() {
-        match sweep(&house).await {
+        match sweep(&shared).await {
             Ok(_) => fails = false,
             Err(error) if !fails => {
                 fails = true;
@@ -48,13 +48,13 @@ async fn run(house: Weak<House>, mut gone: oneshot::Receiver<Infallible>) {
 }
 
 /// Sweeps until nothing is left, tells the audit, and says of how much.
-pub(crate) async fn sweep(house: &Weak<House>) -> Result<usize, StoreError> {
+pub(crate) async fn sweep(shared: &Weak<Shared>) -> Result<usize, StoreError> {
     let mut told = 0;
-    while let Some(house) = house.upgrade() {
-        let swept = house.store().sweep().await?;
+    while let Some(shared) = shared.upgrade() {
+        let swept = shared.store().sweep().await?;
         told += swept.expired.len();
         for expired in swept.expired {
-            house.tell_expired(expired);
+            shared.emit_expired(expired);
         }
         if !swept.more {
             break;
@@ -87,18 +87,19 @@ mod tests {
     };
 
     use portcullis_core::{
-        Actor, Bucket, EndReason, Event, EventKind, Label, Realm, SessionKey, Timestamp, UserId,
+        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionIdHash, SessionMeta, Timestamp,
+        UserId,
         store::{
             Activity, ClockBounds, Committed, Created, Deadline, Ended, Expired, Expiry,
-            Interrupted, Limits, Listed, Loaded, LogQuery, Logged, Observation, Old, Others,
-            Receipt, RegisteredRealm, Replaced, Revision, Revocation, SessionCount, Store,
-            StoreErrorKind, Swept, Termination, Touched, Write,
+            Interrupted, Limits, Listed, Loaded, LogQuery, Logged, Observation, Others,
+            RecordWrite, RegisteredRealm, Replaced, ReplacedSession, Revision, Revocation,
+            RevocationReport, SessionCount, Store, StoreErrorKind, Swept, Termination, Touched,
         },
     };
     use tower_layer::Layer;
 
     use super::*;
-    use crate::{Audit, Handle, SessionLayer};
+    use crate::{Audit, SessionHandle, SessionLayer};
 
     #[test]
     fn a_pause_is_half_of_the_period_at_least_and_one_and_a_half_at_most() {
@@ -153,14 +154,14 @@ mod tests {
             down()
         }
 
-        async fn load(&self, _: &SessionKey) -> Result<Loaded, StoreError> {
+        async fn load(&self, _: &SessionIdHash) -> Result<Loaded, StoreError> {
             down()
         }
 
         async fn create(
             &self,
-            _: &SessionKey,
-            _: &Write,
+            _: &SessionIdHash,
+            _: &RecordWrite,
             _: Limits,
             _: &Others,
         ) -> Result<Created, Interrupted> {
@@ -169,9 +170,9 @@ mod tests {
 
         async fn commit(
             &self,
-            _: &SessionKey,
+            _: &SessionIdHash,
             _: Revision,
-            _: &Write,
+            _: &RecordWrite,
             _: Activity,
         ) -> Result<Committed, StoreError> {
             down()
@@ -179,16 +180,16 @@ mod tests {
 
         async fn replace(
             &self,
-            _: &Old,
-            _: &SessionKey,
-            _: &Write,
+            _: &ReplacedSession,
+            _: &SessionIdHash,
+            _: &RecordWrite,
             _: Deadline,
             _: &Others,
         ) -> Result<Replaced, Interrupted> {
             Ok(down()?)
         }
 
-        async fn touch(&self, _: &SessionKey, _: &Label) -> Result<Touched, StoreError> {
+        async fn touch(&self, _: &SessionIdHash, _: &SessionMeta) -> Result<Touched, StoreError> {
             down()
         }
 
@@ -216,7 +217,7 @@ mod tests {
             down()
         }
 
-        async fn revoke(&self, _: &Revocation) -> Result<Receipt, Interrupted> {
+        async fn revoke(&self, _: &Revocation) -> Result<RevocationReport, Interrupted> {
             Ok(down()?)
         }
 
@@ -242,9 +243,9 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Told(Arc<Mutex<Vec<Event>>>);
+    struct Recorder(Arc<Mutex<Vec<Event>>>);
 
-    impl Audit for Told {
+    impl Audit for Recorder {
         fn record(&self, event: &Event) {
             self.0.lock().unwrap().push(event.clone());
         }
@@ -252,7 +253,7 @@ mod tests {
 
     fn expired(number: u8, what: Expiry) -> Expired {
         Expired {
-            handle: Handle::from_bytes([number; 12]),
+            handle: SessionHandle::from_bytes([number; 12]),
             user: Some(UserId::from("alice")),
             what,
             at: Timestamp::from_millis(number.into()),
@@ -292,7 +293,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s105_each_end_is_told_at_its_own_moment_until_nothing_is_left() {
-        let (store, told) = (Dusty::default(), Told::default());
+        let (store, told) = (Dusty::default(), Recorder::default());
         store.0.due.lock().unwrap().extend([
             expired(3, Expiry::Elevation),
             expired(2, Expiry::Session(EndReason::IdleTimeout)),

@@ -13,7 +13,7 @@ use http::{
     HeaderValue, Request, Response,
     header::{HOST, SET_COOKIE},
 };
-use portcullis_core::{AsKey, Scope, UserId};
+use portcullis_core::{Scope, UserId, ValueKey};
 use serde::Serialize;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -86,7 +86,7 @@ impl TestSession {
     /// Adds this value under `key`.
     pub fn with<T: Serialize + Send + 'static>(
         self,
-        key: impl AsKey<T> + Send + 'static,
+        key: impl ValueKey<T> + Send + 'static,
         value: T,
     ) -> Self {
         self.and(|session| session.insert(key, value))

@@ -10,9 +10,9 @@ use http::{
 };
 use tower_layer::Layer;
 
-use crate::Marked;
+use crate::Annotated;
 
-/// Marks routes that sign in by a request of another site: OpenID Connect's
+/// RouteAnnotations routes that sign in by a request of another site: OpenID Connect's
 /// `response_mode=form_post`, or SAML's POST binding. It may stand inside or outside of
 /// [`SessionLayer`](crate::SessionLayer).
 ///
@@ -58,10 +58,10 @@ impl CrossSiteSignInLayer {
 }
 
 impl<S> Layer<S> for CrossSiteSignInLayer {
-    type Service = Marked<S>;
+    type Service = Annotated<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Marked::new(inner, |marks| marks.cross_site_sign_in = true)
+        Annotated::new(inner, |annotations| annotations.cross_site_sign_in = true)
     }
 }
 

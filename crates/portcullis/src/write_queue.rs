@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_core::SessionKey;
+use portcullis_core::SessionIdHash;
 use tokio::sync::oneshot;
 
 use self::lead::Legacy;
@@ -24,15 +24,15 @@ pub(crate) const MOST_WAITING: usize = 256;
 pub(crate) const MOST_TOGETHER: usize = 64;
 
 /// Who has waited for longer is not written any more, so that every request is answered in a bounded time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
 /// The queues of all sessions. `M` is what a leader must know of a request to write for it, `A` what it tells the request
 /// then.
 #[derive(Debug)]
 pub(crate) struct WriteQueue<M, A> {
     /// A session has an entry while somebody leads.
-    waiting: Mutex<HashMap<SessionKey, VecDeque<Waiter<M, A>>>>,
-    patience: Duration,
+    waiting: Mutex<HashMap<SessionIdHash, VecDeque<Waiter<M, A>>>>,
+    give_up_after: Duration,
 }
 
 /// Whether a request can be written together with others.
@@ -62,7 +62,7 @@ pub(crate) enum Turn<M, A> {
     /// Another request has written for it.
     Answered(A),
     /// Another request was writing for it and went away, so it is not known what came of it.
-    Lost,
+    ConnectionEnded,
     /// It has waited for too long; nothing was done.
     TooLate,
 }
@@ -103,7 +103,7 @@ impl<M, A> Place<M, A> {
             Ok(Word::Lead(lead)) => Turn::Lead(lead),
             Ok(Word::Answer(answer)) => Turn::Answered(answer),
             Ok(Word::TooLate) => Turn::TooLate,
-            Err(_) => Turn::Lost,
+            Err(_) => Turn::ConnectionEnded,
         }
     }
 }
@@ -112,7 +112,7 @@ impl<M, A> Default for WriteQueue<M, A> {
     fn default() -> Self {
         Self {
             waiting: Mutex::default(),
-            patience: PATIENCE,
+            give_up_after: GIVE_UP_AFTER,
         }
     }
 }
@@ -125,7 +125,7 @@ impl<M, A> WriteQueue<M, A> {
     /// [`Full`] when [`MOST_WAITING`] wait already.
     pub(crate) fn enter(
         self: &Arc<Self>,
-        key: SessionKey,
+        key: SessionIdHash,
         member: M,
         way: Way,
     ) -> Result<Place<M, A>, Full> {
@@ -153,7 +153,7 @@ impl<M, A> WriteQueue<M, A> {
     /// Lets the next one lead. Those who did not get that far are the first again.
     fn pass_on(
         self: Arc<Self>,
-        key: SessionKey,
+        key: SessionIdHash,
         mut returned: Vec<Waiter<M, A>>,
         mut legacy: Legacy,
     ) {
@@ -176,7 +176,7 @@ impl<M, A> WriteQueue<M, A> {
             };
             // Not under the lock: what a request holds may be dropped with its place.
             let Waiter { since, sender, .. } = next;
-            if since.elapsed() > self.patience {
+            if since.elapsed() > self.give_up_after {
                 let _ = sender.send(Word::TooLate);
                 continue;
             }
@@ -188,7 +188,7 @@ impl<M, A> WriteQueue<M, A> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionKey, VecDeque<Waiter<M, A>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionIdHash, VecDeque<Waiter<M, A>>>> {
         // Nothing panics under it.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

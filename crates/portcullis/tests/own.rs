@@ -5,16 +5,18 @@
 mod support;
 
 use axum::http::StatusCode;
-use portcullis::{Actor, EndReason, EventKind, Handle, LogQuery, SessionLimit, Sessions, UserId};
+use portcullis::{
+    Actor, EndReason, EventKind, LogQuery, SessionHandle, SessionLimit, Sessions, UserId,
+};
 use support::{DESK, PHONE, Site};
 
 /// The handle of the session of a browser.
-fn own(devices: &str) -> Handle {
+fn own(devices: &str) -> SessionHandle {
     let line = devices
         .lines()
         .find(|line| line.ends_with(" here"))
         .unwrap();
-    Handle::parse(line.split(' ').next().unwrap()).unwrap()
+    SessionHandle::parse(line.split(' ').next().unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -46,7 +48,7 @@ async fn s074_s075_ending_a_session_needs_a_fresh_proof_and_ownership() {
     phone.post("/confirm").await;
     site.told.take();
 
-    for handle in [of_bob, Handle::from_bytes([7; 12])] {
+    for handle in [of_bob, SessionHandle::from_bytes([7; 12])] {
         let answer = phone.post(&format!("/revoke/{handle}")).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         let told = site.told.take();

@@ -8,7 +8,7 @@ use tokio::{signal, time};
 use super::in_each_realm;
 use crate::{
     args::{Audit, Connection, Look},
-    desk::Desk,
+    context::Context,
     exit::{Code, Failure, Outcome},
     json::EventJson,
     moment::rfc3339,
@@ -33,12 +33,15 @@ pub(crate) async fn audit(
             "the log of one realm can be followed, not those of all; name it with --realm, or leave out --follow".into(),
         ));
     }
-    let desks = Desk::open(connection, look).await?;
-    in_each_realm(&desks, async |desk: &Desk| read(desk, look, audit).await).await
+    let desks = Context::open(connection, look).await?;
+    in_each_realm(&desks, async |context: &Context| {
+        read(context, look, audit).await
+    })
+    .await
 }
 
-async fn read(desk: &Desk, look: Look, audit: &Audit) -> Result<Outcome, Failure> {
-    let now = desk.now();
+async fn read(context: &Context, look: Look, audit: &Audit) -> Result<Outcome, Failure> {
+    let now = context.now();
     let query = LogQuery {
         user: audit.user.clone(),
         session: audit.session,
@@ -52,16 +55,20 @@ async fn read(desk: &Desk, look: Look, audit: &Audit) -> Result<Outcome, Failure
     {
         return Err(Failure::Usage("--since is after --until".into()));
     }
-    let reading = Reading { audit, desk, look };
+    let reading = Reading {
+        audit,
+        context,
+        look,
+    };
     let read = reading.first(&query, now);
     if !audit.follow {
         let (events, _) = read.await?;
-        reading.tell(&events)?;
+        reading.print(&events)?;
         if events.is_empty() {
             if !look.json {
-                desk.mention("there is no such event");
+                context.mention("there is no such event");
             }
-            desk.hint_at_prefix();
+            context.hint_at_prefix();
         }
         return Ok(Outcome::Done);
     }
@@ -74,7 +81,7 @@ async fn read(desk: &Desk, look: Look, audit: &Audit) -> Result<Outcome, Failure
         },
         ended = async {
             let (events, tail) = read.await?;
-            match reading.tell(&events)? {
+            match reading.print(&events)? {
                 Audience::Listening => reading.follow(&query, tail).await,
                 Audience::Gone => Ok(Outcome::Done),
             }
@@ -84,7 +91,7 @@ async fn read(desk: &Desk, look: Look, audit: &Audit) -> Result<Outcome, Failure
 
 struct Reading<'r> {
     audit: &'r Audit,
-    desk: &'r Desk,
+    context: &'r Context,
     look: Look,
 }
 
@@ -97,7 +104,7 @@ impl Reading<'_> {
     ) -> Result<(Vec<Logged>, Tail), Failure> {
         let limit = self.audit.limit.get();
         let mut events = self
-            .desk
+            .context
             .newest(query, limit, |logged| self.is_wanted(logged))
             .await?;
         events.reverse();
@@ -115,7 +122,7 @@ impl Reading<'_> {
                 most: usize::MAX,
                 ..query.clone()
             };
-            match self.desk.sessions.history(query).await {
+            match self.context.sessions.history(query).await {
                 Err(error) if !is_away => {
                     is_away = true;
                     mention(&format!("{}; waiting for it", Failure::from(error)));
@@ -128,7 +135,7 @@ impl Reading<'_> {
                     }
                     let mut events = tail.unseen(read);
                     events.retain(|logged| self.is_wanted(logged));
-                    if !events.is_empty() && self.tell(&events)? == Audience::Gone {
+                    if !events.is_empty() && self.print(&events)? == Audience::Gone {
                         return Ok(Outcome::Done);
                     }
                 }
@@ -143,11 +150,11 @@ impl Reading<'_> {
         self.audit.reason.is_none() || self.audit.reason.as_deref() == detail
     }
 
-    fn tell(&self, events: &[Logged]) -> Result<Audience, Failure> {
+    fn print(&self, events: &[Logged]) -> Result<Audience, Failure> {
         let mut told = String::new();
         for logged in events {
             told.push_str(&if self.look.json {
-                self.desk.line(&EventJson::from(logged))?
+                self.context.line(&EventJson::from(logged))?
             } else {
                 line(logged)
             });
@@ -228,7 +235,7 @@ pub(super) fn line(logged: &Logged) -> String {
 
 #[cfg(test)]
 mod tests {
-    use portcullis::{Client, EndReason, Handle};
+    use portcullis::{Client, EndReason, SessionHandle};
     use portcullis_core::{Event, Note};
 
     use super::*;
@@ -248,7 +255,7 @@ mod tests {
 
     fn told(kind: EventKind, actor: Actor, user: &str, client: Option<Client>) -> String {
         let at = Timestamp::from_millis(1_769_862_896_789);
-        let session = Some(Handle::from_bytes([0; 12]));
+        let session = Some(SessionHandle::from_bytes([0; 12]));
         let note = Note::new(kind, actor, client);
         line(&Logged {
             event: Some(Event::new(note, at, session, Some(user.into()))),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     args::{Check, Connection, Look},
-    desk,
+    context,
     exit::{Failure, Outcome},
     json,
     screen::{columns, say},
@@ -22,8 +22,8 @@ struct Report {
 struct Found {
     about: &'static str,
     verdict: &'static str,
-    says: String,
-    mend: Option<String>,
+    message: String,
+    remedy: Option<String>,
 }
 
 pub(crate) async fn check(
@@ -31,14 +31,14 @@ pub(crate) async fn check(
     look: Look,
     check: &Check,
 ) -> Result<Outcome, Failure> {
-    let findings = desk::builder(connection)?.check().await?;
+    let findings = context::builder(connection)?.check().await?;
     let outcome = outcome(findings.iter().map(|finding| finding.verdict), check.strict);
     say(&if look.json {
         let found = |finding: &Finding| Found {
             about: finding.about.as_str(),
             verdict: finding.verdict.as_str(),
-            says: finding.says.clone(),
-            mend: finding.mend.clone(),
+            message: finding.message.clone(),
+            remedy: finding.remedy.clone(),
         };
         json::document(&Report {
             sound: outcome == Outcome::Done,
@@ -81,11 +81,11 @@ fn report(findings: &[Finding], pen: Pen) -> String {
         table.push(vec![
             (ink, format!("{sign} {}", finding.verdict.as_str())),
             plain(finding.about.as_str()),
-            plain(&shown(&finding.says)),
+            plain(&shown(&finding.message)),
         ]);
-        if let Some(mend) = &finding.mend {
-            let mend = format!("to mend it: {}", shown(mend));
-            table.push(vec![plain(""), plain(""), plain(&mend)]);
+        if let Some(remedy) = &finding.remedy {
+            let remedy = format!("to remedy it: {}", shown(remedy));
+            table.push(vec![plain(""), plain(""), plain(&remedy)]);
         }
     }
     let number = |verdict| {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     args::Look,
-    desk::Desk,
+    context::Context,
     exit::{Failure, Outcome},
     moment,
     screen::say,
@@ -17,11 +17,11 @@ struct Counted {
     of_visitors: u64,
 }
 
-pub(crate) async fn count(desk: &Desk, look: Look) -> Result<Outcome, Failure> {
-    let count = desk.sessions.count().await?;
-    let now = desk.now();
+pub(crate) async fn count(context: &Context, look: Look) -> Result<Outcome, Failure> {
+    let count = context.sessions.count().await?;
+    let now = context.now();
     say(&if look.json {
-        desk.document(&Counted {
+        context.document(&Counted {
             now: moment::rfc3339(now),
             of_users: count.of_users,
             of_visitors: count.of_visitors,
@@ -35,7 +35,7 @@ pub(crate) async fn count(desk: &Desk, look: Look) -> Result<Outcome, Failure> {
         )
     })?;
     if count.total() == 0 {
-        desk.hint_at_prefix();
+        context.hint_at_prefix();
     }
     Ok(Outcome::Done)
 }

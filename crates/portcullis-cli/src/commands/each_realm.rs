@@ -1,7 +1,7 @@
 //! A command in one realm after the other.
 
 use crate::{
-    desk::Desk,
+    context::Context,
     exit::{Code, Failure, Outcome},
     screen::say,
     text::Pen,
@@ -9,22 +9,22 @@ use crate::{
 
 /// Does it in each of these realms. What fails in one does not stop the others, unless the command itself is wrong.
 pub(crate) async fn in_each_realm(
-    desks: &[Desk],
-    run: impl AsyncFn(&Desk) -> Result<Outcome, Failure>,
+    desks: &[Context],
+    run: impl AsyncFn(&Context) -> Result<Outcome, Failure>,
 ) -> Result<Code, Failure> {
     let mut codes = Vec::new();
-    for (number, desk) in desks.iter().enumerate() {
-        if !desk.is_one_of_all() {
-            return run(desk).await.map(Code::from);
+    for (number, context) in desks.iter().enumerate() {
+        if !context.is_one_of_all() {
+            return run(context).await.map(Code::from);
         }
         let gap = if number == 0 { "" } else { "\n" };
-        let heading = desk.heading(Pen::of_stdout());
+        let heading = context.heading(Pen::of_stdout());
         let headed = match heading {
             Some(heading) => say(&format!("{gap}{heading}\n")).err(),
             None => None,
         };
         // Sessions are ended also where nothing can be written.
-        let failed = match run(desk).await {
+        let failed = match run(context).await {
             Ok(outcome) => {
                 codes.push(outcome.into());
                 None
@@ -33,7 +33,7 @@ pub(crate) async fn in_each_realm(
             Err(failure) => Some(failure),
         };
         for failure in headed.into_iter().chain(failed) {
-            desk.mention(&failure.to_string());
+            context.mention(&failure.to_string());
             codes.push(failure.code());
         }
     }

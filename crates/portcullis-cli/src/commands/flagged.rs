@@ -7,7 +7,7 @@ use portcullis::{ClientChange, EventKind, LogQuery};
 use super::list::table;
 use crate::{
     args::{Flagged, Look},
-    desk::Desk,
+    context::Context,
     exit::{Failure, Outcome},
     json, moment,
     screen::{columns, say},
@@ -18,36 +18,36 @@ const CHANGE: &str = EventKind::DeviceChanged(ClientChange::Name).as_str();
 
 /// The log names the users; whether their sessions live, and are still flagged, their lists tell.
 pub(crate) async fn flagged(
-    desk: &Desk,
+    context: &Context,
     look: Look,
     flagged: &Flagged,
 ) -> Result<Outcome, Failure> {
     let query = LogQuery {
         names: vec![CHANGE.to_owned()],
-        from: Some(flagged.since.on(desk.now())),
+        from: Some(flagged.since.on(context.now())),
         most: usize::MAX,
         ..LogQuery::default()
     };
-    let events = desk.sessions.history(query).await?;
+    let events = context.sessions.history(query).await?;
     let users: BTreeSet<_> = events
         .into_iter()
         .filter_map(|logged| logged.event?.user)
         .collect();
     let mut entries = Vec::new();
     for user in users {
-        let sessions = desk.sessions.list(user).await?;
+        let sessions = context.sessions.list(user).await?;
         entries.extend(sessions.into_iter().filter(|entry| entry.flagged.is_some()));
     }
     entries.sort_by_key(|entry| Reverse(entry.info.last_active_at));
     if entries.is_empty() {
-        desk.hint_at_prefix();
+        context.hint_at_prefix();
     }
-    let clock = desk.clock();
+    let clock = context.clock();
     if look.json {
-        say(&desk.document(&json::Sessions::new(clock.now, &entries))?)?;
+        say(&context.document(&json::Sessions::new(clock.now, &entries))?)?;
     } else if entries.is_empty() {
         let since = moment::clock(flagged.since.on(clock.now));
-        desk.mention(&format!("no live session was flagged since {since}"));
+        context.mention(&format!("no live session was flagged since {since}"));
     } else {
         let sessions = text::count(entries.len(), "flagged session");
         let now = moment::clock(clock.now);

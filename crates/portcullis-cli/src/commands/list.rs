@@ -4,7 +4,7 @@ use portcullis::SessionEntry;
 
 use crate::{
     args::{Look, Whose},
-    desk::Desk,
+    context::Context,
     exit::{Failure, Outcome},
     json,
     moment::{self, Clock},
@@ -12,16 +12,16 @@ use crate::{
     text::{self, Ink, Pen, Table},
 };
 
-pub(crate) async fn list(desk: &Desk, look: Look, whose: &Whose) -> Result<Outcome, Failure> {
-    let entries = desk.sessions.list(whose.user.clone()).await?;
-    let clock = desk.clock();
+pub(crate) async fn list(context: &Context, look: Look, whose: &Whose) -> Result<Outcome, Failure> {
+    let entries = context.sessions.list(whose.user.clone()).await?;
+    let clock = context.clock();
     let user = text::user(&whose.user);
     if look.json {
-        say(&desk.document(&json::Sessions::new(clock.now, &entries))?)?;
+        say(&context.document(&json::Sessions::new(clock.now, &entries))?)?;
     }
     if entries.is_empty() {
-        desk.mention(&format!("{user} has no session"));
-        desk.hint_at_user(&whose.user).await?;
+        context.mention(&format!("{user} has no session"));
+        context.hint_at_user(&whose.user).await?;
         return Ok(Outcome::NotFound);
     }
     if !look.json {
@@ -52,12 +52,12 @@ pub(super) fn table(entries: &[SessionEntry], clock: Clock, with_users: bool) ->
         let plain = |text: String| (Ink::Plain, text);
         let mut row = vec![
             plain(info.handle.to_string()),
-            plain(clock.tell(info.created_at)),
-            plain(clock.tell(info.last_active_at)),
-            plain(clock.tell_if_any(info.authenticated_at)),
-            plain(clock.tell(info.idle_deadline)),
-            plain(clock.tell(info.absolute_deadline)),
-            plain(clock.tell_if_any(entry.elevated_until)),
+            plain(clock.format(info.created_at)),
+            plain(clock.format(info.last_active_at)),
+            plain(clock.format_if_any(info.authenticated_at)),
+            plain(clock.format(info.idle_deadline)),
+            plain(clock.format(info.absolute_deadline)),
+            plain(clock.format_if_any(entry.elevated_until)),
             plain(client(entry)),
             flag(entry),
         ];

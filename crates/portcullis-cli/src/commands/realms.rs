@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     args::{Connection, Look},
-    desk,
+    context,
     exit::{Failure, Outcome},
     json,
     moment::{self, Clock},
@@ -42,7 +42,7 @@ impl<'r> From<&'r RegisteredRealm> for Entry<'r> {
 }
 
 pub(crate) async fn realms(connection: &Connection, look: Look) -> Result<Outcome, Failure> {
-    let store = desk::connect(desk::builder(connection)?).await?;
+    let store = context::connect(context::builder(connection)?).await?;
     let realms = store.realms().await?;
     let clock = Clock {
         now: store.now(),
@@ -72,7 +72,7 @@ fn table(realms: &[RegisteredRealm], clock: Clock) -> Table {
             plain(registered.realm.to_string()),
             plain(text::word(registered.cookie.as_bytes())),
             plain(timeout(registered.longest)),
-            plain(clock.tell(registered.seen_at)),
+            plain(clock.format(registered.seen_at)),
         ]);
     }
     table

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use portcullis::{Copies, Handle, Realm, Receipt, Store, UserId};
+use portcullis::{Realm, ReplicaAcks, RevocationReport, SessionHandle, Store, UserId};
 use portcullis_core::Bucket;
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::in_each_realm;
 use crate::{
     args::{Connection, Look, Revoke},
-    desk::Desk,
+    context::Context,
     exit::{Code, Failure, Outcome, chain},
     json::User,
     screen::{mention, say},
@@ -36,9 +36,9 @@ struct Replicas {
 /// Whose sessions, and which of them.
 #[derive(Clone, Copy)]
 enum Target<'r> {
-    One(&'r UserId, Handle),
+    One(&'r UserId, SessionHandle),
     All(&'r UserId),
-    AllBut(&'r UserId, Handle),
+    AllBut(&'r UserId, SessionHandle),
     Everybody,
 }
 
@@ -78,25 +78,25 @@ pub(crate) async fn revoke(
             "ending all sessions must be confirmed, and there is nobody to ask; add --yes".into(),
         ));
     }
-    let desks = Desk::confirming(connection, look, revoke.confirm_replicas).await?;
+    let desks = Context::confirming(connection, look, revoke.confirm_replicas).await?;
     let place = place(&connection.redis_url()?, &connection.prefix()?);
     if !is_agreed(&desks, target, &place, revoke.yes).await? {
         mention("nothing was ended");
         return Ok(Outcome::NotFound.into());
     }
-    in_each_realm(&desks, async |desk: &Desk| {
-        end(desk, look, revoke, target).await
+    in_each_realm(&desks, async |context: &Context| {
+        end(context, look, revoke, target).await
     })
     .await
 }
 
 async fn end(
-    desk: &Desk,
+    context: &Context,
     look: Look,
     revoke: &Revoke,
     target: Target<'_>,
 ) -> Result<Outcome, Failure> {
-    let sessions = desk.sessions.clone().as_operator(operator(revoke));
+    let sessions = context.sessions.clone().as_operator(operator(revoke));
     let receipt = match target {
         Target::One(user, handle) => sessions.revoke(user.clone(), handle).await,
         Target::All(user) => sessions.revoke_all(user.clone()).await,
@@ -110,9 +110,9 @@ async fn end(
         other => other,
     })?;
     let result = if look.json {
-        desk.document(&Revoked {
+        context.document(&Revoked {
             user: target.user().map(User::from),
-            ended: receipt.ended.iter().map(Handle::to_string).collect(),
+            ended: receipt.ended.iter().map(SessionHandle::to_string).collect(),
             replicas: receipt.copies.map(|copies| Replicas {
                 asked: copies.asked,
                 confirmed: copies.confirmed,
@@ -125,12 +125,12 @@ async fn end(
     };
     let said = say(&result);
     // What is to be said of the end is said also where the result cannot be written.
-    let outcome = outcome(desk, &receipt, target);
+    let outcome = outcome(context, &receipt, target);
     said?;
     if receipt.ended.is_empty() {
         match target.user() {
-            Some(user) => desk.hint_at_user(user).await?,
-            None => desk.hint_at_prefix(),
+            Some(user) => context.hint_at_user(user).await?,
+            None => context.hint_at_prefix(),
         }
     }
     Ok(outcome)
@@ -139,7 +139,7 @@ async fn end(
 /// Whether to go on: what is to be kept exists, and the person at the terminal wants all of them ended. It is asked once,
 /// for all realms.
 async fn is_agreed(
-    desks: &[Desk],
+    desks: &[Context],
     target: Target<'_>,
     place: &str,
     yes: bool,
@@ -151,20 +151,20 @@ async fn is_agreed(
     }
     let mut counts = Vec::new();
     let (mut is_kept, mut failed) = (false, None);
-    for desk in desks {
-        let count = match count(desk, target).await {
+    for context in desks {
+        let count = match count(context, target).await {
             Ok(count) => {
                 is_kept |= count.has_kept;
                 Some(count)
             }
-            Err(failure) if desk.is_one_of_all() => {
-                desk.mention(&failure.to_string());
+            Err(failure) if context.is_one_of_all() => {
+                context.mention(&failure.to_string());
                 failed = Some(failure);
                 None
             }
             Err(failure) => return Err(failure),
         };
-        counts.push((desk.realm(), count));
+        counts.push((context.realm(), count));
     }
     if let (Target::AllBut(_, keep), false) = (target, is_kept) {
         // A slip of the pen must not end the one session that was to stay.
@@ -175,7 +175,7 @@ async fn is_agreed(
     if yes {
         return Ok(true);
     }
-    let is_for_all = desks.iter().any(Desk::is_one_of_all);
+    let is_for_all = desks.iter().any(Context::is_one_of_all);
     let question = question(target, place, &counts, is_for_all);
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "{question} [y/N] ");
@@ -195,15 +195,15 @@ struct Count {
     has_kept: bool,
 }
 
-async fn count(desk: &Desk, target: Target<'_>) -> Result<Count, Failure> {
+async fn count(context: &Context, target: Target<'_>) -> Result<Count, Failure> {
     let Some(user) = target.user() else {
         return Ok(Count {
-            number: users(desk).await?,
+            number: users(context).await?,
             of: "user",
             has_kept: false,
         });
     };
-    let entries = desk.sessions.list(user.clone()).await?;
+    let entries = context.sessions.list(user.clone()).await?;
     let has_kept = match target {
         Target::AllBut(_, keep) => entries.iter().any(|entry| entry.info.handle == keep),
         _ => false,
@@ -216,14 +216,14 @@ async fn count(desk: &Desk, target: Target<'_>) -> Result<Count, Failure> {
 }
 
 /// How many users have sessions. To count the sessions would mean to read all of them.
-async fn users(desk: &Desk) -> Result<usize, Failure> {
+async fn users(context: &Context) -> Result<usize, Failure> {
     let (mut buckets, mut asked) = (Bucket::all(), JoinSet::new());
     let mut number = 0;
     loop {
         while asked.len() < AT_ONCE
             && let Some(bucket) = buckets.next()
         {
-            let store = desk.store.clone();
+            let store = context.store.clone();
             asked.spawn(async move { store.users(bucket).await });
         }
         match asked.join_next().await {
@@ -292,7 +292,7 @@ fn operator(revoke: &Revoke) -> String {
         .unwrap_or_else(|| "operator".to_owned())
 }
 
-fn told(target: Target<'_>, receipt: &Receipt) -> String {
+fn told(target: Target<'_>, receipt: &RevocationReport) -> String {
     let mut told = format!(
         "ended {} of {}\n",
         text::count(receipt.ended.len(), "session"),
@@ -304,26 +304,26 @@ fn told(target: Target<'_>, receipt: &Receipt) -> String {
             told.push_str(&format!("  {handle}\n"));
         }
     }
-    if let Some(Copies { asked, confirmed }) = receipt.copies {
+    if let Some(ReplicaAcks { asked, confirmed }) = receipt.copies {
         told.push_str(&format!("confirmed by {confirmed} of {asked} replicas\n"));
     }
     told
 }
 
-fn outcome(desk: &Desk, receipt: &Receipt, target: Target<'_>) -> Outcome {
-    let is_confirmed = receipt.copies.is_none_or(Copies::are_enough);
+fn outcome(context: &Context, receipt: &RevocationReport, target: Target<'_>) -> Outcome {
+    let is_confirmed = receipt.copies.is_none_or(ReplicaAcks::are_enough);
     if receipt.ended.is_empty() {
         match target {
             Target::One(_, handle) => {
-                desk.mention(&format!("{} has no live session {handle}", target.name()));
+                context.mention(&format!("{} has no live session {handle}", target.name()));
             }
-            _ => desk.mention("there was no session to end"),
+            _ => context.mention("there was no session to end"),
         }
         Outcome::NotFound
     } else if is_confirmed {
         Outcome::Done
     } else {
-        desk.mention(
+        context.mention(
             "not enough replicas confirmed it in time: a failover may bring these sessions back",
         );
         Outcome::Unconfirmed
@@ -370,7 +370,7 @@ mod tests {
             })
         };
         let user = UserId::from("alice");
-        let (all, keep) = (Target::All(&user), Handle::from_bytes([0; 12]));
+        let (all, keep) = (Target::All(&user), SessionHandle::from_bytes([0; 12]));
         let ask =
             |target, counts: &[_], is_for_all| question(target, "pc on db", counts, is_for_all);
         assert_eq!(
@@ -405,9 +405,12 @@ mod tests {
 
     #[test]
     fn a_receipt_says_what_was_ended_and_who_confirmed_it() {
-        let receipt = Receipt {
-            ended: vec![Handle::from_bytes([0; 12]), Handle::from_bytes([255; 12])],
-            copies: Some(Copies {
+        let receipt = RevocationReport {
+            ended: vec![
+                SessionHandle::from_bytes([0; 12]),
+                SessionHandle::from_bytes([255; 12]),
+            ],
+            copies: Some(ReplicaAcks {
                 asked: 2,
                 confirmed: 1,
             }),

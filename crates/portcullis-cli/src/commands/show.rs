@@ -8,8 +8,8 @@ use super::{
     list::{client, flag, user},
 };
 use crate::{
-    args::{Look, Which},
-    desk::Desk,
+    args::{Look, ShowArguments},
+    context::Context,
     exit::{Failure, Outcome},
     json::{EventJson, SessionJson},
     moment::{self, Clock},
@@ -27,9 +27,13 @@ struct Shown<'s> {
     events: Vec<EventJson<'s>>,
 }
 
-pub(crate) async fn show(desk: &Desk, look: Look, which: &Which) -> Result<Outcome, Failure> {
-    let (whose, handle) = (&which.whose.user, which.handle);
-    let entries = desk.sessions.list(whose.clone()).await?;
+pub(crate) async fn show(
+    context: &Context,
+    look: Look,
+    arguments: &ShowArguments,
+) -> Result<Outcome, Failure> {
+    let (whose, handle) = (&arguments.whose.user, arguments.handle);
+    let entries = context.sessions.list(whose.clone()).await?;
     let Some(entry) = entries
         .into_iter()
         .find(|entry| entry.info.handle == handle)
@@ -44,11 +48,11 @@ pub(crate) async fn show(desk: &Desk, look: Look, which: &Which) -> Result<Outco
         session: Some(handle),
         ..LogQuery::default()
     };
-    let mut events = desk.newest(&query, EVENTS, |_| true).await?;
+    let mut events = context.newest(&query, EVENTS, |_| true).await?;
     events.reverse();
-    let clock = desk.clock();
+    let clock = context.clock();
     say(&if look.json {
-        desk.document(&Shown {
+        context.document(&Shown {
             now: moment::rfc3339(clock.now),
             session: SessionJson::from(&entry),
             events: events.iter().map(EventJson::from).collect(),
@@ -65,20 +69,20 @@ fn page(entry: &SessionEntry, events: &[Logged], clock: Clock, pen: Pen) -> Stri
     let facts = [
         ("session", plain(info.handle.to_string())),
         ("user", plain(user(entry))),
-        ("created", plain(clock.tell(info.created_at))),
-        ("last active", plain(clock.tell(info.last_active_at))),
+        ("created", plain(clock.format(info.created_at))),
+        ("last active", plain(clock.format(info.last_active_at))),
         (
             "authenticated",
-            plain(clock.tell_if_any(info.authenticated_at)),
+            plain(clock.format_if_any(info.authenticated_at)),
         ),
-        ("ends if idle", plain(clock.tell(info.idle_deadline))),
+        ("ends if idle", plain(clock.format(info.idle_deadline))),
         (
             "ends in any case",
-            plain(clock.tell(info.absolute_deadline)),
+            plain(clock.format(info.absolute_deadline)),
         ),
         (
             "elevated until",
-            plain(clock.tell_if_any(entry.elevated_until)),
+            plain(clock.format_if_any(entry.elevated_until)),
         ),
         (
             "remembered",

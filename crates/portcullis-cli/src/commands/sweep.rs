@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     args::Look,
-    desk::Desk,
+    context::Context,
     exit::{Failure, Outcome},
     screen::say,
 };
@@ -14,15 +14,15 @@ struct Swept {
     cleared: usize,
 }
 
-pub(crate) async fn sweep(desk: &Desk, look: Look) -> Result<Outcome, Failure> {
-    let cleared = desk.sessions.sweep().await?;
+pub(crate) async fn sweep(context: &Context, look: Look) -> Result<Outcome, Failure> {
+    let cleared = context.sessions.sweep().await?;
     say(&if look.json {
-        desk.document(&Swept { cleared })?
+        context.document(&Swept { cleared })?
     } else {
         format!("{cleared} cleared away\n")
     })?;
     if cleared == 0 {
-        desk.hint_at_prefix();
+        context.hint_at_prefix();
     }
     Ok(Outcome::Done)
 }

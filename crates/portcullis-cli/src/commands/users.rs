@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     args::{Look, Users},
-    desk::Desk,
+    context::Context,
     exit::{Failure, Outcome},
     json::User,
     moment,
@@ -21,8 +21,14 @@ struct Page<'u> {
     next: Option<User<'u>>,
 }
 
-pub(crate) async fn users(desk: &Desk, look: Look, asked: &Users) -> Result<Outcome, Failure> {
-    let users = desk.sessions.users(asked.after.as_ref(), asked.limit.get());
+pub(crate) async fn users(
+    context: &Context,
+    look: Look,
+    asked: &Users,
+) -> Result<Outcome, Failure> {
+    let users = context
+        .sessions
+        .users(asked.after.as_ref(), asked.limit.get());
     let users = users.await?;
     let hex = asked.naming.hex;
     let next = users.last().filter(|_| users.len() >= asked.limit.get());
@@ -41,8 +47,8 @@ pub(crate) async fn users(desk: &Desk, look: Look, asked: &Users) -> Result<Outc
                 User::from(user)
             }
         };
-        say(&desk.document(&Page {
-            now: moment::rfc3339(desk.now()),
+        say(&context.document(&Page {
+            now: moment::rfc3339(context.now()),
             users: users.iter().map(user).collect(),
             next: next.map(user),
         })?)?;
@@ -54,19 +60,20 @@ pub(crate) async fn users(desk: &Desk, look: Look, asked: &Users) -> Result<Outc
         say(&lines)?;
     }
     if users.is_empty() && !look.json {
-        desk.mention(match asked.after {
+        context.mention(match asked.after {
             Some(_) => "no user with a session follows",
             None => "no user has a session",
         });
     }
     if users.is_empty() && asked.after.is_none() {
-        desk.hint_at_prefix();
+        context.hint_at_prefix();
     }
     if look.json {
         return Ok(Outcome::Done);
     }
     if !hex && users.iter().any(|user| !text::is_plain(user)) {
-        desk.mention("names in quotes are escaped; with --hex each can be given to other commands");
+        context
+            .mention("names in quotes are escaped; with --hex each can be given to other commands");
     }
     if let Some(last) = next {
         let hex = if hex { "--hex " } else { "" };
@@ -75,7 +82,7 @@ pub(crate) async fn users(desk: &Desk, look: Look, asked: &Users) -> Result<Outc
             true => ("--hex ", text::hex(last)),
             false => (hex, name(last)),
         };
-        desk.mention(&format!(
+        context.mention(&format!(
             "there may be more: portcullis users {hex}--after={last}"
         ));
     }

@@ -18,9 +18,9 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{
-    Client, Handle, Realm, SessionId, SessionKey, Timeouts, UserId, VisitorLimits,
-    draft::{Draft, DraftPolicy, Step},
+    Client, Realm, SessionHandle, SessionId, SessionIdHash, Timeouts, UserId, VisitorLimits,
     store::{Activity, Committed, Created, Loaded, Store},
+    unit_of_work::{SessionSettings, Step, UnitOfWork},
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
 use serde_json::Value;
@@ -30,8 +30,8 @@ const FIREFOX: &[u8] = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/2010010
 /// Nothing takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn policy() -> DraftPolicy {
-    DraftPolicy {
+fn policy() -> SessionSettings {
+    SessionSettings {
         timeouts: Timeouts::default(),
         remember_me: None,
         payload_limit: 4096,
@@ -46,12 +46,12 @@ pub struct Stand {
 }
 
 pub struct Session {
-    pub handle: Handle,
+    pub handle: SessionHandle,
     pub id: SessionId,
 }
 
 impl Session {
-    pub fn key(&self) -> SessionKey {
+    pub fn key(&self) -> SessionIdHash {
         self.id.key()
     }
 
@@ -104,16 +104,16 @@ impl Stand {
             panic!("not live")
         };
         let now = self.store.now();
-        let mut draft = Draft::of_session(policy(), session.key(), &stored)
+        let mut unit = UnitOfWork::of_session(policy(), session.key(), &stored)
             .unwrap()
             .from_client(client);
-        draft.flag(false, now).unwrap();
+        unit.flag(false, now).unwrap();
         let Step::Commit {
             key,
             expected,
             write,
             activity,
-        } = draft.plan(Activity::Active, now).unwrap().step
+        } = unit.plan(Activity::Active, now).unwrap().step
         else {
             panic!("nothing to flag")
         };
@@ -143,13 +143,13 @@ async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session
     // What happens to two users in one millisecond has no order.
     tokio::time::sleep(Duration::from_millis(2)).await;
     let now = store.now();
-    let mut draft =
-        Draft::without_session(policy(), None).from_client(Client::of_user_agent(FIREFOX));
-    draft.authenticate(user, now).unwrap();
+    let mut unit =
+        UnitOfWork::without_session(policy(), None).from_client(Client::of_user_agent(FIREFOX));
+    unit.authenticate(user, now).unwrap();
     if let Some(scope) = scope {
-        draft.elevate(scope, now).unwrap();
+        unit.elevate(scope, now).unwrap();
     }
-    let plan = draft.plan(Activity::Active, now).unwrap();
+    let plan = unit.plan(Activity::Active, now).unwrap();
     let Step::Create {
         id,
         write,
@@ -162,7 +162,7 @@ async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session
     let created = store.create(&id.key(), &write, limits, &others).await;
     assert!(matches!(created, Ok(Created::Done(..))), "{created:?}");
     Session {
-        handle: write.label.handle,
+        handle: write.meta.handle,
         id,
     }
 }

@@ -69,7 +69,7 @@ impl Device {
             self.others.iter().try_for_each(|other| other.write(out))?;
         }
         if let Some(change) = self.change {
-            fields.field(key::CHANGE).append_str(change.letter())?;
+            fields.field(key::CHANGE).append_str(change.code())?;
         }
         fields.finish(&self.unknown)
     }
@@ -85,7 +85,7 @@ impl Device {
                     }
                 }
                 key::CHANGE => {
-                    change = Some(ClientChange::of_letter(value.str()?).ok_or(Damaged)?);
+                    change = Some(ClientChange::of_code(value.str()?).ok_or(Damaged)?);
                 }
                 _ => return Ok(Field::Unknown),
             }

@@ -30,14 +30,16 @@ use super::{
     fields::{self, Field, MOST_UNKNOWN, Unknown},
     msgpack::{Append, Damaged, Reader},
 };
-use crate::{Class, Handle, Label, Owner, Source, Timestamp, UserId, elevation::Elevation};
+use crate::{
+    Class, Owner, SessionHandle, SessionMeta, Source, Timestamp, UserId, elevation::Elevation,
+};
 
 /// The keys of the fields. A number belongs to one field for ever, even to one that is no longer written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(dead_code, reason = "numbers are reserved for fields to come")]
 enum Key {
-    Handle = 0,
+    SessionHandle = 0,
     User = 1,
     Lifetime = 2,
     Age = 3,
@@ -70,7 +72,7 @@ enum Key {
 impl Key {
     /// The fields that this version reads.
     const KNOWN: [Self; 7] = [
-        Self::Handle,
+        Self::SessionHandle,
         Self::User,
         Self::Lifetime,
         Self::Age,
@@ -87,7 +89,7 @@ impl Key {
 /// What the rules need of a session.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Head {
-    pub(crate) handle: Handle,
+    pub(crate) handle: SessionHandle,
     pub(crate) user: Option<UserId>,
     /// The absolute deadline was set this many milliseconds before it strikes.
     lifetime: u64,
@@ -102,7 +104,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(handle: Handle, lifetime: Duration, device: Option<Device>) -> Self {
+    pub(super) fn new(handle: SessionHandle, lifetime: Duration, device: Option<Device>) -> Self {
         Self {
             handle,
             user: None,
@@ -147,18 +149,18 @@ impl Head {
     }
 
     /// What a store must know, given the absolute deadline.
-    pub(crate) fn label(&self, absolute_deadline: Timestamp) -> Label {
+    pub(crate) fn meta(&self, absolute_deadline: Timestamp) -> SessionMeta {
         let owner = self.user.as_ref().map(|user| Owner {
             user: user.clone(),
             authenticated_at: absolute_deadline.before(self.lifetime()),
         });
-        let class = |letter: &str| letter.parse().ok().and_then(Class::from_char);
+        let class = |code: &str| code.parse().ok().and_then(Class::from_char);
         let class = self.later(Key::Class, |value| class(value.str().ok()?));
         let tag = self.later(Key::FederationTag, |value| value.bin_of().ok());
-        Label {
+        SessionMeta {
             class: class.unwrap_or_default(),
             source: tag.map_or(Source::Local, Source::Federated),
-            ..Label::new(self.handle, owner)
+            ..SessionMeta::new(self.handle, owner)
         }
     }
 
@@ -176,7 +178,7 @@ impl Head {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), Unencodable> {
         let mut fields = fields::Writer::new(out);
-        let handle = fields.field(Key::Handle as u8);
+        let handle = fields.field(Key::SessionHandle as u8);
         handle.append_bin(self.handle.as_bytes())?;
         if let Some(user) = &self.user {
             let out = fields.field(Key::User as u8);
@@ -208,7 +210,9 @@ impl Head {
         let mut persistent = false;
         let unknown = fields::read(reader, |key, value| {
             match Key::known(key) {
-                Some(Key::Handle) => handle = Some(Handle::from_bytes(value.bin_of()?)),
+                Some(Key::SessionHandle) => {
+                    handle = Some(SessionHandle::from_bytes(value.bin_of()?))
+                }
                 Some(Key::User) => user = Some(UserId::from(value.bin()?)),
                 Some(Key::Lifetime) => lifetime = Some(value.uint()?),
                 Some(Key::Age) => age = value.uint()?,

@@ -26,7 +26,7 @@ fn record() -> Record {
 fn anonymous() -> Record {
     let client = Client::of_user_agent(b"curl/8.5.0");
     let lifetime = Duration::from_secs(86_400);
-    Record::new(Handle::generate().unwrap(), lifetime, Some(client))
+    Record::new(SessionHandle::generate().unwrap(), lifetime, Some(client))
 }
 
 const HANDLE: &[u8] = b"\x00\xc4\x0chandlehandle";
@@ -77,7 +77,7 @@ fn a_record_is_read_back_as_it_was_written() {
 #[test]
 fn the_layout_is_this() {
     let mut record = Record::new(
-        Handle::from_bytes(*b"handlehandle"),
+        SessionHandle::from_bytes(*b"handlehandle"),
         Duration::from_millis(300),
         Some(Client::of_user_agent(b"curl/8.5.0")),
     );
@@ -246,9 +246,9 @@ fn s138_lists_hold_the_class_and_the_tag_that_a_later_version_wrote() {
     let fields = [&[15, 0xa1, b'a', 16, 0xc4, 16][..], &[7; 16]].concat();
     bytes.splice(2..2, fields);
     let record = Record::decode(&bytes.into()).unwrap();
-    let label = record.head.label(Timestamp::from_millis(0));
-    assert_eq!(Some(label.class), Class::from_char('a'));
-    assert_eq!(label.source, Source::Federated([7; 16]));
+    let meta = record.head.meta(Timestamp::from_millis(0));
+    assert_eq!(Some(meta.class), Class::from_char('a'));
+    assert_eq!(meta.source, Source::Federated([7; 16]));
 }
 
 #[test]

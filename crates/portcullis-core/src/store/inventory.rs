@@ -3,7 +3,9 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use super::{StoreError, Stored};
-use crate::{ConfigError, EndReason, EventKind, Handle, Note, SessionKey, Timestamp, UserId};
+use crate::{
+    ConfigError, EndReason, EventKind, Note, SessionHandle, SessionIdHash, Timestamp, UserId,
+};
 
 /// How many sessions a user may have at once, and what becomes of one too many.
 ///
@@ -18,7 +20,7 @@ pub struct SessionLimit {
     /// How many.
     pub most: NonZeroUsize,
     /// What becomes of one more.
-    pub excess: Excess,
+    pub excess: OnLimit,
 }
 
 const MOST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
@@ -30,7 +32,7 @@ impl SessionLimit {
     ///
     /// [`ConfigError`] for zero, with which nobody could sign in.
     pub fn displace(most: usize) -> Result<Self, ConfigError> {
-        Self::of(most, Excess::Displace)
+        Self::of(most, OnLimit::Displace)
     }
 
     /// At most this many: one more is refused.
@@ -39,10 +41,10 @@ impl SessionLimit {
     ///
     /// [`ConfigError`] for zero, with which nobody could sign in.
     pub fn refuse(most: usize) -> Result<Self, ConfigError> {
-        Self::of(most, Excess::Refuse)
+        Self::of(most, OnLimit::Refuse)
     }
 
-    fn of(most: usize, excess: Excess) -> Result<Self, ConfigError> {
+    fn of(most: usize, excess: OnLimit) -> Result<Self, ConfigError> {
         let most = NonZeroUsize::new(most).ok_or_else(|| {
             ConfigError::new("with a limit of no session nobody could sign in; allow at least one")
         })?;
@@ -55,14 +57,14 @@ impl Default for SessionLimit {
     fn default() -> Self {
         Self {
             most: MOST,
-            excess: Excess::Displace,
+            excess: OnLimit::Displace,
         }
     }
 }
 
 /// What becomes of a sign-in over the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Excess {
+pub enum OnLimit {
     /// It takes the place of the session that would end first without further activity: the least recently
     /// used, or one that is about to reach its absolute deadline. That one ends as [`EndReason::Displaced`].
     Displace,
@@ -115,7 +117,7 @@ impl From<Option<SessionLimit>> for Others {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Where it is stored.
-    pub key: SessionKey,
+    pub key: SessionIdHash,
     /// What is stored. A store may cut the payload off after [`PAYLOAD`](Self::PAYLOAD) bytes, so that a list of
     /// large sessions stays short; [`Store::load`] returns all of it.
     ///
@@ -141,7 +143,7 @@ pub struct Revocation {
     /// Whose.
     pub user: UserId,
     /// Which of them.
-    pub which: Which,
+    pub which: RevokeScope,
     /// Why.
     pub reason: EndReason,
     /// What to leave in the log for each.
@@ -163,11 +165,11 @@ impl Revocation {
 
 /// Which sessions of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum RevokeScope {
     /// This one, if it is theirs.
-    One(Handle),
+    One(SessionHandle),
     /// All but this one.
-    AllBut(Handle),
+    AllBut(SessionHandle),
     /// All.
     All,
     /// All that are in the user's list. One that the list has lost need not be looked for, which can take long in a large
@@ -175,9 +177,9 @@ pub enum Which {
     Listed,
 }
 
-impl Which {
+impl RevokeScope {
     /// Whether the session of this name is among them.
-    pub fn covers(self, handle: Handle) -> bool {
+    pub fn covers(self, handle: SessionHandle) -> bool {
         match self {
             Self::One(one) => one == handle,
             Self::AllBut(kept) => kept != handle,
@@ -188,18 +190,18 @@ impl Which {
 
 /// What a revocation did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Receipt {
+pub struct RevocationReport {
     /// The sessions that this call ended.
-    pub ended: Vec<Handle>,
+    pub ended: Vec<SessionHandle>,
     /// Whether copies of the store have taken note, if the store was told to wait for them.
-    pub copies: Option<Copies>,
+    pub copies: Option<ReplicaAcks>,
 }
 
 /// What was to end sessions, a revocation or a sign-in at the limit, and did not come to its end.
 #[derive(Debug)]
 pub struct Interrupted {
     /// The sessions of the user that this call ended all the same, as far as that is known.
-    pub ended: Vec<Handle>,
+    pub ended: Vec<SessionHandle>,
     /// Why no more of them.
     pub error: StoreError,
 }
@@ -215,14 +217,14 @@ impl From<StoreError> for Interrupted {
 
 /// How many copies of the store have confirmed a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Copies {
+pub struct ReplicaAcks {
     /// As many as were asked for.
     pub asked: u32,
     /// As many as did in time.
     pub confirmed: u32,
 }
 
-impl Copies {
+impl ReplicaAcks {
     /// Whether no failure of one server can undo it.
     pub fn are_enough(self) -> bool {
         self.confirmed >= self.asked
@@ -233,7 +235,7 @@ impl Copies {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expired {
     /// Its public name.
-    pub handle: Handle,
+    pub handle: SessionHandle,
     /// Its user, if it had one.
     pub user: Option<UserId>,
     /// What ran out.

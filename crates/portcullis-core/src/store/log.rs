@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-use crate::{Event, Handle, Note, Timestamp, UserId};
+use crate::{Event, Note, SessionHandle, Timestamp, UserId};
 #[cfg(doc)]
 use crate::{EventKind, store::Store};
 
@@ -42,7 +42,7 @@ pub struct LogQuery {
     /// Only those of this user. Without one, every part of the log is looked at.
     pub user: Option<UserId>,
     /// Only those of the session of this name.
-    pub session: Option<Handle>,
+    pub session: Option<SessionHandle>,
     /// Only events of these names, as [`EventKind::as_str`] tells them; of any name if there is none here.
     pub names: Vec<String>,
     /// None before this moment. A line of several events is read if the last of them was not before it.
@@ -67,7 +67,7 @@ impl LogQuery {
     pub fn covers(
         &self,
         moments: RangeInclusive<Timestamp>,
-        session: Option<Handle>,
+        session: Option<SessionHandle>,
         user: Option<&UserId>,
         note: &[u8],
     ) -> bool {
@@ -132,7 +132,7 @@ impl fmt::Display for LogPlace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// Of which session, if it is known.
-    pub session: Option<Handle>,
+    pub session: Option<SessionHandle>,
     /// Of which user, if it is known.
     pub user: Option<UserId>,
     /// What.

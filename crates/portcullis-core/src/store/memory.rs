@@ -2,7 +2,7 @@
 
 mod clock;
 mod log;
-mod marks;
+mod markers;
 mod realms;
 mod slots;
 mod state;
@@ -18,11 +18,11 @@ pub use self::clock::ManualClock;
 use self::{clock::Clock, realms::Realms, state::State};
 use super::{
     Activity, ClockBounds, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed,
-    Loaded, LogLimits, LogQuery, Logged, Observation, Old, Others, Receipt, RegisteredRealm,
-    Replaced, Revision, Revocation, SessionCount, Store, StoreError, Swept, Termination, Touched,
-    Write,
+    Loaded, LogLimits, LogQuery, Logged, Observation, Others, RecordWrite, RegisteredRealm,
+    Replaced, ReplacedSession, Revision, Revocation, RevocationReport, SessionCount, Store,
+    StoreError, Swept, Termination, Touched,
 };
-use crate::{Bucket, Label, Realm, SessionKey, Timestamp, UserId};
+use crate::{Bucket, Realm, SessionIdHash, SessionMeta, Timestamp, UserId};
 
 /// Sessions in the memory of one process, for development and tests. They end with the process.
 ///
@@ -159,15 +159,15 @@ impl Store for MemoryStore {
         Ok(self.realms.registered(self.clock.now()))
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+    async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
         let (mut state, now) = self.at_once();
         Ok(state.load(key, now))
     }
 
     async fn create(
         &self,
-        key: &SessionKey,
-        write: &Write,
+        key: &SessionIdHash,
+        write: &RecordWrite,
         limits: Limits,
         others: &Others,
     ) -> Result<Created, Interrupted> {
@@ -179,9 +179,9 @@ impl Store for MemoryStore {
 
     async fn commit(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         expected: Revision,
-        write: &Write,
+        write: &RecordWrite,
         activity: Activity,
     ) -> Result<Committed, StoreError> {
         let (mut state, now) = self.at_once();
@@ -190,9 +190,9 @@ impl Store for MemoryStore {
 
     async fn replace(
         &self,
-        old: &Old,
-        new: &SessionKey,
-        write: &Write,
+        old: &ReplacedSession,
+        new: &SessionIdHash,
+        write: &RecordWrite,
         deadline: Deadline,
         others: &Others,
     ) -> Result<Replaced, Interrupted> {
@@ -202,7 +202,11 @@ impl Store for MemoryStore {
         Ok(replaced)
     }
 
-    async fn touch(&self, key: &SessionKey, _label: &Label) -> Result<Touched, StoreError> {
+    async fn touch(
+        &self,
+        key: &SessionIdHash,
+        _label: &SessionMeta,
+    ) -> Result<Touched, StoreError> {
         let (mut state, now) = self.at_once();
         Ok(state.touch(key, now))
     }
@@ -239,7 +243,7 @@ impl Store for MemoryStore {
         Ok(state.slots.count())
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<Receipt, Interrupted> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<RevocationReport, Interrupted> {
         let (mut state, now) = self.at_once();
         let receipt = state.revoke(revocation, now);
         self.clock.leave(now);

@@ -23,14 +23,16 @@ pub use self::{
     clock::ClockBounds,
     error::{StoreError, StoreErrorKind},
     inventory::{
-        Copies, EndOthers, Excess, Expired, Expiry, Interrupted, Listed, Others, Receipt,
-        Revocation, SessionCount, SessionLimit, Swept, Which,
+        EndOthers, Expired, Expiry, Interrupted, Listed, OnLimit, Others, ReplicaAcks, Revocation,
+        RevocationReport, RevokeScope, SessionCount, SessionLimit, Swept,
     },
     log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
     realms::RegisteredRealm,
 };
-use crate::{Bucket, EndReason, Handle, Label, Note, Realm, SessionKey, Timestamp, UserId};
+use crate::{
+    Bucket, EndReason, Note, Realm, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
+};
 
 /// Keeps sessions.
 ///
@@ -94,7 +96,7 @@ pub trait Store: Send + Sync + 'static {
     fn realms(&self) -> impl Future<Output = Result<Vec<RegisteredRealm>, StoreError>> + Send;
 
     /// Reads a session. Does not count as activity.
-    fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
+    fn load(&self, key: &SessionIdHash) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
 
     /// Brings a session into being under a key that nothing is stored under.
     ///
@@ -108,8 +110,8 @@ pub trait Store: Send + Sync + 'static {
     /// named by the error.
     fn create(
         &self,
-        key: &SessionKey,
-        write: &Write,
+        key: &SessionIdHash,
+        write: &RecordWrite,
         limits: Limits,
         others: &Others,
     ) -> impl Future<Output = Result<Created, Interrupted>> + Send;
@@ -118,9 +120,9 @@ pub trait Store: Send + Sync + 'static {
     /// can change.
     fn commit(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         expected: Revision,
-        write: &Write,
+        write: &RecordWrite,
         activity: Activity,
     ) -> impl Future<Output = Result<Committed, StoreError>> + Send;
 
@@ -136,9 +138,9 @@ pub trait Store: Send + Sync + 'static {
     /// nothing is changed.
     fn replace(
         &self,
-        old: &Old,
-        new: &SessionKey,
-        write: &Write,
+        old: &ReplacedSession,
+        new: &SessionIdHash,
+        write: &RecordWrite,
         deadline: Deadline,
         others: &Others,
     ) -> impl Future<Output = Result<Replaced, Interrupted>> + Send;
@@ -146,8 +148,8 @@ pub trait Store: Send + Sync + 'static {
     /// Moves the last activity of a live session to now.
     fn touch(
         &self,
-        key: &SessionKey,
-        label: &Label,
+        key: &SessionIdHash,
+        meta: &SessionMeta,
     ) -> impl Future<Output = Result<Touched, StoreError>> + Send;
 
     /// Ends a session, whatever its revision. The reason can be read with [`load`](Self::load) for as long
@@ -199,7 +201,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends sessions of a user.
     ///
-    /// With [`Which::All`], [`Which::AllBut`] and [`Which::Listed`] there is one moment at which it takes effect: every session
+    /// With [`RevokeScope::All`], [`RevokeScope::AllBut`] and [`RevokeScope::Listed`] there is one moment at which it takes effect: every session
     /// whose user authenticated before it is dead when this answers (but for the one that is kept), also one
     /// that was missing from the list (but for `Listed`), and no sign-in that was under way then comes to its end. What
     /// authenticated after that moment is not touched. A sign-in counts from [`Owner::authenticated_at`](crate::Owner), and one
@@ -211,7 +213,7 @@ pub trait Store: Send + Sync + 'static {
     fn revoke(
         &self,
         revocation: &Revocation,
-    ) -> impl Future<Output = Result<Receipt, Interrupted>> + Send;
+    ) -> impl Future<Output = Result<RevocationReport, Interrupted>> + Send;
 
     /// Clears away sessions whose time is over, and says which. Each is told once, to one caller, with
     /// an event in the log, however long ago its time was over. What is due is done in steps of bounded
@@ -253,16 +255,16 @@ pub trait Store: Send + Sync + 'static {
 #[non_exhaustive]
 pub enum Hint {
     /// The session of this name has ended, or goes on under another key.
-    Changed(Handle),
+    Changed(SessionHandle),
     /// Any session may have.
     Missed,
 }
 
 /// What to store of a session, and what to leave in the log if it is stored.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Write {
+pub struct RecordWrite {
     /// Its name and owner.
-    pub label: Label,
+    pub meta: SessionMeta,
     /// What to store.
     pub payload: Bytes,
     /// When its elevations run out, if it has any. What is noted then is [`Expiry::Elevation`].
@@ -273,10 +275,10 @@ pub struct Write {
     pub notes: Vec<Note>,
 }
 
-impl std::fmt::Debug for Write {
+impl std::fmt::Debug for RecordWrite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Write")
-            .field("label", &self.label)
+        f.debug_struct("RecordWrite")
+            .field("meta", &self.meta)
             .field("notes", &self.notes)
             .finish_non_exhaustive()
     }
@@ -286,9 +288,9 @@ impl std::fmt::Debug for Write {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Termination {
     /// Where it is stored.
-    pub key: SessionKey,
+    pub key: SessionIdHash,
     /// Its name and owner.
-    pub label: Label,
+    pub meta: SessionMeta,
     /// Why it ends.
     pub reason: EndReason,
     /// What to leave in the log.
@@ -300,11 +302,11 @@ pub struct Termination {
 
 /// A session that is about to be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Old {
+pub struct ReplacedSession {
     /// Where it is stored.
-    pub key: SessionKey,
+    pub key: SessionIdHash,
     /// Its name and owner.
-    pub label: Label,
+    pub meta: SessionMeta,
     /// The write that the new one builds on.
     pub expected: Revision,
     /// What to leave in the log of it, if the new one is another session.
@@ -426,11 +428,11 @@ pub enum Loaded {
         /// Why not.
         reason: EndReason,
         /// What its name was.
-        handle: Handle,
+        handle: SessionHandle,
         /// The key it goes on under, if it was moved with [`Deadline::Keep`]; the next one, where it was moved more
         /// often. Nothing else has a successor: an authentication begins another session. Whoever watches a session
         /// that other requests may move follows it by this.
-        successor: Option<SessionKey>,
+        successor: Option<SessionIdHash>,
     },
     /// Its time was over, and this call is the one that is told of it, as by [`Store::sweep`].
     Expired(Expired),
@@ -444,7 +446,7 @@ pub enum Loaded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
     /// The session is live, and these sessions of the same user ended for it.
-    Done(Timing, Revision, Vec<Handle>),
+    Done(Timing, Revision, Vec<SessionHandle>),
     /// Something is stored under this key already, and stays as it was.
     Taken,
     /// The user has as many sessions as the limit allows. Nothing was changed.
@@ -468,7 +470,7 @@ pub enum Committed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replaced {
     /// The session is live under its new key, and these sessions of the same user ended for it.
-    Done(Timing, Revision, Vec<Handle>),
+    Done(Timing, Revision, Vec<SessionHandle>),
     /// Somebody else wrote first; this is what is stored now. Nothing was changed.
     Conflict(Stored),
     /// The session is not live, or all sessions of its user were revoked after they authenticated. Nothing
@@ -478,7 +480,7 @@ pub enum Replaced {
     AtLimit,
     /// Somebody else wrote to the session or ended it when these sessions of the same user had gone for the new one
     /// already. No more than that was changed, and what there is now is answered when it is asked for again.
-    Overtaken(Vec<Handle>),
+    Overtaken(Vec<SessionHandle>),
 }
 
 /// What [`Store::touch`] did.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Facts, Sample, Told, Withheld, finding::Ruling};
+use super::{Fact, Facts, Sample, Withheld, finding::Ruling};
 
 /// How far the two clocks may be apart before it is worth a word.
 const APART: Duration = Duration::from_secs(1);
@@ -10,7 +10,7 @@ const FAR_APART: Duration = Duration::from_secs(60);
 /// Over a span that is longer than this, a clock that runs has moved.
 const MOVES: Duration = Duration::from_millis(20);
 
-pub(super) fn clock(facts: &Facts) -> Told<Ruling> {
+pub(super) fn clock(facts: &Facts) -> Fact<Ruling> {
     let samples = &facts.samples;
     let best = samples.iter().min_by_key(|sample| sample.round_trip);
     let best = best.ok_or(Withheld::Missing)?;
@@ -19,7 +19,7 @@ pub(super) fn clock(facts: &Facts) -> Told<Ruling> {
     }
     let (ahead, doubt) = ahead(best);
     let apart = Duration::from_millis(ahead.unsigned_abs());
-    let says = format!(
+    let message = format!(
         "its clock is {} {} this machine's",
         length(apart),
         if ahead < 0 { "behind" } else { "ahead of" },
@@ -27,16 +27,16 @@ pub(super) fn clock(facts: &Facts) -> Told<Ruling> {
     const MEND: &str =
         "let a time service (chrony, systemd-timesyncd) set the clocks of both machines";
     Ok(if apart <= APART + doubt {
-        Ruling::fine(format!("{says}, give or take {}", length(doubt)))
+        Ruling::fine(format!("{message}, give or take {}", length(doubt)))
     } else if apart <= FAR_APART {
         Ruling::warning(
-            format!("{says}: sessions end by the server's clock, so times in logs do not match"),
+            format!("{message}: sessions end by the server's clock, so times in logs do not match"),
             MEND,
         )
     } else {
         Ruling::warning(
             format!(
-                "{says}: sessions end by the server's clock, so times in logs, and those that people are shown, are wrong by that much; when the clock is set right, sessions end early or late by it"
+                "{message}: sessions end by the server's clock, so times in logs, and those that people are shown, are wrong by that much; when the clock is set right, sessions end early or late by it"
             ),
             MEND,
         )
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_agrees_to_a_second_is_fine_and_one_that_does_not_is_a_warning() {
-        for (ms, verdict, says) in [
+        for (ms, verdict, message) in [
             (0, Verdict::Fine, "0 ms ahead of"),
             (-900, Verdict::Fine, "900 ms behind"),
             (5_200, Verdict::Warning, "5.2 s ahead of"),
@@ -129,9 +129,9 @@ mod tests {
         ] {
             let finding = ahead_by(ms);
             assert_eq!(finding.verdict, verdict, "{finding:?}");
-            assert!(finding.says.contains(says), "{finding:?}");
+            assert!(finding.message.contains(message), "{finding:?}");
         }
-        assert_ne!(ahead_by(5_000).says, ahead_by(61_000).says);
+        assert_ne!(ahead_by(5_000).message, ahead_by(61_000).message);
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
         samples[7].server_ms = samples[7].sent_ms;
         let finding = found(samples);
         assert_eq!(finding.verdict, Verdict::Fine);
-        assert!(finding.says.ends_with("take 1 ms"), "{finding:?}");
+        assert!(finding.message.ends_with("take 1 ms"), "{finding:?}");
     }
 
     #[test]
@@ -161,14 +161,14 @@ mod tests {
         samples[9].server_ms -= 15;
         let back = found(samples);
         assert_eq!(back.verdict, Verdict::Broken);
-        assert!(back.says.contains("went back by 5 ms"), "{back:?}");
+        assert!(back.message.contains("went back by 5 ms"), "{back:?}");
         let mut samples = healthy().samples;
         for sample in &mut samples {
             sample.server_ms = 5;
         }
         let still = found(samples);
         assert_eq!(still.verdict, Verdict::Broken);
-        assert!(still.says.contains("stands still"), "{still:?}");
+        assert!(still.message.contains("stands still"), "{still:?}");
     }
 
     #[test]

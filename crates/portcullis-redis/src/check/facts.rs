@@ -7,7 +7,7 @@ use portcullis_core::store::RegisteredRealm;
 use crate::{info::Info, keys::Prefix, rights::Right};
 
 /// What came of a question.
-pub(crate) type Told<T> = Result<T, Withheld>;
+pub(crate) type Fact<T> = Result<T, Withheld>;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,20 +37,20 @@ pub(crate) struct Facts {
     pub(crate) local: bool,
     /// Who is asking.
     pub(crate) user: String,
-    pub(crate) info: Told<String>,
-    /// What `CLUSTER INFO` says. Only a node of a cluster is asked.
-    pub(crate) cluster: Told<String>,
-    /// What `CONFIG GET` says of each of these.
-    pub(crate) config: Vec<(&'static str, Told<String>)>,
+    pub(crate) info: Fact<String>,
+    /// What `CLUSTER INFO` message. Only a node of a cluster is asked.
+    pub(crate) cluster: Fact<String>,
+    /// What `CONFIG GET` message of each of these.
+    pub(crate) config: Vec<(&'static str, Fact<String>)>,
     /// In the order in which they were taken.
     pub(crate) samples: Vec<Sample>,
-    pub(crate) may: Told<Vec<(&'static Right, May)>>,
+    pub(crate) may: Fact<Vec<(&'static Right, May)>>,
     /// What the registry has. In a cluster only the node that has the registry answers.
-    pub(crate) realms: Told<Vec<RegisteredRealm>>,
+    pub(crate) realms: Fact<Vec<RegisteredRealm>>,
     /// Of the user who is asking.
-    pub(crate) own_rules: Told<UserRules>,
+    pub(crate) own_rules: Fact<UserRules>,
     /// Of the user that everybody is who does not log in.
-    pub(crate) default_rules: Told<UserRules>,
+    pub(crate) default_rules: Fact<UserRules>,
 }
 
 /// What somebody took the server to be part of.
@@ -71,7 +71,7 @@ pub(crate) struct Sample {
     pub(crate) server_ms: i64,
 }
 
-/// Whether the user may do something, as the server says without doing it.
+/// Whether the user may do something, as the server message without doing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum May {
     Yes,
@@ -93,22 +93,22 @@ pub(crate) struct UserRules {
 }
 
 impl Facts {
-    pub(super) fn info(&self) -> Told<Info<'_>> {
+    pub(super) fn info(&self) -> Fact<Info<'_>> {
         self.info.as_deref().map(Info::new).map_err(|why| *why)
     }
 
     /// A line of `INFO`.
-    pub(super) fn value(&self, name: &str) -> Told<&str> {
+    pub(super) fn value(&self, name: &str) -> Fact<&str> {
         self.info()?.get(name).ok_or(Withheld::Missing)
     }
 
     /// The same where it is a number.
-    pub(super) fn number(&self, name: &str) -> Told<u64> {
+    pub(super) fn number(&self, name: &str) -> Fact<u64> {
         self.info()?.number(name).ok_or(Withheld::Missing)
     }
 
     /// A setting of the server.
-    pub(super) fn config(&self, name: &str) -> Told<&str> {
+    pub(super) fn config(&self, name: &str) -> Fact<&str> {
         let told = self.config.iter().find(|(config, _)| *config == name);
         match told {
             Some((_, Ok(value))) => Ok(value),
@@ -207,7 +207,7 @@ impl Facts {
     }
 
     /// Changes a setting.
-    pub(super) fn set(mut self, name: &'static str, value: Told<&str>) -> Self {
+    pub(super) fn set(mut self, name: &'static str, value: Fact<&str>) -> Self {
         self.config.retain(|(config, _)| *config != name);
         self.config.push((name, value.map(str::to_owned)));
         self

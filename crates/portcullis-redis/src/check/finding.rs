@@ -11,9 +11,9 @@ pub struct Finding {
     /// Whether sessions are safe with it.
     pub verdict: Verdict,
     /// What was found, in one line, with the figures.
-    pub says: String,
+    pub message: String,
     /// What to do, with the exact setting or command. Nothing where all is well.
-    pub mend: Option<String>,
+    pub remedy: Option<String>,
 }
 
 /// What is looked at.
@@ -99,45 +99,45 @@ impl Verdict {
 /// A finding, as its judge leaves it: what it is about is known to whoever called the judge.
 pub(super) struct Ruling {
     verdict: Verdict,
-    says: String,
-    mend: Option<String>,
+    message: String,
+    remedy: Option<String>,
 }
 
 impl Ruling {
-    fn new(verdict: Verdict, says: impl Into<String>, mend: Option<String>) -> Self {
+    fn new(verdict: Verdict, message: impl Into<String>, remedy: Option<String>) -> Self {
         Self {
             verdict,
-            says: says.into(),
-            mend,
+            message: message.into(),
+            remedy,
         }
     }
 
-    pub(super) fn fine(says: impl Into<String>) -> Self {
-        Self::new(Verdict::Fine, says, None)
+    pub(super) fn fine(message: impl Into<String>) -> Self {
+        Self::new(Verdict::Fine, message, None)
     }
 
-    pub(super) fn warning(says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::new(Verdict::Warning, says, Some(mend.into()))
+    pub(super) fn warning(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Verdict::Warning, message, Some(remedy.into()))
     }
 
-    pub(super) fn broken(says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::new(Verdict::Broken, says, Some(mend.into()))
+    pub(super) fn broken(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Verdict::Broken, message, Some(remedy.into()))
     }
 
-    pub(super) fn unknown(says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::new(Verdict::Unknown, says, Some(mend.into()))
+    pub(super) fn unknown(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Verdict::Unknown, message, Some(remedy.into()))
     }
 
-    /// The server did not tell what would be needed to know more than what this `says`.
-    pub(super) fn withheld(says: &str, withheld: Withheld, facts: &Facts) -> Self {
+    /// The server did not tell what would be needed to know more than what this `message`.
+    pub(super) fn withheld(message: &str, withheld: Withheld, facts: &Facts) -> Self {
         let user = &facts.user;
         match withheld {
             Withheld::Forbidden(right) => Self::unknown(
-                format!("{says}: the user {user} has no right to ask"),
+                format!("{message}: the user {user} has no right to ask"),
                 format!("let it ask, for as long as you check: ACL SETUSER {user} {right}"),
             ),
             Withheld::Missing => Self::unknown(
-                format!("{says}: the server does not answer that"),
+                format!("{message}: the server does not answer that"),
                 "look it up where the server is administered",
             ),
         }
@@ -147,8 +147,8 @@ impl Ruling {
         Finding {
             about,
             verdict: self.verdict,
-            says: self.says,
-            mend: self.mend,
+            message: self.message,
+            remedy: self.remedy,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! How full the memory is, and what happens when it is.
 
-use super::{Facts, Told, finding::Ruling};
+use super::{Fact, Facts, finding::Ruling};
 use crate::driver::FOR_VISITORS;
 
 /// From here on it is worth a warning, in percent.
 const FULL: u128 = 90;
 
-pub(super) fn eviction(facts: &Facts) -> Told<Ruling> {
+pub(super) fn eviction(facts: &Facts) -> Fact<Ruling> {
     let info = facts.info()?;
     let policy = facts.value("maxmemory_policy")?;
     if facts.value("maxmemory")? == "0" {
@@ -40,7 +40,7 @@ pub(super) fn eviction(facts: &Facts) -> Told<Ruling> {
     })
 }
 
-pub(super) fn memory(facts: &Facts) -> Told<Ruling> {
+pub(super) fn memory(facts: &Facts) -> Fact<Ruling> {
     let used = facts.number("used_memory")?;
     let limit = facts.number("maxmemory")?;
     if limit == 0 {
@@ -48,7 +48,7 @@ pub(super) fn memory(facts: &Facts) -> Told<Ruling> {
     }
     // What the server itself does not count when it decides whether memory is full.
     let counted = used.saturating_sub(facts.number("mem_not_counted_for_evict").unwrap_or(0));
-    let says = format!(
+    let message = format!(
         "{} used, {}",
         size(used),
         share(counted, limit, "maxmemory")
@@ -57,41 +57,44 @@ pub(super) fn memory(facts: &Facts) -> Told<Ruling> {
     let for_visitors = u128::from(limit) * u128::from(FOR_VISITORS);
     Ok(if counted >= limit && !evicts {
         Ruling::broken(
-            format!("{says}: no session can be created or changed"),
+            format!("{message}: no session can be created or changed"),
             "raise it: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
         )
     } else if !evicts && u128::from(counted) * 100 >= for_visitors {
         Ruling::warning(
             format!(
-                "{says}: from {FOR_VISITORS} % on, sessions without a user are refused, so that people can sign in"
+                "{message}: from {FOR_VISITORS} % on, sessions without a user are refused, so that people can sign in"
             ),
             "raise it: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
         )
     } else if nearly_full(counted, limit) {
         Ruling::warning(
-            says,
+            message,
             "raise it before it is full: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
         )
     } else {
-        Ruling::fine(says)
+        Ruling::fine(message)
     })
 }
 
 fn unlimited(used: u64, machine: Option<u64>) -> Ruling {
-    let says = format!("{} used, without a limit (maxmemory is 0)", size(used));
+    let message = format!("{} used, without a limit (maxmemory is 0)", size(used));
     match machine.filter(|machine| *machine > 0) {
         Some(machine) => {
-            let says = format!("{says}, {}", share(used, machine, "the machine's memory"));
+            let message = format!(
+                "{message}, {}",
+                share(used, machine, "the machine's memory")
+            );
             if nearly_full(used, machine) {
                 Ruling::warning(
-                    format!("{says}: when that is used up, the system ends the server"),
+                    format!("{message}: when that is used up, the system ends the server"),
                     "give the machine more memory, or set a limit: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
                 )
             } else {
-                Ruling::fine(says)
+                Ruling::fine(message)
             }
         }
-        None => Ruling::fine(says),
+        None => Ruling::fine(message),
     }
 }
 
@@ -134,7 +137,7 @@ mod tests {
         ])
     }
 
-    fn found(judge: fn(&Facts) -> Told<Ruling>, facts: &Facts) -> Finding {
+    fn found(judge: fn(&Facts) -> Fact<Ruling>, facts: &Facts) -> Finding {
         judge(facts)
             .unwrap_or_else(|_| panic!("not told"))
             .about(Subject::Memory)
@@ -152,9 +155,9 @@ mod tests {
         ] {
             let finding = found(eviction, &evicting(policy, maxmemory));
             assert_eq!(finding.verdict, verdict, "{finding:?}");
-            assert!(finding.says.contains(policy), "{finding:?}");
+            assert!(finding.message.contains(policy), "{finding:?}");
             if verdict != Verdict::Fine {
-                assert!(finding.says.contains("42"), "{finding:?}");
+                assert!(finding.message.contains("42"), "{finding:?}");
             }
         }
     }
@@ -188,12 +191,12 @@ mod tests {
 
     #[test]
     fn it_is_said_that_visitors_are_refused_where_they_are() {
-        let says = |used: &str| {
+        let message = |used: &str| {
             let facts = evicting("noeviction", "1000").with(&[("used_memory", used)]);
-            found(memory, &facts).says
+            found(memory, &facts).message
         };
-        assert!(says("750").contains("sessions without a user are refused"));
-        assert!(!says("749").contains("refused"));
+        assert!(message("750").contains("sessions without a user are refused"));
+        assert!(!message("749").contains("refused"));
     }
 
     #[test]
@@ -205,7 +208,7 @@ mod tests {
         ]);
         let finding = found(memory, &facts);
         assert_eq!(finding.verdict, Verdict::Fine);
-        assert_eq!(finding.says, "1.0 KiB used, 50 % of maxmemory, 1000 B");
+        assert_eq!(finding.message, "1.0 KiB used, 50 % of maxmemory, 1000 B");
     }
 
     #[test]

@@ -12,13 +12,13 @@ mod server;
 mod together;
 mod users;
 
-pub(crate) use self::facts::{Facts, May, PartOf, Sample, Told, UserRules, Withheld};
+pub(crate) use self::facts::{Fact, Facts, May, PartOf, Sample, UserRules, Withheld};
 pub use self::finding::{Finding, Subject, Verdict};
 
 use self::finding::Ruling;
 
 /// Where a judge may find that it was not told enough.
-type Judge = fn(&Facts) -> Told<Ruling>;
+type Judge = fn(&Facts) -> Fact<Ruling>;
 
 /// What is looked at, in the order in which it is told.
 const JUDGES: [(Subject, Judge); 12] = [
@@ -75,7 +75,7 @@ mod tests {
     fn a_healthy_server_is_fine_in_every_respect_and_nothing_is_to_be_mended() {
         for finding in judge(&healthy()) {
             assert_eq!(finding.verdict, Verdict::Fine, "{finding:?}");
-            assert_eq!(finding.mend, None, "{finding:?}");
+            assert_eq!(finding.remedy, None, "{finding:?}");
         }
     }
 
@@ -104,8 +104,8 @@ mod tests {
             ]
         );
         for finding in unknown {
-            let mend = finding.mend.unwrap();
-            assert!(mend.ends_with("ACL SETUSER app +info"), "{mend}");
+            let remedy = finding.remedy.unwrap();
+            assert!(remedy.ends_with("ACL SETUSER app +info"), "{remedy}");
         }
     }
 
@@ -119,9 +119,9 @@ mod tests {
         );
         facts.may = Err(Withheld::Missing);
         for finding in judge(&facts) {
-            assert!(!finding.says.contains('\n'), "{finding:?}");
+            assert!(!finding.message.contains('\n'), "{finding:?}");
             assert_eq!(
-                finding.mend.is_none(),
+                finding.remedy.is_none(),
                 finding.verdict == Verdict::Fine,
                 "{finding:?}"
             );

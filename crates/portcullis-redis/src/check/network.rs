@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Facts, Told, Withheld, finding::Ruling};
+use super::{Fact, Facts, Withheld, finding::Ruling};
 
 /// What share of the wait an answer may take, in percent, before it is worth a warning.
 const SLOW: u32 = 20;
 
-pub(super) fn latency(facts: &Facts) -> Told<Ruling> {
+pub(super) fn latency(facts: &Facts) -> Fact<Ruling> {
     let mut answers: Vec<_> = facts
         .samples
         .iter()
@@ -17,7 +17,7 @@ pub(super) fn latency(facts: &Facts) -> Told<Ruling> {
     let median = *answers.get(answers.len() / 2).ok_or(Withheld::Missing)?;
     let slowest = *answers.last().ok_or(Withheld::Missing)?;
     let wait = facts.wait;
-    let says = format!(
+    let message = format!(
         "half of {} answers came within {}, the slowest took {}; the wait is {}",
         answers.len(),
         millis(median),
@@ -26,20 +26,20 @@ pub(super) fn latency(facts: &Facts) -> Told<Ruling> {
     );
     Ok(if median >= wait {
         Ruling::broken(
-            format!("{says}: operations fail before they are answered"),
+            format!("{message}: operations fail before they are answered"),
             "bring the server closer to the application, or raise wait() of the builder",
         )
     } else if median.saturating_mul(100) > wait.saturating_mul(SLOW) {
         Ruling::warning(
-            format!("{says}: with more to do, operations will fail"),
+            format!("{message}: with more to do, operations will fail"),
             "bring the server closer to the application, or raise wait() of the builder",
         )
     } else {
-        Ruling::fine(says)
+        Ruling::fine(message)
     })
 }
 
-pub(super) fn transport(facts: &Facts) -> Told<Ruling> {
+pub(super) fn transport(facts: &Facts) -> Fact<Ruling> {
     Ok(if facts.encrypted {
         Ruling::fine("TLS")
     } else if facts.local {
@@ -83,7 +83,7 @@ mod tests {
         let finding = answering(&[1, 240, 1, 2, 240]);
         assert_eq!(finding.verdict, Verdict::Fine);
         assert_eq!(
-            finding.says,
+            finding.message,
             "half of 5 answers came within 2.0 ms, the slowest took 240.0 ms; the wait is 250.0 ms"
         );
     }

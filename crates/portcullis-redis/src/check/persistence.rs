@@ -1,12 +1,12 @@
 //! What a restart or a crash leaves of sessions and of their ends.
 
-use super::{Facts, Told, finding::Ruling};
+use super::{Fact, Facts, finding::Ruling};
 use crate::info::Info;
 
-/// Changed while it runs: a file that says so does not bring along what is only in a snapshot.
+/// Changed while it runs: a file that message so does not bring along what is only in a snapshot.
 const APPEND: &str = "CONFIG SET appendonly yes, then CONFIG REWRITE";
 
-pub(super) fn persistence(facts: &Facts) -> Told<Ruling> {
+pub(super) fn persistence(facts: &Facts) -> Fact<Ruling> {
     let info = facts.info()?;
     let appends = facts.value("aof_enabled")? == "1";
     if info.is("loading", "1") {
@@ -123,7 +123,7 @@ mod tests {
         healthy().with(&[("aof_enabled", "0")])
     }
 
-    const FORBIDDEN: Told<&str> = Err(Withheld::Forbidden("+config|get"));
+    const FORBIDDEN: Fact<&str> = Err(Withheld::Forbidden("+config|get"));
 
     #[test]
     fn an_append_only_file_is_judged_by_how_often_it_is_written() {
@@ -134,14 +134,17 @@ mod tests {
         ] {
             let finding = found(&healthy().set("appendfsync", Ok(fsync)));
             assert_eq!(finding.verdict, verdict, "{finding:?}");
-            assert!(finding.says.contains(fsync), "{finding:?}");
+            assert!(finding.message.contains(fsync), "{finding:?}");
         }
         let finding = found(&healthy().set("appendfsync", FORBIDDEN));
         assert_eq!(finding.verdict, Verdict::Unknown);
-        assert!(finding.says.starts_with("append-only file"), "{finding:?}");
+        assert!(
+            finding.message.starts_with("append-only file"),
+            "{finding:?}"
+        );
         assert!(
             finding
-                .mend
+                .remedy
                 .unwrap()
                 .ends_with("ACL SETUSER app +config|get")
         );
@@ -151,20 +154,23 @@ mod tests {
     fn without_one_ends_can_be_undone_and_without_anything_everybody_is_signed_out() {
         let none = found(&not_appending());
         assert_eq!(none.verdict, Verdict::Warning);
-        assert!(none.says.contains("signs everybody out"), "{none:?}");
+        assert!(none.message.contains("signs everybody out"), "{none:?}");
         let snapshots = found(&not_appending().set("save", Ok("3600 1")));
         assert_eq!(snapshots.verdict, Verdict::Warning);
-        assert!(snapshots.says.contains("save 3600 1"), "{snapshots:?}");
-        assert!(snapshots.says.contains("one: 12"), "{snapshots:?}");
-        assert!(snapshots.says.contains("come back"), "{snapshots:?}");
+        assert!(snapshots.message.contains("save 3600 1"), "{snapshots:?}");
+        assert!(snapshots.message.contains("one: 12"), "{snapshots:?}");
+        assert!(snapshots.message.contains("come back"), "{snapshots:?}");
     }
 
     #[test]
     fn it_is_a_warning_whichever_it_is_that_the_server_does_not_tell() {
         let finding = found(&not_appending().set("save", FORBIDDEN));
         assert_eq!(finding.verdict, Verdict::Warning);
-        assert!(finding.says.contains("signs everybody out"), "{finding:?}");
-        assert!(finding.says.contains("come back"), "{finding:?}");
+        assert!(
+            finding.message.contains("signs everybody out"),
+            "{finding:?}"
+        );
+        assert!(finding.message.contains("come back"), "{finding:?}");
     }
 
     #[test]

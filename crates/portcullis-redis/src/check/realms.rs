@@ -4,7 +4,7 @@ use portcullis_core::store::RegisteredRealm;
 
 use super::{Facts, Finding, Subject, Withheld, finding::Ruling};
 
-/// The store cannot see it, so every check says it.
+/// The store cannot see it, so every check message it.
 const INDISTINGUISHABLE: &str = "two applications with one key prefix and one realm cannot be told from two servers of one application";
 
 /// One finding for all servers: in a cluster one node has the registry, and the others send elsewhere.
@@ -49,7 +49,7 @@ mod tests {
     use portcullis_core::{Realm, Timestamp};
 
     use super::{
-        super::{Told, Verdict, facts::healthy},
+        super::{Fact, Verdict, facts::healthy},
         *,
     };
 
@@ -62,7 +62,7 @@ mod tests {
         }
     }
 
-    fn found(realms: Vec<Told<Vec<RegisteredRealm>>>) -> Finding {
+    fn found(realms: Vec<Fact<Vec<RegisteredRealm>>>) -> Finding {
         let server = |realms| Facts {
             realms,
             ..healthy()
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn realms_are_listed_with_their_cookies_in_one_line_and_are_fine() {
-        for (realms, says) in [
+        for (realms, message) in [
             (vec![], "no realm is registered under the key prefix pc; "),
             (
                 vec![registered("id")],
@@ -86,7 +86,7 @@ mod tests {
         ] {
             let finding = found(vec![Ok(realms)]);
             assert_eq!(finding.verdict, Verdict::Fine);
-            assert_eq!(finding.says, format!("{says}{INDISTINGUISHABLE}"));
+            assert_eq!(finding.message, format!("{message}{INDISTINGUISHABLE}"));
         }
     }
 
@@ -94,7 +94,7 @@ mod tests {
     fn of_a_cluster_the_node_with_the_registry_counts() {
         let elsewhere = || Err(Withheld::Missing);
         let finding = found(vec![elsewhere(), Ok(vec![registered("id")]), elsewhere()]);
-        assert!(finding.says.starts_with("1 realm "), "{finding:?}");
+        assert!(finding.message.starts_with("1 realm "), "{finding:?}");
         assert_eq!(found(vec![elsewhere()]).verdict, Verdict::Unknown);
     }
 
@@ -102,7 +102,7 @@ mod tests {
     fn a_registry_that_the_user_may_not_read_is_unknown_and_the_right_is_named() {
         let finding = found(vec![Err(Withheld::Forbidden("+hgetall"))]);
         assert_eq!(finding.verdict, Verdict::Unknown);
-        let remedy = finding.mend.unwrap();
+        let remedy = finding.remedy.unwrap();
         assert!(remedy.ends_with("ACL SETUSER app +hgetall"), "{remedy}");
     }
 }

@@ -1,12 +1,12 @@
 //! What a failover leaves of sessions and of their ends.
 
-use super::{Facts, Told, finding::Ruling, memory::size, server::primary};
+use super::{Fact, Facts, finding::Ruling, memory::size, server::primary};
 use crate::info::Info;
 
 /// A replica that was not heard of for longer is not kept up with. Also what Redis takes unless told.
 const LATE: u64 = 10;
 
-pub(super) fn replication(facts: &Facts) -> Told<Ruling> {
+pub(super) fn replication(facts: &Facts) -> Fact<Ruling> {
     let info = facts.info()?;
     if facts.value("role")? != "master" {
         return Ok(Ruling::unknown(
@@ -15,7 +15,7 @@ pub(super) fn replication(facts: &Facts) -> Told<Ruling> {
         ));
     }
     let count = facts.number("connected_slaves")?;
-    // Told only where writes depend on it.
+    // Fact only where writes depend on it.
     let good = info.number("min_slaves_good_slaves");
     let least = match (good, facts.config("min-replicas-to-write")) {
         (Some(_), Ok(least)) => least.parse().unwrap_or(1),
@@ -88,14 +88,14 @@ fn replicas(info: Info<'_>, count: u64) -> (bool, String) {
         lag = lag.max(figure("lag").unwrap_or(0));
         behind = behind.max(written.saturating_sub(figure("offset").unwrap_or(written)));
     }
-    let mut says = format!(
+    let mut message = format!(
         "replicas: {count}, the furthest {lag} s and {} behind",
         size(behind)
     );
     if offline > 0 {
-        says.push_str(&format!(", not in step yet: {offline}"));
+        message.push_str(&format!(", not in step yet: {offline}"));
     }
-    (offline > 0 || lag > LATE, says)
+    (offline > 0 || lag > LATE, message)
 }
 
 #[cfg(test)]
@@ -117,19 +117,19 @@ mod tests {
         assert_eq!(finding.verdict, Verdict::Fine);
         assert!(
             finding
-                .says
+                .message
                 .starts_with("replicas: 1, the furthest 0 s and 120 B behind; "),
             "{finding:?}"
         );
-        assert!(finding.says.ends_with("the last 10 s"), "{finding:?}");
+        assert!(finding.message.ends_with("the last 10 s"), "{finding:?}");
     }
 
     #[test]
     fn replicas_that_writes_do_not_depend_on_are_a_warning() {
         let finding = found(&healthy().without(&["min_slaves_good_slaves"]));
         assert_eq!(finding.verdict, Verdict::Warning);
-        let mend = finding.mend.unwrap();
-        assert!(mend.contains("min-replicas-to-write 1"), "{mend}");
+        let remedy = finding.remedy.unwrap();
+        assert!(remedy.contains("min-replicas-to-write 1"), "{remedy}");
     }
 
     #[test]
@@ -143,10 +143,16 @@ mod tests {
         };
         let finding = with_copies(1);
         assert_eq!(finding.verdict, Verdict::Fine, "{finding:?}");
-        assert!(finding.says.ends_with("whether 1 have it"), "{finding:?}");
+        assert!(
+            finding.message.ends_with("whether 1 have it"),
+            "{finding:?}"
+        );
         let finding = with_copies(2);
         assert_eq!(finding.verdict, Verdict::Warning, "{finding:?}");
-        assert!(finding.says.contains("is 2: no revocation"), "{finding:?}");
+        assert!(
+            finding.message.contains("is 2: no revocation"),
+            "{finding:?}"
+        );
         // That nobody is waited for is no confirmation.
         assert_eq!(with_copies(0).verdict, Verdict::Warning);
         let alone = Facts {
@@ -183,7 +189,7 @@ mod tests {
             let finding = found(&facts);
             assert_eq!(finding.verdict, Verdict::Broken);
             assert!(
-                finding.says.contains(&format!("up: {count}, ")),
+                finding.message.contains(&format!("up: {count}, ")),
                 "{finding:?}"
             );
         }
@@ -202,11 +208,14 @@ mod tests {
         let late = "ip=10.0.0.2,port=6379,state=online,offset=1000,lag=11";
         let finding = found(&healthy().with(&[("slave0", late)]));
         assert_eq!(finding.verdict, Verdict::Warning);
-        assert!(finding.says.contains("11 s and 0 B"), "{finding:?}");
+        assert!(finding.message.contains("11 s and 0 B"), "{finding:?}");
         let offline = "ip=10.0.0.2,port=6379,state=wait_bgsave,offset=0,lag=0";
         let finding = found(&healthy().with(&[("slave0", offline)]));
         assert_eq!(finding.verdict, Verdict::Warning);
-        assert!(finding.says.contains("not in step yet: 1"), "{finding:?}");
+        assert!(
+            finding.message.contains("not in step yet: 1"),
+            "{finding:?}"
+        );
     }
 
     #[test]

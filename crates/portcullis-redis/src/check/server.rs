@@ -1,12 +1,12 @@
 //! Which server it is, and what it is part of.
 
-use super::{Facts, PartOf, Told, finding::Ruling};
+use super::{Fact, Facts, PartOf, finding::Ruling};
 use crate::info::Info;
 
 /// All there are in a cluster.
 const SLOTS: u64 = 16384;
 
-pub(super) fn version(facts: &Facts) -> Told<Ruling> {
+pub(super) fn version(facts: &Facts) -> Fact<Ruling> {
     let info = facts.info()?;
     let version = facts.value("redis_version")?;
     let name = match (info.get("valkey_version"), info.get("server_name")) {
@@ -25,7 +25,7 @@ pub(super) fn version(facts: &Facts) -> Told<Ruling> {
     })
 }
 
-pub(super) fn mode(facts: &Facts) -> Told<Ruling> {
+pub(super) fn mode(facts: &Facts) -> Fact<Ruling> {
     let info = facts.info()?;
     // Valkey has its own word for it.
     let told = facts.value("redis_mode");
@@ -75,7 +75,7 @@ fn cluster(facts: &Facts) -> Ruling {
             format!(
                 "a node of a cluster whose state is {state}: {slots} of {SLOTS} slots are served"
             ),
-            "mend the cluster (CLUSTER INFO, CLUSTER NODES)",
+            "remedy the cluster (CLUSTER INFO, CLUSTER NODES)",
         );
     }
     match (by_itself, nodes) {
@@ -94,7 +94,7 @@ fn cluster(facts: &Facts) -> Ruling {
     }
 }
 
-pub(super) fn role(facts: &Facts) -> Told<Ruling> {
+pub(super) fn role(facts: &Facts) -> Fact<Ruling> {
     Ok(match facts.value("role")? {
         "master" => Ruling::fine("the primary"),
         _ => {
@@ -107,7 +107,7 @@ pub(super) fn role(facts: &Facts) -> Told<Ruling> {
     })
 }
 
-/// Where a replica says that its primary is.
+/// Where a replica message that its primary is.
 pub(super) fn primary(facts: &Facts) -> String {
     match (facts.value("master_host"), facts.value("master_port")) {
         (Ok(host), Ok(port)) => format!(", {host} port {port}"),
@@ -122,7 +122,7 @@ mod tests {
         *,
     };
 
-    fn found(judge: fn(&Facts) -> Told<Ruling>, facts: &Facts) -> Finding {
+    fn found(judge: fn(&Facts) -> Fact<Ruling>, facts: &Facts) -> Finding {
         judge(facts)
             .unwrap_or_else(|_| panic!("not told"))
             .about(Subject::Mode)
@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn a_server_is_called_by_its_own_name() {
-        let says = |lines: &[(&str, &str)]| found(version, &healthy().with(lines)).says;
-        assert_eq!(says(&[]), "Redis 7.0.15");
+        let message = |lines: &[(&str, &str)]| found(version, &healthy().with(lines)).message;
+        assert_eq!(message(&[]), "Redis 7.0.15");
         assert_eq!(
-            says(&[
+            message(&[
                 ("redis_version", "7.2.4"),
                 ("server_name", "valkey"),
                 ("valkey_version", "8.1.1")
@@ -141,7 +141,7 @@ mod tests {
             "Valkey 8.1.1, compatible with Redis 7.2.4"
         );
         assert_eq!(
-            says(&[("server_name", "other")]),
+            message(&[("server_name", "other")]),
             "other, compatible with Redis 7.0.15"
         );
     }
@@ -150,7 +150,7 @@ mod tests {
     fn a_server_that_is_too_old_is_broken() {
         let old = found(version, &healthy().with(&[("redis_version", "6.0.16")]));
         assert_eq!(old.verdict, Verdict::Broken);
-        assert!(old.says.contains("6.0.16"), "{}", old.says);
+        assert!(old.message.contains("6.0.16"), "{}", old.message);
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(sentinel.verdict, Verdict::Broken);
     }
 
-    fn in_a_cluster(part_of: PartOf, told: Told<&str>) -> Verdict {
+    fn in_a_cluster(part_of: PartOf, told: Fact<&str>) -> Verdict {
         let mut facts = healthy().with(&[("redis_mode", "cluster"), ("cluster_enabled", "1")]);
         facts.part_of = part_of;
         facts.cluster = told.map(str::to_owned);
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn by_itself_a_node_works_only_if_it_has_all_slots_and_not_for_ever() {
-        let verdict = |told: Told<&str>| in_a_cluster(PartOf::Nothing, told);
+        let verdict = |told: Fact<&str>| in_a_cluster(PartOf::Nothing, told);
         assert_eq!(verdict(Ok(&told("ok", 16384, 1))), Verdict::Warning);
         assert_eq!(verdict(Ok(&told("ok", 16384, 3))), Verdict::Broken);
         assert_eq!(verdict(Ok(&told("fail", 16384, 1))), Verdict::Broken);
@@ -211,7 +211,7 @@ mod tests {
             ]),
         );
         assert_eq!(replica.verdict, Verdict::Broken);
-        assert!(replica.says.contains("is up"), "{}", replica.says);
-        assert!(replica.mend.unwrap().ends_with("10.0.0.1 port 6380"));
+        assert!(replica.message.contains("is up"), "{}", replica.message);
+        assert!(replica.remedy.unwrap().ends_with("10.0.0.1 port 6380"));
     }
 }

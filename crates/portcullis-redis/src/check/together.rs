@@ -26,7 +26,7 @@ pub(super) fn judge(servers: &[Facts], unreachable: &[String]) -> Vec<Finding> {
             findings.push((*first).clone());
         } else {
             findings.extend(of_each.iter().map(|(facts, finding)| Finding {
-                says: format!("{}: {}", facts.server, finding.says),
+                message: format!("{}: {}", facts.server, finding.message),
                 ..(*finding).clone()
             }));
         }
@@ -96,7 +96,7 @@ mod tests {
     fn about(findings: &[Finding], about: Subject) -> Vec<(&str, Verdict)> {
         let findings = findings.iter().filter(|finding| finding.about == about);
         findings
-            .map(|finding| (&*finding.says, finding.verdict))
+            .map(|finding| (&*finding.message, finding.verdict))
             .collect()
     }
 
@@ -123,16 +123,16 @@ mod tests {
                 sample.server_ms += ms;
             }
             let findings = judge(&[primary("a:1"), late], &[]);
-            let (says, verdict) = *about(&findings, Subject::Clock).last().unwrap();
-            (says.to_owned(), verdict)
+            let (message, verdict) = *about(&findings, Subject::Clock).last().unwrap();
+            (message.to_owned(), verdict)
         };
         assert_eq!(ahead_by(900).1, Verdict::Fine);
         assert_eq!(ahead_by(-900).1, Verdict::Fine);
-        let (says, verdict) = ahead_by(-1500);
+        let (message, verdict) = ahead_by(-1500);
         assert_eq!(verdict, Verdict::Warning);
         assert!(
-            says.contains("a:1 is 1.5 s ahead of that of late:1"),
-            "{says}"
+            message.contains("a:1 is 1.5 s ahead of that of late:1"),
+            "{message}"
         );
         assert!(
             ahead_by(1500)

@@ -1,12 +1,12 @@
 //! Whether users may do what is needed, and not far more.
 
-use super::{Facts, May, Told, UserRules, finding::Ruling};
+use super::{Fact, Facts, May, UserRules, finding::Ruling};
 use crate::rights::{Need, Right, own_user};
 
 /// A rule is gone after a restart unless it is written down.
 const KEEP: &str = "ACL SAVE or CONFIG REWRITE";
 
-pub(super) fn rights(facts: &Facts) -> Told<Ruling> {
+pub(super) fn rights(facts: &Facts) -> Fact<Ruling> {
     let may = facts.may.as_ref().map_err(|why| *why)?;
     let (user, prefix) = (&facts.user, facts.prefix.of_store());
     let missing = |what: May| {
@@ -32,26 +32,26 @@ pub(super) fn rights(facts: &Facts) -> Told<Ruling> {
         return Ok(Ruling::fine(enough(may, facts)));
     }
     let mut lacks = Vec::new();
-    let mut mend = format!("grant that, and keep it with {KEEP}: ACL SETUSER {user}");
+    let mut remedy = format!("grant that, and keep it with {KEEP}: ACL SETUSER {user}");
     if foreign {
         lacks.push(format!("use keys that begin with {prefix}:"));
-        mend.push_str(&format!(" ~{prefix}:*"));
+        remedy.push_str(&format!(" ~{prefix}:*"));
     }
     if !commands.is_empty() {
         lacks.push(format!("call {}", commands.join(", ")));
         for right in missing(May::NotCommand) {
-            mend.push_str(" +");
-            mend.push_str(right.name);
+            remedy.push_str(" +");
+            remedy.push_str(right.name);
         }
     }
-    let mut says = format!("the user {user} may not {}", lacks.join(", nor "));
+    let mut message = format!("the user {user} may not {}", lacks.join(", nor "));
     if missing(May::NotCommand)
         .chain(missing(May::NotKey))
         .any(|right| right.name == "xadd")
     {
-        says.push_str("; so what happens to sessions is not logged");
+        message.push_str("; so what happens to sessions is not logged");
     }
-    Ok(Ruling::broken(says, mend))
+    Ok(Ruling::broken(message, remedy))
 }
 
 fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
@@ -61,22 +61,22 @@ fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
         let names = missing.map(|(right, _)| right.name.replace('|', " ").to_uppercase());
         names.collect::<Vec<_>>().join(" and ")
     };
-    let mut says = format!("the user {} may do all that is needed", facts.user);
+    let mut message = format!("the user {} may do all that is needed", facts.user);
     let comfort = without(Need::Comfort);
     if !comfort.is_empty() {
-        says.push_str(&format!(" (without {comfort}, which can be missed)"));
+        message.push_str(&format!(" (without {comfort}, which can be missed)"));
     }
     let push = without(Need::Push);
     if !push.is_empty() {
-        says.push_str(&format!(
+        message.push_str(&format!(
             "; without {push} on &{}:*, live connections notice what happens on other servers only when they look",
             facts.prefix.of_store()
         ));
     }
-    says
+    message
 }
 
-pub(super) fn user(facts: &Facts) -> Told<Ruling> {
+pub(super) fn user(facts: &Facts) -> Fact<Ruling> {
     let (user, own) = (&facts.user, facts.own_rules?);
     let own_user = format!(
         "give the application a user of its own, and keep it with {KEEP}: {}",
@@ -141,7 +141,7 @@ mod tests {
         *,
     };
 
-    fn found(judge: fn(&Facts) -> Told<Ruling>, facts: &Facts) -> Finding {
+    fn found(judge: fn(&Facts) -> Fact<Ruling>, facts: &Facts) -> Finding {
         judge(facts)
             .unwrap_or_else(|_| panic!("not told"))
             .about(Subject::Rights)
@@ -162,21 +162,21 @@ mod tests {
     fn what_is_missing_is_named_with_the_rule_that_grants_it() {
         let finding = lacking(&[("eval", May::NotCommand), ("set", May::NotCommand)]);
         assert_eq!(finding.verdict, Verdict::Broken);
-        assert_eq!(finding.says, "the user app may not call SET, EVAL");
+        assert_eq!(finding.message, "the user app may not call SET, EVAL");
         assert!(
             finding
-                .mend
+                .remedy
                 .unwrap()
                 .ends_with(": ACL SETUSER app +set +eval")
         );
         let finding = lacking(&[("get", May::NotKey), ("del", May::NotCommand)]);
         assert_eq!(
-            finding.says,
+            finding.message,
             "the user app may not use keys that begin with pc:, nor call DEL"
         );
         assert!(
             finding
-                .mend
+                .remedy
                 .unwrap()
                 .ends_with(": ACL SETUSER app ~pc:* +del")
         );
@@ -187,7 +187,7 @@ mod tests {
         for may in [May::NotCommand, May::NotKey] {
             let finding = lacking(&[("xadd", may)]);
             assert_eq!(finding.verdict, Verdict::Broken);
-            assert!(finding.says.ends_with("is not logged"), "{finding:?}");
+            assert!(finding.message.ends_with("is not logged"), "{finding:?}");
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
         let finding = lacking(&[("client|id", May::NotCommand), ("info", May::Unheard)]);
         assert_eq!(finding.verdict, Verdict::Fine);
         assert!(
-            finding.says.contains("without INFO and CLIENT ID,"),
+            finding.message.contains("without INFO and CLIENT ID,"),
             "{finding:?}"
         );
     }
@@ -205,15 +205,15 @@ mod tests {
     fn without_push_all_is_fine_and_what_that_means_is_told() {
         let finding = lacking(&[("publish", May::NotKey), ("subscribe", May::NotCommand)]);
         assert_eq!(finding.verdict, Verdict::Fine);
-        let says = "; without PUBLISH and SUBSCRIBE on &pc:*, live connections notice";
-        assert!(finding.says.contains(says), "{finding:?}");
+        let message = "; without PUBLISH and SUBSCRIBE on &pc:*, live connections notice";
+        assert!(finding.message.contains(message), "{finding:?}");
     }
 
     #[test]
     fn a_command_that_the_server_does_not_know_is_not_a_matter_of_rights() {
         let finding = lacking(&[("eval", May::Unheard)]);
         assert_eq!(finding.verdict, Verdict::Broken);
-        assert_eq!(finding.says, "the server does not know EVAL");
+        assert_eq!(finding.message, "the server does not know EVAL");
     }
 
     fn user_with(own: UserRules, default: UserRules) -> Finding {
@@ -255,9 +255,9 @@ mod tests {
         for own in [OPEN, mighty, no_password, administrator] {
             let finding = user_with(own, BOUNDED);
             assert_eq!(finding.verdict, Verdict::Warning, "{finding:?}");
-            let mend = finding.mend.unwrap();
-            assert!(mend.contains("ACL SETUSER app on >"), "{mend}");
-            assert!(mend.contains(" ~pc:* "), "{mend}");
+            let remedy = finding.remedy.unwrap();
+            assert!(remedy.contains("ACL SETUSER app on >"), "{remedy}");
+            assert!(remedy.contains(" ~pc:* "), "{remedy}");
         }
         let every_key = UserRules {
             every_command: false,

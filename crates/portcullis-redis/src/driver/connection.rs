@@ -238,7 +238,7 @@ fn build(settings: &Settings, restored: Restored, messages: usize) -> Result<Cli
     builder
         .with_connection_config(|connection| *connection = connection_config(settings.wait))
         .with_performance_config(|performance| {
-            *performance = performance_config(settings.patience(), messages);
+            *performance = performance_config(settings.give_up_after(), messages);
         });
     if restored == Restored::ByItself {
         builder.set_policy(ReconnectPolicy::new_exponential(0, 20, 1000, 2));
@@ -269,9 +269,9 @@ fn connection_config(wait: Duration) -> ConnectionConfig {
     }
 }
 
-fn performance_config(patience: Duration, messages: usize) -> PerformanceConfig {
+fn performance_config(give_up_after: Duration, messages: usize) -> PerformanceConfig {
     PerformanceConfig {
-        default_command_timeout: patience,
+        default_command_timeout: give_up_after,
         broadcast_channel_capacity: messages,
         ..PerformanceConfig::default()
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     ConnectError,
     address::Layout,
-    check::{Facts, May, PartOf, Sample, Told, UserRules, Withheld},
+    check::{Fact, Facts, May, PartOf, Sample, UserRules, Withheld},
     endpoint::Endpoint,
     info::Info,
     keys::Prefix,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A server that is too slow for the application's wait is to be told of, so it is given more.
-const PATIENCE: Duration = Duration::from_secs(1);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
 /// For everything together.
 const ENOUGH: Duration = Duration::from_secs(30);
 const SAMPLES: usize = 20;
@@ -54,7 +54,7 @@ pub(crate) struct Examined {
 pub(crate) async fn examine(settings: Settings, prefix: &Prefix) -> Result<Examined, ConnectError> {
     let wait = settings.wait;
     let patient = Settings {
-        wait: wait.max(PATIENCE),
+        wait: wait.max(GIVE_UP_AFTER),
         ..settings
     };
     let (connection, settings, part_of) = match patient.address.layout() {
@@ -205,7 +205,7 @@ async fn user(connection: &Connection) -> Result<String, Error> {
 async fn realms(
     connection: &Connection,
     prefix: &Prefix,
-) -> Result<Told<Vec<RegisteredRealm>>, Error> {
+) -> Result<Fact<Vec<RegisteredRealm>>, Error> {
     let told = ask(connection, "+hgetall", &["HGETALL", &prefix.registry()]).await?;
     Ok(told.map(|told| realms::read_all(Answer(told).pairs())))
 }
@@ -217,7 +217,7 @@ async fn rights(
     part_of: PartOf,
     user: &str,
     prefix: &Prefix,
-) -> Result<Told<Vec<(&'static Right, May)>>, Error> {
+) -> Result<Fact<Vec<(&'static Right, May)>>, Error> {
     let mut told = Vec::new();
     for right in rights::asked_for(settings.copies.is_some(), part_of) {
         let mut command = vec!["ACL".to_owned(), "DRYRUN".to_owned(), user.to_owned()];
@@ -245,7 +245,7 @@ fn may(answer: &str) -> May {
     }
 }
 
-async fn rules(connection: &Connection, user: &str) -> Result<Told<UserRules>, Error> {
+async fn rules(connection: &Connection, user: &str) -> Result<Fact<UserRules>, Error> {
     let told = ask(connection, "+acl|getuser", &["ACL", "GETUSER", user]).await?;
     Ok(told.and_then(|told| read_rules(told).ok_or(Withheld::Missing)))
 }
@@ -280,12 +280,12 @@ fn read_rules(told: Value) -> Option<UserRules> {
 }
 
 /// The second half of what `CONFIG GET` answers. Nothing is there if the server does not have the setting.
-fn setting(told: Value) -> Told<String> {
+fn setting(told: Value) -> Fact<String> {
     let value = told.into_array().get(1).and_then(Value::as_string);
     value.ok_or(Withheld::Missing)
 }
 
-fn text(told: Told<Value>) -> Told<String> {
+fn text(told: Fact<Value>) -> Fact<String> {
     told.and_then(|value| value.as_string().ok_or(Withheld::Missing))
 }
 
@@ -293,7 +293,7 @@ async fn ask(
     connection: &Connection,
     right: &'static str,
     command: &[&str],
-) -> Result<Told<Value>, Error> {
+) -> Result<Fact<Value>, Error> {
     match send(connection, command).await {
         Ok(value) => Ok(Ok(value)),
         Err(error) => withheld(error, right).map(Err),

@@ -114,7 +114,7 @@ fn certificate(error: &Error) -> Option<String> {
     let text = error.details();
     let behind = |start: &str| {
         let (_, rest) = text.split_once(start)?;
-        let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric());
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
         rest.get(..end.unwrap_or(rest.len()))
     };
     if let Some(what) = behind("AlertReceived(") {

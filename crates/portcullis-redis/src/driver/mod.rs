@@ -37,8 +37,8 @@ pub(crate) use self::{
     failure::is_forbidden,
     reply::{Over, Reply, out_of_place},
     script::{
-        CLAIM, COMMIT, COUNT, CREATE, END, MARK, OBSERVE, OVERDUE, REGISTER, REPLACE, REVOKE,
-        STRAYS, SUPERSEDE, Script, TOUCH,
+        COMMIT, COUNT, CREATE, END, EXPIRE_DUE, FIND_UNLISTED, OBSERVE, OVERDUE, REGISTER, REPLACE,
+        REVOKE, SET_MARKER, SUPERSEDE, Script, TOUCH,
     },
 };
 use self::{
@@ -77,7 +77,7 @@ impl Settings {
 
     /// How long one command may take at least until its caller gives up. The client library does so a little before the
     /// driver does: then it knows, and does not send later what nobody waits for.
-    fn patience(&self) -> Duration {
+    fn give_up_after(&self) -> Duration {
         self.wait - self.wait / 20
     }
 
@@ -152,8 +152,8 @@ impl Driver {
     }
 
     /// For how long whoever asks now is sure to wait for the answer. A little later some have given up already.
-    pub(crate) fn patience(&self) -> Duration {
-        self.settings.patience()
+    pub(crate) fn give_up_after(&self) -> Duration {
+        self.settings.give_up_after()
     }
 
     /// One `GET`.

@@ -38,8 +38,8 @@ pub(crate) enum Reply {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Over {
     pub(crate) member: Bytes,
-    /// The letter of the reason.
-    pub(crate) letter: u8,
+    /// The code of the reason.
+    pub(crate) code: u8,
     /// When, in ms.
     pub(crate) at: u64,
 }
@@ -89,7 +89,7 @@ fn over(mut items: impl Iterator<Item = Value>) -> Option<Vec<Over>> {
     while let Some(member) = items.next() {
         over.push(Over {
             member: bytes(member)?,
-            letter: *bytes(items.next()?)?.first()?,
+            code: *bytes(items.next()?)?.first()?,
             at: items.next()?.as_u64()?,
         });
     }
@@ -187,7 +187,7 @@ mod tests {
         ]));
         let over = Over {
             member: "member".into(),
-            letter: b'i',
+            code: b'i',
             at: 4,
         };
         assert_eq!(expired, Some((Reply::Expired(vec![over]), 5)));

@@ -23,16 +23,16 @@ macro_rules! script {
     };
 }
 
-script!(CREATE, "admit.lua", "create.lua");
+script!(CREATE, "displaced.lua", "create.lua");
 script!(COMMIT, "commit.lua");
-script!(REPLACE, "admit.lua", "replace.lua");
+script!(REPLACE, "displaced.lua", "replace.lua");
 script!(SUPERSEDE, "supersede.lua");
 script!(TOUCH, "touch.lua");
 script!(END, "end.lua");
-script!(MARK, "mark.lua");
-script!(STRAYS, "strays.lua");
+script!(SET_MARKER, "set_marker.lua");
+script!(FIND_UNLISTED, "find_unlisted.lua");
 script!(REVOKE, "revoke.lua");
-script!(CLAIM, "claim.lua");
+script!(EXPIRE_DUE, "expire_due.lua");
 script!(REGISTER, "register.lua");
 script!(OBSERVE, "observe.lua");
 script!(OVERDUE, "overdue.lua");

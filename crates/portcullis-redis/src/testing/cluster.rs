@@ -139,7 +139,7 @@ impl TestCluster {
         }
         let port = self.nodes[0].port().to_string();
         for (place, node) in self.nodes.iter().enumerate() {
-            // Else two of them claim the same one, and one has to give way.
+            // Else two of them expire_due the same one, and one has to give way.
             let epoch = (place + 1).to_string();
             assert_eq!(
                 node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).text(),

@@ -15,7 +15,7 @@ use std::{
 use super::TestServer;
 
 /// Longer than anything takes that works.
-const PATIENCE: Duration = Duration::from_secs(10);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
 /// A way to a server on which what is sent can be held, and answers lost. Its threads live as long as the program.
 ///
@@ -48,7 +48,7 @@ impl Held {
     ///
     /// When nobody sends it.
     pub fn reached(&self) {
-        let reached = self.reached.recv_timeout(PATIENCE);
+        let reached = self.reached.recv_timeout(GIVE_UP_AFTER);
         reached.expect("something to be sent");
     }
 }

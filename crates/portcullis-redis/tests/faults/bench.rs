@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use portcullis_core::{
-    Bucket, Label, SessionKey, UserId,
+    Bucket, SessionIdHash, SessionMeta, UserId,
     store::{Created, Limits, Others, Store},
 };
 use portcullis_redis::{
@@ -156,24 +156,24 @@ impl Bench {
     /// A session that is there, or is to be over soon.
     pub async fn begins(
         &mut self,
-        key: SessionKey,
-        label: Label,
+        key: SessionIdHash,
+        meta: SessionMeta,
         limits: Limits,
         fate: Fate,
     ) -> usize {
-        let write = write_of(&label, payload());
+        let write = write_of(&meta, payload());
         let created = self.healthy.create(&key, &write, limits, &Others::Stay);
         let Created::Done(_, revision, _) = created.await.unwrap() else {
             panic!("not created")
         };
-        let place = self.ledger.add(key, &label, fate);
+        let place = self.ledger.add(key, &meta, fate);
         let session = &mut self.ledger.sessions[place];
         (session.revision, session.payloads) = (revision, vec![payload()]);
         place
     }
 
     /// Whether Redis has nothing under this key.
-    pub fn is_absent(&self, key: &SessionKey) -> bool {
+    pub fn is_absent(&self, key: &SessionIdHash) -> bool {
         self.wire.server().cli(&["EXISTS", &spelled(key)]).integer() == 0
     }
 

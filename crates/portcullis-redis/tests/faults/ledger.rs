@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, EventKind, Handle, Label, Note, SessionKey, UserId,
+    EndReason, EventKind, Note, SessionHandle, SessionIdHash, SessionMeta, UserId,
     store::{Loaded, Revision, Store},
 };
 use portcullis_redis::{
@@ -28,8 +28,8 @@ pub enum Fate {
 /// What somebody has, or was to have.
 #[derive(Debug, Clone)]
 pub struct Session {
-    pub key: SessionKey,
-    pub label: Label,
+    pub key: SessionIdHash,
+    pub meta: SessionMeta,
     pub fate: Fate,
     pub revision: Revision,
     /// What it may hold.
@@ -41,21 +41,21 @@ pub struct Session {
 /// What is stored at one moment.
 pub struct Seen {
     living: HashSet<String>,
-    noted: BTreeMap<Handle, Vec<EventKind>>,
+    noted: BTreeMap<SessionHandle, Vec<EventKind>>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     pub sessions: Vec<Session>,
     /// Of these the log may have nothing: Redis lost its memory.
-    forgotten: HashSet<Handle>,
+    forgotten: HashSet<SessionHandle>,
 }
 
 impl Ledger {
-    pub fn add(&mut self, key: SessionKey, label: &Label, fate: Fate) -> usize {
+    pub fn add(&mut self, key: SessionIdHash, meta: &SessionMeta, fate: Fate) -> usize {
         self.sessions.push(Session {
             key,
-            label: label.clone(),
+            meta: meta.clone(),
             fate,
             revision: Revision(0),
             payloads: Vec::new(),
@@ -67,13 +67,13 @@ impl Ledger {
     /// All of this user that there may be.
     pub fn of<'l>(&'l mut self, user: &'l UserId) -> impl Iterator<Item = &'l mut Session> {
         let sessions = self.sessions.iter_mut();
-        sessions.filter(move |it| it.fate != Fate::Dead && it.label.user() == Some(user))
+        sessions.filter(move |it| it.fate != Fate::Dead && it.meta.user() == Some(user))
     }
 
     /// Under whatever key it is.
-    pub fn is_dead(&mut self, handle: Handle) {
+    pub fn is_dead(&mut self, handle: SessionHandle) {
         for session in &mut self.sessions {
-            if session.label.handle == handle {
+            if session.meta.handle == handle {
                 session.fate = Fate::Dead;
             }
         }
@@ -82,7 +82,7 @@ impl Ledger {
     /// Redis has no memory of anything so far, or it was made when it had lost it.
     pub fn forget(&mut self) {
         for session in &mut self.sessions {
-            self.forgotten.insert(session.label.handle);
+            self.forgotten.insert(session.meta.handle);
             if session.fate == Fate::Lives {
                 session.fate = Fate::Unknown;
             }
@@ -91,7 +91,7 @@ impl Ledger {
 
     /// What is stored agrees with itself.
     pub fn look(&self, server: &TestServer) -> Seen {
-        let known = self.sessions.iter().map(|it| (it.key, it.label.clone()));
+        let known = self.sessions.iter().map(|it| (it.key, it.meta.clone()));
         let (snapshot, now) = Snapshot::take(server);
         snapshot.assert_consistent(now, &known.collect::<Vec<_>>());
         assert_every_key_expires(server);
@@ -114,7 +114,7 @@ impl Ledger {
                 Fate::Unknown => session.fate = Fate::Dead,
             }
             if lives {
-                let handle = session.label.handle;
+                let handle = session.meta.handle;
                 assert!(
                     handles.insert(handle),
                     "one session has one key: {session:?}"
@@ -128,13 +128,13 @@ impl Ledger {
 
     /// What the store says is what is stored.
     async fn check_answers(&mut self, store: &RedisStore) {
-        let mut of_users: BTreeMap<Vec<u8>, HashSet<Handle>> = BTreeMap::new();
+        let mut of_users: BTreeMap<Vec<u8>, HashSet<SessionHandle>> = BTreeMap::new();
         for session in &mut self.sessions {
-            let user = session.label.user().map(|user| user.as_bytes().to_vec());
+            let user = session.meta.user().map(|user| user.as_bytes().to_vec());
             let listed = user.map(|user| of_users.entry(user).or_default());
             match (store.load(&session.key).await.unwrap(), session.fate) {
                 (Loaded::Live(stored), Fate::Lives | Fate::Unknown) => {
-                    listed.map(|listed| listed.insert(session.label.handle));
+                    listed.map(|listed| listed.insert(session.meta.handle));
                     assert!(
                         session.payloads.contains(&stored.payload),
                         "{session:?}: {stored:?}"
@@ -154,9 +154,13 @@ impl Ledger {
     }
 
     /// Rule 12: one change is one event.
-    fn check_log(&self, live: &HashSet<Handle>, noted: &BTreeMap<Handle, Vec<EventKind>>) {
+    fn check_log(
+        &self,
+        live: &HashSet<SessionHandle>,
+        noted: &BTreeMap<SessionHandle, Vec<EventKind>>,
+    ) {
         for session in &self.sessions {
-            let handle = session.label.handle;
+            let handle = session.meta.handle;
             let events = noted.get(&handle).map_or(&[][..], Vec::as_slice);
             let ends: Vec<_> = events
                 .iter()
@@ -184,7 +188,7 @@ impl Ledger {
             }
         }
         for handle in noted.keys() {
-            let mut known = self.sessions.iter().map(|it| it.label.handle);
+            let mut known = self.sessions.iter().map(|it| it.meta.handle);
             assert!(
                 known.any(|known| known == *handle),
                 "nobody knows of {handle:?}"
@@ -194,7 +198,7 @@ impl Ledger {
 }
 
 /// What the logs have of each session, whatever part they have it in.
-fn noted_in(server: &TestServer) -> BTreeMap<Handle, Vec<EventKind>> {
+fn noted_in(server: &TestServer) -> BTreeMap<SessionHandle, Vec<EventKind>> {
     let mut noted = BTreeMap::<_, Vec<_>>::new();
     for log in [lists(server, "l"), lists(server, "a")].concat() {
         let Answer::List(entries) = server.cli(&["XRANGE", &log, "-", "+"]) else {
@@ -210,7 +214,7 @@ fn noted_in(server: &TestServer) -> BTreeMap<Handle, Vec<EventKind>> {
             let [_, Answer::Bytes(name), _, _, _, Answer::Bytes(note), ..] = &fields[..] else {
                 panic!("{fields:?}")
             };
-            let handle = Handle::from_bytes(name[..].try_into().unwrap());
+            let handle = SessionHandle::from_bytes(name[..].try_into().unwrap());
             let kind = Note::decode(note).unwrap().kind;
             noted.entry(handle).or_default().push(kind);
         }

@@ -21,8 +21,8 @@ mod wire;
 use std::sync::LazyLock;
 
 use portcullis_core::{
-    Bucket, Handle, Label, SessionId,
-    store::{Others, Which},
+    Bucket, SessionHandle, SessionId, SessionMeta,
+    store::{Others, RevokeScope},
 };
 use portcullis_redis::testing::wait_until;
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -45,7 +45,7 @@ enum Scene {
     SignIn(From, usize, Limit),
     Elevation,
     RotationOfAVisitor,
-    Write,
+    RecordWrite,
     Activity,
     SignOut,
     Revocation(Of),
@@ -127,7 +127,7 @@ scenes! {
     whatever_fails_a_new_identifier_keeps_the_rules:
         Scene::Elevation,
         Scene::RotationOfAVisitor;
-    whatever_fails_a_write_or_an_activity_keeps_the_rules: Scene::Write, Scene::Activity;
+    whatever_fails_a_write_or_an_activity_keeps_the_rules: Scene::RecordWrite, Scene::Activity;
     whatever_fails_an_end_keeps_the_rules: Scene::SignOut, Scene::Sweep;
     whatever_fails_a_revocation_keeps_the_rules:
         Scene::Revocation(Of::One),
@@ -218,18 +218,18 @@ impl Scene {
                 of: visitor(bench, elsewhere()).await,
                 to: elsewhere(),
             },
-            Self::Write => Task::Commit { of: first },
+            Self::RecordWrite => Task::Commit { of: first },
             Self::Activity => Task::Touch { of: first },
             Self::SignOut => Task::SignOut { of: first },
             Self::Revocation(of) => Task::Revoke {
                 user: alice(),
                 which: {
-                    let handle = bench.ledger.sessions[first].label.handle;
+                    let handle = bench.ledger.sessions[first].meta.handle;
                     match of {
-                        Of::One => Which::One(handle),
-                        Of::AllButOne => Which::AllBut(handle),
-                        Of::All => Which::All,
-                        Of::Listed => Which::Listed,
+                        Of::One => RevokeScope::One(handle),
+                        Of::AllButOne => RevokeScope::AllBut(handle),
+                        Of::All => RevokeScope::All,
+                        Of::Listed => RevokeScope::Listed,
                     }
                 },
             },
@@ -261,15 +261,15 @@ impl Scene {
 /// A session without a user in this bucket.
 async fn visitor(bench: &mut Bench, bucket: Bucket) -> usize {
     let key = SessionId::generate(bucket).unwrap().key();
-    let label = Label::new(Handle::from_bytes(rand::random()), None);
-    bench.begins(key, label, LIMITS, Fate::Lives).await
+    let meta = SessionMeta::new(SessionHandle::from_bytes(rand::random()), None);
+    bench.begins(key, meta, LIMITS, Fate::Lives).await
 }
 
 /// A session whose time is over.
 async fn expired(bench: &mut Bench) {
-    let label = owned(&bench.healthy, "alice");
+    let meta = owned(&bench.healthy, "alice");
     let soon = limits(5, 60_000);
-    let place = bench.begins(key_of("alice"), label, soon, Fate::Dead).await;
+    let place = bench.begins(key_of("alice"), meta, soon, Fate::Dead).await;
     let key = bench.ledger.sessions[place].key;
     wait_until("it is over", || bench.is_absent(&key)).await;
 }

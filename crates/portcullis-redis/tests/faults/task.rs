@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use portcullis_core::{
-    Actor, Bucket, EndReason, EventKind, Label, Note, SessionId, SessionKey, UserId,
+    Actor, Bucket, EndReason, EventKind, Note, SessionId, SessionIdHash, SessionMeta, UserId,
     store::{
-        Activity, Committed, Created, Deadline, EndOthers, Ended, Interrupted, Old, Others,
-        Replaced, SessionLimit, Store, Touched, Which, Write,
+        Activity, Committed, Created, Deadline, EndOthers, Ended, Interrupted, Others, RecordWrite,
+        Replaced, ReplacedSession, RevokeScope, SessionLimit, Store, Touched,
     },
 };
 use portcullis_redis::RedisStore;
@@ -41,7 +41,7 @@ pub enum Task {
     },
     Revoke {
         user: UserId,
-        which: Which,
+        which: RevokeScope,
     },
     Sweep,
 }
@@ -76,10 +76,10 @@ fn payload() -> Bytes {
     Bytes::copy_from_slice(&random::<[u8; 8]>())
 }
 
-fn write(label: &Label, payload: &Bytes, kind: Option<EventKind>) -> Write {
+fn write(meta: &SessionMeta, payload: &Bytes, kind: Option<EventKind>) -> RecordWrite {
     let note = |kind| Note::new(kind, Actor::Client, None);
-    Write {
-        label: label.clone(),
+    RecordWrite {
+        meta: meta.clone(),
         payload: payload.clone(),
         elevated_until: None,
         flagged: false,
@@ -118,7 +118,7 @@ impl Task {
             Self::Commit { of } => commit(store, ledger, *of).await,
             Self::Touch { of } => {
                 let session = ledger.sessions[*of].clone();
-                match store.touch(&session.key, &session.label).await {
+                match store.touch(&session.key, &session.meta).await {
                     Ok(Touched::Done(_)) => Told::Done,
                     Ok(Touched::Gone) => refused(ledger, *of),
                     Err(_) => Told::Error,
@@ -127,7 +127,7 @@ impl Task {
             Self::SignOut { of } => {
                 let session = &mut ledger.sessions[*of];
                 let reason = EndReason::SignedOut;
-                let end = end_of(&session.key, &session.label, reason);
+                let end = end_of(&session.key, &session.meta, reason);
                 match store.end(&end).await {
                     Ok(Ended::Done | Ended::AlreadyGone) => {
                         session.fate = Fate::Dead;
@@ -146,7 +146,7 @@ impl Task {
                     Err(interrupted) => (interrupted.ended, Told::Error, Fate::Unknown),
                 };
                 for session in ledger.of(user) {
-                    if which.covers(session.label.handle) {
+                    if which.covers(session.meta.handle) {
                         session.fate = fate;
                     }
                 }
@@ -184,14 +184,14 @@ async fn sign_in(
 ) -> Told {
     // What was revoked before does not concern it, by whatever is known of the clock.
     later(store).await;
-    let (key, label, payload) = (key_of(user.clone()), owned(store, user.clone()), payload());
-    let write = write(&label, &payload, Some(EventKind::Created));
+    let (key, meta, payload) = (key_of(user.clone()), owned(store, user.clone()), payload());
+    let write = write(&meta, &payload, Some(EventKind::Created));
     let before: Vec<_> = ledger
         .of(user)
-        .map(|it| (it.label.handle, it.fate))
+        .map(|it| (it.meta.handle, it.fate))
         .collect();
     let old = from.map(|from| ledger.sessions[from].clone());
-    let new = ledger.add(key, &label, Fate::Dead);
+    let new = ledger.add(key, &meta, Fate::Dead);
     let done = match &old {
         None => match store.create(&key, &write, LIMITS, others).await {
             Ok(Created::Done(_, revision, displaced)) => Ok(Some((revision, displaced))),
@@ -200,9 +200,9 @@ async fn sign_in(
             Err(interrupted) => Err(interrupted),
         },
         Some(session) => {
-            let old = Old {
+            let old = ReplacedSession {
                 key: session.key,
-                label: session.label.clone(),
+                meta: session.meta.clone(),
                 expected: session.revision,
                 note: Some(ended_note(EndReason::ReplacedAtSignIn)),
             };
@@ -219,7 +219,7 @@ async fn sign_in(
             }
         }
     };
-    let replaced = old.map(|it| it.label.handle);
+    let replaced = old.map(|it| it.meta.handle);
     match done {
         Ok(Some((revision, displaced))) => {
             if let Some(from) = from {
@@ -264,21 +264,21 @@ async fn sign_in(
 
 async fn rotate(store: &RedisStore, ledger: &mut Ledger, of: usize, to: Bucket) -> Told {
     let session = ledger.sessions[of].clone();
-    let key: SessionKey = SessionId::generate(to).unwrap().key();
-    let new = ledger.add(key, &session.label, Fate::Dead);
-    let old = Old {
+    let key: SessionIdHash = SessionId::generate(to).unwrap().key();
+    let new = ledger.add(key, &session.meta, Fate::Dead);
+    let old = ReplacedSession {
         key: session.key,
-        label: session.label.clone(),
+        meta: session.meta.clone(),
         expected: session.revision,
         note: None,
     };
     let payload = payload();
-    let write = Write {
+    let write = RecordWrite {
         elevated_until: session
-            .label
+            .meta
             .user()
             .map(|_| store.now().after(LIMITS.idle / 2)),
-        ..write(&session.label, &payload, Some(EventKind::Regenerated))
+        ..write(&session.meta, &payload, Some(EventKind::Regenerated))
     };
     let keep = Deadline::Keep(Activity::Active);
     match store.replace(&old, &key, &write, keep, &Others::Stay).await {
@@ -300,7 +300,7 @@ async fn rotate(store: &RedisStore, ledger: &mut Ledger, of: usize, to: Bucket) 
 async fn commit(store: &RedisStore, ledger: &mut Ledger, of: usize) -> Told {
     let session = ledger.sessions[of].clone();
     let payload = payload();
-    let write = write(&session.label, &payload, None);
+    let write = write(&session.meta, &payload, None);
     let active = Activity::Active;
     let done = store.commit(&session.key, session.revision, &write, active);
     match done.await {

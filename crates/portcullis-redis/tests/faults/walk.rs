@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use portcullis_core::{
-    Handle, Label, SessionId,
-    store::{Others, Which},
+    SessionHandle, SessionId, SessionMeta,
+    store::{Others, RevokeScope},
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use tokio::task::JoinSet;
@@ -117,8 +117,12 @@ impl Walk {
             (8, Some(of)) => Task::Commit { of },
             (9, Some(of)) => Task::SignOut { of },
             (10, Some(of)) => {
-                let handle = self.bench.ledger.sessions[of].label.handle;
-                let which = [Which::One(handle), Which::AllBut(handle), Which::All];
+                let handle = self.bench.ledger.sessions[of].meta.handle;
+                let which = [
+                    RevokeScope::One(handle),
+                    RevokeScope::AllBut(handle),
+                    RevokeScope::All,
+                ];
                 Task::Revoke {
                     user: user.into(),
                     which: *which.choose(&mut self.random).unwrap(),
@@ -131,7 +135,7 @@ impl Walk {
     async fn visitor(&mut self, user: &str) -> usize {
         let bucket = [home(user), elsewhere()][self.random.random_range(0..2)];
         let key = SessionId::generate(bucket).unwrap().key();
-        let label = Label::new(Handle::from_bytes(self.random.random()), None);
-        self.bench.begins(key, label, LIMITS, Fate::Lives).await
+        let meta = SessionMeta::new(SessionHandle::from_bytes(self.random.random()), None);
+        self.bench.begins(key, meta, LIMITS, Fate::Lives).await
     }
 }

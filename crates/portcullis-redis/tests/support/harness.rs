@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_core::{
-    Bucket, Handle, Label, SessionId,
+    Bucket, SessionHandle, SessionId, SessionMeta,
     store::{ClockBounds, Store, conformance::Harness},
 };
 use portcullis_redis::RedisStore;
@@ -50,7 +50,7 @@ impl InRedis {
 /// this long.
 async fn ask(store: &RedisStore) {
     let unknown = SessionId::generate(Bucket::random().unwrap()).unwrap();
-    let nobody = Label::new(Handle::from_bytes(*b"twelve bytes"), None);
+    let nobody = SessionMeta::new(SessionHandle::from_bytes(*b"twelve bytes"), None);
     let _ = store.touch(&unknown.key(), &nobody).await;
 }
 

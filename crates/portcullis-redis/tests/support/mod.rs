@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_core::{
-    Actor, Bucket, EndReason, EventKind, Handle, Label, Note, Owner, SessionId, SessionKey,
-    Timestamp, UserId,
+    Actor, Bucket, EndReason, EventKind, Note, Owner, SessionHandle, SessionId, SessionIdHash,
+    SessionMeta, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Loaded, Old, Others,
-        Replaced, Revision, Revocation, Store, StoreError, StoreErrorKind, Stored, Termination,
-        Timing, Touched, Which, Write,
+        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Loaded, Others,
+        RecordWrite, Replaced, ReplacedSession, Revision, Revocation, RevokeScope, Store,
+        StoreError, StoreErrorKind, Stored, Termination, Timing, Touched,
     },
 };
 use portcullis_redis::{
@@ -42,16 +42,16 @@ pub fn limits(idle_ms: u64, absolute_ms: u64) -> Limits {
 }
 
 /// A key in the bucket of this user.
-pub fn key_of(user: impl Into<UserId>) -> SessionKey {
+pub fn key_of(user: impl Into<UserId>) -> SessionIdHash {
     SessionId::generate(Bucket::of(&user.into())).unwrap().key()
 }
 
-pub fn key() -> SessionKey {
+pub fn key() -> SessionIdHash {
     key_of("alice")
 }
 
 /// How the key is spelled in Redis: the documentation of the format, written a second time.
-pub fn spelled(key: &SessionKey) -> String {
+pub fn spelled(key: &SessionIdHash) -> String {
     use base64::Engine;
     let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(key.digest());
     format!("pc:id:{{{:x}}}{digest}", key.bucket().number())
@@ -91,28 +91,28 @@ pub fn payload() -> Bytes {
 }
 
 /// The name of every session that has no name of its own.
-pub const NAME: Handle = Handle::from_bytes(*b"twelve bytes");
+pub const NAME: SessionHandle = SessionHandle::from_bytes(*b"twelve bytes");
 
-pub fn anonymous() -> Label {
-    Label::new(NAME, None)
+pub fn anonymous() -> SessionMeta {
+    SessionMeta::new(NAME, None)
 }
 
 /// A session of its own for this user, who authenticated then.
-pub fn owned_since(user: impl Into<UserId>, authenticated_at: Timestamp) -> Label {
+pub fn owned_since(user: impl Into<UserId>, authenticated_at: Timestamp) -> SessionMeta {
     let owner = Owner {
         user: user.into(),
         authenticated_at,
     };
-    Label::new(Handle::from_bytes(rand::random()), Some(owner))
+    SessionMeta::new(SessionHandle::from_bytes(rand::random()), Some(owner))
 }
 
-pub fn owned(store: &RedisStore, user: impl Into<UserId>) -> Label {
+pub fn owned(store: &RedisStore, user: impl Into<UserId>) -> SessionMeta {
     owned_since(user, store.clock().earliest)
 }
 
-pub fn write_of(label: &Label, payload: impl Into<Bytes>) -> Write {
-    Write {
-        label: label.clone(),
+pub fn write_of(meta: &SessionMeta, payload: impl Into<Bytes>) -> RecordWrite {
+    RecordWrite {
+        meta: meta.clone(),
         payload: payload.into(),
         elevated_until: None,
         flagged: false,
@@ -122,10 +122,10 @@ pub fn write_of(label: &Label, payload: impl Into<Bytes>) -> Write {
 
 /// A revocation of all sessions of this user.
 pub fn all_of(user: impl Into<UserId>) -> Revocation {
-    revocation(user, Which::All)
+    revocation(user, RevokeScope::All)
 }
 
-pub fn revocation(user: impl Into<UserId>, which: Which) -> Revocation {
+pub fn revocation(user: impl Into<UserId>, which: RevokeScope) -> Revocation {
     let reason = EndReason::RevokedByOperator;
     Revocation {
         user: user.into(),
@@ -140,7 +140,7 @@ pub fn revocation(user: impl Into<UserId>, which: Which) -> Revocation {
     }
 }
 
-pub fn ended(reason: EndReason, handle: Handle) -> Loaded {
+pub fn ended(reason: EndReason, handle: SessionHandle) -> Loaded {
     Loaded::Ended {
         reason,
         handle,
@@ -149,10 +149,10 @@ pub fn ended(reason: EndReason, handle: Handle) -> Loaded {
 }
 
 /// An end by somebody who has not looked at the session.
-pub fn end_of(key: &SessionKey, label: &Label, reason: EndReason) -> Termination {
+pub fn end_of(key: &SessionIdHash, meta: &SessionMeta, reason: EndReason) -> Termination {
     Termination {
         key: *key,
-        label: label.clone(),
+        meta: meta.clone(),
         reason,
         note: ended_note(reason),
         live_until: None,
@@ -167,34 +167,37 @@ pub fn ended_note(reason: EndReason) -> Note {
 pub trait Anonymous {
     async fn create_anonymous(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         payload: Bytes,
         limits: Limits,
     ) -> Result<Created, StoreError>;
     async fn commit_anonymous(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         expected: Revision,
         payload: Bytes,
         activity: Activity,
     ) -> Result<Committed, StoreError>;
     async fn replace_anonymous(
         &self,
-        old: &SessionKey,
-        new: &SessionKey,
+        old: &SessionIdHash,
+        new: &SessionIdHash,
         expected: Revision,
         payload: Bytes,
         deadline: Deadline,
     ) -> Result<Replaced, StoreError>;
-    async fn touch_anonymous(&self, key: &SessionKey) -> Result<Touched, StoreError>;
-    async fn end_anonymous(&self, key: &SessionKey, reason: EndReason)
-    -> Result<Ended, StoreError>;
+    async fn touch_anonymous(&self, key: &SessionIdHash) -> Result<Touched, StoreError>;
+    async fn end_anonymous(
+        &self,
+        key: &SessionIdHash,
+        reason: EndReason,
+    ) -> Result<Ended, StoreError>;
 }
 
 impl Anonymous for RedisStore {
     async fn create_anonymous(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         payload: Bytes,
         limits: Limits,
     ) -> Result<Created, StoreError> {
@@ -205,7 +208,7 @@ impl Anonymous for RedisStore {
 
     async fn commit_anonymous(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         expected: Revision,
         payload: Bytes,
         activity: Activity,
@@ -216,15 +219,15 @@ impl Anonymous for RedisStore {
 
     async fn replace_anonymous(
         &self,
-        old: &SessionKey,
-        new: &SessionKey,
+        old: &SessionIdHash,
+        new: &SessionIdHash,
         expected: Revision,
         payload: Bytes,
         deadline: Deadline,
     ) -> Result<Replaced, StoreError> {
-        let old = Old {
+        let old = ReplacedSession {
             key: *old,
-            label: anonymous(),
+            meta: anonymous(),
             expected,
             note: None,
         };
@@ -235,26 +238,26 @@ impl Anonymous for RedisStore {
         replaced.map_err(|it| it.error)
     }
 
-    async fn touch_anonymous(&self, key: &SessionKey) -> Result<Touched, StoreError> {
+    async fn touch_anonymous(&self, key: &SessionIdHash) -> Result<Touched, StoreError> {
         self.touch(key, &anonymous()).await
     }
 
     async fn end_anonymous(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         reason: EndReason,
     ) -> Result<Ended, StoreError> {
         self.end(&end_of(key, &anonymous(), reason)).await
     }
 }
 
-pub async fn create(store: &RedisStore, key: &SessionKey) -> (Timing, Revision) {
+pub async fn create(store: &RedisStore, key: &SessionIdHash) -> (Timing, Revision) {
     create_with(store, key, LIMITS).await
 }
 
 pub async fn create_with(
     store: &RedisStore,
-    key: &SessionKey,
+    key: &SessionIdHash,
     limits: Limits,
 ) -> (Timing, Revision) {
     done(store.create_anonymous(key, payload(), limits).await)
@@ -264,12 +267,12 @@ pub async fn create_with(
 pub async fn create_owned(
     store: &RedisStore,
     user: impl Into<UserId>,
-) -> (SessionKey, Label, Revision) {
+) -> (SessionIdHash, SessionMeta, Revision) {
     let user = user.into();
-    let (key, label) = (key_of(user.clone()), owned(store, user));
-    let write = write_of(&label, payload());
+    let (key, meta) = (key_of(user.clone()), owned(store, user));
+    let write = write_of(&meta, payload());
     let (_, revision) = done(store.create(&key, &write, LIMITS, &Others::Stay).await);
-    (key, label, revision)
+    (key, meta, revision)
 }
 
 fn done<E: std::fmt::Debug>(created: Result<Created, E>) -> (Timing, Revision) {
@@ -279,7 +282,7 @@ fn done<E: std::fmt::Debug>(created: Result<Created, E>) -> (Timing, Revision) {
     }
 }
 
-pub async fn live(store: &RedisStore, key: &SessionKey) -> Stored {
+pub async fn live(store: &RedisStore, key: &SessionIdHash) -> Stored {
     match store.load(key).await.unwrap() {
         Loaded::Live(stored) => stored,
         other => panic!("not live: {other:?}"),
@@ -329,7 +332,7 @@ pub fn members(server: &TestServer, list: &str) -> Vec<(Vec<u8>, u64)> {
 }
 
 /// How many times a session is in any list.
-pub fn in_lists(server: &TestServer, key: &SessionKey) -> usize {
+pub fn in_lists(server: &TestServer, key: &SessionIdHash) -> usize {
     [lists(server, "x"), lists(server, "u")]
         .concat()
         .iter()
@@ -342,7 +345,7 @@ pub fn in_lists(server: &TestServer, key: &SessionKey) -> usize {
 }
 
 /// Asserts that nothing came of a move to this key: nothing is there, and no list knows of it.
-pub async fn assert_came_to_nothing(server: &TestServer, store: &RedisStore, key: &SessionKey) {
+pub async fn assert_came_to_nothing(server: &TestServer, store: &RedisStore, key: &SessionIdHash) {
     assert_eq!(store.load(key).await.unwrap(), Loaded::Absent);
     assert_eq!(in_lists(server, key), 0);
 }

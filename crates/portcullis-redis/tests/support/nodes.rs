@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use portcullis_core::{
-    Bucket, SessionId, SessionKey, UserId,
+    Bucket, SessionId, SessionIdHash, UserId,
     store::{Created, Loaded, Others, Store},
 };
 use portcullis_redis::{RedisStore, testing::TestCluster};
@@ -11,7 +11,7 @@ use portcullis_redis::{RedisStore, testing::TestCluster};
 use super::{LIMITS, all_of, key_of, owned, payload, spelled, write_of};
 
 /// A key in some bucket of this node.
-pub fn key_on(cluster: &TestCluster, node: usize) -> SessionKey {
+pub fn key_on(cluster: &TestCluster, node: usize) -> SessionIdHash {
     loop {
         let bucket = Bucket::random().unwrap();
         let key = SessionId::generate(bucket).unwrap().key();
@@ -40,8 +40,8 @@ pub async fn revokes_what_is_older(store: &RedisStore, user: &UserId) {
     store.revoke(&all_of(user.clone())).await.unwrap();
     tokio::time::sleep(pause).await;
     let late = owned(store, user.clone());
-    for (label, refused) in [(early, true), (late, false)] {
-        let write = write_of(&label, payload());
+    for (meta, refused) in [(early, true), (late, false)] {
+        let write = write_of(&meta, payload());
         let created = store
             .create(&key_of(user.clone()), &write, LIMITS, &Others::Stay)
             .await;
@@ -51,7 +51,7 @@ pub async fn revokes_what_is_older(store: &RedisStore, user: &UserId) {
 }
 
 /// For two seconds, whoever asks.
-pub async fn stays_ended(store: &RedisStore, key: &SessionKey) {
+pub async fn stays_ended(store: &RedisStore, key: &SessionIdHash) {
     let until = Instant::now() + Duration::from_secs(2);
     while Instant::now() < until {
         let ended = store.load(key).await.unwrap();

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine;
-use portcullis_core::{Label, SessionKey, UserKey};
+use portcullis_core::{SessionIdHash, SessionMeta, UserIdHash};
 use portcullis_redis::testing::{Answer, TestServer};
 
 use super::spelled;
@@ -99,20 +99,20 @@ impl Snapshot {
 
     /// Each live session is in the lists it belongs to, once, at the moment at which it is due; and lists have
     /// nothing else but what is over and waits to be told of.
-    pub fn assert_consistent(&self, now: u64, known: &[(SessionKey, Label)]) {
+    pub fn assert_consistent(&self, now: u64, known: &[(SessionIdHash, SessionMeta)]) {
         let mut lists = self.lists.clone();
         let mut take = |list: String, member: &[u8]| {
             let members = lists.get_mut(&list)?;
             members.remove(member)
         };
-        for (key, label) in known {
+        for (key, meta) in known {
             let record = self.records.get(&spelled(key));
             let Some(header) = record.and_then(|record| Header::of(record)) else {
                 continue;
             };
             let bucket = format!("pc:id:{{{:x}}}", key.bucket().number());
-            let reference = [b"l0", &key.digest()[..], label.handle.as_bytes()].concat();
-            let user = label.user().map_or(&[][..], |user| user.as_bytes());
+            let reference = [b"l0", &key.digest()[..], meta.handle.as_bytes()].concat();
+            let user = meta.user().map_or(&[][..], |user| user.as_bytes());
             let rest = [&reference[..], &header.absolute, user].concat();
             let listed = take(format!("{bucket}:x"), &[b"s", &rest[..]].concat());
             assert_eq!(
@@ -122,8 +122,8 @@ impl Snapshot {
             );
             // Of a session that lives there may be an elevation that has ended or will.
             take(format!("{bucket}:x"), &[b"e", &rest[..]].concat());
-            if let Some(user) = label.user() {
-                let listed = take(user_list(&UserKey::of(user)), &reference);
+            if let Some(user) = meta.user() {
+                let listed = take(user_list(&UserIdHash::of(user)), &reference);
                 assert_eq!(listed, Some(header.due), "{key:?} in the list of its user");
             }
         }
@@ -135,7 +135,7 @@ impl Snapshot {
     }
 }
 
-pub fn user_list(user: &UserKey) -> String {
+pub fn user_list(user: &UserIdHash) -> String {
     let digest = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(user.digest());
     format!("pc:id:{{{:x}}}:u{digest}", user.bucket().number())
 }

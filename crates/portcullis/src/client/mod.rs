@@ -16,13 +16,13 @@ pub use self::{
 
 /// What a request tells of its client, kept until somebody asks.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub(crate) struct RequestClient {
     user_agent: Option<HeaderValue>,
     address: Option<IpAddr>,
     whole: bool,
 }
 
-impl Caller {
+impl RequestClient {
     /// Of a request with this `User-Agent`, these headers and extensions.
     pub(crate) fn of(
         addresses: &ClientAddresses,

@@ -38,7 +38,7 @@ fn peer(address: &str) -> Extensions {
 
 fn client_of(addresses: &ClientAddresses, headers: &HeaderMap, extensions: &Extensions) -> Client {
     let user_agent = headers.get(USER_AGENT);
-    Caller::of(addresses, user_agent, headers, extensions).client()
+    RequestClient::of(addresses, user_agent, headers, extensions).client()
 }
 
 /// Who the client is when `peer` sent these fields.

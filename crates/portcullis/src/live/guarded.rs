@@ -10,24 +10,24 @@ use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{Lifeline, Lost, lifeline::Waiting};
+use super::{ConnectionEnded, Lifeline, lifeline::Waiting};
 
 pin_project! {
-    /// The items of a stream until its session is lost, and what was lost as an error. From [`Lifeline::guard`].
+    /// The items of a stream until its session is end, and what was end as an error. From [`Lifeline::guard`].
     #[must_use = "streams do nothing unless polled"]
     pub struct Guarded<S> {
         // None once it is over, so that what the stream holds is let go of.
         #[pin]
         stream: Option<S>,
         watch: Option<Waiting>,
-        lost: Option<Lost>,
+        end: Option<ConnectionEnded>,
     }
 }
 
 /// What comes next.
 pub(super) enum Next<T> {
     Item(T),
-    Lost,
+    Ended,
     Nothing,
 }
 
@@ -36,7 +36,7 @@ impl<S: Stream> Guarded<S> {
         Self {
             stream: Some(stream),
             watch: Some(lifeline.waiting()),
-            lost: None,
+            end: None,
         }
     }
 
@@ -46,9 +46,9 @@ impl<S: Stream> Guarded<S> {
             return Poll::Ready(Next::Nothing);
         };
         let next = match watch.as_mut().poll(cx) {
-            Poll::Ready(lost) => {
-                *this.lost = Some(lost);
-                Next::Lost
+            Poll::Ready(end) => {
+                *this.end = Some(end);
+                Next::Ended
             }
             Poll::Pending => match this.stream.as_mut().as_pin_mut().map(|it| it.poll_next(cx)) {
                 Some(Poll::Pending) => return Poll::Pending,
@@ -63,19 +63,19 @@ impl<S: Stream> Guarded<S> {
 }
 
 impl<S> Guarded<S> {
-    /// What was lost, if that is why the stream ended.
-    pub fn lost(&self) -> Option<Lost> {
-        self.lost
+    /// What was end, if that is why the stream ended.
+    pub fn ended(&self) -> Option<ConnectionEnded> {
+        self.end
     }
 }
 
 impl<S: Stream> Stream for Guarded<S> {
-    type Item = Result<S::Item, Lost>;
+    type Item = Result<S::Item, ConnectionEnded>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.as_mut().poll_step(cx).map(|next| match next {
             Next::Item(item) => Some(Ok(item)),
-            Next::Lost => self.lost.map(Err),
+            Next::Ended => self.end.map(Err),
             Next::Nothing => None,
         })
     }
@@ -87,11 +87,11 @@ impl<S> fmt::Debug for Guarded<S> {
     }
 }
 
-/// Why a [`GuardedBody`] ends early: [`Lost`], or the error of the body itself.
+/// Why a [`GuardedBody`] ends early: [`ConnectionEnded`], or the error of the body itself.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pin_project! {
-    /// A body that fails when its session is lost. From [`Lifeline::guard_body`].
+    /// A body that fails when its session is end. From [`Lifeline::guard_body`].
     pub struct GuardedBody<B> {
         // None once it is over, so that what the body holds is let go of.
         #[pin]
@@ -126,7 +126,7 @@ where
             return Poll::Ready(None);
         };
         let next = match watch.as_mut().poll(cx) {
-            Poll::Ready(lost) => Some(Err(lost.into())),
+            Poll::Ready(end) => Some(Err(end.into())),
             Poll::Pending => match this.body.as_mut().as_pin_mut().map(|it| it.poll_frame(cx)) {
                 Some(Poll::Pending) => return Poll::Pending,
                 Some(Poll::Ready(Some(Ok(frame)))) => return Poll::Ready(Some(Ok(frame))),

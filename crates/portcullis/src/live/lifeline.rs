@@ -8,30 +8,30 @@ use std::{
 };
 
 use futures_core::Stream;
-use portcullis_core::{Label, SessionKey};
+use portcullis_core::{SessionIdHash, SessionMeta};
 use tokio::task::unconstrained;
 
-use super::{Guarded, GuardedBody, Lost, Need, watch::Sights};
-use crate::{house::House, state::State};
+use super::{ConnectionEnded, Guarded, GuardedBody, Requirement, watch::WatchHandle};
+use crate::{shared::Shared, state::State};
 
 /// Waits for a loss, in the background of something else.
-pub(super) type Waiting = Pin<Box<dyn Future<Output = Lost> + Send>>;
+pub(super) type Waiting = Pin<Box<dyn Future<Output = ConnectionEnded> + Send>>;
 
 /// Resolves when a session ends, or loses what its guard requires. It is for work that continues
 /// after the response has begun: streams of events, WebSockets, long downloads. It comes from
-/// [`Session::ended`](crate::Session::ended), [`Authenticated::ended`](crate::Authenticated::ended)
-/// or [`Elevated::ended`](crate::Elevated::ended).
+/// [`Session::lifeline`](crate::Session::lifeline), [`Authenticated::lifeline`](crate::Authenticated::lifeline)
+/// or [`Elevated::lifeline`](crate::Elevated::lifeline).
 ///
 /// ```
 /// # use portcullis::Authenticated;
 /// # async fn next_message() -> String { String::new() }
 /// # async fn send(_: String) {}
 /// async fn connected(signed_in: Authenticated) {
-///     let lifeline = signed_in.ended();
+///     let lifeline = signed_in.lifeline();
 ///     tokio::spawn(async move {
 ///         loop {
 ///             tokio::select! {
-///                 lost = lifeline.lost() => break send(lost.message().to_owned()).await,
+///                 end = lifeline.ended() => break send(end.message().to_owned()).await,
 ///                 message = next_message() => send(message).await,
 ///             }
 ///         }
@@ -45,7 +45,7 @@ pub(super) type Waiting = Pin<Box<dyn Future<Output = Lost> + Send>>;
 /// * **A deadline**, idle, absolute or of an elevation: at its time on the store's clock. Another
 ///   request may have moved the idle deadline, so it is looked up first.
 /// * **An end in another process**: within 5 seconds at the latest, and with Redis usually at once.
-///   See [`SessionLayer::live_within`](crate::SessionLayer::live_within).
+///   See [`SessionLayer::revalidation_interval`](crate::SessionLayer::revalidation_interval).
 /// * **The store does not answer**: after three times as long, and at a known deadline at once. It
 ///   fails closed.
 ///
@@ -58,7 +58,7 @@ pub(super) type Waiting = Pin<Box<dyn Future<Output = Lost> + Send>>;
 /// # How
 ///
 /// It starts from the session that the request commits, even if it is created before the commit. It
-/// works from the first call of [`lost`](Self::lost) until it and everything it guards are dropped.
+/// works from the first call of [`end`](Self::end) until it and everything it guards are dropped.
 /// While it works, the store is asked for the session, once for all of its connections. Clones are
 /// the same.
 #[derive(Clone)]
@@ -67,8 +67,8 @@ pub struct Lifeline {
 }
 
 struct Inner {
-    need: Need,
-    house: Arc<House>,
+    need: Requirement,
+    shared: Arc<Shared>,
     stage: Mutex<Stage>,
 }
 
@@ -76,32 +76,32 @@ struct Inner {
 enum Stage {
     /// The request may still change its session.
     Request(Arc<State>),
-    Watching(Sights),
-    Lost(Lost),
+    Watching(WatchHandle),
+    Ended(ConnectionEnded),
 }
 
 impl Lifeline {
-    pub(crate) fn new(state: &Arc<State>, need: Need) -> Self {
+    pub(crate) fn new(state: &Arc<State>, need: Requirement) -> Self {
         Self {
             inner: Arc::new(Inner {
                 need,
-                house: Arc::clone(state.house()),
+                shared: Arc::clone(state.shared()),
                 stage: Mutex::new(Stage::Request(Arc::clone(state))),
             }),
         }
     }
 
-    /// Waits for the loss, and returns what was lost. It may be dropped and called again, for
+    /// Waits for the loss, and returns what was end. It may be dropped and called again, for
     /// example in a `select!`.
-    pub async fn lost(&self) -> Lost {
+    pub async fn ended(&self) -> ConnectionEnded {
         loop {
             // Whatever waits must not hold the lock.
             let stage = self.stage().clone();
             match stage {
-                Stage::Lost(lost) => return lost,
-                Stage::Watching(sights) => {
-                    let lost = self.follow(sights).await;
-                    *self.stage() = Stage::Lost(lost);
+                Stage::Ended(end) => return end,
+                Stage::Watching(observed) => {
+                    let end = self.follow(observed).await;
+                    *self.stage() = Stage::Ended(end);
                 }
                 Stage::Request(state) => {
                     if let Some(stage) = self.during(&state).await {
@@ -112,7 +112,7 @@ impl Lifeline {
         }
     }
 
-    /// Yields the items of `stream` until the session is lost. Then it yields the loss as an error,
+    /// Yields the items of `stream` until the session is end. Then it yields the loss as an error,
     /// and ends. So the consumer can distinguish a complete stream from one that was cut off.
     ///
     /// ```
@@ -121,12 +121,12 @@ impl Lifeline {
     /// # use portcullis::Authenticated;
     /// # fn jobs() -> impl Stream<Item = u32> + Send + Unpin { futures_util::stream::empty() }
     /// async fn count(signed_in: Authenticated) -> String {
-    ///     let mut jobs = signed_in.ended().guard(jobs());
+    ///     let mut jobs = signed_in.lifeline().guard(jobs());
     ///     let mut done = 0;
     ///     while let Some(job) = jobs.next().await {
     ///         match job {
     ///             Ok(_job) => done += 1,
-    ///             Err(lost) => return format!("Stopped after {done}. {}", lost.message()),
+    ///             Err(end) => return format!("Stopped after {done}. {}", end.message()),
     ///         }
     ///     }
     ///     format!("All {done} are done.")
@@ -140,7 +140,7 @@ impl Lifeline {
         Guarded::new(self, stream)
     }
 
-    /// Guards the `body` of a response, which fails with [`Lost`] when the session is lost. After
+    /// Guards the `body` of a response, which fails with [`ConnectionEnded`] when the session is end. After
     /// that was noticed, no frame is yielded. A client that does not read learns of it only when it
     /// reads.
     ///
@@ -155,7 +155,7 @@ impl Lifeline {
     /// # use portcullis::Authenticated;
     /// # fn rows() -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static { futures_util::stream::empty() }
     /// async fn export(signed_in: Authenticated) -> Body {
-    ///     Body::new(signed_in.ended().guard_body(Body::from_stream(rows())))
+    ///     Body::new(signed_in.lifeline().guard_body(Body::from_stream(rows())))
     /// }
     /// ```
     ///
@@ -164,51 +164,53 @@ impl Lifeline {
         GuardedBody::new(self, body)
     }
 
-    /// [`lost`](Self::lost) for a task that polls it besides other work. Tokio makes a task that is
+    /// [`end`](Self::end) for a task that polls it besides other work. Tokio makes a task that is
     /// always ready wait for others; a loss must not wait behind items.
     pub(super) fn waiting(&self) -> Waiting {
         let lifeline = self.clone();
-        Box::pin(unconstrained(async move { lifeline.lost().await }))
+        Box::pin(unconstrained(async move { lifeline.ended().await }))
     }
 
     /// Waits while the request may still change its session. `None` is to be tried again.
     async fn during(&self, state: &State) -> Option<Stage> {
         state.turn_is_over().await;
         let is_over = state.is_over();
-        let Some((key, label)) = state.stored() else {
+        let Some((key, meta)) = state.stored() else {
             if is_over || !state.view().exists() {
-                return Some(Stage::Lost(Lost::Session(state.reason_of_no_session())));
+                return Some(Stage::Ended(ConnectionEnded::Session(
+                    state.reason_of_no_session(),
+                )));
             }
             state.over().await;
             return None;
         };
-        let sights = match self.watch(key, &label) {
-            Some(sights) => sights,
-            None => return Some(Stage::Lost(Lost::Unverifiable)),
+        let observed = match self.watch(key, &meta) {
+            Some(observed) => observed,
+            None => return Some(Stage::Ended(ConnectionEnded::Unverifiable)),
         };
         if is_over {
-            return Some(Stage::Watching(sights));
+            return Some(Stage::Watching(observed));
         }
         tokio::select! {
             biased;
             () = state.over() => None,
-            lost = self.follow(sights) => {
+            end = self.follow(observed) => {
                 state.turn_is_over().await;
                 let changed = state.stored().is_none_or(|(now, _)| now != key);
-                (!changed).then_some(Stage::Lost(lost))
+                (!changed).then_some(Stage::Ended(end))
             }
         }
     }
 
-    fn watch(&self, key: SessionKey, label: &Label) -> Option<Sights> {
-        let house = &self.inner.house;
-        house.watches().watch(house, key, label)
+    fn watch(&self, key: SessionIdHash, meta: &SessionMeta) -> Option<WatchHandle> {
+        let shared = &self.inner.shared;
+        shared.watches().watch(shared, key, meta)
     }
 
-    async fn follow(&self, sights: Sights) -> Lost {
-        let Inner { need, house, .. } = &*self.inner;
-        sights
-            .until(|standing| need.unmet(standing, house.now()))
+    async fn follow(&self, observed: WatchHandle) -> ConnectionEnded {
+        let Inner { need, shared, .. } = &*self.inner;
+        observed
+            .until(|status| need.unmet(status, shared.now()))
             .await
     }
 

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::Watches;
-use crate::house::House;
+use crate::shared::Shared;
 
 /// When anything may have happened, so many sessions are looked at with this pause in between: the store has other things
 /// to do as well.
@@ -29,10 +29,10 @@ pub(super) struct Listening {
 
 impl Listening {
     /// Starts it.
-    pub(super) fn start(runtime: &Runtime, watches: &Arc<Watches>, house: &Arc<House>) -> Self {
-        let (watches, house) = (Arc::clone(watches), Arc::clone(house));
+    pub(super) fn start(runtime: &Runtime, watches: &Arc<Watches>, shared: &Arc<Shared>) -> Self {
+        let (watches, shared) = (Arc::clone(watches), Arc::clone(shared));
         Self {
-            task: runtime.spawn(listen(watches, house)).abort_handle(),
+            task: runtime.spawn(listen(watches, shared)).abort_handle(),
             since: Instant::now(),
         }
     }
@@ -50,7 +50,7 @@ impl Drop for Listening {
     }
 }
 
-async fn listen(watches: Arc<Watches>, house: Arc<House>) {
+async fn listen(watches: Arc<Watches>, shared: Arc<Shared>) {
     let missed = Notify::new();
     let told = |hint| match hint {
         Hint::Changed(name) => watches.hint(name),
@@ -58,7 +58,7 @@ async fn listen(watches: Arc<Watches>, house: Arc<House>) {
         _ => missed.notify_one(),
     };
     // The first ends at once where the store does not hear of others, the second never.
-    tokio::join!(house.store().listen(&told), look_around(&watches, &missed));
+    tokio::join!(shared.store().listen(&told), look_around(&watches, &missed));
 }
 
 async fn look_around(watches: &Watches, missed: &Notify) {

@@ -3,14 +3,14 @@
 //! A guard is a look at one moment. What goes on after the response has begun, such as a stream of events or a
 //! WebSocket, holds a [`Lifeline`]: it asks again and again what the guard had asked.
 
+mod connection_ended;
 mod guarded;
 mod lifeline;
 mod listening;
-mod lost;
-mod need;
 #[cfg(feature = "ws")]
 mod origin;
-mod pace;
+mod poll_schedule;
+mod requirement;
 #[cfg(test)]
 mod samples;
 #[cfg(feature = "ws")]
@@ -24,8 +24,8 @@ pub use self::socket::{SessionSocket, SessionWebSocket, SocketGuard};
 #[cfg(feature = "axum")]
 pub use self::sse::GuardedEvents;
 pub use self::{
+    connection_ended::ConnectionEnded,
     guarded::{Guarded, GuardedBody},
     lifeline::Lifeline,
-    lost::Lost,
 };
-pub(crate) use self::{need::Need, pace::Pace, watch::Watches};
+pub(crate) use self::{poll_schedule::PollSchedule, requirement::Requirement, watch::Watches};

@@ -2,31 +2,31 @@
 
 use portcullis_core::{
     SessionEntry, Timeouts, Timestamp, VisitorLimits,
-    draft::{Draft, DraftPolicy, Standing, Step},
     store::{Activity, Revision, Stored, Timing},
+    unit_of_work::{SessionSettings, SessionStatus, Step, UnitOfWork},
 };
 
 /// When they begin.
 pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
 
 /// A session that begins at [`START`], of this user and elevated for this scope, if at all. Limits are the defaults.
-pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> Standing {
-    let policy = DraftPolicy {
+pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> SessionStatus {
+    let policy = SessionSettings {
         timeouts: Timeouts::default(),
         remember_me: None,
         payload_limit: 100,
         visitors: VisitorLimits::default(),
         session_limit: None,
     };
-    let mut draft = Draft::without_session(policy, None);
-    draft.insert(&"name", &"value", START).unwrap();
+    let mut unit = UnitOfWork::without_session(policy, None);
+    unit.insert(&"name", &"value", START).unwrap();
     if let Some(user) = user {
-        draft.authenticate(user.into(), START).unwrap();
+        unit.authenticate(user.into(), START).unwrap();
     }
     if let Some(scope) = scope {
-        draft.elevate(scope, START).unwrap();
+        unit.elevate(scope, START).unwrap();
     }
-    let plan = draft.plan(Activity::Active, START).unwrap();
+    let plan = unit.plan(Activity::Active, START).unwrap();
     let Step::Create { write, limits, .. } = plan.step else {
         panic!("not a new session");
     };
@@ -36,5 +36,5 @@ pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> Standing {
         payload: write.payload,
     };
     assert!(SessionEntry::read(&stored, START).is_some());
-    Standing::read(&stored).unwrap()
+    SessionStatus::read(&stored).unwrap()
 }

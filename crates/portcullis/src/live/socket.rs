@@ -23,7 +23,7 @@ use portcullis_core::Scope;
 use tokio::{sync::oneshot, task::unconstrained, time::timeout};
 
 use super::{
-    Lifeline, Lost,
+    ConnectionEnded, Lifeline,
     lifeline::Waiting,
     origin::{Site, is_allowed},
 };
@@ -68,8 +68,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///   machine (`localhost`, `127.0.0.1`).
 /// * **Hosts** compare as URLs do: `Host: shop.example:443` is `https://shop.example`. Proxies must
 ///   pass on `Host` and `Origin`; the log shows both.
-/// * **When the session is lost**, the socket is closed, whatever the handler is doing. The close
-///   frame has [`Lost::close_code`] (4401, 4403, 1013) and the word of the reason. After that,
+/// * **When the session is end**, the socket is closed, whatever the handler is doing. The close
+///   frame has [`ConnectionEnded::close_code`] (4401, 4403, 1013) and the word of the reason. After that,
 ///   [`recv`](SessionWebSocket::recv) returns `None` and [`send`](SessionWebSocket::send) fails.
 ///   [`Lifeline`] says when that happens.
 /// * **No message and no ping keeps the session alive.**
@@ -128,19 +128,19 @@ where
     });
     tokio::select! {
         biased;
-        lost = unconstrained(lifeline.lost()) => {
-            tokio::join!(shared.close(lost), handled);
+        end = unconstrained(lifeline.ended()) => {
+            tokio::join!(shared.close(end), handled);
         }
         () = &mut handled => {
             // It may have come upon the loss a moment earlier, and be done because of it.
-            if let Some(lost) = shared.lost() {
-                shared.close(lost).await;
+            if let Some(end) = shared.ended() {
+                shared.close(end).await;
             }
         }
     }
 }
 
-/// The socket, which is taken away from the handler when the session is lost. Locked for one poll,
+/// The socket, which is taken away from the handler when the session is end. Locked for one poll,
 /// never across an await.
 #[derive(Clone)]
 struct Shared(Arc<Inner>);
@@ -148,19 +148,19 @@ struct Shared(Arc<Inner>);
 struct Inner {
     socket: Mutex<Option<WebSocket>>,
     /// What the handler came upon.
-    lost: OnceLock<Lost>,
+    end: OnceLock<ConnectionEnded>,
 }
 
 impl Shared {
     fn new(socket: WebSocket) -> Self {
         Self(Arc::new(Inner {
             socket: Mutex::new(Some(socket)),
-            lost: OnceLock::new(),
+            end: OnceLock::new(),
         }))
     }
 
-    fn lost(&self) -> Option<Lost> {
-        self.0.lost.get().copied()
+    fn ended(&self) -> Option<ConnectionEnded> {
+        self.0.end.get().copied()
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Option<WebSocket>) -> T) -> T {
@@ -169,14 +169,14 @@ impl Shared {
     }
 
     /// From here on the handler has none.
-    async fn close(&self, lost: Lost) {
+    async fn close(&self, end: ConnectionEnded) {
         let Some(mut socket) = self.with(Option::take) else {
             return;
         };
         let farewell = async {
             let frame = CloseFrame {
-                code: lost.close_code(),
-                reason: lost.as_str().into(),
+                code: end.close_code(),
+                reason: end.as_str().into(),
             };
             if socket.send(Message::Close(Some(frame))).await.is_ok() {
                 // A connection that is shut with something unread may take the frame along.
@@ -187,7 +187,7 @@ impl Shared {
     }
 }
 
-/// A WebSocket that is closed when its session is lost. From [`SessionSocket::on_upgrade`]. It can
+/// A WebSocket that is closed when its session is end. From [`SessionSocket::on_upgrade`]. It can
 /// be split like axum's own.
 pub struct SessionWebSocket {
     socket: Shared,
@@ -218,7 +218,7 @@ impl SessionWebSocket {
     }
 
     /// The next message. `None` when the socket is closed, by the client or because the session is
-    /// lost.
+    /// end.
     pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -227,16 +227,16 @@ impl SessionWebSocket {
     ///
     /// # Errors
     ///
-    /// When the connection is broken. [`Lost`] is inside if the session is lost.
+    /// When the connection is broken. [`ConnectionEnded`] is inside if the session is end.
     pub async fn send(&mut self, message: Message) -> Result<(), Error> {
         poll_fn(|cx| Pin::new(&mut *self).poll_ready(cx)).await?;
         Pin::new(&mut *self).start_send(message)?;
         poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
     }
 
-    /// What was lost, after [`recv`](Self::recv) or [`send`](Self::send) noticed it.
-    pub fn lost(&self) -> Option<Lost> {
-        self.socket.lost()
+    /// What was end, after [`recv`](Self::recv) or [`send`](Self::send) noticed it.
+    pub fn ended(&self) -> Option<ConnectionEnded> {
+        self.socket.ended()
     }
 
     /// The negotiated protocol.
@@ -244,17 +244,17 @@ impl SessionWebSocket {
         self.protocol.as_ref()
     }
 
-    fn poll_lost(&mut self, half: Half, cx: &mut Context<'_>) -> Option<Lost> {
+    fn poll_ended(&mut self, half: Half, cx: &mut Context<'_>) -> Option<ConnectionEnded> {
         let watch = match half {
             Half::Reading => &mut self.reading,
             Half::Writing => &mut self.writing,
         };
-        if self.socket.lost().is_none()
-            && let Poll::Ready(lost) = watch.as_mut().poll(cx)
+        if self.socket.ended().is_none()
+            && let Poll::Ready(end) = watch.as_mut().poll(cx)
         {
-            let _ = self.socket.0.lost.set(lost);
+            let _ = self.socket.0.end.set(end);
         }
-        self.lost()
+        self.ended()
     }
 
     /// Does something with the socket unless it is none any more.
@@ -263,19 +263,19 @@ impl SessionWebSocket {
         half: Half,
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut WebSocket>, &mut Context<'_>) -> Poll<T>,
-        gone: impl FnOnce(Option<Lost>) -> T,
+        gone: impl FnOnce(Option<ConnectionEnded>) -> T,
     ) -> Poll<T> {
-        let lost = self.poll_lost(half, cx);
-        self.socket.with(|socket| match (lost, socket) {
+        let end = self.poll_ended(half, cx);
+        self.socket.with(|socket| match (end, socket) {
             (None, Some(socket)) => poll(Pin::new(socket), cx),
-            (lost, _) => Poll::Ready(gone(lost)),
+            (end, _) => Poll::Ready(gone(end)),
         })
     }
 }
 
 /// Where the socket was taken away before this one came upon the loss.
-fn gone(lost: Option<Lost>) -> Error {
-    Error::new(lost.unwrap_or(Lost::Session(None)))
+fn gone(end: Option<ConnectionEnded>) -> Error {
+    Error::new(end.unwrap_or(ConnectionEnded::Session(None)))
 }
 
 impl Stream for SessionWebSocket {
@@ -299,15 +299,15 @@ impl Sink<Message> for SessionWebSocket {
             Half::Writing,
             cx,
             |socket, cx| socket.poll_ready(cx),
-            |lost| Err(gone(lost)),
+            |end| Err(gone(end)),
         )
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let lost = self.lost();
-        self.socket.with(|socket| match (lost, socket) {
+        let end = self.ended();
+        self.socket.with(|socket| match (end, socket) {
             (None, Some(socket)) => Pin::new(socket).start_send(message),
-            (lost, _) => Err(gone(lost)),
+            (end, _) => Err(gone(end)),
         })
     }
 
@@ -316,7 +316,7 @@ impl Sink<Message> for SessionWebSocket {
             Half::Writing,
             cx,
             |socket, cx| socket.poll_flush(cx),
-            |lost| Err(gone(lost)),
+            |end| Err(gone(end)),
         )
     }
 
@@ -340,7 +340,7 @@ impl<G> fmt::Debug for SessionSocket<G> {
 impl fmt::Debug for SessionWebSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionWebSocket")
-            .field("lost", &self.lost())
+            .field("end", &self.ended())
             .finish_non_exhaustive()
     }
 }
@@ -364,7 +364,7 @@ impl SocketGuard for Session {
     }
 
     fn lifeline(&self) -> Lifeline {
-        self.ended()
+        self.lifeline()
     }
 }
 
@@ -374,7 +374,7 @@ impl SocketGuard for Authenticated {
     }
 
     fn lifeline(&self) -> Lifeline {
-        self.ended()
+        self.lifeline()
     }
 }
 
@@ -384,7 +384,7 @@ impl<S: Scope> SocketGuard for Elevated<S> {
     }
 
     fn lifeline(&self) -> Lifeline {
-        self.ended()
+        self.lifeline()
     }
 }
 

@@ -10,13 +10,13 @@ use axum::response::sse::Event;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use super::{Guarded, Lifeline, Lost, guarded::Next};
+use super::{ConnectionEnded, Guarded, Lifeline, guarded::Next};
 
 /// The name of the last event.
 const SESSION_ENDED: &str = "session-ended";
 
 impl Lifeline {
-    /// Yields the events of `stream` until the session is lost. A last event named `session-ended`
+    /// Yields the events of `stream` until the session is end. A last event named `session-ended`
     /// then reports the loss as JSON: `{"reason":"revoked_by_user","message":"…"}`.
     ///
     /// The response then ends without an error, so that this event surely arrives. `EventSource`
@@ -32,7 +32,7 @@ impl Lifeline {
     /// # use portcullis::Authenticated;
     /// # fn news() -> impl Stream<Item = Result<Event, Infallible>> { futures_util::stream::empty() }
     /// async fn events(signed_in: Authenticated) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    ///     Sse::new(signed_in.ended().guard_events(news())).keep_alive(KeepAlive::default())
+    ///     Sse::new(signed_in.lifeline().guard_events(news())).keep_alive(KeepAlive::default())
     /// }
     /// ```
     pub fn guard_events<S, E>(&self, stream: S) -> GuardedEvents<S>
@@ -45,12 +45,12 @@ impl Lifeline {
     }
 }
 
-fn last(lost: Lost) -> Event {
-    Event::default().event(SESSION_ENDED).data(lost.to_json())
+fn last(end: ConnectionEnded) -> Event {
+    Event::default().event(SESSION_ENDED).data(end.to_json())
 }
 
 pin_project! {
-    /// Events until their session is lost, and a last one that reports the loss. From
+    /// Events until their session is end, and a last one that reports the loss. From
     /// [`Lifeline::guard_events`].
     #[must_use = "streams do nothing unless polled"]
     pub struct GuardedEvents<S> {
@@ -69,7 +69,7 @@ where
         let mut guarded = self.project().guarded;
         guarded.as_mut().poll_step(cx).map(|next| match next {
             Next::Item(event) => Some(event),
-            Next::Lost => guarded.lost().map(|lost| Ok(last(lost))),
+            Next::Ended => guarded.ended().map(|end| Ok(last(end))),
             Next::Nothing => None,
         })
     }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use portcullis_core::{
-    EndReason, Event, Handle, Label, SessionKey, Timestamp,
-    draft::{Standing, Unusable},
+    EndReason, Event, SessionHandle, SessionIdHash, SessionMeta, Timestamp,
     store::{Expiry, Loaded, StoreError},
+    unit_of_work::{SessionStatus, Unusable},
 };
 use tokio::{
     runtime::Handle as Runtime,
@@ -21,44 +21,47 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
-    Lost,
+    ConnectionEnded,
     listening::Listening,
-    pace::{overdue, run_out},
+    poll_schedule::{overdue, run_out},
 };
-use crate::house::House;
+use crate::shared::Shared;
 
 /// What a watch found last.
 #[derive(Debug, Clone)]
-enum Sight {
+enum Observed {
     Unseen,
     /// And which of its looks found that.
-    Live(u64, Arc<Standing>),
-    Lost(Lost),
+    Live(u64, Arc<SessionStatus>),
+    Ended(ConnectionEnded),
 }
 
 /// What somebody who watches is shown.
 #[derive(Debug, Clone)]
-pub(super) struct Sights {
-    sights: watch::Receiver<Sight>,
+pub(super) struct WatchHandle {
+    observed: watch::Receiver<Observed>,
     /// The looks that had begun before. What they find may be older than what the request has committed.
     begun_before: u64,
 }
 
-impl Sights {
-    /// Waits until the session is lost, or is not what it has to be.
-    pub(super) async fn until(mut self, unmet: impl Fn(&Standing) -> Option<Lost>) -> Lost {
+impl WatchHandle {
+    /// Waits until the session is end, or is not what it has to be.
+    pub(super) async fn until(
+        mut self,
+        unmet: impl Fn(&SessionStatus) -> Option<ConnectionEnded>,
+    ) -> ConnectionEnded {
         loop {
-            let lost = match &*self.sights.borrow_and_update() {
-                Sight::Live(look, standing) if *look > self.begun_before => unmet(standing),
-                Sight::Unseen | Sight::Live(..) => None,
-                Sight::Lost(lost) => Some(*lost),
+            let end = match &*self.observed.borrow_and_update() {
+                Observed::Live(look, status) if *look > self.begun_before => unmet(status),
+                Observed::Unseen | Observed::Live(..) => None,
+                Observed::Ended(end) => Some(*end),
             };
-            if let Some(lost) = lost {
-                return lost;
+            if let Some(end) = end {
+                return end;
             }
             // Nobody looks any more: the runtime shuts down, or the store panicked.
-            if self.sights.changed().await.is_err() {
-                return Lost::Unverifiable;
+            if self.observed.changed().await.is_err() {
+                return ConnectionEnded::Unverifiable;
             }
         }
     }
@@ -66,12 +69,12 @@ impl Sights {
 
 /// A session from one authentication to the next. Its identifier may change meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Life(Handle, Option<Timestamp>);
+struct AuthenticationEpoch(SessionHandle, Option<Timestamp>);
 
-impl Life {
-    fn of(label: &Label) -> Self {
-        let owner = label.owner.as_ref();
-        Self(label.handle, owner.map(|owner| owner.authenticated_at))
+impl AuthenticationEpoch {
+    fn of(meta: &SessionMeta) -> Self {
+        let owner = meta.owner.as_ref();
+        Self(meta.handle, owner.map(|owner| owner.authenticated_at))
     }
 }
 
@@ -86,14 +89,14 @@ pub(crate) struct Watches {
 #[derive(Default)]
 struct Watched {
     /// The tasks own them, so that none outlives its task.
-    by_name: HashMap<Handle, Vec<Weak<Watch>>>,
+    by_name: HashMap<SessionHandle, Vec<Weak<Watch>>>,
     /// While there are any.
     listening: Option<Listening>,
 }
 
 struct Watch {
-    life: Life,
-    sight: watch::Sender<Sight>,
+    epoch: AuthenticationEpoch,
+    observed: watch::Sender<Observed>,
     /// How many looks have begun.
     looks: AtomicU64,
     /// Something is told of the session: look at it now.
@@ -109,7 +112,7 @@ impl Watches {
     }
 
     /// Has the session of this name looked at now, if anybody watches it.
-    pub(crate) fn hint(&self, name: Handle) {
+    pub(crate) fn hint(&self, name: SessionHandle) {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
@@ -122,48 +125,48 @@ impl Watches {
     }
 
     /// The names of all sessions that are watched.
-    pub(super) fn names(&self) -> Vec<Handle> {
+    pub(super) fn names(&self) -> Vec<SessionHandle> {
         self.lock().by_name.keys().copied().collect()
     }
 
     /// What is found of the session that is stored under `key` with this name and owner. `None` where there is no runtime.
     pub(super) fn watch(
         self: &Arc<Self>,
-        house: &Arc<House>,
-        key: SessionKey,
-        label: &Label,
-    ) -> Option<Sights> {
-        let life = Life::of(label);
+        shared: &Arc<Shared>,
+        key: SessionIdHash,
+        meta: &SessionMeta,
+    ) -> Option<WatchHandle> {
+        let epoch = AuthenticationEpoch::of(meta);
         let runtime = Runtime::try_current().ok()?;
         let mut watched = self.lock();
-        let of_name = watched.by_name.entry(label.handle).or_default();
+        let of_name = watched.by_name.entry(meta.handle).or_default();
         let known = of_name.iter().filter_map(Weak::upgrade);
-        if let Some(watch) = known.into_iter().find(|watch| watch.life == life) {
-            let sights = Sights {
-                sights: watch.sight.subscribe(),
+        if let Some(watch) = known.into_iter().find(|watch| watch.epoch == epoch) {
+            let handle = WatchHandle {
+                observed: watch.observed.subscribe(),
                 begun_before: watch.looks.load(Ordering::SeqCst),
             };
             watch.hint.notify_one();
-            return Some(sights);
+            return Some(handle);
         }
-        let (sight, sights) = watch::channel(Sight::Unseen);
+        let (sender, receiver) = watch::channel(Observed::Unseen);
         let watch = Arc::new(Watch {
-            life,
-            sight,
+            epoch,
+            observed: sender,
             looks: AtomicU64::new(0),
             hint: Notify::new(),
         });
         of_name.push(Arc::downgrade(&watch));
         self.count.fetch_add(1, Ordering::SeqCst);
-        self.keep_listening(&mut watched, &runtime, house);
+        self.keep_listening(&mut watched, &runtime, shared);
         drop(watched);
         let listed = Listed {
             watches: Arc::clone(self),
             watch,
         };
-        runtime.spawn(run(listed, Arc::clone(house), key).in_current_span());
-        Some(Sights {
-            sights,
+        runtime.spawn(run(listed, Arc::clone(shared), key).in_current_span());
+        Some(WatchHandle {
+            observed: receiver,
             begun_before: 0,
         })
     }
@@ -173,11 +176,11 @@ impl Watches {
         self: &Arc<Self>,
         watched: &mut Watched,
         runtime: &Runtime,
-        house: &Arc<House>,
+        shared: &Arc<Shared>,
     ) {
         let listening = watched.listening.as_ref();
         if listening.is_none_or(Listening::has_died) {
-            watched.listening = Some(Listening::start(runtime, self, house));
+            watched.listening = Some(Listening::start(runtime, self, shared));
         }
     }
 
@@ -194,15 +197,15 @@ struct Listed {
 
 impl Listed {
     /// The task that listens may have been another runtime's, which is gone.
-    fn keep_listening(&self, house: &Arc<House>) {
+    fn keep_listening(&self, shared: &Arc<Shared>) {
         let (watches, runtime) = (&self.watches, Runtime::current());
-        watches.keep_listening(&mut watches.lock(), &runtime, house);
+        watches.keep_listening(&mut watches.lock(), &runtime, shared);
     }
 
     /// Leaves unless somebody has come to watch meanwhile.
     fn leave_if_unwatched(&self) -> bool {
         let mut watched = self.watches.lock();
-        let unwatched = self.watch.sight.receiver_count() == 0;
+        let unwatched = self.watch.observed.receiver_count() == 0;
         if unwatched {
             self.leave(&mut watched);
         }
@@ -210,7 +213,7 @@ impl Listed {
     }
 
     fn leave(&self, watched: &mut Watched) {
-        let Life(name, _) = self.watch.life;
+        let AuthenticationEpoch(name, _) = self.watch.epoch;
         let Some(of_name) = watched.by_name.get_mut(&name) else {
             return;
         };
@@ -233,58 +236,59 @@ impl Drop for Listed {
     }
 }
 
-/// Looks at a session until it is lost or nobody watches it any more.
-async fn run(listed: Listed, house: Arc<House>, mut key: SessionKey) {
-    let (watch, pace) = (&listed.watch, house.pace());
-    let mut seen: Option<Arc<Standing>> = None;
+/// Looks at a session until it is end or nobody watches it any more.
+async fn run(listed: Listed, shared: Arc<Shared>, mut key: SessionIdHash) {
+    let (watch, schedule) = (&listed.watch, shared.schedule());
+    let mut seen: Option<Arc<SessionStatus>> = None;
     // Whoever begins to watch has just looked.
     let mut verified = Instant::now();
     loop {
-        listed.keep_listening(&house);
-        let (began, give_up) = (Instant::now(), verified + pace.patience());
+        listed.keep_listening(&shared);
+        let (began, give_up) = (Instant::now(), verified + schedule.give_up_after());
         let look_number = watch.looks.fetch_add(1, Ordering::SeqCst) + 1;
-        let found = timeout_at(give_up, look(&house, &mut key)).await;
-        let now = house.now();
-        let until_change = |seen: &Standing| seen.next_change(now).since(now);
+        let found = timeout_at(give_up, look(&shared, &mut key)).await;
+        let now = shared.now();
+        let until_change = |seen: &SessionStatus| seen.next_change(now).since(now);
         let pause = match found {
-            Ok(Ok(Found::Live(standing))) => {
-                let standing = Arc::new(standing);
+            Ok(Ok(Found::Live(status))) => {
+                let status = Arc::new(status);
                 verified = began;
-                let pause = pace.pause(until_change(&standing));
-                let sight = Sight::Live(look_number, Arc::clone(&standing));
-                watch.sight.send_replace(sight);
-                seen = Some(standing);
+                let pause = schedule.pause(until_change(&status));
+                let observed = Observed::Live(look_number, Arc::clone(&status));
+                watch.observed.send_replace(observed);
+                seen = Some(status);
                 pause
             }
             Ok(Ok(Found::Over(reason))) => {
                 let run_out = || seen.as_deref().and_then(|seen| run_out(seen, now));
-                let lost = Lost::Session(reason.or_else(run_out));
-                watch.sight.send_replace(Sight::Lost(lost));
+                let end = ConnectionEnded::Session(reason.or_else(run_out));
+                watch.observed.send_replace(Observed::Ended(end));
                 return;
             }
             Ok(Err(_)) | Err(_) => {
                 let certain = seen.as_deref().and_then(|seen| overdue(seen, now));
                 let left = give_up.saturating_duration_since(Instant::now());
-                let lost = certain.or_else(|| left.is_zero().then_some(Lost::Unverifiable));
-                if let Some(lost) = lost {
-                    if lost == Lost::Unverifiable {
+                let end =
+                    certain.or_else(|| left.is_zero().then_some(ConnectionEnded::Unverifiable));
+                if let Some(end) = end {
+                    if end == ConnectionEnded::Unverifiable {
                         tracing::warn!(
                             "live connections of a session are ended because the store does not say whether it goes on"
                         );
                     }
-                    watch.sight.send_replace(Sight::Lost(lost));
+                    watch.observed.send_replace(Observed::Ended(end));
                     return;
                 }
                 // The elevation that somebody needs may be over all the same.
-                watch.sight.send_modify(|_| {});
+                watch.observed.send_modify(|_| {});
                 let until_change = seen.as_deref().map_or(left, until_change);
-                pace.retry(left, until_change)
+                schedule.retry(left, until_change)
             }
         };
         tokio::select! {
             () = sleep(pause) => {}
             () = watch.hint.notified() => {}
-            () = watch.sight.closed() => {
+            () = watch.observed.closed() => {
                 if listed.leave_if_unwatched() {
                     return;
                 }
@@ -294,7 +298,7 @@ async fn run(listed: Listed, house: Arc<House>, mut key: SessionKey) {
 }
 
 enum Found {
-    Live(Standing),
+    Live(SessionStatus),
     Over(Option<EndReason>),
 }
 
@@ -302,11 +306,11 @@ enum Found {
 const MOVES: usize = 64;
 
 /// Looks at a session, wherever it went. `key` becomes the one it is stored under now.
-async fn look(house: &House, key: &mut SessionKey) -> Result<Found, StoreError> {
+async fn look(shared: &Shared, key: &mut SessionIdHash) -> Result<Found, StoreError> {
     for _ in 0..MOVES {
-        return Ok(match house.store().load(key).await? {
-            Loaded::Live(stored) => match Standing::read(&stored) {
-                Ok(standing) => Found::Live(standing),
+        return Ok(match shared.store().load(key).await? {
+            Loaded::Live(stored) => match SessionStatus::read(&stored) {
+                Ok(status) => Found::Live(status),
                 Err(Unusable::Newer(error)) => return Err(error),
                 Err(Unusable::Damaged) => Found::Over(None),
             },
@@ -320,7 +324,7 @@ async fn look(house: &House, key: &mut SessionKey) -> Result<Found, StoreError> 
             Loaded::Ended { reason, .. } => Found::Over(Some(reason)),
             Loaded::Expired(expired) => {
                 let what = expired.what;
-                house.tell_expired(expired);
+                shared.emit_expired(expired);
                 Found::Over(match what {
                     Expiry::Session(reason) => Some(reason),
                     Expiry::Elevation => None,

@@ -1,6 +1,6 @@
 //! Routes for browsers and apps to ask how long the session lasts, to extend it, and to sign out.
 
-mod room;
+mod extension_check;
 mod scripts;
 mod status;
 
@@ -62,7 +62,7 @@ use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refu
 ///   "ends_at": 1763729400000,
 ///   "extends_to": 1763729400000,
 ///   "authenticated": true,
-///   "person": "ri1dkD9oyVHCWAtaQyTsxg",
+///   "user_fingerprint": "ri1dkD9oyVHCWAtaQyTsxg",
 ///   "elevated_until": null,
 ///   "elevations": {}
 /// }
@@ -161,7 +161,7 @@ impl SessionRoutes {
     /// The routes as a router, to be nested.
     pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         if let (Some(timeouts), None) = (&self.timeouts, self.essential) {
-            room::warn_if_short(timeouts);
+            extension_check::warn_if_short(timeouts);
         }
         let page = self.after_sign_out;
         let trusted = Arc::<[String]>::from(self.trusted_origins);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_core::{EndReason, General, Scope, Timestamp};
+use portcullis_core::{DefaultScope, EndReason, Scope, Timestamp};
 use serde::Serialize;
 
 use crate::Session;
@@ -16,7 +16,7 @@ pub(super) struct Status {
     ends_at: u64,
     extends_to: Option<u64>,
     authenticated: bool,
-    person: Option<String>,
+    user_fingerprint: Option<String>,
     elevated_until: Option<u64>,
     elevations: BTreeMap<String, u64>,
 }
@@ -38,8 +38,8 @@ impl Status {
             ends_at: info.idle_deadline.min(info.absolute_deadline).as_millis(),
             extends_to: info.extends_to(now).map(Timestamp::as_millis),
             authenticated: view.user().is_some(),
-            person: view.user().map(|user| user.fingerprint()),
-            elevated_until: elevations.get(General::NAME).copied(),
+            user_fingerprint: view.user().map(|user| user.fingerprint()),
+            elevated_until: elevations.get(DefaultScope::NAME).copied(),
             elevations,
         })
     }

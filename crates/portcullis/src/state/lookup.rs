@@ -3,23 +3,25 @@
 use std::sync::{OnceLock, atomic::Ordering};
 
 use portcullis_core::{
-    EndReason, EventKind, Handle, SessionKey,
-    draft::{Draft, Origin, Unusable},
+    EndReason, EventKind, SessionHandle, SessionIdHash,
     store::{Expiry, Loaded, StoreError},
+    unit_of_work::{Origin, UnitOfWork, Unusable},
 };
 
-use super::{Barred, State, used::Shared};
+use super::{Barred, State, working_copy::SharedCopy};
 use crate::{DeviceBinding, SessionError, cookie::Presented};
 
 impl State {
     /// Loads the session unless that was done before.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
         self.asked_for.store(true, Ordering::Relaxed);
-        self.used.get_or_try_init(|| self.first_look()).await?;
+        self.working_copy
+            .get_or_try_init(|| self.first_look())
+            .await?;
         Ok(())
     }
 
-    async fn first_look(&self) -> Result<Shared, SessionError> {
+    async fn first_look(&self) -> Result<SharedCopy, SessionError> {
         match &self.barred {
             None => {}
             Some(Barred::NotLocal(why)) => {
@@ -34,7 +36,7 @@ impl State {
                 return Err(error);
             }
         }
-        let draft = match self.cookies.session(&self.config.cookie) {
+        let unit = match self.cookies.session(&self.config.cookie) {
             Presented::Id(id) => self.look_up(id.key()).await?,
             Presented::Two([one, other]) => self.look_up_two([one.key(), other.key()]).await?,
             Presented::Nothing => self.without_session(None),
@@ -47,10 +49,10 @@ impl State {
                 self.without_session(None)
             }
         };
-        Ok(Shared::new(draft))
+        Ok(SharedCopy::new(unit))
     }
 
-    async fn look_up(&self, key: SessionKey) -> Result<Draft, SessionError> {
+    async fn look_up(&self, key: SessionIdHash) -> Result<UnitOfWork, SessionError> {
         match self.find(key).await? {
             Found::Live(origin) => self.with_session(origin),
             Found::Gone(gone) => {
@@ -62,7 +64,7 @@ impl State {
 
     /// Of two candidates, one live one counts. The other one is not reported then: browsers go on sending the cookie of a
     /// former configuration.
-    async fn look_up_two(&self, keys: [SessionKey; 2]) -> Result<Draft, SessionError> {
+    async fn look_up_two(&self, keys: [SessionIdHash; 2]) -> Result<UnitOfWork, SessionError> {
         let [one, other] = keys;
         match (self.find(one).await?, self.find(other).await?) {
             (Found::Live(origin), Found::Gone(_)) | (Found::Gone(_), Found::Live(origin)) => {
@@ -70,8 +72,8 @@ impl State {
             }
             (Found::Live(one), Found::Live(other)) => {
                 self.observe(EventKind::AmbiguousIdentifier, (None, None));
-                let draft = Draft::of_candidates(self.config.policy, [one, other]);
-                Ok(self.arriving(draft))
+                let unit = UnitOfWork::of_candidates(self.config.policy, [one, other]);
+                Ok(self.arriving(unit))
             }
             (Found::Gone(first), Found::Gone(second)) => {
                 let reasons = [self.note_gone(&one, first), self.note_gone(&other, second)];
@@ -83,13 +85,13 @@ impl State {
         }
     }
 
-    fn with_session(&self, origin: Origin) -> Result<Draft, SessionError> {
-        let draft = Draft::of_origin(self.config.policy, origin);
-        self.compare(self.arriving(draft))
+    fn with_session(&self, origin: Origin) -> Result<UnitOfWork, SessionError> {
+        let unit = UnitOfWork::of_origin(self.config.policy, origin);
+        self.compare(self.arriving(unit))
     }
 
     /// Asks the store for the session under `key`.
-    async fn find(&self, key: SessionKey) -> Result<Found, SessionError> {
+    async fn find(&self, key: SessionIdHash) -> Result<Found, SessionError> {
         let loaded = self
             .look_at(&key, &OnceLock::new())
             .await
@@ -108,7 +110,7 @@ impl State {
     }
 
     /// Reports that there is no session under `key`. Returns why, if that is known.
-    fn note_gone(&self, key: &SessionKey, gone: Gone) -> Option<EndReason> {
+    fn note_gone(&self, key: &SessionIdHash, gone: Gone) -> Option<EndReason> {
         match gone {
             Gone::Ended(reason, handle) => {
                 self.used_after_end(handle, reason);
@@ -118,13 +120,13 @@ impl State {
             Gone::Expired(Expiry::Elevation) => None,
             Gone::Unreadable(kind) => {
                 let event = self.event(kind, None, None);
-                self.house().tell_of_identifier(event, key);
+                self.shared().emit_of_identifier(event, key);
                 None
             }
         }
     }
 
-    fn session_gone(&self, reason: Option<EndReason>) -> Draft {
+    fn session_gone(&self, reason: Option<EndReason>) -> UnitOfWork {
         if let Some(reason) = reason {
             let _ = self.ended.set(reason);
         }
@@ -133,29 +135,29 @@ impl State {
 
     /// Does what is to be done when a session is used from another device than before. It can only take rights
     /// away: to note it changes nothing for the request.
-    fn compare(&self, mut draft: Draft) -> Result<Draft, SessionError> {
+    fn compare(&self, mut unit: UnitOfWork) -> Result<UnitOfWork, SessionError> {
         let binding = self.config.binding;
-        if binding == DeviceBinding::Off || draft.change_of_client().is_none() {
-            return Ok(draft);
+        if binding == DeviceBinding::Off || unit.change_of_client().is_none() {
+            return Ok(unit);
         }
         match binding {
             DeviceBinding::End => {
-                draft.terminate_for(EndReason::DeviceChanged);
+                unit.terminate_for(EndReason::DeviceChanged);
                 let _ = self.ended.set(EndReason::DeviceChanged);
             }
-            binding => draft.flag(binding == DeviceBinding::StepUp, self.now())?,
+            binding => unit.flag(binding == DeviceBinding::StepUp, self.now())?,
         }
-        Ok(draft)
+        Ok(unit)
     }
 
     /// Asks the store for a session, tells of it if it is found to be over, and remembers in `why` for what
     /// reason it ended.
     async fn look_at(
         &self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         why: &OnceLock<EndReason>,
     ) -> Result<Loaded, StoreError> {
-        let loaded = self.house().store().load(key).await?;
+        let loaded = self.shared().store().load(key).await?;
         match &loaded {
             Loaded::Ended { reason, .. } => {
                 let _ = why.set(*reason);
@@ -164,7 +166,7 @@ impl State {
                 if let Expiry::Session(reason) = expired.what {
                     let _ = why.set(reason);
                 }
-                self.house().tell_expired(expired.clone());
+                self.shared().emit_expired(expired.clone());
             }
             _ => {}
         }
@@ -172,7 +174,10 @@ impl State {
     }
 
     /// Why there is no session under `key` any more, if there is none and that is known.
-    pub(crate) async fn why_gone(&self, key: &SessionKey) -> Result<Option<EndReason>, StoreError> {
+    pub(crate) async fn why_gone(
+        &self,
+        key: &SessionIdHash,
+    ) -> Result<Option<EndReason>, StoreError> {
         Ok(match self.look_at(key, &self.lost).await? {
             Loaded::Ended { reason, .. } => Some(reason),
             _ => None,
@@ -180,13 +185,13 @@ impl State {
     }
 
     /// The session under `key` as the store has it now.
-    pub(crate) async fn look_again(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+    pub(crate) async fn look_again(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
         self.look_at(key, &self.lost).await
     }
 
     /// Whether the session that the request works with is still there: a look, not an answer that lasts.
     pub(crate) async fn is_live(&self) -> Result<bool, StoreError> {
-        let key = self.used().and_then(|used| used.draft.key());
+        let key = self.working_copy().and_then(|copy| copy.unit.key());
         let Some(key) = key else {
             return Ok(false);
         };
@@ -194,13 +199,13 @@ impl State {
         Ok(matches!(loaded, Loaded::Live(_)))
     }
 
-    fn without_session(&self, ended: Option<EndReason>) -> Draft {
-        self.arriving(Draft::without_session(self.config.policy, ended))
+    fn without_session(&self, ended: Option<EndReason>) -> UnitOfWork {
+        self.arriving(UnitOfWork::without_session(self.config.policy, ended))
     }
 
     /// With what is known of the request.
-    fn arriving(&self, draft: Draft) -> Draft {
-        draft.from_client(self.client().clone()).began(self.arrived)
+    fn arriving(&self, unit: UnitOfWork) -> UnitOfWork {
+        unit.from_client(self.client().clone()).began(self.arrived)
     }
 }
 
@@ -213,7 +218,7 @@ enum Found {
 
 /// Why there is no session under an identifier.
 enum Gone {
-    Ended(EndReason, Handle),
+    Ended(EndReason, SessionHandle),
     Expired(Expiry),
     /// There is none, or none that can be read.
     Unreadable(EventKind),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use portcullis_core::{SessionKey, draft::Origin};
+use portcullis_core::{SessionIdHash, unit_of_work::Origin};
 
 use super::{MOST_TOGETHER, Waiter, Way, WriteQueue};
 
@@ -11,7 +11,7 @@ use super::{MOST_TOGETHER, Waiter, Way, WriteQueue};
 pub(crate) struct Lead<M, A> {
     /// `None` once it was handed over.
     queue: Option<Arc<WriteQueue<M, A>>>,
-    key: SessionKey,
+    key: SessionIdHash,
     /// When the leader entered the queue.
     since: Instant,
     /// Those who are written together with the leader.
@@ -43,7 +43,7 @@ pub(crate) struct Known {
 impl<M, A> Lead<M, A> {
     pub(super) fn new(
         queue: Arc<WriteQueue<M, A>>,
-        key: SessionKey,
+        key: SessionIdHash,
         since: Instant,
         legacy: Legacy,
     ) -> Self {

@@ -8,7 +8,7 @@ use super::*;
 type Queue = WriteQueue<u32, &'static str>;
 type Seat = Place<u32, &'static str>;
 
-fn key() -> SessionKey {
+fn key() -> SessionIdHash {
     let bucket = Bucket::random().unwrap();
     SessionId::generate(bucket).unwrap().key()
 }
@@ -36,7 +36,11 @@ fn members(lead: &mut Lead<u32, &'static str>) -> Vec<u32> {
 }
 
 /// A leader, and these who wait behind it.
-fn line(queue: &Arc<Queue>, key: SessionKey, ways: &[Way]) -> (Lead<u32, &'static str>, Vec<Seat>) {
+fn line(
+    queue: &Arc<Queue>,
+    key: SessionIdHash,
+    ways: &[Way],
+) -> (Lead<u32, &'static str>, Vec<Seat>) {
     let first = lead(queue.enter(key, 0, Way::Together).unwrap());
     let numbered = (1..).zip(ways);
     let behind = numbered.map(|(number, way)| queue.enter(key, number, *way).unwrap());
@@ -139,7 +143,7 @@ fn whoever_leads_and_goes_away_while_the_store_is_asked_leaves_those_in_doubt_wh
     drop(first);
     let turns: Vec<_> = behind.into_iter().map(|seat| now(seat.turn())).collect();
     assert!(
-        matches!(turns[..], [Turn::Lost, Turn::Lead(_)]),
+        matches!(turns[..], [Turn::ConnectionEnded, Turn::Lead(_)]),
         "{turns:?}"
     );
 }
@@ -208,7 +212,7 @@ fn no_more_than_256_wait_for_one_session() {
 #[test]
 fn who_has_waited_for_too_long_is_told_so_and_does_not_lead() {
     let queue = Arc::new(Queue {
-        patience: Duration::ZERO,
+        give_up_after: Duration::ZERO,
         ..Queue::default()
     });
     let (first, behind) = line(&queue, key(), &[ALONE, TOGETHER]);

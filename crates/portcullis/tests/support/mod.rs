@@ -21,8 +21,8 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use portcullis::{
-    Audit, Authenticated, Elevated, Event, EventKind, Handle, ManualClock, MemoryStore, Session,
-    SessionError, SessionLayer, Sessions,
+    Audit, Authenticated, Elevated, Event, EventKind, ManualClock, MemoryStore, Session,
+    SessionError, SessionHandle, SessionLayer, Sessions,
 };
 use tower::ServiceExt;
 
@@ -290,7 +290,7 @@ async fn history(signed_in: Authenticated) -> Result<String, SessionError> {
 }
 
 async fn revoke(elevated: Elevated, Path(name): Path<String>) -> Result<StatusCode, SessionError> {
-    let handle = Handle::parse(&name).unwrap();
+    let handle = SessionHandle::parse(&name).unwrap();
     let receipt = elevated.revoke_session(handle).await?;
     Ok(match receipt.ended.is_empty() {
         true => StatusCode::NOT_FOUND,

@@ -6,7 +6,7 @@ use super::{
     subject::{Subject, end_of, ended, join_all, moved_to, subject, subjects},
 };
 use crate::{
-    EndReason, EventKind, SessionKey,
+    EndReason, EventKind, SessionIdHash,
     store::{Activity, Deadline, Ended, Loaded, Store, Stored, Termination},
 };
 
@@ -59,7 +59,7 @@ pub async fn an_end_does_not_ask_for_the_revision<H: Harness>(harness: &H) {
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
 /// Makes a session and moves it from each of the keys to the next.
-pub(super) async fn moved_along<S: Store>(store: &Subject<S>, keys: &[SessionKey]) -> Stored {
+pub(super) async fn moved_along<S: Store>(store: &Subject<S>, keys: &[SessionIdHash]) -> Stored {
     let mut keys = keys.iter().copied();
     let mut current = keys.next().expect("a key to begin with");
     let mut stored = store.create(current, "carried along", LONG).await;

@@ -8,7 +8,7 @@ use super::{
     subject::{join_all, subject, subjects},
 };
 use crate::{
-    SessionKey,
+    SessionIdHash,
     store::{Activity, Deadline, Limits, Timing},
 };
 
@@ -288,7 +288,7 @@ pub async fn every_write_leaves_a_session_that_expires<H: Harness>(harness: &H) 
     let (store, limits) = (subject(harness), short::<H>());
     let created = key();
     store.create(created, "", limits).await;
-    let mut written: Vec<SessionKey> = vec![created];
+    let mut written: Vec<SessionIdHash> = vec![created];
 
     let touched = key();
     store.create(touched, "", limits).await;

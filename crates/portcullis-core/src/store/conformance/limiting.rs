@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     EndReason, EventKind,
-    store::{Activity, Created, Deadline, Ended, Excess, Limits, Loaded, Replaced},
+    store::{Activity, Created, Deadline, Ended, Limits, Loaded, OnLimit, Replaced},
 };
 
 /// T76: though all begin at the same moment.
 pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harness>(harness: &H) {
-    for excess in [Excess::Displace, Excess::Refuse] {
+    for excess in [OnLimit::Displace, OnLimit::Refuse] {
         let (store, user) = (subject(harness), somebody());
         let arrivals: Vec<_> = (0..20)
             .map(|_| (arriving(harness, &user), key_of(&user)))
@@ -27,9 +27,11 @@ pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harnes
         let mut live = 0;
         for ((who, key), answer) in arrivals.iter().zip(answers) {
             let expected = match (&answer, excess) {
-                (Created::Done(..), Excess::Displace) => end_of(who.1.handle, EndReason::Displaced),
-                (Created::AtLimit, Excess::Refuse) => Loaded::Absent,
-                (Created::Done(..), Excess::Refuse) => Loaded::Live(store.live(*key).await),
+                (Created::Done(..), OnLimit::Displace) => {
+                    end_of(who.1.handle, EndReason::Displaced)
+                }
+                (Created::AtLimit, OnLimit::Refuse) => Loaded::Absent,
+                (Created::Done(..), OnLimit::Refuse) => Loaded::Live(store.live(*key).await),
                 _ => panic!("a sign-in answered {answer:?}"),
             };
             match store.load(*key).await {
@@ -57,7 +59,7 @@ pub async fn the_session_that_would_end_first_makes_room<H: Harness>(harness: &H
     };
     let soonest_over = sign_in(harness, &user, limits).await;
 
-    let limit = at_most(3, Excess::Displace);
+    let limit = at_most(3, OnLimit::Displace);
     let (first, displaced) = arriving(harness, &user).sign_in_within(limit).await;
     assert_eq!(displaced, [soonest_over.handle()]);
     store
@@ -77,14 +79,14 @@ pub async fn as_many_sessions_go_as_are_too_many<H: Harness>(harness: &H) {
     let mut sessions = Vec::new();
     for number in 0..6 {
         let (session, displaced) = arriving(harness, &user)
-            .sign_in_within(at_most(4, Excess::Displace))
+            .sign_in_within(at_most(4, OnLimit::Displace))
             .await;
         assert_eq!(displaced.len(), usize::from(number >= 4));
         sessions.push(session);
         harness.advance(steps::<H>(1)).await;
     }
     let (last, mut displaced) = arriving(harness, &user)
-        .sign_in_within(at_most(2, Excess::Displace))
+        .sign_in_within(at_most(2, OnLimit::Displace))
         .await;
     displaced.sort_unstable();
     let [_, _, three @ .., staying] = &*sessions else {
@@ -99,7 +101,7 @@ pub async fn a_displaced_session_is_dead_and_knows_why<H: Harness>(harness: &H) 
     let user = somebody();
     let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
     arriving(harness, &user)
-        .sign_in_within(at_most(1, Excess::Displace))
+        .sign_in_within(at_most(1, OnLimit::Displace))
         .await;
     let displaced = end_of(who.1.handle, EndReason::Displaced);
     who.assert_dead(key, stored.revision, &displaced).await;
@@ -108,7 +110,7 @@ pub async fn a_displaced_session_is_dead_and_knows_why<H: Harness>(harness: &H) 
 /// Neither the sessions there are, nor the one that was to be replaced, nor the new key.
 pub async fn a_sign_in_over_the_limit_that_is_refused_changes_nothing<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
-    let limit = at_most(2, Excess::Refuse);
+    let limit = at_most(2, OnLimit::Refuse);
     let sessions = [
         arriving(harness, &user).sign_in_within(limit).await.0,
         arriving(harness, &user).sign_in_within(limit).await.0,
@@ -144,7 +146,7 @@ pub async fn a_session_that_becomes_a_users_makes_room_for_itself<H: Harness>(ha
                 new,
                 who.write("begun"),
                 Deadline::Restart(LONG),
-                at_most(1, Excess::Displace),
+                at_most(1, OnLimit::Displace),
             )
             .await;
         let Replaced::Done(_, _, displaced) = answer else {
@@ -164,10 +166,10 @@ pub async fn a_session_that_becomes_a_users_makes_room_for_itself<H: Harness>(ha
 /// A full authentication in a session is no second one.
 pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
-    for excess in [Excess::Displace, Excess::Refuse] {
+    for excess in [OnLimit::Displace, OnLimit::Refuse] {
         let limit = at_most(1, excess);
         let (session, _) = arriving(harness, &user)
-            .sign_in_within(at_most(1, Excess::Displace))
+            .sign_in_within(at_most(1, OnLimit::Displace))
             .await;
         let Session { who, key, stored } = &session;
         let new = key_of(&user);
@@ -192,7 +194,7 @@ pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness:
 pub async fn a_session_that_moves_asks_for_no_room<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let other = sign_in(harness, &user, LONG).await;
-    for excess in [Excess::Displace, Excess::Refuse] {
+    for excess in [OnLimit::Displace, OnLimit::Refuse] {
         let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
         let (old, new) = (who.old(key, stored.revision), key_of(&user));
         let keep = Deadline::Keep(Activity::Active);
@@ -216,10 +218,10 @@ pub async fn sessions_past_their_deadline_do_not_count<H: Harness>(harness: &H) 
     }
     harness.advance(limits.idle + H::TOLERANCE * 2).await;
     let (first, _) = arriving(harness, &user)
-        .sign_in_within(at_most(1, Excess::Refuse))
+        .sign_in_within(at_most(1, OnLimit::Refuse))
         .await;
     let (second, displaced) = arriving(harness, &user)
-        .sign_in_within(at_most(2, Excess::Displace))
+        .sign_in_within(at_most(2, OnLimit::Displace))
         .await;
     assert_eq!(displaced, []);
     store.assert_listed(&user, [&first, &second]).await;
@@ -228,7 +230,7 @@ pub async fn sessions_past_their_deadline_do_not_count<H: Harness>(harness: &H) 
 /// Nobody's sessions are not counted.
 pub async fn sessions_without_a_user_have_no_limit<H: Harness>(harness: &H) {
     let store = subject(harness);
-    for excess in [Excess::Displace, Excess::Refuse] {
+    for excess in [OnLimit::Displace, OnLimit::Refuse] {
         for _ in 0..3 {
             let answer = store
                 .create_with(key(), store.write(""), LONG, at_most(1, excess))
@@ -251,7 +253,7 @@ pub async fn a_sign_in_that_came_too_late_displaces_nobody<H: Harness>(harness: 
         let sign_in = async || {
             let (who, new) = (arriving(harness, &user), key_of(&user));
             let (replaced, restart) = (store.old(old, outdated), Deadline::Restart(LONG));
-            let limit = at_most(1, Excess::Displace);
+            let limit = at_most(1, OnLimit::Displace);
             let answer = who
                 .replace_with(replaced, new, who.write(""), restart, limit)
                 .await;

@@ -34,8 +34,8 @@ pub async fn who_listens_hears_of_ends_and_moves_by_others_if_the_store_does<H: 
     assert_eq!(hints.lock().first(), Some(&Hint::Missed));
     for (old, new) in moves() {
         let other = stranger(harness);
-        let Subject(_, label) = &other;
-        let changed = Hint::Changed(label.handle);
+        let Subject(_, meta) = &other;
+        let changed = Hint::Changed(meta.handle);
         let created = other.create(old, "first", LONG).await;
         let keep = Deadline::Keep(Activity::Active);
         hints.lock().clear();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Bucket, EndReason, UserId,
-    store::{Activity, Created, Deadline, Ended, Listed, Replaced, Store, Write},
+    store::{Activity, Created, Deadline, Ended, Listed, RecordWrite, Replaced, Store},
 };
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
@@ -198,7 +198,7 @@ pub async fn live_sessions_are_counted_with_and_without_a_user<H: Harness>(harne
     session.who.touch(session.key).await;
     // The end of an elevation is in the list of a bucket, too.
     let elevated = arriving(harness, &user);
-    let write = Write {
+    let write = RecordWrite {
         elevated_until: Some(elevated.0.now().after(LONG.idle)),
         ..elevated.write("elevated")
     };

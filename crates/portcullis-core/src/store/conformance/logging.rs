@@ -11,17 +11,18 @@ use super::{
     subject::{Subject, note, subject},
 };
 use crate::{
-    Actor, Bucket, Client, EndReason, Event, EventKind, Handle, Label, Note, SessionKey, UserId,
+    Actor, Bucket, Client, EndReason, Event, EventKind, Note, SessionHandle, SessionIdHash,
+    SessionMeta, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Excess, LogQuery, Logged, Observation, Old,
-        Replaced, Store, Touched, Which, Write,
+        Activity, Committed, Created, Deadline, Ended, LogQuery, Logged, Observation, OnLimit,
+        RecordWrite, Replaced, ReplacedSession, RevokeScope, Store, Touched,
     },
 };
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
-fn noting<S: Store>(who: &Subject<S>, kinds: impl IntoIterator<Item = EventKind>) -> Write {
-    Write {
+fn noting<S: Store>(who: &Subject<S>, kinds: impl IntoIterator<Item = EventKind>) -> RecordWrite {
+    RecordWrite {
         notes: kinds.into_iter().map(note).collect(),
         ..who.write("with notes")
     }
@@ -95,7 +96,7 @@ pub async fn a_note_comes_back_as_it_was_handed_in<H: Harness>(harness: &H) {
         ),
         Note::of_system(EventKind::UsedAfterEnd(EndReason::Displaced)),
     ];
-    let write = Write {
+    let write = RecordWrite {
         notes: notes.clone(),
         ..who.write("")
     };
@@ -130,7 +131,7 @@ pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
     assert!(matches!(answer, Committed::Conflict(_)));
     let other = key_of(&user);
     for deadline in [KEEP, Deadline::Restart(LONG)] {
-        let old = Old {
+        let old = ReplacedSession {
             note: Some(note(EventKind::Regenerated)),
             ..who.old(*key, outdated)
         };
@@ -141,7 +142,7 @@ pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
     }
     // The key is taken; there is no room.
     assert_eq!(who.try_create(*key, "".into(), LONG).await, Created::Taken);
-    let limit = at_most(1, Excess::Refuse);
+    let limit = at_most(1, OnLimit::Refuse);
     let answer = who.create_with(other, who.write(""), LONG, limit).await;
     assert_eq!(answer, Created::AtLimit);
     assert_eq!(who.logged().await, before);
@@ -160,12 +161,12 @@ pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
     );
     let answer = who.try_replace((*key, other), current, "", KEEP).await;
     assert_eq!(answer, Replaced::Gone);
-    let which = Which::One(who.1.handle);
+    let which = RevokeScope::One(who.1.handle);
     let reason = EndReason::RevokedByUser;
     assert_eq!(who.revoke(&user, which, reason).await, []);
     // All was revoked since.
     harness.advance(steps::<H>(1)).await;
-    assert_eq!(who.revoke(&user, Which::All, reason).await, []);
+    assert_eq!(who.revoke(&user, RevokeScope::All, reason).await, []);
     assert_eq!(
         who.try_create(other, "".into(), LONG).await,
         Created::Revoked
@@ -185,7 +186,7 @@ pub async fn a_session_that_becomes_another_one_is_told_of_under_its_old_name<H:
     ] {
         let (who, new) = (arriving(harness, &bob), key_of(&bob));
         let end = EventKind::Ended(EndReason::ReplacedAtSignIn);
-        let old = Old {
+        let old = ReplacedSession {
             note: Some(note(end.clone())),
             ..session.who.old(session.key, session.stored.revision)
         };
@@ -220,13 +221,13 @@ pub async fn an_end_that_follows_a_session_is_told_of_it<H: Harness>(harness: &H
 pub async fn what_ends_from_outside_is_told_of_each<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let displaced = sign_in(harness, &user, LONG).await;
-    let limit = at_most(1, Excess::Displace);
+    let limit = at_most(1, OnLimit::Displace);
     let (revoked, _) = arriving(harness, &user).sign_in_within(limit).await;
     let also_revoked = sign_in(harness, &user, LONG).await;
-    let which = Which::One(revoked.handle());
+    let which = RevokeScope::One(revoked.handle());
     store.revoke(&user, which, EndReason::RevokedByUser).await;
     store
-        .revoke(&user, Which::All, EndReason::RevokedByOperator)
+        .revoke(&user, RevokeScope::All, EndReason::RevokedByOperator)
         .await;
     for (session, reason) in [
         (displaced, EndReason::Displaced),
@@ -269,10 +270,10 @@ pub async fn an_expiry_is_in_the_log_with_the_moment_of_the_deadline<H: Harness>
 }
 
 /// Puts something into the log that changed nothing.
-async fn observe<S: Store>(store: &Subject<S>, label: &Label, kind: EventKind) {
+async fn observe<S: Store>(store: &Subject<S>, meta: &SessionMeta, kind: EventKind) {
     let observation = Observation {
-        session: Some(label.handle),
-        user: label.user().cloned(),
+        session: Some(meta.handle),
+        user: meta.user().cloned(),
         note: note(kind),
     };
     let answer = store.0.observe(&observation).await;
@@ -283,7 +284,7 @@ async fn observe<S: Store>(store: &Subject<S>, label: &Label, kind: EventKind) {
 pub async fn an_observation_is_in_the_log<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let (session, operator) = (name(), Actor::Operator(name().to_string()));
-    let subjects: [(Option<Handle>, Option<UserId>); 4] = [
+    let subjects: [(Option<SessionHandle>, Option<UserId>); 4] = [
         (Some(session), Some(user.clone())),
         (None, Some(user)),
         (Some(session), None),
@@ -370,17 +371,17 @@ pub async fn the_log_is_read_newest_first_and_as_far_as_asked<H: Harness>(harnes
 pub async fn the_parts_of_the_log_are_read_as_one<H: Harness>(harness: &H) {
     let store = subject(harness);
     let session = name();
-    let labels = [
+    let metas = [
         arriving(harness, &somebody()).1,
         arriving(harness, &somebody()).1,
         stranger(harness).1,
     ];
-    let labels = labels.map(|label| Label {
+    let metas = metas.map(|meta| SessionMeta {
         handle: session,
-        ..label
+        ..meta
     });
-    for (number, label) in labels.iter().cycle().take(9).enumerate() {
-        observe(&store, label, elevated(&number.to_string())).await;
+    for (number, meta) in metas.iter().cycle().take(9).enumerate() {
+        observe(&store, meta, elevated(&number.to_string())).await;
         harness.advance(super::MILLI + H::TOLERANCE * 2).await;
     }
     for most in [1, 2, 5, 9, 100] {
@@ -407,16 +408,16 @@ pub async fn the_parts_of_the_log_are_read_as_one<H: Harness>(harness: &H) {
 pub async fn the_log_is_read_by_user_and_by_session<H: Harness>(harness: &H) {
     let store = subject(harness);
     let [alice, bob] = [somebody(), somebody()];
-    let labels = [
+    let metas = [
         arriving(harness, &alice).1,
         arriving(harness, &alice).1,
         arriving(harness, &bob).1,
         stranger(harness).1,
     ];
-    for label in &labels {
-        observe(&store, label, EventKind::Regenerated).await;
+    for meta in &metas {
+        observe(&store, meta, EventKind::Regenerated).await;
     }
-    let [first, second, of_bob, nobodys] = labels.each_ref().map(|label| label.handle);
+    let [first, second, of_bob, nobodys] = metas.each_ref().map(|meta| meta.handle);
     for (user, session, expected) in [
         (Some(&alice), None, vec![second, first]),
         (Some(&alice), Some(first), vec![first]),
@@ -507,7 +508,7 @@ pub async fn the_places_of_the_log_are_unique_and_stay<H: Harness>(harness: &H) 
 const MANY: usize = 15_000;
 
 /// Causes many events, each of them a change.
-async fn flood<S: Store>(who: &Subject<S>, key: SessionKey) {
+async fn flood<S: Store>(who: &Subject<S>, key: SessionIdHash) {
     let mut revision = who.create(key, "", LONG).await.revision;
     for _ in 0..MANY / 500 {
         let write = noting(who, vec![EventKind::Regenerated; 500]);
@@ -551,15 +552,15 @@ pub async fn a_session_with_many_events_pushes_out_none_of_another<H: Harness>(h
 
 /// Whoever repeats something that is refused fills one line. The line is where its last event is.
 pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(harness: &H) {
-    for label in [arriving(harness, &somebody()).1, stranger(harness).1] {
+    for meta in [arriving(harness, &somebody()).1, stranger(harness).1] {
         let store = subject(harness);
-        let other = Label {
+        let other = SessionMeta {
             handle: name(),
-            ..label.clone()
+            ..meta.clone()
         };
         let mut moments = Vec::new();
         for number in 0..12 {
-            observe(&store, &label, EventKind::WriteRefused).await;
+            observe(&store, &meta, EventKind::WriteRefused).await;
             moments.push(store.0.now());
             if number == 0 {
                 harness.advance(steps::<H>(1)).await;
@@ -567,13 +568,13 @@ pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(h
             // It is a row, whatever others do in between.
             observe(&store, &other, EventKind::RevocationRefused).await;
         }
-        for (label, kind) in [
-            (&label, EventKind::WriteRefused),
+        for (meta, kind) in [
+            (&meta, EventKind::WriteRefused),
             (&other, EventKind::RevocationRefused),
         ] {
             let query = LogQuery {
-                user: label.user().cloned(),
-                session: Some(label.handle),
+                user: meta.user().cloned(),
+                session: Some(meta.handle),
                 ..LogQuery::default()
             };
             let read = store.read_log(query).await;
@@ -582,7 +583,7 @@ pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(h
             };
             let event = line.event.as_ref().expect("the event can be read");
             assert_eq!((&event.kind, line.count), (&kind, 12));
-            if label.handle == other.handle {
+            if meta.handle == other.handle {
                 continue;
             }
             let [first, .., last] = &*moments else {

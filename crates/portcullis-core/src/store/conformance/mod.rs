@@ -74,7 +74,7 @@ pub use self::{
     logging::*, racing::*, replacing::*, resetting::*, revoking::*, sweeping::*,
 };
 use super::{Limits, Store};
-use crate::{Bucket, SessionId, SessionKey, Timestamp, UserId};
+use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
 
 /// A store under test: a way to reach it, and a way to let time pass for it.
 ///
@@ -322,18 +322,18 @@ fn assert_close<H: Harness>(what: &str, moment: Timestamp, expected: Timestamp) 
 }
 
 /// The key of a new identifier in some bucket.
-fn key() -> SessionKey {
+fn key() -> SessionIdHash {
     key_in(Bucket::random().expect("the operating system has random bytes"))
 }
 
 /// The key of a new identifier in `bucket`.
-fn key_in(bucket: Bucket) -> SessionKey {
+fn key_in(bucket: Bucket) -> SessionIdHash {
     let id = SessionId::generate(bucket).expect("the operating system has random bytes");
     id.key()
 }
 
 /// From where to where a session may move: inside its bucket, and to another.
-fn moves() -> [(SessionKey, SessionKey); 2] {
+fn moves() -> [(SessionIdHash, SessionIdHash); 2] {
     let [alice, bob] = ["alice", "bob"].map(|user| Bucket::of(&UserId::from(user)));
     assert_ne!(alice, bob, "these two users have different buckets");
     [(key_in(alice), key_in(alice)), (key_in(bob), key_in(alice))]

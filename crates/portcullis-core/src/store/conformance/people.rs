@@ -7,10 +7,11 @@ use super::{
     subject::{Subject, answered, note, subject, unexpected},
 };
 use crate::{
-    Bucket, EndReason, EventKind, Handle, Label, Owner, SessionKey, UserId,
+    Bucket, EndReason, EventKind, Owner, SessionHandle, SessionIdHash, SessionMeta, UserId,
     store::{
-        Created, Deadline, Excess, Expired, Limits, Listed, LogQuery, Logged, Old, Others,
-        Replaced, Revocation, SessionCount, SessionLimit, Store, Stored, Which, Write,
+        Created, Deadline, Expired, Limits, Listed, LogQuery, Logged, OnLimit, Others, RecordWrite,
+        Replaced, ReplacedSession, Revocation, RevokeScope, SessionCount, SessionLimit, Store,
+        Stored,
     },
 };
 
@@ -20,16 +21,16 @@ pub(super) fn somebody() -> UserId {
 }
 
 /// A name that no other session has.
-pub(super) fn name() -> Handle {
-    Handle::generate().expect("the operating system has random bytes")
+pub(super) fn name() -> SessionHandle {
+    SessionHandle::generate().expect("the operating system has random bytes")
 }
 
 /// A key for a session of this user.
-pub(super) fn key_of(user: &UserId) -> SessionKey {
+pub(super) fn key_of(user: &UserId) -> SessionIdHash {
     key_in(Bucket::of(user))
 }
 
-pub(super) fn at_most(most: usize, excess: Excess) -> Option<SessionLimit> {
+pub(super) fn at_most(most: usize, excess: OnLimit) -> Option<SessionLimit> {
     let most = NonZeroUsize::new(most)?;
     Some(SessionLimit { most, excess })
 }
@@ -41,20 +42,20 @@ pub(super) fn arriving<H: Harness>(harness: &H, user: &UserId) -> Subject<H::Sto
         user: user.clone(),
         authenticated_at: store.clock().earliest,
     };
-    Subject(store, Label::new(name(), Some(owner)))
+    Subject(store, SessionMeta::new(name(), Some(owner)))
 }
 
 /// For a session without an owner that can be told from others.
 pub(super) fn stranger<H: Harness>(harness: &H) -> Subject<H::Store> {
-    let Subject(store, label) = subject(harness);
+    let Subject(store, meta) = subject(harness);
     let handle = name();
-    Subject(store, Label { handle, ..label })
+    Subject(store, SessionMeta { handle, ..meta })
 }
 
 /// Somebody's session.
 pub(super) struct Session<S> {
     pub(super) who: Subject<S>,
-    pub(super) key: SessionKey,
+    pub(super) key: SessionIdHash,
     pub(super) stored: Stored,
 }
 
@@ -69,7 +70,7 @@ pub(super) async fn sign_in<H: Harness>(
 /// Makes a session that can be told from others.
 pub(super) async fn begin<S: Store>(
     who: Subject<S>,
-    key: SessionKey,
+    key: SessionIdHash,
     limits: Limits,
 ) -> Session<S> {
     let stored = who.create(key, "begun", limits).await;
@@ -77,7 +78,7 @@ pub(super) async fn begin<S: Store>(
 }
 
 impl<S: Store> Session<S> {
-    pub(super) fn handle(&self) -> Handle {
+    pub(super) fn handle(&self) -> SessionHandle {
         self.who.1.handle
     }
 
@@ -99,7 +100,7 @@ impl<S: Store> Session<S> {
     }
 }
 
-pub(super) fn handles<S: Store>(sessions: &[Session<S>]) -> Vec<Handle> {
+pub(super) fn handles<S: Store>(sessions: &[Session<S>]) -> Vec<SessionHandle> {
     let mut handles: Vec<_> = sessions.iter().map(Session::handle).collect();
     handles.sort_unstable();
     handles
@@ -109,8 +110,8 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn create_with(
         &self,
-        key: SessionKey,
-        write: Write,
+        key: SessionIdHash,
+        write: RecordWrite,
         limits: Limits,
         others: impl Into<Others>,
     ) -> impl Future<Output = Created> + '_ {
@@ -127,7 +128,7 @@ impl<S: Store> Subject<S> {
     pub(super) fn sign_in_within(
         self,
         others: impl Into<Others>,
-    ) -> impl Future<Output = (Session<S>, Vec<Handle>)> {
+    ) -> impl Future<Output = (Session<S>, Vec<SessionHandle>)> {
         let place = Location::caller();
         let others = others.into();
         async move {
@@ -152,9 +153,9 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn replace_with(
         &self,
-        old: Old,
-        new: SessionKey,
-        write: Write,
+        old: ReplacedSession,
+        new: SessionIdHash,
+        write: RecordWrite,
         deadline: Deadline,
         others: impl Into<Others>,
     ) -> impl Future<Output = Replaced> + '_ {
@@ -244,9 +245,9 @@ impl<S: Store> Subject<S> {
     pub(super) fn revoke(
         &self,
         user: &UserId,
-        which: Which,
+        which: RevokeScope,
         reason: EndReason,
-    ) -> impl Future<Output = Vec<Handle>> + '_ {
+    ) -> impl Future<Output = Vec<SessionHandle>> + '_ {
         let place = Location::caller();
         let revocation = Revocation {
             user: user.clone(),

@@ -5,7 +5,7 @@ use super::{
     subject::{Subject, ended, join, join_all, moved_to, subject, subjects, yield_now},
 };
 use crate::{
-    EndReason, SessionKey,
+    EndReason, SessionIdHash,
     store::{
         Activity, Committed, Deadline, Ended, Loaded, Replaced, Revision, Store, Stored, Touched,
     },
@@ -118,7 +118,7 @@ pub async fn concurrent_read_modify_writes_lose_nothing<H: Harness>(harness: &H)
     );
 }
 
-async fn count_up<S: Store>(store: &Subject<S>, key: SessionKey, times: u32) {
+async fn count_up<S: Store>(store: &Subject<S>, key: SessionIdHash, times: u32) {
     for _ in 0..times {
         let mut current = store.live(key).await;
         loop {
@@ -196,7 +196,7 @@ pub async fn no_write_under_way_outlives_a_replacement<H: Harness>(harness: &H) 
 }
 
 /// Reads, touches and commits as long as the session is there; it must go while this is at it.
-async fn write_until_gone<S: Store>(store: &Subject<S>, key: SessionKey) {
+async fn write_until_gone<S: Store>(store: &Subject<S>, key: SessionIdHash) {
     const ENOUGH: u32 = 10_000;
     for _ in 0..ENOUGH {
         let Loaded::Live(read) = store.load(key).await else {

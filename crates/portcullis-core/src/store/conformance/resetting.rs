@@ -6,10 +6,10 @@ use super::{
     subject::{Subject, end_of, note, subject},
 };
 use crate::{
-    EndReason, EventKind, Handle, SessionKey,
+    EndReason, EventKind, SessionHandle, SessionIdHash,
     store::{
-        Activity, Created, Deadline, EndOthers, Ended, Loaded, Others, Replaced, Store, Touched,
-        Which,
+        Activity, Created, Deadline, EndOthers, Ended, Loaded, Others, Replaced, RevokeScope,
+        Store, Touched,
     },
 };
 
@@ -35,7 +35,7 @@ async fn later<H: Harness>(harness: &H) {
 pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     let somebody_else = sign_in(harness, &somebody(), LONG).await;
-    let ways: [fn(SessionKey) -> Option<SessionKey>; 3] =
+    let ways: [fn(SessionIdHash) -> Option<SessionIdHash>; 3] =
         [|_| None, |new| Some(key_in(new.bucket())), |_| Some(key())];
     for old in ways {
         let user = somebody();
@@ -95,7 +95,7 @@ pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harn
 }
 
 /// These ended, and no others.
-async fn were_ended<S: Store>(mut ended: Vec<Handle>, sessions: &[Session<S>]) {
+async fn were_ended<S: Store>(mut ended: Vec<SessionHandle>, sessions: &[Session<S>]) {
     ended.sort_unstable();
     assert_eq!(ended, handles(sessions));
     for Session { who, key, stored } in sessions {
@@ -168,7 +168,7 @@ pub async fn a_refused_sign_in_ends_no_other<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let early = arriving(harness, &user);
     later(harness).await;
-    store.revoke(&user, Which::All, BY_USER).await;
+    store.revoke(&user, RevokeScope::All, BY_USER).await;
     later(harness).await;
     let staying = sign_in(harness, &user, LONG).await;
     let waiting = arriving(harness, &user);

@@ -7,14 +7,14 @@ use super::{
     subject::{end_of, join, join_all, subject, yield_now},
 };
 use crate::{
-    EndReason, Handle,
-    store::{Activity, Created, Deadline, Ended, Loaded, Replaced, Touched, Which},
+    EndReason, SessionHandle,
+    store::{Activity, Created, Deadline, Ended, Loaded, Replaced, RevokeScope, Touched},
 };
 
 const BY_USER: EndReason = EndReason::RevokedByUser;
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
-fn revoked(handle: Handle) -> Loaded {
+fn revoked(handle: SessionHandle) -> Loaded {
     end_of(handle, BY_USER)
 }
 
@@ -30,7 +30,7 @@ pub async fn a_session_is_revoked_by_its_name<H: Harness>(harness: &H) {
         sign_in(harness, &user, LONG).await,
         sign_in(harness, &user, LONG).await,
     ];
-    let which = Which::One(one.handle());
+    let which = RevokeScope::One(one.handle());
     assert_eq!(store.revoke(&user, which, BY_USER).await, [one.handle()]);
     assert_eq!(store.load(one.key).await, revoked(one.handle()));
     store.assert_listed(&user, [&other]).await;
@@ -45,7 +45,7 @@ pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_lives<H: Har
     let mut session = sign_in(harness, &user, LONG).await;
     session.move_on(KEEP).await;
     session.move_on(Deadline::Restart(LONG)).await;
-    let which = Which::One(session.handle());
+    let which = RevokeScope::One(session.handle());
     assert_eq!(
         store.revoke(&user, which, BY_USER).await,
         [session.handle()]
@@ -70,7 +70,10 @@ pub async fn a_name_that_is_not_of_a_live_session_of_theirs_revokes_nothing<H: H
     harness.advance(short::<H>().idle + H::TOLERANCE * 2).await;
 
     for handle in [others.handle(), signed_out.handle(), over.handle(), name()] {
-        assert_eq!(store.revoke(&user, Which::One(handle), BY_USER).await, []);
+        assert_eq!(
+            store.revoke(&user, RevokeScope::One(handle), BY_USER).await,
+            []
+        );
     }
     assert_eq!(store.live(theirs.key).await, theirs.stored);
     assert_eq!(store.live(others.key).await, others.stored);
@@ -86,7 +89,7 @@ pub async fn revoking_all_ends_every_session_of_the_user<H: Harness>(harness: &H
     let anonymous = (key_of(&user), key());
     store.create(anonymous.0, "", LONG).await;
     store.create(anonymous.1, "", LONG).await;
-    for which in [Which::All, Which::Listed] {
+    for which in [RevokeScope::All, RevokeScope::Listed] {
         let mut sessions = Vec::new();
         for _ in 0..5 {
             sessions.push(sign_in(harness, &user, LONG).await);
@@ -114,7 +117,7 @@ pub async fn revoking_all_but_one_leaves_that_one<H: Harness>(harness: &H) {
         sign_in(harness, &user, LONG).await,
     ];
     later(harness).await;
-    let which = Which::AllBut(kept.handle());
+    let which = RevokeScope::AllBut(kept.handle());
     assert_eq!(store.revoke(&user, which, BY_USER).await, handles(&others));
     store.assert_listed(&user, [&kept]).await;
 
@@ -128,7 +131,7 @@ pub async fn revoking_all_but_one_leaves_that_one<H: Harness>(harness: &H) {
     store.assert_listed(&user, [&kept]).await;
 
     assert_eq!(store.revoke(&user, which, BY_USER).await, []);
-    let ended = store.revoke(&user, Which::All, BY_USER).await;
+    let ended = store.revoke(&user, RevokeScope::All, BY_USER).await;
     assert_eq!(ended, [kept.handle()]);
     assert_eq!(store.load(kept.key).await, revoked(kept.handle()));
 }
@@ -142,7 +145,7 @@ pub async fn no_operation_revives_a_session_that_was_revoked<H: Harness>(harness
     ] {
         let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
         later(harness).await;
-        let which = kept.map_or(Which::All, Which::AllBut);
+        let which = kept.map_or(RevokeScope::All, RevokeScope::AllBut);
         assert_eq!(store.revoke(&user, which, reason).await, [who.1.handle]);
         let end = end_of(who.1.handle, reason);
         who.assert_dead(key, stored.revision, &end).await;
@@ -153,7 +156,11 @@ pub async fn no_operation_revives_a_session_that_was_revoked<H: Harness>(harness
 /// T06: a sign-in under way when everything was revoked does not come to its end, whatever it starts from.
 pub async fn a_sign_in_from_before_a_revocation_of_all_is_refused<H: Harness>(harness: &H) {
     let store = subject(harness);
-    for which in [Which::All, Which::AllBut(name()), Which::Listed] {
+    for which in [
+        RevokeScope::All,
+        RevokeScope::AllBut(name()),
+        RevokeScope::Listed,
+    ] {
         let user = somebody();
         let (who, new) = (arriving(harness, &user), key_of(&user));
         later(harness).await;
@@ -179,7 +186,7 @@ pub async fn a_sign_in_from_before_a_revocation_of_all_is_refused<H: Harness>(ha
 /// T06: the revocation is of a moment, not of the person.
 pub async fn a_sign_in_after_a_revocation_of_all_is_not_refused<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
-    store.revoke(&user, Which::All, BY_USER).await;
+    store.revoke(&user, RevokeScope::All, BY_USER).await;
     later(harness).await;
     let created = sign_in(harness, &user, LONG).await;
     for old in [key_of(&user), key()] {
@@ -201,9 +208,12 @@ pub async fn only_a_revocation_of_all_refuses_sign_ins<H: Harness>(harness: &H) 
     let early = arriving(harness, &user);
     let one = sign_in(harness, &user, LONG).await;
     later(harness).await;
-    let which = Which::One(one.handle());
+    let which = RevokeScope::One(one.handle());
     assert_eq!(store.revoke(&user, which, BY_USER).await, [one.handle()]);
-    assert_eq!(store.revoke(&somebody(), Which::All, BY_USER).await, []);
+    assert_eq!(
+        store.revoke(&somebody(), RevokeScope::All, BY_USER).await,
+        []
+    );
     let (early, _) = early.sign_in_within(None).await;
     store.assert_listed(&user, [&early]).await;
 }
@@ -230,7 +240,7 @@ pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harnes
             for _ in 0..head_start {
                 yield_now().await;
             }
-            store.revoke(&user, Which::All, BY_USER).await
+            store.revoke(&user, RevokeScope::All, BY_USER).await
         };
         let (answers, ended) = join(sign_ins, revocation).await;
         for ((who, key), answer) in arrivals.iter().zip(answers) {
@@ -252,11 +262,11 @@ pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harnes
 /// One change, one event: whoever asks first.
 pub async fn of_many_who_revoke_one_session_exactly_one_does<H: Harness>(harness: &H) {
     let user = somebody();
-    let ways: [fn(Handle) -> Which; 4] = [
-        Which::One,
-        |_| Which::All,
-        |_| Which::AllBut(name()),
-        |_| Which::Listed,
+    let ways: [fn(SessionHandle) -> RevokeScope; 4] = [
+        RevokeScope::One,
+        |_| RevokeScope::All,
+        |_| RevokeScope::AllBut(name()),
+        |_| RevokeScope::Listed,
     ];
     for which in ways {
         let session = sign_in(harness, &user, LONG).await;

@@ -12,19 +12,19 @@ use bytes::Bytes;
 
 use super::{Harness, moves};
 use crate::{
-    Actor, EndReason, EventKind, Handle, Label, Note, SessionKey,
+    Actor, EndReason, EventKind, Note, SessionHandle, SessionIdHash, SessionMeta,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Old, Others, Replaced,
-        Revision, Store, Stored, Termination, Timing, Touched, Write,
+        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Others, RecordWrite,
+        Replaced, ReplacedSession, Revision, Store, Stored, Termination, Timing, Touched,
     },
 };
 
 /// A handle to the store under test, and the name and owner of the sessions it is used for. Its methods panic
 /// with the place they were called from.
-pub(super) struct Subject<S>(pub(super) S, pub(super) Label);
+pub(super) struct Subject<S>(pub(super) S, pub(super) SessionMeta);
 
 /// The name of every session without an owner: rules that do not care have nothing to carry about.
-const NOBODY: Label = Label::new(Handle::from_bytes(*b"nobody's own"), None);
+const NOBODY: SessionMeta = SessionMeta::new(SessionHandle::from_bytes(*b"nobody's own"), None);
 
 /// For sessions without an owner.
 pub(super) fn subject<H: Harness>(harness: &H) -> Subject<H::Store> {
@@ -37,7 +37,7 @@ pub(super) fn ended(reason: EndReason) -> Loaded {
 }
 
 /// What the session of this name is after an end that it does not go on from.
-pub(super) fn end_of(handle: Handle, reason: EndReason) -> Loaded {
+pub(super) fn end_of(handle: SessionHandle, reason: EndReason) -> Loaded {
     Loaded::Ended {
         reason,
         handle,
@@ -46,7 +46,7 @@ pub(super) fn end_of(handle: Handle, reason: EndReason) -> Loaded {
 }
 
 /// What a session without an owner is where it was moved away from.
-pub(super) fn moved_to(successor: SessionKey) -> Loaded {
+pub(super) fn moved_to(successor: SessionIdHash) -> Loaded {
     Loaded::Ended {
         reason: EndReason::Replaced,
         handle: NOBODY.handle,
@@ -79,9 +79,9 @@ pub(super) fn unexpected(answer: &impl Debug, operation: &str, place: Place) -> 
 
 impl<S: Store> Subject<S> {
     /// A write of `payload` and nothing else, that leaves one note.
-    pub(super) fn write(&self, payload: impl Into<Bytes>) -> Write {
-        Write {
-            label: self.1.clone(),
+    pub(super) fn write(&self, payload: impl Into<Bytes>) -> RecordWrite {
+        RecordWrite {
+            meta: self.1.clone(),
             payload: payload.into(),
             elevated_until: None,
             flagged: false,
@@ -90,24 +90,24 @@ impl<S: Store> Subject<S> {
     }
 
     /// This session, about to be replaced.
-    pub(super) fn old(&self, key: SessionKey, expected: Revision) -> Old {
-        Old {
+    pub(super) fn old(&self, key: SessionIdHash, expected: Revision) -> ReplacedSession {
+        ReplacedSession {
             key,
-            label: self.1.clone(),
+            meta: self.1.clone(),
             expected,
             note: None,
         }
     }
 
     #[track_caller]
-    pub(super) fn load(&self, key: SessionKey) -> impl Future<Output = Loaded> + '_ {
+    pub(super) fn load(&self, key: SessionIdHash) -> impl Future<Output = Loaded> + '_ {
         let place = Location::caller();
         async move { answered(self.0.load(&key).await, "load", place) }
     }
 
     /// What there is where the session of `key` goes on.
     #[track_caller]
-    pub(super) fn follow(&self, key: SessionKey) -> impl Future<Output = Loaded> + '_ {
+    pub(super) fn follow(&self, key: SessionIdHash) -> impl Future<Output = Loaded> + '_ {
         let place = Location::caller();
         async move {
             let mut key = key;
@@ -127,7 +127,7 @@ impl<S: Store> Subject<S> {
 
     /// Loads a session that must be live.
     #[track_caller]
-    pub(super) fn live(&self, key: SessionKey) -> impl Future<Output = Stored> + '_ {
+    pub(super) fn live(&self, key: SessionIdHash) -> impl Future<Output = Stored> + '_ {
         let place = Location::caller();
         async move {
             match answered(self.0.load(&key).await, "load", place) {
@@ -140,7 +140,7 @@ impl<S: Store> Subject<S> {
     /// Checks that a session is over, and answers what it is from now on. Whether this load is told of it, or
     /// whoever cleaned up before, is not for the rules to say.
     #[track_caller]
-    pub(super) fn over(&self, key: SessionKey) -> impl Future<Output = Loaded> + '_ {
+    pub(super) fn over(&self, key: SessionIdHash) -> impl Future<Output = Loaded> + '_ {
         let place = Location::caller();
         async move {
             let first = answered(self.0.load(&key).await, "load", place);
@@ -165,7 +165,7 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn try_create(
         &self,
-        key: SessionKey,
+        key: SessionIdHash,
         payload: Bytes,
         limits: Limits,
     ) -> impl Future<Output = Created> + '_ {
@@ -181,7 +181,7 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn create(
         &self,
-        key: SessionKey,
+        key: SessionIdHash,
         payload: impl Into<Bytes>,
         limits: Limits,
     ) -> impl Future<Output = Stored> + '_ {
@@ -204,7 +204,7 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn try_commit(
         &self,
-        key: SessionKey,
+        key: SessionIdHash,
         expected: Revision,
         payload: impl Into<Bytes>,
         activity: Activity,
@@ -221,7 +221,7 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn commit(
         &self,
-        key: SessionKey,
+        key: SessionIdHash,
         expected: Revision,
         payload: impl Into<Bytes>,
         activity: Activity,
@@ -245,7 +245,7 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn try_replace(
         &self,
-        (old, new): (SessionKey, SessionKey),
+        (old, new): (SessionIdHash, SessionIdHash),
         expected: Revision,
         payload: impl Into<Bytes>,
         deadline: Deadline,
@@ -265,7 +265,7 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn replace(
         &self,
-        (old, new): (SessionKey, SessionKey),
+        (old, new): (SessionIdHash, SessionIdHash),
         expected: Revision,
         payload: impl Into<Bytes>,
         deadline: Deadline,
@@ -290,7 +290,7 @@ impl<S: Store> Subject<S> {
     }
 
     #[track_caller]
-    pub(super) fn try_touch(&self, key: SessionKey) -> impl Future<Output = Touched> + '_ {
+    pub(super) fn try_touch(&self, key: SessionIdHash) -> impl Future<Output = Touched> + '_ {
         let place = Location::caller();
         async move {
             let answer = self.0.touch(&key, &self.1).await;
@@ -300,7 +300,7 @@ impl<S: Store> Subject<S> {
 
     /// Touches a session that must be live.
     #[track_caller]
-    pub(super) fn touch(&self, key: SessionKey) -> impl Future<Output = Timing> + '_ {
+    pub(super) fn touch(&self, key: SessionIdHash) -> impl Future<Output = Timing> + '_ {
         let place = Location::caller();
         async move {
             match answered(self.0.touch(&key, &self.1).await, "touch", place) {
@@ -315,7 +315,7 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn end(
         &self,
-        key: SessionKey,
+        key: SessionIdHash,
         reason: EndReason,
     ) -> impl Future<Output = Ended> + '_ {
         let place = Location::caller();
@@ -326,10 +326,10 @@ impl<S: Store> Subject<S> {
     }
 
     /// An end of this session by somebody who has not looked at it.
-    pub(super) fn termination(&self, key: SessionKey, reason: EndReason) -> Termination {
+    pub(super) fn termination(&self, key: SessionIdHash, reason: EndReason) -> Termination {
         Termination {
             key,
-            label: self.1.clone(),
+            meta: self.1.clone(),
             reason,
             note: note(EventKind::Ended(reason)),
             live_until: None,
@@ -341,7 +341,7 @@ impl<S: Store> Subject<S> {
     #[track_caller]
     pub(super) fn assert_dead<'a>(
         &'a self,
-        key: SessionKey,
+        key: SessionIdHash,
         last: Revision,
         as_what: &'a Loaded,
     ) -> impl Future<Output = ()> + 'a {

@@ -7,9 +7,10 @@ use super::{
     subject::{Subject, end_of, join_all, subject, subjects},
 };
 use crate::{
-    EndReason, Handle, SessionKey,
+    EndReason, SessionHandle, SessionIdHash,
     store::{
-        Activity, Deadline, Ended, Excess, Expired, Expiry, Limits, Loaded, Store, Which, Write,
+        Activity, Deadline, Ended, Expired, Expiry, Limits, Loaded, OnLimit, RecordWrite,
+        RevokeScope, Store,
     },
 };
 
@@ -31,7 +32,7 @@ fn expected<S: Store>(session: &Session<S>) -> Expired {
     }
 }
 
-fn elevation<S: Store>(session: &Session<S>, write: &Write) -> Expired {
+fn elevation<S: Store>(session: &Session<S>, write: &RecordWrite) -> Expired {
     Expired {
         handle: session.handle(),
         user: session.who.1.user().cloned(),
@@ -41,7 +42,7 @@ fn elevation<S: Store>(session: &Session<S>, write: &Write) -> Expired {
 }
 
 /// What is told of these names, in the order of the names and moments.
-fn told_of(mut expired: Vec<Expired>, handles: &[Handle]) -> Vec<Expired> {
+fn told_of(mut expired: Vec<Expired>, handles: &[SessionHandle]) -> Vec<Expired> {
     expired.retain(|one| handles.contains(&one.handle));
     expired.sort_by_key(|one| (one.handle, one.at));
     expired
@@ -136,7 +137,7 @@ pub async fn what_ended_otherwise_is_never_told_as_expired<H: Harness>(harness: 
 
     let displaced = sign_in(harness, &user, short::<H>()).await;
     arriving(harness, &user)
-        .sign_in_within(at_most(1, Excess::Displace))
+        .sign_in_within(at_most(1, OnLimit::Displace))
         .await;
 
     let mut revoked = sign_in(harness, &somebody(), short::<H>()).await;
@@ -144,7 +145,7 @@ pub async fn what_ended_otherwise_is_never_told_as_expired<H: Harness>(harness: 
     let whose = revoked.who.1.user().cloned().expect("it is somebody's");
     let reason = EndReason::RevokedByUser;
     assert_eq!(
-        store.revoke(&whose, Which::All, reason).await,
+        store.revoke(&whose, RevokeScope::All, reason).await,
         [revoked.handle()]
     );
 
@@ -207,8 +208,8 @@ pub async fn a_session_that_was_active_meanwhile_is_not_told<H: Harness>(harness
 }
 
 /// A write by which a session is elevated for two steps.
-fn elevating<H: Harness>(who: &Subject<H::Store>) -> Write {
-    Write {
+fn elevating<H: Harness>(who: &Subject<H::Store>) -> RecordWrite {
+    RecordWrite {
         elevated_until: Some(who.0.now().after(steps::<H>(2))),
         flagged: false,
         ..who.write("elevated")
@@ -218,10 +219,10 @@ fn elevating<H: Harness>(who: &Subject<H::Store>) -> Write {
 /// Makes a session that is elevated for two steps.
 async fn elevated<H: Harness>(
     harness: &H,
-    key: SessionKey,
+    key: SessionIdHash,
     who: Subject<H::Store>,
     limits: Limits,
-) -> (Session<H::Store>, Write) {
+) -> (Session<H::Store>, RecordWrite) {
     let session = begin(who, key, limits).await;
     let (write, new) = (elevating::<H>(&session.who), key_in(key.bucket()));
     let old = session.who.old(key, session.stored.revision);
@@ -289,7 +290,7 @@ pub async fn an_elevation_that_ended_before_its_time_is_not_told<H: Harness>(har
     let who = arriving(harness, &third);
     let (revoked, _) = elevated(harness, key_of(&third), who, LONG).await;
     let reason = EndReason::RevokedByUser;
-    let which = Which::One(revoked.handle());
+    let which = RevokeScope::One(revoked.handle());
     assert_eq!(
         store.revoke(&third, which, reason).await,
         [revoked.handle()]

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Event, Handle, Label, Note, Timestamp, UserId,
+    Event, Note, SessionHandle, SessionMeta, Timestamp, UserId,
     store::{LogLimits, LogPlace, LogQuery, Logged, Observation},
 };
 
@@ -31,15 +31,15 @@ pub(super) struct Log {
 /// Whom a line is about.
 #[derive(Clone, Copy)]
 pub(super) struct About<'a> {
-    pub(super) session: Option<Handle>,
+    pub(super) session: Option<SessionHandle>,
     pub(super) user: Option<&'a UserId>,
 }
 
-impl<'a> From<&'a Label> for About<'a> {
-    fn from(label: &'a Label) -> Self {
+impl<'a> From<&'a SessionMeta> for About<'a> {
+    fn from(meta: &'a SessionMeta) -> Self {
         Self {
-            session: Some(label.handle),
-            user: label.user(),
+            session: Some(meta.handle),
+            user: meta.user(),
         }
     }
 }
@@ -48,7 +48,7 @@ struct Line {
     place: LogPlace,
     first_at: Timestamp,
     at: Timestamp,
-    session: Option<Handle>,
+    session: Option<SessionHandle>,
     user: Option<UserId>,
     /// Encoded, so that what is read is what any other store would have kept of it.
     note: Bytes,
@@ -197,7 +197,7 @@ fn forget(ring: &mut VecDeque<Line>, now: Timestamp, age: Duration) {
 #[derive(PartialEq, Eq, Hash)]
 enum Owner {
     User(UserId),
-    Session(Option<Handle>),
+    Session(Option<SessionHandle>),
 }
 
 /// Leaves `most` lines: the owners with the most lose their oldest. Owners with no more than the fair share lose none.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use bytes::Bytes;
 
 use crate::{
-    Bucket, EndReason, Handle, Label, SessionKey, Timestamp, UserId,
+    Bucket, EndReason, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{Revision, SessionCount, Stored, Timing},
 };
 
@@ -17,7 +17,7 @@ pub(super) enum Slot {
 
 pub(super) struct Session {
     pub(super) stored: Stored,
-    pub(super) label: Label,
+    pub(super) meta: SessionMeta,
     /// When its elevations run out.
     pub(super) elevated_until: Option<Timestamp>,
 }
@@ -25,41 +25,41 @@ pub(super) struct Session {
 /// What is remembered of a session that ended under a key.
 pub(super) struct End {
     pub(super) reason: EndReason,
-    pub(super) handle: Handle,
+    pub(super) handle: SessionHandle,
     /// The key the session was moved to.
-    pub(super) successor: Option<SessionKey>,
+    pub(super) successor: Option<SessionIdHash>,
     pub(super) until: Timestamp,
 }
 
 /// What is over.
 pub(super) enum Due {
-    Session(SessionKey),
-    Elevation(SessionKey, Timestamp),
+    Session(SessionIdHash),
+    Elevation(SessionIdHash, Timestamp),
 }
 
-type ByTime = BTreeSet<(Timestamp, SessionKey)>;
+type ByTime = BTreeSet<(Timestamp, SessionIdHash)>;
 
 /// The slots, which of them is due first, and whose they are. All of it changes together.
 #[derive(Default)]
 pub(super) struct Slots {
-    slots: HashMap<SessionKey, Slot>,
+    slots: HashMap<SessionIdHash, Slot>,
     live: ByTime,
     elevated: ByTime,
     ended: ByTime,
-    users: HashMap<UserId, HashSet<SessionKey>>,
+    users: HashMap<UserId, HashSet<SessionIdHash>>,
     writes: u32,
 }
 
 impl Slots {
-    pub(super) fn get(&self, key: &SessionKey) -> Option<&Slot> {
+    pub(super) fn get(&self, key: &SessionIdHash) -> Option<&Slot> {
         self.slots.get(key)
     }
 
-    pub(super) fn is_taken(&self, key: &SessionKey) -> bool {
+    pub(super) fn is_taken(&self, key: &SessionIdHash) -> bool {
         self.slots.contains_key(key)
     }
 
-    pub(super) fn live(&self, key: &SessionKey, now: Timestamp) -> Option<&Session> {
+    pub(super) fn live(&self, key: &SessionIdHash, now: Timestamp) -> Option<&Session> {
         match self.slots.get(key) {
             Some(Slot::Live(session)) if session.stored.timing.is_live(now) => Some(session),
             _ => None,
@@ -72,15 +72,15 @@ impl Slots {
     }
 
     /// The name and owner of a session, also where nobody has found yet that it is over.
-    pub(super) fn label(&self, key: &SessionKey) -> Option<&Label> {
+    pub(super) fn meta(&self, key: &SessionIdHash) -> Option<&SessionMeta> {
         match self.slots.get(key)? {
-            Slot::Live(session) => Some(&session.label),
+            Slot::Live(session) => Some(&session.meta),
             Slot::Ended(_) => None,
         }
     }
 
     /// The sessions of a user.
-    pub(super) fn of_user(&self, user: &UserId) -> impl Iterator<Item = (SessionKey, &Session)> {
+    pub(super) fn of_user(&self, user: &UserId) -> impl Iterator<Item = (SessionIdHash, &Session)> {
         let keys = self.users.get(user).into_iter().flatten();
         keys.filter_map(|key| match self.slots.get(key) {
             Some(Slot::Live(session)) => Some((*key, session)),
@@ -89,15 +89,15 @@ impl Slots {
     }
 
     /// The key of the user's session of this name.
-    pub(super) fn called(&self, user: &UserId, name: Handle) -> Option<SessionKey> {
+    pub(super) fn called(&self, user: &UserId, name: SessionHandle) -> Option<SessionIdHash> {
         let mut sessions = self.of_user(user);
-        let called = sessions.find(|(_, session)| session.label.handle == name);
+        let called = sessions.find(|(_, session)| session.meta.handle == name);
         called.map(|(key, _)| key)
     }
 
     /// The users whose sessions are in this bucket.
     pub(super) fn users_of(&self, bucket: Bucket) -> impl Iterator<Item = &UserId> {
-        let lives_there = move |keys: &HashSet<SessionKey>| {
+        let lives_there = move |keys: &HashSet<SessionIdHash>| {
             let first = keys.iter().next();
             first.is_some_and(|key| key.bucket() == bucket)
         };
@@ -128,7 +128,7 @@ impl Slots {
     ///
     /// This comes to an end: a session lives under the key that it is moved to, so if that key has a
     /// successor too, it was moved on later.
-    pub(super) fn current(&self, key: &SessionKey, now: Timestamp) -> SessionKey {
+    pub(super) fn current(&self, key: &SessionIdHash, now: Timestamp) -> SessionIdHash {
         let mut current = *key;
         while let Some(Slot::Ended(end)) = self.slots.get(&current)
             && now < end.until
@@ -150,20 +150,20 @@ impl Slots {
     }
 
     /// Puts a session under a key that nothing is stored under.
-    pub(super) fn put(&mut self, key: SessionKey, session: Session) {
+    pub(super) fn put(&mut self, key: SessionIdHash, session: Session) {
         self.live
             .insert((session.stored.timing.idle_deadline(), key));
         if let Some(at) = session.elevated_until {
             self.elevated.insert((at, key));
         }
-        if let Some(user) = session.label.user() {
+        if let Some(user) = session.meta.user() {
             self.users.entry(user.clone()).or_default().insert(key);
         }
         self.slots.insert(key, Slot::Live(session));
     }
 
     /// Writes another state of a live session.
-    pub(super) fn write(&mut self, key: &SessionKey, stored: Stored) {
+    pub(super) fn write(&mut self, key: &SessionIdHash, stored: Stored) {
         if let Some(Slot::Live(session)) = self.slots.get_mut(key) {
             let before = session.stored.timing.idle_deadline();
             self.live.remove(&(before, *key));
@@ -173,7 +173,7 @@ impl Slots {
     }
 
     /// Takes a live session out, with nothing left in its place.
-    pub(super) fn take(&mut self, key: &SessionKey) -> Option<Session> {
+    pub(super) fn take(&mut self, key: &SessionIdHash) -> Option<Session> {
         match self.slots.remove(key)? {
             Slot::Live(session) => {
                 self.live
@@ -181,7 +181,7 @@ impl Slots {
                 if let Some(at) = session.elevated_until {
                     self.elevated.remove(&(at, *key));
                 }
-                self.leave(key, session.label.user());
+                self.leave(key, session.meta.user());
                 Some(session)
             }
             ended @ Slot::Ended(_) => {
@@ -191,7 +191,7 @@ impl Slots {
         }
     }
 
-    fn leave(&mut self, key: &SessionKey, user: Option<&UserId>) {
+    fn leave(&mut self, key: &SessionIdHash, user: Option<&UserId>) {
         let Some(user) = user else { return };
         if let Some(keys) = self.users.get_mut(user) {
             keys.remove(key);
@@ -202,7 +202,7 @@ impl Slots {
     }
 
     /// Remembers the end of a session that was taken out.
-    pub(super) fn remember(&mut self, key: SessionKey, end: End) {
+    pub(super) fn remember(&mut self, key: SessionIdHash, end: End) {
         self.ended.insert((end.until, key));
         self.slots.insert(key, Slot::Ended(end));
     }

@@ -4,16 +4,16 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::{
     log::{About, Log},
-    marks::Marks,
+    markers::RevocationMarkers,
     slots::{Due, End, Session, Slot, Slots},
 };
 use crate::{
-    EndReason, Handle, Label, Note, SessionKey, Timestamp, UserId,
+    EndReason, Note, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Excess, Expired, Expiry, Limits, Listed,
-        Loaded, LogQuery, Logged, Observation, Old, Others, Receipt, Replaced, Revision,
-        Revocation, StoreError, StoreErrorKind, Stored, Swept, Termination, Timing, Touched, Which,
-        Write,
+        Activity, Committed, Created, Deadline, Ended, Expired, Expiry, Limits, Listed, Loaded,
+        LogQuery, Logged, Observation, OnLimit, Others, RecordWrite, Replaced, ReplacedSession,
+        Revision, Revocation, RevocationReport, RevokeScope, StoreError, StoreErrorKind, Stored,
+        Swept, Termination, Timing, Touched,
     },
 };
 
@@ -27,13 +27,13 @@ pub(super) const UNTOLD: usize = 100_000;
 pub(super) struct State {
     pub(super) slots: Slots,
     pub(super) log: Log,
-    marks: Marks,
+    markers: RevocationMarkers,
     /// What was found to be over and nobody has been told of.
     untold: VecDeque<Expired>,
 }
 
 impl State {
-    pub(super) fn load(&mut self, key: &SessionKey, now: Timestamp) -> Loaded {
+    pub(super) fn load(&mut self, key: &SessionIdHash, now: Timestamp) -> Loaded {
         match self.slots.get(key) {
             Some(Slot::Live(session)) if session.stored.timing.is_live(now) => {
                 Loaded::Live(session.stored.clone())
@@ -53,8 +53,8 @@ impl State {
 
     pub(super) fn create(
         &mut self,
-        key: &SessionKey,
-        write: &Write,
+        key: &SessionIdHash,
+        write: &RecordWrite,
         limits: Limits,
         others: &Others,
         capacity: usize,
@@ -64,10 +64,10 @@ impl State {
         if self.slots.is_taken(key) {
             return Ok(Created::Taken);
         }
-        if self.marks.forbid(&write.label) {
+        if self.markers.forbid(&write.meta) {
             return Ok(Created::Revoked);
         }
-        let Some(excess) = self.excess(&write.label, others, None) else {
+        let Some(excess) = self.excess(&write.meta, others, None) else {
             return Ok(Created::AtLimit);
         };
         if self.slots.live_count().saturating_sub(excess.len()) >= capacity {
@@ -76,10 +76,10 @@ impl State {
                 "the memory store is full of live sessions; raise its capacity or use Redis",
             ));
         }
-        let displaced = self.displace(&write.label, others, &excess, now);
+        let displaced = self.displace(&write.meta, others, &excess, now);
         self.slots.make_room(capacity);
         let timing = Timing::starting(now, limits);
-        let revision = self.begin(*key, timing, write.label.clone(), write, now);
+        let revision = self.begin(*key, timing, write.meta.clone(), write, now);
         Ok(Created::Done(
             timing,
             revision,
@@ -89,73 +89,69 @@ impl State {
 
     pub(super) fn commit(
         &mut self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         expected: Revision,
-        write: &Write,
+        write: &RecordWrite,
         activity: Activity,
         now: Timestamp,
     ) -> Committed {
         self.tidy(now);
-        let (timing, label) = match self.slots.live(key, now) {
+        let (timing, meta) = match self.slots.live(key, now) {
             None => return Committed::Gone,
             Some(Session { stored, .. }) if stored.revision != expected => {
                 return Committed::Conflict(stored.clone());
             }
             Some(session) => (
                 session.stored.timing.after(activity, now),
-                session.label.clone(),
+                session.meta.clone(),
             ),
         };
         let stored = self.slots.stored(timing, write.payload.clone());
         let revision = stored.revision;
         self.slots.write(key, stored);
-        self.note(&label, &write.notes, now);
+        self.note(&meta, &write.notes, now);
         Committed::Done(timing, revision)
     }
 
     pub(super) fn replace(
         &mut self,
-        old: &Old,
-        new: &SessionKey,
-        write: &Write,
+        old: &ReplacedSession,
+        new: &SessionIdHash,
+        write: &RecordWrite,
         deadline: Deadline,
         others: &Others,
         now: Timestamp,
     ) -> Result<Replaced, StoreError> {
         self.tidy(now);
-        let (before, label) = match self.slots.live(&old.key, now) {
+        let (before, meta) = match self.slots.live(&old.key, now) {
             None => return Ok(Replaced::Gone),
             Some(Session { stored, .. }) if stored.revision != old.expected => {
                 return Ok(Replaced::Conflict(stored.clone()));
             }
-            Some(session) => (session.stored.timing, session.label.clone()),
+            Some(session) => (session.stored.timing, session.meta.clone()),
         };
         if self.slots.is_taken(new) {
             return Err(StoreError::key_taken());
         }
-        let (timing, label, displaced) = match deadline {
+        let (timing, meta, displaced) = match deadline {
             Deadline::Keep(activity) => {
                 self.end_as(&old.key, EndReason::Replaced, Some(*new), now);
-                (before.after(activity, now), label, Vec::new())
+                (before.after(activity, now), meta, Vec::new())
             }
             Deadline::Restart(limits) => {
-                if self.marks.forbid(&write.label) {
+                if self.markers.forbid(&write.meta) {
                     return Ok(Replaced::Gone);
                 }
-                let Some(excess) = self.excess(&write.label, others, Some(&old.key)) else {
+                let Some(excess) = self.excess(&write.meta, others, Some(&old.key)) else {
                     return Ok(Replaced::AtLimit);
                 };
                 self.end_as(&old.key, EndReason::ReplacedAtSignIn, None, now);
-                self.note(&label, &old.note, now);
-                let displaced = self.displace(&write.label, others, &excess, now);
-                (
-                    Timing::starting(now, limits),
-                    write.label.clone(),
-                    displaced,
-                )
+                self.note(&meta, &old.note, now);
+                let displaced = self.displace(&write.meta, others, &excess, now);
+                (Timing::starting(now, limits), write.meta.clone(), displaced)
             }
         };
-        let revision = self.begin(*new, timing, label, write, now);
+        let revision = self.begin(*new, timing, meta, write, now);
         Ok(Replaced::Done(
             timing,
             revision,
@@ -163,7 +159,7 @@ impl State {
         ))
     }
 
-    pub(super) fn touch(&mut self, key: &SessionKey, now: Timestamp) -> Touched {
+    pub(super) fn touch(&mut self, key: &SessionIdHash, now: Timestamp) -> Touched {
         self.tidy(now);
         let Some(session) = self.slots.live(key, now) else {
             return Touched::Gone;
@@ -185,7 +181,7 @@ impl State {
         self.tidy(now);
         let Termination {
             key,
-            label,
+            meta,
             reason,
             note,
             live_until,
@@ -193,13 +189,13 @@ impl State {
         let current = self.slots.current(key, now);
         let remembered = self.slots.is_taken(&current);
         let was_live = live_until.is_some_and(|until| now < until);
-        let found = match label.user() {
+        let found = match meta.user() {
             // Without having looked, the caller may mean a key that never was.
-            Some(user) if !remembered && was_live => self.slots.called(user, label.handle),
+            Some(user) if !remembered && was_live => self.slots.called(user, meta.handle),
             _ => None,
         };
-        if let Some(label) = self.end_as(&found.unwrap_or(current), *reason, None, now) {
-            self.note(&label, [note], now);
+        if let Some(meta) = self.end_as(&found.unwrap_or(current), *reason, None, now) {
+            self.note(&meta, [note], now);
             return Ok(Ended::Done);
         }
         if !remembered && was_live {
@@ -219,7 +215,7 @@ impl State {
             .collect()
     }
 
-    pub(super) fn revoke(&mut self, revocation: &Revocation, now: Timestamp) -> Receipt {
+    pub(super) fn revoke(&mut self, revocation: &Revocation, now: Timestamp) -> RevocationReport {
         self.tidy(now);
         let Revocation {
             user,
@@ -230,16 +226,16 @@ impl State {
         } = revocation;
         let until = remembered_until(*longest, now);
         match which {
-            Which::One(_) => {}
-            Which::AllBut(kept) => self.marks.set(user, now, Some(*kept), until),
-            Which::All | Which::Listed => self.marks.set(user, now, None, until),
+            RevokeScope::One(_) => {}
+            RevokeScope::AllBut(kept) => self.markers.set(user, now, Some(*kept), until),
+            RevokeScope::All | RevokeScope::Listed => self.markers.set(user, now, None, until),
         }
         let sessions = self.slots.of_user(user);
         let covered: Vec<_> = sessions
-            .filter(|(_, session)| which.covers(session.label.handle))
+            .filter(|(_, session)| which.covers(session.meta.handle))
             .map(|(key, _)| key)
             .collect();
-        Receipt {
+        RevocationReport {
             ended: self.end_all(&covered, *reason, note, now),
             copies: None,
         }
@@ -270,13 +266,13 @@ impl State {
     }
 
     /// The same for somebody who `asked` for one session: they are told of that one at once.
-    fn tidy_for(&mut self, asked: Option<&SessionKey>, now: Timestamp) -> Option<Expired> {
+    fn tidy_for(&mut self, asked: Option<&SessionIdHash>, now: Timestamp) -> Option<Expired> {
         let mut answer = None;
         while let Some(due) = self.slots.next_due(now) {
             match due {
                 Due::Elevation(key, at) => {
-                    if let Some(label) = self.slots.label(&key) {
-                        let expired = Expired::new(label, Expiry::Elevation, at);
+                    if let Some(meta) = self.slots.meta(&key) {
+                        let expired = Expired::new(meta, Expiry::Elevation, at);
                         self.tell(expired, now);
                     }
                 }
@@ -294,30 +290,30 @@ impl State {
             }
         }
         self.slots.forget_ended(now);
-        self.marks.forget(now);
+        self.markers.forget(now);
         answer
     }
 
     /// Takes out a session whose time is over. Of a stranger's that nobody asks for nothing is remembered:
     /// there are many of those.
-    fn expire(&mut self, key: &SessionKey, is_asked: bool, now: Timestamp) -> Option<Expired> {
+    fn expire(&mut self, key: &SessionIdHash, is_asked: bool, now: Timestamp) -> Option<Expired> {
         let session = self.slots.take(key)?;
-        let (timing, label) = (session.stored.timing, session.label);
+        let (timing, meta) = (session.stored.timing, session.meta);
         let at = timing.idle_deadline();
         let reason = match at == timing.absolute_deadline {
             true => EndReason::AbsoluteTimeout,
             false => EndReason::IdleTimeout,
         };
-        if is_asked || label.owner.is_some() {
+        if is_asked || meta.owner.is_some() {
             let end = End {
                 reason,
-                handle: label.handle,
+                handle: meta.handle,
                 successor: None,
                 until: now.after(reason.remembered_for()),
             };
             self.slots.remember(*key, end);
         }
-        Some(Expired::new(&label, Expiry::Session(reason), at))
+        Some(Expired::new(&meta, Expiry::Session(reason), at))
     }
 
     #[cfg(test)]
@@ -341,21 +337,21 @@ impl State {
         self.log.note(now, expired.at, about, &expired.what.note());
     }
 
-    /// Which sessions end for one with this label, while the one under `leaving` goes anyway. `None` if one would have
+    /// Which sessions end for one with this meta, while the one under `leaving` goes anyway. `None` if one would have
     /// to end, but it is refused instead.
     fn excess(
         &self,
-        label: &Label,
+        meta: &SessionMeta,
         others: &Others,
-        leaving: Option<&SessionKey>,
-    ) -> Option<Vec<SessionKey>> {
-        let Some(user) = label.user() else {
+        leaving: Option<&SessionIdHash>,
+    ) -> Option<Vec<SessionIdHash>> {
+        let Some(user) = meta.user() else {
             return Some(Vec::new());
         };
         let (most, excess) = match others {
             Others::Stay => return Some(Vec::new()),
             Others::Limited(limit) => (limit.most.get(), limit.excess),
-            Others::End(_) => (1, Excess::Displace),
+            Others::End(_) => (1, OnLimit::Displace),
         };
         let mut others: Vec<_> = self
             .slots
@@ -366,7 +362,7 @@ impl State {
             })
             .collect();
         let over = (others.len() + 1).saturating_sub(most);
-        if over > 0 && excess == Excess::Refuse {
+        if over > 0 && excess == OnLimit::Refuse {
             return None;
         }
         others.sort_unstable();
@@ -377,14 +373,14 @@ impl State {
     /// To be [noted](Self::told_displaced) once the session is there for which they end.
     fn displace(
         &mut self,
-        label: &Label,
+        meta: &SessionMeta,
         others: &Others,
-        keys: &[SessionKey],
+        keys: &[SessionIdHash],
         now: Timestamp,
-    ) -> Vec<Label> {
-        if let (Others::End(end), Some(user)) = (others, label.user()) {
+    ) -> Vec<SessionMeta> {
+        if let (Others::End(end), Some(user)) = (others, meta.user()) {
             let until = remembered_until(end.longest, now);
-            self.marks.set(user, now, Some(label.handle), until);
+            self.markers.set(user, now, Some(meta.handle), until);
         }
         let (reason, _) = others.end_of_one();
         let keys = keys.iter();
@@ -392,26 +388,31 @@ impl State {
             .collect()
     }
 
-    fn told_displaced(&mut self, labels: &[Label], others: &Others, now: Timestamp) -> Vec<Handle> {
+    fn told_displaced(
+        &mut self,
+        metas: &[SessionMeta],
+        others: &Others,
+        now: Timestamp,
+    ) -> Vec<SessionHandle> {
         let (_, note) = others.end_of_one();
-        for label in labels {
-            self.note(label, [&note], now);
+        for meta in metas {
+            self.note(meta, [&note], now);
         }
-        labels.iter().map(|label| label.handle).collect()
+        metas.iter().map(|meta| meta.handle).collect()
     }
 
     fn end_all(
         &mut self,
-        keys: &[SessionKey],
+        keys: &[SessionIdHash],
         reason: EndReason,
         note: &Note,
         now: Timestamp,
-    ) -> Vec<Handle> {
+    ) -> Vec<SessionHandle> {
         let mut ended = Vec::with_capacity(keys.len());
         for key in keys {
-            if let Some(label) = self.end_as(key, reason, None, now) {
-                self.note(&label, [note], now);
-                ended.push(label.handle);
+            if let Some(meta) = self.end_as(key, reason, None, now) {
+                self.note(&meta, [note], now);
+                ended.push(meta.handle);
             }
         }
         ended
@@ -420,36 +421,36 @@ impl State {
     /// Ends the session under `key`, if there is one, and says which it was.
     fn end_as(
         &mut self,
-        key: &SessionKey,
+        key: &SessionIdHash,
         reason: EndReason,
-        successor: Option<SessionKey>,
+        successor: Option<SessionIdHash>,
         now: Timestamp,
-    ) -> Option<Label> {
-        let label = self.slots.take(key)?.label;
+    ) -> Option<SessionMeta> {
+        let meta = self.slots.take(key)?.meta;
         let end = End {
             reason,
-            handle: label.handle,
+            handle: meta.handle,
             successor,
             until: now.after(reason.remembered_for()),
         };
         self.slots.remember(*key, end);
-        Some(label)
+        Some(meta)
     }
 
     fn begin(
         &mut self,
-        key: SessionKey,
+        key: SessionIdHash,
         timing: Timing,
-        label: Label,
-        write: &Write,
+        meta: SessionMeta,
+        write: &RecordWrite,
         now: Timestamp,
     ) -> Revision {
-        self.note(&label, &write.notes, now);
+        self.note(&meta, &write.notes, now);
         let stored = self.slots.stored(timing, write.payload.clone());
         let revision = stored.revision;
         let session = Session {
             stored,
-            label,
+            meta,
             elevated_until: write.elevated_until,
         };
         self.slots.put(key, session);
@@ -458,12 +459,12 @@ impl State {
 
     fn note<'n>(
         &mut self,
-        label: &Label,
+        meta: &SessionMeta,
         notes: impl IntoIterator<Item = &'n Note>,
         now: Timestamp,
     ) {
         for note in notes {
-            self.log.note(now, now, label.into(), note);
+            self.log.note(now, now, meta.into(), note);
         }
     }
 }
@@ -483,10 +484,10 @@ impl Timing {
 }
 
 impl Expired {
-    fn new(label: &Label, what: Expiry, at: Timestamp) -> Self {
+    fn new(meta: &SessionMeta, what: Expiry, at: Timestamp) -> Self {
         Self {
-            handle: label.handle,
-            user: label.user().cloned(),
+            handle: meta.handle,
+            user: meta.user().cloned(),
             what,
             at,
         }

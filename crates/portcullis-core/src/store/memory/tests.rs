@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    Bucket, EndReason, EventKind, Handle, Note, Owner, SessionId,
-    store::{Activity, Deadline, Excess, Expiry, SessionLimit, Which},
+    Bucket, EndReason, EventKind, Note, Owner, SessionHandle, SessionId,
+    store::{Activity, Deadline, Expiry, OnLimit, RevokeScope, SessionLimit},
 };
 
 const LIMITS: Limits = Limits {
@@ -13,28 +13,28 @@ const LIMITS: Limits = Limits {
     absolute: Duration::from_secs(86_400),
 };
 
-fn key() -> SessionKey {
+fn key() -> SessionIdHash {
     let id = SessionId::generate(Bucket::random().unwrap()).unwrap();
     id.key()
 }
 
-fn end_of(key: SessionKey, label: &Label, reason: EndReason) -> Termination {
+fn end_of(key: SessionIdHash, meta: &SessionMeta, reason: EndReason) -> Termination {
     Termination {
         key,
-        label: label.clone(),
+        meta: meta.clone(),
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
         live_until: None,
     }
 }
 
-fn write(user: Option<&UserId>, now: Timestamp) -> Write {
+fn write(user: Option<&UserId>, now: Timestamp) -> RecordWrite {
     let owner = |user: &UserId| Owner {
         user: user.clone(),
         authenticated_at: now,
     };
-    Write {
-        label: Label::new(Handle::generate().unwrap(), user.map(owner)),
+    RecordWrite {
+        meta: SessionMeta::new(SessionHandle::generate().unwrap(), user.map(owner)),
         payload: "0".into(),
         elevated_until: None,
         flagged: false,
@@ -42,7 +42,11 @@ fn write(user: Option<&UserId>, now: Timestamp) -> Write {
     }
 }
 
-async fn create(store: &MemoryStore, write: &Write, limits: Limits) -> (SessionKey, Revision) {
+async fn create(
+    store: &MemoryStore,
+    write: &RecordWrite,
+    limits: Limits,
+) -> (SessionIdHash, Revision) {
     let key = key();
     match store.create(&key, write, limits, &Others::Stay).await {
         Ok(Created::Done(_, revision, _)) => (key, revision),
@@ -50,11 +54,11 @@ async fn create(store: &MemoryStore, write: &Write, limits: Limits) -> (SessionK
     }
 }
 
-async fn revoke_all(store: &MemoryStore, user: &UserId) -> Vec<Handle> {
+async fn revoke_all(store: &MemoryStore, user: &UserId) -> Vec<SessionHandle> {
     let reason = EndReason::RevokedByUser;
     let revocation = Revocation {
         user: user.clone(),
-        which: Which::All,
+        which: RevokeScope::All,
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
         longest: Some(LIMITS.absolute),
@@ -63,7 +67,7 @@ async fn revoke_all(store: &MemoryStore, user: &UserId) -> Vec<Handle> {
 }
 
 /// A store in which a session moves every ten seconds, and the keys it had.
-async fn moving(times: usize) -> (MemoryStore, Vec<SessionKey>, Label) {
+async fn moving(times: usize) -> (MemoryStore, Vec<SessionIdHash>, SessionMeta) {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock);
     let write = write(None, clock.now());
@@ -72,9 +76,9 @@ async fn moving(times: usize) -> (MemoryStore, Vec<SessionKey>, Label) {
     for _ in 0..times {
         clock.advance(Duration::from_secs(10));
         let (new, keep) = (key(), Deadline::Keep(Activity::Active));
-        let old = Old {
+        let old = ReplacedSession {
             key: current,
-            label: write.label.clone(),
+            meta: write.meta.clone(),
             expected,
             note: None,
         };
@@ -85,7 +89,7 @@ async fn moving(times: usize) -> (MemoryStore, Vec<SessionKey>, Label) {
         (current, expected) = (new, next);
         keys.push(new);
     }
-    (store, keys, write.label)
+    (store, keys, write.meta)
 }
 
 #[tokio::test]
@@ -93,14 +97,14 @@ async fn an_end_follows_as_many_moves_as_are_remembered() {
     let reason = EndReason::SignedOut;
     // The first of seven moves is a minute ago.
     for (from, ended) in [(0, Ended::AlreadyGone), (1, Ended::Done)] {
-        let (store, keys, label) = moving(7).await;
-        let answer = store.end(&end_of(keys[from], &label, reason)).await;
+        let (store, keys, meta) = moving(7).await;
+        let answer = store.end(&end_of(keys[from], &meta, reason)).await;
         assert_eq!(answer.unwrap(), ended);
         assert_eq!(store.live(), usize::from(ended == Ended::AlreadyGone));
         if ended == Ended::Done {
             let expected = Loaded::Ended {
                 reason,
-                handle: label.handle,
+                handle: meta.handle,
                 successor: None,
             };
             assert_eq!(store.load(&keys[7]).await.unwrap(), expected);
@@ -154,7 +158,7 @@ async fn strangers_whose_time_is_over_leave_no_mark_unless_somebody_asks() {
     let reason = EndReason::IdleTimeout;
     let expected = Loaded::Ended {
         reason,
-        handle: stranger.label.handle,
+        handle: stranger.meta.handle,
         successor: None,
     };
     assert_eq!(store.load(&asked).await.unwrap(), expected);
@@ -214,7 +218,7 @@ async fn a_full_store_makes_room_for_who_displaces_a_session_of_their_own() {
     let alice = UserId::from("alice");
     let limit = Some(SessionLimit {
         most: NonZeroUsize::MIN,
-        excess: Excess::Displace,
+        excess: OnLimit::Displace,
     });
     create(&store, &write(None, clock.now()), LIMITS).await;
     let first = write(Some(&alice), clock.now());
@@ -227,7 +231,7 @@ async fn a_full_store_makes_room_for_who_displaces_a_session_of_their_own() {
     let Created::Done(_, _, displaced) = created else {
         panic!("create answered {created:?}");
     };
-    assert_eq!(displaced, [first.label.handle]);
+    assert_eq!(displaced, [first.meta.handle]);
     let bob = write(Some(&"bob".into()), clock.now());
     assert!(
         store

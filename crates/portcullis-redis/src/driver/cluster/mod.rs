@@ -68,7 +68,7 @@ struct Inner {
 type Part = Vec<(usize, Command)>;
 
 /// Their answers.
-type Told = Vec<(usize, Result<Value, StoreError>)>;
+type PartAnswers = Vec<(usize, Result<Value, StoreError>)>;
 
 /// What a node answered.
 struct Answered {
@@ -182,7 +182,7 @@ impl Cluster {
         length: Answers,
     ) -> Vec<Result<Value, StoreError>> {
         let mut answers: Vec<_> = commands.iter().map(|_| Err(failure::unserved())).collect();
-        let mut parts: JoinSet<Told> = JoinSet::new();
+        let mut parts: JoinSet<PartAnswers> = JoinSet::new();
         for (node, part) in self.inner.by_node(commands) {
             let inner = self.inner.clone();
             parts.spawn(async move { inner.ask_one(node, part, length).await });
@@ -329,7 +329,7 @@ impl Inner {
     }
 
     /// What is sent away is asked for again, one by one, and all of it within the wait.
-    async fn ask_one(&self, node: Arc<Node>, part: Part, length: Answers) -> Told {
+    async fn ask_one(&self, node: Arc<Node>, part: Part, length: Answers) -> PartAnswers {
         let shared = node.shared();
         let (places, commands): (Vec<_>, Vec<_>) = part.into_iter().unzip();
         let answers = match shared.ask(&commands, length).await {
@@ -454,7 +454,7 @@ impl Inner {
 }
 
 /// The same error for each of them.
-fn everywhere(places: Vec<usize>, error: &StoreError) -> Told {
+fn everywhere(places: Vec<usize>, error: &StoreError) -> PartAnswers {
     let again = |place| (place, Err(failure::again(error)));
     places.into_iter().map(again).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fred::types::Message;
-use portcullis_core::{Handle, store::Hint};
+use portcullis_core::{SessionHandle, store::Hint};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Instant, sleep_until, timeout},
@@ -113,9 +113,13 @@ fn heard(message: Result<Message, RecvError>) -> Result<Option<Hint>, Ended> {
 }
 
 /// The name in a message of ours.
-fn name(message: Message) -> Option<Handle> {
+fn name(message: Message) -> Option<SessionHandle> {
     let bytes = reply::bytes(message.value)?;
-    bytes.as_ref().try_into().ok().map(Handle::from_bytes)
+    bytes
+        .as_ref()
+        .try_into()
+        .ok()
+        .map(SessionHandle::from_bytes)
 }
 
 #[cfg(test)]

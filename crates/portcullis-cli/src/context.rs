@@ -1,0 +1,216 @@
+//! Where commands find the sessions.
+
+use std::{fs, num::NonZeroU32, time::Duration};
+
+use portcullis::{LogQuery, Logged, Realm, RedisStore, Sessions, Store, Timestamp, UserId};
+use portcullis_redis::RedisStoreBuilder;
+use serde::Serialize;
+
+use crate::{
+    args::{Connection, Look},
+    exit::Failure,
+    json::{self, InRealm},
+    moment::Clock,
+    realms::{Selected, Selection},
+    screen::mention,
+    text::{self, Ink, Pen},
+};
+
+/// An operator can be further away than the application, and waits longer than a request may.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// A realm of a store that answered, and what is done with it.
+pub(crate) struct Context {
+    /// Of this realm.
+    pub(crate) store: RedisStore,
+    pub(crate) sessions: Sessions,
+    look: Look,
+    prefix: String,
+    selected: Selected,
+    /// No realm was named, and none is registered.
+    is_unknown: bool,
+    /// The command is for each registered realm.
+    is_one_of_all: bool,
+}
+
+impl Context {
+    /// One for each realm that the command is for, in order of name: never none.
+    pub(crate) async fn open(connection: &Connection, look: Look) -> Result<Vec<Self>, Failure> {
+        Self::with(builder(connection)?, connection, look).await
+    }
+
+    /// The same, where revocations wait for this many replicas.
+    pub(crate) async fn confirming(
+        connection: &Connection,
+        look: Look,
+        replicas: Option<NonZeroU32>,
+    ) -> Result<Vec<Self>, Failure> {
+        let builder = builder(connection)?;
+        let builder = match replicas {
+            Some(replicas) => builder.confirm_by_replicas(replicas.get()),
+            None => builder,
+        };
+        Self::with(builder, connection, look).await
+    }
+
+    async fn with(
+        builder: RedisStoreBuilder,
+        connection: &Connection,
+        look: Look,
+    ) -> Result<Vec<Self>, Failure> {
+        let (selection, prefix) = (Selection::of(connection)?, connection.prefix()?);
+        let store = connect(builder).await?;
+        let selected = selection.resolve(&store).await?;
+        let context = |selected: Selected| {
+            let store = store.in_realm(&selected.realm);
+            Self {
+                sessions: Sessions::new(store.clone()),
+                store,
+                look,
+                prefix: prefix.clone(),
+                is_unknown: selection == Selection::Sole && selected.cookie.is_none(),
+                selected,
+                is_one_of_all: selection == Selection::All,
+            }
+        };
+        Ok(selected.into_iter().map(context).collect())
+    }
+
+    pub(crate) fn realm(&self) -> &Realm {
+        &self.selected.realm
+    }
+
+    /// Whether the command is for each registered realm, were it only one.
+    pub(crate) fn is_one_of_all(&self) -> bool {
+        self.is_one_of_all
+    }
+
+    /// What stands above the results of a realm for people.
+    pub(crate) fn heading(&self, pen: Pen) -> Option<String> {
+        if !self.is_one_of_all || self.look.json {
+            return None;
+        }
+        let about = match &self.selected.cookie {
+            Some(cookie) => format!("cookie {}", text::word(cookie.as_bytes())),
+            None => "not registered".to_owned(),
+        };
+        let heading = format!("realm {} ({about})", self.realm());
+        Some(pen.write(Ink::Bold, &heading))
+    }
+
+    /// A message, which names the realm where there can be several.
+    pub(crate) fn mention(&self, message: &str) {
+        if self.is_one_of_all {
+            mention(&format!("realm {}: {message}", self.realm()));
+        } else {
+            mention(message);
+        }
+    }
+
+    /// Nothing was found. Where no layer has registered the realm either, the application is perhaps kept elsewhere.
+    pub(crate) fn hint_at_prefix(&self) {
+        if self.is_unknown {
+            self.mention(&format!(
+                "no application has registered itself under the prefix {} at this address; is it the right one (--prefix, \
+                 --redis-url)?",
+                text::word(self.prefix.as_bytes())
+            ));
+        }
+    }
+
+    /// Nothing was found of this user.
+    pub(crate) async fn hint_at_user(&self, user: &UserId) -> Result<(), Failure> {
+        if self.is_unknown {
+            self.hint_at_prefix();
+            return Ok(());
+        }
+        let query = LogQuery {
+            user: Some(user.clone()),
+            most: 1,
+            ..LogQuery::default()
+        };
+        if self.sessions.history(query).await?.is_empty() {
+            self.mention(&format!(
+                "the log has nothing of {} either; is the name the one that the application uses (see `portcullis users`)?",
+                text::user(user)
+            ));
+        }
+        Ok(())
+    }
+
+    /// A result for programs: a document, or, where another one may follow, a line.
+    pub(crate) fn document(&self, document: &impl Serialize) -> Result<String, Failure> {
+        if self.is_one_of_all {
+            self.line(document)
+        } else {
+            json::document(&self.in_realm(document))
+        }
+    }
+
+    /// A result for programs of which there are several.
+    pub(crate) fn line(&self, document: &impl Serialize) -> Result<String, Failure> {
+        json::line(&self.in_realm(document))
+    }
+
+    fn in_realm<T>(&self, document: T) -> InRealm<'_, T> {
+        InRealm {
+            realm: self.realm().as_str(),
+            document,
+        }
+    }
+
+    /// The server's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        Clock {
+            now: self.now(),
+            utc: self.look.utc,
+        }
+    }
+
+    /// The newest `most` events that the query asks for and `is_wanted`, newest first. A query cannot say all of what
+    /// is wanted, so where the first are not enough, all are read.
+    pub(crate) async fn newest(
+        &self,
+        query: &LogQuery,
+        most: usize,
+        is_wanted: impl Fn(&Logged) -> bool,
+    ) -> Result<Vec<Logged>, Failure> {
+        let mut wanted = Vec::new();
+        for read in [most, most.saturating_mul(20), usize::MAX] {
+            let query = LogQuery {
+                most: read,
+                ..query.clone()
+            };
+            wanted = self.sessions.history(query).await?;
+            let is_all = wanted.len() < read;
+            wanted.retain(&is_wanted);
+            if is_all || wanted.len() >= most {
+                break;
+            }
+        }
+        wanted.truncate(most);
+        Ok(wanted)
+    }
+}
+
+/// `check` tells of eviction. Where an application runs with it all the same, its sessions can be ended.
+pub(crate) async fn connect(builder: RedisStoreBuilder) -> Result<RedisStore, Failure> {
+    let builder = builder.wait(WAIT).allow_unsafe_eviction();
+    Ok(builder.connect().await?)
+}
+
+pub(crate) fn builder(connection: &Connection) -> Result<RedisStoreBuilder, Failure> {
+    let builder = RedisStore::builder(connection.redis_url()?).key_prefix(connection.prefix()?);
+    let Some(file) = &connection.ca_certificate else {
+        return Ok(builder);
+    };
+    let pem = fs::read(file).map_err(|error| {
+        let file = text::shown(&file.to_string_lossy());
+        Failure::Usage(format!("the certificate in {file} cannot be read: {error}"))
+    })?;
+    Ok(builder.ca_certificate_pem(pem))
+}

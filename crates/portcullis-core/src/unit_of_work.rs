@@ -1,0 +1,599 @@
+//! One request's view of its session, and what it wants to change.
+//!
+//! A [`UnitOfWork`] starts from what the store had, records the handler's intents as operations, and turns them
+//! into one [`Plan`] at the end. It does no IO: the caller carries the plan out and tells the unit of work what
+//! came of it. When another request was faster, [`rebase`](UnitOfWork::rebase) applies the same operations to
+//! what is stored now, so that nobody's change is lost.
+
+mod group;
+mod op;
+mod ops;
+mod plan;
+mod status;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::{
+    group::{Group, InPlace},
+    plan::{Plan, Step},
+    status::SessionStatus,
+    view::{SessionEntry, SessionInfo, SessionView},
+};
+use self::{
+    op::Op,
+    ops::Ops,
+    view::{View, decode},
+};
+use crate::{
+    ChangeError, Client, ClientChange, EndReason, RememberMe, SessionHandle, SessionIdHash,
+    Timeouts, Timestamp, UserId, ValueKey, VisitorLimits,
+    record::{Record, Unreadable},
+    store::{Limits, Revision, SessionLimit, StoreError, Stored},
+    value,
+};
+
+/// The settings a unit of work needs.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::exhaustive_structs, reason = "the layer makes it")]
+pub struct SessionSettings {
+    /// For sessions that this request starts or authenticates.
+    pub timeouts: Timeouts,
+    /// The same for sign-ins that are to be remembered, where there may be any.
+    pub remember_me: Option<RememberMe>,
+    /// How many bytes of names and encoded values a session may hold.
+    pub payload_limit: usize,
+    /// What a session without a user may take.
+    pub visitors: VisitorLimits,
+    /// How many sessions a user may have at once.
+    pub session_limit: Option<SessionLimit>,
+}
+
+impl SessionSettings {
+    fn limits(&self) -> Limits {
+        Limits {
+            idle: self.timeouts.idle(),
+            absolute: self.timeouts.absolute(),
+        }
+    }
+
+    /// The longest absolute timeout of its sessions.
+    pub fn longest(&self) -> Duration {
+        let remembered = self.limits_of_remembered();
+        remembered.unwrap_or_else(|| self.limits()).absolute
+    }
+
+    fn limits_of_remembered(&self) -> Option<Limits> {
+        let remember_me = self.remember_me.as_ref()?;
+        Some(remember_me.limits(&self.timeouts))
+    }
+
+    /// Those of a session without a user.
+    fn limits_of_visitors(&self) -> Limits {
+        let absolute = self.visitors.absolute().min(self.timeouts.absolute());
+        Limits {
+            idle: self.timeouts.idle().min(absolute),
+            absolute,
+        }
+    }
+
+    fn payload(&self) -> PayloadLimits {
+        PayloadLimits {
+            of_users: self.payload_limit,
+            of_visitors: self.payload_limit.min(self.visitors.payload()),
+        }
+    }
+}
+
+/// How many bytes of names and encoded values sessions may hold.
+#[derive(Debug, Clone, Copy)]
+struct PayloadLimits {
+    of_users: usize,
+    of_visitors: usize,
+}
+
+impl PayloadLimits {
+    fn of(self, view: &View) -> usize {
+        match view.record.head.user {
+            Some(_) => self.of_users,
+            None => self.of_visitors,
+        }
+    }
+}
+
+/// One request's view of its session, and what it wants to change.
+#[derive(Debug)]
+pub struct UnitOfWork {
+    policy: SessionSettings,
+    /// Where the request comes from.
+    client: Option<Client>,
+    /// When the request arrived, by the earliest that the store's clock may have shown.
+    began: Option<Timestamp>,
+    /// The live session that the next write builds on.
+    origin: Option<Origin>,
+    /// The identifier that came with the request was replaced a moment ago, or its session ended while the
+    /// request was under way.
+    replaced: bool,
+    /// It asked to end a session that goes on under another identifier. It is refused, unless it then
+    /// signs in: a full proof needs nothing of the session before it.
+    end_refused: bool,
+    /// A session that this request ended, and why; to be carried out.
+    ending: Option<(Origin, EndReason)>,
+    /// Two live sessions that came with the request under one name, of which neither counts. A sign-in or a
+    /// sign-out ends both.
+    candidates: Vec<Origin>,
+    /// The request asked for the end of the candidates.
+    ends_candidates: bool,
+    /// What the handler asked for, in order.
+    ops: Ops,
+    /// `origin` with `ops` applied: what the handler sees.
+    view: SessionView,
+}
+
+/// A live session as it was read or last written. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    key: SessionIdHash,
+    revision: Revision,
+    view: View,
+}
+
+impl UnitOfWork {
+    /// A request without a live session. `ended` is why the one it came with is none any more, if known.
+    pub fn without_session(policy: SessionSettings, ended: Option<EndReason>) -> Self {
+        Self {
+            policy,
+            client: None,
+            began: None,
+            origin: None,
+            replaced: ended.is_some_and(EndReason::is_replacement),
+            ending: None,
+            candidates: Vec::new(),
+            ends_candidates: false,
+            end_refused: false,
+            ops: Ops::default(),
+            view: SessionView(None),
+        }
+    }
+
+    /// A request with two live sessions under one cookie name. It has neither: reads see no session and data cannot be
+    /// written. A sign-in or a sign-out ends both, and nothing of them is carried over.
+    pub fn of_candidates(policy: SessionSettings, candidates: [Origin; 2]) -> Self {
+        Self {
+            candidates: candidates.into(),
+            ..Self::without_session(policy, None)
+        }
+    }
+
+    /// A request with the live session `stored` under `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`] when the payload cannot be read.
+    pub fn of_session(
+        policy: SessionSettings,
+        key: SessionIdHash,
+        stored: &Stored,
+    ) -> Result<Self, Unusable> {
+        Ok(Self::of_origin(policy, Origin::read(key, stored)?))
+    }
+
+    /// The same for a session that was read already.
+    pub fn of_origin(policy: SessionSettings, origin: Origin) -> Self {
+        Self {
+            view: SessionView(Some(origin.view.clone())),
+            origin: Some(origin),
+            ..Self::without_session(policy, None)
+        }
+    }
+
+    /// The same for a request from this client.
+    #[must_use]
+    pub fn from_client(self, client: Client) -> Self {
+        Self {
+            client: Some(client),
+            ..self
+        }
+    }
+
+    /// The same for a request that arrived at `earliest`, the earliest that the store's clock may have shown. A sign-in
+    /// counts from there against a [revocation](crate::store::Store::revoke) of all sessions: what was proved in between
+    /// may have been proved with a password that is no longer valid.
+    #[must_use]
+    pub fn began(self, earliest: Timestamp) -> Self {
+        Self {
+            began: Some(earliest),
+            ..self
+        }
+    }
+
+    /// What is different about the client of this request, if the session knows another one and has not seen
+    /// this one before. To be answered with [`flag`](Self::flag) or [`terminate_for`](Self::terminate_for).
+    pub fn change_of_client(&self) -> Option<ClientChange> {
+        let head = &self.origin.as_ref()?.view.record.head;
+        // Nobody has proved anything where there is no user, so there is nobody to be told apart from.
+        head.user.as_ref()?;
+        head.device.as_ref()?.change_to(self.client.as_ref()?)
+    }
+
+    /// Takes note that the client changed, and ends the elevations if `distrust`.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoRandomness`].
+    pub fn flag(&mut self, distrust: bool, now: Timestamp) -> Result<(), ChangeError> {
+        let (Some(change), Some(client)) = (self.change_of_client(), self.client.clone()) else {
+            return Ok(());
+        };
+        self.record(Op::Observe(client, change), now)?;
+        if distrust {
+            self.drop_elevation(now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all that is wished is to take note of the client.
+    pub fn only_observes(&self) -> bool {
+        self.ending.is_none()
+            && !self.ops.is_empty()
+            && self.ops.iter().all(|op| matches!(op, Op::Observe(..)))
+    }
+
+    /// What the handler sees now.
+    pub fn view(&self) -> &SessionView {
+        &self.view
+    }
+
+    /// Puts `value` under `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::Encode`] when it cannot be written down, [`ChangeError::TooLarge`] when the session
+    /// would exceed its limit. Nothing is changed then.
+    pub fn insert<T: Serialize>(
+        &mut self,
+        key: &impl ValueKey<T>,
+        value: &T,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        let bytes = encode(key.name(), value)?;
+        self.record(Op::Set(key.name().to_owned(), bytes), now)
+    }
+
+    /// Changes the value under `key`, starting from the default if there is none. `change` is called again
+    /// when another request was faster.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionView::get`] and [`insert`](Self::insert). Nothing is changed then.
+    pub fn update<T>(
+        &mut self,
+        key: &impl ValueKey<T>,
+        mut change: impl FnMut(&mut T) + Send + 'static,
+        now: Timestamp,
+    ) -> Result<(), ChangeError>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        let name = key.name().to_owned();
+        let rewrite = move |stored: Option<&Bytes>| {
+            let mut value = match stored {
+                Some(bytes) => decode(&name, bytes)?,
+                None => T::default(),
+            };
+            change(&mut value);
+            encode(&name, &value)
+        };
+        self.record(Op::Update(key.name().to_owned(), Box::new(rewrite)), now)
+    }
+
+    /// Removes the value under `name`. Says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoRandomness`].
+    pub fn remove(&mut self, name: &str, now: Timestamp) -> Result<bool, ChangeError> {
+        let existed = self.view.contains(name);
+        if existed {
+            self.record(Op::Remove(name.to_owned()), now)?;
+        }
+        Ok(existed)
+    }
+
+    /// Removes the value under `key` unless it is a `T`, also if another request has written meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoRandomness`].
+    pub fn remove_unreadable<T: DeserializeOwned>(
+        &mut self,
+        key: &impl ValueKey<T>,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        if self.view.exists() {
+            let is_readable = |bytes: &[u8]| value::decode::<T>(bytes).is_ok();
+            let name = key.name().to_owned();
+            self.record(Op::RemoveUnreadable(name, is_readable), now)?;
+        }
+        Ok(())
+    }
+
+    /// Removes every value. The user and the deadlines stay.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoRandomness`].
+    pub fn clear(&mut self, now: Timestamp) -> Result<(), ChangeError> {
+        if self.view.exists() {
+            self.record(Op::Clear, now)?;
+        }
+        Ok(())
+    }
+
+    /// Binds the session to `user` after a full authentication: new identifier, new deadlines, no
+    /// elevation. Data moves along unless the session belonged to somebody else.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::EmptyUser`], [`ChangeError::UserTooLong`], [`ChangeError::NoRandomness`].
+    pub fn authenticate(&mut self, user: UserId, now: Timestamp) -> Result<(), ChangeError> {
+        self.bind(user, false, now)
+    }
+
+    /// The same, and ends every other session of the user at the moment at which this one begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub fn authenticate_and_end_others(
+        &mut self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        self.bind(user, true, now)
+    }
+
+    fn bind(&mut self, user: UserId, ends_others: bool, now: Timestamp) -> Result<(), ChangeError> {
+        user.check()?;
+        let bind = Op::Bind {
+            user,
+            handle: SessionHandle::generate()?,
+            at: now,
+            limits: self.policy.limits(),
+            client: self.client.clone(),
+            ends_others,
+        };
+        self.record(bind, now)
+    }
+
+    /// Makes the sign-in of this request one that is remembered: with limits of its own, and a cookie that outlives the
+    /// browser. That is kept until the next authentication or the end of the session.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoSignIn`] when no sign-in waits to be written, [`ChangeError::RememberMeOff`] when the policy remembers
+    /// nobody.
+    pub fn remember(&mut self, now: Timestamp) -> Result<(), ChangeError> {
+        let sign_in = self.ops.iter().rev().find_map(Op::restarts);
+        let (at, _) = sign_in.ok_or(ChangeError::NoSignIn)?;
+        let limits = self.policy.limits_of_remembered();
+        let limits = limits.ok_or(ChangeError::RememberMeOff)?;
+        self.record(Op::Remember { at, limits }, now)
+    }
+
+    /// Gives the session a new identifier. Ends its elevations, which belong to the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoRandomness`].
+    pub fn regenerate(&mut self, now: Timestamp) -> Result<(), ChangeError> {
+        if self.view.exists() {
+            self.record(Op::Regenerate, now)?;
+        }
+        Ok(())
+    }
+
+    /// Elevates the session for `scope` until the elevation timeout from now has passed.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NotAuthenticated`] when the session has no user.
+    pub fn elevate(&mut self, scope: &str, now: Timestamp) -> Result<(), ChangeError> {
+        if self.view.user().is_none() {
+            return Err(ChangeError::NotAuthenticated);
+        }
+        // A sign-in of this request takes effect with the write, and so does what was granted after it: it
+        // is told from the sign-in, so as not to outlast the write by more than the elevation timeout.
+        let from = match self.ops.iter().rev().find_map(Op::restarts) {
+            Some((signed_in_at, _)) => signed_in_at,
+            None => now,
+        };
+        let grant = Op::Grant {
+            scope: scope.to_owned(),
+            ends_at: from.after(self.policy.timeouts.elevation()),
+            client: self.client.clone(),
+        };
+        self.record(grant, now)
+    }
+
+    /// Ends every elevation and gives the session a new identifier. Says whether one was in force.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoRandomness`].
+    pub fn drop_elevation(&mut self, now: Timestamp) -> Result<bool, ChangeError> {
+        let elevated = self
+            .view
+            .0
+            .as_ref()
+            .is_some_and(|view| view.is_elevated(now));
+        // A sign-in of this request ends them as well, but may yet be dropped.
+        let until_it_signs_in = self.ops.authenticate()
+            && self
+                .origin
+                .as_ref()
+                .is_some_and(|origin| origin.view.is_elevated(now));
+        if elevated || until_it_signs_in {
+            self.record(Op::DropElevations, now)?;
+        }
+        Ok(elevated)
+    }
+
+    /// Takes the request for activity, whatever else it is. Says whether there is a session.
+    ///
+    /// # Errors
+    ///
+    /// None that this operation could raise; the type is that of every change.
+    pub fn extend(&mut self, now: Timestamp) -> Result<bool, ChangeError> {
+        let exists = self.view.exists();
+        if exists {
+            self.record(Op::Extend(now), now)?;
+        }
+        Ok(exists)
+    }
+
+    /// Ends the session. What is written afterwards in this request starts a new one.
+    pub fn terminate(&mut self) {
+        self.terminate_for(EndReason::SignedOut);
+    }
+
+    /// The same for another reason than that the person wished it.
+    pub fn terminate_for(&mut self, reason: EndReason) {
+        if let Some(origin) = self.origin.take() {
+            self.ending = Some((origin, reason));
+        }
+        self.ends_candidates = !self.candidates.is_empty();
+        self.end_refused = self.replaced && self.ending.is_none() && !self.ends_candidates;
+        self.ops.clear();
+        self.view = SessionView(None);
+    }
+
+    /// Drops what must not take effect when the response refuses the request: sign-ins and elevations, and
+    /// every write after the first of them. An end of the session, a new identifier and a drop of
+    /// elevations remain, and so do the writes before. Says whether there was anything to drop.
+    pub fn rollback_grants(&mut self) -> bool {
+        let Some((before, after)) = self.ops.split_at_grant() else {
+            return false;
+        };
+        self.view = before;
+        self.keep_what_takes_away(after);
+        true
+    }
+
+    /// Drops what must not take effect when the handler failed: data, sign-ins and elevations. An end of the
+    /// session, a new identifier and a drop of elevations remain. Says whether a sign-in or an elevation was
+    /// dropped.
+    pub fn rollback(&mut self) -> bool {
+        let ops = std::mem::take(&mut self.ops);
+        let granted = ops.grant();
+        self.retain_only_the_end();
+        self.keep_what_takes_away(ops);
+        granted
+    }
+
+    /// Asks again for those of `ops` that only take rights away. They mean nothing without a session.
+    fn keep_what_takes_away(&mut self, ops: Ops) {
+        let Some(mut view) = self.view.0.clone() else {
+            return;
+        };
+        for op in ops {
+            if op.take_away(&mut view) {
+                self.ops.push(op, &self.view);
+            }
+        }
+        self.view = SessionView(Some(view));
+    }
+
+    /// Whether there are operations that no plan has carried out yet.
+    pub fn is_dirty(&self) -> bool {
+        self.ending.is_some() || self.ends_candidates || !self.ops.is_empty()
+    }
+
+    /// Whether the request came with two live sessions of which neither counts.
+    pub fn has_candidates(&self) -> bool {
+        !self.candidates.is_empty()
+    }
+
+    fn record(&mut self, mut op: Op, now: Timestamp) -> Result<(), ChangeError> {
+        let mut view = match &self.view.0 {
+            Some(view) => view.clone(),
+            None => View::fresh(&self.policy, self.client.as_ref(), now)?,
+        };
+        op.apply(&mut view, self.policy.payload())?;
+        self.ops.push(op, &self.view);
+        self.view = SessionView(Some(view));
+        Ok(())
+    }
+
+    /// Takes `origin` for what is stored and applies the operations to it, or changes nothing.
+    fn build_on(&mut self, origin: Origin) -> Result<(), ChangeError> {
+        let view = self
+            .ops
+            .apply_to(origin.view.clone(), self.policy.payload())?;
+        self.view = SessionView(Some(view));
+        self.origin = Some(origin);
+        Ok(())
+    }
+}
+
+impl Origin {
+    /// A session as the store has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`] when the payload cannot be read.
+    pub fn read(key: SessionIdHash, stored: &Stored) -> Result<Self, Unusable> {
+        let record = Record::decode(&stored.payload)?;
+        Ok(Self {
+            key,
+            revision: stored.revision,
+            view: View {
+                timing: stored.timing,
+                record: Arc::new(record),
+            },
+        })
+    }
+}
+
+/// Why a live record cannot be used.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
+pub enum Unusable {
+    /// A newer version of Portcullis wrote it. To be left alone and tried again.
+    Newer(StoreError),
+    /// It cannot be read. It grants nothing.
+    Damaged,
+}
+
+impl From<Unusable> for ChangeError {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(match unusable {
+            Unusable::Newer(error) => Some(error),
+            Unusable::Damaged => None,
+        })
+    }
+}
+
+impl From<Unreadable> for Unusable {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Newer => Self::Newer(StoreError::newer_format()),
+            Unreadable::Damaged => Self::Damaged,
+        }
+    }
+}
+
+fn encode<T: Serialize>(name: &str, value: &T) -> Result<Bytes, ChangeError> {
+    value::encode(value)
+        .map(Bytes::from)
+        .map_err(|error| ChangeError::Encode {
+            key: name.to_owned(),
+            reason: error.reason(),
+        })
+}
+
+#[cfg(test)]
+mod tests;

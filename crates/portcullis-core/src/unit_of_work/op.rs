@@ -1,0 +1,261 @@
+//! What a handler can ask for, as something that can be applied again.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::{PayloadLimits, View};
+use crate::{
+    ChangeError, Client, ClientChange, EventKind, SessionHandle, Timestamp, UserId,
+    elevation::Elevation,
+    record::Device,
+    store::{Limits, Timing},
+};
+
+type Rewrite = Box<dyn FnMut(Option<&Bytes>) -> Result<Bytes, ChangeError> + Send>;
+
+pub(super) enum Op {
+    Set(String, Bytes),
+    Update(String, Rewrite),
+    Remove(String),
+    /// Removes the value unless this function can read it.
+    RemoveUnreadable(String, fn(&[u8]) -> bool),
+    Clear,
+    Bind {
+        user: UserId,
+        /// The name of the session, should it become another one.
+        handle: SessionHandle,
+        at: Timestamp,
+        limits: Limits,
+        client: Option<Client>,
+        /// The user's other sessions end in the same step.
+        ends_others: bool,
+    },
+    /// The sign-in before it is to be remembered.
+    Remember {
+        at: Timestamp,
+        limits: Limits,
+    },
+    Grant {
+        scope: String,
+        ends_at: Timestamp,
+        client: Option<Client>,
+    },
+    DropElevations,
+    Regenerate,
+    /// The person operations to stay: activity at this moment.
+    Extend(Timestamp),
+    /// The session is used from another client.
+    Observe(Client, ClientChange),
+}
+
+impl Op {
+    /// Applies the operation, whole or not at all.
+    pub(super) fn apply(
+        &mut self,
+        view: &mut View,
+        limits: PayloadLimits,
+    ) -> Result<(), ChangeError> {
+        match self {
+            Self::Set(name, value) => view.put(name, value.clone(), limits.of(view))?,
+            Self::Update(name, rewrite) => {
+                let value = rewrite(view.record.data.get(name))?;
+                view.put(name, value, limits.of(view))?;
+            }
+            Self::Remove(name) => {
+                view.record_mut().data.remove(name);
+            }
+            // Another request may have stored one meanwhile that can be read.
+            Self::RemoveUnreadable(name, is_readable) => {
+                let stored = view.record.data.get(name);
+                if stored.is_some_and(|bytes| !is_readable(bytes)) {
+                    view.record_mut().data.remove(name);
+                }
+            }
+            Self::Clear => view.record_mut().data.clear(),
+            Self::Bind {
+                user,
+                handle,
+                at,
+                limits,
+                client,
+                ..
+            } => {
+                view.bind(user, *handle, *at, *limits);
+                view.trust(client.as_ref());
+            }
+            Self::Remember { at, limits } => view.remember(*at, *limits),
+            Self::Grant {
+                scope,
+                ends_at,
+                client,
+            } => {
+                view.grant(scope, *ends_at);
+                view.trust(client.as_ref());
+            }
+            Self::Extend(at) => view.timing = view.timing.active(*at),
+            Self::DropElevations | Self::Regenerate | Self::Observe(..) => {
+                self.take_away(view);
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the operation if it only takes rights away or notes what was seen. Says whether it did:
+    /// such an operation holds whatever becomes of the request.
+    pub(super) fn take_away(&self, view: &mut View) -> bool {
+        match self {
+            // What was elevated by this request alone is not elevated any longer.
+            Self::DropElevations if view.record.head.elevations.is_empty() => return false,
+            Self::DropElevations | Self::Regenerate => view.record_mut().head.elevations.clear(),
+            Self::Observe(client, _) => {
+                if let Some(device) = &mut view.record_mut().head.device {
+                    device.observe(client);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether it gives rights that the session did not have: a sign-in or an elevation.
+    pub(super) fn grants(&self) -> bool {
+        matches!(self, Self::Bind { .. } | Self::Grant { .. })
+    }
+
+    /// Whether the identifier must change with it.
+    pub(super) fn changes_identifier(&self) -> bool {
+        matches!(
+            self,
+            Self::Bind { .. } | Self::Grant { .. } | Self::DropElevations | Self::Regenerate
+        )
+    }
+
+    /// Whether a person operations to stay.
+    pub(super) fn extends(&self) -> bool {
+        matches!(self, Self::Extend(_))
+    }
+
+    /// Whether it observes what the session has observed already.
+    pub(super) fn is_known_to(&self, view: &View) -> bool {
+        match (self, &view.record.head.device) {
+            (Self::Observe(client, _), Some(device)) => device.change_to(client).is_none(),
+            _ => false,
+        }
+    }
+
+    /// What it means for the session's life.
+    pub(super) fn event(&self) -> Option<EventKind> {
+        match self {
+            Self::Bind { .. } => Some(EventKind::Authenticated),
+            Self::Grant { scope, .. } => Some(EventKind::Elevated(scope.clone())),
+            Self::DropElevations => Some(EventKind::ElevationDropped),
+            Self::Regenerate => Some(EventKind::Regenerated),
+            Self::Observe(_, change) => Some(EventKind::DeviceChanged(*change)),
+            Self::Set(..)
+            | Self::Update(..)
+            | Self::Remove(..)
+            | Self::RemoveUnreadable(..)
+            | Self::Clear
+            | Self::Remember { .. }
+            | Self::Extend(_) => None,
+        }
+    }
+
+    /// Whether it is an authentication of `user` with which their other sessions end.
+    pub(super) fn ends_others_of(&self, user: &UserId) -> bool {
+        matches!(self, Self::Bind { user: bound, ends_others: true, .. } if bound == user)
+    }
+
+    /// When it was asked for and the limits, if it is an authentication.
+    pub(super) fn restarts(&self) -> Option<(Timestamp, Limits)> {
+        match self {
+            Self::Bind { at, limits, .. } | Self::Remember { at, limits } => Some((*at, *limits)),
+            _ => None,
+        }
+    }
+}
+
+impl View {
+    fn put(&mut self, name: &str, value: Bytes, limit: usize) -> Result<(), ChangeError> {
+        let old = self
+            .record
+            .data
+            .get(name)
+            .map_or(0, |old| name.len() + old.len());
+        let size = self.record.size() - old + name.len() + value.len();
+        // A limit that was lowered must not keep a session from shrinking.
+        if size > limit && size > self.record.size() {
+            return Err(ChangeError::TooLarge { size, limit });
+        }
+        self.record_mut().data.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    fn bind(&mut self, user: &UserId, handle: SessionHandle, at: Timestamp, limits: Limits) {
+        let age = match &self.record.head.user {
+            // The same person again: the session goes on under its name.
+            Some(current) if current == user => at.since(self.created_at()),
+            current => {
+                if current.is_some() {
+                    self.record_mut().data.clear();
+                }
+                self.record_mut().head.handle = handle;
+                std::time::Duration::ZERO
+            }
+        };
+        let head = &mut self.record_mut().head;
+        head.user = Some(user.clone());
+        head.elevations.clear();
+        head.persistent = false;
+        // What a later version knows of the head is about an authentication, and this is another one.
+        head.forget_unknown();
+        head.restart(limits.absolute, age);
+        self.timing = Timing::starting(at, limits);
+    }
+
+    fn remember(&mut self, at: Timestamp, limits: Limits) {
+        let before = self.timing.absolute_deadline;
+        self.timing = Timing::starting(at, limits);
+        let later = self.timing.absolute_deadline.since(before);
+        let head = &mut self.record_mut().head;
+        head.persistent = true;
+        head.set_lifetime(limits.absolute);
+        for elevation in &mut head.elevations {
+            elevation.keep_end(later);
+        }
+    }
+
+    fn grant(&mut self, scope: &str, ends_at: Timestamp) {
+        let elevation = Elevation::new(scope.to_owned(), self.before_deadline(ends_at));
+        let elevations = &mut self.record_mut().head.elevations;
+        elevations.retain(|other| other.scope != scope);
+        elevations.push(elevation);
+    }
+}
+
+impl View {
+    /// The user has just proved who they are, from this client: it is the one that others are compared with.
+    fn trust(&mut self, client: Option<&Client>) {
+        self.record_mut().head.device = client.cloned().map(Device::new);
+    }
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Set(..) => "Set",
+            Self::Update(..) => "Update",
+            Self::Remove(..) => "Remove",
+            Self::RemoveUnreadable(..) => "RemoveUnreadable",
+            Self::Clear => "Clear",
+            Self::Bind { .. } => "Bind",
+            Self::Remember { .. } => "Remember",
+            Self::Grant { .. } => "Grant",
+            Self::DropElevations => "DropElevations",
+            Self::Regenerate => "Regenerate",
+            Self::Extend(_) => "Extend",
+            Self::Observe(..) => "Observe",
+        })
+    }
+}

@@ -1,0 +1,474 @@
+//! From operations to one step of the store, and back.
+
+use super::{InPlace, Op, Origin, SessionView, UnitOfWork, View};
+use crate::{
+    Actor, Bucket, ChangeError, EndReason, EventKind, Note, SessionHandle, SessionId,
+    SessionIdHash, SessionMeta, Timestamp, UserId,
+    store::{
+        Activity, Deadline, EndOthers, Limits, Others, RecordWrite, ReplacedSession, Revision,
+        Stored, Termination, Timing,
+    },
+};
+
+/// What a request asks of the store: perhaps to end a session, then one step.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The sessions to end before the step, in this order: as a rule none or one.
+    pub ends: Vec<Termination>,
+    /// What to do then.
+    pub step: Step,
+}
+
+/// One operation of the store. `Debug` names it and shows nothing of what is written.
+#[allow(clippy::exhaustive_enums, reason = "every caller must carry out each")]
+pub enum Step {
+    /// Nothing.
+    Nothing,
+    /// [`Store::touch`](crate::store::Store::touch).
+    Touch {
+        /// The session.
+        key: SessionIdHash,
+        /// Its name and owner.
+        meta: SessionMeta,
+    },
+    /// The same because the person asked for it: unlike a touch that accompanies other work, it must not fail unnoticed.
+    Extend {
+        /// The session.
+        key: SessionIdHash,
+        /// Its name and owner.
+        meta: SessionMeta,
+    },
+    /// [`Store::create`](crate::store::Store::create).
+    Create {
+        /// The new identifier.
+        id: SessionId,
+        /// What to store.
+        write: RecordWrite,
+        /// The session's limits.
+        limits: Limits,
+        /// What becomes of the other sessions of its user.
+        others: Others,
+    },
+    /// [`Store::commit`](crate::store::Store::commit).
+    Commit {
+        /// The session.
+        key: SessionIdHash,
+        /// The write it builds on.
+        expected: Revision,
+        /// What to store.
+        write: RecordWrite,
+        /// Whether it counts as activity.
+        activity: Activity,
+    },
+    /// [`Store::replace`](crate::store::Store::replace).
+    Replace {
+        /// The session as it was.
+        old: ReplacedSession,
+        /// The new identifier.
+        id: SessionId,
+        /// What to store.
+        write: RecordWrite,
+        /// What becomes of the deadlines.
+        deadline: Deadline,
+        /// What becomes of the other sessions of its user.
+        others: Others,
+    },
+    /// Do nothing and refuse: the request came with an identifier that was replaced a moment ago, and what
+    /// it wants to write belongs to the session that goes on under the new one.
+    Refuse,
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Touch { .. } => "Touch",
+            Self::Extend { .. } => "Extend",
+            Self::Create { .. } => "Create",
+            Self::Commit { .. } => "Commit",
+            Self::Replace { .. } => "Replace",
+            Self::Refuse => "Refuse",
+        })
+    }
+}
+
+/// Whether what `earlier` told of does not hold any more after `later`.
+fn is_undone(earlier: &EventKind, later: &EventKind) -> bool {
+    match earlier {
+        EventKind::Authenticated | EventKind::Regenerated | EventKind::ElevationDropped => {
+            later == earlier
+        }
+        EventKind::Elevated(scope) => match later {
+            EventKind::Elevated(again) => scope == again,
+            EventKind::DeviceChanged(_) => false,
+            _ => true,
+        },
+        _ => false,
+    }
+}
+
+/// What a step that keeps the identifier has to do to make `view` of `origin`.
+pub(super) fn in_place(
+    origin: &Origin,
+    view: &View,
+    activity: Activity,
+    extends: bool,
+    now: Timestamp,
+    write: impl FnOnce() -> Result<RecordWrite, ChangeError>,
+) -> Result<InPlace, ChangeError> {
+    let activity = if extends { Activity::Active } else { activity };
+    let touch_is_due = origin.view.timing.touch_is_due(now);
+    if view.record != origin.view.record {
+        // In the same steps as for requests that only read: what is due when is filed as seldom.
+        let activity = match extends || touch_is_due {
+            true => activity,
+            false => Activity::Passive,
+        };
+        return Ok(InPlace::Commit(write()?, activity));
+    }
+    Ok(match activity {
+        _ if extends => InPlace::Extend,
+        Activity::Active if touch_is_due => InPlace::Touch,
+        _ => InPlace::Nothing,
+    })
+}
+
+impl View {
+    /// What to store of it.
+    pub(super) fn write(
+        &self,
+        meta: SessionMeta,
+        absolute_deadline: Timestamp,
+        notes: Vec<Note>,
+    ) -> Result<RecordWrite, ChangeError> {
+        Ok(RecordWrite {
+            meta,
+            payload: self.record.encode().map_err(|_| ChangeError::Unencodable)?,
+            elevated_until: self.record.head.elevated_until(absolute_deadline),
+            flagged: self
+                .record
+                .head
+                .device
+                .as_ref()
+                .is_some_and(|device| device.change.is_some()),
+            notes,
+        })
+    }
+}
+
+impl UnitOfWork {
+    /// What to ask of the store now.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoRandomness`], or [`ChangeError::Encode`].
+    pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, ChangeError> {
+        Ok(Plan {
+            ends: self.endings().collect(),
+            step: match &self.origin {
+                Some(origin) => self.step_from(origin, activity, now)?,
+                None => self.step_from_nothing(now)?,
+            },
+        })
+    }
+
+    /// The sessions to end: the one that the handler ended, or both candidates.
+    fn endings(&self) -> impl Iterator<Item = Termination> {
+        let ending = self.ending.iter();
+        let ending = ending.map(|(origin, reason)| (origin, *reason));
+        let reason = match self.ends_candidates {
+            true => Some(EndReason::SignedOut),
+            false => (self.ops.authenticate()).then_some(EndReason::ReplacedAtSignIn),
+        };
+        let candidates = self.candidates.iter();
+        let candidates = candidates.filter_map(move |origin| Some((origin, reason?)));
+        ending.chain(candidates).map(|(origin, reason)| {
+            let kind = EventKind::Ended(reason);
+            Termination {
+                key: origin.key,
+                meta: origin.view.meta(),
+                reason,
+                note: match reason {
+                    EndReason::SignedOut | EndReason::ReplacedAtSignIn => self.note(kind),
+                    // Nobody asked for it.
+                    _ => Note::new(kind, Actor::System, self.client.clone()),
+                },
+                live_until: Some(origin.view.timing.idle_deadline()),
+            }
+        })
+    }
+
+    fn step_from(
+        &self,
+        origin: &Origin,
+        activity: Activity,
+        now: Timestamp,
+    ) -> Result<Step, ChangeError> {
+        let Some(view) = &self.view.0 else {
+            return Ok(Step::Nothing);
+        };
+        let extends = self.extends();
+        let activity = if extends { Activity::Active } else { activity };
+        if self.ops.iter().any(Op::changes_identifier) {
+            let bucket = match &view.record.head.user {
+                Some(user) => Bucket::of(user),
+                None => origin.key.bucket(),
+            };
+            let (deadline, absolute_deadline) = match self.ops.iter().rev().find_map(Op::restarts) {
+                Some((_, limits)) => (Deadline::Restart(limits), now.after(limits.absolute)),
+                None => (Deadline::Keep(activity), view.timing.absolute_deadline),
+            };
+            let meta = origin.view.meta();
+            let becomes_another = meta.handle != view.record.head.handle;
+            return Ok(Step::Replace {
+                old: ReplacedSession {
+                    key: origin.key,
+                    meta,
+                    expected: origin.revision,
+                    note: becomes_another
+                        .then(|| self.note(EventKind::Ended(EndReason::ReplacedAtSignIn))),
+                },
+                id: SessionId::generate(bucket)?,
+                write: self.write(view, absolute_deadline)?,
+                deadline,
+                others: self.others(),
+            });
+        }
+        let write = || self.write(view, view.timing.absolute_deadline);
+        let step = in_place(origin, view, activity, extends, now, write)?;
+        let (key, meta) = (origin.key, || origin.view.meta());
+        Ok(match step {
+            InPlace::Nothing => Step::Nothing,
+            InPlace::Touch => Step::Touch { key, meta: meta() },
+            InPlace::Extend => Step::Extend { key, meta: meta() },
+            InPlace::Commit(write, activity) => Step::Commit {
+                key,
+                expected: origin.revision,
+                write,
+                activity,
+            },
+        })
+    }
+
+    fn step_from_nothing(&self, now: Timestamp) -> Result<Step, ChangeError> {
+        if self.end_refused && !self.ops.authenticate() {
+            return Ok(Step::Refuse);
+        }
+        let Some(view) = &self.view.0 else {
+            return Ok(Step::Nothing);
+        };
+        let bucket = match &view.record.head.user {
+            Some(user) => Bucket::of(user),
+            None if view.record.data.is_empty() => return Ok(Step::Nothing),
+            None if self.replaced => return Ok(Step::Refuse),
+            None if self.has_candidates() && !self.ends_candidates => return Ok(Step::Refuse),
+            None => Bucket::random()?,
+        };
+        let limits = match self.ops.iter().rev().find_map(Op::restarts) {
+            Some((_, limits)) => limits,
+            None => self.policy.limits_of_visitors(),
+        };
+        Ok(Step::Create {
+            id: SessionId::generate(bucket)?,
+            write: self.write(view, now.after(limits.absolute))?,
+            limits,
+            others: self.others(),
+        })
+    }
+
+    /// What becomes of the other sessions of the user. That they are to end is not undone by a further sign-in of the same
+    /// user in this request.
+    fn others(&self) -> Others {
+        let user = self.view.user();
+        let ends_others = |op: &Op| user.is_some_and(|user| op.ends_others_of(user));
+        if !self.ops.iter().any(ends_others) {
+            return self.policy.session_limit.into();
+        }
+        let reason = EndReason::RevokedByUser;
+        Others::End(EndOthers {
+            reason,
+            note: self.note(EventKind::Ended(reason)),
+            longest: Some(self.policy.longest()),
+        })
+    }
+
+    /// `absolute_deadline` is the one that the write brings about: a sign-in takes effect with it, however long
+    /// ago it was asked for.
+    fn write(&self, view: &View, absolute_deadline: Timestamp) -> Result<RecordWrite, ChangeError> {
+        let mut meta = view.meta();
+        if let (Some(owner), Some(began)) = (&mut meta.owner, self.began)
+            && self.ops.authenticate()
+        {
+            owner.authenticated_at = owner.authenticated_at.min(began);
+        }
+        view.write(meta, absolute_deadline, self.notes())
+    }
+
+    /// Whether a person operations to stay.
+    pub(super) fn extends(&self) -> bool {
+        self.ops.iter().any(Op::extends)
+    }
+
+    /// What the next step leaves in the log.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let events = self.events().into_iter();
+        events.map(|kind| self.note(kind)).collect()
+    }
+
+    /// What the client of this request did.
+    pub fn note(&self, kind: EventKind) -> Note {
+        Note::new(kind, Actor::Client, self.client.clone())
+    }
+
+    /// What would change in the session's life with the next step, in order. Writes of data alone are not in
+    /// it, and neither is what the request itself undid again.
+    fn events(&self) -> Vec<EventKind> {
+        let mut events = Vec::new();
+        if self.origin.is_none() && self.view.user().is_none() && self.view.exists() {
+            events.push(EventKind::Created);
+        }
+        for event in self.ops.iter().filter_map(Op::event) {
+            // A sign-in ended the elevations before it.
+            if event == EventKind::ElevationDropped
+                && events.contains(&EventKind::Authenticated)
+                && !events
+                    .iter()
+                    .any(|earlier| matches!(earlier, EventKind::Elevated(_)))
+            {
+                continue;
+            }
+            events.retain(|earlier| !is_undone(earlier, &event));
+            events.push(event);
+        }
+        events
+    }
+
+    /// An end that the plan asked for was carried out: of the session under `key`.
+    pub fn ended(&mut self, key: &SessionIdHash) {
+        self.ending.take_if(|(origin, _)| origin.key == *key);
+        self.candidates.retain(|origin| origin.key != *key);
+        self.ends_candidates &= self.has_candidates();
+        self.replaced = false;
+    }
+
+    /// The step was carried out: what the handler wished is stored under `key`.
+    pub fn written(&mut self, key: SessionIdHash, timing: Timing, revision: Revision) {
+        if let Some(view) = &mut self.view.0 {
+            view.timing = timing;
+            self.origin = Some(Origin {
+                key,
+                revision,
+                view: view.clone(),
+            });
+        }
+        self.ops.clear();
+        self.replaced = false;
+        self.end_refused = false;
+    }
+
+    /// What the handler wished is stored, perhaps with what others wished, as `origin`.
+    pub fn written_as(&mut self, origin: &Origin) {
+        self.view = SessionView(Some(origin.view.clone()));
+        self.origin = Some(origin.clone());
+        self.ops.clear();
+        self.replaced = false;
+    }
+
+    /// The session was touched, which it only is when nothing else was wished.
+    pub fn touched(&mut self, timing: Timing) {
+        if let Some(origin) = &mut self.origin {
+            origin.view.timing = timing;
+        }
+        self.retain_only_the_end();
+    }
+
+    /// Another request was faster: applies the operations to what it stored.
+    ///
+    /// # Errors
+    ///
+    /// What an operation raises on the new state: [`ChangeError::TooLarge`], [`ChangeError::Decode`], or
+    /// [`ChangeError::Unusable`]. Nothing is changed then: the next step conflicts again, rather than
+    /// undo what the other request wrote.
+    pub fn rebase(&mut self, stored: &Stored) -> Result<(), ChangeError> {
+        let Some(origin) = &self.origin else {
+            return Ok(());
+        };
+        self.rebase_on(Origin::read(origin.key, stored)?)
+    }
+
+    /// The same for a session that was read already.
+    ///
+    /// # Errors
+    ///
+    /// As [`rebase`](Self::rebase), but never [`ChangeError::Unusable`].
+    pub fn rebase_on(&mut self, newer: Origin) -> Result<(), ChangeError> {
+        // Another request from this client may have told of it already.
+        self.ops.retain(|op| !op.is_known_to(&newer.view));
+        self.build_on(newer)
+    }
+
+    /// The session turned out to be gone: this request has none any more. What it wrote was meant for that
+    /// one, so only a sign-in starts another.
+    pub fn lost(&mut self) {
+        self.replaced = true;
+        self.end_refused = false;
+        self.ending = None;
+        self.candidates.clear();
+        self.ends_candidates = false;
+        self.origin = None;
+        self.ops.clear();
+        self.view = SessionView(None);
+    }
+
+    /// Gives up every operation but the end of the session: because the answer cannot carry a cookie, or because
+    /// what the handler wished is what is stored.
+    pub fn retain_only_the_end(&mut self) {
+        self.ops.clear();
+        self.view = SessionView(self.origin.as_ref().map(|origin| origin.view.clone()));
+    }
+
+    /// Gives up every operation that an answer would have to tell of: but not the end of the session, nor what was
+    /// seen of the client.
+    pub fn retain_background_ops(&mut self) {
+        self.ops.retain(|op| matches!(op, Op::Observe(..)));
+        let rebuilt = match self.origin.clone() {
+            Some(origin) if !self.ops.is_empty() => self.build_on(origin).is_ok(),
+            _ => false,
+        };
+        if !rebuilt {
+            self.retain_only_the_end();
+        }
+    }
+
+    /// The session that the next write builds on.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// Where the session is stored that the next write builds on.
+    pub fn key(&self) -> Option<SessionIdHash> {
+        self.origin.as_ref().map(|origin| origin.key)
+    }
+
+    /// The same with its name and owner there.
+    pub fn stored(&self) -> Option<(SessionIdHash, SessionMeta)> {
+        let origin = self.origin.as_ref()?;
+        Some((origin.key, origin.view.meta()))
+    }
+
+    /// Whether the handler ended the session the request came with.
+    pub fn has_ended_a_session(&self) -> bool {
+        self.ending.is_some() || self.ends_candidates
+    }
+
+    /// Name and user of the session that is to be ended, or else of the one the next step builds on, as
+    /// they are stored.
+    pub fn subject(&self) -> Option<(SessionHandle, Option<&UserId>)> {
+        let ending = self.ending.as_ref().map(|(origin, _)| origin);
+        let candidate = self.candidates.first().filter(|_| self.ends_candidates);
+        let ending = ending.or(candidate);
+        let head = &ending.or(self.origin.as_ref())?.view.record.head;
+        Some((head.handle, head.user.as_ref()))
+    }
+}

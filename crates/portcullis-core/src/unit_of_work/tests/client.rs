@@ -1,0 +1,294 @@
+//! A session that is used from another device than the one its user proved themselves on.
+
+use super::*;
+
+/// A request with the cookie of `key` from this client.
+fn visit_from<'w>(world: &'w World, key: SessionIdHash, agent: &str) -> Visit<'w> {
+    let mut visit = world.visit(key);
+    visit.unit = visit.unit.from_client(client(agent));
+    visit
+}
+
+fn client(agent: &str) -> Client {
+    Client::of_user_agent(agent.as_bytes())
+}
+
+const PHONE: &str =
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1";
+const DESK: &str =
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+impl World {
+    /// A session of alice, who signed in from her phone.
+    fn on_phone(&self) -> SessionIdHash {
+        let unit = UnitOfWork::without_session(self.policy, None).from_client(client(PHONE));
+        let mut visit = self.visit_with(unit);
+        visit.set("cart", 1);
+        visit.authenticate("alice");
+        visit.save().key()
+    }
+}
+
+impl Visit<'_> {
+    fn flag(&mut self, distrust: bool) {
+        let now = self.now();
+        self.unit.flag(distrust, now).unwrap();
+    }
+
+    fn changed(&self) -> bool {
+        self.unit.change_of_client().is_some()
+    }
+}
+
+fn changes_told(world: &World) -> usize {
+    let told = world.log().into_iter();
+    told.filter(|kind| matches!(kind, EventKind::DeviceChanged(_)))
+        .count()
+}
+
+#[test]
+fn s079_the_same_client_is_no_change() {
+    let world = World::new();
+    let mut visit = visit_from(&world, world.on_phone(), PHONE);
+    assert!(!visit.changed());
+    visit.flag(true);
+    assert!(!visit.unit.is_dirty());
+}
+
+#[test]
+fn s079_the_first_use_from_another_client_is_noted_once() {
+    let world = World::new();
+    let key = world.on_phone();
+    let mut visit = visit_from(&world, key, DESK);
+    let change = visit.unit.change_of_client().unwrap();
+    visit.flag(false);
+    assert!(visit.unit.only_observes());
+    assert_eq!(visit.told(), [EventKind::DeviceChanged(change)]);
+    assert_eq!(visit.save().key(), key, "the identifier stays");
+
+    for agent in [DESK, PHONE] {
+        let mut again = visit_from(&world, key, agent);
+        assert!(!again.changed());
+        assert_eq!(
+            again.unit.view().flagged(),
+            Some(change),
+            "and stays flagged"
+        );
+        again.flag(false);
+        assert!(matches!(again.step(), Step::Nothing));
+    }
+    assert_eq!(changes_told(&world), 1);
+}
+
+#[test]
+fn what_is_flagged_is_in_the_list() {
+    let world = World::new();
+    let key = world.on_phone();
+    let entry = || SessionEntry::read(&world.stored(key).unwrap(), world.now()).unwrap();
+    assert_eq!(
+        (entry().client, entry().flagged),
+        (Some(client(PHONE)), None)
+    );
+    let mut visit = visit_from(&world, key, DESK);
+    let change = visit.unit.change_of_client();
+    visit.flag(false);
+    visit.save();
+    let flagged = entry();
+    assert_eq!(
+        (flagged.client, flagged.flagged),
+        (Some(client(PHONE)), change)
+    );
+}
+
+#[test]
+fn a_new_proof_makes_the_present_client_the_trusted_one() {
+    let proofs: [fn(&mut Visit<'_>); 2] = [
+        |visit| visit.authenticate("alice"),
+        |visit| visit.elevate("payments"),
+    ];
+    for proof in proofs {
+        let world = World::new();
+        let mut visit = visit_from(&world, world.on_phone(), DESK);
+        visit.flag(false);
+        proof(&mut visit);
+        let key = visit.save().key();
+        assert_eq!(
+            changes_told(&world),
+            1,
+            "it was used from elsewhere all the same"
+        );
+        assert_eq!(world.visit(key).unit.view().flagged(), None);
+        assert!(!visit_from(&world, key, DESK).changed());
+        assert!(visit_from(&world, key, PHONE).changed());
+    }
+}
+
+#[test]
+fn with_distrust_the_elevation_is_dropped_and_the_identifier_changes() {
+    let world = World::new();
+    let mut visit = visit_from(&world, world.on_phone(), PHONE);
+    visit.elevate("payments");
+    let old = visit.save().key();
+
+    let mut visit = visit_from(&world, old, DESK);
+    let change = visit.unit.change_of_client().unwrap();
+    visit.flag(true);
+    assert!(!visit.is_elevated("payments") && !visit.unit.only_observes());
+    let expected = [
+        EventKind::DeviceChanged(change),
+        EventKind::ElevationDropped,
+    ];
+    assert_eq!(visit.told(), expected);
+    let new = visit.save().key();
+    assert_eq!(world.end_of(old), Some(EndReason::Replaced));
+    assert!(!visit_from(&world, new, DESK).changed());
+    assert!(!world.visit(new).is_elevated("payments"));
+}
+
+#[test]
+fn with_distrust_a_session_without_elevation_is_only_flagged() {
+    let world = World::new();
+    let key = world.on_phone();
+    let mut visit = visit_from(&world, key, DESK);
+    visit.flag(true);
+    assert!(visit.unit.only_observes());
+    assert_eq!(visit.save().key(), key);
+}
+
+#[test]
+fn a_session_that_remembers_no_client_is_never_flagged() {
+    let world = World::new();
+    for key in [world.anonymous(), world.session_of("alice")] {
+        let mut visit = visit_from(&world, key, DESK);
+        assert!(!visit.changed());
+        visit.flag(true);
+        assert!(!visit.unit.is_dirty() && visit.unit.view().flagged().is_none());
+    }
+}
+
+#[test]
+fn a_request_of_whose_client_nothing_is_known_flags_nothing() {
+    let world = World::new();
+    let mut visit = world.visit(world.on_phone());
+    assert!(!visit.changed());
+    visit.flag(true);
+    assert!(!visit.unit.is_dirty());
+}
+
+#[test]
+fn a_request_that_wishes_more_does_not_only_observe() {
+    let world = World::new();
+    let key = world.on_phone();
+    assert!(!visit_from(&world, key, DESK).unit.only_observes());
+    let more: [fn(&mut Visit<'_>); 3] = [
+        |visit| visit.set("cart", 2),
+        |visit| visit.regenerate(),
+        |visit| visit.unit.terminate(),
+    ];
+    for operation in more {
+        let mut visit = visit_from(&world, key, DESK);
+        visit.flag(false);
+        operation(&mut visit);
+        assert!(!visit.unit.only_observes());
+    }
+}
+
+#[test]
+fn s139_a_failed_handler_keeps_the_observation() {
+    let world = World::new();
+    let key = world.on_phone();
+    let mut visit = visit_from(&world, key, DESK);
+    visit.flag(false);
+    visit.set("cart", 2);
+    visit.authenticate("bob");
+    visit.fail();
+    assert!(visit.unit.only_observes());
+    visit.save();
+    assert_eq!(changes_told(&world), 1);
+    let visit = visit_from(&world, key, DESK);
+    assert_eq!((visit.user(), visit.get("cart")), (Some("alice"), Some(1)));
+    assert!(!visit.changed() && visit.unit.view().flagged().is_some());
+}
+
+#[test]
+fn t80_an_observation_is_kept_where_another_request_was_faster() {
+    let world = World::new();
+    let key = world.on_phone();
+    let (mut slow, mut fast) = (visit_from(&world, key, DESK), world.visit(key));
+    slow.flag(false);
+    fast.set("cart", 5);
+    fast.save();
+    slow.save();
+    assert_eq!(changes_told(&world), 1);
+    let visit = world.visit(key);
+    assert_eq!(visit.get("cart"), Some(5));
+    assert!(visit.unit.view().flagged().is_some());
+}
+
+#[test]
+fn t80_of_two_requests_from_another_client_one_tells_of_it() {
+    let operations: [fn(&mut Visit<'_>, &str); 3] = [
+        |_, _| {},
+        |visit, name| visit.set(name, 1),
+        |visit, _| visit.regenerate(),
+    ];
+    for operation in operations {
+        let world = World::new();
+        let key = world.on_phone();
+        let mut requests = [(); 2].map(|()| visit_from(&world, key, DESK));
+        for (request, name) in requests.iter_mut().zip(["one", "other"]) {
+            request.flag(false);
+            operation(request, name);
+        }
+        for request in &mut requests {
+            request.save();
+        }
+        assert_eq!(changes_told(&world), 1);
+    }
+}
+
+#[test]
+fn a_session_may_be_ended_for_it() {
+    let world = World::new();
+    let key = world.on_phone();
+    let mut visit = visit_from(&world, key, DESK);
+    visit.unit.terminate_for(EndReason::DeviceChanged);
+    assert_eq!(visit.end(), Some((key, EndReason::DeviceChanged)));
+    assert!(!visit.unit.view().exists());
+    visit.unit.terminate();
+    assert_eq!(
+        visit.end(),
+        Some((key, EndReason::DeviceChanged)),
+        "the first reason stays"
+    );
+    visit.save();
+    assert_eq!(world.end_of(key), Some(EndReason::DeviceChanged));
+}
+
+#[test]
+fn rule_12_a_change_that_two_requests_notice_at_once_is_told_once() {
+    let world = World::new();
+    let key = world.on_phone();
+    let [mut faster, mut slower] = [0, 1].map(|_| visit_from(&world, key, DESK));
+    faster.flag(false);
+    slower.flag(false);
+    slower.set("note", 1);
+    faster.save();
+    assert_eq!(slower.save().key(), key);
+    assert_eq!(world.visit(key).get("note"), Some(1));
+    assert_eq!(changes_told(&world), 1);
+}
+
+#[test]
+fn rule_13_a_change_of_device_is_noted_though_the_proof_after_it_is_refused() {
+    let world = World::new();
+    for give_up in [Visit::refuse, Visit::fail] {
+        let mut visit = visit_from(&world, world.on_phone(), DESK);
+        visit.flag(true);
+        visit.elevate("general");
+        assert_eq!(visit.unit.view().flagged(), None, "proved anew");
+        give_up(&mut visit);
+        assert!(visit.unit.view().flagged().is_some());
+        assert!(visit.unit.only_observes());
+    }
+}

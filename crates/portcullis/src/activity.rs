@@ -5,7 +5,7 @@
 use http::HeaderValue;
 use portcullis_core::store::Activity;
 
-use crate::{fetch_metadata::FetchMetadata, fields::Fields};
+use crate::headers::{fetch_metadata::FetchMetadata, fields::Fields};
 
 pub(crate) fn of_request(request: FetchMetadata, fields: &Fields<'_>) -> Activity {
     let speculative = begins(fields.sec_purpose, "prefetch") || begins(fields.purpose, "prefetch");
@@ -30,7 +30,7 @@ mod tests {
     use http::{Method, Uri};
 
     use super::*;
-    use crate::fetch_metadata::OwnSite;
+    use crate::headers::fetch_metadata::OwnSite;
 
     fn activity(method: Method, fields: &[(&'static str, &'static str)]) -> Activity {
         let fields = fields.iter().map(|(name, value)| {

@@ -140,53 +140,21 @@ pub mod how_to {}
 #[doc = include_str!("../docs/refused.md")]
 pub mod refused {}
 
-mod accept;
 mod activity;
-mod annotation;
-mod audience;
-mod audit;
+mod admin;
 mod body;
-mod cache_control;
-mod clear_site_data;
 mod client;
-mod commit;
 mod config;
-mod cookie;
-mod device_binding;
-mod dyn_store;
-mod error;
-#[cfg(feature = "axum")]
-mod extract;
-mod fetch_metadata;
-mod fields;
 mod guard;
-mod host;
+mod headers;
 mod layer;
 mod live;
-mod log_queue;
-mod nesting;
-#[cfg(feature = "axum")]
-mod origin;
 mod outcome;
-mod own_sessions;
-mod page;
-mod passive;
-mod refusal;
-mod registration;
-mod reported;
-mod retained_headers;
-mod retry_page;
-mod return_to;
+mod reject;
+mod request;
 #[cfg(feature = "axum")]
 mod routes;
-mod service;
-mod session;
-mod session_timeout;
-mod sessions;
-mod shared;
-mod state;
-mod sweeper;
-mod task;
+mod runtime;
 #[cfg(feature = "testing")]
 #[allow(
     clippy::expect_used,
@@ -194,8 +162,7 @@ mod task;
     reason = "it is for tests, and a panic is how one fails"
 )]
 pub mod testing;
-mod withheld;
-mod write_queue;
+mod writing;
 
 #[doc(inline)]
 pub use portcullis_core::{
@@ -216,25 +183,31 @@ pub use portcullis_redis::RedisStore;
 #[cfg(feature = "ws")]
 pub use self::live::{SessionSocket, SessionWebSocket, SocketGuard};
 pub use self::{
-    annotation::{Annotated, ApiLayer, ReauthenticationPageLayer},
-    audit::{Audit, TracingAudit},
+    admin::sessions::Sessions,
     body::SessionBody,
-    clear_site_data::ClearSiteData,
-    client::{ClientAddresses, ForwardedHeader, PeerAddress},
-    cookie::{CookieBuilder, CookieConfig, SameSite},
-    device_binding::DeviceBinding,
-    error::SessionError,
-    guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
-    layer::SessionLayer,
-    live::{ConnectionEnded, Guarded, GuardedBody, Lifeline},
+    client::{ClientAddresses, ForwardedHeader, PeerAddress, device_binding::DeviceBinding},
+    guard::{
+        annotate::{Annotated, ApiLayer, ReauthenticationPageLayer},
+        cross_site::CrossSiteSignInLayer,
+        passive::PassiveLayer,
+        session_guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
+    },
+    headers::{
+        clear_site_data::ClearSiteData,
+        cookie::{CookieBuilder, CookieConfig, SameSite},
+    },
+    layer::{
+        service::{ResponseFuture, SessionService},
+        session_layer::SessionLayer,
+    },
+    live::{Guarded, GuardedBody, Lifeline},
     outcome::{KeepGrants, Outcome},
-    passive::PassiveLayer,
-    refusal::Refusal,
-    return_to::ReturnTo,
-    service::{ResponseFuture, SessionService},
-    session::Session,
-    sessions::Sessions,
-    withheld::CrossSiteSignInLayer,
+    reject::{
+        connection_ended::ConnectionEnded, error::SessionError, refusal::Refusal,
+        return_to::ReturnTo,
+    },
+    request::session::Session,
+    runtime::audit::{Audit, TracingAudit},
 };
 #[cfg(feature = "axum")]
 pub use self::{live::GuardedEvents, routes::SessionRoutes};

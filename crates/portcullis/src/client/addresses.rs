@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap};
 use ipnet::{IpNet, Ipv4Net};
 use portcullis_core::ConfigError;
 
-use super::{forwarded, peer};
+use crate::client::{forwarded, peer};
 
 /// Whether and how client addresses are used. By default they are neither stored nor compared.
 ///

@@ -1,6 +1,7 @@
 //! Who sent a request, as far as that can be told and as far as the application wants to know.
 
 mod addresses;
+pub(crate) mod device_binding;
 mod forwarded;
 mod peer;
 

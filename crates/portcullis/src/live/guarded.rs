@@ -10,7 +10,10 @@ use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{ConnectionEnded, Lifeline, lifeline::Waiting};
+use crate::{
+    live::{Lifeline, lifeline::Waiting},
+    reject::connection_ended::ConnectionEnded,
+};
 
 pin_project! {
     /// The items of a stream until its session is end, and what was end as an error. From [`Lifeline::guard`].

@@ -8,13 +8,18 @@ use std::{
 };
 
 use futures_core::Stream;
-use portcullis_core::{SessionIdHash, SessionMeta};
+use portcullis_core::{Scope, SessionIdHash, SessionMeta};
 use tokio::task::unconstrained;
 
-use super::{ConnectionEnded, Guarded, GuardedBody, Requirement, watch::WatchHandle};
-use crate::{shared::Shared, state::State};
+use crate::{
+    guard::session_guard::{Authenticated, Elevated},
+    live::{Guarded, GuardedBody},
+    reject::connection_ended::ConnectionEnded,
+    request::{session::Session, state::State},
+    runtime::{context::Context, requirement::Requirement, watch, watch_registry::WatchHandle},
+};
 
-/// Waits for a loss, in the background of something else.
+/// Waits for the end of a session while other work goes on.
 pub(super) type Waiting = Pin<Box<dyn Future<Output = ConnectionEnded> + Send>>;
 
 /// Resolves when a session ends, or loses what its guard requires. It is for work that continues
@@ -58,7 +63,7 @@ pub(super) type Waiting = Pin<Box<dyn Future<Output = ConnectionEnded> + Send>>;
 /// # How
 ///
 /// It starts from the session that the request commits, even if it is created before the commit. It
-/// works from the first call of [`end`](Self::end) until it and everything it guards are dropped.
+/// works from the first call of [`ended`](Self::ended) until it and everything it guards are dropped.
 /// While it works, the store is asked for the session, once for all of its connections. Clones are
 /// the same.
 #[derive(Clone)]
@@ -67,8 +72,8 @@ pub struct Lifeline {
 }
 
 struct Inner {
-    need: Requirement,
-    shared: Arc<Shared>,
+    requirement: Requirement,
+    context: Arc<Context>,
     stage: Mutex<Stage>,
 }
 
@@ -81,17 +86,17 @@ enum Stage {
 }
 
 impl Lifeline {
-    pub(crate) fn new(state: &Arc<State>, need: Requirement) -> Self {
+    pub(crate) fn new(state: &Arc<State>, requirement: Requirement) -> Self {
         Self {
             inner: Arc::new(Inner {
-                need,
-                shared: Arc::clone(state.shared()),
+                requirement,
+                context: Arc::clone(state.shared().context()),
                 stage: Mutex::new(Stage::Request(Arc::clone(state))),
             }),
         }
     }
 
-    /// Waits for the loss, and returns what was end. It may be dropped and called again, for
+    /// Waits for the end, and returns its kind. It may be dropped and called again, for
     /// example in a `select!`.
     pub async fn ended(&self) -> ConnectionEnded {
         loop {
@@ -112,8 +117,8 @@ impl Lifeline {
         }
     }
 
-    /// Yields the items of `stream` until the session is end. Then it yields the loss as an error,
-    /// and ends. So the consumer can distinguish a complete stream from one that was cut off.
+    /// Yields the items of `stream` until the session has ended. Then it yields
+    /// [`ConnectionEnded`] as an error, and ends. So the consumer can distinguish a complete stream from one that was cut off.
     ///
     /// ```
     /// # use futures_core::Stream;
@@ -140,7 +145,7 @@ impl Lifeline {
         Guarded::new(self, stream)
     }
 
-    /// Guards the `body` of a response, which fails with [`ConnectionEnded`] when the session is end. After
+    /// Guards the `body` of a response, which fails with [`ConnectionEnded`] when the session has ended. After
     /// that was noticed, no frame is yielded. A client that does not read learns of it only when it
     /// reads.
     ///
@@ -164,8 +169,8 @@ impl Lifeline {
         GuardedBody::new(self, body)
     }
 
-    /// [`end`](Self::end) for a task that polls it besides other work. Tokio makes a task that is
-    /// always ready wait for others; a loss must not wait behind items.
+    /// [`ended`](Self::ended) for a task that polls it besides other work. Tokio makes a task that is
+    /// always ready wait for others; the end must not wait behind items.
     pub(super) fn waiting(&self) -> Waiting {
         let lifeline = self.clone();
         Box::pin(unconstrained(async move { lifeline.ended().await }))
@@ -203,20 +208,56 @@ impl Lifeline {
     }
 
     fn watch(&self, key: SessionIdHash, meta: &SessionMeta) -> Option<WatchHandle> {
-        let shared = &self.inner.shared;
-        shared.watches().watch(shared, key, meta)
+        watch::start(&self.inner.context, key, meta)
     }
 
     async fn follow(&self, observed: WatchHandle) -> ConnectionEnded {
-        let Inner { need, shared, .. } = &*self.inner;
+        let Inner {
+            requirement,
+            context,
+            ..
+        } = &*self.inner;
         observed
-            .until(|status| need.unmet(status, shared.now()))
+            .until(|status| requirement.unmet(status, context.now()))
             .await
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
         let stage = self.inner.stage.lock();
         stage.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// Resolves when this session ends, for code that runs after the response has begun. It starts
+    /// from the session that this request commits. Without a session, it resolves at once.
+    pub fn lifeline(&self) -> Lifeline {
+        Lifeline::new(self.state(), Requirement::default())
+    }
+}
+
+impl Authenticated {
+    /// Resolves when a new request would be refused: the session ended, or belongs to another user.
+    pub fn lifeline(&self) -> Lifeline {
+        self.lifeline_for(None)
+    }
+
+    fn lifeline_for(&self, scope: Option<&'static str>) -> Lifeline {
+        let state = self.session().state();
+        let requirement = Requirement {
+            user: Some(self.user().clone()),
+            scope,
+            trust: state.distrusts(),
+        };
+        Lifeline::new(state, requirement)
+    }
+}
+
+impl<S: Scope> Elevated<S> {
+    /// Resolves when a new request would be refused: the session or its elevation for this scope
+    /// ended.
+    pub fn lifeline(&self) -> Lifeline {
+        self.authenticated().lifeline_for(Some(S::NAME))
     }
 }
 

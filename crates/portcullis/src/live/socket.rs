@@ -22,13 +22,16 @@ use http::{HeaderValue, request::Parts};
 use portcullis_core::Scope;
 use tokio::{sync::oneshot, task::unconstrained, time::timeout};
 
-use super::{
-    ConnectionEnded, Lifeline,
-    lifeline::Waiting,
-    origin::{Site, is_allowed},
-};
 use crate::{
-    Authenticated, Elevated, Refusal, Rejection, Session, SessionError, guard, origin, state::State,
+    guard::session_guard::{self, Authenticated, Elevated, Rejection},
+    headers::origin,
+    live::{
+        Lifeline,
+        lifeline::Waiting,
+        socket_origin::{Site, is_allowed},
+    },
+    reject::{connection_ended::ConnectionEnded, error::SessionError, refusal::Refusal},
+    request::{session::Session, state::State},
 };
 
 /// How long a client that is told to go may take to hear it.
@@ -356,35 +359,35 @@ pub trait SocketGuard: Sized + Send + Sync + 'static {
 
 impl SocketGuard for Session {
     async fn check(parts: &Parts) -> Result<Self, Rejection> {
-        let session = guard::session(State::of(&parts.extensions)).await?;
+        let session = session_guard::session(State::of(&parts.extensions)).await?;
         match session.info() {
             Some(_) => Ok(session),
-            None => Err(guard::no_session(session.state())),
+            None => Err(session_guard::no_session(session.state())),
         }
     }
 
     fn lifeline(&self) -> Lifeline {
-        self.lifeline()
+        Self::lifeline(self)
     }
 }
 
 impl SocketGuard for Authenticated {
     async fn check(parts: &Parts) -> Result<Self, Rejection> {
-        guard::authenticated(State::of(&parts.extensions)).await
+        session_guard::authenticated(State::of(&parts.extensions)).await
     }
 
     fn lifeline(&self) -> Lifeline {
-        self.lifeline()
+        Self::lifeline(self)
     }
 }
 
 impl<S: Scope> SocketGuard for Elevated<S> {
     async fn check(parts: &Parts) -> Result<Self, Rejection> {
-        guard::elevated(State::of(&parts.extensions)).await
+        session_guard::elevated(State::of(&parts.extensions)).await
     }
 
     fn lifeline(&self) -> Lifeline {
-        self.lifeline()
+        Self::lifeline(self)
     }
 }
 

@@ -10,7 +10,10 @@ use axum::response::sse::Event;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use super::{ConnectionEnded, Guarded, Lifeline, guarded::Next};
+use crate::{
+    live::{Guarded, Lifeline, guarded::Next},
+    reject::connection_ended::ConnectionEnded,
+};
 
 /// The name of the last event.
 const SESSION_ENDED: &str = "session-ended";

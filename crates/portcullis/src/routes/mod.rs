@@ -21,7 +21,9 @@ use http::{
 use portcullis_core::{ConfigError, Timeouts};
 
 use self::{scripts::Script, status::Status};
-use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refusal};
+use crate::{
+    PassiveLayer, Refusal, ReturnTo, Session, SessionError, headers::origin, reject::refusal,
+};
 
 /// Routes that report how long the session lasts, extend it, and sign out. Mount them below
 /// `/session`, inside of a [`SessionLayer`](crate::SessionLayer). They are for pages, single-page
@@ -129,7 +131,7 @@ impl SessionRoutes {
     ///
     /// [`ConfigError`] when it is not a path of this site.
     pub fn after_sign_out(self, path: &str) -> Result<Self, ConfigError> {
-        let after_sign_out = crate::return_to::page(path)?;
+        let after_sign_out = crate::reject::return_to::page(path)?;
         Ok(Self {
             after_sign_out,
             ..self

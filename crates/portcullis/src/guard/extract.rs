@@ -1,0 +1,91 @@
+//! Extractors for axum.
+//!
+//! Each has an optional form, for handlers that serve everybody: `Option<Session>` is `None` where there is
+//! no live session, `Option<Authenticated>` and `Option<Elevated>` where the guard would refuse. A store
+//! that cannot answer is an error in every form: it never looks like somebody who is signed out.
+
+use axum_core::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+use portcullis_core::Scope;
+
+use crate::{
+    guard::session_guard::{self, Authenticated, Elevated, Rejection},
+    reject::{error::SessionError, refusal},
+    request::{session::Session, state::State},
+};
+
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        session_guard::session(State::of(&parts.extensions)).await
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        let session = session_guard::session(State::of(&parts.extensions)).await?;
+        Ok(Some(session).filter(|session| session.info().is_some()))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        session_guard::authenticated(State::of(&parts.extensions)).await
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for Authenticated {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        optional(session_guard::authenticated(State::of(&parts.extensions)).await)
+    }
+}
+
+impl<S: Sync, N: Scope> FromRequestParts<S> for Elevated<N> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        session_guard::elevated(State::of(&parts.extensions)).await
+    }
+}
+
+impl<S: Sync, N: Scope> OptionalFromRequestParts<S> for Elevated<N> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        optional(session_guard::elevated(State::of(&parts.extensions)).await)
+    }
+}
+
+fn optional<T>(result: Result<T, Rejection>) -> Result<Option<T>, Rejection> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(rejection) if rejection.is_refusal() => Ok(None),
+        Err(rejection) => Err(rejection),
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.into_answer().map(Body::from)
+    }
+}
+
+impl IntoResponse for SessionError {
+    fn into_response(self) -> Response {
+        if self.status().is_server_error() {
+            tracing::error!(error = %self, "a session could not be used");
+        }
+        refusal::of_error(&self).map(Body::from)
+    }
+}

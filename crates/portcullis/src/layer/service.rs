@@ -1,0 +1,430 @@
+//! The service: from the request to the response head, through the handler.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, header::SET_COOKIE};
+use pin_project_lite::pin_project;
+use portcullis_core::store::Activity;
+use tokio::runtime::Handle as Runtime;
+use tower_service::Service;
+use tracing::Instrument;
+
+use crate::{
+    body::SessionBody,
+    config::Config,
+    headers::{cache_control, retained, session_timeout},
+    outcome::{Outcome, Verdict},
+    reject::{
+        error::SessionError,
+        page,
+        refusal::{self, Refusal},
+    },
+    request::{
+        commit::{self, Work},
+        state::{Ending, State},
+    },
+    writing::working_copy::{CookieAction, WorkingCopyGuard},
+};
+
+/// The service of [`SessionLayer`](crate::SessionLayer).
+#[derive(Debug, Clone)]
+pub struct SessionService<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> SessionService<S> {
+    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S::Error: Send + 'static,
+    ResBody: Send + 'static,
+{
+    type Response = Response<SessionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let outer = self.outer_with_same_cookie(request.extensions());
+        if let Some(outer) = &outer
+            && outer.shared().realm() == self.config.shared.realm()
+        {
+            // Two layers would hand out two cookies of one name. The outer one does it all.
+            outer.put_into(request.extensions_mut());
+            return ResponseFuture::handling(self.inner.call(request), None);
+        }
+        // Where the layer was made there may have been nothing to run anything.
+        self.config.start_background();
+        let mut state = State::new(&self.config, &request);
+        if outer.is_some() {
+            state.bar_nested();
+        }
+        let state = Arc::new(state);
+        state.put_into(request.extensions_mut());
+        ResponseFuture::handling(self.inner.call(request), Some(state))
+    }
+}
+
+impl<S> SessionService<S> {
+    /// The state of a layer around this one that has the same cookie. Warns of layers that get in each other's way.
+    fn outer_with_same_cookie(&self, extensions: &Extensions) -> Option<Arc<State>> {
+        let nesting = &self.config.nesting;
+        for outer in State::all(extensions) {
+            if outer.config.cookie.name() == self.config.cookie.name() {
+                nesting.warn_of_same_cookie(self.config.names());
+                return Some(Arc::clone(outer));
+            }
+            nesting.check(self.config.names(), outer.config.names());
+        }
+        None
+    }
+}
+
+type Finishing<T, E> = Pin<Box<dyn Future<Output = Result<Response<SessionBody<T>>, E>> + Send>>;
+
+pin_project! {
+    /// The future of [`SessionService`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F, B, E> {
+        #[pin]
+        kind: Kind<F, B, E>,
+    }
+}
+
+pin_project! {
+    #[project = Projected]
+    enum Kind<F, B, E> {
+        Handling {
+            #[pin]
+            handler: F,
+            request: Unfinished,
+        },
+        Finishing {
+            future: Finishing<B, E>,
+        },
+    }
+}
+
+impl<F, B, E> ResponseFuture<F, B, E> {
+    fn handling(handler: F, state: Option<Arc<State>>) -> Self {
+        Self {
+            kind: Kind::Handling {
+                handler,
+                request: Unfinished(state),
+            },
+        }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Send + 'static,
+    E: Send + 'static,
+{
+    type Output = Result<Response<SessionBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let future = match this.kind.as_mut().project() {
+                Projected::Finishing { future } => return future.as_mut().poll(cx),
+                Projected::Handling { handler, request } => {
+                    let answer = ready!(handler.poll(cx));
+                    // The application's function may panic: until it has returned, the request is not answered.
+                    let (verdict, answer) = match &request.0 {
+                        Some(state) => judge(state, answer),
+                        None => (None, answer),
+                    };
+                    let Some(state) = request.0.take() else {
+                        return Poll::Ready(
+                            answer.map(|answer| answer.map(SessionBody::application)),
+                        );
+                    };
+                    let state = Ending(state);
+                    state.seal();
+                    match prepare(&state, verdict) {
+                        Err(SessionError::Committing) => Box::pin(async move {
+                            let result = settle(&state, verdict).await;
+                            finish(&state, verdict, answer, result)
+                        })
+                            as Finishing<B, E>,
+                        Ok(Some(work)) => Box::pin(async move {
+                            let result = work.carry_out().await;
+                            finish(&state, verdict, answer, result)
+                        }),
+                        // Most requests change nothing, and are answered without another allocation.
+                        Ok(None) => return Poll::Ready(finish(&state, verdict, answer, Ok(()))),
+                        Err(error) => {
+                            return Poll::Ready(finish(&state, verdict, answer, Err(error)));
+                        }
+                    }
+                }
+            };
+            this.kind.set(Kind::Finishing { future });
+        }
+    }
+}
+
+impl<F, B, E> std::fmt::Debug for ResponseFuture<F, B, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// What the handler's answer says became of the request. Nobody asks for a request that did not look at its session.
+fn judge<B, E>(
+    state: &State,
+    answer: Result<Response<B>, E>,
+) -> (Option<Verdict>, Result<Response<B>, E>) {
+    if state.working_copy().is_none() {
+        return (None, answer);
+    }
+    state.seal();
+    match answer {
+        Ok(response) => {
+            let (verdict, response) = state.config.classifier.judge(response);
+            (Some(verdict), Ok(response))
+        }
+        Err(error) => (None, Err(error)),
+    }
+}
+
+/// What is left to do after the handler answered, or failed without an answer (`None`).
+fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
+    let dropped = match state.working_copy() {
+        Some(copy) if copy.committing => return Err(SessionError::Committing),
+        Some(mut copy) => roll_back(&mut copy, verdict, state.is_withheld()),
+        None => false,
+    };
+    if dropped {
+        tracing::debug!(
+            "a sign-in or elevation was dropped, as the response says that the request was refused or failed"
+        );
+    }
+    let activity = match verdict {
+        Some(verdict) if verdict.is_activity() => state.activity(),
+        _ => Activity::Passive,
+    };
+    commit::prepare(state, activity)
+}
+
+/// Drops what the answer does not carry out. Says whether a sign-in or elevation was among it.
+fn roll_back(copy: &mut WorkingCopyGuard<'_>, verdict: Option<Verdict>, is_withheld: bool) -> bool {
+    match verdict.map(Verdict::of_changes) {
+        // The answer is not ours to give, so it cannot carry a new identifier either.
+        None => {
+            copy.unit.retain_background_ops();
+            false
+        }
+        Some(Outcome::Succeeded) => false,
+        // A session that begins takes the place of the one that the browser has.
+        Some(Outcome::Refused) if is_withheld => copy.unit.rollback(),
+        Some(Outcome::Refused) => copy.unit.rollback_grants(),
+        Some(Outcome::Failed) => copy.unit.rollback(),
+    }
+}
+
+/// Does what is left to do, once nothing is being committed any more.
+async fn settle(state: &Arc<State>, verdict: Option<Verdict>) -> Result<(), SessionError> {
+    loop {
+        match prepare(state, verdict) {
+            Err(SessionError::Committing) => state.turn_is_over().await,
+            Ok(Some(work)) => return work.carry_out().await,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The response, with what became of the session.
+fn finish<B, E>(
+    state: &State,
+    verdict: Option<Verdict>,
+    answer: Result<Response<B>, E>,
+    result: Result<(), SessionError>,
+) -> Result<Response<SessionBody<B>>, E> {
+    let answer = answer?;
+    let Some(mut copy) = state.working_copy() else {
+        let mut response = answer.map(SessionBody::application);
+        if state.was_asked_for() {
+            cache_control::guard_read(response.headers_mut());
+        }
+        return Ok(page::for_browser(
+            state.asked(),
+            &state.config.cookie,
+            response,
+        ));
+    };
+    // Wishes that came to nothing may hold the session that holds them.
+    if copy.unit.is_dirty() {
+        copy.unit.retain_only_the_end();
+    }
+    let (mut cookie, commit_failure) = (copy.cookie.clone(), copy.commit_failure.as_error());
+    drop(copy);
+    // An earlier commit that failed is told even where the handler ignored it.
+    let mut result = result.and(commit_failure.map_or(Ok(()), Err));
+    if state.has_refused_write() {
+        result = result.and(Err(SessionError::CookieWithheld));
+    }
+    let succeeded = result.is_ok();
+    let mut response = match result {
+        Err(SessionError::CookieWithheld) if state.can_ask_again() => {
+            let mut page = state.ask_again();
+            HandedOut::carry_over(&answer, &mut page);
+            page.map(SessionBody::own)
+        }
+        Err(error) if !speaks_for_itself(&answer, verdict, &error) => {
+            let mut refusal = refusal::fail(&error, state.reasons(), state.asked());
+            retained::carry_over(answer.headers(), refusal.headers_mut());
+            HandedOut::carry_over(&answer, &mut refusal);
+            refusal.map(SessionBody::own)
+        }
+        _ => answer.map(SessionBody::application),
+    };
+    let removes = matches!(cookie, CookieAction::Remove);
+    // Without a cookie it may be another site that asks, and nobody who signs out.
+    if removes || (state.was_terminated() && succeeded && state.has_cookie()) {
+        state
+            .config
+            .clear_site_data
+            .ask(response.headers_mut(), removes);
+    }
+    if state.config.tells_deadlines {
+        session_timeout::set_header(&state.view(), state.now(), &mut response);
+    }
+    if succeeded && matches!(cookie, CookieAction::Keep) {
+        cookie = state.renamed().map_or(cookie, CookieAction::set);
+    }
+    let before = response.headers().get_all(SET_COOKIE).iter().count();
+    hand_out(state, &cookie, response.headers_mut());
+    if state.is_nested() {
+        HandedOut::note(&mut response, before);
+    }
+    Ok(page::for_browser(
+        state.asked(),
+        &state.config.cookie,
+        response,
+    ))
+}
+
+/// The `Set-Cookie` fields of session layers further in. What they tell is done, so they stay when another answer takes the
+/// place of the one that they are in.
+#[derive(Clone, Default)]
+struct HandedOut(Vec<HeaderValue>);
+
+impl HandedOut {
+    /// Takes note of all but the first fields.
+    fn note<B>(response: &mut Response<B>, first: usize) {
+        let cookies = response.headers().get_all(SET_COOKIE).iter().skip(first);
+        let cookies: Vec<_> = cookies.cloned().collect();
+        if !cookies.is_empty() {
+            let noted: &mut Self = response.extensions_mut().get_or_insert_default();
+            noted.0.extend(cookies);
+        }
+    }
+
+    fn carry_over<A, B>(answer: &Response<A>, to: &mut Response<B>) {
+        if let Some(noted) = answer.extensions().get::<Self>() {
+            for cookie in &noted.0 {
+                to.headers_mut().append(SET_COOKIE, cookie.clone());
+            }
+            to.extensions_mut().insert(noted.clone());
+        }
+    }
+}
+
+/// Whether the handler's answer says already that it failed, or that what it wanted could not be done. One
+/// that merely passes our error on does not: who asks decides what they are told.
+fn speaks_for_itself<B>(
+    answer: &Response<B>,
+    verdict: Option<Verdict>,
+    error: &SessionError,
+) -> bool {
+    let passed_on = answer.extensions().get::<Refusal>().is_some();
+    let refused = matches!(
+        error,
+        SessionError::Ended
+            | SessionError::Replaced
+            | SessionError::Ambiguous
+            | SessionError::AtLimit
+            | SessionError::CookieWithheld
+    );
+    match verdict.map(Verdict::of_changes) {
+        Some(Outcome::Failed) => true,
+        Some(Outcome::Refused) => refused && !passed_on,
+        // One that keeps what was granted says that it was.
+        Some(Outcome::Succeeded) | None => false,
+    }
+}
+
+fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
+    let field = match cookie {
+        CookieAction::Keep => None,
+        CookieAction::Set(id) => {
+            let left = id.1.since(state.now());
+            let remembered = state.view().is_remembered();
+            state.config.cookie.set(&id.0, left, remembered)
+        }
+        CookieAction::Remove => state.config.cookie.remove(),
+    };
+    match field {
+        Some(field) => {
+            let cookie = &state.config.cookie;
+            let other = state.name_of_ended_two();
+            let other = other.and_then(|name| cookie.remove_other_named(name));
+            for removal in cookie.remove_former().chain(other) {
+                headers.append(SET_COOKIE, removal);
+            }
+            headers.append(SET_COOKIE, field);
+            for name in state.accepted_cookies() {
+                if let Some(removal) = cookie.remove_named(name) {
+                    headers.append(SET_COOKIE, removal);
+                }
+            }
+            cache_control::guard_cookie(headers);
+        }
+        None => cache_control::guard_read(headers),
+    }
+}
+
+/// A request whose handler has not answered yet. When it never does, because the client went away or the
+/// handler panicked, a session that the handler had already ended is ended all the same, and what was seen of the
+/// client is written down.
+struct Unfinished(Option<Arc<State>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(state) = self.0.take().map(Ending) else {
+            return;
+        };
+        state.seal();
+        let left = state.working_copy().is_some_and(|mut copy| {
+            if copy.committing {
+                return true;
+            }
+            // Nothing else was asked for; and operations may hold the session that holds them.
+            copy.unit.retain_background_ops();
+            copy.unit.is_dirty()
+        });
+        if let (true, Ok(runtime)) = (left, Runtime::try_current()) {
+            // Without an answer there is no cookie either.
+            let rest = async move { settle(&state, None).await };
+            runtime.spawn(rest.in_current_span());
+        }
+    }
+}

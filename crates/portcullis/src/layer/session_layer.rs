@@ -1,0 +1,592 @@
+//! The session layer and its settings, which are checked when they are made.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::response::Parts;
+use portcullis_core::{
+    ConfigError, CorrelationKey, Realm, RememberMe, Timeouts, VisitorLimits,
+    store::{SessionLimit, Store},
+    unit_of_work::SessionSettings,
+};
+use tower_layer::Layer;
+
+#[cfg(feature = "axum")]
+use crate::routes::SessionRoutes;
+use crate::{
+    admin::sessions::Sessions,
+    client::{ClientAddresses, device_binding::DeviceBinding},
+    config::Config,
+    headers::{clear_site_data::ClearSiteData, cookie::CookieConfig},
+    layer::service::SessionService,
+    outcome::{Classifier, Outcome},
+    reject::{
+        refusal::Pages,
+        return_to::{base_path, page},
+    },
+    runtime::{
+        audit::Audit,
+        poll_schedule::PollSchedule,
+        registration::Registration,
+        shared::{Shared, SharedSettings},
+    },
+};
+
+/// Adds sessions to a service: any Tower service, with any body.
+///
+/// `SessionLayer::new(store)` is secure without further settings, and needs no key or secret.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`timeouts`](Self::timeouts) | idle 30 min, absolute 24 h, elevation 15 min |
+/// | [`remember_me`](Self::remember_me) | off |
+/// | [`cookie`](Self::cookie) | `__Host-Http-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/` |
+/// | [`realm`](Self::realm) | the base name of the cookie: `id` |
+/// | [`payload_limit`](Self::payload_limit) | 64 KiB |
+/// | [`visitors`](Self::visitors) | sessions without a user: 4 h, 8 KiB |
+/// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
+/// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is reported, no session ends |
+/// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
+/// | [`classify_responses`](Self::classify_responses) | by status: from 400 on nothing is granted, from 500 on nothing is written |
+/// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused request gets a 401 |
+/// | [`public_base_path`](Self::public_base_path) | none: the application sees paths as browsers do |
+/// | [`clear_site_data`](Self::clear_site_data) | what scripts stored, with a sign-out |
+/// | [`session_timeout_header`](Self::session_timeout_header) | off |
+/// | [`audit`](Self::audit) | [`TracingAudit`](crate::TracingAudit) |
+/// | [`correlation_key`](Self::correlation_key) | a new one for each process |
+/// | [`revalidation_interval`](Self::revalidation_interval) | live connections notice an end on another server within 5 s at the latest |
+/// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |
+///
+/// ```
+/// use std::time::Duration;
+/// # use axum::Router;
+/// use portcullis::{MemoryStore, SessionLayer, Timeouts};
+///
+/// let timeouts = Timeouts::new(Duration::from_secs(15 * 60), Duration::from_secs(8 * 60 * 60))?;
+/// let sessions = SessionLayer::new(MemoryStore::new())
+///     .timeouts(timeouts)
+///     .sign_in_page("/sign-in")?;
+/// let app: Router = Router::new().layer(sessions);
+/// # Ok::<(), portcullis::ConfigError>(())
+/// ```
+///
+/// # In the background
+///
+/// The layer starts two tasks when it is added to a service inside of a Tokio runtime, or else at
+/// the first request:
+///
+/// * One has the store [remove](Store::sweep) expired sessions and reports each expiry to the
+///   [`Audit`], even without another request.
+/// * The other writes refused operations to the store's log, as far as there is room.
+///
+/// All services of a layer share the tasks. They end with the last of those services and of the
+/// [`Sessions`] made from the layer.
+///
+/// # Among other layers
+///
+/// With axum the layer that is added last is the outermost. "Outside" is closer to the client.
+///
+/// | layer | where | because |
+/// |---|---|---|
+/// | [`GuardLayer`](crate::GuardLayer), [`PassiveLayer`](crate::PassiveLayer), any layer that looks at the session | inside | they use what this layer provides |
+/// | timeouts, caught panics (`TimeoutLayer`, `CatchPanicLayer`) | inside | this layer sees their 408, 500 or 503 and [grants nothing](crate::Outcome); if they are outside, it sees no response, and carries out only ends |
+/// | layers that set `Cache-Control` or a field of a CDN | inside | outside they would override even `no-store` |
+/// | CSRF (`CsrfLayer`) | outside | it refuses before the session is looked at |
+/// | CORS (`CorsLayer`) | outside | it answers preflights, and lets a page of the other origin read every refusal |
+/// | security headers (`SetResponseHeaderLayer`) | outside | every response has them, refusals included |
+/// | compression (`CompressionLayer`) | outside | refusals are compressed too; it passes on the failure of a [guarded body](crate::Lifeline::guard_body) |
+/// | tracing, request identifiers (`TraceLayer`, `SetRequestIdLayer`) | outside | the logs of this layer are in the span of their request, and the logged status is the one that is sent |
+/// | a middleware that [rewords](crate::Refusal::reword) refusals | outside | it sees all of them |
+///
+/// If the changes of a request cannot be written, for example because the session ended, this layer
+/// replaces the response of the handler. A response that already reports a failure stays. The new
+/// response keeps `Vary`, and the headers that CORS, security, tracing and rate-limit layers inside
+/// of this one have set. It drops the body and all other headers, because they report a success
+/// that did not happen. A refusal of a guard has the headers of layers outside of the guard.
+///
+/// # Caches
+///
+/// A response that sets or removes a session cookie carries `Cache-Control: no-store`. A response
+/// that looked at the session carries `no-store`, or `private` with the handler's own
+/// `Cache-Control`, if it set one. Both vary by `Cookie`. Some caches obey other fields instead of
+/// `Cache-Control`. Those fields are removed from such responses, unless they forbid storing:
+///
+/// | field | obeyed by | stays with |
+/// |---|---|---|
+/// | `CDN-Cache-Control` (RFC 9213) | Cloudflare, Netlify, Vercel, Akamai and others | `no-store`, `private` |
+/// | `Cloudflare-CDN-Cache-Control`, `Netlify-CDN-Cache-Control`, `Vercel-CDN-Cache-Control`, any other `…-Cache-Control` | the vendor that it names | `no-store`, `private` |
+/// | `Surrogate-Control` | Varnish, Fastly | `no-store` |
+/// | `Edge-Control` | Akamai | `no-store`, `bypass-cache` |
+/// | `X-Accel-Expires` | nginx | `0` |
+/// | `X-LiteSpeed-Cache-Control` | LiteSpeed | `no-store`, `no-cache` |
+///
+/// A value that revokes such a word (`!no-store`, `must-understand`) does not count.
+///
+/// A cache may store such responses all the same, by its own settings: a minimum time to live
+/// (CloudFront), "cache everything" (Cloudflare), `proxy_ignore_headers` (nginx). Exclude the
+/// routes that look at the session there.
+///
+/// Fastly applies `no-store` to browsers only. It stores no response with a `Set-Cookie` or with
+/// `Cache-Control: private`. Behind Fastly, let handlers set `private, no-store`, which this layer
+/// keeps.
+///
+/// # Several layers
+///
+/// A part of an application may have its own sessions, with another cookie: its routes then have a
+/// second layer. [`Session`](crate::Session), the guards, `SessionRoutes` and [`Sessions`] use the
+/// innermost layer around the route. The layers do not share sessions: a sign-out ends only one of
+/// them.
+///
+/// ```
+/// # use axum::{Router, routing::{get, post}};
+/// # use portcullis::{ConfigError, CookieConfig, GuardLayer, MemoryStore, Session, SessionLayer};
+/// # async fn account() {}
+/// # async fn sign_in_as_operator(session: Session) {}
+/// # async fn users() {}
+/// # let store = MemoryStore::new();
+/// let shop = SessionLayer::new(store.clone());
+/// let cookie = CookieConfig::builder().name("__Host-Http-admin").build()?;
+/// let admin = SessionLayer::new(store).cookie(cookie);
+///
+/// let operators: Router = Router::new()
+///     .route("/users", get(users))
+///     .route_layer(GuardLayer::authenticated())   // an operator
+///     .route("/sign-in", post(sign_in_as_operator))
+///     .layer(admin);
+/// let app: Router = Router::new()
+///     .route("/account", get(account))
+///     .nest("/admin", operators)
+///     .layer(shop);
+/// # Ok::<(), ConfigError>(())
+/// ```
+///
+/// Code between two layers sees the outer session. To use that session further inside, take it
+/// there with [`Session::load`](crate::Session::load), and pass it on in your own request
+/// extension.
+///
+/// Layers with the same cookie cannot be nested: the inner one does nothing, and code inside of it
+/// uses the session of the outer one. Where the inner layer has another realm, that code gets a 500
+/// ([`SessionError::NestedLayer`](crate::SessionError::NestedLayer)). A warning is logged once in
+/// these cases:
+///
+/// * nested layers with the same cookie;
+/// * a layer that accepts, or formerly had, the cookie of the other;
+/// * cookies that differ only in their prefix, because their realm is the same.
+#[derive(Clone)]
+pub struct SessionLayer {
+    config: Arc<Config>,
+}
+
+const PAYLOAD_LIMIT: usize = 64 * 1024;
+const LARGEST_PAYLOAD_LIMIT: usize = 1024 * 1024;
+
+impl SessionLayer {
+    /// Sessions kept in `store`, with the defaults.
+    pub fn new(store: impl Store) -> Self {
+        Self {
+            config: Arc::new(Config {
+                shared: Arc::new(Shared::new(SharedSettings::new(store, true))),
+                realm: None,
+                policy: SessionSettings {
+                    timeouts: Timeouts::default(),
+                    remember_me: None,
+                    payload_limit: PAYLOAD_LIMIT,
+                    visitors: VisitorLimits::default(),
+                    session_limit: Some(SessionLimit::default()),
+                },
+                cookie: CookieConfig::default(),
+                pages: Pages::default(),
+                addresses: ClientAddresses::default(),
+                binding: DeviceBinding::default(),
+                clear_site_data: ClearSiteData::default(),
+                tells_deadlines: false,
+                classifier: Classifier::default(),
+                #[cfg(feature = "axum")]
+                trusted_origins: Vec::new(),
+                nesting: Arc::default(),
+            }),
+        }
+        .settled()
+    }
+
+    /// The limits of sessions that start, or whose user authenticates, from now on. Existing
+    /// sessions keep theirs.
+    #[must_use]
+    pub fn timeouts(self, timeouts: Timeouts) -> Self {
+        self.with(|config| config.policy.timeouts = timeouts)
+    }
+
+    /// Lets handlers call [`Session::remember`](crate::Session::remember), and sets the limits of
+    /// remembered sessions. With [`RememberMe::default`] these are 14 days without activity and 90
+    /// days in all. Existing sessions keep theirs. The store then remembers revocations for as long
+    /// as those sessions may last.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use portcullis::{MemoryStore, RememberMe, SessionLayer};
+    /// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// let sessions = SessionLayer::new(MemoryStore::new()).remember_me(RememberMe::new(7 * DAY, 30 * DAY)?);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn remember_me(self, limits: RememberMe) -> Self {
+        self.with(|config| config.policy.remember_me = Some(limits))
+    }
+
+    /// The realm of the sessions. An identifier opens only sessions of the realm it was made in.
+    /// Lists, limits, logs and revocations are kept by realm. The default is the base name of the
+    /// [cookie](Self::cookie), `id` by default; it replaces the realm of the store. So two layers
+    /// with different cookies on one store do not share sessions.
+    ///
+    /// Set a realm for one of these reasons:
+    ///
+    /// * Layers share sessions on purpose.
+    /// * The cookie is renamed and the sessions are kept; see
+    ///   [`CookieBuilder::also_accept`](crate::CookieBuilder::also_accept).
+    /// * Two applications have the same cookie name and one store. Without different realms or key
+    ///   prefixes, the store takes them for two servers of one application.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// let store = MemoryStore::new();
+    /// let shop = SessionLayer::new(store.clone());
+    /// let admin = SessionLayer::new(store).realm("admin")?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a name that [`Realm::new`] refuses.
+    pub fn realm(self, name: &str) -> Result<Self, ConfigError> {
+        let realm = Realm::new(name)?;
+        Ok(self.with(|config| config.realm = Some(realm)))
+    }
+
+    /// The cookie's attributes.
+    #[must_use]
+    pub fn cookie(self, cookie: CookieConfig) -> Self {
+        self.with(|config| config.cookie = cookie)
+    }
+
+    /// The maximum size of a session's data, in bytes of names and encoded values.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] above 1 MiB, because every request that uses a session reads it whole.
+    pub fn payload_limit(self, bytes: usize) -> Result<Self, ConfigError> {
+        if bytes > LARGEST_PAYLOAD_LIMIT {
+            return Err(ConfigError::new(format!(
+                "a payload limit of {bytes} bytes exceeds {LARGEST_PAYLOAD_LIMIT}; keep large data elsewhere and its key in the session"
+            )));
+        }
+        Ok(self.with(|config| config.policy.payload_limit = bytes))
+    }
+
+    /// The limits of a session without a user: 4 hours and 8 KiB by default. Any client can begin
+    /// such sessions, so these limits decide what a flood of them costs. Lower
+    /// [timeouts](Self::timeouts) and a lower [`payload_limit`](Self::payload_limit) apply as well.
+    #[must_use]
+    pub fn visitors(self, limits: VisitorLimits) -> Self {
+        self.with(|config| config.policy.visitors = limits)
+    }
+
+    /// The sign-in page, to which browsers are redirected: a path of this site, in any script. The
+    /// page gets the requested address as `?return_to=…`; read it with [`ReturnTo::parse`](crate::ReturnTo::parse). For a
+    /// submitted form, that is the page that contained it.
+    ///
+    /// With axum, the path is complete even if the layer is in a nested router. Without axum, it is
+    /// the part of the address that this layer sees. The guide [`refused`](crate::refused) says
+    /// which requests are redirected and which get a 401.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is not a path of this site.
+    pub fn sign_in_page(self, path: &str) -> Result<Self, ConfigError> {
+        let page = page(path)?;
+        Ok(self.with(|config| config.pages.sign_in = Some(page)))
+    }
+
+    /// The page on which users prove their identity again, used in the same way. It also gets the
+    /// scope to elevate for: `?scope=payments&return_to=…`, or `general` if the route names no
+    /// other.
+    ///
+    /// The page itself must need no elevation. The layer recognizes it by its path, if the
+    /// application sees the path as it is written here. Otherwise mark its routes with
+    /// [`ReauthenticationPageLayer`](crate::ReauthenticationPageLayer).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is not a path of this site.
+    pub fn reauthentication_page(self, path: &str) -> Result<Self, ConfigError> {
+        let page = page(path)?;
+        Ok(self.with(|config| config.pages.reauthentication = Some(page)))
+    }
+
+    /// The prefix that a proxy removes from the path. Browsers are redirected to pages below it:
+    /// with `/shop`, `/sign-in` becomes `/shop/sign-in?return_to=/shop/cart`. All other settings
+    /// name paths as the application sees them. The cookie's [path](crate::CookieBuilder::path) is
+    /// as the browser sees it.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// let sessions = SessionLayer::new(MemoryStore::new())
+    ///     .public_base_path("/shop")?
+    ///     .sign_in_page("/sign-in")?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is not a path of this site, or has a query.
+    pub fn public_base_path(self, path: &str) -> Result<Self, ConfigError> {
+        let base = base_path(path)?;
+        Ok(self.with(|config| config.pages.base = base))
+    }
+
+    /// How many sessions a user may have at once, on all servers together, and what happens to a
+    /// sign-in beyond that (OWASP ASVS 5.0, 7.1.2). `None` is no limit. The step that begins the
+    /// session enforces it, so it holds for simultaneous sign-ins too. OnLimit sessions of a user
+    /// are kept until the next sign-in.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer, SessionLimit};
+    /// let three = SessionLayer::new(MemoryStore::new()).session_limit(SessionLimit::refuse(3)?);
+    /// let unlimited = SessionLayer::new(MemoryStore::new()).session_limit(None);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn session_limit(self, limit: impl Into<Option<SessionLimit>>) -> Self {
+        self.with(|config| config.policy.session_limit = limit.into())
+    }
+
+    /// What happens when a session is used from what looks like another device.
+    #[must_use]
+    pub fn device_binding(self, binding: DeviceBinding) -> Self {
+        self.with(|config| config.binding = binding)
+    }
+
+    /// Whether and how client addresses are used: compared with a
+    /// [`device_binding`](Self::device_binding), and shown in lists and events.
+    #[must_use]
+    pub fn client_addresses(self, addresses: ClientAddresses) -> Self {
+        self.with(|config| config.addresses = addresses)
+    }
+
+    /// What the browser is asked to clear at a sign-out, besides the session's cookie.
+    #[must_use]
+    pub fn clear_site_data(self, what: ClearSiteData) -> Self {
+        self.with(|config| config.clear_site_data = what)
+    }
+
+    /// Adds the remaining seconds to each response that looked at a live session: `Session-Timeout:
+    /// idle=1799, absolute=86399`, and `elevated=899` during an elevation. Clients that read it
+    /// need not ask `SessionRoutes` for the status.
+    #[must_use]
+    pub fn session_timeout_header(self) -> Self {
+        self.with(|config| config.tells_deadlines = true)
+    }
+
+    /// Decides the [`Outcome`] of a request from the head of its response, for protocols that do
+    /// not use the status. gRPC answers with 200 and a field `grpc-status`, GraphQL with 200 and a
+    /// list of errors in the body. [`Outcome`] says what is carried out.
+    ///
+    /// The stricter of this and [`Outcome::of_status`] holds. So a layer in between that answers
+    /// with 503 grants nothing either. To grant something with a status of 400 or above, see
+    /// [`KeepGrants`](crate::KeepGrants).
+    ///
+    /// The function is called once for each response to a request that looked at its session. It
+    /// must not block. It sees only the head: the body and its trailers come too late. A service
+    /// that knows more puts that into the head, for example as an extension. Writes of an earlier
+    /// [`Session::commit`](crate::Session::commit) stay.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// use portcullis::Outcome;
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new()).classify_responses(|head| {
+    ///     let grpc_status = head.headers.get("grpc-status").map(|status| status.as_bytes());
+    ///     match grpc_status {
+    ///         // OK, or it comes in the trailers: the call was accepted.
+    ///         None | Some(b"0") => Outcome::Succeeded,
+    ///         // UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS
+    ///         Some(b"2" | b"4" | b"13" | b"14" | b"15") => Outcome::Failed,
+    ///         Some(_) => Outcome::Refused,
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn classify_responses(
+        self,
+        classify: impl Fn(&Parts) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.classifier = Classifier::new(classify))
+    }
+
+    /// Adds an [`Audit`], which is notified of events of sessions. The first replaces
+    /// [`TracingAudit`](crate::TracingAudit). With several, each is notified of every event.
+    #[must_use]
+    pub fn audit(self, audit: impl Audit) -> Self {
+        self.with_shared(|settings| settings.context().add_audit(audit))
+    }
+
+    /// The key of the [correlators](crate::Correlator) in events: 32 random bytes that all servers
+    /// share. With it, events of one session from different servers and processes have the same
+    /// correlator.
+    #[must_use]
+    pub fn correlation_key(self, bytes: [u8; 32]) -> Self {
+        self.with_shared(|settings| settings.context().key = Some(CorrelationKey::new(bytes)))
+    }
+
+    /// Maximum delay until a live connection notices that another server ended its session: 5
+    /// seconds by default (OWASP ASVS 5.0, 7.4.1). It holds as long as the store answers within a
+    /// tenth of it. Each server looks at each session with live connections that often. After three
+    /// times as long without an answer from the store, the connections are closed.
+    ///
+    /// Usually, connections notice at once: Redis notifies every server with live connections of
+    /// ends by others, unless its rights [forbid](https://crates.io/crates/portcullis-redis) that.
+    /// Another [`Store`] may do the same ([`Store::listen`]). After a lost connection to Redis, the
+    /// sessions are looked at again. Ends by this server, and deadlines, take no time; see
+    /// [`Lifeline`](crate::Lifeline).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] below 1 and above 15 seconds, because a session with a new identifier can be
+    /// followed for a minute only.
+    pub fn revalidation_interval(self, period: Duration) -> Result<Self, ConfigError> {
+        let schedule = PollSchedule::new(period)?;
+        Ok(self.with_shared(|settings| settings.context().schedule = schedule))
+    }
+
+    /// Other origins whose pages may open a `SessionSocket` and use the [`routes`](Self::routes) of
+    /// this layer. RecordWrite them as browsers do: `https://app.example`, `capacitor://localhost`,
+    /// `tauri://localhost`, `chrome-extension://` with the identifier. By default, only pages of
+    /// the requested host may.
+    ///
+    /// Requests from within such a page are no activity. The session stays alive only if the page
+    /// calls `POST /session/extend`, for example when the user types.
+    ///
+    /// A [`CsrfLayer`](https://docs.rs/tower-http/latest/tower_http/csrf/struct.CsrfLayer.html)
+    /// around the whole application needs the origins too, or it refuses first. It accepts only
+    /// `http` and `https`. For pages of other schemes, exempt the session routes with
+    /// `with_insecure_bypass`: they check the origin themselves.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// # use tower_http::csrf::CsrfLayer;
+    /// const OTHER: &str = "https://app.example";
+    /// let sessions = SessionLayer::new(MemoryStore::new()).trusted_origins([OTHER])?;
+    /// let app: Router = Router::new()
+    ///     .nest("/session", sessions.routes().into_router())
+    ///     .layer(sessions)
+    ///     .layer(CsrfLayer::new().add_trusted_origin(OTHER)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for an origin that no browser sends. It has a path or a slash at the end, a
+    /// user, capitals or a standard port, or is a wildcard or `null`. The error says what to write
+    /// instead.
+    #[cfg(feature = "axum")]
+    pub fn trusted_origins<O: AsRef<str>>(
+        self,
+        origins: impl IntoIterator<Item = O>,
+    ) -> Result<Self, ConfigError> {
+        let origins = origins.into_iter();
+        let origins = origins.map(|origin| crate::headers::origin::parse(origin.as_ref()));
+        let origins = origins.collect::<Result<_, _>>()?;
+        Ok(self.with(|config| config.trusted_origins = origins))
+    }
+
+    /// Turns off the background task that removes expired sessions and reports each expiry. Another
+    /// program that shares the store must then call [`Sessions::sweep`]. Otherwise, sessions that
+    /// expire without another request are never reported.
+    #[must_use]
+    pub fn without_sweeping(self) -> Self {
+        self.with_shared(|settings| settings.sweeps = false)
+    }
+
+    /// Routes to ask how long the session lasts, to extend it, and to sign out. They are for pages
+    /// of this host and of the [trusted origins](Self::trusted_origins) set so far. They belong
+    /// inside of the layer. If the [timeouts](Self::timeouts) leave no room for ten extensions, the
+    /// routes log a warning, see [`SessionRoutes`].
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// let sessions = SessionLayer::new(MemoryStore::new());
+    /// let app: Router = Router::new()
+    ///     .nest("/session", sessions.routes().into_router())
+    ///     .layer(sessions);
+    /// ```
+    #[cfg(feature = "axum")]
+    pub fn routes(&self) -> SessionRoutes {
+        SessionRoutes::of_layer(&self.config.trusted_origins, self.config.policy.timeouts)
+    }
+
+    /// The sessions of this layer's store and realm, to list and end them from outside of a
+    /// request. Events go to the present [`audit`](Self::audit).
+    pub fn sessions(&self) -> Sessions {
+        Sessions::of_shared(&self.config.shared)
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn cookie_name(&self) -> &str {
+        self.config.cookie.name()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self.settled()
+    }
+
+    /// The same, with all that follows from its settings.
+    fn settled(mut self) -> Self {
+        let config = Arc::make_mut(&mut self.config);
+        // What was said of the layer that this one was made from is not said of this one.
+        config.nesting = Arc::default();
+        let realm = match &config.realm {
+            Some(realm) => realm.clone(),
+            None => Realm::of_cookie(config.cookie.name()),
+        };
+        let registration = Registration {
+            cookie: config.cookie.name().to_owned(),
+            longest: config.policy.longest(),
+        };
+        if !config.shared.is_of(&realm, &registration) {
+            config.shared = Arc::new(config.shared.changed(|settings| {
+                settings.context().enter(&realm);
+                settings.registration = Some(registration);
+            }));
+        }
+        self
+    }
+
+    fn with_shared(self, change: impl FnOnce(&mut SharedSettings)) -> Self {
+        self.with(|config| config.shared = Arc::new(config.shared.changed(change)))
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.config.start_background();
+        SessionService::new(inner, Arc::clone(&self.config))
+    }
+}
+
+impl fmt::Debug for SessionLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer")
+            .field("policy", &self.config.policy)
+            .field("cookie", &self.config.cookie)
+            .field("pages", &self.config.pages)
+            .field("addresses", &self.config.addresses)
+            .field("binding", &self.config.binding)
+            .field("clear_site_data", &self.config.clear_site_data)
+            .field("classifier", &self.config.classifier)
+            .field("tells_deadlines", &self.config.tells_deadlines)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,10 @@
+//! Refused requests: the reason, and the response.
+
+pub(crate) mod audience;
+pub(crate) mod connection_ended;
+pub(crate) mod error;
+pub(crate) mod page;
+pub(crate) mod refusal;
+pub(crate) mod retry_page;
+pub(crate) mod return_to;
+pub(crate) mod withheld;

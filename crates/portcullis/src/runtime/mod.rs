@@ -1,0 +1,18 @@
+//! What the requests of a layer share, and the tasks that run beside them.
+
+pub(crate) mod audit;
+pub(crate) mod context;
+pub(crate) mod dyn_store;
+mod listener;
+mod log_queue;
+pub(crate) mod poll_schedule;
+pub(crate) mod registration;
+mod reported;
+pub(crate) mod requirement;
+#[cfg(test)]
+mod samples;
+pub(crate) mod shared;
+pub(crate) mod sweeper;
+pub(crate) mod task;
+pub(crate) mod watch;
+pub(crate) mod watch_registry;

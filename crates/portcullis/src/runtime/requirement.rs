@@ -1,0 +1,92 @@
+//! What a live connection needs of its session: what its guard asked for.
+
+use portcullis_core::{EndReason, Timestamp, UserId, unit_of_work::SessionStatus};
+
+use crate::reject::connection_ended::ConnectionEnded;
+
+/// What must stay true of a session.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Requirement {
+    /// It is bound to this user.
+    pub(crate) user: Option<UserId>,
+    /// It is elevated for this scope.
+    pub(crate) scope: Option<&'static str>,
+    /// It was not used from another device since its user proved who they are.
+    pub(crate) trust: bool,
+}
+
+impl Requirement {
+    /// What is end of a live session.
+    pub(crate) fn unmet(&self, status: &SessionStatus, now: Timestamp) -> Option<ConnectionEnded> {
+        if self.user.is_some() && self.user.as_ref() != status.user() {
+            return Some(ConnectionEnded::Session(Some(EndReason::ReplacedAtSignIn)));
+        }
+        let is_elevated = |scope| {
+            let until = status.elevated_until(scope);
+            until.is_some_and(|until| now < until)
+        };
+        let distrusted = self.trust && status.flagged().is_some();
+        let not_elevated = self.scope.is_some_and(|scope| !is_elevated(scope));
+        (distrusted || not_elevated).then_some(ConnectionEnded::Elevation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::samples::*, *};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn need(user: Option<&str>, scope: Option<&'static str>) -> Requirement {
+        Requirement {
+            user: user.map(UserId::from),
+            scope,
+            trust: false,
+        }
+    }
+
+    #[test]
+    fn s065_what_the_guard_asked_for_must_stay_true() {
+        let (anonymous, alice) = (session(None, None), session(Some("alice"), None));
+        let elevated = session(Some("alice"), Some("payments"));
+        let other = Some(ConnectionEnded::Session(Some(EndReason::ReplacedAtSignIn)));
+        for (user, scope, session, expected) in [
+            (None, None, &anonymous, None),
+            (None, None, &alice, None),
+            (Some("alice"), None, &alice, None),
+            (Some("alice"), None, &anonymous, other),
+            (Some("bob"), None, &alice, other),
+            (Some("alice"), Some("payments"), &elevated, None),
+            (
+                Some("alice"),
+                Some("payments"),
+                &alice,
+                Some(ConnectionEnded::Elevation),
+            ),
+            (
+                Some("alice"),
+                Some("general"),
+                &elevated,
+                Some(ConnectionEnded::Elevation),
+            ),
+            (Some("bob"), Some("payments"), &elevated, other),
+        ] {
+            let end = need(user, scope).unmet(session, START);
+            assert_eq!(end, expected, "{user:?} {scope:?}");
+        }
+    }
+
+    #[test]
+    fn t59_an_elevation_is_over_at_its_end() {
+        let (need, session) = (
+            need(Some("alice"), Some("payments")),
+            session(Some("alice"), Some("payments")),
+        );
+        let end = START.after(MINUTE * 15);
+        let before = end.before(Duration::from_millis(1));
+        assert_eq!(need.unmet(&session, before), None);
+        assert_eq!(need.unmet(&session, end), Some(ConnectionEnded::Elevation));
+    }
+}

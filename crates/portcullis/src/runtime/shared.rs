@@ -1,0 +1,204 @@
+//! What the services of one layer share.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use portcullis_core::{
+    EndReason, Event, Realm, SessionHandle,
+    store::{Observation, Store},
+};
+use tokio::runtime::Handle as Runtime;
+
+use crate::{
+    runtime::{
+        context::Context,
+        log_queue::LogQueue,
+        registration::{self, Registration},
+        reported::Reported,
+        sweeper,
+        task::Alive,
+    },
+    writing::WriteQueue,
+};
+
+/// State shared by all services of a layer, and by the calls of operators to the same store.
+pub(crate) struct Shared {
+    settings: SharedSettings,
+    log_queue: LogQueue,
+    /// The queues of requests that write to one session.
+    writes: Arc<WriteQueue>,
+    reported: Reported,
+    /// Background tasks, once they run: until this is dropped.
+    background: OnceLock<Background>,
+}
+
+/// Tasks that end when this is dropped.
+struct Background {
+    _sweeper: Option<Alive>,
+    _registration: Option<Alive>,
+}
+
+#[derive(Clone)]
+pub(crate) struct SharedSettings {
+    pub(crate) context: Arc<Context>,
+    pub(crate) sweeps: bool,
+    /// The entry in the store's registry of realms, if there is a layer.
+    pub(crate) registration: Option<Registration>,
+}
+
+impl SharedSettings {
+    pub(crate) fn new(store: impl Store, sweeps: bool) -> Self {
+        Self {
+            context: Arc::new(Context::new(store)),
+            sweeps,
+            registration: None,
+        }
+    }
+
+    pub(crate) fn context(&mut self) -> &mut Context {
+        Arc::make_mut(&mut self.context)
+    }
+}
+
+impl Deref for Shared {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.settings.context
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(settings: SharedSettings) -> Self {
+        Self {
+            settings,
+            log_queue: LogQueue::new(),
+            writes: Arc::default(),
+            reported: Reported::default(),
+            background: OnceLock::new(),
+        }
+    }
+
+    /// A copy with other settings. Background tasks are not shared.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut SharedSettings)) -> Self {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        Self::new(settings)
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.settings.context
+    }
+
+    pub(crate) fn realm(&self) -> Realm {
+        self.settings.context.store.realm()
+    }
+
+    /// Whether it is of this realm, and registers this entry.
+    pub(crate) fn is_of(&self, realm: &Realm, registration: &Registration) -> bool {
+        self.realm() == *realm && self.settings.registration.as_ref() == Some(registration)
+    }
+
+    /// The longest absolute timeout of its sessions, if there is a layer.
+    pub(crate) fn longest(&self) -> Option<Duration> {
+        let registration = self.settings.registration.as_ref();
+        registration.map(|registration| registration.longest)
+    }
+
+    /// Starts the background tasks, if there is a runtime and they do not run yet. Returns whether
+    /// it did.
+    pub(crate) fn start_background(&self) -> bool {
+        if self.background.get().is_some() {
+            return false;
+        }
+        let Ok(runtime) = Runtime::try_current() else {
+            return false;
+        };
+        let mut began = false;
+        self.background.get_or_init(|| {
+            began = true;
+            let context = &self.settings.context;
+            self.log_queue.keep(&runtime, &context.store);
+            let sweeps = self.settings.sweeps;
+            let registration = self.settings.registration.clone();
+            Background {
+                _sweeper: sweeps.then(|| sweeper::start(&runtime, Arc::downgrade(context))),
+                _registration: registration.map(|registration| {
+                    registration::start(&runtime, registration, &context.store)
+                }),
+            }
+        });
+        began
+    }
+
+    pub(crate) fn writes(&self) -> &Arc<WriteQueue> {
+        &self.writes
+    }
+
+    /// Emits the event of a refused operation, and has it logged in the store if it belongs there.
+    pub(crate) fn observe(&self, observation: Observation) {
+        let now = self.now();
+        let Observation {
+            session,
+            user,
+            note,
+        } = &observation;
+        self.emit(Event::new(note.clone(), now, *session, user.clone()));
+        if belongs_into_the_log(&observation) {
+            self.log_queue.put(observation, now);
+        }
+    }
+
+    /// Reports that a session was used after it had ended. Ordinary uses are reported once: a
+    /// return after a timeout, and an open page that polls by itself (`is_passive`).
+    pub(crate) fn observe_use_after_end(
+        &self,
+        observation: Observation,
+        (session, reason): (SessionHandle, EndReason),
+        is_passive: bool,
+    ) {
+        let is_ordinary = is_passive || reason.is_timeout();
+        let client = observation.note.client.clone();
+        if !is_ordinary || self.reported.is_first(session, reason, client) {
+            self.observe(observation);
+        }
+    }
+}
+
+fn belongs_into_the_log(observation: &Observation) -> bool {
+    let of_somebody = observation.session.is_some() || observation.user.is_some();
+    of_somebody && observation.note.kind.is_logged_observation()
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::{EventKind, Note, SessionHandle};
+
+    use super::*;
+
+    #[test]
+    fn s098_only_what_names_somebody_and_was_refused_is_for_the_log() {
+        let named = Some(SessionHandle::from_bytes([1; 12]));
+        for (kind, session, belongs) in [
+            (EventKind::WriteRefused, named, true),
+            (EventKind::WriteRefused, None, false),
+            (EventKind::MalformedIdentifier, named, false),
+            (EventKind::UnknownIdentifier, named, false),
+            (EventKind::StoreFailed, named, false),
+        ] {
+            let observation = Observation {
+                session,
+                user: None,
+                note: Note::of_system(kind),
+            };
+            assert_eq!(
+                belongs_into_the_log(&observation),
+                belongs,
+                "{observation:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Background task that removes expired sessions and reports each expiry.
+
+use std::{
+    convert::Infallible,
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Weak,
+    time::Duration,
+};
+
+use portcullis_core::store::StoreError;
+use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
+
+use crate::runtime::{
+    context::Context,
+    task::{Alive, has_timers},
+};
+
+/// Between two sweeps half of this passes, or up to one and a half of it: servers that were started together must
+/// not come all at once.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// Starts the task. It does not keep the store alive.
+pub(crate) fn start(runtime: &Runtime, context: Weak<Context>) -> Alive {
+    let (alive, gone) = oneshot::channel();
+    runtime.spawn(run(context, gone));
+    alive
+}
+
+async fn run(context: Weak<Context>, mut gone: oneshot::Receiver<Infallible>) {
+    if !has_timers() {
+        tracing::warn!(
+            "sessions that are over are not cleared away because this runtime has no timers; enable them, or sweep elsewhere and say so with `SessionLayer::without_sweeping`"
+        );
+        return;
+    }
+    let mut fails = false;
+    while time::timeout(pause(), &mut gone).await.is_err() {
+        match sweep(&context).await {
+            Ok(_) => fails = false,
+            Err(error) if !fails => {
+                fails = true;
+                tracing::warn!(error = %error, "sessions that are over could not be cleared away");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Sweeps until nothing is left, and emits an event for each expiry. Returns how many there were.
+pub(crate) async fn sweep(context: &Weak<Context>) -> Result<usize, StoreError> {
+    let mut count = 0;
+    while let Some(context) = context.upgrade() {
+        let swept = context.store().sweep().await?;
+        count += swept.expired.len();
+        for expired in swept.expired {
+            context.emit_expired(expired);
+        }
+        if !swept.more {
+            break;
+        }
+        // A store that answers at once must not keep others from their turn.
+        tokio::task::yield_now().await;
+    }
+    Ok(count)
+}
+
+fn pause() -> Duration {
+    // The standard library's only randomness. Nothing depends on it but politeness.
+    let random = RandomState::new().build_hasher().finish();
+    PERIOD / 2 + PERIOD.mul_f64(random as f64 / u64::MAX as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        num::NonZeroUsize,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
+
+    use portcullis_core::{
+        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionIdHash, SessionMeta, Timestamp,
+        UserId,
+        store::{
+            Activity, ClockBounds, Committed, Created, Deadline, Ended, Expired, Expiry,
+            Interrupted, Limits, Listed, Loaded, LogQuery, Logged, Observation, Others,
+            RecordWrite, RegisteredRealm, Replaced, ReplacedSession, Revision, Revocation,
+            RevocationReport, SessionCount, Store, StoreErrorKind, Swept, Termination, Touched,
+        },
+    };
+    use tower_layer::Layer;
+
+    use super::*;
+    use crate::{Audit, SessionHandle, SessionLayer};
+
+    #[test]
+    fn a_pause_is_half_of_the_period_at_least_and_one_and_a_half_at_most() {
+        let pauses: Vec<_> = (0..1000).map(|_| pause()).collect();
+        assert!(
+            pauses
+                .iter()
+                .all(|pause| *pause >= PERIOD / 2 && *pause <= PERIOD * 3 / 2)
+        );
+        assert!(pauses.iter().min() < pauses.iter().max());
+    }
+
+    /// A store of which only the sweeping matters.
+    #[derive(Clone, Default)]
+    struct Dusty(Arc<Inner>);
+
+    #[derive(Default)]
+    struct Inner {
+        fails: AtomicBool,
+        sweeps: Mutex<usize>,
+        due: Mutex<Vec<Expired>>,
+    }
+
+    impl Dusty {
+        fn sweeps(&self) -> usize {
+            *self.0.sweeps.lock().unwrap()
+        }
+    }
+
+    fn down<T>() -> Result<T, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Unavailable, "down"))
+    }
+
+    impl Store for Dusty {
+        fn clock(&self) -> ClockBounds {
+            ClockBounds::exactly(Timestamp::from_millis(0))
+        }
+
+        fn realm(&self) -> Realm {
+            Realm::default()
+        }
+
+        fn in_realm(&self, _: &Realm) -> Self {
+            self.clone()
+        }
+
+        async fn register(&self, _: &str, _: Duration) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
+            down()
+        }
+
+        async fn load(&self, _: &SessionIdHash) -> Result<Loaded, StoreError> {
+            down()
+        }
+
+        async fn create(
+            &self,
+            _: &SessionIdHash,
+            _: &RecordWrite,
+            _: Limits,
+            _: &Others,
+        ) -> Result<Created, Interrupted> {
+            Ok(down()?)
+        }
+
+        async fn commit(
+            &self,
+            _: &SessionIdHash,
+            _: Revision,
+            _: &RecordWrite,
+            _: Activity,
+        ) -> Result<Committed, StoreError> {
+            down()
+        }
+
+        async fn replace(
+            &self,
+            _: &ReplacedSession,
+            _: &SessionIdHash,
+            _: &RecordWrite,
+            _: Deadline,
+            _: &Others,
+        ) -> Result<Replaced, Interrupted> {
+            Ok(down()?)
+        }
+
+        async fn touch(&self, _: &SessionIdHash, _: &SessionMeta) -> Result<Touched, StoreError> {
+            down()
+        }
+
+        async fn end(&self, _: &Termination) -> Result<Ended, StoreError> {
+            down()
+        }
+
+        async fn list(&self, _: &UserId) -> Result<Vec<Listed>, StoreError> {
+            down()
+        }
+
+        async fn users(&self, _: Bucket) -> Result<Vec<UserId>, StoreError> {
+            down()
+        }
+
+        async fn users_after(
+            &self,
+            _: Option<&UserId>,
+            _: NonZeroUsize,
+        ) -> Result<Vec<UserId>, StoreError> {
+            down()
+        }
+
+        async fn count(&self) -> Result<SessionCount, StoreError> {
+            down()
+        }
+
+        async fn revoke(&self, _: &Revocation) -> Result<RevocationReport, Interrupted> {
+            Ok(down()?)
+        }
+
+        async fn sweep(&self) -> Result<Swept, StoreError> {
+            *self.0.sweeps.lock().unwrap() += 1;
+            if self.0.fails.load(Ordering::SeqCst) {
+                return down();
+            }
+            let mut due = self.0.due.lock().unwrap();
+            Ok(Swept {
+                expired: due.pop().into_iter().collect(),
+                more: !due.is_empty(),
+            })
+        }
+
+        async fn observe(&self, _: &Observation) -> Result<(), StoreError> {
+            down()
+        }
+
+        async fn read_log(&self, _: &LogQuery) -> Result<Vec<Logged>, StoreError> {
+            down()
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Recorder(Arc<Mutex<Vec<Event>>>);
+
+    impl Audit for Recorder {
+        fn record(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.clone());
+        }
+    }
+
+    fn expired(number: u8, what: Expiry) -> Expired {
+        Expired {
+            handle: SessionHandle::from_bytes([number; 12]),
+            user: Some(UserId::from("alice")),
+            what,
+            at: Timestamp::from_millis(number.into()),
+        }
+    }
+
+    /// Lets the task run without letting time pass.
+    async fn settle() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_task_serves_all_services_of_a_layer_and_ends_with_the_last() {
+        let store = Dusty::default();
+        let layer = SessionLayer::new(store.clone());
+        let services = [layer.layer(()), layer.layer(()), layer.clone().layer(())];
+        drop(layer);
+        settle().await;
+        let tasks = || {
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks()
+        };
+        assert_eq!(
+            tasks(),
+            3,
+            "one sweeps, one writes the log, one registers the realm"
+        );
+        time::sleep(PERIOD * 10).await;
+        assert!((6..=20).contains(&store.sweeps()), "{}", store.sweeps());
+        drop(services);
+        settle().await;
+        assert_eq!(tasks(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s105_each_end_is_told_at_its_own_moment_until_nothing_is_left() {
+        let (store, told) = (Dusty::default(), Recorder::default());
+        store.0.due.lock().unwrap().extend([
+            expired(3, Expiry::Elevation),
+            expired(2, Expiry::Session(EndReason::IdleTimeout)),
+            expired(1, Expiry::Session(EndReason::AbsoluteTimeout)),
+        ]);
+        let layer = SessionLayer::new(store.clone()).audit(told.clone());
+        let _service = layer.layer(());
+        time::sleep(PERIOD * 3 / 2).await;
+        let told = told.0.lock().unwrap();
+        let kinds: Vec<_> = told.iter().map(|event| event.kind.clone()).collect();
+        assert_eq!(
+            kinds,
+            [
+                EventKind::Ended(EndReason::AbsoluteTimeout),
+                EventKind::Ended(EndReason::IdleTimeout),
+                EventKind::ElevationEnded,
+            ]
+        );
+        for (event, number) in told.iter().zip(1..) {
+            assert_eq!(event.at, Timestamp::from_millis(number));
+            assert_eq!(event.actor, Actor::System);
+            assert!(event.user.is_some() && event.correlator.is_some());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_fails_is_asked_again_later() {
+        let store = Dusty::default();
+        store.0.fails.store(true, Ordering::SeqCst);
+        let _service = SessionLayer::new(store.clone()).layer(());
+        time::sleep(PERIOD * 10).await;
+        assert!(store.sweeps() >= 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sweeps_elsewhere_can_say_so() {
+        let store = Dusty::default();
+        let _service = SessionLayer::new(store.clone())
+            .without_sweeping()
+            .layer(());
+        time::sleep(PERIOD * 10).await;
+        assert_eq!(store.sweeps(), 0);
+    }
+
+    #[test]
+    fn without_a_runtime_a_layer_starts_nothing_and_without_timers_it_does_not_fail() {
+        let store = Dusty::default();
+        let layer = SessionLayer::new(store.clone());
+        let _outside = layer.layer(());
+        let without_timers = tokio::runtime::Builder::new_current_thread().build();
+        without_timers.unwrap().block_on(async {
+            let _inside = layer.layer(());
+            settle().await;
+        });
+        assert_eq!(store.sweeps(), 0);
+    }
+}

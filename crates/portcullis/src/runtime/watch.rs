@@ -1,0 +1,142 @@
+//! The task that watches one session for all of its live connections.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use portcullis_core::{
+    EndReason, SessionIdHash, SessionMeta,
+    store::{Expiry, Loaded, StoreError},
+    unit_of_work::{SessionStatus, Unusable},
+};
+use tokio::{
+    runtime::Handle as Runtime,
+    time::{Instant, sleep, timeout_at},
+};
+use tracing::Instrument;
+
+use crate::{
+    reject::connection_ended::ConnectionEnded,
+    runtime::{
+        context::Context,
+        listener,
+        poll_schedule::{overdue, run_out},
+        watch_registry::{Joined, Listed, Observed, WatchHandle},
+    },
+};
+
+/// Watches the session that is stored under `key` with this name and owner. `None` without a
+/// runtime.
+pub(crate) fn start(
+    context: &Arc<Context>,
+    key: SessionIdHash,
+    meta: &SessionMeta,
+) -> Option<WatchHandle> {
+    let runtime = Runtime::try_current().ok()?;
+    match context.watches.join(meta) {
+        Joined::Watched(handle) => Some(handle),
+        Joined::First(handle, listed) => {
+            listener::keep(&runtime, &listed.watches, context);
+            runtime.spawn(run(listed, Arc::clone(context), key).in_current_span());
+            Some(handle)
+        }
+    }
+}
+
+/// Loads a session again and again, until it has ended or has no live connection.
+async fn run(listed: Listed, context: Arc<Context>, mut key: SessionIdHash) {
+    let (watch, schedule) = (&listed.watch, context.schedule);
+    let mut seen: Option<Arc<SessionStatus>> = None;
+    // The request that begins to watch has just loaded it.
+    let mut verified = Instant::now();
+    loop {
+        listener::keep(&Runtime::current(), &listed.watches, &context);
+        let (began, give_up) = (Instant::now(), verified + schedule.give_up_after());
+        let number = watch.loads.fetch_add(1, Ordering::SeqCst) + 1;
+        let found = timeout_at(give_up, load(&context, &mut key)).await;
+        let now = context.now();
+        let until_change = |seen: &SessionStatus| seen.next_change(now).since(now);
+        let pause = match found {
+            Ok(Ok(Found::Live(status))) => {
+                let status = Arc::new(status);
+                verified = began;
+                let pause = schedule.pause(until_change(&status));
+                let observed = Observed::Live(number, Arc::clone(&status));
+                watch.observed.send_replace(observed);
+                seen = Some(status);
+                pause
+            }
+            Ok(Ok(Found::Ended(reason))) => {
+                let run_out = || seen.as_deref().and_then(|seen| run_out(seen, now));
+                let end = ConnectionEnded::Session(reason.or_else(run_out));
+                watch.observed.send_replace(Observed::Ended(end));
+                return;
+            }
+            Ok(Err(_)) | Err(_) => {
+                let certain = seen.as_deref().and_then(|seen| overdue(seen, now));
+                let left = give_up.saturating_duration_since(Instant::now());
+                let end =
+                    certain.or_else(|| left.is_zero().then_some(ConnectionEnded::Unverifiable));
+                if let Some(end) = end {
+                    if end == ConnectionEnded::Unverifiable {
+                        tracing::warn!(
+                            "live connections of a session are ended because the store does not say whether it goes on"
+                        );
+                    }
+                    watch.observed.send_replace(Observed::Ended(end));
+                    return;
+                }
+                // An elevation may have ended all the same.
+                watch.observed.send_modify(|_| {});
+                let until_change = seen.as_deref().map_or(left, until_change);
+                schedule.retry(left, until_change)
+            }
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = watch.hint.notified() => {}
+            () = watch.observed.closed() => {
+                if listed.leave_if_unwatched() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+enum Found {
+    Live(SessionStatus),
+    Ended(Option<EndReason>),
+}
+
+/// How many moves are followed at once: more than there can have been since the last load.
+const MOVES: usize = 64;
+
+/// Loads a session under its present key, which `key` becomes.
+async fn load(context: &Context, key: &mut SessionIdHash) -> Result<Found, StoreError> {
+    for _ in 0..MOVES {
+        return Ok(match context.store().load(key).await? {
+            Loaded::Live(stored) => match SessionStatus::read(&stored) {
+                Ok(status) => Found::Live(status),
+                Err(Unusable::Newer(error)) => return Err(error),
+                Err(Unusable::Damaged) => Found::Ended(None),
+            },
+            Loaded::Ended {
+                successor: Some(successor),
+                ..
+            } => {
+                *key = successor;
+                continue;
+            }
+            Loaded::Ended { reason, .. } => Found::Ended(Some(reason)),
+            Loaded::Expired(expired) => {
+                let what = expired.what;
+                context.emit_expired(expired);
+                Found::Ended(match what {
+                    Expiry::Session(reason) => Some(reason),
+                    Expiry::Elevation => None,
+                })
+            }
+            Loaded::Absent | Loaded::Damaged => Found::Ended(None),
+        });
+    }
+    Ok(Found::Ended(Some(EndReason::Replaced)))
+}

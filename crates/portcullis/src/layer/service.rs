@@ -157,20 +157,20 @@ where
                     };
                     let state = Ending(state);
                     state.seal();
-                    match prepare(&state, verdict) {
+                    match plan_commit(&state, verdict) {
                         Err(SessionError::Committing) => Box::pin(async move {
-                            let result = settle(&state, verdict).await;
-                            finish(&state, verdict, answer, result)
+                            let result = commit_rest(&state, verdict).await;
+                            respond(&state, verdict, answer, result)
                         })
                             as Finishing<B, E>,
                         Ok(Some(work)) => Box::pin(async move {
-                            let result = work.carry_out().await;
-                            finish(&state, verdict, answer, result)
+                            let result = work.commit().await;
+                            respond(&state, verdict, answer, result)
                         }),
                         // Most requests change nothing, and are answered without another allocation.
-                        Ok(None) => return Poll::Ready(finish(&state, verdict, answer, Ok(()))),
+                        Ok(None) => return Poll::Ready(respond(&state, verdict, answer, Ok(()))),
                         Err(error) => {
-                            return Poll::Ready(finish(&state, verdict, answer, Err(error)));
+                            return Poll::Ready(respond(&state, verdict, answer, Err(error)));
                         }
                     }
                 }
@@ -205,7 +205,7 @@ fn judge<B, E>(
 }
 
 /// What is left to do after the handler answered, or failed without an answer (`None`).
-fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
+fn plan_commit(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
     let dropped = match state.working_copy() {
         Some(copy) if copy.committing => return Err(SessionError::Committing),
         Some(mut copy) => roll_back(&mut copy, verdict, state.is_withheld()),
@@ -220,7 +220,7 @@ fn prepare(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>,
         Some(verdict) if verdict.is_activity() => state.activity(),
         _ => Activity::Passive,
     };
-    commit::prepare(state, activity)
+    commit::plan(state, activity)
 }
 
 /// Drops what the answer does not carry out. Says whether a sign-in or elevation was among it.
@@ -240,11 +240,11 @@ fn roll_back(copy: &mut WorkingCopyGuard<'_>, verdict: Option<Verdict>, is_withh
 }
 
 /// Does what is left to do, once nothing is being committed any more.
-async fn settle(state: &Arc<State>, verdict: Option<Verdict>) -> Result<(), SessionError> {
+async fn commit_rest(state: &Arc<State>, verdict: Option<Verdict>) -> Result<(), SessionError> {
     loop {
-        match prepare(state, verdict) {
-            Err(SessionError::Committing) => state.turn_is_over().await,
-            Ok(Some(work)) => return work.carry_out().await,
+        match plan_commit(state, verdict) {
+            Err(SessionError::Committing) => state.until_committed().await,
+            Ok(Some(work)) => return work.commit().await,
             Ok(None) => return Ok(()),
             Err(error) => return Err(error),
         }
@@ -252,7 +252,7 @@ async fn settle(state: &Arc<State>, verdict: Option<Verdict>) -> Result<(), Sess
 }
 
 /// The response, with what became of the session.
-fn finish<B, E>(
+fn respond<B, E>(
     state: &State,
     verdict: Option<Verdict>,
     answer: Result<Response<B>, E>,
@@ -261,7 +261,7 @@ fn finish<B, E>(
     let answer = answer?;
     let Some(mut copy) = state.working_copy() else {
         let mut response = answer.map(SessionBody::application);
-        if state.was_asked_for() {
+        if state.was_requested() {
             cache_control::guard_read(response.headers_mut());
         }
         return Ok(page::for_browser(
@@ -270,7 +270,7 @@ fn finish<B, E>(
             response,
         ));
     };
-    // Wishes that came to nothing may hold the session that holds them.
+    // Dropped changes may hold the session that holds them.
     if copy.unit.is_dirty() {
         copy.unit.retain_only_the_end();
     }
@@ -285,13 +285,13 @@ fn finish<B, E>(
     let mut response = match result {
         Err(SessionError::CookieWithheld) if state.can_ask_again() => {
             let mut page = state.ask_again();
-            HandedOut::carry_over(&answer, &mut page);
+            InnerCookies::carry_over(&answer, &mut page);
             page.map(SessionBody::own)
         }
-        Err(error) if !speaks_for_itself(&answer, verdict, &error) => {
+        Err(error) if !explains_itself(&answer, verdict, &error) => {
             let mut refusal = refusal::fail(&error, state.reasons(), state.asked());
             retained::carry_over(answer.headers(), refusal.headers_mut());
-            HandedOut::carry_over(&answer, &mut refusal);
+            InnerCookies::carry_over(&answer, &mut refusal);
             refusal.map(SessionBody::own)
         }
         _ => answer.map(SessionBody::application),
@@ -311,9 +311,9 @@ fn finish<B, E>(
         cookie = state.renamed().map_or(cookie, CookieAction::set);
     }
     let before = response.headers().get_all(SET_COOKIE).iter().count();
-    hand_out(state, &cookie, response.headers_mut());
+    set_cookies(state, &cookie, response.headers_mut());
     if state.is_nested() {
-        HandedOut::note(&mut response, before);
+        InnerCookies::note(&mut response, before);
     }
     Ok(page::for_browser(
         state.asked(),
@@ -325,9 +325,9 @@ fn finish<B, E>(
 /// The `Set-Cookie` fields of session layers further in. What they tell is done, so they stay when another answer takes the
 /// place of the one that they are in.
 #[derive(Clone, Default)]
-struct HandedOut(Vec<HeaderValue>);
+struct InnerCookies(Vec<HeaderValue>);
 
-impl HandedOut {
+impl InnerCookies {
     /// Takes note of all but the first fields.
     fn note<B>(response: &mut Response<B>, first: usize) {
         let cookies = response.headers().get_all(SET_COOKIE).iter().skip(first);
@@ -350,7 +350,7 @@ impl HandedOut {
 
 /// Whether the handler's answer says already that it failed, or that what it wanted could not be done. One
 /// that merely passes our error on does not: who asks decides what they are told.
-fn speaks_for_itself<B>(
+fn explains_itself<B>(
     answer: &Response<B>,
     verdict: Option<Verdict>,
     error: &SessionError,
@@ -372,7 +372,7 @@ fn speaks_for_itself<B>(
     }
 }
 
-fn hand_out(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
+fn set_cookies(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
     let field = match cookie {
         CookieAction::Keep => None,
         CookieAction::Set(id) => {
@@ -423,7 +423,7 @@ impl Drop for Unfinished {
         });
         if let (true, Ok(runtime)) = (left, Runtime::try_current()) {
             // Without an answer there is no cookie either.
-            let rest = async move { settle(&state, None).await };
+            let rest = async move { commit_rest(&state, None).await };
             runtime.spawn(rest.in_current_span());
         }
     }

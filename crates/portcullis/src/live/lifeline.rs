@@ -178,29 +178,29 @@ impl Lifeline {
 
     /// Waits while the request may still change its session. `None` is to be tried again.
     async fn during(&self, state: &State) -> Option<Stage> {
-        state.turn_is_over().await;
-        let is_over = state.is_over();
+        state.until_committed().await;
+        let is_done = state.is_done();
         let Some((key, meta)) = state.stored() else {
-            if is_over || !state.view().exists() {
+            if is_done || !state.view().exists() {
                 return Some(Stage::Ended(ConnectionEnded::Session(
                     state.reason_of_no_session(),
                 )));
             }
-            state.over().await;
+            state.until_done().await;
             return None;
         };
         let observed = match self.watch(key, &meta) {
             Some(observed) => observed,
             None => return Some(Stage::Ended(ConnectionEnded::Unverifiable)),
         };
-        if is_over {
+        if is_done {
             return Some(Stage::Watching(observed));
         }
         tokio::select! {
             biased;
-            () = state.over() => None,
+            () = state.until_done() => None,
             end = self.follow(observed) => {
-                state.turn_is_over().await;
+                state.until_committed().await;
                 let changed = state.stored().is_none_or(|(now, _)| now != key);
                 (!changed).then_some(Stage::Ended(end))
             }

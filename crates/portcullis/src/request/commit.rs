@@ -1,48 +1,59 @@
-//! Carrying out what a request operations of its session.
+//! The commit of a request's changes.
+//!
+//! [`plan`] turns the changes into a [`Work`]: the sessions to end, and one step. [`Work::commit`]
+//! enters the queue of requests that write to the session, and continues on a task of its own, so
+//! that a change and its event stay together. [`Work::run`] waits for its turn, ends what is to be
+//! ended (`ending`), and then writes, alone ([`write_alone`]) or for others too (`group`). Each
+//! attempt is one call of the store (`step`), and is planned anew if another process was faster.
+//! [`conclude`] records the failure, if any, and the decision about the cookie.
 
+mod ending;
+mod events;
 mod group;
 mod pause;
+mod progress;
+mod refusing;
+mod step;
 
 use std::sync::Arc;
 
 use portcullis_core::{
-    ChangeError, EndReason, EventKind, SessionHandle, SessionId, SessionIdHash, SessionMeta,
-    UserId,
-    store::{
-        Activity, Committed, Created, Ended, Interrupted, Others, RecordWrite, Replaced,
-        ReplacedSession, Revision, StoreError, StoreErrorKind, Stored, Termination, Timing,
-        Touched,
-    },
+    ChangeError,
+    store::{Activity, StoreError, StoreErrorKind},
     unit_of_work::{Plan, Step},
 };
 
+use self::{
+    progress::Progress,
+    step::{attempt, touch},
+};
 use crate::{
     reject::error::SessionError,
-    request::state::{self, State, Subject},
+    request::state::State,
     runtime::task,
     writing::{
         Lead, Place,
         member::Member,
         queue::{self, Full, Way},
-        working_copy::{CommitFailure, CookieAction, WorkingCopy},
+        working_copy::{CommitFailure, CookieAction},
     },
 };
 
-/// How often a write is tried because another process was faster. Each time one of them wins, so this is how many may
-/// change one session at the same moment.
+/// How often a write is tried because another process was faster. One process wins each time, so
+/// this many may change one session at the same moment.
 const ATTEMPTS: usize = 32;
 
-/// What is to be carried out, and the turn to do so.
+/// What is to be committed, and the right to do so.
 #[derive(Debug)]
 pub(crate) struct Work {
     plan: Plan,
     activity: Activity,
-    /// What could not even be planned. Told once the rest is done.
+    /// A change that could not be planned. It is returned once the rest is done.
     failed: Option<ChangeError>,
     turn: Turn,
 }
 
-/// While it exists, the session is being committed, and nobody else changes its unit of work.
+/// While it exists, the session is being committed, and nothing else changes its unit of work.
 #[derive(Debug)]
 struct Turn {
     state: Arc<State>,
@@ -56,15 +67,31 @@ impl Drop for Turn {
     }
 }
 
-/// What there is to do, if anything.
+/// What a commit decided about the cookie, and whether all changes were written. The decision holds
+/// even if a later part failed. `None` leaves an earlier decision as it is.
+struct Concluded {
+    cookie: Option<CookieAction>,
+    /// Whether the request ended two live sessions, if it ended any.
+    ended_two: Option<bool>,
+    result: Result<(), SessionError>,
+}
+
+impl From<Result<(), SessionError>> for Concluded {
+    fn from(result: Result<(), SessionError>) -> Self {
+        Self {
+            cookie: None,
+            ended_two: None,
+            result,
+        }
+    }
+}
+
+/// What there is to commit, if anything.
 ///
 /// # Errors
 ///
-/// [`SessionError::Committing`] while other work is not done.
-pub(crate) fn prepare(
-    state: &Arc<State>,
-    activity: Activity,
-) -> Result<Option<Work>, SessionError> {
+/// [`SessionError::Committing`] while another commit of the request is not finished.
+pub(crate) fn plan(state: &Arc<State>, activity: Activity) -> Result<Option<Work>, SessionError> {
     let Some(mut copy) = state.working_copy() else {
         return Ok(None);
     };
@@ -74,7 +101,7 @@ pub(crate) fn prepare(
     let (plan, failed) = match copy.unit.plan(activity, state.now()) {
         Ok(plan) => (plan, None),
         Err(error) => {
-            // What cannot be written must not keep the session from ending.
+            // A change that cannot be written must not keep the session from ending.
             copy.unit.retain_only_the_end();
             copy.commit_failure = CommitFailure::Unknown;
             (copy.unit.plan(Activity::Passive, state.now())?, Some(error))
@@ -100,29 +127,29 @@ pub(crate) fn prepare(
 }
 
 impl Work {
-    /// Whether all there is to do is to write down that there was activity.
+    /// Whether only the activity is to be written.
     pub(crate) fn is_only_a_touch(&self) -> bool {
         self.plan.ends.is_empty() && matches!(self.plan.step, Step::Touch { .. })
     }
 
-    /// Does the work. It is finished, and told to the audit, even when the caller goes away meanwhile.
-    pub(crate) async fn carry_out(mut self) -> Result<(), SessionError> {
+    /// Commits. It finishes, and its events are emitted, even if the caller goes away meanwhile.
+    pub(crate) async fn commit(mut self) -> Result<(), SessionError> {
         if let ([], Step::Touch { key, meta }) = (&*self.plan.ends, &self.plan.step) {
             touch(&self.turn.state, key, meta).await;
             return Ok(());
         }
         self.turn.under_way = true;
-        // Here and not on the task, so that requests are served in the order in which they come.
+        // Entered here and not on the task, so that requests are served in order of arrival.
         match self.enter() {
-            Ok(place) => task::run_detached(self.finished(place)).await?,
+            Ok(place) => task::run_detached(self.run(place)).await?,
             Err(Full) => {
                 let refused = Err(SessionError::Contended);
-                conclude(self.turn, false, self.failed, refused)
+                conclude(self.turn, false, self.failed, refused.into())
             }
         }
     }
 
-    /// A place among those who write to the session, if it is one that there is.
+    /// A place in the queue of the session, if there is a session to write to.
     fn enter(&self) -> Result<Option<Place>, Full> {
         let state = &self.turn.state;
         let (key, way) = match (self.plan.ends.first(), &self.plan.step) {
@@ -137,13 +164,13 @@ impl Work {
         };
         match state.shared().writes().enter(key, member, way) {
             Ok(place) => Ok(Some(place)),
-            // An end needs no turn, and those who wait must not keep anybody from it.
+            // An end needs no turn, so a full queue does not prevent it.
             Err(Full) if !self.plan.ends.is_empty() => Ok(None),
             Err(Full) => Err(Full),
         }
     }
 
-    async fn finished(self, place: Option<Place>) -> Result<(), SessionError> {
+    async fn run(self, place: Option<Place>) -> Result<(), SessionError> {
         let Self {
             plan,
             activity,
@@ -151,88 +178,105 @@ impl Work {
             turn,
         } = self;
         let ends = !plan.ends.is_empty();
-        let result = carry_out(&turn.state, plan, activity, place).await;
-        conclude(turn, ends, failed, result)
+        let concluded = end_and_write(&turn.state, plan, activity, place).await;
+        conclude(turn, ends, failed, concluded)
     }
 }
 
-async fn carry_out(
+async fn end_and_write(
     state: &Arc<State>,
     plan: Plan,
     activity: Activity,
     place: Option<Place>,
-) -> Result<(), SessionError> {
+) -> Concluded {
     let Plan { ends, step, .. } = plan;
     let together = matches!(step, Step::Commit { .. });
     let waits = matches!(place, Some(Place::Behind(_)));
-    // What others write meanwhile is not in it. It may be large, and many may wait.
+    // A step that waits is planned anew, with what others write meanwhile. It may be large, and
+    // many may wait, so it is not kept.
     let step = (!waits || !ends.is_empty()).then_some(step);
     let mut lead = None;
     if let Some(place) = place {
         match place.turn().await {
             queue::Turn::Lead(first) => lead = Some(first),
-            // An end needs no turn; it waited for what was asked for before it.
+            // An end needs no turn. It waited for the changes before it.
             _ if !ends.is_empty() => {}
-            queue::Turn::Answered(answer) => return group::heed(state, answer).await,
-            queue::Turn::Lost => {
-                let lost = "the request that wrote for this one was stopped, so it is not known whether the session was written";
-                return Err(StoreError::new(StoreErrorKind::Unavailable, lost).into());
+            queue::Turn::Answered(answer) => {
+                return group::apply_answer(state, answer).await.into();
             }
-            queue::Turn::TooLate => return Err(SessionError::Contended),
+            queue::Turn::Lost => return Err(writer_stopped()).into(),
+            queue::Turn::TooLate => return Err(SessionError::Contended).into(),
         }
     }
+    let mut concluded = Concluded::from(Ok(()));
     if !ends.is_empty() {
-        // Boxed, so that what is rare takes no room in the future of what there is most of.
-        let ended = Box::pin(end_all(state, ends)).await;
+        // Boxed, because ends are rare and their future would enlarge that of every write.
+        let ended = Box::pin(ending::end_all(state, ends)).await;
         if let Some(mut lead) = lead.take() {
             match &ended {
-                Ok(()) => group::over(&mut lead),
-                failed => group::note(&mut lead, failed),
+                Ok(_) => group::session_ended(&mut lead),
+                failed => group::note_result(&mut lead, failed),
             }
         }
-        ended?;
+        match ended {
+            Ok(ended) => {
+                concluded.cookie = Some(ended.cookie);
+                concluded.ended_two = Some(ended.both);
+            }
+            Err(error) => return Err(error).into(),
+        }
     }
-    match lead {
+    let written = match lead {
         Some(mut lead) if together => group::write(state, activity, step, &mut lead).await,
-        lead => alone(state, activity, step, lead).await,
+        lead => write_alone(state, activity, step, lead).await,
+    };
+    match written {
+        Ok(cookie) => concluded.cookie = cookie.or(concluded.cookie),
+        Err(error) => concluded.result = Err(error),
     }
+    concluded
 }
 
-/// Carries out a step that is not written together with others.
-async fn alone(
+fn writer_stopped() -> SessionError {
+    let lost = "the request that wrote for this one was stopped, so it is not known whether the session was written";
+    StoreError::new(StoreErrorKind::Unavailable, lost).into()
+}
+
+/// Writes the changes of this request only.
+async fn write_alone(
     state: &State,
     activity: Activity,
     mut step: Option<Step>,
     mut lead: Option<Lead>,
-) -> Result<(), SessionError> {
+) -> Result<Option<CookieAction>, SessionError> {
     let known = lead.as_ref().and_then(|lead| lead.legacy.known.clone());
     if let (Some(known), Some(mut copy)) = (known, state.working_copy()) {
-        // What is known may be older than what the request has seen, so it cannot refuse it. The step then builds on
-        // what was seen, and the store decides.
+        // The known session may be older than the one that the request has seen, so it cannot
+        // refuse the request. If it does, the step builds on what was seen, and the store decides.
         let _ = copy.unit.rebase_on(known.origin);
         step = None;
     }
     for number in 0..ATTEMPTS {
         pause::before(number).await;
         let Some(step) = next_step(state, activity, step.take())? else {
-            return Ok(());
+            return Ok(None);
         };
         let progress = attempt(state, step).await;
         if let Some(lead) = &mut lead {
             match &progress {
-                // The session goes on under another identifier.
-                Ok(Progress::Done) => group::over(lead),
-                progress => group::note(lead, progress),
+                // The session continues under another identifier.
+                Ok(Progress::Done(_)) => group::session_ended(lead),
+                progress => group::note_result(lead, progress),
             }
         }
-        if progress? == Progress::Done {
-            return Ok(());
+        if let Progress::Done(cookie) = progress? {
+            return Ok(cookie);
         }
     }
     Err(SessionError::Contended)
 }
 
-/// The planned step, or what there is to do now.
+/// The planned step, or a step planned now.
 fn next_step(
     state: &State,
     activity: Activity,
@@ -244,19 +288,24 @@ fn next_step(
     }
 }
 
-/// Takes note of what became of a request's operations, and tells it.
+/// Records the decision about the cookie and the failure, if any.
 fn conclude(
     mut turn: Turn,
     ends: bool,
     failed: Option<ChangeError>,
-    result: Result<(), SessionError>,
+    concluded: Concluded,
 ) -> Result<(), SessionError> {
     let state = &turn.state;
+    let Concluded {
+        mut cookie,
+        ended_two,
+        result,
+    } = concluded;
     let result = match result {
-        // It is noted with the next request. The unit of work stays as it is: to forget here what was noticed
-        // would give rights back.
+        // The next request writes it. The unit of work stays as it is: to forget the observation
+        // here would give rights back.
         Err(error @ (SessionError::Store(_) | SessionError::Contended))
-            if !ends && state.working_copy().is_some_and(|copy| only_read(&copy)) =>
+            if !ends && state.working_copy().is_some_and(|copy| copy.only_read()) =>
         {
             tracing::warn!(error = %error, "the change of a session's device could not be written down");
             Ok(())
@@ -264,354 +313,20 @@ fn conclude(
         result => result,
     };
     if let Err(error) = &result {
-        report(state, error);
+        if matches!(error, SessionError::Ended | SessionError::Replaced) {
+            cookie = Some(CookieAction::Keep);
+        }
+        refusing::report(state, error);
+    }
+    if (cookie.is_some() || ended_two.is_some())
+        && let Some(mut copy) = state.working_copy()
+    {
+        copy.cookie = cookie.unwrap_or_else(|| std::mem::take(&mut copy.cookie));
+        copy.ended_two = ended_two.unwrap_or(copy.ended_two);
     }
     turn.under_way = false;
     match (result, failed) {
         (Ok(()), Some(failed)) => Err(failed.into()),
         (result, _) => result,
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum Progress {
-    Done,
-    /// Something changed meanwhile; plan anew.
-    Again,
-}
-
-async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
-    let store = state.shared().store();
-    match step {
-        Step::Nothing => {
-            if let Some(mut copy) = state.working_copy() {
-                copy.unit.retain_only_the_end();
-            }
-            Ok(Progress::Done)
-        }
-        Step::Refuse => Err(not_written(state)),
-        Step::Touch { key, meta } => {
-            touch(state, &key, &meta).await;
-            Ok(Progress::Done)
-        }
-        Step::Extend { key, meta } => match touched(state, &key, &meta).await? {
-            Touched::Done(_) => Ok(Progress::Done),
-            Touched::Gone => gone(state, &key).await,
-        },
-        Step::Create {
-            id,
-            write,
-            limits,
-            others,
-        } => {
-            let key = id.key();
-            let created = store.create(&key, &write, limits, &others).await;
-            match told(state, &write.meta, &others, created)? {
-                Created::Done(timing, revision, displaced) => {
-                    written(state, key, Some(id), timing, revision);
-                    emit(state, None, &others, displaced, write);
-                    Ok(Progress::Done)
-                }
-                Created::Taken => Ok(Progress::Again),
-                Created::AtLimit => Err(at_limit(state, &write.meta)),
-                Created::Revoked => {
-                    let user = write.meta.user().cloned();
-                    Err(refused(state, SessionError::Ended, user))
-                }
-            }
-        }
-        Step::Commit {
-            key,
-            expected,
-            write,
-            activity,
-        } => match store.commit(&key, expected, &write, activity).await? {
-            Committed::Done(timing, revision) => {
-                written(state, key, None, timing, revision);
-                emit(state, None, &Others::Stay, Vec::new(), write);
-                Ok(Progress::Done)
-            }
-            Committed::Conflict(stored) => rebase(state, &stored),
-            Committed::Gone => gone(state, &key).await,
-        },
-        Step::Replace {
-            old,
-            id,
-            write,
-            deadline,
-            others,
-        } => {
-            let key = id.key();
-            let replaced = store.replace(&old, &key, &write, deadline, &others).await;
-            match told(state, &write.meta, &others, replaced)? {
-                Replaced::Done(timing, revision, displaced) => {
-                    written(state, key, Some(id), timing, revision);
-                    emit(state, Some(old), &others, displaced, write);
-                    Ok(Progress::Done)
-                }
-                Replaced::Conflict(stored) => rebase(state, &stored),
-                Replaced::Gone => gone(state, &old.key).await,
-                Replaced::AtLimit => Err(at_limit(state, &write.meta)),
-                Replaced::Overtaken(displaced) => {
-                    emit_displaced(state, &write.meta, &others, displaced);
-                    Ok(Progress::Again)
-                }
-            }
-        }
-    }
-}
-
-fn rebase(state: &State, stored: &Stored) -> Result<Progress, SessionError> {
-    let Some(mut copy) = state.working_copy() else {
-        return Ok(Progress::Done);
-    };
-    match copy.unit.rebase(stored) {
-        Ok(()) => Ok(Progress::Again),
-        Err(ChangeError::Unusable(None)) => {
-            drop(copy);
-            Err(group::damaged(state))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn written(
-    state: &State,
-    key: SessionIdHash,
-    id: Option<SessionId>,
-    timing: Timing,
-    revision: Revision,
-) {
-    if let Some(mut copy) = state.working_copy() {
-        copy.unit.written(key, timing, revision);
-        if let Some(id) = id {
-            copy.cookie = CookieAction::set((id, timing.absolute_deadline));
-        }
-    }
-}
-
-/// Tells of a write what the store's log tells of it, in the same order.
-fn emit(
-    state: &State,
-    old: Option<ReplacedSession>,
-    others: &Others,
-    displaced: Vec<SessionHandle>,
-    write: RecordWrite,
-) {
-    if let Some(ReplacedSession {
-        meta,
-        note: Some(note),
-        ..
-    }) = old
-    {
-        state.emit(note, &meta);
-    }
-    for note in write.notes {
-        state.emit(note, &write.meta);
-    }
-    emit_displaced(state, &write.meta, others, displaced);
-}
-
-/// Reports which sessions ended for a sign-in as `meta`.
-fn emit_displaced(
-    state: &State,
-    meta: &SessionMeta,
-    others: &Others,
-    displaced: Vec<SessionHandle>,
-) {
-    let (_, note) = others.end_of_one();
-    for handle in displaced {
-        let meta = SessionMeta {
-            handle,
-            ..meta.clone()
-        };
-        state.emit(note.clone(), &meta);
-    }
-}
-
-/// What the store answered. The sessions that ended for a sign-in as `meta` which then failed are reported at once.
-fn told<T>(
-    state: &State,
-    meta: &SessionMeta,
-    others: &Others,
-    answer: Result<T, Interrupted>,
-) -> Result<T, SessionError> {
-    answer.map_err(|Interrupted { ended, error }| {
-        emit_displaced(state, meta, others, ended);
-        error.into()
-    })
-}
-
-/// Whether all that is changed_by_handler is the layer's: to take note of the device.
-fn only_read(copy: &WorkingCopy) -> bool {
-    !copy.changed_by_handler || copy.unit.only_observes()
-}
-
-/// The session that was to be written to is not there any more. Who only read is not told of it.
-async fn gone(state: &State, key: &SessionIdHash) -> Result<Progress, SessionError> {
-    if let Some(mut copy) = state.working_copy()
-        && only_read(&copy)
-    {
-        copy.unit.lost();
-        return Ok(Progress::Done);
-    }
-    // The refusal says why if it can be learned.
-    let _ = state.why_gone(key).await;
-    Err(refused(state, SessionError::Ended, None))
-}
-
-/// The request's operations were not granted, because its session is not there any more. `user` is who wanted to sign
-/// in, where there is no session to name.
-fn refused(state: &State, error: SessionError, user: Option<UserId>) -> SessionError {
-    let Some(mut copy) = state.working_copy() else {
-        return error;
-    };
-    let subject = match state::subject(&copy.unit) {
-        (None, _) => (None, user),
-        known => known,
-    };
-    copy.commit_failure = match error {
-        SessionError::Replaced => CommitFailure::Replaced,
-        _ => CommitFailure::Ended,
-    };
-    copy.unit.lost();
-    copy.cookie = CookieAction::Keep;
-    drop(copy);
-    state.observe(EventKind::WriteRefused, subject);
-    error
-}
-
-/// Data was not written, because the request has no session that it could be written to.
-fn not_written(state: &State) -> SessionError {
-    let two = state
-        .working_copy()
-        .filter(|copy| copy.unit.has_candidates());
-    let Some(mut copy) = two else {
-        return refused(state, SessionError::Replaced, None);
-    };
-    copy.unit.retain_only_the_end();
-    copy.commit_failure = CommitFailure::Refused(SessionError::Ambiguous);
-    drop(copy);
-    state.observe(EventKind::WriteRefused, (None, None));
-    SessionError::Ambiguous
-}
-
-/// The sign-in was not granted. The session stays what it was, and so does the cookie.
-fn at_limit(state: &State, meta: &SessionMeta) -> SessionError {
-    if let Some(mut copy) = state.working_copy() {
-        copy.unit.retain_only_the_end();
-        copy.commit_failure = CommitFailure::Refused(SessionError::AtLimit);
-    }
-    let subject: Subject = (None, meta.user().cloned());
-    state.observe(EventKind::LimitReached, subject);
-    SessionError::AtLimit
-}
-
-/// Ends one session, or both of two candidates: the second also where the first could not be ended.
-async fn end_all(state: &State, ends: Vec<Termination>) -> Result<(), SessionError> {
-    let two = ends.len() > 1;
-    let mut ended = Ok(true);
-    for ending in ends {
-        let done = end(state, ending).await.map(|it| it == Ended::Done);
-        ended = ended.and_then(|all| done.map(|done| all && done));
-    }
-    let by_this_request = ended?;
-    if let Some(mut copy) = state.working_copy() {
-        copy.cookie = match by_this_request {
-            true => CookieAction::Remove,
-            // Somebody else ended it, and may have handed out a fresh cookie since.
-            false => CookieAction::Keep,
-        };
-        copy.ended_two = two && by_this_request;
-    }
-    Ok(())
-}
-
-async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> {
-    let store = state.shared().store();
-    let (ended, asked_twice) = match store.end(&ending).await {
-        // It may have been carried out all the same, and then nobody would ever hear of it.
-        Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-            (store.end(&ending).await?, true)
-        }
-        ended => (ended?, false),
-    };
-    let Termination {
-        key,
-        meta,
-        reason,
-        note,
-        ..
-    } = ending;
-    let by_the_person = reason == EndReason::SignedOut;
-    if ended == Ended::AlreadyGone
-        && by_the_person
-        && state
-            .why_gone(&key)
-            .await?
-            .is_some_and(EndReason::is_replacement)
-    {
-        // Its user authenticated anew meanwhile, which began another session: nobody was signed out.
-        return Err(refused(state, SessionError::Replaced, None));
-    }
-    let Some(mut copy) = state.working_copy() else {
-        return Ok(ended);
-    };
-    // An earlier commit of this request may have been the one that ended it.
-    let asked_twice = asked_twice || matches!(copy.commit_failure, CommitFailure::Unknown);
-    copy.unit.ended(&key);
-    drop(copy);
-    if ended == Ended::Done || asked_twice {
-        state.emit(note, &meta);
-    }
-    Ok(ended)
-}
-
-/// A touch that fails costs at most one step of the idle timeout, so it fails no request.
-async fn touch(state: &State, key: &SessionIdHash, meta: &SessionMeta) {
-    if let Err(error) = touched(state, key, meta).await {
-        untouched(&error);
-    }
-}
-
-fn untouched(error: &StoreError) {
-    tracing::warn!(error = %error, "the activity of a session could not be written down");
-}
-
-async fn touched(
-    state: &State,
-    key: &SessionIdHash,
-    meta: &SessionMeta,
-) -> Result<Touched, StoreError> {
-    let touched = state.shared().store().touch(key, meta).await?;
-    if let (Touched::Done(timing), Some(mut copy)) = (touched, state.working_copy()) {
-        copy.unit.touched(timing);
-    }
-    Ok(touched)
-}
-
-fn report(state: &State, error: &SessionError) {
-    let store = match error {
-        SessionError::Ended
-        | SessionError::Replaced
-        | SessionError::Ambiguous
-        | SessionError::AtLimit => return,
-        SessionError::Store(store) => store,
-        error => {
-            tracing::error!(error = %error, "a session could not be written");
-            if let Some(mut copy) = state.working_copy() {
-                // What was refused is not written with what the handler may ask for later.
-                copy.commit_failure = CommitFailure::Refused(error.clone());
-                copy.unit.retain_only_the_end();
-            }
-            return;
-        }
-    };
-    let subject = state.subject();
-    if let Some(mut copy) = state.working_copy() {
-        // What was asked for may have been carried out. To ask for it again could do it twice.
-        copy.commit_failure = CommitFailure::Unknown;
-        copy.unit.retain_only_the_end();
-    }
-    state.failed(store, subject);
 }

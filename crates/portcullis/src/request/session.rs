@@ -517,7 +517,7 @@ impl Session {
     /// call it.
     ///
     /// Its writes stay, whatever the response becomes, even a sign-in or an elevation. A commit
-    /// whose request_client stops waiting is finished all the same. With nothing to write, it does not ask
+    /// whose caller stops waiting is finished all the same. With nothing to write, it does not ask
     /// the store.
     ///
     /// # Errors
@@ -539,10 +539,10 @@ impl Session {
         if self.state.has_refused_write() {
             return Err(SessionError::CookieWithheld);
         }
-        match commit::prepare(&self.state, self.state.activity())? {
+        match commit::plan(&self.state, self.state.activity())? {
             // Whether the request is activity is decided by its answer.
             Some(work) if work.is_only_a_touch() => Ok(()),
-            Some(work) => work.carry_out().await,
+            Some(work) => work.commit().await,
             None => Ok(()),
         }
     }

@@ -72,13 +72,13 @@ pub(crate) struct State {
     /// The response is decided: nothing can be granted any more.
     sealed: AtomicBool,
     /// Somebody wanted to look at the session, whether or not that succeeded.
-    asked_for: AtomicBool,
+    requested: AtomicBool,
     /// The handler signed the person out, whether or not there was a session any more.
     terminated: AtomicBool,
     working_copy: OnceCell<SharedCopy>,
-    turn_over: Notify,
+    committed: Notify,
     /// Nothing of the session is changed by the request any more.
-    is_over: AtomicBool,
+    is_done: AtomicBool,
     over: Notify,
     /// Why the session that the request came with had ended before.
     ended: OnceLock<EndReason>,
@@ -99,7 +99,7 @@ impl Deref for Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.is_over.store(true, Ordering::SeqCst);
+        self.0.is_done.store(true, Ordering::SeqCst);
         self.0.over.notify_waiters();
         if let Some(mut copy) = self.0.working_copy()
             && !copy.committing
@@ -172,11 +172,11 @@ impl State {
             },
             is_nested: Self::of(request.extensions()).is_some(),
             sealed: AtomicBool::new(false),
-            asked_for: AtomicBool::new(false),
+            requested: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
             working_copy: OnceCell::new(),
-            turn_over: Notify::new(),
-            is_over: AtomicBool::new(false),
+            committed: Notify::new(),
+            is_done: AtomicBool::new(false),
             over: Notify::new(),
             ended: OnceLock::new(),
             lost: OnceLock::new(),
@@ -385,8 +385,8 @@ impl State {
         self.sealed.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn was_asked_for(&self) -> bool {
-        self.asked_for.load(Ordering::Relaxed)
+    pub(crate) fn was_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
     }
 
     pub(crate) fn note_termination(&self) {
@@ -408,17 +408,17 @@ impl State {
             if cut_off {
                 copy.commit_failure = CommitFailure::Unknown;
             }
-            if cut_off || self.is_over() {
+            if cut_off || self.is_done() {
                 copy.forget();
             }
         }
-        self.turn_over.notify_waiters();
+        self.committed.notify_waiters();
     }
 
     /// Waits until nothing is being committed.
-    pub(crate) async fn turn_is_over(&self) {
+    pub(crate) async fn until_committed(&self) {
         loop {
-            let mut over = pin!(self.turn_over.notified());
+            let mut over = pin!(self.committed.notified());
             over.as_mut().enable();
             if !self.working_copy().is_some_and(|copy| copy.committing) {
                 return;
@@ -427,15 +427,15 @@ impl State {
         }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_done.load(Ordering::SeqCst)
     }
 
     /// Waits until the request is answered, or given up, with all that it changed.
-    pub(crate) async fn over(&self) {
+    pub(crate) async fn until_done(&self) {
         let mut over = pin!(self.over.notified());
         over.as_mut().enable();
-        if !self.is_over() {
+        if !self.is_done() {
             over.await;
         }
     }

@@ -29,6 +29,11 @@ pub(crate) struct WorkingCopy {
 }
 
 impl WorkingCopy {
+    /// Whether the only change is that of the layer: the observation of the device.
+    pub(crate) fn only_read(&self) -> bool {
+        !self.changed_by_handler || self.unit.only_observes()
+    }
+
     /// Drops what the handler wished and is not carried out. A function given to `update` may hold the session that
     /// holds it, so neither would ever be dropped otherwise.
     pub(crate) fn forget(&mut self) {

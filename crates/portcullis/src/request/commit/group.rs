@@ -7,19 +7,25 @@ use std::{
 };
 
 use portcullis_core::{
-    ChangeError, EventKind, SessionIdHash,
+    ChangeError, SessionIdHash,
     store::{Activity, Committed, Loaded, Others, StoreError, StoreErrorKind, Stored, Touched},
     unit_of_work::{Group, InPlace, Origin, Step, UnitOfWork, Unusable},
 };
 
-use super::{ATTEMPTS, Progress, attempt, gone, next_step, pause, refused};
+use super::{
+    ATTEMPTS, events, next_step, pause,
+    progress::Progress,
+    refusing,
+    step::{attempt, untouched},
+};
 use crate::{
     reject::error::SessionError,
-    request::state::{self, State},
+    request::state::State,
     writing::{
         Lead,
         member::{Answer, Outcome},
         queue::Known,
+        working_copy::CookieAction,
     },
 };
 
@@ -28,14 +34,14 @@ struct Gathered {
     group: Group,
     step: Result<InPlace, ChangeError>,
     /// Somebody may have seen a newer session than the one that the group builds on.
-    doubtful: bool,
+    may_be_stale: bool,
 }
 
 impl Gathered {
     /// Whether it must not be taken for granted that the session is still the one that the group builds on. A commit
     /// says so itself, and then nobody is refused for it.
-    fn needs_a_look(&self) -> bool {
-        self.doubtful && !matches!(self.step, Ok(InPlace::Commit(..)))
+    fn needs_reload(&self) -> bool {
+        self.may_be_stale && !matches!(self.step, Ok(InPlace::Commit(..)))
     }
 }
 
@@ -46,7 +52,7 @@ pub(super) async fn write(
     activity: Activity,
     mut planned: Option<Step>,
     lead: &mut Lead,
-) -> Result<(), SessionError> {
+) -> Result<Option<CookieAction>, SessionError> {
     // Why the leader's own changes are refused.
     let mut own = None;
     for number in 0..ATTEMPTS {
@@ -54,46 +60,46 @@ pub(super) async fn write(
         lead.gather();
         if lead.is_alone() && lead.legacy.known.is_none() {
             let Some(step) = next_step(state, activity, planned.take())? else {
-                return Ok(());
+                return Ok(None);
             };
             let asked_at = matches!(step, Step::Commit { .. }).then(Instant::now);
             let progress = attempt(state, step).await;
-            note(lead, &progress);
+            note_result(lead, &progress);
             match progress? {
                 Progress::Again => continue,
-                Progress::Done => {
+                Progress::Done(cookie) => {
                     let origin = state
                         .working_copy()
                         .and_then(|copy| copy.unit.origin().cloned());
                     lead.legacy.known = origin.map(|origin| Known { origin, asked_at });
-                    return Ok(());
+                    return Ok(cookie);
                 }
             }
         }
         let mut gathered = gather(state, activity, lead, &mut own);
-        if let Some(doubtful) = gathered.take_if(|gathered| gathered.needs_a_look()) {
-            if let Some(outcome) = look(state, doubtful.group.key(), lead).await {
-                return emit(state, lead, own, outcome).await;
+        if let Some(may_be_stale) = gathered.take_if(|gathered| gathered.needs_reload()) {
+            if let Some(outcome) = reload(state, may_be_stale.group.key(), lead).await {
+                return answer_all(state, lead, own, outcome).await;
             }
             gathered = gather(state, activity, lead, &mut own);
         }
         let Some(Gathered { group, step, .. }) = gathered else {
-            return emit(state, lead, own, Outcome::Gone).await;
+            return answer_all(state, lead, own, Outcome::Gone).await;
         };
-        if let Some(outcome) = ask(state, group, step, lead).await {
-            return emit(state, lead, own, outcome).await;
+        if let Some(outcome) = write_group(state, group, step, lead).await {
+            return answer_all(state, lead, own, outcome).await;
         }
     }
-    emit(state, lead, own, Outcome::Failed(SessionError::Contended)).await
+    answer_all(state, lead, own, Outcome::Failed(SessionError::Contended)).await
 }
 
 /// Tells all what came of their changes, and the leader as well.
-async fn emit(
+async fn answer_all(
     state: &State,
     lead: &mut Lead,
     own: Option<Answer>,
     outcome: Outcome,
-) -> Result<(), SessionError> {
+) -> Result<Option<CookieAction>, SessionError> {
     let answer = |refusal: Option<Answer>| match (refusal, &outcome) {
         // Why a change was refused is true only of a session that the store was found to have.
         (Some(refusal), Outcome::Stored(_)) => refusal,
@@ -101,7 +107,7 @@ async fn emit(
         (_, outcome) => outcome.clone().into(),
     };
     lead.answer(answer);
-    heed(state, answer(own)).await
+    apply_answer(state, answer(own)).await.map(|()| None)
 }
 
 /// The changes of the leader and the members, one after the other, on the session as it was last seen. Who cannot be
@@ -128,18 +134,18 @@ fn gather(
     let may_have_seen_a_newer_one = |group: &Group, unit: &UnitOfWork, since: Instant| {
         asked_at.is_none_or(|asked_at| asked_at < since) && !group.builds_on_what_was_seen_by(unit)
     };
-    let mut doubtful = may_have_seen_a_newer_one(&group, &copy.unit, lead.since());
+    let mut may_be_stale = may_have_seen_a_newer_one(&group, &copy.unit, lead.since());
     drop(copy);
     lead.each(|member, since, refusal| {
         if let Some(mut copy) = member.request.working_copy() {
             add(&mut group, &mut copy.unit, member.activity, refusal);
-            doubtful |= may_have_seen_a_newer_one(&group, &copy.unit, since);
+            may_be_stale |= may_have_seen_a_newer_one(&group, &copy.unit, since);
         }
     });
     Some(Gathered {
         step: group.step(state.now()),
         group,
-        doubtful,
+        may_be_stale,
     })
 }
 
@@ -158,7 +164,7 @@ fn add(group: &mut Group, unit: &mut UnitOfWork, activity: Activity, refusal: &m
 }
 
 /// Asks the store for what the group needs. `None` if another process has written meanwhile.
-async fn ask(
+async fn write_group(
     state: &State,
     group: Group,
     step: Result<InPlace, ChangeError>,
@@ -178,7 +184,7 @@ async fn ask(
             Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
             Ok(Touched::Gone) => Outcome::Stored(group.unchanged()),
             Err(error) => {
-                crate::request::commit::untouched(&error);
+                untouched(&error);
                 Outcome::Stored(group.unchanged())
             }
         },
@@ -192,10 +198,10 @@ async fn ask(
             asked_at = Some(now);
             match store.commit(&key, group.expected(), &write, activity).await {
                 Ok(Committed::Done(timing, revision)) => {
-                    crate::request::commit::emit(state, None, &Others::Stay, Vec::new(), write);
+                    events::of_write(state, None, &Others::Stay, Vec::new(), write);
                     Outcome::Stored(group.written(timing, revision))
                 }
-                Ok(Committed::Conflict(stored)) => match learn(lead, key, &stored, now) {
+                Ok(Committed::Conflict(stored)) => match adopt(lead, key, &stored, now) {
                     Ok(()) => {
                         lead.try_again();
                         return None;
@@ -207,16 +213,16 @@ async fn ask(
             }
         }
     };
-    settle(lead, &outcome, asked_at);
+    note_outcome(lead, &outcome, asked_at);
     Some(outcome)
 }
 
 /// Reads the session anew, so that none who waits has seen a newer one. What came of all changes if there is none to be
 /// read.
-async fn look(state: &State, key: &SessionIdHash, lead: &mut Lead) -> Option<Outcome> {
+async fn reload(state: &State, key: &SessionIdHash, lead: &mut Lead) -> Option<Outcome> {
     let asked_at = Instant::now();
-    let outcome = match state.look_again(key).await {
-        Ok(Loaded::Live(stored)) => match learn(lead, *key, &stored, asked_at) {
+    let outcome = match state.reload(key).await {
+        Ok(Loaded::Live(stored)) => match adopt(lead, *key, &stored, asked_at) {
             Ok(()) => return None,
             Err(outcome) => outcome,
         },
@@ -224,12 +230,12 @@ async fn look(state: &State, key: &SessionIdHash, lead: &mut Lead) -> Option<Out
         Ok(_) => Outcome::Gone,
         Err(error) => Outcome::Failed(error.into()),
     };
-    settle(lead, &outcome, None);
+    note_outcome(lead, &outcome, None);
     Some(outcome)
 }
 
 /// Takes `stored` for what is known. The store was asked at this moment. What came of all changes if it cannot be read.
-fn learn(
+fn adopt(
     lead: &mut Lead,
     key: SessionIdHash,
     stored: &Stored,
@@ -247,7 +253,7 @@ fn learn(
 }
 
 /// What the outcome means for those who wait.
-fn settle(lead: &mut Lead, outcome: &Outcome, asked_at: Option<Instant>) {
+fn note_outcome(lead: &mut Lead, outcome: &Outcome, asked_at: Option<Instant>) {
     lead.legacy.known = match outcome {
         Outcome::Stored(origin) => Some(Known {
             origin: origin.clone(),
@@ -256,14 +262,14 @@ fn settle(lead: &mut Lead, outcome: &Outcome, asked_at: Option<Instant>) {
         _ => None,
     };
     match outcome {
-        Outcome::Gone => over(lead),
-        Outcome::Failed(SessionError::Store(error)) => failed(lead, error),
+        Outcome::Gone => session_ended(lead),
+        Outcome::Failed(SessionError::Store(error)) => note_failure(lead, error),
         _ => lead.legacy.unanswered = false,
     }
 }
 
 /// Takes note of what another request has done with the changes of this one.
-pub(super) async fn heed(state: &State, answer: Answer) -> Result<(), SessionError> {
+pub(super) async fn apply_answer(state: &State, answer: Answer) -> Result<(), SessionError> {
     match answer {
         Answer::Outcome(Outcome::Stored(origin)) => {
             if let Some(mut copy) = state.working_copy() {
@@ -274,42 +280,33 @@ pub(super) async fn heed(state: &State, answer: Answer) -> Result<(), SessionErr
         Answer::Outcome(Outcome::Gone) => {
             let key: Option<SessionIdHash> = state.working_copy().and_then(|copy| copy.unit.key());
             match key {
-                Some(key) => gone(state, &key).await.map(drop),
+                Some(key) => refusing::gone(state, &key).await.map(drop),
                 None => Ok(()),
             }
         }
-        Answer::Outcome(Outcome::Damaged) => Err(damaged(state)),
+        Answer::Outcome(Outcome::Damaged) => Err(refusing::damaged(state)),
         Answer::Outcome(Outcome::Failed(error)) => Err(error),
         Answer::Panicked(panic) => resume_unwind(panic),
     }
 }
 
-/// The session is none any more that can be read.
-pub(super) fn damaged(state: &State) -> SessionError {
-    let subject = state
-        .working_copy()
-        .map_or((None, None), |copy| state::subject(&copy.unit));
-    state.observe(EventKind::RecordDamaged, subject);
-    refused(state, SessionError::Ended, None)
-}
-
 /// The session is not there any more and never will be: who waits for it need not ask the store.
-pub(super) fn over(lead: &mut Lead) {
+pub(super) fn session_ended(lead: &mut Lead) {
     lead.legacy.known = None;
     lead.answer_waiting(|| Outcome::Gone.into());
 }
 
 /// What the result of a step means for those who wait.
-pub(super) fn note<T>(lead: &mut Lead, result: &Result<T, SessionError>) {
+pub(super) fn note_result<T>(lead: &mut Lead, result: &Result<T, SessionError>) {
     match result {
-        Err(SessionError::Ended | SessionError::Replaced) => over(lead),
-        Err(SessionError::Store(error)) => failed(lead, error),
+        Err(SessionError::Ended | SessionError::Replaced) => session_ended(lead),
+        Err(SessionError::Store(error)) => note_failure(lead, error),
         _ => lead.legacy.unanswered = false,
     }
 }
 
 /// Nobody is kept waiting for a store that does not answer: after the second failure in a row all are refused.
-fn failed(lead: &mut Lead, error: &StoreError) {
+fn note_failure(lead: &mut Lead, error: &StoreError) {
     lead.legacy.known = None;
     let unavailable = error.kind() == StoreErrorKind::Unavailable;
     if std::mem::replace(&mut lead.legacy.unanswered, unavailable) && unavailable {

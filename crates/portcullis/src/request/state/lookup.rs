@@ -17,14 +17,14 @@ use crate::{
 impl State {
     /// Loads the session unless that was done before.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
-        self.asked_for.store(true, Ordering::Relaxed);
+        self.requested.store(true, Ordering::Relaxed);
         self.working_copy
-            .get_or_try_init(|| self.first_look())
+            .get_or_try_init(|| self.load_first())
             .await?;
         Ok(())
     }
 
-    async fn first_look(&self) -> Result<SharedCopy, SessionError> {
+    async fn load_first(&self) -> Result<SharedCopy, SessionError> {
         match &self.barred {
             None => {}
             Some(Barred::NotLocal(why)) => {
@@ -40,8 +40,8 @@ impl State {
             }
         }
         let unit = match self.cookies.session(&self.config.cookie) {
-            Presented::Id(id) => self.look_up(id.key()).await?,
-            Presented::Two([one, other]) => self.look_up_two([one.key(), other.key()]).await?,
+            Presented::Id(id) => self.load_one(id.key()).await?,
+            Presented::Two([one, other]) => self.load_two([one.key(), other.key()]).await?,
             Presented::Nothing => self.without_session(None),
             Presented::Malformed => {
                 self.observe(EventKind::MalformedIdentifier, (None, None));
@@ -55,19 +55,19 @@ impl State {
         Ok(SharedCopy::new(unit))
     }
 
-    async fn look_up(&self, key: SessionIdHash) -> Result<UnitOfWork, SessionError> {
+    async fn load_one(&self, key: SessionIdHash) -> Result<UnitOfWork, SessionError> {
         match self.find(key).await? {
             Found::Live(origin) => self.with_session(origin),
             Found::Gone(gone) => {
-                let reason = self.note_gone(&key, gone);
-                Ok(self.session_gone(reason))
+                let reason = self.note_ended(&key, gone);
+                Ok(self.after_end(reason))
             }
         }
     }
 
     /// Of two candidates, one live one counts. The other one is not reported then: browsers go on sending the cookie of a
     /// former configuration.
-    async fn look_up_two(&self, keys: [SessionIdHash; 2]) -> Result<UnitOfWork, SessionError> {
+    async fn load_two(&self, keys: [SessionIdHash; 2]) -> Result<UnitOfWork, SessionError> {
         let [one, other] = keys;
         match (self.find(one).await?, self.find(other).await?) {
             (Found::Live(origin), Found::Gone(_)) | (Found::Gone(_), Found::Live(origin)) => {
@@ -79,11 +79,14 @@ impl State {
                 Ok(self.arriving(unit))
             }
             (Found::Gone(first), Found::Gone(second)) => {
-                let reasons = [self.note_gone(&one, first), self.note_gone(&other, second)];
+                let reasons = [
+                    self.note_ended(&one, first),
+                    self.note_ended(&other, second),
+                ];
                 let known = || reasons.into_iter().flatten();
                 // Where one was replaced a moment ago, its session goes on under another identifier.
                 let reason = known().find(|reason| reason.is_replacement());
-                Ok(self.session_gone(reason.or_else(|| known().next())))
+                Ok(self.after_end(reason.or_else(|| known().next())))
             }
         }
     }
@@ -96,7 +99,7 @@ impl State {
     /// Asks the store for the session under `key`.
     async fn find(&self, key: SessionIdHash) -> Result<Found, SessionError> {
         let loaded = self
-            .look_at(&key, &OnceLock::new())
+            .load_live(&key, &OnceLock::new())
             .await
             .inspect_err(|error| self.failed(error, (None, None)))?;
         Ok(match loaded {
@@ -113,7 +116,7 @@ impl State {
     }
 
     /// Reports that there is no session under `key`. Returns why, if that is known.
-    fn note_gone(&self, key: &SessionIdHash, gone: Gone) -> Option<EndReason> {
+    fn note_ended(&self, key: &SessionIdHash, gone: Gone) -> Option<EndReason> {
         match gone {
             Gone::Ended(reason, handle) => {
                 self.used_after_end(handle, reason);
@@ -129,7 +132,7 @@ impl State {
         }
     }
 
-    fn session_gone(&self, reason: Option<EndReason>) -> UnitOfWork {
+    fn after_end(&self, reason: Option<EndReason>) -> UnitOfWork {
         if let Some(reason) = reason {
             let _ = self.ended.set(reason);
         }
@@ -155,7 +158,7 @@ impl State {
 
     /// Asks the store for a session, tells of it if it is found to be over, and remembers in `why` for what
     /// reason it ended.
-    async fn look_at(
+    async fn load_live(
         &self,
         key: &SessionIdHash,
         why: &OnceLock<EndReason>,
@@ -177,19 +180,19 @@ impl State {
     }
 
     /// Why there is no session under `key` any more, if there is none and that is known.
-    pub(crate) async fn why_gone(
+    pub(crate) async fn load_end_reason(
         &self,
         key: &SessionIdHash,
     ) -> Result<Option<EndReason>, StoreError> {
-        Ok(match self.look_at(key, &self.lost).await? {
+        Ok(match self.load_live(key, &self.lost).await? {
             Loaded::Ended { reason, .. } => Some(reason),
             _ => None,
         })
     }
 
     /// The session under `key` as the store has it now.
-    pub(crate) async fn look_again(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
-        self.look_at(key, &self.lost).await
+    pub(crate) async fn reload(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
+        self.load_live(key, &self.lost).await
     }
 
     /// Whether the session that the request works with is still there: a look, not an answer that lasts.
@@ -198,7 +201,7 @@ impl State {
         let Some(key) = key else {
             return Ok(false);
         };
-        let loaded = self.look_at(&key, &self.lost).await?;
+        let loaded = self.load_live(&key, &self.lost).await?;
         Ok(matches!(loaded, Loaded::Live(_)))
     }
 

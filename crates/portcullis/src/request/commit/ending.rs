@@ -1,0 +1,83 @@
+//! Ends of sessions that a request asked for.
+
+use portcullis_core::{
+    EndReason,
+    store::{Ended, StoreErrorKind, Termination},
+};
+
+use super::refusing;
+use crate::{
+    reject::error::SessionError,
+    request::state::State,
+    writing::working_copy::{CommitFailure, CookieAction},
+};
+
+/// What the ends of a request decide.
+pub(super) struct EndedSessions {
+    pub(super) cookie: CookieAction,
+    /// This request ended two live sessions that came with it.
+    pub(super) both: bool,
+}
+
+/// Ends one session, or both of two candidates: the second also if the first could not be ended.
+pub(super) async fn end_all(
+    state: &State,
+    ends: Vec<Termination>,
+) -> Result<EndedSessions, SessionError> {
+    let two = ends.len() > 1;
+    let mut ended = Ok(true);
+    for ending in ends {
+        let done = end(state, ending).await.map(|it| it == Ended::Done);
+        ended = ended.and_then(|all| done.map(|done| all && done));
+    }
+    let by_this_request = ended?;
+    Ok(EndedSessions {
+        cookie: match by_this_request {
+            true => CookieAction::Remove,
+            // Another request ended it, and may have handed out a fresh cookie since.
+            false => CookieAction::Keep,
+        },
+        both: two && by_this_request,
+    })
+}
+
+/// Ends a session. An end whose answer was lost is asked for once more.
+async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> {
+    let store = state.shared().store();
+    let (ended, asked_twice) = match store.end(&ending).await {
+        // It may have ended all the same; then no event would be emitted.
+        Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+            (store.end(&ending).await?, true)
+        }
+        ended => (ended?, false),
+    };
+    let Termination {
+        key,
+        meta,
+        reason,
+        note,
+        ..
+    } = ending;
+    let by_the_user = reason == EndReason::SignedOut;
+    if ended == Ended::AlreadyGone
+        && by_the_user
+        && state
+            .load_end_reason(&key)
+            .await?
+            .is_some_and(EndReason::is_replacement)
+    {
+        // The user authenticated again meanwhile, which began another session: no one is signed out.
+        return Err(refusing::refused(state, SessionError::Replaced, None));
+    }
+    let Some(mut copy) = state.working_copy() else {
+        return Ok(ended);
+    };
+    // An earlier commit of this request may have ended it.
+    let asked_twice = asked_twice || matches!(copy.commit_failure, CommitFailure::Unknown);
+    copy.unit.ended(&key);
+    drop(copy);
+    if ended == Ended::Done || asked_twice {
+        state.emit(note, &meta);
+    }
+    Ok(ended)
+}

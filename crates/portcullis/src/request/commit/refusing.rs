@@ -1,0 +1,103 @@
+//! Changes that a commit cannot carry out.
+
+use portcullis_core::{EventKind, SessionIdHash, SessionMeta, UserId};
+
+use super::progress::Progress;
+use crate::{
+    reject::error::SessionError,
+    request::state::{self, State, Subject},
+    writing::working_copy::CommitFailure,
+};
+
+/// The session has ended. A request that only read it is not refused.
+pub(super) async fn gone(state: &State, key: &SessionIdHash) -> Result<Progress, SessionError> {
+    if let Some(mut copy) = state.working_copy()
+        && copy.only_read()
+    {
+        copy.unit.lost();
+        return Ok(Progress::Done(None));
+    }
+    // The refusal names the reason, if the store knows it.
+    let _ = state.load_end_reason(key).await;
+    Err(refused(state, SessionError::Ended, None))
+}
+
+/// Refuses the request's changes, because its session has ended. `user` wanted to sign in, where
+/// there is no session to name.
+pub(super) fn refused(state: &State, error: SessionError, user: Option<UserId>) -> SessionError {
+    let Some(mut copy) = state.working_copy() else {
+        return error;
+    };
+    let subject = match state::subject(&copy.unit) {
+        (None, _) => (None, user),
+        known => known,
+    };
+    copy.commit_failure = match error {
+        SessionError::Replaced => CommitFailure::Replaced,
+        _ => CommitFailure::Ended,
+    };
+    copy.unit.lost();
+    drop(copy);
+    state.observe(EventKind::WriteRefused, subject);
+    error
+}
+
+/// Refuses data, because the request has no session to write it to.
+pub(super) fn not_written(state: &State) -> SessionError {
+    let two = state
+        .working_copy()
+        .filter(|copy| copy.unit.has_candidates());
+    let Some(mut copy) = two else {
+        return refused(state, SessionError::Replaced, None);
+    };
+    copy.unit.retain_only_the_end();
+    copy.commit_failure = CommitFailure::Refused(SessionError::Ambiguous);
+    drop(copy);
+    state.observe(EventKind::WriteRefused, (None, None));
+    SessionError::Ambiguous
+}
+
+/// Refuses the sign-in. The session and the cookie stay as they were.
+pub(super) fn at_limit(state: &State, meta: &SessionMeta) -> SessionError {
+    if let Some(mut copy) = state.working_copy() {
+        copy.unit.retain_only_the_end();
+        copy.commit_failure = CommitFailure::Refused(SessionError::AtLimit);
+    }
+    let subject: Subject = (None, meta.user().cloned());
+    state.observe(EventKind::LimitReached, subject);
+    SessionError::AtLimit
+}
+
+/// Refuses the request's changes, because its session can no longer be read.
+pub(super) fn damaged(state: &State) -> SessionError {
+    let subject = state.subject();
+    state.observe(EventKind::RecordDamaged, subject);
+    refused(state, SessionError::Ended, None)
+}
+
+/// Logs a failure, and keeps what failed from being written later.
+pub(super) fn report(state: &State, error: &SessionError) {
+    let store = match error {
+        SessionError::Ended
+        | SessionError::Replaced
+        | SessionError::Ambiguous
+        | SessionError::AtLimit => return,
+        SessionError::Store(store) => store,
+        error => {
+            tracing::error!(error = %error, "a session could not be written");
+            if let Some(mut copy) = state.working_copy() {
+                // Refused changes are not written with later ones.
+                copy.commit_failure = CommitFailure::Refused(error.clone());
+                copy.unit.retain_only_the_end();
+            }
+            return;
+        }
+    };
+    let subject = state.subject();
+    if let Some(mut copy) = state.working_copy() {
+        // The changes may be stored. To write them again could apply them twice.
+        copy.commit_failure = CommitFailure::Unknown;
+        copy.unit.retain_only_the_end();
+    }
+    state.failed(store, subject);
+}

@@ -24,13 +24,13 @@ button,a{display:inline-block;margin:.3em;padding:.5em 1em;font:inherit;backgrou
 // What one element covers no other uncovers.
 const covering = new Set;
 const start = element => {
-	const gone = new AbortController;
+	const off = new AbortController;
 	let { base = '/session', lead = 120, poll = 60, user, required = user, activity, 'sign-in': signIn = '/sign-in', 'return-to': returnTo = 'return_to', texts: own = '{}' } =
 		Object.fromEntries([...element.attributes].map(({ name, value }) => [name, value]));
 	if (!(lead >= 20)) console.warn('portcullis: lead raised to 20 s', lead = 20);
 	const texts = { ...TEXTS, ...JSON.parse(own) };
 	let known, latest, ends, wallEnds, view, sure, next = 0, pending, active, idle = 0, warnAt, point, wall, soon = 1 / 0, sent;
-	const on = (target, type, listener) => target.addEventListener(type, listener, { signal: gone.signal, capture: 1 });
+	const on = (target, type, listener) => target.addEventListener(type, listener, { signal: off.signal, capture: 1 });
 	const emit = (name, detail) =>
 		element.dispatchEvent(new CustomEvent('portcullis-' + name, { bubbles: 1, cancelable: 1, detail }));
 
@@ -92,11 +92,11 @@ const start = element => {
 		point = passed;
 	};
 
-	const live = ({ answer, age, path }) => {
+	const live = ({ answer, age, path, answer: { user_fingerprint: id } }) => {
 		// A visitor is nobody, and so is somebody else.
-		if (user ? answer.user_fingerprint !== user : !answer.authenticated || view === 'over') return over({});
+		if (user ? id !== user : !answer.authenticated || view === 'over') return over({});
 		known = answer;
-		user = answer.user_fingerprint;
+		user = id;
 		sure = 1;
 		const rest = answer.ends_at - answer.now - age;
 		ends = now() + rest;
@@ -198,7 +198,7 @@ const start = element => {
 	const timer = setInterval(tick, 1e3);
 	tick();
 	return () => {
-		gone.abort();
+		off.abort();
 		clearInterval(timer);
 		hide();
 	};

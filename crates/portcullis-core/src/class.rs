@@ -26,13 +26,13 @@ impl Class {
         matches!(byte, b'0'..=b'9' | b'a'..=b'z').then_some(Self(byte))
     }
 
-    /// Its character.
+    /// The character of the class.
     pub fn as_char(self) -> char {
         char::from(self.0)
     }
 }
 
-/// [`Class::NONE`].
+/// The default is [`Class::NONE`].
 impl Default for Class {
     fn default() -> Self {
         Self::NONE

@@ -13,6 +13,8 @@ use crate::record::{
 /// An elevation for one scope is independent of all others. [`DefaultScope`] is the scope of
 /// `elevate` and `Elevated` where none is named.
 ///
+/// OWASP ASVS 5.0, 7.5.1 and 7.5.3, asks for another authentication before sensitive changes.
+///
 /// ```
 /// # use portcullis_core::Scope;
 /// #[derive(Debug)]

@@ -143,7 +143,7 @@ impl World {
         visit.save().key()
     }
 
-    /// The same, elevated for `scope`.
+    /// A session of `user` that is elevated for `scope` and holds `"cart" = 1`.
     fn elevated(&self, user: &str, scope: &str) -> SessionIdHash {
         let mut visit = self.visit(self.session_of(user));
         visit.elevate(scope);

@@ -28,6 +28,13 @@ pub struct SessionView(pub(super) Option<View>);
 
 /// The public name, times and limits of a session, for pages that show them. All times are on the
 /// store's clock.
+///
+/// ```
+/// # use portcullis_core::{SessionInfo, Timestamp};
+/// fn seconds_left(info: &SessionInfo, now: Timestamp) -> u64 {
+///     info.idle_deadline.since(now).as_secs()
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
@@ -61,6 +68,19 @@ impl SessionInfo {
 }
 
 /// A live session in a list of one user's devices, or of an operator.
+///
+/// OWASP ASVS 5.0, 7.5.2, asks that users can view their sessions and end any of them.
+///
+/// ```
+/// # use portcullis_core::SessionEntry;
+/// fn line(entry: &SessionEntry) -> String {
+///     let client = entry.client.clone().unwrap_or_default();
+///     match entry.current {
+///         true => format!("{client} (this device)"),
+///         false => client.to_string(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionEntry {

@@ -113,7 +113,7 @@ const CLIENTS: &[(&str, &str)] = &[
         "Safari on iPad",
         "Mozilla/5.0 (iPad; CPU OS 12_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/12.1.2 Mobile/15E148 Safari/604.1",
     ),
-    // Others that say Chrome or Safari
+    // Browsers that also say Chrome or Safari
     (
         "Opera on Windows",
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36 OPR/110.0.0.0",
@@ -195,7 +195,7 @@ const CLIENTS: &[(&str, &str)] = &[
     ("PHP", "GuzzleHttp/7"),
     ("Perl", "libwww-perl/6.77"),
     ("Dart", "Dart/3.4 (dart:io)"),
-    // What says too little
+    // Headers that say too little
     ("Unknown client", ""),
     ("Unknown client", "Mozilla/5.0"),
     ("Unknown client", "AcmeTool/1.0"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::record::{
     Unencodable,
-    fields::{self, Field, UnknownFields},
+    fields::{self, Field, Unknown},
     msgpack::{Append, Damaged, Reader},
 };
 
@@ -59,7 +59,7 @@ pub(crate) struct Elevation {
     pub(crate) scope: String,
     /// How many milliseconds before the absolute deadline it ends.
     ends_before_deadline: u64,
-    unknown: UnknownFields,
+    unknown: Unknown,
 }
 
 /// The keys of its fields.
@@ -73,7 +73,7 @@ impl Elevation {
         Self {
             scope,
             ends_before_deadline: crate::time::millis(ends_before_deadline),
-            unknown: UnknownFields::default(),
+            unknown: Unknown::default(),
         }
     }
 
@@ -87,7 +87,7 @@ impl Elevation {
         Duration::from_millis(self.ends_before_deadline)
     }
 
-    pub(crate) fn unknown(&self) -> &UnknownFields {
+    pub(crate) fn unknown(&self) -> &Unknown {
         &self.unknown
     }
 

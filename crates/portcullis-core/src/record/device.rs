@@ -2,7 +2,7 @@
 
 use super::{
     Unencodable,
-    fields::{self, Field, UnknownFields},
+    fields::{self, Field, Unknown},
     msgpack::{Append, Damaged, Reader},
 };
 use crate::{Client, ClientChange};
@@ -20,7 +20,7 @@ pub(crate) struct Device {
     others: Vec<Client>,
     /// What differed about the last of them.
     pub(crate) change: Option<ClientChange>,
-    unknown: UnknownFields,
+    unknown: Unknown,
 }
 
 /// The keys of its fields.
@@ -36,7 +36,7 @@ impl Device {
             client,
             others: Vec::new(),
             change: None,
-            unknown: UnknownFields::default(),
+            unknown: Unknown::default(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Device {
         }
     }
 
-    pub(super) fn unknown(&self) -> &UnknownFields {
+    pub(super) fn unknown(&self) -> &Unknown {
         &self.unknown
     }
 

@@ -21,7 +21,7 @@ pub(super) const MOST_UNKNOWN: usize = 4096;
 /// The fields of a map that this version does not know, as they were written. Usually there are
 /// none.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct UnknownFields(Option<Box<Fields>>);
+pub(crate) struct Unknown(Option<Box<Fields>>);
 
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Fields {
@@ -29,7 +29,7 @@ struct Fields {
     bytes: Vec<u8>,
 }
 
-impl UnknownFields {
+impl Unknown {
     /// A reader at the value of this field, if it is among them.
     pub(super) fn find(&self, wanted: u8) -> Option<Reader<'_>> {
         let mut reader = Reader::new(&self.0.as_ref()?.bytes);
@@ -56,10 +56,10 @@ impl UnknownFields {
 }
 
 /// Shows their number and nothing of their content.
-impl fmt::Debug for UnknownFields {
+impl fmt::Debug for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.0.as_ref().map_or(0, |fields| fields.number);
-        write!(f, "UnknownFields({number})")
+        write!(f, "Unknown({number})")
     }
 }
 
@@ -78,8 +78,8 @@ pub(crate) enum Field {
 pub(crate) fn read<'b>(
     reader: &mut Reader<'b>,
     mut read_value: impl FnMut(u8, &mut Reader<'b>) -> Result<Field, Damaged>,
-) -> Result<UnknownFields, Damaged> {
-    let mut unknown = UnknownFields::default();
+) -> Result<Unknown, Damaged> {
+    let mut unknown = Unknown::default();
     let mut seen = 0_u128;
     for _ in 0..reader.map()? {
         let field = reader.rest();
@@ -126,7 +126,7 @@ impl<'o> Writer<'o> {
     }
 
     /// Ends the map with the fields that were unknown when it was read.
-    pub(crate) fn finish(self, unknown: &UnknownFields) -> Result<(), Unencodable> {
+    pub(crate) fn finish(self, unknown: &Unknown) -> Result<(), Unencodable> {
         let mut number = usize::from(self.fields);
         if let Some(unknown) = &unknown.0 {
             self.out.extend_from_slice(&unknown.bytes);

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use super::{
     Device, Unencodable, Unreadable,
-    fields::{self, Field, MOST_UNKNOWN, UnknownFields},
+    fields::{self, Field, MOST_UNKNOWN, Unknown},
     msgpack::{Append, Damaged, Reader},
 };
 use crate::{
@@ -104,7 +104,7 @@ pub(crate) struct Head {
     /// browser.
     pub(crate) persistent: bool,
     /// Fields of a later version. A new authentication drops them.
-    unknown: UnknownFields,
+    unknown: Unknown,
 }
 
 impl Head {
@@ -117,7 +117,7 @@ impl Head {
             elevations: Vec::new(),
             device,
             persistent: false,
-            unknown: UnknownFields::default(),
+            unknown: Unknown::default(),
         }
     }
 
@@ -140,7 +140,7 @@ impl Head {
     /// Drops the fields that this version does not know, since they describe the previous
     /// authentication.
     pub(crate) fn forget_unknown(&mut self) {
-        self.unknown = UnknownFields::default();
+        self.unknown = Unknown::default();
     }
 
     /// The time from the setting of the absolute deadline to that deadline.

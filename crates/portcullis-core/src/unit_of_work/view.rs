@@ -222,7 +222,7 @@ impl Head {
 }
 
 impl Head {
-    /// When the last elevation ends, for any scope.
+    /// Until when there is an elevation for whatever scope.
     pub(super) fn elevated_until(&self, absolute_deadline: Timestamp) -> Option<Timestamp> {
         let ends = self.elevations.iter();
         ends.map(|elevation| absolute_deadline.before(elevation.ends_before_deadline()))

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-/// The class of a session, one character of `0-9` and `a-z`. Stores keep it in the session's header and in every list,
-/// so that limits by class can be judged without reading the record.
+/// The class of a session: one character of `0-9` and `a-z`.
+///
+/// Stores keep it in the session's header and in every list. So they can apply the limits of a
+/// class without reading the record.
 ///
 /// ```
 /// # use portcullis_core::Class;
@@ -15,22 +17,22 @@ use std::fmt;
 pub struct Class(u8);
 
 impl Class {
-    /// That of sessions which the application has given no class: `0`.
+    /// The class of sessions to which the application has given none: `0`.
     pub const NONE: Self = Self(b'0');
 
-    /// The class spelled by this character, if it is one of `0-9` and `a-z`.
+    /// The class with this character. `None` unless it is one of `0-9` and `a-z`.
     pub fn from_char(code: char) -> Option<Self> {
         let byte = u8::try_from(code).ok()?;
         matches!(byte, b'0'..=b'9' | b'a'..=b'z').then_some(Self(byte))
     }
 
-    /// Its character.
+    /// The character of the class.
     pub fn as_char(self) -> char {
         char::from(self.0)
     }
 }
 
-/// [`Class::NONE`].
+/// The default is [`Class::NONE`].
 impl Default for Class {
     fn default() -> Self {
         Self::NONE

@@ -1,7 +1,7 @@
 //! What is known of the client of a request.
 //!
-//! Enough for people to know their devices again in a list, and to notice that a session is suddenly used from
-//! elsewhere; not enough to follow anybody around (NIST SP 800-63B-4, 5.3).
+//! It lets users recognise their devices in a list. It lets the layer notice that a session is
+//! suddenly used from another client. It is too little to track a user (NIST SP 800-63B-4, 5.3).
 
 mod name;
 mod network;
@@ -20,7 +20,8 @@ use crate::record::{
     msgpack::{Append, Damaged, Reader},
 };
 
-/// What is known of a client: what it calls itself, and where it is, as far as the application wants to know.
+/// What is known of a client: its name, and its address or network where the application uses
+/// addresses.
 ///
 /// ```
 /// # use portcullis_core::{Client, ClientName};
@@ -32,72 +33,77 @@ use crate::record::{
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Client {
     name: ClientName,
-    place: Option<Place>,
+    #[serde(rename = "place")]
+    location: Option<Location>,
 }
 
-/// A whole address says what the network is, so there is one of them.
+/// An address includes its network, so only one of the two is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
+enum Location {
     Network(Network),
     Address(IpAddr),
 }
 
 impl Client {
-    /// A client of this name, anywhere.
+    /// A client with this name and no known address.
     pub fn new(name: ClientName) -> Self {
-        Self { name, place: None }
+        Self {
+            name,
+            location: None,
+        }
     }
 
-    /// The client that calls itself so, anywhere.
+    /// A client with the name in this `User-Agent` field and no known address.
     pub fn of_user_agent(user_agent: &[u8]) -> Self {
         Self::new(ClientName::of_user_agent(user_agent))
     }
 
-    /// The same client, in this network.
+    /// The same client in this network.
     #[must_use]
     pub fn with_network(self, network: Network) -> Self {
         Self {
-            place: Some(Place::Network(network)),
+            location: Some(Location::Network(network)),
             ..self
         }
     }
 
-    /// The same client, at this address. An IPv4 address mapped into IPv6 becomes the IPv4 address.
+    /// The same client at this address. An IPv4 address mapped into IPv6 becomes the IPv4 address.
     #[must_use]
     pub fn with_address(self, address: IpAddr) -> Self {
         Self {
-            place: Some(Place::Address(address.to_canonical())),
+            location: Some(Location::Address(address.to_canonical())),
             ..self
         }
     }
 
-    /// What it calls itself.
+    /// The name of the browser or program, and of its system.
     pub fn name(&self) -> ClientName {
         self.name
     }
 
-    /// The network it is in, if addresses are used at all.
+    /// The network, if addresses are used at all.
     pub fn network(&self) -> Option<Network> {
-        self.place.map(|place| match place {
-            Place::Network(network) => network,
-            Place::Address(address) => Network::of(address),
+        self.location.map(|location| match location {
+            Location::Network(network) => network,
+            Location::Address(address) => Network::of(address),
         })
     }
 
-    /// Its address, if whole addresses are kept.
+    /// The whole address, if whole addresses are kept.
     pub fn address(&self) -> Option<IpAddr> {
-        match self.place {
-            Some(Place::Address(address)) => Some(address),
+        match self.location {
+            Some(Location::Address(address)) => Some(address),
             _ => None,
         }
     }
 
-    /// What is different from `baseline`, an earlier client of the same session.
+    /// The difference from `baseline`, an earlier client of the same session. `None` if there is
+    /// none.
     ///
-    /// * The name is compared as it is: one that cannot be told is another one than Firefox on Linux.
-    /// * Networks are compared, never whole addresses. From IPv4 to IPv6 is a change.
-    /// * Where one of the two has no network there is nothing to compare with: the application did not use addresses
-    ///   when it was seen, or does not know its own peer. A client cannot hide the one it is in.
+    /// * Names are compared as they are: an unknown name differs from Firefox on Linux.
+    /// * Networks are compared, never whole addresses. A change from IPv4 to IPv6 is a change.
+    /// * If one of the two has no network, networks are not compared. The application then used no
+    ///   addresses, or could not see its peer's. A client cannot hide its own network.
     pub fn differs_from(&self, baseline: &Self) -> Option<ClientChange> {
         let networks = self.network().zip(baseline.network());
         let network = networks.is_some_and(|(here, there)| here != there);
@@ -110,8 +116,9 @@ impl Client {
     }
 }
 
-// In a record: as `Serialize` writes it, but without serde. Elements that a later version appends are skipped, and lost
-// when the record is rewritten; what must not be lost belongs to the device.
+// The form in a record is that of `Serialize`, written without serde. Elements that a later version
+// appends are skipped, and are lost when the record is rewritten. What must not be lost belongs in
+// the device.
 impl Client {
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), Unencodable> {
         out.append_array(2)?;
@@ -119,9 +126,9 @@ impl Client {
         out.append_array(2)?;
         out.append_uint(family);
         out.append_uint(system);
-        match &self.place {
+        match &self.location {
             None => out.append_nil(),
-            Some(place) => place.with_bytes(|bytes| out.append_bin(bytes))?,
+            Some(location) => location.with_bytes(|bytes| out.append_bin(bytes))?,
         }
         Ok(())
     }
@@ -131,29 +138,29 @@ impl Client {
         let more_of_name = reader.array()?.checked_sub(2).ok_or(Damaged)?;
         let name = ClientName::of_numbers(reader.uint()?, reader.uint()?);
         reader.skip_all(more_of_name)?;
-        let place = match reader.nil() {
+        let location = match reader.nil() {
             true => None,
-            false => Some(Place::from_bytes(reader.bin()?).ok_or(Damaged)?),
+            false => Some(Location::from_bytes(reader.bin()?).ok_or(Damaged)?),
         };
         reader.skip_all(more)?;
-        Ok(Self { name, place })
+        Ok(Self { name, location })
     }
 }
 
-/// `Firefox on Windows, 203.0.113.0/24`: the name, and the address or the network. Only fixed words, digits and
-/// punctuation.
+/// `Firefox on Windows, 203.0.113.0/24`: the name, and the address or the network. It holds only
+/// fixed words, digits and punctuation.
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
+        match self.location {
             None => write!(f, "{}", self.name),
-            Some(Place::Network(network)) => write!(f, "{}, {network}", self.name),
-            Some(Place::Address(address)) => write!(f, "{}, {address}", self.name),
+            Some(Location::Network(network)) => write!(f, "{}, {network}", self.name),
+            Some(Location::Address(address)) => write!(f, "{}, {address}", self.name),
         }
     }
 }
 
-/// The bytes that count. Their number tells what they are.
-impl Place {
+/// The stored bytes. Their number says whether they are a network or an address.
+impl Location {
     fn with_bytes<T>(&self, use_bytes: impl FnOnce(&[u8]) -> T) -> T {
         match self {
             Self::Network(network) => use_bytes(network.as_bytes()),
@@ -173,13 +180,13 @@ impl Place {
     }
 }
 
-impl Serialize for Place {
+impl Serialize for Location {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.with_bytes(|bytes| serializer.serialize_bytes(bytes))
     }
 }
 
-impl<'de> Deserialize<'de> for Place {
+impl<'de> Deserialize<'de> for Location {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = ByteBuf::deserialize(deserializer)?;
         Self::from_bytes(&bytes)
@@ -187,17 +194,17 @@ impl<'de> Deserialize<'de> for Place {
     }
 }
 
-/// What is different about a client.
+/// What differs about a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ClientChange {
-    /// It is in another network.
+    /// The network.
     #[serde(rename = "w")]
     Network,
-    /// It calls itself by another name.
+    /// The name.
     #[serde(rename = "n")]
     Name,
-    /// Both.
+    /// The name and the network.
     #[serde(rename = "b")]
     Both,
 }
@@ -209,7 +216,7 @@ impl ClientChange {
         all.into_iter().find(|change| change.as_str() == word)
     }
 
-    /// What it is in a record, as `Serialize` writes it.
+    /// The code of the change in a record, as `Serialize` writes it.
     pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Network => "w",
@@ -259,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_told_with_the_most_that_is_known() {
+    fn a_client_is_shown_with_the_most_precise_place_that_is_known() {
         for (client, words) in [
             (Client::default(), "Unknown client"),
             (firefox(), "Firefox on Windows"),
@@ -281,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_address_tells_the_network() {
+    fn a_whole_address_includes_its_network() {
         let client = firefox().with_address(ip("203.0.113.7"));
         assert_eq!(client.network(), Some(network("203.0.113.200")));
         assert_eq!(
@@ -291,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn s077_each_difference_is_told() {
+    fn s077_each_difference_is_reported() {
         let baseline = firefox().with_network(network("203.0.113.7"));
         for (client, change) in [
             (firefox().with_network(network("203.0.113.99")), None),
@@ -335,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn s138_a_place_of_a_length_nobody_writes_is_refused() {
+    fn s138_a_place_of_an_unknown_length_is_refused() {
         for length in [0, 1, 2, 5, 15, 17] {
             let bytes = rmp_serde::to_vec(&(ClientName::default(), ByteBuf::from(vec![1; length])));
             let client: Result<Client, _> = rmp_serde::from_slice(&bytes.unwrap());
@@ -344,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_one_letter() {
+    fn a_change_is_stored_as_one_character() {
         for change in [
             ClientChange::Network,
             ClientChange::Name,

@@ -1,4 +1,4 @@
-//! What ties events together without naming anything.
+//! Correlators: names in logs that tie events together and identify nothing.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use zeroize::Zeroizing;
 
 use crate::{NoRandomness, SessionHandle, SessionIdHash, id::fill};
 
-/// Turns names of sessions into [`Correlator`]s.
+/// The key that turns the names of sessions into [`Correlator`]s.
 ///
-/// The same session has the same correlator under the same key, also after its identifier changed; without the
-/// key nothing can be concluded from it, and under another key it is another one (OWASP Session Management,
-/// "Logging Sessions Life Cycle", asks for a salted hash).
+/// Under one key a session always has the same correlator, also after its identifier changed. Under
+/// another key it has another one. Without the key, a correlator reveals nothing of the session.
+/// OWASP Session Management, "Logging Sessions Life Cycle", asks for such a salted hash.
 #[derive(Clone)]
 pub struct CorrelationKey(Zeroizing<[u8; 32]>);
 
 impl CorrelationKey {
-    /// The key with these bytes: 32 random ones that all servers share, changed as often as logs may be tied
-    /// together.
+    /// The key with these bytes. All servers of an application share the same 32 random bytes.
+    /// Change them when logs from before and after shall no longer be tied together.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// A key of one's own, for as long as the process runs.
+    /// A key of this process alone. It is lost when the process ends.
     ///
     /// # Errors
     ///
@@ -40,13 +40,13 @@ impl CorrelationKey {
         self.of(b"session", session.as_bytes())
     }
 
-    /// The correlator of an identifier under which there is no session.
+    /// The correlator of an identifier that has no session.
     pub fn of_identifier(&self, key: &SessionIdHash) -> Correlator {
         self.of(b"identifier", key.digest())
     }
 
     fn of(&self, kind: &[u8], name: &[u8]) -> Correlator {
-        // A key of any length will do; there is no other way to fail.
+        // HMAC takes a key of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.0) else {
             return Correlator([0; 12]);
         };
@@ -67,7 +67,8 @@ impl fmt::Debug for CorrelationKey {
     }
 }
 
-/// See [`CorrelationKey`]. Its text is 16 characters of base64url.
+/// A name in logs for a session or an unknown identifier, made with a [`CorrelationKey`]. Its text
+/// is 16 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Correlator([u8; 12]);
 

@@ -8,10 +8,12 @@ use crate::record::{
     msgpack::{Append, Damaged, Reader},
 };
 
-/// What an elevation permits. Implement it for your own type to name a scope.
+/// What an elevation permits. Implement it for a type of your own to name a scope.
 ///
-/// An elevation for one scope is independent of all others. The one without a name ([`DefaultScope`]) is
-/// a scope like the rest.
+/// An elevation for one scope is independent of all others. [`DefaultScope`] is the scope of
+/// `elevate` and `Elevated` where none is named.
+///
+/// OWASP ASVS 5.0, 7.5.1 and 7.5.3, asks for another authentication before sensitive changes.
 ///
 /// ```
 /// # use portcullis_core::Scope;
@@ -22,16 +24,15 @@ use crate::record::{
 /// }
 /// ```
 pub trait Scope: Send + Sync + 'static {
-    /// The name under which the elevation is stored and logged: at most [`MAX_SCOPE_BYTES`] bytes.
-    /// Code that elevates for a longer name does not compile.
+    /// The name under which the elevation is stored and logged, of at most [`MAX_SCOPE_BYTES`]
+    /// bytes. Code that elevates for a longer name does not compile.
     const NAME: &'static str;
 }
 
-/// How long the name of a [`Scope`] may be, in bytes. It is stored with each elevation, and in the
-/// log.
+/// The longest name of a [`Scope`], in bytes. It is stored with each elevation and in the log.
 pub const MAX_SCOPE_BYTES: usize = 128;
 
-/// The name of a scope that is not too long. With one that is, this does not compile.
+/// The name of a scope. With a name that is too long, this does not compile.
 pub const fn scope_name<S: Scope>() -> &'static str {
     const {
         assert!(
@@ -42,7 +43,7 @@ pub const fn scope_name<S: Scope>() -> &'static str {
     S::NAME
 }
 
-/// The scope that is meant when none is named.
+/// The scope that applies where none is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DefaultScope;
@@ -51,12 +52,12 @@ impl Scope for DefaultScope {
     const NAME: &'static str = "general";
 }
 
-/// An elevation as it is stored. Its end is told relative to the absolute deadline, so that only
-/// the store's clock ever makes it a moment.
+/// An elevation as it is stored. Its end is stored relative to the absolute deadline, so that only
+/// the store's clock decides about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Elevation {
     pub(crate) scope: String,
-    /// It ends this many milliseconds before the absolute deadline.
+    /// How many milliseconds before the absolute deadline it ends.
     ends_before_deadline: u64,
     unknown: Unknown,
 }
@@ -76,7 +77,7 @@ impl Elevation {
         }
     }
 
-    /// The absolute deadline is set `later` by so much; the elevation ends when it would have.
+    /// Keeps the end of the elevation when the absolute deadline moves by `later`.
     pub(crate) fn keep_end(&mut self, later: Duration) {
         let later = crate::time::millis(later);
         self.ends_before_deadline = self.ends_before_deadline.saturating_add(later);

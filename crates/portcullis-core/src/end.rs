@@ -2,31 +2,31 @@
 
 use std::time::Duration;
 
-/// Why a session ended. The same value is in the audit event, in the refused response and in
-/// `Session::end_reason`.
+/// The reason for which a session ended. The audit event, the refused response and
+/// `Session::end_reason` all have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The user signed out, or the application ended the session in a request of the session.
+    /// The user signed out, or the application ended the session in a request of that session.
     SignedOut,
     /// There was no activity for the idle timeout.
     IdleTimeout,
     /// The absolute timeout has passed.
     AbsoluteTimeout,
-    /// Its user ended it from another session.
+    /// The user ended it from another session.
     RevokedByUser,
     /// An operator or the application ended it from outside.
     RevokedByOperator,
-    /// Its user signed in on another device beyond the limit of sessions, and this session was the
-    /// least recently used.
+    /// The user signed in on more devices than the session limit allows. This session was the least
+    /// recently used.
     Displaced,
-    /// It was used from what looks like another device, and the policy ends it then.
+    /// It was used from what looks like another device, and the policy ends such sessions.
     DeviceChanged,
     /// A user authenticated with it, which began another session under another identifier.
     ReplacedAtSignIn,
-    /// It continues under another identifier, after an elevation or regeneration.
+    /// It continues under another identifier, after an elevation or a regeneration.
     Replaced,
-    /// It was created for a sign-in that did not finish, and no client has known its identifier.
+    /// It was created for a sign-in that did not complete. No client has received its identifier.
     Withdrawn,
 }
 
@@ -34,7 +34,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl EndReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 10] = [
         Self::SignedOut,
         Self::IdleTimeout,
@@ -69,12 +69,13 @@ impl EndReason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 
-    /// For how long a store remembers the reason.
+    /// How long a store remembers the reason.
     ///
     /// A replaced identifier is remembered for a minute, for requests that were under way with it.
     /// They must not be answered as if it were live. They must not start a session whose cookie
-    /// would overwrite the new one. A sign-out among them must reach the session where it [lives
-    /// now](crate::store::Store::end). Other reasons are for users to read, and are kept for a day.
+    /// would overwrite the new one. A sign-out among them must reach the session under its [new
+    /// identifier](crate::store::Store::end). Other reasons are shown to users, and are kept for a
+    /// day.
     pub fn remembered_for(self) -> Duration {
         match self {
             Self::Replaced | Self::ReplacedAtSignIn | Self::Withdrawn => MINUTE,
@@ -82,7 +83,7 @@ impl EndReason {
         }
     }
 
-    /// A text for the user of the session, in a sentence or two.
+    /// A text for the user of the session, in one or two sentences.
     ///
     /// ```
     /// # use portcullis_core::EndReason;
@@ -108,23 +109,23 @@ impl EndReason {
             Self::DeviceChanged => {
                 "You were signed out because your session was used from what looks like another device. Sign in again."
             }
-            Self::ReplacedAtSignIn => "You have just signed in anew. Try again.",
+            Self::ReplacedAtSignIn => "You have just signed in. Try again.",
             Self::Replaced => "Your session was renewed a moment ago. Try again.",
-            Self::Withdrawn => "The sign-in did not come to its end. Sign in again.",
+            Self::Withdrawn => "The sign-in was not completed. Sign in again.",
         }
     }
 
-    /// Whether another identifier took the place of the one that ended, in the same browser.
+    /// Whether another identifier replaced the ended one in the same browser.
     pub const fn is_replacement(self) -> bool {
         matches!(self, Self::Replaced | Self::ReplacedAtSignIn)
     }
 
-    /// Whether time ended it.
+    /// Whether a timeout ended it.
     pub const fn is_timeout(self) -> bool {
         matches!(self, Self::IdleTimeout | Self::AbsoluteTimeout)
     }
 
-    /// The one code under which a store writes it down.
+    /// The character under which a store writes it down.
     pub fn code(self) -> char {
         match self {
             Self::SignedOut => 'o',
@@ -153,12 +154,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_is_read_back_from_its_word_and_from_its_letter() {
+    fn every_reason_is_read_back_from_its_word_and_from_its_code() {
         for reason in EndReason::ALL {
             assert_eq!(EndReason::from_word(reason.as_str()), Some(reason));
             assert_eq!(EndReason::from_code(reason.code()), Some(reason));
         }
-        let codes: HashSet<_> = EndReason::ALL.map(EndReason::code).into();
-        assert_eq!(codes.len(), EndReason::ALL.len());
+        let distinct: HashSet<_> = EndReason::ALL.map(EndReason::code).into();
+        assert_eq!(distinct.len(), EndReason::ALL.len());
     }
 }

@@ -4,11 +4,18 @@ use std::{borrow::Cow, error::Error, fmt};
 
 use crate::{NoRandomness, store::StoreError};
 
-/// A setting that would weaken sessions, or that a browser would refuse. It is found when the
+/// An invalid setting: it would weaken sessions, or browsers would refuse it. It is found when the
 /// setting is made.
 ///
 /// The message says what is wrong and what to do. `Debug` prints the message too, for a `main` that
 /// returns the error.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use portcullis_core::Timeouts;
+/// let error = Timeouts::new(Duration::ZERO, Duration::from_secs(60)).unwrap_err();
+/// assert_eq!(error.to_string(), "the idle timeout is 0ns; it must be between 1s and 86400s");
+/// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConfigError {
@@ -30,7 +37,7 @@ impl fmt::Debug for ConfigError {
     }
 }
 
-/// Writes an error as `main` shall print it: its message and what caused it, in one line.
+/// Writes an error as `main` prints it: its message and its causes, in one line.
 #[doc(hidden)]
 pub fn debug_as_message(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut last = error.to_string();
@@ -38,7 +45,7 @@ pub fn debug_as_message(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::R
     let mut cause = error.source();
     while let Some(error) = cause {
         let message = error.to_string();
-        // An error that stands for its cause says the same.
+        // A transparent error has the message of its cause.
         if message != last {
             write!(f, "; caused by: {message}")?;
         }
@@ -49,6 +56,12 @@ pub fn debug_as_message(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::R
 }
 
 /// Why a change of a session is not possible, or cannot be stored.
+///
+/// ```
+/// # use portcullis_core::{ChangeError, UserId};
+/// let error = UserId::from("").check().unwrap_err();
+/// assert!(matches!(error, ChangeError::EmptyUser));
+/// ```
 ///
 /// `Debug` prints the message and its causes, for a `main` that returns the error.
 #[derive(Clone, thiserror::Error)]
@@ -69,7 +82,7 @@ pub enum ChangeError {
     Encode {
         /// The key.
         key: String,
-        /// The reason, in words that reveal nothing of the value.
+        /// The reason. It reveals nothing of the value.
         reason: &'static str,
     },
     /// The stored value is not of the requested type. It is kept.
@@ -79,28 +92,28 @@ pub enum ChangeError {
     Decode {
         /// The key.
         key: String,
-        /// The reason, in words that reveal nothing of the value.
+        /// The reason. It reveals nothing of the value.
         reason: &'static str,
     },
     /// Only a session with a user can be elevated.
     #[error("the session has no user; authenticate before elevating")]
     NotAuthenticated,
-    /// Only a sign-in of the same request, before a commit, can be remembered.
+    /// Only a sign-in of the same request that is not yet stored can be remembered.
     #[error("no sign-in of this request is under way; call `remember` after `authenticate`")]
     NoSignIn,
     /// The application has not allowed remembered sign-ins.
     #[error("this layer remembers no sign-ins; allow it with `SessionLayer::remember_me`")]
     RememberMeOff,
-    /// The name of the user is empty.
+    /// The identifier of the user is empty.
     #[error("the user to authenticate is empty; pass the identifier of the user")]
     EmptyUser,
-    /// The name of the user is too long. It is stored several times with each session. Nothing was
-    /// changed.
+    /// The identifier of the user is too long. It is stored several times with each session.
+    /// Nothing was changed.
     #[error(
         "the name of the user to authenticate has {bytes} bytes; at most {limit} are allowed; pass an identifier, such as a primary key"
     )]
     UserTooLong {
-        /// The length of the name, in bytes.
+        /// The length of the identifier, in bytes.
         bytes: usize,
         /// The longest allowed length, in bytes.
         limit: usize,
@@ -108,7 +121,7 @@ pub enum ChangeError {
     /// No identifier could be generated.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// Another request stored something that cannot be read.
+    /// Another request stored a record that cannot be read.
     #[error("another request changed the session into something that this server cannot read")]
     Unusable(#[source] Option<StoreError>),
     /// The record could not be encoded.
@@ -128,7 +141,7 @@ mod tests {
     use crate::store::StoreErrorKind;
 
     #[test]
-    fn what_a_main_prints_of_an_error_is_its_message_and_its_causes() {
+    fn the_debug_output_of_an_error_is_its_message_and_its_causes() {
         let refused = StoreError::new(StoreErrorKind::Unavailable, "the store does not answer");
         let caused = refused.clone().with_source("connection refused");
         let config = ConfigError::new("the idle timeout is zero; choose a longer one");

@@ -1,4 +1,4 @@
-//! What happens to sessions, for those who watch.
+//! Security events: what happens to sessions, for audit and logs.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -7,29 +7,41 @@ use crate::{
     Client, ClientChange, CorrelationKey, Correlator, EndReason, SessionHandle, Timestamp, UserId,
 };
 
-/// One thing that happened to a session, or that was refused. Holds no identifier.
+/// An event: one change of a session, or one request that was refused. It holds no identifier.
+///
+/// The layer passes it to the application's audit. OWASP ASVS 5.0, 16.3, asks for logs of such
+/// events. Their names follow the OWASP Logging Vocabulary.
+///
+/// ```
+/// # use portcullis_core::{Actor, EndReason, Event, EventKind, Note, Severity, Timestamp};
+/// let note = Note::new(EventKind::Ended(EndReason::SignedOut), Actor::Client, None);
+/// let event = Event::new(note, Timestamp::from_millis(0), None, Some("alice".into()));
+/// assert_eq!(event.kind.as_str(), "session_ended");
+/// assert_eq!(event.kind.detail(), Some("signed_out"));
+/// assert_eq!(event.kind.severity(), Severity::Info);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// What.
+    /// What happened.
     pub kind: EventKind,
-    /// When, on the store's clock.
+    /// The time, on the store's clock.
     pub at: Timestamp,
     /// The session's public name, if there is a session.
     pub session: Option<SessionHandle>,
-    /// Its user, if it has one.
+    /// The user of the session, if it has one.
     pub user: Option<UserId>,
-    /// What tells that two events are of one session, or of one unknown identifier, without telling which: for
-    /// logs that leave the house.
+    /// A name for logs that leave the application. Two events of one session, or of one unknown
+    /// identifier, have the same; it does not reveal which session or identifier that is.
     pub correlator: Option<Correlator>,
-    /// On whose behalf.
+    /// The cause: a client, an operator or the system.
     pub actor: Actor,
-    /// What is known of the client that sent the request, if it was a request.
+    /// What is known of the client, if a request caused the event.
     pub client: Option<Client>,
 }
 
 impl Event {
-    /// What a [`Note`] says of a session.
+    /// The event that a [`Note`] describes.
     pub fn new(
         note: Note,
         at: Timestamp,
@@ -47,7 +59,7 @@ impl Event {
         }
     }
 
-    /// The same with the correlator of its session under `key`.
+    /// The same event with the correlator of its session under `key`.
     #[must_use]
     pub fn correlated(self, key: &CorrelationKey) -> Self {
         Self {
@@ -57,15 +69,15 @@ impl Event {
     }
 }
 
-/// On whose behalf something happened.
+/// Who or what caused an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Actor {
-    /// Whoever sent the request: the holder of the session, or somebody who would like to be.
+    /// The client that sent the request. It may hold the session, or may be an attacker.
     Client,
-    /// An operator, or the application itself, from outside of any session; by this name.
+    /// An operator or the application itself, outside of any session, with its name.
     Operator(String),
-    /// Nobody's: time passed, or a rule struck.
+    /// No request: a deadline passed, or the library applied a rule.
     System,
 }
 
@@ -79,7 +91,7 @@ impl Actor {
         }
     }
 
-    /// The operator's name.
+    /// The operator's name, if the actor is an operator.
     pub fn operator(&self) -> Option<&str> {
         match self {
             Self::Operator(name) => Some(name),
@@ -88,25 +100,31 @@ impl Actor {
     }
 }
 
-/// How much attention an event deserves.
+/// How serious an event is. The order is from the least to the most serious.
+///
+/// ```
+/// # use portcullis_core::Severity;
+/// assert!(Severity::Error > Severity::Warn);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
-    /// Common and harmless: an unknown identifier is an old cookie as a rule.
+    /// Frequent and harmless, such as an unknown identifier in an old cookie.
     Debug,
-    /// What sessions are for.
+    /// Normal use of sessions.
     Info,
-    /// A person should look at it if it comes often.
+    /// Worth an operator's attention if it is frequent.
     Warn,
-    /// A control does not work.
+    /// A security control does not work.
     Error,
 }
 
 /// What happened.
 ///
-/// Whoever adds a kind is led by the compiler through [`as_str`](Self::as_str), [`severity`](Self::severity),
-/// [`is_logged_observation`](Self::is_logged_observation), [`affects_access`](Self::affects_access) and the list of all
-/// kinds. Nothing outside of this file decides by the kind alone.
+/// A new kind needs an answer from [`as_str`](Self::as_str), [`severity`](Self::severity),
+/// [`is_logged_observation`](Self::is_logged_observation) and
+/// [`affects_access`](Self::affects_access), and a place in the list of all kinds. The compiler
+/// leads to each of them. No other file decides by the kind alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -116,9 +134,9 @@ pub enum EventKind {
     Authenticated,
     /// A session was elevated for this scope.
     Elevated(String),
-    /// The elevations of a session ended before their time.
+    /// The elevations of a session ended before their deadline.
     ElevationDropped,
-    /// The elevations of a session ran out.
+    /// The elevations of a session expired.
     ElevationEnded,
     /// A session got a new identifier.
     Regenerated,
@@ -128,26 +146,27 @@ pub enum EventKind {
     LimitReached,
     /// A session was used from what looks like another device.
     DeviceChanged(ClientChange),
-    /// A request wanted to change a session that had ended meanwhile; nothing was changed.
+    /// A request tried to change a session that had ended in the meantime. Nothing was changed.
     WriteRefused,
-    /// Somebody wanted to end a session that is not theirs, or is none; nothing was done.
+    /// A user tried to end a session of another user, or one that does not exist. Nothing was done.
     RevocationRefused,
     /// A request came with the identifier of a session that had ended.
     UsedAfterEnd(EndReason),
-    /// A request came with an identifier that is not known: never issued, or ended long ago.
+    /// A request came with an unknown identifier: it was never issued, or its session ended long
+    /// ago.
     UnknownIdentifier,
-    /// A request came with cookies of the session's name that are no identifiers.
+    /// A request came with cookies of the session's name that hold no identifier.
     MalformedIdentifier,
     /// A request came with several different identifiers, of which none counts.
     AmbiguousIdentifier,
-    /// What is stored is not a session record. It was treated as no session.
+    /// The stored bytes are not a session record. They were treated as no session.
     RecordDamaged,
-    /// The store could not be used, so that a request was refused.
+    /// A request was refused because the store could not be used.
     StoreFailed,
 }
 
 impl EventKind {
-    /// A stable name. From the OWASP Logging Vocabulary where that has a word for it.
+    /// A stable name. It is that of the OWASP Logging Vocabulary where that has one.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Created => "session_created",
@@ -171,7 +190,9 @@ impl EventKind {
         }
     }
 
-    /// How much attention it deserves. A use after a timeout or a replacement is information: people come back late, and
+    /// How serious it is.
+    ///
+    /// A use after a timeout or a replacement is [`Info`](Severity::Info): users return late, and
     /// requests overlap.
     pub const fn severity(&self) -> Severity {
         match self {
@@ -196,8 +217,8 @@ impl EventKind {
         }
     }
 
-    /// Whether it changed nothing and is written to the store's log all the same. Changes are logged in the step that
-    /// makes them.
+    /// Whether the store's log keeps it although it changed nothing. Changes are logged by the step
+    /// that makes them.
     pub const fn is_logged_observation(&self) -> bool {
         match self {
             Self::LimitReached
@@ -213,18 +234,18 @@ impl EventKind {
             | Self::ElevationEnded
             | Self::Regenerated
             | Self::Ended(_)
-            // The comparison itself writes it.
+            // The step that compares the devices logs it.
             | Self::DeviceChanged(_)
-            // Anybody can cause these, without a session.
+            // Any client can cause these, without a session.
             | Self::UnknownIdentifier
             | Self::MalformedIdentifier
-            // There is nothing to write it to.
+            // There is no store to log it to.
             | Self::StoreFailed => false,
         }
     }
 
-    /// Whether a live connection of the session has to be looked at: the session, its user or its elevation may be
-    /// another one from then on.
+    /// Whether live connections of the session must check it again. The session, its user or its
+    /// elevations may have changed.
     pub const fn affects_access(&self) -> bool {
         match self {
             Self::Authenticated
@@ -260,7 +281,8 @@ impl EventKind {
         kinds.map(|kind| kind.as_str())
     }
 
-    /// The word that says more: why it ended, what it was elevated for, what of the device changed.
+    /// The detail: why the session ended, what it was elevated for, or what differs about the
+    /// device.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Ended(reason) | Self::UsedAfterEnd(reason) => Some(reason.as_str()),
@@ -293,7 +315,7 @@ impl EventKind {
         })
     }
 
-    /// Those without a detail.
+    /// The kinds without a detail.
     const PLAIN: [Self; 13] = [
         Self::Created,
         Self::Authenticated,
@@ -311,21 +333,21 @@ impl EventKind {
     ];
 }
 
-/// An event as it is handed to a store together with the change it tells of: without the moment and the
-/// session, which the store knows.
+/// An event as a store receives it, with the change that it describes. It has no time and no
+/// session, since the store knows both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
-    /// What.
+    /// What happened.
     pub kind: EventKind,
-    /// On whose behalf.
+    /// The cause: a client, an operator or the system.
     pub actor: Actor,
-    /// What is known of the client that sent the request, if it was a request.
+    /// What is known of the client, if a request caused the event.
     pub client: Option<Client>,
 }
 
 impl Note {
-    /// What somebody did.
+    /// A note of what an actor did.
     pub fn new(kind: EventKind, actor: Actor, client: Option<Client>) -> Self {
         Self {
             kind,
@@ -334,14 +356,14 @@ impl Note {
         }
     }
 
-    /// What came by itself.
+    /// A note of what happened without a request.
     pub fn of_system(kind: EventKind) -> Self {
         Self::new(kind, Actor::System, None)
     }
 
-    /// How a log keeps it: opaque bytes.
+    /// The form in which a log keeps it: opaque bytes.
     pub fn encode(&self) -> Bytes {
-        let written = Written {
+        let encoded = EncodedNote {
             name: self.kind.as_str().into(),
             detail: self.kind.detail().map(Into::into),
             actor: match &self.actor {
@@ -352,29 +374,30 @@ impl Note {
             operator: self.actor.operator().map(Into::into),
             client: self.client.clone(),
         };
-        // Strings and small numbers can always be written; an empty note reads back as damaged.
-        rmp_serde::to_vec(&written).unwrap_or_default().into()
+        // Strings and small numbers can always be encoded. An empty note would read back as
+        // damaged.
+        rmp_serde::to_vec(&encoded).unwrap_or_default().into()
     }
 
-    /// The note that [`encode`](Self::encode) wrote. `None` where a later version wrote of something this one
-    /// does not know, or where it is damaged.
+    /// The note that [`encode`](Self::encode) wrote. `None` if it is damaged, or if a later version
+    /// wrote what this one does not know.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let written: Written = rmp_serde::from_slice(bytes).ok()?;
+        let encoded: EncodedNote = rmp_serde::from_slice(bytes).ok()?;
         Some(Self {
-            kind: EventKind::from_words(&written.name, written.detail.as_deref())?,
-            actor: match written.actor {
+            kind: EventKind::from_words(&encoded.name, encoded.detail.as_deref())?,
+            actor: match encoded.actor {
                 'c' => Actor::Client,
-                'o' => Actor::Operator(written.operator.unwrap_or_default()),
+                'o' => Actor::Operator(encoded.operator.unwrap_or_default()),
                 's' => Actor::System,
                 _ => return None,
             },
-            client: written.client,
+            client: encoded.client,
         })
     }
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct EncodedNote {
     name: String,
     detail: Option<String>,
     actor: char,
@@ -407,7 +430,7 @@ mod tests {
         }
     }
 
-    /// Adding a kind breaks this match; the number is that of its names.
+    /// A new kind breaks this match. The number is that of the names of the kind.
     #[test]
     fn every_kind_is_in_the_list_of_names() {
         let names_of = |kind: &EventKind| match kind {

@@ -11,10 +11,20 @@ const HANDLE_BYTES: usize = 12;
 
 /// The public name of a session, for lists, logs and support tickets.
 ///
-/// It is random, stays the same when the identifier changes, and is useless as a cookie: nothing can be
-/// derived from it (ASVS 5.0, 7.5.2; OWASP Session Management, "Logging Sessions Life Cycle").
+/// It is random and stays the same when the identifier changes. It cannot be used as a cookie, and
+/// no identifier can be derived from it.
 ///
-/// In formats for people, such as JSON, paths and forms, it is the text that [`Display`](fmt::Display) writes.
+/// Its text has 16 characters of base64url. JSON, paths and forms hold that text.
+///
+/// Sources: OWASP ASVS 5.0, 7.5.2; OWASP Session Management, "Logging Sessions Life Cycle".
+///
+/// ```
+/// # use portcullis_core::SessionHandle;
+/// let handle: SessionHandle = "AAECAwQFBgcICQoL".parse()?;
+/// assert_eq!(handle.to_string(), "AAECAwQFBgcICQoL");
+/// assert!("not a handle".parse::<SessionHandle>().is_err());
+/// # Ok::<(), portcullis_core::InvalidHandle>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionHandle([u8; HANDLE_BYTES]);
 
@@ -37,9 +47,9 @@ impl<'de> Deserialize<'de> for SessionHandle {
     }
 }
 
-/// What [`Display`](fmt::Display) does not write.
+/// The text is not one that [`Display`](fmt::Display) writes for a [`SessionHandle`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a session's handle has 16 codes, digits, `-` and `_`")]
+#[error("a session handle has 16 characters: ASCII letters, digits, `-` and `_`")]
 #[non_exhaustive]
 pub struct InvalidHandle;
 
@@ -58,17 +68,18 @@ impl SessionHandle {
         Ok(Self(bytes))
     }
 
-    /// The handle with these bytes: for a store that has written them down.
+    /// The handle with these bytes, for a store that has stored them.
     pub const fn from_bytes(bytes: [u8; HANDLE_BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes of the handle.
     pub const fn as_bytes(&self) -> &[u8; HANDLE_BYTES] {
         &self.0
     }
 
-    /// Reads a handle as [`Display`](fmt::Display) writes it.
+    /// The handle with this text, as [`Display`](fmt::Display) writes it. `None` for any other
+    /// text.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; HANDLE_BYTES];
         match BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
@@ -95,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_is_text_for_people_and_bytes_in_records() {
+    fn a_handle_is_text_in_json_and_bytes_in_records() {
         let handle = SessionHandle::generate().unwrap();
         let json = serde_json::to_string(&handle).unwrap();
         assert_eq!(json, format!("\"{handle}\""));

@@ -1,8 +1,8 @@
-//! The identifier in the cookie, and the key the store sees instead.
+//! The identifier in the cookie, and the hash of it that the store sees.
 //!
-//! An identifier is 32 bytes: 30 from the operating system's generator and 2 that say which of the
-//! 1024 [`Bucket`]s the session lives in, masked so that no position of the text is constant. With
-//! 240 random bits it exceeds the 128 that OWASP ASVS 5.0 (7.2.3) asks for.
+//! An identifier is 32 bytes, of which 30 are from the operating system's generator. That is 240
+//! random bits, where OWASP ASVS 5.0, 7.2.3, asks for 128. The other 2 bytes say which of the 1024
+//! [`Bucket`]s the session is in. They are masked, so that no character of the text is constant.
 
 use std::fmt;
 
@@ -16,16 +16,18 @@ use crate::UserId;
 const RANDOM_BYTES: usize = 30;
 const ID_BYTES: usize = 2 + RANDOM_BYTES;
 
-/// How many characters an identifier has in the cookie.
+/// The length of an identifier in the cookie, in characters.
 pub const ID_CHARS: usize = 43;
 
-/// How many buckets there are. Part of the identifier's format: changing it would orphan sessions.
+/// The number of buckets. It is a part of the identifier's format: if it changed, no session would
+/// be found.
 pub const BUCKETS: u16 = 1024;
 
-/// The secret that the cookie carries.
+/// The secret in the session cookie.
 ///
-/// It leaves through the session cookie and nowhere else: there is no `Display`, no `Serialize` and no
-/// `PartialEq`, `Debug` shows nothing, and the bytes are wiped on drop. Stores get a [`SessionIdHash`].
+/// It leaves this type through the cookie alone. It has no `Display`, no `Serialize` and no
+/// `PartialEq`, and `Debug` shows nothing. Its bytes are wiped on drop. Stores get a
+/// [`SessionIdHash`].
 ///
 /// ```compile_fail
 /// let id = portcullis_core::SessionId::generate(portcullis_core::Bucket::random()?)?;
@@ -36,11 +38,12 @@ pub const BUCKETS: u16 = 1024;
 pub struct SessionId([u8; ID_BYTES]);
 
 impl SessionId {
-    /// Draws a new identifier for a session that lives in `bucket`.
+    /// A new random identifier for a session in `bucket`.
     ///
     /// # Errors
     ///
-    /// [`NoRandomness`] when the operating system's generator fails. There is no weaker fallback.
+    /// [`NoRandomness`] when the operating system's generator fails. No weaker generator is used
+    /// instead.
     pub fn generate(bucket: Bucket) -> Result<Self, NoRandomness> {
         let mut random = [0; RANDOM_BYTES];
         fill(&mut random)?;
@@ -56,8 +59,8 @@ impl SessionId {
         Ok(id)
     }
 
-    /// Reads an identifier as a cookie carries it: 43 characters of unpadded base64url, and only in
-    /// the one spelling that [`expose`](Self::expose) writes. Anything else is `None`.
+    /// The identifier with this text, as a cookie carries it: 43 characters of unpadded base64url.
+    /// `None` for any spelling but the one that [`expose`](Self::expose) writes.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() != ID_CHARS {
             return None;
@@ -72,12 +75,12 @@ impl SessionId {
         }
     }
 
-    /// The text for the cookie. The only way the secret leaves this type.
+    /// The text for the cookie. The secret leaves this type in no other way.
     pub fn expose(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// What the store may know of this identifier.
+    /// The hash of this identifier, for the store.
     pub fn key(&self) -> SessionIdHash {
         let hash = Sha256::new_with_prefix(b"portcullis session id\0")
             .chain_update(self.0)
@@ -115,10 +118,10 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// What a store sees of an identifier: its bucket and half of a SHA-256 of it.
+/// What a store sees of an identifier: its bucket and half of its SHA-256.
 ///
-/// It cannot be turned back into the cookie. It is still not something to show people: that is what
-/// [`SessionHandle`](crate::SessionHandle) is for, and `Debug` shows the bucket alone.
+/// It cannot be turned back into the cookie. Show users a [`SessionHandle`](crate::SessionHandle)
+/// instead. `Debug` shows the bucket alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionIdHash {
     bucket: Bucket,
@@ -126,9 +129,8 @@ pub struct SessionIdHash {
 }
 
 impl SessionIdHash {
-    /// The key with this bucket and this digest: for a store that has written down
-    /// [`bucket`](Self::bucket) and [`digest`](Self::digest) and wants the key back. No identifier comes
-    /// of it.
+    /// The hash with this bucket and this digest, for a store that has stored
+    /// [`bucket`](Self::bucket) and [`digest`](Self::digest). No identifier can be made from it.
     pub fn from_parts(bucket: Bucket, digest: [u8; 16]) -> Self {
         Self { bucket, digest }
     }
@@ -150,15 +152,15 @@ impl fmt::Debug for SessionIdHash {
     }
 }
 
-/// One of the [`BUCKETS`] groups that sessions are spread over.
+/// One of the [`BUCKETS`] groups into which sessions are divided.
 ///
-/// All sessions of a user share that user's bucket, so that a sharded store can change them and an
-/// index of them in one atomic step. Sessions without a user get a random one.
+/// All sessions of a user are in one bucket, so that a sharded store can change them and an index
+/// of them atomically. A session without a user is in a random one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bucket(u16);
 
 impl Bucket {
-    /// The bucket in which all sessions of `user` live.
+    /// The bucket of all sessions of `user`.
     pub fn of(user: &UserId) -> Self {
         UserIdHash::of(user).bucket
     }
@@ -174,12 +176,12 @@ impl Bucket {
         Ok(Self(u16::from_be_bytes(bytes) % BUCKETS))
     }
 
-    /// The bucket with this [`number`](Self::number), if there is one: it is less than [`BUCKETS`].
+    /// The bucket with this [`number`](Self::number). `None` unless it is less than [`BUCKETS`].
     pub fn from_number(number: u16) -> Option<Self> {
         (number < BUCKETS).then_some(Self(number))
     }
 
-    /// All of them, in the order of their numbers.
+    /// All buckets, in the order of their numbers.
     pub fn all() -> impl Iterator<Item = Self> + Send {
         (0..BUCKETS).map(Self)
     }
@@ -196,8 +198,9 @@ impl fmt::Display for Bucket {
     }
 }
 
-/// What a store may file the sessions of a user under: a bucket, and 12 bytes of a hash. Names of users may be
-/// any bytes; this is always of one size and means nothing to any store.
+/// The key of a user in a store: a bucket, and 12 bytes of a hash.
+///
+/// User identifiers may be any bytes. This always has one size, and reveals nothing to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserIdHash {
     bucket: Bucket,
@@ -205,7 +208,7 @@ pub struct UserIdHash {
 }
 
 impl UserIdHash {
-    /// The key of `user`.
+    /// The hash of `user`.
     pub fn of(user: &UserId) -> Self {
         let hash = Sha256::new_with_prefix(b"portcullis user\0")
             .chain_update(user.as_bytes())
@@ -222,18 +225,18 @@ impl UserIdHash {
         }
     }
 
-    /// The bucket in which all sessions of the user live.
+    /// The bucket of all sessions of the user.
     pub fn bucket(&self) -> Bucket {
         self.bucket
     }
 
-    /// The hash.
+    /// The bytes of the hash.
     pub fn digest(&self) -> &[u8; 12] {
         &self.digest
     }
 }
 
-/// The operating system could not provide random bytes, so no identifier was made.
+/// The operating system provided no random bytes, so no identifier was created.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the operating system's random generator failed, so no session can be started; check that getrandom or /dev/urandom is available"
@@ -287,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_no_bucket_has_makes_none() {
+    fn a_number_beyond_the_buckets_gives_none() {
         for number in 0..=u16::MAX {
             let bucket = Bucket::from_number(number);
             assert_eq!(
@@ -303,12 +306,16 @@ mod tests {
         let mut seen = vec![HashSet::new(); ID_CHARS];
         for _ in 0..1000 {
             let text = SessionId::generate(bucket).unwrap().expose();
-            for (position, code) in text.chars().enumerate() {
-                seen[position].insert(code);
+            for (position, character) in text.chars().enumerate() {
+                seen[position].insert(character);
             }
         }
         // The last character holds four bits, every other one six.
-        assert!(seen.iter().take(ID_CHARS - 1).all(|codes| codes.len() > 55));
+        assert!(
+            seen.iter()
+                .take(ID_CHARS - 1)
+                .all(|characters| characters.len() > 55)
+        );
         assert_eq!(seen[ID_CHARS - 1].len(), 16);
     }
 

@@ -1,8 +1,9 @@
-//! Names of values in a session.
+//! Keys of the values in a session.
 
 use std::{fmt, marker::PhantomData};
 
-/// A name and the type of the value under it, written once and used everywhere.
+/// The name of a session value, with the value's type. Define it once as a constant and use it
+/// everywhere.
 ///
 /// ```
 /// # use portcullis_core::Key;
@@ -14,14 +15,15 @@ use std::{fmt, marker::PhantomData};
 ///
 /// # When the type of a key changes
 ///
-/// Sessions outlive a deployment, so what the last release stored is read by the next one.
+/// Sessions outlive a deployment, so a release reads what the previous one stored.
 ///
 /// * **A field is new:** give it a default. Fields that the type no longer has are ignored.
-/// * **A field or a variant has another name:** keep the former one as an alias.
-/// * **Anything else:** use a new name for the key. Servers of both releases then work side by side. Read the
-///   former key once, where its value is worth it.
-/// * **Nothing of it is worth keeping:** keep the key and read it with `Session::get_or_remove`, which removes what
-///   it cannot read. While servers of both releases run, each removes what the other stored.
+/// * **A field or a variant has a new name:** keep the former name as an alias.
+/// * **Anything else:** use a new name for the key. Servers of both releases then work side by
+///   side. Read the former key once if its value is worth it.
+/// * **The old values are worth nothing:** keep the key and read it with `Session::get_or_remove`,
+///   which removes what it cannot read. While servers of both releases run, each removes what the
+///   other stored.
 ///
 /// ```
 /// # use portcullis_core::Key;
@@ -45,7 +47,7 @@ pub struct Key<T> {
 }
 
 impl<T> Key<T> {
-    /// A key with this name. Two keys of one name are the same place in the session.
+    /// A key with this name. Two keys with one name are the same place in the session.
     pub const fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -74,7 +76,8 @@ impl<T> fmt::Debug for Key<T> {
     }
 }
 
-/// What can name a value of type `T`: a [`Key<T>`], or a plain string, which names values of any type.
+/// The name of a value of type `T`: a [`Key<T>`], or a plain string, which names values of any
+/// type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name a session value of type `{T}`",
     note = "use a `Key<{T}>` constant or a string"

@@ -1,18 +1,21 @@
 //! The rules of Portcullis sessions, free of IO.
 //!
-//! Applications use the crate `portcullis`, which re-exports what they need from here. This crate is for
-//! those who write a [`Store`](store::Store) or want to read the rules on their own.
+//! Applications use the crate `portcullis`, which re-exports what they need from here. This crate
+//! is for those who write a [`Store`](store::Store), and for those who want to read the rules
+//! alone.
 //!
 //! # The model
 //!
-//! * A [`SessionId`] is the secret in the cookie. A [`SessionIdHash`] is its hash, all that a store sees. A
-//!   [`SessionHandle`] is the public name, the same for as long as the session lives.
+//! * A [`SessionId`] is the secret in the cookie. A [`SessionIdHash`] is its hash, the only form
+//!   that a store sees.
+//! * A [`SessionHandle`] is the public name of a session. It stays the same when the identifier
+//!   changes.
 //! * A session has two deadlines ([`Timeouts`]): *idle* moves with activity, *absolute* does not.
 //! * It may be bound to a [`UserId`], and elevated for a [`Scope`] for a short, fixed time.
-//! * A [`UnitOfWork`](unit_of_work::UnitOfWork) is one request's view of it: it records what the handler wants and turns it
-//!   into one step of the store.
+//! * A [`UnitOfWork`](unit_of_work::UnitOfWork) is one request's view of its session. It records
+//!   the changes that the handler asks for and turns them into one step of the store.
 //!
-//! Nothing here is async but the methods of a store, and nothing reads a clock but a store.
+//! Only the methods of a store are async, and only a store reads a clock.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod class;

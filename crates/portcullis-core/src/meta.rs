@@ -2,43 +2,45 @@
 
 use crate::{Class, SessionHandle, Timestamp, UserId};
 
-/// A session's public name and its user, by which stores list sessions and tell of them.
+/// The public name, user, class and source of a session. Stores list and log sessions by them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "whoever calls a store makes it")]
+#[allow(clippy::exhaustive_structs, reason = "callers of a store build it")]
 pub struct SessionMeta {
     /// The public name.
     pub handle: SessionHandle,
-    /// Whose it is, if anybody's.
+    /// The user, if the session has one.
     pub owner: Option<Owner>,
-    /// Its class.
+    /// The class of the session.
     pub class: Class,
-    /// Who signed its user in.
+    /// Where its user signed in.
     pub source: Source,
 }
 
-/// Who signed the user of a session in. Lists of sessions tell it, so that a sign-out by an identity provider finds them.
+/// Where the user of a session signed in. Lists of sessions hold it, so that a sign-out by an
+/// identity provider finds its sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(clippy::exhaustive_enums, reason = "every store must write each")]
 pub enum Source {
-    /// The application itself, or nobody yet.
+    /// At the application itself. Sessions without a user have this source too.
     #[default]
     Local,
-    /// An identity provider. The tag is a digest of its issuer and its session.
+    /// At an identity provider. The tag is a digest of the issuer and the provider's session.
     Federated([u8; 16]),
 }
 
-/// The user of a session.
+/// The user of a session, and when they authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "whoever calls a store makes it")]
+#[allow(clippy::exhaustive_structs, reason = "callers of a store build it")]
 pub struct Owner {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// When they authenticated. What a [revocation of all](crate::store::Store::revoke) compares itself with.
+    /// When the user authenticated. A [revocation of all sessions](crate::store::Store::revoke)
+    /// compares its own time with it.
     pub authenticated_at: Timestamp,
 }
 
 impl SessionMeta {
-    /// A session of no class that the application itself began.
+    /// The meta of a session that has no class and that the application itself began.
     pub const fn new(handle: SessionHandle, owner: Option<Owner>) -> Self {
         Self {
             handle,

@@ -1,15 +1,16 @@
-//! To which sessions an identifier belongs.
+//! Realms: which sessions an identifier can open.
 
 use std::{borrow::Cow, fmt};
 
 use crate::ConfigError;
 
-/// A name for the sessions that one kind of layer makes. An identifier opens only sessions of the realm it was made in.
+/// The name of a separate set of sessions. An identifier opens only sessions of its own realm.
 ///
-/// Everything that a store keeps of sessions is kept by realm: records, lists, limits, logs and revocations. Two layers
-/// on one store share sessions only if they have the same realm. By default it is the base name of the layer's cookie.
+/// A store keeps everything by realm: records, lists, limits, logs and revocations. Two layers on
+/// one store share sessions only if they have the same realm. By default it is the base name of the
+/// layer's cookie.
 ///
-/// It has 1 to 255 ASCII codes, digits, `-`, `_`, `.` and `%`.
+/// A name has 1 to 255 characters: ASCII letters and digits, `-`, `_`, `.` and `%`.
 ///
 /// ```
 /// # use portcullis_core::Realm;
@@ -24,15 +25,15 @@ pub struct Realm(Cow<'static, str>);
 
 const LONGEST: usize = 255;
 
-/// What a browser makes of cookies with these in front of their names is no part of what they are called.
+/// Prefixes that say how a browser treats a cookie. They are no part of the base name.
 const PREFIXES: [&str; 4] = ["__Host-Http-", "__Http-", "__Host-", "__Secure-"];
 
 impl Realm {
-    /// The realm of this name.
+    /// The realm with this name.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a name with other characters than those above, an empty or a longer one.
+    /// [`ConfigError`] if the name is empty, too long or has other characters than those above.
     pub fn new(name: impl Into<String>) -> Result<Self, ConfigError> {
         let name = name.into();
         if name.is_empty()
@@ -40,14 +41,14 @@ impl Realm {
             || !name.bytes().all(|byte| is_plain(byte) || byte == b'%')
         {
             return Err(ConfigError::new(format!(
-                "{name:?} cannot be a realm; use 1 to {LONGEST} ASCII codes, digits, `-`, `_` and `.`"
+                "{name:?} cannot be a realm; use 1 to {LONGEST} characters: ASCII letters, digits, `-`, `_` and `.`"
             )));
         }
         Ok(Self(Cow::Owned(name)))
     }
 
-    /// The realm of layers with a cookie of this name: the name without its prefix. Characters that a realm cannot have
-    /// are percent-encoded.
+    /// The realm of layers whose cookie has this name: the name without its prefix. Characters that
+    /// a realm cannot have are percent-encoded.
     ///
     /// ```
     /// # use portcullis_core::Realm;
@@ -70,13 +71,13 @@ impl Realm {
         Self(Cow::Owned(realm))
     }
 
-    /// Its name.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Browsers compare the prefix without regard to case.
+/// Browsers ignore case in the prefix.
 fn strip<'n>(name: &'n str, prefix: &str) -> Option<&'n str> {
     let (start, rest) = name.split_at_checked(prefix.len())?;
     (start.eq_ignore_ascii_case(prefix) && !rest.is_empty()).then_some(rest)
@@ -86,7 +87,7 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
-/// That of the default cookie: `id`.
+/// The realm of the default cookie: `id`.
 impl Default for Realm {
     fn default() -> Self {
         Self(Cow::Borrowed("id"))

@@ -1,11 +1,12 @@
-//! What is remembered of a session, and how it is written down.
+//! The record of a session, and its encoding.
 //!
-//! The stored form is one format byte and two values in MessagePack: what the rules need ([`head`]), and what the
-//! application put in ([`data`]). A store keeps it as opaque bytes beside the three numbers it needs itself
-//! ([`Timing`](crate::store::Timing)). All moments are told relative to the absolute deadline, which the store alone
-//! knows.
+//! A stored record is one format byte and two values in MessagePack: the [`head`] with what the
+//! rules need, and the application's [`data`]. A store keeps it as opaque bytes, beside three
+//! numbers that it needs itself ([`Timing`](crate::store::Timing)). Times in a record are relative
+//! to the absolute deadline, which only the store knows.
 //!
-//! What is known is read strictly: a wrong type, a field that is missing or comes twice, or a byte behind the end is damage.
+//! Known fields are read strictly. A wrong type, a field that is missing or occurs twice, or a byte
+//! after the end means damage.
 
 mod data;
 mod device;
@@ -21,13 +22,13 @@ use self::msgpack::{Damaged, Reader};
 pub(crate) use self::{data::Data, device::Device, head::Head};
 use crate::{Client, SessionHandle};
 
-/// The format written today. A reader refuses what it does not know.
+/// The format that is written. A reader refuses formats that it does not know.
 const FORMAT: u8 = 1;
 
-/// Formats to come. Any other first byte is none of ours.
+/// Formats of later versions. Any other first byte is damage.
 const NEWER: RangeInclusive<u8> = FORMAT + 1..=15;
 
-/// A session apart from its deadlines.
+/// A session without its deadlines.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) head: Head,
@@ -42,7 +43,7 @@ impl Record {
         }
     }
 
-    /// The bytes the application put in: names and encoded values.
+    /// The size of the application's data, in bytes: names and encoded values.
     pub(crate) fn size(&self) -> usize {
         self.data
             .iter()
@@ -85,7 +86,7 @@ impl std::fmt::Debug for Record {
     }
 }
 
-/// A record could not be written down. No value that a [`Record`] can hold leads here.
+/// A record could not be encoded. No value of a [`Record`] leads here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unencodable;
 
@@ -94,7 +95,7 @@ pub(crate) struct Unencodable;
 pub(crate) enum Unreadable {
     /// A newer version of Portcullis wrote it.
     Newer,
-    /// It is cut short or was never one.
+    /// It is cut short or was never a record.
     Damaged,
 }
 

@@ -11,8 +11,8 @@ use crate::{ConfigError, store::Limits, timeouts::Timeouts};
 /// | idle | 14 days | 1 s to 90 days, and not above absolute |
 /// | absolute | 90 days | 1 s to 400 days |
 ///
-/// If an ordinary [timeout](Timeouts) is longer, it applies instead. RFC 6265bis, 5.5, lets no
-/// cookie live for longer than 400 days.
+/// If an ordinary [timeout](Timeouts) is longer, it applies instead. RFC 6265bis, 5.5, limits the
+/// lifetime of cookies to 400 days.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -42,8 +42,8 @@ impl Default for RememberMe {
 }
 
 impl RememberMe {
-    /// Sets the limits after which a remembered session ends: `idle` without activity, `absolute`
-    /// in every case. Fractions of a millisecond are dropped.
+    /// The limits after which a remembered session ends: `idle` without activity, `absolute` in
+    /// every case. Fractions of a millisecond are dropped.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl RememberMe {
         };
         if idle > absolute {
             return Err(ConfigError::new(format!(
-                "the idle timeout of remembered sessions ({idle:?}) exceeds their absolute timeout ({absolute:?}) and would never strike; shorten it"
+                "the idle timeout of remembered sessions ({idle:?}) exceeds their absolute timeout ({absolute:?}) and would never apply; shorten it"
             )));
         }
         Ok(Self {
@@ -78,7 +78,7 @@ impl RememberMe {
         self.absolute
     }
 
-    /// What a session is stored with.
+    /// The limits with which a remembered session is stored.
     pub(crate) fn limits(&self, ordinary: &Timeouts) -> Limits {
         Limits {
             idle: self.idle.max(ordinary.idle()),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn to_be_remembered_never_shortens_a_session() {
+    fn remember_me_never_shortens_a_session() {
         let short = RememberMe::new(Duration::from_secs(1), Duration::from_secs(1)).unwrap();
         let ordinary = Timeouts::default();
         let limits = short.limits(&ordinary);

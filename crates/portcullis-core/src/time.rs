@@ -1,17 +1,26 @@
-//! Moments, always on the store's clock.
+//! Times, always on the store's clock.
 
 use std::{fmt, time::Duration};
 
 use time::OffsetDateTime;
 
-/// A moment on the store's clock, in milliseconds since the Unix epoch.
+/// A time on the store's clock, in milliseconds since the Unix epoch.
 ///
-/// Only a [`Store`](crate::store::Store) makes them: no other clock decides about a session. Arithmetic saturates.
+/// Only a [`Store`](crate::store::Store) reads the clock, and no other clock decides about a
+/// session. Arithmetic saturates.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use portcullis_core::Timestamp;
+/// let now = Timestamp::from_millis(1_000);
+/// assert_eq!(now.after(Duration::from_secs(2)).as_millis(), 3_000);
+/// assert_eq!(now.since(Timestamp::from_millis(400)), Duration::from_millis(600));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after the Unix epoch.
+    /// The time `millis` milliseconds after the Unix epoch.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
@@ -21,19 +30,19 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment moved later by `length`.
+    /// The time `length` later.
     #[must_use]
     pub fn after(self, length: Duration) -> Self {
         Self(self.0.saturating_add(millis(length)))
     }
 
-    /// This moment moved earlier by `length`.
+    /// The time `length` earlier.
     #[must_use]
     pub fn before(self, length: Duration) -> Self {
         Self(self.0.saturating_sub(millis(length)))
     }
 
-    /// The time from `earlier` to this moment; zero if `earlier` is not earlier.
+    /// How long `earlier` was before this time. Zero if it was not before.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -45,7 +54,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Moments beyond the year 9999 become the last one that can be told.
+/// Times after the year 9999 become the last moment of that year.
 impl From<Timestamp> for OffsetDateTime {
     fn from(moment: Timestamp) -> Self {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(moment.0) * 1_000_000)
@@ -53,7 +62,7 @@ impl From<Timestamp> for OffsetDateTime {
     }
 }
 
-/// Whole milliseconds of `length`, rounded down: a limit may end early, never late.
+/// The whole milliseconds of `length`, rounded down: a limit may end early, never late.
 pub(crate) fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
@@ -75,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_millisecond_are_dropped() {
+    fn fractions_of_a_millisecond_are_dropped() {
         let moment = Timestamp::from_millis(1).after(Duration::from_micros(1999));
         assert_eq!(moment.as_millis(), 2);
     }

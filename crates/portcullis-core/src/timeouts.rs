@@ -1,4 +1,4 @@
-//! How long sessions and elevations last.
+//! The timeouts of sessions and elevations.
 
 mod notice;
 
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::ConfigError;
 
-/// The limits of a session. Both always exist; there is no value that means "unlimited".
+/// The timeouts of a session and of its elevations. Both limits of a session always exist: no value
+/// means "unlimited".
 ///
 /// | limit | default | bounds |
 /// |---|---|---|
@@ -14,8 +15,18 @@ use crate::ConfigError;
 /// | absolute | 24 h | 1 s to 400 days |
 /// | elevation | 15 min | 1 s to 1 h, and not above absolute |
 ///
-/// Sources: OWASP ASVS 5.0, 7.3.1 and 7.3.2; NIST SP 800-63B-4, 2.2.3 (overall timeout at most 24 h at
-/// AAL2) and 5.2; RFC 6265bis, 5.5 (no cookie lives longer than 400 days).
+/// Sources: OWASP ASVS 5.0, 7.3.1 and 7.3.2. NIST SP 800-63B-4, 2.2.3 (overall timeout of at most
+/// 24 h at AAL2) and 5.2. RFC 6265bis, 5.5 (a cookie lasts at most 400 days).
+///
+/// ```
+/// # use std::time::Duration;
+/// # use portcullis_core::Timeouts;
+/// const MINUTE: Duration = Duration::from_secs(60);
+/// let timeouts = Timeouts::new(10 * MINUTE, 8 * 60 * MINUTE)?.with_elevation(5 * MINUTE)?;
+/// assert_eq!(timeouts.idle(), 10 * MINUTE);
+/// assert!(Timeouts::new(Duration::ZERO, MINUTE).is_err());
+/// # Ok::<(), portcullis_core::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     idle: Duration,
@@ -40,9 +51,9 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The limits after which a session ends: `idle` without activity, `absolute` whatever happens.
-    /// Parts of a millisecond are dropped. The elevation timeout is 15 minutes, or `absolute` if that is
-    /// shorter.
+    /// The limits after which a session ends: `idle` without activity, `absolute` in every case.
+    /// Fractions of a millisecond are dropped. The elevation timeout is 15 minutes, or `absolute`
+    /// if that is shorter.
     ///
     /// # Errors
     ///
@@ -52,7 +63,7 @@ impl Timeouts {
         within("absolute timeout", absolute, LONGEST_ABSOLUTE)?;
         if idle > absolute {
             return Err(ConfigError::new(format!(
-                "the idle timeout ({idle:?}) exceeds the absolute timeout ({absolute:?}) and would never strike; shorten it"
+                "the idle timeout ({idle:?}) exceeds the absolute timeout ({absolute:?}) and would never apply; shorten it"
             )));
         }
         Ok(Self {
@@ -62,7 +73,8 @@ impl Timeouts {
         })
     }
 
-    /// The same limits with elevations that end `elevation` after they were granted.
+    /// The same limits with another elevation timeout. Each elevation ends that long after it was
+    /// granted.
     ///
     /// # Errors
     ///
@@ -79,17 +91,17 @@ impl Timeouts {
         })
     }
 
-    /// Without activity for this long, the session ends.
+    /// After this long without activity, the session ends.
     pub fn idle(&self) -> Duration {
         self.idle
     }
 
-    /// This long after authentication (or creation), the session ends, whatever its activity.
+    /// This long after authentication (or creation), the session ends in every case.
     pub fn absolute(&self) -> Duration {
         self.absolute
     }
 
-    /// This long after it was granted, an elevation ends. It does not slide.
+    /// This long after it was granted, an elevation ends. Activity does not extend it.
     pub fn elevation(&self) -> Duration {
         self.elevation
     }
@@ -138,8 +150,8 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_timeout_that_could_never_strike_is_refused() {
+    fn an_idle_timeout_that_would_never_apply_is_refused() {
         let error = Timeouts::new(secs(61), secs(60)).unwrap_err();
-        assert!(error.to_string().contains("never strike"));
+        assert!(error.to_string().contains("never apply"));
     }
 }

@@ -1,9 +1,11 @@
-//! One request's view of its session, and what it wants to change.
+//! One request's view of its session, and the changes that it asks for.
 //!
-//! A [`UnitOfWork`] starts from what the store had, records the handler's intents as operations, and turns them
-//! into one [`Plan`] at the end. It does no IO: the caller carries the plan out and tells the unit of work what
-//! came of it. When another request was faster, [`rebase`](UnitOfWork::rebase) applies the same operations to
-//! what is stored now, so that nobody's change is lost.
+//! A [`UnitOfWork`] starts from what the store had and records the handler's changes as operations.
+//! At the end it turns them into one [`Plan`]. It does no IO: the caller carries the plan out and
+//! reports the result to the unit of work.
+//!
+//! If another request was faster, [`rebase`](UnitOfWork::rebase) applies the same operations to
+//! what is stored now. So no request's change is lost.
 
 mod group;
 mod op;
@@ -36,17 +38,17 @@ use crate::{
     value,
 };
 
-/// The settings a unit of work needs.
+/// The settings of a unit of work.
 #[derive(Debug, Clone, Copy)]
-#[allow(clippy::exhaustive_structs, reason = "the layer makes it")]
+#[allow(clippy::exhaustive_structs, reason = "the layer builds it")]
 pub struct SessionSettings {
-    /// For sessions that this request starts or authenticates.
+    /// The timeouts of sessions that this request starts or authenticates.
     pub timeouts: Timeouts,
-    /// The same for sign-ins that are to be remembered, where there may be any.
+    /// The timeouts of remembered sign-ins. `None` if no sign-in can be remembered.
     pub remember_me: Option<RememberMe>,
     /// How many bytes of names and encoded values a session may hold.
     pub payload_limit: usize,
-    /// What a session without a user may take.
+    /// The limits of sessions without a user.
     pub visitors: VisitorLimits,
     /// How many sessions a user may have at once.
     pub session_limit: Option<SessionLimit>,
@@ -60,7 +62,7 @@ impl SessionSettings {
         }
     }
 
-    /// The longest absolute timeout of its sessions.
+    /// The longest absolute timeout of these sessions.
     pub fn longest(&self) -> Duration {
         let remembered = self.limits_of_remembered();
         remembered.unwrap_or_else(|| self.limits()).absolute
@@ -71,7 +73,7 @@ impl SessionSettings {
         Some(remember_me.limits(&self.timeouts))
     }
 
-    /// Those of a session without a user.
+    /// The limits of a session without a user.
     fn limits_of_visitors(&self) -> Limits {
         let absolute = self.visitors.absolute().min(self.timeouts.absolute());
         Limits {
@@ -104,36 +106,37 @@ impl PayloadLimits {
     }
 }
 
-/// One request's view of its session, and what it wants to change.
+/// One request's view of its session, and the changes that it asks for.
 #[derive(Debug)]
 pub struct UnitOfWork {
     policy: SessionSettings,
-    /// Where the request comes from.
+    /// The client that sent the request.
     client: Option<Client>,
-    /// When the request arrived, by the earliest that the store's clock may have shown.
+    /// When the request arrived: the earliest time that the store's clock may have shown.
     began: Option<Timestamp>,
     /// The live session that the next write builds on.
     origin: Option<Origin>,
-    /// The identifier that came with the request was replaced a moment ago, or its session ended while the
-    /// request was under way.
+    /// The identifier in the request was replaced a moment ago, or its session ended during the
+    /// request.
     replaced: bool,
-    /// It asked to end a session that goes on under another identifier. It is refused, unless it then
-    /// signs in: a full proof needs nothing of the session before it.
+    /// The request asked to end a session that continues under another identifier. That is refused
+    /// unless the request then signs in: a full authentication needs nothing of the earlier
+    /// session.
     end_refused: bool,
-    /// A session that this request ended, and why; to be carried out.
+    /// The session that this request ended, and why. The plan ends it.
     ending: Option<(Origin, EndReason)>,
-    /// Two live sessions that came with the request under one name, of which neither counts. A sign-in or a
-    /// sign-out ends both.
+    /// Two live sessions that came with the request under one cookie name. Neither counts. A
+    /// sign-in or a sign-out ends both.
     candidates: Vec<Origin>,
-    /// The request asked for the end of the candidates.
+    /// The request asked to end the candidates.
     ends_candidates: bool,
-    /// What the handler asked for, in order.
+    /// The operations that the handler asked for, in order.
     ops: Ops,
     /// `origin` with `ops` applied: what the handler sees.
     view: SessionView,
 }
 
-/// A live session as it was read or last written. Cheap to clone.
+/// A live session as it was read or last written. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Origin {
     key: SessionIdHash,
@@ -142,7 +145,8 @@ pub struct Origin {
 }
 
 impl UnitOfWork {
-    /// A request without a live session. `ended` is why the one it came with is none any more, if known.
+    /// A request without a live session. `ended` says why the session in its cookie has ended, if
+    /// known.
     pub fn without_session(policy: SessionSettings, ended: Option<EndReason>) -> Self {
         Self {
             policy,
@@ -159,8 +163,9 @@ impl UnitOfWork {
         }
     }
 
-    /// A request with two live sessions under one cookie name. It has neither: reads see no session and data cannot be
-    /// written. A sign-in or a sign-out ends both, and nothing of them is carried over.
+    /// A request with two live sessions under one cookie name. Neither counts: reads see no
+    /// session, and data cannot be written. A sign-in or a sign-out ends both and takes over
+    /// nothing of them.
     pub fn of_candidates(policy: SessionSettings, candidates: [Origin; 2]) -> Self {
         Self {
             candidates: candidates.into(),
@@ -181,7 +186,7 @@ impl UnitOfWork {
         Ok(Self::of_origin(policy, Origin::read(key, stored)?))
     }
 
-    /// The same for a session that was read already.
+    /// A request with a live session that was read already.
     pub fn of_origin(policy: SessionSettings, origin: Origin) -> Self {
         Self {
             view: SessionView(Some(origin.view.clone())),
@@ -190,7 +195,7 @@ impl UnitOfWork {
         }
     }
 
-    /// The same for a request from this client.
+    /// The same request, from this client.
     #[must_use]
     pub fn from_client(self, client: Client) -> Self {
         Self {
@@ -199,9 +204,12 @@ impl UnitOfWork {
         }
     }
 
-    /// The same for a request that arrived at `earliest`, the earliest that the store's clock may have shown. A sign-in
-    /// counts from there against a [revocation](crate::store::Store::revoke) of all sessions: what was proved in between
-    /// may have been proved with a password that is no longer valid.
+    /// The same request, which arrived at `earliest`: the earliest time that the store's clock may
+    /// have shown.
+    ///
+    /// A [revocation](crate::store::Store::revoke) of all sessions compares the sign-in with that
+    /// time. A password may have been checked after it, and the revocation may have made that
+    /// password invalid.
     #[must_use]
     pub fn began(self, earliest: Timestamp) -> Self {
         Self {
@@ -210,16 +218,18 @@ impl UnitOfWork {
         }
     }
 
-    /// What is different about the client of this request, if the session knows another one and has not seen
-    /// this one before. To be answered with [`flag`](Self::flag) or [`terminate_for`](Self::terminate_for).
+    /// The difference of this request's client from the one that the session knows. `None` if there
+    /// is none, or if the session has seen this client before.
+    ///
+    /// The caller answers it with [`flag`](Self::flag) or [`terminate_for`](Self::terminate_for).
     pub fn change_of_client(&self) -> Option<ClientChange> {
         let head = &self.origin.as_ref()?.view.record.head;
-        // Nobody has proved anything where there is no user, so there is nobody to be told apart from.
+        // Without a user, no authentication has named a trusted client.
         head.user.as_ref()?;
         head.device.as_ref()?.change_to(self.client.as_ref()?)
     }
 
-    /// Takes note that the client changed, and ends the elevations if `distrust`.
+    /// Records that the client changed, and ends the elevations if `distrust`.
     ///
     /// # Errors
     ///
@@ -235,7 +245,7 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Whether all that is wished is to take note of the client.
+    /// Whether the only operations are observations of the client.
     pub fn only_observes(&self) -> bool {
         self.ending.is_none()
             && !self.ops.is_empty()
@@ -247,11 +257,12 @@ impl UnitOfWork {
         &self.view
     }
 
-    /// Puts `value` under `key`.
+    /// Stores `value` under `key`.
     ///
     /// # Errors
     ///
-    /// [`ChangeError::Encode`] when it cannot be written down, [`ChangeError::TooLarge`] when the session
+    /// [`ChangeError::Encode`] if it cannot be encoded, [`ChangeError::TooLarge`] if the session
+    /// would exceed its limit, [`ChangeError::NoRandomness`]. Nothing is changed then.
     /// would exceed its limit. Nothing is changed then.
     pub fn insert<T: Serialize>(
         &mut self,
@@ -263,8 +274,8 @@ impl UnitOfWork {
         self.record(Op::Set(key.name().to_owned(), bytes), now)
     }
 
-    /// Changes the value under `key`, starting from the default if there is none. `change` is called again
-    /// when another request was faster.
+    /// Changes the value under `key`, or the default if there is none. `change` is called again if
+    /// another request was faster.
     ///
     /// # Errors
     ///
@@ -290,7 +301,7 @@ impl UnitOfWork {
         self.record(Op::Update(key.name().to_owned(), Box::new(rewrite)), now)
     }
 
-    /// Removes the value under `name`. Says whether there was one.
+    /// Removes the value under `name`. Returns whether there was one.
     ///
     /// # Errors
     ///
@@ -303,7 +314,8 @@ impl UnitOfWork {
         Ok(existed)
     }
 
-    /// Removes the value under `key` unless it is a `T`, also if another request has written meanwhile.
+    /// Removes the value under `key` unless it is a `T`. That is decided again if another request
+    /// has written in the meantime.
     ///
     /// # Errors
     ///
@@ -334,7 +346,7 @@ impl UnitOfWork {
     }
 
     /// Binds the session to `user` after a full authentication: new identifier, new deadlines, no
-    /// elevation. Data moves along unless the session belonged to somebody else.
+    /// elevation. Data is kept unless the session belonged to another user.
     ///
     /// # Errors
     ///
@@ -343,7 +355,8 @@ impl UnitOfWork {
         self.bind(user, false, now)
     }
 
-    /// The same, and ends every other session of the user at the moment at which this one begins.
+    /// Does what [`authenticate`](Self::authenticate) does, and ends all other sessions of the user
+    /// at the moment at which this one begins.
     ///
     /// # Errors
     ///
@@ -369,13 +382,13 @@ impl UnitOfWork {
         self.record(bind, now)
     }
 
-    /// Makes the sign-in of this request one that is remembered: with limits of its own, and a cookie that outlives the
-    /// browser. That is kept until the next authentication or the end of the session.
+    /// Makes the sign-in of this request a remembered one, with its own limits and a cookie that
+    /// outlives the browser. It stays so until the next authentication or the end of the session.
     ///
     /// # Errors
     ///
-    /// [`ChangeError::NoSignIn`] when no sign-in waits to be written, [`ChangeError::RememberMeOff`] when the policy remembers
-    /// nobody.
+    /// [`ChangeError::NoSignIn`] if no sign-in waits to be written, [`ChangeError::RememberMeOff`]
+    /// if the settings allow no remembered sign-in.
     pub fn remember(&mut self, now: Timestamp) -> Result<(), ChangeError> {
         let sign_in = self.ops.iter().rev().find_map(Op::restarts);
         let (at, _) = sign_in.ok_or(ChangeError::NoSignIn)?;
@@ -384,7 +397,7 @@ impl UnitOfWork {
         self.record(Op::Remember { at, limits }, now)
     }
 
-    /// Gives the session a new identifier. Ends its elevations, which belong to the old one.
+    /// Gives the session a new identifier. Its elevations belong to the old one, and end.
     ///
     /// # Errors
     ///
@@ -396,7 +409,7 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Elevates the session for `scope` until the elevation timeout from now has passed.
+    /// Elevates the session for `scope`. The elevation timeout starts now.
     ///
     /// # Errors
     ///
@@ -405,8 +418,9 @@ impl UnitOfWork {
         if self.view.user().is_none() {
             return Err(ChangeError::NotAuthenticated);
         }
-        // A sign-in of this request takes effect with the write, and so does what was granted after it: it
-        // is told from the sign-in, so as not to outlast the write by more than the elevation timeout.
+        // A sign-in of this request takes effect with the write, and so does an elevation after it.
+        // The elevation is stored relative to the sign-in. So it ends at most the elevation timeout
+        // after the write.
         let from = match self.ops.iter().rev().find_map(Op::restarts) {
             Some((signed_in_at, _)) => signed_in_at,
             None => now,
@@ -419,7 +433,8 @@ impl UnitOfWork {
         self.record(grant, now)
     }
 
-    /// Ends every elevation and gives the session a new identifier. Says whether one was in force.
+    /// Ends every elevation and gives the session a new identifier. Returns whether one was in
+    /// force.
     ///
     /// # Errors
     ///
@@ -430,23 +445,23 @@ impl UnitOfWork {
             .0
             .as_ref()
             .is_some_and(|view| view.is_elevated(now));
-        // A sign-in of this request ends them as well, but may yet be dropped.
-        let until_it_signs_in = self.ops.authenticate()
+        // A sign-in of this request ends them too, but the sign-in may be dropped later.
+        let elevated_before_sign_in = self.ops.authenticate()
             && self
                 .origin
                 .as_ref()
                 .is_some_and(|origin| origin.view.is_elevated(now));
-        if elevated || until_it_signs_in {
+        if elevated || elevated_before_sign_in {
             self.record(Op::DropElevations, now)?;
         }
         Ok(elevated)
     }
 
-    /// Takes the request for activity, whatever else it is. Says whether there is a session.
+    /// Counts the request as activity, even if it is passive. Returns whether there is a session.
     ///
     /// # Errors
     ///
-    /// None that this operation could raise; the type is that of every change.
+    /// None that this operation raises. The type is that of every change.
     pub fn extend(&mut self, now: Timestamp) -> Result<bool, ChangeError> {
         let exists = self.view.exists();
         if exists {
@@ -455,12 +470,12 @@ impl UnitOfWork {
         Ok(exists)
     }
 
-    /// Ends the session. What is written afterwards in this request starts a new one.
+    /// Ends the session. What this request writes afterwards starts a new one.
     pub fn terminate(&mut self) {
         self.terminate_for(EndReason::SignedOut);
     }
 
-    /// The same for another reason than that the person wished it.
+    /// Ends the session for this reason, such as a changed device.
     pub fn terminate_for(&mut self, reason: EndReason) {
         if let Some(origin) = self.origin.take() {
             self.ending = Some((origin, reason));
@@ -471,36 +486,40 @@ impl UnitOfWork {
         self.view = SessionView(None);
     }
 
-    /// Drops what must not take effect when the response refuses the request: sign-ins and elevations, and
-    /// every write after the first of them. An end of the session, a new identifier and a drop of
-    /// elevations remain, and so do the writes before. Says whether there was anything to drop.
+    /// Drops what must not take effect if the response refuses the request: sign-ins, elevations,
+    /// and every write after the first of them.
+    ///
+    /// Ends of the session, new identifiers and dropped elevations stay, and so do earlier writes.
+    /// Returns whether there was anything to drop.
     pub fn rollback_grants(&mut self) -> bool {
         let Some((before, after)) = self.ops.split_at_grant() else {
             return false;
         };
         self.view = before;
-        self.keep_what_takes_away(after);
+        self.reapply_restrictive(after);
         true
     }
 
-    /// Drops what must not take effect when the handler failed: data, sign-ins and elevations. An end of the
-    /// session, a new identifier and a drop of elevations remain. Says whether a sign-in or an elevation was
-    /// dropped.
+    /// Drops what must not take effect if the handler failed: data, sign-ins and elevations.
+    ///
+    /// Ends of the session, new identifiers and dropped elevations stay. Returns whether a sign-in
+    /// or an elevation was dropped.
     pub fn rollback(&mut self) -> bool {
         let ops = std::mem::take(&mut self.ops);
         let granted = ops.grant();
         self.retain_only_the_end();
-        self.keep_what_takes_away(ops);
+        self.reapply_restrictive(ops);
         granted
     }
 
-    /// Asks again for those of `ops` that only take rights away. They mean nothing without a session.
-    fn keep_what_takes_away(&mut self, ops: Ops) {
+    /// Applies those of `ops` again that only take rights away. Without a session they mean
+    /// nothing.
+    fn reapply_restrictive(&mut self, ops: Ops) {
         let Some(mut view) = self.view.0.clone() else {
             return;
         };
         for op in ops {
-            if op.take_away(&mut view) {
+            if op.apply_if_restrictive(&mut view) {
                 self.ops.push(op, &self.view);
             }
         }
@@ -512,7 +531,7 @@ impl UnitOfWork {
         self.ending.is_some() || self.ends_candidates || !self.ops.is_empty()
     }
 
-    /// Whether the request came with two live sessions of which neither counts.
+    /// Whether the request came with two live sessions, of which neither counts.
     pub fn has_candidates(&self) -> bool {
         !self.candidates.is_empty()
     }
@@ -528,7 +547,7 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Takes `origin` for what is stored and applies the operations to it, or changes nothing.
+    /// Takes `origin` for the stored session and applies the operations to it, or changes nothing.
     fn build_on(&mut self, origin: Origin) -> Result<(), ChangeError> {
         let view = self
             .ops
@@ -540,7 +559,7 @@ impl UnitOfWork {
 }
 
 impl Origin {
-    /// A session as the store has it.
+    /// The session as the store has it.
     ///
     /// # Errors
     ///
@@ -560,11 +579,12 @@ impl Origin {
 
 /// Why a live record cannot be used.
 #[derive(Debug)]
-#[allow(clippy::exhaustive_enums, reason = "every caller must look at each")]
+#[allow(clippy::exhaustive_enums, reason = "every caller must handle each")]
 pub enum Unusable {
-    /// A newer version of Portcullis wrote it. To be left alone and tried again.
+    /// A newer version of Portcullis wrote it. It must stay as it is; the client may try again
+    /// later.
     Newer(StoreError),
-    /// It cannot be read. It grants nothing.
+    /// It cannot be read, and grants nothing.
     Damaged,
 }
 

@@ -8,13 +8,14 @@ use sha2::{Digest, Sha256};
 
 use crate::ChangeError;
 
-/// The user that a session is bound to: any bytes by which the application names its users.
+/// The user of a session: the bytes by which the application identifies its users.
 ///
-/// It is compared byte for byte; nothing is trimmed, folded or normalised. Use an identifier that
-/// never changes (a primary key). A name or an address may belong to another user later.
+/// Two are equal if their bytes are; nothing is trimmed, folded or normalised. Use an identifier
+/// that never changes, such as a primary key. A name or an address may belong to another user
+/// later.
 ///
-/// A session can be bound to a name of 1 to [`MAX_BYTES`](Self::MAX_BYTES) bytes. For any other
-/// name, a search finds no session, and a revocation stores nothing.
+/// A session can be bound to an identifier of 1 to [`MAX_BYTES`](Self::MAX_BYTES) bytes. For any
+/// other one, a search finds no session, and a revocation stores nothing.
 ///
 /// ```
 /// # use portcullis_core::UserId;
@@ -23,7 +24,7 @@ use crate::ChangeError;
 /// assert!(UserId::from("alice") == "alice");
 /// ```
 ///
-/// In formats for people, such as JSON, it is a string where it is UTF-8, and bytes otherwise.
+/// In human-readable formats such as JSON it is a string if it is UTF-8, and bytes otherwise.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct UserId(#[serde(with = "serde_bytes")] Box<[u8]>);
 
@@ -37,10 +38,11 @@ impl Serialize for UserId {
 }
 
 impl UserId {
-    /// How long a name may be, in bytes. It is stored with each session, in lists and in the log.
+    /// The longest identifier of a user, in bytes. It is stored with each session, in lists and in
+    /// the log.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Whether a session can be bound to a user of this name.
+    /// Checks that a session can be bound to this user.
     ///
     /// ```
     /// # use portcullis_core::{ChangeError, UserId};
@@ -63,19 +65,19 @@ impl UserId {
         }
     }
 
-    /// The bytes.
+    /// The bytes of the identifier.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The text, if the bytes are UTF-8.
+    /// The identifier as text, if it is UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// A constant name of the user: 22 codes of base64url. It does not reveal the user to anyone
-    /// who cannot guess the user's identifier. Browsers use it to compare the users of two
-    /// sessions.
+    /// A digest of the user's identifier: 22 characters of base64url, always the same for one user.
+    /// It does not reveal the user to a reader who cannot guess the identifier. Browsers use it to
+    /// compare the users of two sessions.
     ///
     /// ```
     /// # use portcullis_core::UserId;
@@ -92,15 +94,17 @@ impl UserId {
     }
 }
 
-/// Bytes that are not UTF-8 or would break a line of a log are escaped.
+/// Bytes that are not UTF-8, and characters that would break a line of a log, are escaped.
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for code in chunk.valid().chars() {
-                match code {
+            for character in chunk.valid().chars() {
+                match character {
                     '\\' => f.write_str("\\\\")?,
-                    code if code.is_control() => write!(f, "{}", code.escape_default())?,
-                    code => fmt::Write::write_char(f, code)?,
+                    character if character.is_control() => {
+                        write!(f, "{}", character.escape_default())?
+                    }
+                    character => fmt::Write::write_char(f, character)?,
                 }
             }
             for byte in chunk.invalid() {
@@ -167,7 +171,7 @@ impl From<&String> for UserId {
 
 macro_rules! from_numbers {
     ($($number:ty),*) => {$(
-        /// As decimal digits.
+        /// The number in decimal digits.
         impl From<$number> for UserId {
             fn from(number: $number) -> Self {
                 Self::from(number.to_string())
@@ -178,7 +182,7 @@ macro_rules! from_numbers {
 
 from_numbers!(i32, i64, i128, isize, u32, u64, u128, usize);
 
-/// As text in lower case with hyphens, as `Uuid` shows itself:
+/// The text of the `Uuid` in lower case with hyphens, as its `Display` writes it:
 /// `67e55044-10b1-426f-9247-bb680e5fe0c8`.
 #[cfg(feature = "uuid")]
 impl From<uuid::Uuid> for UserId {
@@ -208,7 +212,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "uuid")]
-    fn a_uuid_is_the_text_that_it_shows_itself_as() {
+    fn a_uuid_is_stored_as_the_text_of_its_display() {
         let uuid = uuid::Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8);
         assert_eq!(UserId::from(uuid), UserId::from(uuid.to_string()));
         let text = "67e55044-10b1-426f-9247-bb680e5fe0c8";

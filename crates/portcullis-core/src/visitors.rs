@@ -1,4 +1,4 @@
-//! How much sessions without a user may take.
+//! The limits of sessions without a user.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{ConfigError, Timeouts};
 /// | absolute timeout | 4 h | 1 s to 400 days |
 /// | payload | 8 KiB | any; the limit of all sessions holds as well |
 ///
-/// If the limits of all sessions are lower, they apply. A sign-in keeps the data and ends these
-/// limits.
+/// If the limits of all sessions are lower, they apply. After a sign-in the data is kept, and these
+/// limits no longer apply.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -29,14 +29,14 @@ pub struct VisitorLimits {
 }
 
 impl VisitorLimits {
-    /// A session without a user ends `absolute` after its creation, and holds at most `payload`
-    /// bytes of names and encoded values.
+    /// The limits of a session without a user. It ends `absolute` after its creation, and holds at
+    /// most `payload` bytes of names and encoded values.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when the timeout is out of its bounds.
     pub fn new(absolute: Duration, payload: usize) -> Result<Self, ConfigError> {
-        // It has the bounds of every absolute timeout.
+        // The bounds are those of every absolute timeout.
         Timeouts::new(absolute.min(Duration::from_secs(1)), absolute)?;
         Ok(Self { absolute, payload })
     }
@@ -46,7 +46,7 @@ impl VisitorLimits {
         self.absolute
     }
 
-    /// How many bytes of names and encoded values it may hold.
+    /// How many bytes of names and encoded values the session may hold.
     pub fn payload(&self) -> usize {
         self.payload
     }

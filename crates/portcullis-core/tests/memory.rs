@@ -1,4 +1,4 @@
-//! The memory store keeps the contract of every store, and what it promises besides.
+//! The memory store keeps the contract of every store, and its own promises.
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
@@ -153,7 +153,7 @@ async fn s140_a_full_store_refuses_a_new_session_rather_than_end_a_live_one() {
 }
 
 #[tokio::test]
-async fn s026_a_full_store_still_signs_people_in_and_out() {
+async fn s026_a_full_store_still_signs_users_in_and_out() {
     let store = MemoryStore::new().with_capacity(1);
     let (old, revision) = create(&store, LIMITS).await;
     let new = key();
@@ -182,7 +182,7 @@ async fn s026_a_full_store_still_signs_people_in_and_out() {
 }
 
 #[tokio::test]
-async fn expired_sessions_make_room_and_live_ones_stay() {
+async fn expired_sessions_are_dropped_for_new_ones_and_live_ones_stay() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock).with_capacity(3);
     create(&store, lasting(Duration::from_secs(10))).await;
@@ -200,7 +200,7 @@ async fn expired_sessions_make_room_and_live_ones_stay() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_touched_is_not_taken_for_an_expired_one() {
+async fn a_session_that_was_touched_does_not_count_as_expired() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock).with_capacity(1);
     let (key, _) = create(&store, lasting(Duration::from_secs(10))).await;
@@ -215,7 +215,7 @@ async fn a_session_that_was_touched_is_not_taken_for_an_expired_one() {
 }
 
 #[tokio::test]
-async fn the_reasons_of_ended_sessions_are_kept_until_their_room_is_needed() {
+async fn the_reasons_of_ended_sessions_are_kept_until_the_store_is_full() {
     let store = MemoryStore::new().with_capacity(2);
     let (ended, _) = create(&store, LIMITS).await;
     sign_out(&store, &ended).await;
@@ -254,7 +254,7 @@ async fn observe(store: &MemoryStore, kind: EventKind, user: Option<&str>) {
 }
 
 #[tokio::test]
-async fn s102_strangers_do_not_push_out_of_the_log_what_users_did() {
+async fn s102_events_without_a_user_do_not_displace_those_of_users_from_the_log() {
     let limits = LogLimits {
         events: 8,
         age: Duration::from_secs(60),
@@ -265,7 +265,7 @@ async fn s102_strangers_do_not_push_out_of_the_log_what_users_did() {
         observe(&store, EventKind::Elevated(number.to_string()), None).await;
     }
     let read = read_all(&store, 1000).await;
-    assert_eq!(read.len(), 3, "two of strangers and one of a user");
+    assert_eq!(read.len(), 3, "two without a user and one with");
     assert_eq!(read.last(), Some(&EventKind::Authenticated));
 }
 
@@ -282,7 +282,8 @@ async fn of_the_users_with_the_most_events_the_oldest_are_forgotten() {
             observe(&store, scope(user, number), Some(user)).await;
         }
     }
-    // Three for each but for whoever has fewer; what is left over then is for the newest.
+    // Each user has three, or fewer if there are no more. The rest of the room is for the newest
+    // events.
     let expected = [
         scope("dora", 99),
         scope("dora", 98),
@@ -294,7 +295,7 @@ async fn of_the_users_with_the_most_events_the_oldest_are_forgotten() {
         scope("alice", 0),
     ];
     assert_eq!(read_all(&store, 1000).await, expected);
-    // Where there are more users than there is room, each has one at most.
+    // With more users than the log has room for, each has one at most.
     for number in 0..20 {
         observe(&store, scope("user", number), Some(&number.to_string())).await;
     }
@@ -303,7 +304,7 @@ async fn of_the_users_with_the_most_events_the_oldest_are_forgotten() {
 }
 
 #[tokio::test]
-async fn a_line_of_the_log_is_of_one_day_at_most() {
+async fn a_line_of_the_log_covers_one_day_at_most() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock);
     for _ in 0..50 {
@@ -316,7 +317,7 @@ async fn a_line_of_the_log_is_of_one_day_at_most() {
 }
 
 #[tokio::test]
-async fn what_is_in_the_log_for_too_long_is_forgotten() {
+async fn an_event_that_is_too_old_is_dropped_from_the_log() {
     let clock = ManualClock::new();
     let limits = LogLimits {
         events: 100,
@@ -333,7 +334,7 @@ async fn what_is_in_the_log_for_too_long_is_forgotten() {
 }
 
 #[tokio::test]
-async fn without_a_log_everything_else_goes_on() {
+async fn without_a_log_everything_else_works() {
     let limits = LogLimits {
         events: 0,
         age: Duration::from_secs(60),
@@ -400,7 +401,7 @@ async fn count_up(store: MemoryStore, key: SessionIdHash, times: u32) {
         {
             Committed::Done(..) => done += 1,
             Committed::Conflict(_) => {}
-            Committed::Gone => panic!("a live session was gone for a commit"),
+            Committed::Gone => panic!("a commit did not find a live session"),
         }
     }
 }
@@ -419,7 +420,7 @@ async fn number(store: &MemoryStore, key: &SessionIdHash) -> (u32, Revision) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn t01_no_thread_brings_back_what_another_ended() {
+async fn t01_no_thread_revives_a_session_that_another_ended() {
     for _ in 0..100 {
         let store = MemoryStore::new();
         let (key, revision) = create(&store, LIMITS).await;
@@ -454,5 +455,5 @@ async fn write_until_gone(store: MemoryStore, key: SessionIdHash, mut revision: 
             Committed::Gone => return,
         }
     }
-    panic!("the session never went away");
+    panic!("the session never ended");
 }

@@ -1,21 +1,28 @@
-//! What a client calls itself, in words of ours.
+//! The name of a client, in a fixed vocabulary.
 
 use std::{fmt, iter};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How much of the header is looked at. Real ones have a third of that; the names of products stand where this cuts
-/// only in one that was made up.
-const LOOKED_AT: usize = 512;
+/// How many bytes of the header are read. Real headers have a third of that, so the limit cuts only
+/// those that were made up.
+const MAX_HEADER_BYTES: usize = 512;
 
-/// What a client calls itself: `Firefox on Windows`, `Safari on iPhone`, `curl`, `Unknown client`.
+/// The name of a client: `Firefox on Windows`, `Safari on iPhone`, `curl`, `Unknown client`.
 ///
-/// It is made of a fixed vocabulary, so that nothing a client sends is ever shown, logged or stored, and holds no version,
-/// so that an update of the browser changes nothing. It is the client's own word, no proof: some browsers say that
-/// they are another one (Brave is Chrome), and one that asks for the desktop's version of a page names another
-/// system (an iPad then is a Mac).
+/// It is read from the `User-Agent` field into a fixed vocabulary. So nothing that a client sends
+/// is ever shown, logged or stored. It holds no version, so that an update of the browser changes
+/// nothing.
 ///
-/// Later versions may know more words, and tell apart what has one name today.
+/// It proves nothing, since clients name themselves. Brave says that it is Chrome. An iPad that
+/// asks for the desktop version of a page says that it is a Mac.
+///
+/// Later versions may know more names, and may distinguish clients that have one name today.
+///
+/// ```
+/// # use portcullis_core::ClientName;
+/// assert_eq!(ClientName::of_user_agent(b"curl/8.5.0").to_string(), "curl");
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientName {
     family: ClientFamily,
@@ -23,9 +30,9 @@ pub struct ClientName {
 }
 
 impl ClientName {
-    /// Reads the value of a `User-Agent` field. An absent field is an empty one.
+    /// Reads the value of a `User-Agent` field. Pass an empty value for an absent field.
     pub fn of_user_agent(header: &[u8]) -> Self {
-        let header = header.get(..LOOKED_AT).unwrap_or(header);
+        let header = header.get(..MAX_HEADER_BYTES).unwrap_or(header);
         let mut products = header
             .split(|byte| matches!(byte, b' ' | b';' | b',' | b'(' | b')'))
             .filter(|word| !word.is_empty())
@@ -40,8 +47,8 @@ impl ClientName {
         }
         let (mut of_family, mut of_system) = (None, None);
         for product in iter::once(first).chain(products) {
-            strengthen(&mut of_family, browser(product));
-            strengthen(&mut of_system, system(product));
+            keep_most_specific(&mut of_family, browser(product));
+            keep_most_specific(&mut of_system, system(product));
         }
         let name = Self {
             family: of_family.map(|(_, family)| family).unwrap_or_default(),
@@ -55,12 +62,12 @@ impl ClientName {
         self.family
     }
 
-    /// The system it runs on. Always unknown for programs other than browsers.
+    /// The system that it runs on. It is always unknown for programs other than browsers.
     pub fn system(self) -> ClientSystem {
         self.system
     }
 
-    /// How it is stored.
+    /// The numbers under which it is stored.
     pub(super) fn numbers(self) -> (u64, u64) {
         (self.family as u64, self.system as u64)
     }
@@ -72,7 +79,7 @@ impl ClientName {
         }
     }
 
-    /// Nearly everything says Safari. There is none but Apple's.
+    /// Nearly every browser says Safari. Only Apple's systems have it.
     fn without_false_safari(self) -> Self {
         let apple = matches!(
             self.system,
@@ -98,27 +105,27 @@ impl fmt::Display for ClientName {
     }
 }
 
-/// How much a word says about who uses it. The strongest counts.
+/// How specific a product name is. The most specific one in a header counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Claim {
-    /// Said by nearly everybody.
+enum Specificity {
+    /// Nearly every browser sends it.
     Common,
-    /// Said by the ones who mean it and by those derived from them.
+    /// The browser or system itself sends it, and so do those derived from it.
     Shared,
-    /// Said only by the ones who mean it.
+    /// Only the browser or system itself sends it.
     Own,
 }
 
-/// Of claims of one rank the last counts: browsers append their name to those they imitate.
-fn strengthen<T>(strongest: &mut Option<(Claim, T)>, next: Option<(Claim, T)>) {
-    if let Some((claim, _)) = &next
-        && strongest.as_ref().is_none_or(|(other, _)| claim >= other)
+/// Of names of one rank the last counts: browsers append their name to those they imitate.
+fn keep_most_specific<T>(best: &mut Option<(Specificity, T)>, next: Option<(Specificity, T)>) {
+    if let Some((specificity, _)) = &next
+        && best.as_ref().is_none_or(|(other, _)| specificity >= other)
     {
-        *strongest = next;
+        *best = next;
     }
 }
 
-/// Programs say their name first, and are known by that alone.
+/// A program's own name comes first, and identifies it.
 fn program(product: &[u8]) -> Option<ClientFamily> {
     Some(match product {
         b"curl" => ClientFamily::Curl,
@@ -142,11 +149,11 @@ fn program(product: &[u8]) -> Option<ClientFamily> {
     })
 }
 
-fn browser(product: &[u8]) -> Option<(Claim, ClientFamily)> {
+fn browser(product: &[u8]) -> Option<(Specificity, ClientFamily)> {
     let own = match product {
-        b"Safari" => return Some((Claim::Common, ClientFamily::Safari)),
+        b"Safari" => return Some((Specificity::Common, ClientFamily::Safari)),
         b"Chrome" | b"HeadlessChrome" | b"Chromium" => {
-            return Some((Claim::Shared, ClientFamily::Chrome));
+            return Some((Specificity::Shared, ClientFamily::Chrome));
         }
         b"CriOS" => ClientFamily::Chrome,
         b"Firefox" | b"FxiOS" | b"Focus" | b"Klar" => ClientFamily::Firefox,
@@ -163,24 +170,24 @@ fn browser(product: &[u8]) -> Option<(Claim, ClientFamily)> {
         b"PowerShell" | b"WindowsPowerShell" => ClientFamily::PowerShell,
         _ => return None,
     };
-    Some((Claim::Own, own))
+    Some((Specificity::Own, own))
 }
 
-fn system(product: &[u8]) -> Option<(Claim, ClientSystem)> {
+fn system(product: &[u8]) -> Option<(Specificity, ClientSystem)> {
     Some(match product {
-        b"Linux" => (Claim::Common, ClientSystem::Linux),
-        b"Android" => (Claim::Shared, ClientSystem::Android),
-        b"iPhone" => (Claim::Shared, ClientSystem::IPhone),
-        b"Macintosh" => (Claim::Shared, ClientSystem::MacOs),
-        b"CrOS" => (Claim::Own, ClientSystem::ChromeOs),
-        b"iPad" => (Claim::Own, ClientSystem::IPad),
-        b"Windows" => (Claim::Own, ClientSystem::Windows),
+        b"Linux" => (Specificity::Common, ClientSystem::Linux),
+        b"Android" => (Specificity::Shared, ClientSystem::Android),
+        b"iPhone" => (Specificity::Shared, ClientSystem::IPhone),
+        b"Macintosh" => (Specificity::Shared, ClientSystem::MacOs),
+        b"CrOS" => (Specificity::Own, ClientSystem::ChromeOs),
+        b"iPad" => (Specificity::Own, ClientSystem::IPad),
+        b"Windows" => (Specificity::Own, ClientSystem::Windows),
         _ => return None,
     })
 }
 
-/// An enum of words. Each is stored as its number, which is never given to another word; a number that a newer version
-/// wrote is read as unknown.
+/// An enum of names. Each is stored as a number that is never given to another name. A number of a
+/// newer version is read as unknown.
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident, $unknown:literal, {
         $($(#[$word_doc:meta])* $word:ident = $number:literal, $text:literal;)*
@@ -189,7 +196,7 @@ macro_rules! vocabulary {
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum $name {
-            /// None of the others, or none that can be told.
+            /// None of the others, or not recognisable.
             #[default]
             Unknown = 0,
             $(#[doc = $text] $(#[$word_doc])* $word = $number,)*
@@ -206,7 +213,7 @@ macro_rules! vocabulary {
                 }
             }
 
-            /// The word for people.
+            /// The name to show to users.
             pub fn as_str(self) -> &'static str {
                 match self {
                     Self::Unknown => $unknown,
@@ -230,10 +237,10 @@ macro_rules! vocabulary {
 }
 
 vocabulary! {
-    /// Which browser or program a client says it is.
+    /// The browser or program that a client says it is.
     ClientFamily, "Unknown client", {
         Firefox = 1, "Firefox";
-        /// and what cannot be told from it, such as Brave.
+        /// and browsers that send the same name, such as Brave.
         Chrome = 2, "Chrome";
         Edge = 3, "Edge";
         Safari = 4, "Safari";
@@ -266,7 +273,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// Which system a client says it runs on.
+    /// The system that a client says it runs on.
     ClientSystem, "unknown system", {
         Windows = 1, "Windows";
         MacOs = 2, "macOS";

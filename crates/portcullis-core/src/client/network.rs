@@ -1,4 +1,4 @@
-//! Where a client is, roughly.
+//! The network of a client, as its approximate place.
 
 use std::{
     fmt,
@@ -8,8 +8,11 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_bytes::ByteBuf;
 
-/// An address cut to what does not name one household: the first 24 bits of an IPv4 address, the first 48 of an IPv6
-/// address. Providers move their customers about within that much, which is no change of place.
+/// An address cut to a network: the first 24 bits of an IPv4 address, the first 48 of an IPv6
+/// address.
+///
+/// That does not identify a household. Providers move their customers within such a network, so a
+/// change within it says nothing.
 ///
 /// ```
 /// # use portcullis_core::Network;
@@ -25,7 +28,7 @@ enum Prefix {
 }
 
 impl Network {
-    /// The network of `address`. An IPv4 address mapped into IPv6 is an IPv4 address.
+    /// The network of `address`. An IPv4 address mapped into IPv6 counts as an IPv4 address.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => {
@@ -39,7 +42,7 @@ impl Network {
         })
     }
 
-    /// What is left of the address: three bytes or six.
+    /// The bytes of the prefix: three or six.
     pub(super) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Prefix::V4(bytes) => bytes,
@@ -55,7 +58,7 @@ impl Network {
     }
 }
 
-/// As `203.0.113.0/24` or `2001:db8:1::/48`.
+/// Written as `203.0.113.0/24` or `2001:db8:1::/48`.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -75,7 +78,7 @@ impl fmt::Debug for Network {
     }
 }
 
-/// The bytes that are left of the address: three or six.
+/// The bytes of the prefix: three or six.
 impl Serialize for Network {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.as_bytes())
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn s079_neighbours_share_a_network_and_strangers_do_not() {
+    fn s079_only_near_addresses_share_a_network() {
         for (one, other) in [
             ("203.0.113.0", "203.0.113.255"),
             ("2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff"),
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_written_as_everybody_writes_networks() {
+    fn a_network_is_written_as_address_and_prefix_length() {
         for (address, network) in [
             ("203.0.113.7", "203.0.113.0/24"),
             ("::ffff:203.0.113.7", "203.0.113.0/24"),

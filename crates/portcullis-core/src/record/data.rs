@@ -1,4 +1,4 @@
-//! What the application put into a session, and how it is written down: a map from names to binary.
+//! The application's data, and its encoding: a map from names to binary.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::{
     msgpack::{Append, Damaged, Reader},
 };
 
-/// Values by name, each in MessagePack. Those that were read are parts of what was read: they are not copied, however
-/// large they are and however often the session is.
+/// Encoded values by name, each in MessagePack. Values that were read are slices of the record's
+/// bytes, so they are never copied.
 pub(crate) type Data = BTreeMap<String, Bytes>;
 
 pub(super) fn write(data: &Data, out: &mut Vec<u8>) -> Result<(), Unencodable> {
@@ -21,7 +21,8 @@ pub(super) fn write(data: &Data, out: &mut Vec<u8>) -> Result<(), Unencodable> {
     })
 }
 
-/// Reads what is next in `source`, from which the reader borrows. A name that comes twice is damage.
+/// Reads the next map of `source`, from which the reader borrows. A name that occurs twice is
+/// damage.
 pub(super) fn read(reader: &mut Reader<'_>, source: &Bytes) -> Result<Data, Damaged> {
     let mut data = Data::new();
     for _ in 0..reader.map()? {
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_a_part_of_the_source() {
+    fn values_that_are_read_are_slices_of_the_source() {
         let value = Bytes::from(vec![7; 300]);
         let data = Data::from([("empty".into(), Bytes::new()), ("value".into(), value)]);
         let mut source = Vec::new();
@@ -52,9 +53,9 @@ mod tests {
     }
 
     #[test]
-    fn s135_what_is_no_map_of_bytes_is_refused() {
+    fn s135_anything_but_a_map_of_bytes_is_refused() {
         for source in [
-            // A number for a value, a number for a name, text for a value, the same name twice.
+            // A number as a value, a number as a name, text as a value, the same name twice.
             &[0x81, 0xa1, b'n', 0x01][..],
             &[0x81, 0x01, 0xc4, 0],
             &[0x81, 0xa1, b'n', 0xa1, b'v'],

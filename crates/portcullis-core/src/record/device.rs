@@ -1,4 +1,4 @@
-//! What is remembered of the device that a session is used from.
+//! What a record holds of the device that uses its session.
 
 use super::{
     Unencodable,
@@ -7,18 +7,18 @@ use super::{
 };
 use crate::{Client, ClientChange};
 
-/// How many other clients are remembered. After so many the session is flagged, and more are not told: whoever
-/// changes clients with every request must not fill the log.
+/// How many other clients are remembered. The session is flagged by then, and further clients are
+/// not reported. A client that differs with every request must not fill the log.
 const OTHERS: usize = 4;
 
-/// What is remembered of the device. Each proof of who the user is begins it anew.
+/// What is known of the device. Each authentication or elevation starts it again.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Device {
-    /// As it was at the last proof of who it is, or else when the session began.
+    /// The client at the last authentication or elevation, or else when the session began.
     pub(crate) client: Client,
-    /// Other clients that used the session since.
+    /// Other clients that have used the session since.
     others: Vec<Client>,
-    /// What was different about the last of them.
+    /// What differed about the last of them.
     pub(crate) change: Option<ClientChange>,
     unknown: Unknown,
 }
@@ -40,15 +40,15 @@ impl Device {
         }
     }
 
-    /// What is different about `client`, unless it was seen before.
+    /// The difference of `client`, unless it was seen before.
     pub(crate) fn change_to(&self, client: &Client) -> Option<ClientChange> {
         let change = client.differs_from(&self.client)?;
         let known = |other: &Client| client.differs_from(other).is_none();
-        let news = self.others.len() < OTHERS && !self.others.iter().any(known);
-        news.then_some(change)
+        let is_new = self.others.len() < OTHERS && !self.others.iter().any(known);
+        is_new.then_some(change)
     }
 
-    /// Takes note of it.
+    /// Records the client.
     pub(crate) fn observe(&mut self, client: &Client) {
         if let Some(change) = self.change_to(client) {
             self.change = Some(change);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn after_some_other_clients_more_are_no_news() {
+    fn after_some_other_clients_further_ones_are_not_reported() {
         let agents = [
             "curl",
             "Wget",
@@ -133,12 +133,12 @@ mod tests {
         ];
         let clients = agents.map(|agent| Client::of_user_agent(format!("{agent}/1").as_bytes()));
         let mut device = Device::new(Client::of_user_agent(b"iPhone Safari/1"));
-        let told = clients.iter().cycle().take(1000).filter(|client| {
-            let news = device.change_to(client).is_some();
+        let reported = clients.iter().cycle().take(1000).filter(|client| {
+            let is_new = device.change_to(client).is_some();
             device.observe(client);
-            news
+            is_new
         });
-        assert_eq!(told.count(), OTHERS);
+        assert_eq!(reported.count(), OTHERS);
         assert!(device.change.is_some());
     }
 }

@@ -1,7 +1,8 @@
-//! Maps that later versions may add fields to: from small integers to values, in any order.
+//! Maps from small integers to values, in any order. Later versions may add fields.
 //!
-//! A field this version does not know is kept as it was written, and is written again with those it knows. So a server of
-//! an older version may rewrite what one of a newer version wrote, and nothing is lost.
+//! A field that this version does not know is kept as it was written, and is written again with the
+//! known ones. So a server of an older version may rewrite what a newer one wrote, and nothing is
+//! lost.
 
 use std::fmt;
 
@@ -10,13 +11,15 @@ use super::{
     msgpack::{Append, Damaged, Reader},
 };
 
-/// Keys are below: one byte each.
+/// Keys are smaller than this, so each takes one byte.
 const KEYS: u8 = 128;
 
-/// How many bytes of unknown fields a head may have in all. Beyond that, it is one of a newer version and left alone.
+/// How many bytes of unknown fields a head may hold in all. With more, the record counts as that of
+/// a newer version and is not changed.
 pub(super) const MOST_UNKNOWN: usize = 4096;
 
-/// The fields of a map that this version does not know, as they were written. Nearly always there are none.
+/// The fields of a map that this version does not know, as they were written. Usually there are
+/// none.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Unknown(Option<Box<Fields>>);
 
@@ -27,7 +30,7 @@ struct Fields {
 }
 
 impl Unknown {
-    /// In front of the value of this field, if it is among them.
+    /// A reader at the value of this field, if it is among them.
     pub(super) fn find(&self, wanted: u8) -> Option<Reader<'_>> {
         let mut reader = Reader::new(&self.0.as_ref()?.bytes);
         while let Some((&key, value)) = reader.rest().split_first() {
@@ -40,7 +43,7 @@ impl Unknown {
         None
     }
 
-    /// How many bytes they take.
+    /// Their size in bytes.
     pub(super) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |fields| fields.bytes.len())
     }
@@ -52,7 +55,7 @@ impl Unknown {
     }
 }
 
-/// Tells how many there are and nothing of what they hold.
+/// Shows their number and nothing of their content.
 impl fmt::Debug for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.0.as_ref().map_or(0, |fields| fields.number);
@@ -63,15 +66,15 @@ impl fmt::Debug for Unknown {
 /// Whether a field is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// And its value was read.
+    /// It is known, and its value was read.
     Known,
-    /// And nothing was read.
+    /// It is unknown, and nothing was read.
     Unknown,
 }
 
-/// Reads a map. `read_value` is given each key, with the reader in front of its value.
+/// Reads a map. `read_value` receives each key, and the reader at its value.
 ///
-/// A key that comes twice is damage, whether it is known or not.
+/// A key that occurs twice is damage, whether it is known or not.
 pub(crate) fn read<'b>(
     reader: &mut Reader<'b>,
     mut read_value: impl FnMut(u8, &mut Reader<'b>) -> Result<Field, Damaged>,
@@ -106,7 +109,7 @@ impl<'o> Writer<'o> {
     /// Appends a map to `out`.
     pub(crate) fn new(out: &'o mut Vec<u8>) -> Self {
         let start = out.len();
-        // The number of fields is not known yet, and nearly always fits into this byte.
+        // The number of fields is not known yet. Usually it fits into this byte.
         out.push(0);
         Self {
             out,
@@ -115,7 +118,7 @@ impl<'o> Writer<'o> {
         }
     }
 
-    /// Begins a field: its value is to be appended, and nothing else.
+    /// Begins a field. The caller appends its value, and nothing else.
     pub(crate) fn field(&mut self, key: u8) -> &mut Vec<u8> {
         self.fields += 1;
         self.out.push(key);

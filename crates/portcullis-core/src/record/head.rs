@@ -1,4 +1,4 @@
-//! What the rules need of a session, and how it is written down: a map of [fields](super::fields).
+//! The part of a session that the rules need, and its encoding: a map of [fields](super::fields).
 //!
 //! | key | field | type | written |
 //! |---|---|---|---|
@@ -20,8 +20,8 @@
 //! | 15 | class | string of one character | read for lists, not written yet |
 //! | 16 | federation tag | binary, 16 bytes | read for lists, not written yet |
 //!
-//! Keys from 17 to 127 are free. ARCHITECTURE.md, "How a layout changes", says what each is for and how one comes into
-//! use.
+//! Keys from 17 to 127 are free. ARCHITECTURE.md, "How a layout changes", describes each key and
+//! how a new one is introduced.
 
 use std::time::Duration;
 
@@ -34,45 +34,48 @@ use crate::{
     Class, Owner, SessionHandle, SessionMeta, Source, Timestamp, UserId, elevation::Elevation,
 };
 
-/// The keys of the fields. A number belongs to one field for ever, even to one that is no longer written.
+/// The keys of the fields. A number belongs to one field forever, even if that is no longer
+/// written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(dead_code, reason = "numbers are reserved for fields to come")]
 enum Key {
-    SessionHandle = 0,
+    Handle = 0,
     User = 1,
     Lifetime = 2,
     Age = 3,
     Elevations = 4,
     Device = 5,
-    /// How the user proved who they are.
+    /// How the user authenticated.
     AuthenticationMethod = 6,
-    /// When they did, by the clock of the identity provider.
+    /// When the user authenticated, by the clock of the identity provider.
     ProviderAuthTime = 7,
-    /// The session ends then even if the absolute deadline is later. It can only be moved to earlier.
+    /// When the session ends even if the absolute deadline is later. It can only be moved to an
+    /// earlier time.
     Limit = 8,
     /// When the identifier last changed by periodic rotation.
     RotationTime = 9,
-    /// What this identifier was derived from the one before with.
+    /// The nonce with which this identifier was derived from the previous one.
     RotationNonce = 10,
-    /// Whether the client has shown this identifier.
+    /// Whether the client has sent this identifier.
     RotationConfirmed = 11,
     /// Whether the user asked to be remembered, so that the cookie outlives the browser.
     Persistent = 12,
-    /// Who acts as the user.
+    /// Who acts on behalf of the user.
     Actor = 13,
-    /// Which key the data is sealed with.
+    /// The number of the key that encrypts the data.
     SealedWith = 14,
-    /// What kind of session it is.
+    /// The class of the session.
     Class = 15,
-    /// Issuer, provider's session and `auth_time`, digested: for ends that the provider asks for.
+    /// A digest of issuer, provider's session and `auth_time`, for sign-outs that the provider asks
+    /// for.
     FederationTag = 16,
 }
 
 impl Key {
     /// The fields that this version reads.
     const KNOWN: [Self; 7] = [
-        Self::SessionHandle,
+        Self::Handle,
         Self::User,
         Self::Lifetime,
         Self::Age,
@@ -86,20 +89,21 @@ impl Key {
     }
 }
 
-/// What the rules need of a session.
+/// The part of a session that the rules need.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) handle: SessionHandle,
     pub(crate) user: Option<UserId>,
-    /// The absolute deadline was set this many milliseconds before it strikes.
+    /// How many milliseconds lay between the setting of the absolute deadline and that deadline.
     lifetime: u64,
     /// The session's age in milliseconds when the absolute deadline was last set.
     age: u64,
     pub(crate) elevations: Vec<Elevation>,
     pub(crate) device: Option<Device>,
-    /// The user asked to be remembered: each new cookie of the session outlives the browser.
+    /// Whether the user asked to be remembered: each new cookie of the session then outlives the
+    /// browser.
     pub(crate) persistent: bool,
-    /// What a later version knows of it. A new authentication drops it.
+    /// Fields of a later version. A new authentication drops them.
     unknown: Unknown,
 }
 
@@ -117,33 +121,34 @@ impl Head {
         }
     }
 
-    /// Without what the application put in.
+    /// Reads the head without the application's data.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         Self::read(&mut super::values(bytes)?)
     }
 
-    /// The absolute deadline is set anew: `lifetime` from now, at the session's age of `age`.
+    /// Sets the absolute deadline again: `lifetime` from now, when the session is `age` old.
     pub(crate) fn restart(&mut self, lifetime: Duration, age: Duration) {
         self.lifetime = crate::time::millis(lifetime);
         self.age = crate::time::millis(age);
     }
 
-    /// The lifetime that was just set is this one instead.
+    /// Replaces the lifetime that was just set.
     pub(crate) fn set_lifetime(&mut self, lifetime: Duration) {
         self.lifetime = crate::time::millis(lifetime);
     }
 
-    /// Drops the fields that this version does not know: what they say is of the authentication before this one.
+    /// Drops the fields that this version does not know, since they describe the previous
+    /// authentication.
     pub(crate) fn forget_unknown(&mut self) {
         self.unknown = Unknown::default();
     }
 
-    /// From the moment the absolute deadline was set to the deadline itself.
+    /// The time from the setting of the absolute deadline to that deadline.
     pub(crate) fn lifetime(&self) -> Duration {
         Duration::from_millis(self.lifetime)
     }
 
-    /// From the creation of the session to its absolute deadline.
+    /// The time from the creation of the session to its absolute deadline.
     pub(crate) fn lifetime_since_creation(&self) -> Duration {
         Duration::from_millis(self.lifetime.saturating_add(self.age))
     }
@@ -164,12 +169,13 @@ impl Head {
         }
     }
 
-    /// What a later version wrote in a field that lists of sessions depend on: they must not be put into them otherwise.
+    /// A field of a later version that lists of sessions depend on. A list without it would be
+    /// wrong.
     fn later<T>(&self, key: Key, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Option<T> {
         read(&mut self.unknown.find(key as u8)?)
     }
 
-    /// How many bytes the fields take that this version does not know, here and in what is nested.
+    /// The size in bytes of the fields that this version does not know, here and in nested maps.
     pub(super) fn unknown_len(&self) -> usize {
         let elevations = self.elevations.iter().map(Elevation::unknown);
         let nested = elevations.chain(self.device.iter().map(Device::unknown));
@@ -178,7 +184,7 @@ impl Head {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), Unencodable> {
         let mut fields = fields::Writer::new(out);
-        let handle = fields.field(Key::SessionHandle as u8);
+        let handle = fields.field(Key::Handle as u8);
         handle.append_bin(self.handle.as_bytes())?;
         if let Some(user) = &self.user {
             let out = fields.field(Key::User as u8);
@@ -210,9 +216,7 @@ impl Head {
         let mut persistent = false;
         let unknown = fields::read(reader, |key, value| {
             match Key::known(key) {
-                Some(Key::SessionHandle) => {
-                    handle = Some(SessionHandle::from_bytes(value.bin_of()?))
-                }
+                Some(Key::Handle) => handle = Some(SessionHandle::from_bytes(value.bin_of()?)),
                 Some(Key::User) => user = Some(UserId::from(value.bin()?)),
                 Some(Key::Lifetime) => lifetime = Some(value.uint()?),
                 Some(Key::Age) => age = value.uint()?,
@@ -237,7 +241,7 @@ impl Head {
             persistent,
             unknown,
         };
-        // It is whole, and says more than this version can carry along.
+        // It is complete, and has more fields than this version can carry along.
         match head.unknown_len() > MOST_UNKNOWN {
             true => Err(Unreadable::Newer),
             false => Ok(head),

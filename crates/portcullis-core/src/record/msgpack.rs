@@ -1,11 +1,11 @@
-//! The part of MessagePack that records are written in, read from a slice without copying.
+//! The part of MessagePack in which records are written. It is read from a slice without copying.
 //!
-//! Every length is checked against what is left of the slice before it is used, and nothing is allocated for it.
-//! Integers and lengths may be written wider than needed, as MessagePack allows.
+//! Every length is checked against the rest of the slice before it is used, and nothing is
+//! allocated for it. Integers and lengths may be written wider than needed, as MessagePack allows.
 
 use super::Unencodable;
 
-/// How many levels of arrays and maps a value that is skipped may have. What is skipped is read by recursion.
+/// The most levels of arrays and maps that a skipped value may have. Skipping is recursive.
 const DEPTH: u8 = 16;
 
 const NIL: u8 = 0xc0;
@@ -16,12 +16,12 @@ const TRUE: u8 = 0xc3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
-/// What can come next.
+/// The next value, or the start of an array or a map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Token<'b> {
     Nil,
     Bool(bool),
-    /// No negative integer, whatever its type was.
+    /// A non-negative integer of any width.
     Uint(u64),
     /// A negative integer.
     Int(i64),
@@ -29,9 +29,9 @@ pub(crate) enum Token<'b> {
     F64(f64),
     Str(&'b str),
     Bin(&'b [u8]),
-    /// So many elements follow.
+    /// An array. This many elements follow.
     Array(u32),
-    /// So many pairs follow.
+    /// A map. This many pairs follow.
     Map(u32),
     /// An extension: its type and its bytes.
     Ext(u8, &'b [u8]),
@@ -54,7 +54,7 @@ impl<'b> Reader<'b> {
         Self { rest: bytes }
     }
 
-    /// What has not been read.
+    /// The bytes that are still unread.
     pub(crate) fn rest(&self) -> &'b [u8] {
         self.rest
     }
@@ -124,7 +124,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Whatever is next: a whole value, or the beginning of an array or a map.
+    /// The next value, or the start of an array or a map.
     pub(crate) fn token(&mut self) -> Result<Token<'b>, Damaged> {
         let first = *self.rest.first().ok_or(Damaged)?;
         Ok(match first {
@@ -170,7 +170,7 @@ impl<'b> Reader<'b> {
         Ok(Token::Ext(kind, self.take(length)?))
     }
 
-    /// Whether the next value is nil, which is read then.
+    /// Whether the next value is nil. It is read if so.
     pub(crate) fn nil(&mut self) -> bool {
         match self.rest.split_first() {
             Some((&NIL, rest)) => {
@@ -181,17 +181,17 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Reads a value of whatever type.
+    /// Skips a value of any type.
     pub(crate) fn skip(&mut self) -> Result<(), Damaged> {
         self.skip_within(DEPTH)
     }
 
-    /// Reads that many values of whatever type.
+    /// Skips this many values of any type.
     pub(crate) fn skip_all(&mut self, values: u32) -> Result<(), Damaged> {
         (0..values).try_for_each(|_| self.skip())
     }
 
-    /// Reads a value of whatever type that has no more levels of arrays and maps than that.
+    /// Skips a value of any type with at most this many levels of arrays and maps.
     pub(crate) fn skip_within(&mut self, depth: u8) -> Result<(), Damaged> {
         let (bytes, values) = match self.byte()? {
             // Small integers, nil, booleans.
@@ -208,7 +208,7 @@ impl<'b> Reader<'b> {
             0xc4 | 0xd9 => (self.u8()?.into(), 0),
             0xc5 | 0xda => (self.u16()?.into(), 0),
             0xc6 | 0xdb => (self.u32()?.into(), 0),
-            // Extensions: a byte that says of what type, and the bytes.
+            // Extensions: a byte for the type, then the bytes.
             0xc7 => (u64::from(self.u8()?) + 1, 0),
             0xc8 => (u64::from(self.u16()?) + 1, 0),
             0xc9 => (u64::from(self.u32()?) + 1, 0),
@@ -261,7 +261,7 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Appends values, each as short as it can be.
+/// Appends values, each in its shortest form.
 pub(crate) trait Append {
     fn append_nil(&mut self);
     fn append_bool(&mut self, value: bool);
@@ -273,11 +273,11 @@ pub(crate) trait Append {
     fn append_str(&mut self, text: &str) -> Result<(), Unencodable>;
     /// An extension of this type.
     fn append_ext(&mut self, kind: u8, bytes: &[u8]) -> Result<(), Unencodable>;
-    /// To be followed by as many elements.
+    /// The start of an array. The caller then appends its elements.
     fn append_array(&mut self, elements: usize) -> Result<(), Unencodable>;
-    /// To be followed by as many pairs.
+    /// The start of a map. The caller then appends its pairs.
     fn append_map(&mut self, pairs: usize) -> Result<(), Unencodable>;
-    /// The same in the place of the byte at `at`, for whoever knows the number of pairs only after them.
+    /// Replaces the byte at `at` by the start of a map whose number of pairs was not known before.
     fn replace_by_map(&mut self, at: usize, pairs: usize) -> Result<(), Unencodable>;
 }
 
@@ -376,9 +376,9 @@ impl Append for Vec<u8> {
     }
 
     fn replace_by_map(&mut self, at: usize, pairs: usize) -> Result<(), Unencodable> {
-        let place = self.get_mut(at).ok_or(Unencodable)?;
+        let marker = self.get_mut(at).ok_or(Unencodable)?;
         match u8::try_from(pairs) {
-            Ok(pairs @ 0..=0x0f) => *place = 0x80 | pairs,
+            Ok(pairs @ 0..=0x0f) => *marker = 0x80 | pairs,
             _ => {
                 let mut header = Vec::new();
                 header.append_map(pairs)?;
@@ -442,7 +442,7 @@ pub(super) mod tests {
         rmp_serde::to_vec(&value).unwrap()
     }
 
-    /// A value of whatever type, encoded.
+    /// A value of any type, encoded.
     pub(in crate::record) fn value() -> impl Strategy<Value = Vec<u8>> {
         let leaf = prop_oneof![
             any::<Option<bool>>().prop_map(encoded),
@@ -480,7 +480,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_skipped_is_nested_sixteen_deep_at_most() {
+    fn a_skipped_value_is_nested_sixteen_deep_at_most() {
         let nested = |depth: usize| [vec![0x91; depth], vec![NIL]].concat();
         assert_eq!(skipped(&nested(16)), Ok(17));
         assert_eq!(skipped(&nested(17)), Err(Damaged));

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{Class, Network, Source, Timestamp, UserId, elevation::Elevation};
 
-/// All that can be in one.
+/// A record with all fields.
 fn record() -> Record {
     let mut record = anonymous();
     let head = &mut record.head;
@@ -33,7 +33,7 @@ const HANDLE: &[u8] = b"\x00\xc4\x0chandlehandle";
 const LIFETIME: &[u8] = &[2, 60];
 const DEVICE: &[u8] = &[5, 0x81, 0, 0x92, 0x92, 1, 1, 0xc0];
 
-/// A record of these fields and no data.
+/// A record with these fields and no data.
 fn of_fields(fields: &[&[u8]]) -> Bytes {
     let mut bytes = vec![FORMAT];
     bytes.append_map(fields.len()).unwrap();
@@ -42,7 +42,7 @@ fn of_fields(fields: &[&[u8]]) -> Bytes {
     bytes.into()
 }
 
-/// A field that no version has, with that many bytes in all.
+/// A field that no version has, of this many bytes in all.
 fn unknown_field(length: usize) -> Vec<u8> {
     let mut field = vec![127];
     field.append_bin(&vec![7; length - 4]).unwrap();
@@ -75,7 +75,7 @@ fn a_record_is_read_back_as_it_was_written() {
 }
 
 #[test]
-fn the_layout_is_this() {
+fn the_layout_of_a_record_is_fixed() {
     let mut record = Record::new(
         SessionHandle::from_bytes(*b"handlehandle"),
         Duration::from_millis(300),
@@ -123,20 +123,20 @@ fn a_record_cut_short_anywhere_is_damaged() {
 }
 
 #[test]
-fn s135_a_byte_behind_the_end_is_damage() {
+fn s135_a_byte_after_the_end_is_damage() {
     let bytes = [&record().encode().unwrap()[..], &[0xc0]].concat();
     assert_eq!(Record::decode(&bytes.into()), Err(Unreadable::Damaged));
 }
 
 #[test]
-fn what_the_rules_need_is_read_without_the_rest() {
+fn the_head_is_read_without_the_data() {
     let record = record();
     let head = Head::decode(&record.encode().unwrap()).unwrap();
     assert!(head == record.head);
 }
 
 #[test]
-fn s138_a_record_of_a_newer_format_is_told_from_a_damaged_one() {
+fn s138_a_record_of_a_newer_format_is_not_a_damaged_one() {
     let mut bytes = record().encode().unwrap().to_vec();
     bytes[0] = FORMAT + 1;
     let decode = |bytes: &[u8]| Record::decode(&Bytes::copy_from_slice(bytes));
@@ -153,7 +153,7 @@ fn an_anonymous_record_costs_few_bytes_beside_its_data() {
 }
 
 #[test]
-fn a_record_has_a_handle_and_a_lifetime_and_may_lack_the_rest() {
+fn a_record_needs_a_handle_and_a_lifetime_and_nothing_else() {
     assert!(decoded(&[HANDLE, LIFETIME]).is_ok());
     assert!(decoded(&[LIFETIME, HANDLE]).is_ok());
     for fields in [&[][..], &[HANDLE], &[LIFETIME], &[HANDLE, DEVICE]] {
@@ -162,7 +162,7 @@ fn a_record_has_a_handle_and_a_lifetime_and_may_lack_the_rest() {
 }
 
 #[test]
-fn s135_a_field_that_comes_twice_is_damage() {
+fn s135_a_field_that_occurs_twice_is_damage() {
     assert!(decoded(&[HANDLE, LIFETIME, DEVICE, &[127, 1]]).is_ok());
     for again in [HANDLE, LIFETIME, DEVICE, &[127, 1], &[127, 2]] {
         let found = decoded(&[HANDLE, LIFETIME, DEVICE, &[127, 1], again]);
@@ -171,7 +171,7 @@ fn s135_a_field_that_comes_twice_is_damage() {
 }
 
 #[test]
-fn s135_what_is_known_has_its_type_and_nothing_else() {
+fn s135_a_known_field_has_exactly_its_type() {
     for field in [
         // The handle: a byte less, as text.
         b"\x00\xc4\x0bhandlehandl" as &[u8],
@@ -184,16 +184,16 @@ fn s135_what_is_known_has_its_type_and_nothing_else() {
         b"\x03\xff",
         b"\x03\xca\0\0\0\0",
         b"\x03\xc0",
-        // Elevations: a number, more than there are, a number in them, one without an end, one without a scope,
-        // one with a field that comes twice.
+        // Elevations: a number; more than there are; a number in them; one without an end. One
+        // without a scope; one with a field that occurs twice.
         b"\x04\x01",
         b"\x04\xdd\xff\xff\xff\xff",
         b"\x04\x91\x01",
         b"\x04\x91\x81\x00\xa3pay",
         b"\x04\x91\x81\x01\x07",
         b"\x04\x91\x83\x00\xa3pay\x01\x07\x01\x07",
-        // The device: nil, without a client, with a name of one number, with a place of no length, with a change
-        // that is none.
+        // The device: nil; without a client; with a name of one number. With an address of no valid
+        // length; with an unknown change.
         b"\x05\xc0",
         b"\x05\x80",
         b"\x05\x81\x00\x92\x91\x01\xc0",
@@ -222,7 +222,7 @@ fn s135_what_is_known_has_its_type_and_nothing_else() {
 }
 
 #[test]
-fn s138_more_fields_than_can_be_carried_along_are_of_a_newer_version() {
+fn s138_a_record_with_too_many_unknown_fields_is_of_a_newer_version() {
     let known = [HANDLE, LIFETIME];
     let most = decoded(&[&known[..], &[&unknown_field(MOST_UNKNOWN)]].concat()).unwrap();
     assert_eq!(Record::decode(&most.encode().unwrap()), Ok(most));
@@ -241,7 +241,7 @@ fn s138_more_fields_than_can_be_carried_along_are_of_a_newer_version() {
 #[test]
 fn s138_lists_hold_the_class_and_the_tag_that_a_later_version_wrote() {
     let mut bytes = record().encode().unwrap().to_vec();
-    // Behind the format and the number of fields: `15: "a"`, and `16:` sixteen bytes.
+    // After the format and the number of fields: `15: "a"`, and `16:` sixteen bytes.
     bytes[1] += 2;
     let fields = [&[15, 0xa1, b'a', 16, 0xc4, 16][..], &[7; 16]].concat();
     bytes.splice(2..2, fields);
@@ -252,7 +252,7 @@ fn s138_lists_hold_the_class_and_the_tag_that_a_later_version_wrote() {
 }
 
 #[test]
-fn a_list_has_enough_of_a_record_to_read_its_head_even_where_there_is_much_in_it() {
+fn the_largest_head_fits_into_what_a_list_reads() {
     let size = |record: &Record| {
         let bytes = record.encode().unwrap();
         let enough = (0..=bytes.len()).find(|end| Head::decode(&bytes[..*end]).is_ok());
@@ -300,7 +300,7 @@ fn s138_unknown_fields_of_elevations_and_of_the_device_are_kept() {
 }
 
 #[test]
-fn s138_what_a_later_version_knows_of_a_client_is_skipped() {
+fn s138_elements_of_a_client_from_a_later_version_are_skipped() {
     let longer = b"\x05\x81\x00\x93\x93\x01\x02\xa5build\xc4\x03\xc0\x00\x02\x91\x01";
     let known = b"\x05\x81\x00\x92\x92\x01\x02\xc4\x03\xc0\x00\x02";
     let found = decoded(&[HANDLE, LIFETIME, longer]);
@@ -327,7 +327,7 @@ fn whether_a_session_is_remembered_is_a_boolean() {
 
 proptest! {
     #[test]
-    fn s138_fields_that_are_not_known_are_kept_byte_for_byte(
+    fn s138_unknown_fields_are_kept_byte_for_byte(
         unknown in btree_map(unknown_key(), value(), 0..20),
         seed: u64,
     ) {
@@ -367,7 +367,7 @@ proptest! {
     }
 
     #[test]
-    fn s135_no_bytes_behind_the_format_make_the_decoder_panic(bytes: Vec<u8>) {
+    fn s135_no_bytes_after_the_format_make_the_decoder_panic(bytes: Vec<u8>) {
         let _ = Record::decode(&[&[FORMAT][..], &bytes].concat().into());
     }
 

@@ -6,7 +6,7 @@ use super::Timeouts;
 
 impl Timeouts {
     /// How long a user stays signed in, as an English text for a sign-in page (WCAG 2.2, 2.2.6).
-    /// Fractions of a second are dropped, so that the time never looks longer than it is.
+    /// Fractions of a second are dropped, so that the text never promises too much.
     ///
     /// For words of your own, or another language, take [`idle`](Self::idle) and
     /// [`absolute`](Self::absolute).
@@ -30,7 +30,8 @@ impl Timeouts {
     }
 }
 
-/// A length of at least a second. In days only from two on, since one says "24 hours".
+/// A length of at least a second. It is in days only from two days on: "24 hours" is the usual
+/// text.
 fn words(length: Duration) -> String {
     let seconds = length.as_secs();
     let hours = seconds / 3600;
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s110_a_length_is_told_in_the_words_that_people_use() {
+    fn s110_a_length_is_written_in_common_units() {
         for (seconds, expected) in [
             (1, "1 second"),
             (59, "59 seconds"),
@@ -83,12 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn s110_no_length_looks_longer_than_it_is() {
+    fn s110_a_length_is_never_rounded_up() {
         assert_eq!(words(Duration::from_millis(1999)), "1 second");
     }
 
     #[test]
-    fn s110_where_the_idle_timeout_is_no_shorter_the_notice_does_not_speak_of_it() {
+    fn s110_an_idle_timeout_that_is_not_shorter_is_left_out_of_the_notice() {
         let hour = Duration::from_secs(3600);
         let timeouts = Timeouts::new(hour, hour).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The changes of several requests to one session, gathered into one write.
+//! The changes of several requests to one session, combined into one write.
 
 use super::{Op, Origin, UnitOfWork, View};
 use crate::{
@@ -7,10 +7,10 @@ use crate::{
     unit_of_work::plan::in_place,
 };
 
-/// The changes of several requests to one session, on the way into one write.
+/// The changes of several requests to one session, combined into one write.
 ///
-/// The changes of each request are applied whole or not at all, in the order in which requests are added. Changes of
-/// the identifier are not for groups: such a request writes alone.
+/// Requests are added one after the other, and each one's changes are applied whole or not at all.
+/// A request that changes the identifier is not added to a group: it writes alone.
 #[derive(Debug)]
 pub struct Group {
     origin: Origin,
@@ -21,22 +21,23 @@ pub struct Group {
     extends: bool,
 }
 
-/// What a step of the store that keeps the identifier has to do.
+/// What the store has to do for changes that keep the identifier.
 #[derive(Debug)]
 #[allow(clippy::exhaustive_enums, reason = "every caller must carry out each")]
 pub enum InPlace {
-    /// Nothing: what was asked for is what is stored.
+    /// Nothing, since the result is what is stored.
     Nothing,
     /// [`Store::touch`](crate::store::Store::touch), because there was activity.
     Touch,
-    /// The same because a person asked for it, so that it must not fail unnoticed.
+    /// [`Store::touch`](crate::store::Store::touch), because a user asked to stay signed in. A
+    /// failure must be reported.
     Extend,
     /// [`Store::commit`](crate::store::Store::commit).
     Commit(RecordWrite, Activity),
 }
 
 impl Group {
-    /// A group without changes yet, on a session as it is known to be stored.
+    /// A group without changes, on a session as it is known to be stored.
     pub fn on(origin: Origin) -> Self {
         Self {
             view: origin.view.clone(),
@@ -47,7 +48,8 @@ impl Group {
         }
     }
 
-    /// A group that begins with the changes of `unit_of_work`, which has applied them already. `None` if it has no session.
+    /// A group that begins with the changes of `unit`, which has already applied them. `None` if it
+    /// has no session.
     pub fn of(unit: &UnitOfWork, activity: Activity) -> Option<Self> {
         let (origin, view) = (unit.origin.clone()?, unit.view.0.clone()?);
         Some(Self {
@@ -63,14 +65,15 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// What a change raises on what is there by now: [`ChangeError::TooLarge`], [`ChangeError::Decode`] or
-    /// [`ChangeError::Encode`]. The group is what it was before then, also where a function given to `update` panics.
+    /// What a change raises on the present state: [`ChangeError::TooLarge`],
+    /// [`ChangeError::Decode`] or [`ChangeError::Encode`]. The group then stays as it was, also if
+    /// a function that was given to `update` panics.
     pub fn add(&mut self, unit: &mut UnitOfWork, activity: Activity) -> Result<(), ChangeError> {
         let mut view = self.view.clone();
         let mut events = Vec::new();
         let limit = unit.policy.payload();
         for op in &mut unit.ops {
-            // Another request from this client may have told of it already.
+            // Another request from this client may have recorded it already.
             if !op.is_known_to(&view) {
                 op.apply(&mut view, limit)?;
                 events.extend(op.event());
@@ -86,7 +89,7 @@ impl Group {
         Ok(())
     }
 
-    /// What to ask of the store. It counts as activity if one of the requests is activity.
+    /// The step for the store. It counts as activity if one of the requests is activity.
     ///
     /// # Errors
     ///
@@ -109,29 +112,29 @@ impl Group {
         )
     }
 
-    /// Whether `unit_of_work` has seen the very write that the group builds on.
+    /// Whether `unit` has read exactly the write that the group builds on.
     pub fn builds_on_what_was_seen_by(&self, unit: &UnitOfWork) -> bool {
         let (key, revision) = (self.origin.key, self.origin.revision);
         let seen = unit.origin.as_ref();
         seen.is_some_and(|origin| origin.key == key && origin.revision == revision)
     }
 
-    /// Where the session is stored.
+    /// The key under which the session is stored.
     pub fn key(&self) -> &SessionIdHash {
         &self.origin.key
     }
 
-    /// The write that the next one builds on.
+    /// The revision that the next write builds on.
     pub fn expected(&self) -> Revision {
         self.origin.revision
     }
 
-    /// The name and owner of the session.
+    /// The meta of the session as it is stored.
     pub fn meta(&self) -> SessionMeta {
         self.origin.view.meta()
     }
 
-    /// The session as it is stored once [`InPlace::Commit`] was carried out.
+    /// The session as it is stored after [`InPlace::Commit`].
     pub fn written(self, timing: Timing, revision: Revision) -> Origin {
         Origin {
             key: self.origin.key,
@@ -143,12 +146,12 @@ impl Group {
         }
     }
 
-    /// The session as it is stored where there was nothing to write.
+    /// The session as it is stored if nothing was written.
     pub fn unchanged(self) -> Origin {
         self.origin
     }
 
-    /// The same once it was touched.
+    /// The session as it is stored after a touch.
     pub fn touched(self, timing: Timing) -> Origin {
         let mut origin = self.origin;
         origin.view.timing = timing;

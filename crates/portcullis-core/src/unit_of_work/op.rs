@@ -1,4 +1,4 @@
-//! What a handler can ask for, as something that can be applied again.
+//! The operations that a handler can ask for. Each can be applied again to a newer state.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub(super) enum Op {
     Clear,
     Bind {
         user: UserId,
-        /// The name of the session, should it become another one.
+        /// The handle of the session if it becomes another one.
         handle: SessionHandle,
         at: Timestamp,
         limits: Limits,
@@ -31,7 +31,7 @@ pub(super) enum Op {
         /// The user's other sessions end in the same step.
         ends_others: bool,
     },
-    /// The sign-in before it is to be remembered.
+    /// Makes the sign-in before it a remembered one.
     Remember {
         at: Timestamp,
         limits: Limits,
@@ -43,7 +43,7 @@ pub(super) enum Op {
     },
     DropElevations,
     Regenerate,
-    /// The person operations to stay: activity at this moment.
+    /// The user asked to stay signed in: activity at this time.
     Extend(Timestamp),
     /// The session is used from another client.
     Observe(Client, ClientChange),
@@ -65,7 +65,7 @@ impl Op {
             Self::Remove(name) => {
                 view.record_mut().data.remove(name);
             }
-            // Another request may have stored one meanwhile that can be read.
+            // Another request may have stored a value that can be read.
             Self::RemoveUnreadable(name, is_readable) => {
                 let stored = view.record.data.get(name);
                 if stored.is_some_and(|bytes| !is_readable(bytes)) {
@@ -95,17 +95,17 @@ impl Op {
             }
             Self::Extend(at) => view.timing = view.timing.active(*at),
             Self::DropElevations | Self::Regenerate | Self::Observe(..) => {
-                self.take_away(view);
+                self.apply_if_restrictive(view);
             }
         }
         Ok(())
     }
 
-    /// Applies the operation if it only takes rights away or notes what was seen. Says whether it did:
-    /// such an operation holds whatever becomes of the request.
-    pub(super) fn take_away(&self, view: &mut View) -> bool {
+    /// Applies the operation if it only takes rights away or records an observation, and returns
+    /// whether it did. Such an operation takes effect even if the request is refused or fails.
+    pub(super) fn apply_if_restrictive(&self, view: &mut View) -> bool {
         match self {
-            // What was elevated by this request alone is not elevated any longer.
+            // An elevation that only this request granted was dropped already.
             Self::DropElevations if view.record.head.elevations.is_empty() => return false,
             Self::DropElevations | Self::Regenerate => view.record_mut().head.elevations.clear(),
             Self::Observe(client, _) => {
@@ -118,12 +118,12 @@ impl Op {
         true
     }
 
-    /// Whether it gives rights that the session did not have: a sign-in or an elevation.
+    /// Whether it grants rights that the session did not have: a sign-in or an elevation.
     pub(super) fn grants(&self) -> bool {
         matches!(self, Self::Bind { .. } | Self::Grant { .. })
     }
 
-    /// Whether the identifier must change with it.
+    /// Whether it needs a new identifier.
     pub(super) fn changes_identifier(&self) -> bool {
         matches!(
             self,
@@ -131,12 +131,12 @@ impl Op {
         )
     }
 
-    /// Whether a person operations to stay.
+    /// Whether a user asked to stay signed in.
     pub(super) fn extends(&self) -> bool {
         matches!(self, Self::Extend(_))
     }
 
-    /// Whether it observes what the session has observed already.
+    /// Whether it records a client that the session knows already.
     pub(super) fn is_known_to(&self, view: &View) -> bool {
         match (self, &view.record.head.device) {
             (Self::Observe(client, _), Some(device)) => device.change_to(client).is_none(),
@@ -144,7 +144,7 @@ impl Op {
         }
     }
 
-    /// What it means for the session's life.
+    /// The event of the session that it causes, if any.
     pub(super) fn event(&self) -> Option<EventKind> {
         match self {
             Self::Bind { .. } => Some(EventKind::Authenticated),
@@ -162,12 +162,12 @@ impl Op {
         }
     }
 
-    /// Whether it is an authentication of `user` with which their other sessions end.
+    /// Whether it authenticates `user` and ends their other sessions.
     pub(super) fn ends_others_of(&self, user: &UserId) -> bool {
         matches!(self, Self::Bind { user: bound, ends_others: true, .. } if bound == user)
     }
 
-    /// When it was asked for and the limits, if it is an authentication.
+    /// The time and the limits of an authentication, if it is one.
     pub(super) fn restarts(&self) -> Option<(Timestamp, Limits)> {
         match self {
             Self::Bind { at, limits, .. } | Self::Remember { at, limits } => Some((*at, *limits)),
@@ -184,7 +184,7 @@ impl View {
             .get(name)
             .map_or(0, |old| name.len() + old.len());
         let size = self.record.size() - old + name.len() + value.len();
-        // A limit that was lowered must not keep a session from shrinking.
+        // A lowered limit must not keep a session from shrinking.
         if size > limit && size > self.record.size() {
             return Err(ChangeError::TooLarge { size, limit });
         }
@@ -194,7 +194,7 @@ impl View {
 
     fn bind(&mut self, user: &UserId, handle: SessionHandle, at: Timestamp, limits: Limits) {
         let age = match &self.record.head.user {
-            // The same person again: the session goes on under its name.
+            // The same user again: the session keeps its handle.
             Some(current) if current == user => at.since(self.created_at()),
             current => {
                 if current.is_some() {
@@ -208,7 +208,7 @@ impl View {
         head.user = Some(user.clone());
         head.elevations.clear();
         head.persistent = false;
-        // What a later version knows of the head is about an authentication, and this is another one.
+        // Fields of a later version describe the previous authentication.
         head.forget_unknown();
         head.restart(limits.absolute, age);
         self.timing = Timing::starting(at, limits);
@@ -235,7 +235,8 @@ impl View {
 }
 
 impl View {
-    /// The user has just proved who they are, from this client: it is the one that others are compared with.
+    /// The user just authenticated, in a sign-in or an elevation, from this client. Other clients
+    /// are compared with it.
     fn trust(&mut self, client: Option<&Client>) {
         self.record_mut().head.device = client.cloned().map(Device::new);
     }

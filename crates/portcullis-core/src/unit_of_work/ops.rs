@@ -5,14 +5,14 @@ use std::ops::Deref;
 use super::{Op, PayloadLimits, SessionView, View};
 use crate::ChangeError;
 
-/// Operations in the order in which they were asked for, and what the session was before the first
-/// of them that grants something: a response that refuses goes back to there.
+/// Operations in the order in which they were asked for, and the session before the first of them
+/// that grants something. A response that refuses the request returns to that session.
 ///
-/// The application's functions are not called again for that, so it cannot fail.
+/// No function of the application is called again for that, so it cannot fail.
 #[derive(Debug, Default)]
 pub(super) struct Ops {
     ops: Vec<Op>,
-    /// Set while there is an operation that grants.
+    /// Set if there is an operation that grants something.
     before_grant: Option<SessionView>,
 }
 
@@ -25,7 +25,7 @@ impl Ops {
         self.ops.push(op);
     }
 
-    /// Applies all of them to `view`, which becomes what they build on, or changes nothing.
+    /// Applies all operations to `view`, on which they then build, or changes nothing.
     pub(super) fn apply_to(
         &mut self,
         mut view: View,
@@ -42,8 +42,8 @@ impl Ops {
         Ok(view)
     }
 
-    /// Takes the first operation that grants and all after it away. Returns them, and what the session
-    /// was before; `None` if nothing is granted.
+    /// Removes the first operation that grants something and all after it. Returns them, and the
+    /// session before the first. `None` if nothing is granted.
     pub(super) fn split_at_grant(&mut self) -> Option<(SessionView, Self)> {
         let first = self.ops.iter().position(Op::grants)?;
         let after = Self {

@@ -10,17 +10,17 @@ use crate::{
     },
 };
 
-/// What a request asks of the store: perhaps to end a session, then one step.
+/// What a request asks of the store: the sessions to end, then one step.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The sessions to end before the step, in this order: as a rule none or one.
+    /// The sessions to end before the step, in this order: usually none or one.
     pub ends: Vec<Termination>,
-    /// What to do then.
+    /// The step that follows.
     pub step: Step,
 }
 
-/// One operation of the store. `Debug` names it and shows nothing of what is written.
+/// One operation of the store. `Debug` shows its name and nothing of what is written.
 #[allow(clippy::exhaustive_enums, reason = "every caller must carry out each")]
 pub enum Step {
     /// Nothing.
@@ -29,14 +29,15 @@ pub enum Step {
     Touch {
         /// The session.
         key: SessionIdHash,
-        /// Its name and owner.
+        /// Its meta as it is stored.
         meta: SessionMeta,
     },
-    /// The same because the person asked for it: unlike a touch that accompanies other work, it must not fail unnoticed.
+    /// [`Store::touch`](crate::store::Store::touch), because the user asked to stay signed in.
+    /// Unlike a touch that accompanies other work, its failure must be reported.
     Extend {
         /// The session.
         key: SessionIdHash,
-        /// Its name and owner.
+        /// Its meta as it is stored.
         meta: SessionMeta,
     },
     /// [`Store::create`](crate::store::Store::create).
@@ -47,14 +48,14 @@ pub enum Step {
         write: RecordWrite,
         /// The session's limits.
         limits: Limits,
-        /// What becomes of the other sessions of its user.
+        /// What happens to the other sessions of its user.
         others: Others,
     },
     /// [`Store::commit`](crate::store::Store::commit).
     Commit {
         /// The session.
         key: SessionIdHash,
-        /// The write it builds on.
+        /// The revision that it builds on.
         expected: Revision,
         /// What to store.
         write: RecordWrite,
@@ -69,13 +70,13 @@ pub enum Step {
         id: SessionId,
         /// What to store.
         write: RecordWrite,
-        /// What becomes of the deadlines.
+        /// What happens to the deadlines.
         deadline: Deadline,
-        /// What becomes of the other sessions of its user.
+        /// What happens to the other sessions of its user.
         others: Others,
     },
-    /// Do nothing and refuse: the request came with an identifier that was replaced a moment ago, and what
-    /// it wants to write belongs to the session that goes on under the new one.
+    /// Nothing, and the request is refused. Its identifier was replaced a moment ago, and its
+    /// changes belong to the session that continues under the new one.
     Refuse,
 }
 
@@ -93,7 +94,7 @@ impl std::fmt::Debug for Step {
     }
 }
 
-/// Whether what `earlier` told of does not hold any more after `later`.
+/// Whether `later` makes what `earlier` describes untrue.
 fn is_undone(earlier: &EventKind, later: &EventKind) -> bool {
     match earlier {
         EventKind::Authenticated | EventKind::Regenerated | EventKind::ElevationDropped => {
@@ -108,7 +109,7 @@ fn is_undone(earlier: &EventKind, later: &EventKind) -> bool {
     }
 }
 
-/// What a step that keeps the identifier has to do to make `view` of `origin`.
+/// The step that turns `origin` into `view` under the same identifier.
 pub(super) fn in_place(
     origin: &Origin,
     view: &View,
@@ -120,7 +121,8 @@ pub(super) fn in_place(
     let activity = if extends { Activity::Active } else { activity };
     let touch_is_due = origin.view.timing.touch_is_due(now);
     if view.record != origin.view.record {
-        // In the same steps as for requests that only read: what is due when is filed as seldom.
+        // Activity is stored in the same steps as for requests that only read. So the store's
+        // expiry lists change as rarely.
         let activity = match extends || touch_is_due {
             true => activity,
             false => Activity::Passive,
@@ -135,7 +137,7 @@ pub(super) fn in_place(
 }
 
 impl View {
-    /// What to store of it.
+    /// What the store has to write for this view.
     pub(super) fn write(
         &self,
         meta: SessionMeta,
@@ -158,11 +160,11 @@ impl View {
 }
 
 impl UnitOfWork {
-    /// What to ask of the store now.
+    /// The plan for the store at `now`.
     ///
     /// # Errors
     ///
-    /// [`ChangeError::NoRandomness`], or [`ChangeError::Encode`].
+    /// [`ChangeError::NoRandomness`], [`ChangeError::Unencodable`].
     pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, ChangeError> {
         Ok(Plan {
             ends: self.endings().collect(),
@@ -191,7 +193,7 @@ impl UnitOfWork {
                 reason,
                 note: match reason {
                     EndReason::SignedOut | EndReason::ReplacedAtSignIn => self.note(kind),
-                    // Nobody asked for it.
+                    // No client asked for it.
                     _ => Note::new(kind, Actor::System, self.client.clone()),
                 },
                 live_until: Some(origin.view.timing.idle_deadline()),
@@ -277,8 +279,8 @@ impl UnitOfWork {
         })
     }
 
-    /// What becomes of the other sessions of the user. That they are to end is not undone by a further sign-in of the same
-    /// user in this request.
+    /// What happens to the other sessions of the user. If they are to end, a further sign-in of the
+    /// same user in this request does not change that.
     fn others(&self) -> Others {
         let user = self.view.user();
         let ends_others = |op: &Op| user.is_some_and(|user| op.ends_others_of(user));
@@ -293,8 +295,8 @@ impl UnitOfWork {
         })
     }
 
-    /// `absolute_deadline` is the one that the write brings about: a sign-in takes effect with it, however long
-    /// ago it was asked for.
+    /// What to write. `absolute_deadline` is that of the session after the write: a sign-in takes
+    /// effect with the write, not when the handler asked for it.
     fn write(&self, view: &View, absolute_deadline: Timestamp) -> Result<RecordWrite, ChangeError> {
         let mut meta = view.meta();
         if let (Some(owner), Some(began)) = (&mut meta.owner, self.began)
@@ -305,31 +307,31 @@ impl UnitOfWork {
         view.write(meta, absolute_deadline, self.notes())
     }
 
-    /// Whether a person operations to stay.
+    /// Whether a user asked to stay signed in.
     pub(super) fn extends(&self) -> bool {
         self.ops.iter().any(Op::extends)
     }
 
-    /// What the next step leaves in the log.
+    /// The notes that the next step leaves in the log.
     pub(super) fn notes(&self) -> Vec<Note> {
         let events = self.events().into_iter();
         events.map(|kind| self.note(kind)).collect()
     }
 
-    /// What the client of this request did.
+    /// A note of what the client of this request did.
     pub fn note(&self, kind: EventKind) -> Note {
         Note::new(kind, Actor::Client, self.client.clone())
     }
 
-    /// What would change in the session's life with the next step, in order. Writes of data alone are not in
-    /// it, and neither is what the request itself undid again.
+    /// The events that the next step causes, in order. Writes of data cause none, and neither does
+    /// what the request itself undid.
     fn events(&self) -> Vec<EventKind> {
         let mut events = Vec::new();
         if self.origin.is_none() && self.view.user().is_none() && self.view.exists() {
             events.push(EventKind::Created);
         }
         for event in self.ops.iter().filter_map(Op::event) {
-            // A sign-in ended the elevations before it.
+            // A sign-in already ended the elevations before it.
             if event == EventKind::ElevationDropped
                 && events.contains(&EventKind::Authenticated)
                 && !events
@@ -344,7 +346,7 @@ impl UnitOfWork {
         events
     }
 
-    /// An end that the plan asked for was carried out: of the session under `key`.
+    /// Reports that an end in the plan was carried out, for the session under `key`.
     pub fn ended(&mut self, key: &SessionIdHash) {
         self.ending.take_if(|(origin, _)| origin.key == *key);
         self.candidates.retain(|origin| origin.key != *key);
@@ -352,7 +354,7 @@ impl UnitOfWork {
         self.replaced = false;
     }
 
-    /// The step was carried out: what the handler wished is stored under `key`.
+    /// Reports that the step was carried out: the handler's changes are stored under `key`.
     pub fn written(&mut self, key: SessionIdHash, timing: Timing, revision: Revision) {
         if let Some(view) = &mut self.view.0 {
             view.timing = timing;
@@ -367,7 +369,8 @@ impl UnitOfWork {
         self.end_refused = false;
     }
 
-    /// What the handler wished is stored, perhaps with what others wished, as `origin`.
+    /// Reports that the handler's changes are stored as `origin`, perhaps with those of other
+    /// requests.
     pub fn written_as(&mut self, origin: &Origin) {
         self.view = SessionView(Some(origin.view.clone()));
         self.origin = Some(origin.clone());
@@ -375,7 +378,7 @@ impl UnitOfWork {
         self.replaced = false;
     }
 
-    /// The session was touched, which it only is when nothing else was wished.
+    /// Reports that the session was touched, which happens only if there was nothing else to store.
     pub fn touched(&mut self, timing: Timing) {
         if let Some(origin) = &mut self.origin {
             origin.view.timing = timing;
@@ -383,13 +386,14 @@ impl UnitOfWork {
         self.retain_only_the_end();
     }
 
-    /// Another request was faster: applies the operations to what it stored.
+    /// Applies the operations to what another, faster request stored.
     ///
     /// # Errors
     ///
-    /// What an operation raises on the new state: [`ChangeError::TooLarge`], [`ChangeError::Decode`], or
-    /// [`ChangeError::Unusable`]. Nothing is changed then: the next step conflicts again, rather than
-    /// undo what the other request wrote.
+    /// What an operation raises on the new state: [`ChangeError::TooLarge`],
+    /// [`ChangeError::Decode`], [`ChangeError::Encode`] or [`ChangeError::Unusable`]. Nothing is
+    /// changed then. So the next step conflicts again, and does not undo what the other request
+    /// wrote.
     pub fn rebase(&mut self, stored: &Stored) -> Result<(), ChangeError> {
         let Some(origin) = &self.origin else {
             return Ok(());
@@ -397,19 +401,19 @@ impl UnitOfWork {
         self.rebase_on(Origin::read(origin.key, stored)?)
     }
 
-    /// The same for a session that was read already.
+    /// Does what [`rebase`](Self::rebase) does, with a session that was read already.
     ///
     /// # Errors
     ///
     /// As [`rebase`](Self::rebase), but never [`ChangeError::Unusable`].
     pub fn rebase_on(&mut self, newer: Origin) -> Result<(), ChangeError> {
-        // Another request from this client may have told of it already.
+        // Another request from this client may have recorded it already.
         self.ops.retain(|op| !op.is_known_to(&newer.view));
         self.build_on(newer)
     }
 
-    /// The session turned out to be gone: this request has none any more. What it wrote was meant for that
-    /// one, so only a sign-in starts another.
+    /// Reports that the session has ended, so that this request no longer has one. Its changes were
+    /// meant for that session, so only a sign-in starts another.
     pub fn lost(&mut self) {
         self.replaced = true;
         self.end_refused = false;
@@ -421,15 +425,15 @@ impl UnitOfWork {
         self.view = SessionView(None);
     }
 
-    /// Gives up every operation but the end of the session: because the answer cannot carry a cookie, or because
-    /// what the handler wished is what is stored.
+    /// Drops every operation but the end of the session. The response cannot carry a cookie, or the
+    /// result is what is stored.
     pub fn retain_only_the_end(&mut self) {
         self.ops.clear();
         self.view = SessionView(self.origin.as_ref().map(|origin| origin.view.clone()));
     }
 
-    /// Gives up every operation that an answer would have to tell of: but not the end of the session, nor what was
-    /// seen of the client.
+    /// Drops every operation of which the response would have to inform the client. The end of the
+    /// session stays, and so do observations of the client.
     pub fn retain_background_ops(&mut self) {
         self.ops.retain(|op| matches!(op, Op::Observe(..)));
         let rebuilt = match self.origin.clone() {
@@ -446,24 +450,24 @@ impl UnitOfWork {
         self.origin.as_ref()
     }
 
-    /// Where the session is stored that the next write builds on.
+    /// The key of the session that the next write builds on.
     pub fn key(&self) -> Option<SessionIdHash> {
         self.origin.as_ref().map(|origin| origin.key)
     }
 
-    /// The same with its name and owner there.
+    /// The key and the meta of the session that the next write builds on.
     pub fn stored(&self) -> Option<(SessionIdHash, SessionMeta)> {
         let origin = self.origin.as_ref()?;
         Some((origin.key, origin.view.meta()))
     }
 
-    /// Whether the handler ended the session the request came with.
+    /// Whether the handler ended the session that the request came with.
     pub fn has_ended_a_session(&self) -> bool {
         self.ending.is_some() || self.ends_candidates
     }
 
-    /// Name and user of the session that is to be ended, or else of the one the next step builds on, as
-    /// they are stored.
+    /// The handle and the user of the session that is to be ended, or else of the one that the next
+    /// step builds on. Both are as they are stored.
     pub fn subject(&self) -> Option<(SessionHandle, Option<&UserId>)> {
         let ending = self.ending.as_ref().map(|(origin, _)| origin);
         let candidate = self.candidates.first().filter(|_| self.ends_candidates);

@@ -1,4 +1,4 @@
-//! What a session is good for, without what the application put in.
+//! The status of a session: what it permits, without the application's data.
 
 use crate::{
     ClientChange, SessionInfo, Timestamp, UserId,
@@ -7,7 +7,7 @@ use crate::{
     unit_of_work::Unusable,
 };
 
-/// What guards ask of a session, as it is stored: for whoever looks at it again and again and needs no value of it.
+/// The status of a stored session, for guards and for connections that check it repeatedly.
 #[derive(Clone)]
 pub struct SessionStatus {
     head: Head,
@@ -15,7 +15,7 @@ pub struct SessionStatus {
 }
 
 impl SessionStatus {
-    /// What a stored session is good for.
+    /// The status of a stored session.
     ///
     /// # Errors
     ///
@@ -28,22 +28,22 @@ impl SessionStatus {
         })
     }
 
-    /// The public name and the moments.
+    /// The public name and the times.
     pub fn info(&self) -> SessionInfo {
         self.head.info(self.timing)
     }
 
-    /// The user it is bound to.
+    /// The user of the session.
     pub fn user(&self) -> Option<&UserId> {
         self.head.user.as_ref()
     }
 
-    /// What is different about the device, if the session was used from another one.
+    /// What differs about the device, if the session was used from another one.
     pub fn flagged(&self) -> Option<ClientChange> {
         self.head.device.as_ref()?.change
     }
 
-    /// Until when it is elevated for `scope`, also where that is over.
+    /// The end of its elevation for `scope`, even if that has passed.
     pub fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
         let mut elevations = self.head.elevations.iter();
         let elevation = elevations.find(|elevation| elevation.scope == scope)?;
@@ -51,7 +51,7 @@ impl SessionStatus {
         Some(deadline.before(elevation.ends_before_deadline()))
     }
 
-    /// The first moment after `now` at which it may be good for less: its end without further activity, or that of
+    /// The first time after `now` at which the status may change: the idle deadline, or the end of
     /// an elevation.
     pub fn next_change(&self, now: Timestamp) -> Timestamp {
         let deadline = self.timing.absolute_deadline;
@@ -63,7 +63,7 @@ impl SessionStatus {
     }
 }
 
-/// Tells no more than the public name.
+/// Shows the public name alone.
 impl std::fmt::Debug for SessionStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionStatus")
@@ -85,7 +85,8 @@ mod tests {
         Timestamp::from_millis(0).after(MINUTE * minute)
     }
 
-    /// Of 100 minutes, 30 without activity; elevated for two scopes, until minutes 10 and 20.
+    /// A session of 100 minutes, 30 without activity; elevated for two scopes, until minutes 10 and
+    /// 20.
     fn stored() -> Stored {
         let limits = Limits {
             idle: MINUTE * 30,
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scope_has_an_end_of_its_own_and_no_other_scope_has_one() {
+    fn each_elevated_scope_has_its_own_end_and_other_scopes_have_none() {
         let status = SessionStatus::read(&stored()).unwrap();
         assert_eq!(status.elevated_until("payments"), Some(at(10)));
         assert_eq!(status.elevated_until("general"), Some(at(20)));
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_change_is_the_first_end_that_has_not_come() {
+    fn the_next_change_is_the_next_end() {
         let status = SessionStatus::read(&stored()).unwrap();
         for (now, next) in [(0, 10), (9, 10), (10, 20), (19, 20), (20, 30), (40, 30)] {
             assert_eq!(status.next_change(at(now)), at(next), "{now}");
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn s135_what_cannot_be_read_is_good_for_nothing() {
+    fn s135_an_unreadable_record_has_no_status() {
         let mut stored = stored();
         stored.payload = stored.payload.slice(..10);
         assert!(matches!(

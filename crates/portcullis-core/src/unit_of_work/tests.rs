@@ -36,7 +36,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MILLI: Duration = Duration::from_millis(1);
 
-/// A store with a clock, and the settings of the requests: the default timeouts and room for 1000 bytes.
+/// A store with a clock, and the settings of the requests: the default timeouts and a limit of 1000
+/// bytes.
 struct World {
     clock: ManualClock,
     store: MemoryStore,
@@ -50,20 +51,20 @@ struct Visit<'w> {
     activity: Activity,
 }
 
-/// What became of a request's operations.
+/// The result of saving a request's operations.
 #[derive(Debug)]
 enum Saved {
     /// There was nothing to write.
     Nothing,
-    /// Activity was written down.
+    /// Activity was stored.
     Touched,
     /// The session is stored under this key.
     As(SessionIdHash),
-    /// They belong to a session that goes on elsewhere.
+    /// They belong to a session that continues under another identifier.
     Refused,
-    /// The session was gone.
+    /// The session had ended.
     Lost,
-    /// Its user has as many sessions as the limit allows.
+    /// The user has as many sessions as the limit allows.
     AtLimit,
     /// They could not be applied to what another request had written.
     Failed(ChangeError),
@@ -104,7 +105,7 @@ impl World {
     }
 
     /// A request without a cookie.
-    fn stranger(&self) -> Visit<'_> {
+    fn without_cookie(&self) -> Visit<'_> {
         self.visit_with(UnitOfWork::without_session(self.policy, None))
     }
 
@@ -129,20 +130,20 @@ impl World {
 
     /// A session without a user that holds `"cart" = 1`.
     fn anonymous(&self) -> SessionIdHash {
-        let mut visit = self.stranger();
+        let mut visit = self.without_cookie();
         visit.set("cart", 1);
         visit.save().key()
     }
 
     /// A session of `user` that holds `"cart" = 1`.
     fn session_of(&self, user: &str) -> SessionIdHash {
-        let mut visit = self.stranger();
+        let mut visit = self.without_cookie();
         visit.set("cart", 1);
         visit.authenticate(user);
         visit.save().key()
     }
 
-    /// The same, elevated for `scope`.
+    /// A session of `user` that is elevated for `scope` and holds `"cart" = 1`.
     fn elevated(&self, user: &str, scope: &str) -> SessionIdHash {
         let mut visit = self.visit(self.session_of(user));
         visit.elevate(scope);
@@ -164,7 +165,7 @@ impl World {
         }
     }
 
-    /// Everything in the log, oldest first.
+    /// All events in the log, oldest first.
     fn log(&self) -> Vec<EventKind> {
         let query = LogQuery {
             most: usize::MAX,
@@ -291,9 +292,9 @@ impl Visit<'_> {
         }
     }
 
-    /// What would be told of the session's life.
+    /// The events that would be logged with the write.
     #[track_caller]
-    fn told(&self) -> Vec<EventKind> {
+    fn events(&self) -> Vec<EventKind> {
         self.write()
             .notes
             .into_iter()
@@ -301,7 +302,7 @@ impl Visit<'_> {
             .collect()
     }
 
-    /// What would be replaced.
+    /// The session that would be replaced.
     #[track_caller]
     fn old(&self) -> ReplacedSession {
         match self.step() {
@@ -316,7 +317,7 @@ impl Visit<'_> {
         for _ in 0..10 {
             let plan = self.plan();
             for ending in plan.ends {
-                // A stranger's session that moved longer ago than is remembered cannot be found.
+                // A visitor's session cannot be found once its replaced identifier is forgotten.
                 if ready(store.end(&ending)).is_err() {
                     self.unit.lost();
                     return Saved::Lost;
@@ -391,11 +392,11 @@ impl Visit<'_> {
                 }
             }
         }
-        panic!("a conflict with nobody");
+        panic!("the conflicts did not end");
     }
 }
 
-/// The output of a future that does not wait, as those of a memory store do not.
+/// The output of a future that does not wait, such as those of a memory store.
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

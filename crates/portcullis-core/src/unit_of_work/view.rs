@@ -14,19 +14,27 @@ use crate::{
     value,
 };
 
-/// A session in memory. Cheap to clone; the record is copied when one that others see is changed.
+/// A session in memory. It is cheap to clone: changing a shared record copies it.
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub(super) timing: Timing,
     pub(super) record: Arc<Record>,
 }
 
-/// A session as a request sees it at one moment, if it has one. Cheap to clone; later changes of the unit of work
-/// do not show in it.
+/// A session as a request sees it at one time, if it has one. It is cheap to clone, and does not
+/// show later changes of the unit of work.
 #[derive(Debug, Clone, Default)]
 pub struct SessionView(pub(super) Option<View>);
 
-/// What a page may want to tell about a session. All moments are on the store's clock.
+/// The public name, times and limits of a session, for pages that show them. All times are on the
+/// store's clock.
+///
+/// ```
+/// # use portcullis_core::{SessionInfo, Timestamp};
+/// fn seconds_left(info: &SessionInfo, now: Timestamp) -> u64 {
+///     info.idle_deadline.since(now).as_secs()
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
@@ -34,49 +42,65 @@ pub struct SessionInfo {
     pub handle: SessionHandle,
     /// When the session began.
     pub created_at: Timestamp,
-    /// When its user signed in or last signed in again, if it has one.
+    /// When its user last signed in. `None` if it has no user.
     pub authenticated_at: Option<Timestamp>,
-    /// When there last was activity, as far as it is written down.
+    /// The last activity that is stored. Later activity may not be stored yet.
     pub last_active_at: Timestamp,
-    /// When the session ends without further activity.
+    /// When the session ends if there is no further activity.
     pub idle_deadline: Timestamp,
-    /// When it ends whatever happens.
+    /// When the session ends in every case.
     pub absolute_deadline: Timestamp,
-    /// For how long it may be inactive.
+    /// How long the session may be inactive.
     pub idle_timeout: Duration,
-    /// Its user asked to be [remembered](UnitOfWork::remember) on this device.
+    /// Whether its user asked to be [remembered](UnitOfWork::remember) on this device.
     pub remembered: bool,
 }
 
 impl SessionInfo {
-    /// When the session would end if there were activity at `now` and none after it. `None` where activity changes nothing,
-    /// because the absolute deadline comes first: then no extension can be offered.
+    /// When the session would end if there were activity at `now` and none after it.
+    ///
+    /// `None` if activity changes nothing, because the absolute deadline is first. An application
+    /// can then offer no extension.
     pub fn extends_to(&self, now: Timestamp) -> Option<Timestamp> {
         let extended = now.after(self.idle_timeout).min(self.absolute_deadline);
         (self.idle_deadline < self.absolute_deadline).then_some(extended.max(self.idle_deadline))
     }
 }
 
-/// A live session in a list: of its user's devices, or an operator's.
+/// A live session in a list of one user's devices, or of an operator.
+///
+/// OWASP ASVS 5.0, 7.5.2, asks that users can view their sessions and end any of them.
+///
+/// ```
+/// # use portcullis_core::SessionEntry;
+/// fn line(entry: &SessionEntry) -> String {
+///     let client = entry.client.clone().unwrap_or_default();
+///     match entry.current {
+///         true => format!("{client} (this device)"),
+///         false => client.to_string(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionEntry {
-    /// Public name and moments.
+    /// The public name, times and limits.
     pub info: SessionInfo,
-    /// Whose it is.
+    /// The user, if the session has one.
     pub user: Option<UserId>,
-    /// Until when it is elevated, for whatever scope, if it is.
+    /// When its last elevation ends, for any scope. `None` if it is not elevated.
     pub elevated_until: Option<Timestamp>,
-    /// What is known of the client, as it was when the user last proved who they are.
+    /// What is known of the client, as of the last sign-in or elevation.
     pub client: Option<Client>,
-    /// It has been used from what looks like another device since then: what was different. To be reviewed.
+    /// What differed when the session was used from what looks like another device since the last
+    /// sign-in or elevation. The user should review such a session.
     pub flagged: Option<ClientChange>,
-    /// It is the session of the request that asks.
+    /// Whether it is the session of the request that asks.
     pub current: bool,
 }
 
 impl SessionEntry {
-    /// What a stored session is at `now`. `None` if it cannot be read.
+    /// The entry of a stored session at `now`. `None` if it cannot be read.
     pub fn read(stored: &Stored, now: Timestamp) -> Option<Self> {
         let head = Head::decode(&stored.payload).ok()?;
         let (client, flagged) = match &head.device {
@@ -125,7 +149,7 @@ impl SessionView {
             .is_some_and(|view| view.record.data.contains_key(name))
     }
 
-    /// The user the session is bound to.
+    /// The user of the session.
     pub fn user(&self) -> Option<&UserId> {
         self.0.as_ref()?.record.head.user.as_ref()
     }
@@ -136,13 +160,13 @@ impl SessionView {
         view.is_some_and(|view| view.record.head.persistent)
     }
 
-    /// Whether the session was used from what looks like another device since its user last proved who they
-    /// are: what was different.
+    /// What differed when the session was used from what looks like another device since the
+    /// last sign-in or elevation.
     pub fn flagged(&self) -> Option<ClientChange> {
         self.0.as_ref()?.record.head.device.as_ref()?.change
     }
 
-    /// Until when the session is elevated for `scope`, if it is.
+    /// When the elevation for `scope` ends, if there is one at `now`.
     pub fn elevated_until(&self, scope: &str, now: Timestamp) -> Option<Timestamp> {
         self.0
             .as_ref()?
@@ -163,13 +187,13 @@ impl SessionView {
         all.filter(|(_, ends_at)| now < *ends_at).collect()
     }
 
-    /// The session's public name and moments, if there is a session.
+    /// The session's public name, times and limits, if there is a session.
     pub fn info(&self) -> Option<SessionInfo> {
         let View { timing, record } = self.0.as_ref()?;
         Some(record.head.info(*timing))
     }
 
-    /// The same as it will be once a request at `now` has counted as activity.
+    /// The info as it will be after a request at `now` has counted as activity.
     pub fn info_after_activity(&self, now: Timestamp) -> Option<SessionInfo> {
         let View { timing, record } = self.0.as_ref()?;
         let due = timing.touch_is_due(now);
@@ -258,7 +282,7 @@ impl View {
         })
     }
 
-    /// How long before the absolute deadline `moment` is; zero if it is not before.
+    /// How long `moment` is before the absolute deadline. Zero if it is not before it.
     pub(super) fn before_deadline(&self, moment: Timestamp) -> Duration {
         self.timing.absolute_deadline.since(moment)
     }

@@ -13,7 +13,7 @@ use serde::{
 use super::{MAX_LEVELS, OCTETS, SOME};
 use crate::record::msgpack::{Damaged, Reader, Token};
 
-/// Why bytes are not a value of the type asked for.
+/// Why bytes are not a value of the requested type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DecodeError {
     OtherType,
@@ -23,12 +23,12 @@ pub(crate) enum DecodeError {
     UnknownVariant,
     TooDeep,
     Damaged,
-    /// The decoder's own words may quote the value, so they are dropped.
+    /// The decoder's own message is dropped, since it may quote the value.
     Refused,
 }
 
 impl DecodeError {
-    /// In words that hold nothing of the value.
+    /// The reason as a text that holds nothing of the value.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::OtherType => "another type is stored",
@@ -88,7 +88,7 @@ impl From<Damaged> for DecodeError {
     }
 }
 
-/// Decodes a value, all of `bytes`.
+/// Decodes one value from all of `bytes`.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut decoder = Decoder {
         reader: Reader::new(bytes),
@@ -103,12 +103,12 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
 
 struct Decoder<'de> {
     reader: Reader<'de>,
-    /// How many more levels there may be.
+    /// How many more levels are allowed.
     levels: u8,
 }
 
 impl<'de> Decoder<'de> {
-    /// Reads something that is one level deeper.
+    /// Reads a part that is one level deeper.
     fn nested<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
@@ -120,7 +120,7 @@ impl<'de> Decoder<'de> {
         Ok(value)
     }
 
-    /// The payload of a `Some`, which was read, as something to read one level deeper.
+    /// A decoder for the payload of a `Some`, one level deeper.
     fn inside(&self, payload: &'de [u8]) -> Result<Decoder<'de>, DecodeError> {
         Ok(Decoder {
             reader: Reader::new(payload),
@@ -128,7 +128,7 @@ impl<'de> Decoder<'de> {
         })
     }
 
-    /// What comes next, which is not read by that.
+    /// The next token, which stays unread.
     fn peek(&self) -> Result<Token<'de>, DecodeError> {
         Ok(Reader::new(self.reader.rest()).token()?)
     }
@@ -154,7 +154,7 @@ impl<'de> Decoder<'de> {
         })
     }
 
-    /// The elements of a sequence of `u8`, which was read.
+    /// Reads the elements of a sequence of `u8` whose bytes were already read.
     fn octets<V: Visitor<'de>>(&self, octets: &[u8], visitor: V) -> Result<V::Value, DecodeError> {
         let mut octets = Octets {
             left: octets.iter(),
@@ -232,7 +232,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         }
     }
 
-    /// What a sequence of `u8` is may be asked for as bytes, and the other way round: types change.
+    /// A sequence of `u8` may be read as bytes, and bytes as a sequence: types change.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.peek()? {
             Token::Ext(OCTETS, payload) => {
@@ -285,7 +285,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 }
 
-/// The elements of an array or the pairs of a map that were not read yet.
+/// The elements of an array or the pairs of a map that are still unread.
 struct Parts<'d, 'de> {
     decoder: &'d mut Decoder<'de>,
     left: u32,
@@ -305,7 +305,7 @@ impl Parts<'_, '_> {
         }
     }
 
-    /// No more than there can be: each part takes a byte at least.
+    /// At most this many parts can follow, since each takes at least a byte.
     fn at_most(&self) -> Option<usize> {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         Some(left.min(self.decoder.reader.rest().len()))
@@ -352,7 +352,7 @@ impl<'de> MapAccess<'de> for Parts<'_, 'de> {
     }
 }
 
-/// A variant with content: the one pair of a map.
+/// A variant with content: the only pair of a map.
 struct Variant<'d, 'de>(&'d mut Decoder<'de>);
 
 impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
@@ -397,7 +397,7 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
     }
 }
 
-/// The elements of a sequence of `u8` that were not read yet.
+/// The elements of a sequence of `u8` that are still unread.
 struct Octets<'o> {
     left: slice::Iter<'o, u8>,
     levels: u8,
@@ -420,7 +420,7 @@ impl<'de> SeqAccess<'de> for Octets<'_> {
     }
 }
 
-/// One of them.
+/// One element of a sequence of `u8`.
 struct Octet {
     value: u8,
     levels: u8,

@@ -10,26 +10,26 @@ use crate::record::{
     msgpack::{Append, Reader, Token},
 };
 
-/// Maps with at most so many keys are compared pair by pair.
+/// Maps with at most this many keys are compared pair by pair.
 const FEW_KEYS: usize = 8;
 
 /// Why a value cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EncodeError {
-    /// The encoder's own words may quote the value, so they are dropped.
+    /// The encoder's own message is dropped, since it may quote the value.
     Refused,
     TooDeep,
-    /// Serde's buffer has no place for them.
+    /// Serde's buffer cannot hold such integers.
     WideInteger,
-    /// A derived `Deserialize` refuses a field that comes twice, and so does a tag.
+    /// A derived `Deserialize` refuses a field that occurs twice, and so does a tag.
     RepeatedKey,
-    /// A derived `Deserialize` of a struct with a flattened field reads every key as the name of a field.
+    /// A derived `Deserialize` of a struct with a flattened field reads every key as a field name.
     FlattenedKey,
     TooLong,
 }
 
 impl EncodeError {
-    /// In words that hold nothing of the value.
+    /// The reason as a text that holds nothing of the value.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Refused => "its `Serialize` refused",
@@ -66,7 +66,8 @@ impl From<Unencodable> for EncodeError {
     }
 }
 
-/// Encodes a value so that it can be decoded as the type that it is, whichever way serde takes, or refuses it.
+/// Encodes a value so that it can be decoded as its own type by every way that serde has, or
+/// refuses it.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let mut encoder = Encoder {
         out: Vec::with_capacity(128),
@@ -80,11 +81,11 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Encode
 
 struct Encoder {
     out: Vec<u8>,
-    /// How many more levels there may be.
+    /// How many more levels are allowed.
     levels: u8,
-    /// What was written last is one `u8`.
+    /// Whether the last value written is one `u8`.
     is_octet: bool,
-    /// The keys of the maps that are being written, the innermost map's last.
+    /// The keys of the maps that are being written. The innermost map's keys are last.
     keys: Vec<Range<usize>>,
 }
 
@@ -94,7 +95,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// A value one level deeper that leaves no trace of its own.
+    /// Writes a value one level deeper, with nothing around it.
     fn nested<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         let outer = self.levels;
         self.descend()?;
@@ -103,7 +104,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// To be followed by the content of the variant.
+    /// Begins a variant. The caller then writes its content.
     fn variant(&mut self, name: &str) -> Result<(), EncodeError> {
         self.descend()?;
         self.out.append_map(1)?;
@@ -144,7 +145,7 @@ impl Encoder {
         })
     }
 
-    /// Whether one of the keys from the one with number `first` comes twice.
+    /// Whether a key occurs twice among those from number `first` on.
     fn repeats_key_from(&mut self, first: usize) -> bool {
         let Self { out, keys, .. } = self;
         let keys = keys.get_mut(first..).unwrap_or_default();
@@ -167,7 +168,7 @@ impl Encoder {
 /// A sequence or tuple that is being written.
 struct Items<'e> {
     encoder: &'e mut Encoder,
-    /// How many levels there were around it.
+    /// How many levels are around it.
     outer: u8,
     start: usize,
     body: usize,
@@ -190,7 +191,7 @@ impl Items<'_> {
         if self.are_octets && self.count > 0 {
             let array = out.len() - self.start;
             let body = out.get(self.body..).unwrap_or_default();
-            // The marker, the length if it is none of a few, and the type.
+            // The marker, the length unless it is one of a few, and the type.
             let header = match self.count {
                 1 | 2 | 4 | 8 | 16 => 2,
                 0..=0xff => 3,
@@ -217,12 +218,12 @@ impl Items<'_> {
     }
 }
 
-/// The octets that `body` has as integers.
+/// The octets that `body` holds as integers.
 fn octets_of(body: &[u8], count: usize) -> Vec<u8> {
     let mut octets = Vec::with_capacity(count);
     let mut body = body.iter();
     while let Some(&first) = body.next() {
-        // From 128 on an integer has a marker in front.
+        // From 128 on, an integer has a marker before it.
         octets.push(match first {
             0..=0x7f => first,
             _ => body.next().copied().unwrap_or_default(),
@@ -234,14 +235,14 @@ fn octets_of(body: &[u8], count: usize) -> Vec<u8> {
 /// A map or struct that is being written.
 struct Pairs<'e> {
     encoder: &'e mut Encoder,
-    /// How many levels there were around it.
+    /// How many levels are around it.
     outer: u8,
     start: usize,
     body: usize,
     announced: usize,
     count: usize,
     first_key: usize,
-    /// A struct with a flattened field announces no length.
+    /// Whether it may be a struct with a flattened field, which announces no length.
     may_be_flattened: bool,
 }
 
@@ -297,7 +298,7 @@ impl Pairs<'_> {
     }
 }
 
-/// Scalars that are appended in one call.
+/// Writes scalars, each in one call.
 macro_rules! append {
     ($($method:ident($type:ty) => $append:ident;)*) => {
         $(fn $method(self, value: $type) -> Result<(), EncodeError> {

@@ -13,7 +13,7 @@ use super::{decode::DecodeError, encode::EncodeError, *};
 mod levels;
 mod model;
 
-/// Each way in which serde reads a value.
+/// The ways in which serde reads a value.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Untagged<T> {
@@ -87,7 +87,7 @@ fn an_option_of_an_option_comes_back_as_it_was() {
 }
 
 #[test]
-fn an_integer_of_128_bits_is_refused_for_it_could_be_in_a_tagged_type() {
+fn an_integer_of_128_bits_is_refused_since_it_could_be_in_a_tagged_type() {
     is_refused(1_u128, EncodeError::WideInteger);
     is_refused(Untagged::It(1_i128), EncodeError::WideInteger);
     is_refused(Tagged::It { it: Some(1_u128) }, EncodeError::WideInteger);
@@ -121,7 +121,7 @@ fn bytes_and_sequences_of_u8_are_read_as_each_other() {
 }
 
 #[test]
-fn a_key_that_comes_twice_is_refused() {
+fn a_key_that_occurs_twice_is_refused() {
     let rest = BTreeMap::from([("n", 1)]);
     is_refused(Flattened { n: 1, rest }, EncodeError::RepeatedKey);
 
@@ -156,7 +156,7 @@ fn a_key_that_no_flattened_map_can_have_is_refused() {
     }
 }
 
-/// A map of these keys that announces so many.
+/// A map with these keys that announces that length.
 struct Pairs(Vec<u32>, Option<usize>);
 
 impl Serialize for Pairs {
@@ -182,7 +182,7 @@ fn a_length_that_was_announced_wrongly_is_corrected() {
 }
 
 #[test]
-fn what_is_not_of_the_type_says_in_which_way() {
+fn a_value_of_another_type_is_refused_with_the_reason() {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Two {
         it: u8,
@@ -211,7 +211,7 @@ fn what_is_not_of_the_type_says_in_which_way() {
 
 proptest::proptest! {
     #[test]
-    fn bytes_that_nobody_encoded_are_read_or_refused(bytes: Vec<u8>) {
+    fn random_bytes_are_read_or_refused(bytes: Vec<u8>) {
         let _ = decode::<model::Any>(&bytes);
         let _ = decode::<Untagged<Option<Vec<u8>>>>(&bytes);
         let _ = decode::<BTreeMap<String, IpAddr>>(&bytes);

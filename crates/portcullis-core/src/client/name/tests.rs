@@ -113,7 +113,7 @@ const CLIENTS: &[(&str, &str)] = &[
         "Safari on iPad",
         "Mozilla/5.0 (iPad; CPU OS 12_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/12.1.2 Mobile/15E148 Safari/604.1",
     ),
-    // Others that say Chrome or Safari
+    // Browsers that also say Chrome or Safari
     (
         "Opera on Windows",
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36 OPR/110.0.0.0",
@@ -195,7 +195,7 @@ const CLIENTS: &[(&str, &str)] = &[
     ("PHP", "GuzzleHttp/7"),
     ("Perl", "libwww-perl/6.77"),
     ("Dart", "Dart/3.4 (dart:io)"),
-    // What says too little
+    // Headers that say too little
     ("Unknown client", ""),
     ("Unknown client", "Mozilla/5.0"),
     ("Unknown client", "AcmeTool/1.0"),
@@ -218,7 +218,7 @@ const CLIENTS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn clients_are_called_what_people_call_them() {
+fn clients_have_their_common_names() {
     for (expected, header) in CLIENTS {
         assert_eq!(name(header), *expected, "{header}");
     }
@@ -263,21 +263,21 @@ fn s079_an_update_of_the_browser_or_the_system_changes_nothing() {
 }
 
 #[test]
-fn a_word_within_another_word_is_no_claim() {
+fn a_name_within_another_word_does_not_count() {
     for header in ["notcurl/1", "xFirefox/140.0", "MyChrome/1 (WindowsNT)"] {
         assert_eq!(name(header), "Unknown client");
     }
 }
 
 #[test]
-fn only_the_beginning_of_a_header_is_looked_at() {
-    let padding = "x".repeat(LOOKED_AT);
+fn only_the_beginning_of_a_header_is_read() {
+    let padding = "x".repeat(MAX_HEADER_BYTES);
     assert_eq!(name(&format!("{padding} Firefox/140.0")), "Unknown client");
     assert_eq!(name(&format!("Firefox/140.0 {padding}")), "Firefox");
 }
 
 #[test]
-fn every_word_is_read_back_from_its_number_and_has_one_of_its_own() {
+fn every_name_has_its_own_number_and_is_read_back_from_it() {
     fn check<T>(words: &[T])
     where
         T: Copy + PartialEq + fmt::Debug + Serialize + serde::de::DeserializeOwned,
@@ -306,19 +306,19 @@ fn s138_a_number_of_a_newer_version_is_read_as_unknown() {
 
 proptest! {
     #[test]
-    fn s101_whatever_is_sent_only_words_of_ours_come_out(header: Vec<u8>) {
+    fn s101_any_header_gives_a_name_of_the_fixed_vocabulary(header: Vec<u8>) {
         let name = ClientName::of_user_agent(&header);
         prop_assert!(ClientFamily::ALL.contains(&name.family()));
         prop_assert!(ClientSystem::ALL.contains(&name.system()));
     }
 
     #[test]
-    fn s101_what_stands_around_a_known_name_is_not_repeated(before in "[ -~]{0,40}", after in "\\PC{0,40}") {
+    fn s101_text_around_a_known_name_is_not_repeated(before in "[ -~]{0,40}", after in "\\PC{0,40}") {
         let shown = name(&format!("Mozilla/5.0 {before} Firefox/140.0 {after}"));
-        let ours = |shown: &str| ClientFamily::ALL.iter().any(|family| {
+        let is_known = |shown: &str| ClientFamily::ALL.iter().any(|family| {
             shown == family.as_str()
                 || ClientSystem::ALL.iter().any(|system| shown == format!("{} on {}", family.as_str(), system.as_str()))
         });
-        prop_assert!(ours(&shown), "{}", shown);
+        prop_assert!(is_known(&shown), "{}", shown);
     }
 }

@@ -15,7 +15,7 @@ fn ends(visit: &Visit<'_>) -> Vec<(SessionIdHash, EndReason)> {
 }
 
 #[test]
-fn nobody_is_seen_and_nothing_is_asked_of_the_store() {
+fn a_request_with_two_sessions_sees_none_and_asks_nothing_of_the_store() {
     let world = World::new();
     let keys = [world.elevated("alice", "general"), world.anonymous()];
     let mut visit = with_both(&world, keys);
@@ -64,7 +64,7 @@ fn rule_13_a_sign_in_that_is_dropped_ends_neither() {
 }
 
 #[test]
-fn s059_a_sign_out_ends_both_whatever_becomes_of_the_request() {
+fn s059_a_sign_out_ends_both_even_if_the_request_fails() {
     for signs_in in [false, true] {
         let world = World::new();
         let keys = [world.session_of("alice"), world.session_of("bob")];

@@ -1,4 +1,4 @@
-//! A session that is used from another device than the one its user proved themselves on.
+//! A session that is used from another device than the one on which its user authenticated.
 
 use super::*;
 
@@ -40,9 +40,10 @@ impl Visit<'_> {
     }
 }
 
-fn changes_told(world: &World) -> usize {
-    let told = world.log().into_iter();
-    told.filter(|kind| matches!(kind, EventKind::DeviceChanged(_)))
+fn logged_changes(world: &World) -> usize {
+    let events = world.log().into_iter();
+    events
+        .filter(|kind| matches!(kind, EventKind::DeviceChanged(_)))
         .count()
 }
 
@@ -63,7 +64,7 @@ fn s079_the_first_use_from_another_client_is_noted_once() {
     let change = visit.unit.change_of_client().unwrap();
     visit.flag(false);
     assert!(visit.unit.only_observes());
-    assert_eq!(visit.told(), [EventKind::DeviceChanged(change)]);
+    assert_eq!(visit.events(), [EventKind::DeviceChanged(change)]);
     assert_eq!(visit.save().key(), key, "the identifier stays");
 
     for agent in [DESK, PHONE] {
@@ -77,11 +78,11 @@ fn s079_the_first_use_from_another_client_is_noted_once() {
         again.flag(false);
         assert!(matches!(again.step(), Step::Nothing));
     }
-    assert_eq!(changes_told(&world), 1);
+    assert_eq!(logged_changes(&world), 1);
 }
 
 #[test]
-fn what_is_flagged_is_in_the_list() {
+fn a_flagged_session_is_flagged_in_the_list() {
     let world = World::new();
     let key = world.on_phone();
     let entry = || SessionEntry::read(&world.stored(key).unwrap(), world.now()).unwrap();
@@ -101,7 +102,7 @@ fn what_is_flagged_is_in_the_list() {
 }
 
 #[test]
-fn a_new_proof_makes_the_present_client_the_trusted_one() {
+fn a_new_authentication_makes_the_present_client_the_trusted_one() {
     let proofs: [fn(&mut Visit<'_>); 2] = [
         |visit| visit.authenticate("alice"),
         |visit| visit.elevate("payments"),
@@ -113,9 +114,9 @@ fn a_new_proof_makes_the_present_client_the_trusted_one() {
         proof(&mut visit);
         let key = visit.save().key();
         assert_eq!(
-            changes_told(&world),
+            logged_changes(&world),
             1,
-            "it was used from elsewhere all the same"
+            "it was still used from another client"
         );
         assert_eq!(world.visit(key).unit.view().flagged(), None);
         assert!(!visit_from(&world, key, DESK).changed());
@@ -138,7 +139,7 @@ fn with_distrust_the_elevation_is_dropped_and_the_identifier_changes() {
         EventKind::DeviceChanged(change),
         EventKind::ElevationDropped,
     ];
-    assert_eq!(visit.told(), expected);
+    assert_eq!(visit.events(), expected);
     let new = visit.save().key();
     assert_eq!(world.end_of(old), Some(EndReason::Replaced));
     assert!(!visit_from(&world, new, DESK).changed());
@@ -156,7 +157,7 @@ fn with_distrust_a_session_without_elevation_is_only_flagged() {
 }
 
 #[test]
-fn a_session_that_remembers_no_client_is_never_flagged() {
+fn a_session_without_a_known_client_is_never_flagged() {
     let world = World::new();
     for key in [world.anonymous(), world.session_of("alice")] {
         let mut visit = visit_from(&world, key, DESK);
@@ -167,7 +168,7 @@ fn a_session_that_remembers_no_client_is_never_flagged() {
 }
 
 #[test]
-fn a_request_of_whose_client_nothing_is_known_flags_nothing() {
+fn a_request_from_an_unknown_client_flags_nothing() {
     let world = World::new();
     let mut visit = world.visit(world.on_phone());
     assert!(!visit.changed());
@@ -176,7 +177,7 @@ fn a_request_of_whose_client_nothing_is_known_flags_nothing() {
 }
 
 #[test]
-fn a_request_that_wishes_more_does_not_only_observe() {
+fn a_request_with_other_changes_does_not_only_observe() {
     let world = World::new();
     let key = world.on_phone();
     assert!(!visit_from(&world, key, DESK).unit.only_observes());
@@ -204,7 +205,7 @@ fn s139_a_failed_handler_keeps_the_observation() {
     visit.fail();
     assert!(visit.unit.only_observes());
     visit.save();
-    assert_eq!(changes_told(&world), 1);
+    assert_eq!(logged_changes(&world), 1);
     let visit = visit_from(&world, key, DESK);
     assert_eq!((visit.user(), visit.get("cart")), (Some("alice"), Some(1)));
     assert!(!visit.changed() && visit.unit.view().flagged().is_some());
@@ -219,14 +220,14 @@ fn t80_an_observation_is_kept_where_another_request_was_faster() {
     fast.set("cart", 5);
     fast.save();
     slow.save();
-    assert_eq!(changes_told(&world), 1);
+    assert_eq!(logged_changes(&world), 1);
     let visit = world.visit(key);
     assert_eq!(visit.get("cart"), Some(5));
     assert!(visit.unit.view().flagged().is_some());
 }
 
 #[test]
-fn t80_of_two_requests_from_another_client_one_tells_of_it() {
+fn t80_of_two_requests_from_another_client_one_reports_it() {
     let operations: [fn(&mut Visit<'_>, &str); 3] = [
         |_, _| {},
         |visit, name| visit.set(name, 1),
@@ -243,12 +244,12 @@ fn t80_of_two_requests_from_another_client_one_tells_of_it() {
         for request in &mut requests {
             request.save();
         }
-        assert_eq!(changes_told(&world), 1);
+        assert_eq!(logged_changes(&world), 1);
     }
 }
 
 #[test]
-fn a_session_may_be_ended_for_it() {
+fn a_session_may_be_ended_for_a_change_of_client() {
     let world = World::new();
     let key = world.on_phone();
     let mut visit = visit_from(&world, key, DESK);
@@ -266,7 +267,7 @@ fn a_session_may_be_ended_for_it() {
 }
 
 #[test]
-fn rule_12_a_change_that_two_requests_notice_at_once_is_told_once() {
+fn rule_12_a_change_that_two_requests_notice_at_once_is_logged_once() {
     let world = World::new();
     let key = world.on_phone();
     let [mut faster, mut slower] = [0, 1].map(|_| visit_from(&world, key, DESK));
@@ -276,18 +277,18 @@ fn rule_12_a_change_that_two_requests_notice_at_once_is_told_once() {
     faster.save();
     assert_eq!(slower.save().key(), key);
     assert_eq!(world.visit(key).get("note"), Some(1));
-    assert_eq!(changes_told(&world), 1);
+    assert_eq!(logged_changes(&world), 1);
 }
 
 #[test]
-fn rule_13_a_change_of_device_is_noted_though_the_proof_after_it_is_refused() {
+fn rule_13_a_change_of_device_is_recorded_though_the_elevation_after_it_is_refused() {
     let world = World::new();
-    for give_up in [Visit::refuse, Visit::fail] {
+    for undo in [Visit::refuse, Visit::fail] {
         let mut visit = visit_from(&world, world.on_phone(), DESK);
         visit.flag(true);
         visit.elevate("general");
-        assert_eq!(visit.unit.view().flagged(), None, "proved anew");
-        give_up(&mut visit);
+        assert_eq!(visit.unit.view().flagged(), None, "the elevation resets it");
+        undo(&mut visit);
         assert!(visit.unit.view().flagged().is_some());
         assert!(visit.unit.only_observes());
     }

@@ -1,4 +1,4 @@
-//! Another request was faster: operations are applied to what it stored, and nobody's are lost.
+//! Another request was faster: operations are applied to what it stored, and no change is lost.
 
 use std::sync::{
     Arc,
@@ -33,7 +33,7 @@ fn t80_writes_to_different_values_both_survive() {
 }
 
 #[test]
-fn t80_an_update_is_made_again_on_what_is_stored_now() {
+fn t80_an_update_is_applied_again_to_the_stored_value() {
     let world = World::new();
     let key = world.anonymous();
     let [mut slow, mut fast] = two(&world, key);
@@ -53,7 +53,7 @@ fn t80_an_update_is_made_again_on_what_is_stored_now() {
 }
 
 #[test]
-fn of_two_who_set_one_value_the_later_wins() {
+fn of_two_writes_of_one_value_the_later_wins() {
     let world = World::new();
     let key = world.anonymous();
     let [mut slow, mut fast] = two(&world, key);
@@ -65,7 +65,7 @@ fn of_two_who_set_one_value_the_later_wins() {
 }
 
 #[test]
-fn wishes_that_came_true_meanwhile_are_not_written_again() {
+fn changes_that_another_request_stored_already_are_not_written_again() {
     let world = World::new();
     let key = world.anonymous();
     let [mut slow, mut fast] = two(&world, key);
@@ -102,7 +102,7 @@ fn t45_activity_of_the_faster_request_is_not_undone() {
 }
 
 #[test]
-fn a_new_identifier_carries_along_what_the_faster_request_wrote() {
+fn a_new_identifier_keeps_what_the_faster_request_wrote() {
     let world = World::new();
     let key = world.anonymous();
     let [mut slow, mut fast] = two(&world, key);
@@ -113,11 +113,7 @@ fn a_new_identifier_carries_along_what_the_faster_request_wrote() {
     let new = slow.save().key();
     let visit = world.visit(new);
     assert_eq!((visit.user(), visit.get("cart")), (Some("alice"), Some(5)));
-    assert_eq!(
-        visit.info().handle,
-        handle,
-        "the handler was told this name"
-    );
+    assert_eq!(visit.info().handle, handle, "the handler saw this handle");
 }
 
 #[test]
@@ -127,7 +123,7 @@ fn t63_an_elevation_granted_meanwhile_survives_a_write_of_data() {
     let mut slow = world.visit(key);
     slow.set("cart", 2);
 
-    // No operation grants one without a new identifier; the write must keep it all the same.
+    // No operation grants one without a new identifier, but the write must keep it.
     let stored = world.stored(key).unwrap();
     let mut record = Record::decode(&stored.payload).unwrap();
     record
@@ -174,7 +170,7 @@ fn t63_a_slow_write_neither_ends_nor_revives_an_elevation() {
 }
 
 #[test]
-fn t61_an_elevation_does_not_land_on_a_session_that_changed_hands() {
+fn t61_an_elevation_is_not_granted_to_a_session_that_has_another_user_now() {
     let world = World::new();
     let key = world.session_of("alice");
     let [mut slow, mut fast] = two(&world, key);
@@ -186,7 +182,7 @@ fn t61_an_elevation_does_not_land_on_a_session_that_changed_hands() {
 }
 
 #[test]
-fn what_does_not_fit_any_more_is_refused_and_changes_nothing() {
+fn a_value_that_no_longer_fits_is_refused_and_changes_nothing() {
     let world = World::new();
     let key = world.anonymous();
     let [mut slow, mut fast] = two(&world, key);
@@ -211,7 +207,7 @@ fn t80_after_a_refusal_the_faster_request_is_not_overwritten_either() {
     fast.save().key();
     assert!(matches!(slow.save(), Saved::Failed(_)));
 
-    // The handler goes on, and the layer tries once more at the end.
+    // The handler continues, and the layer tries once more at the end.
     slow.set("cart", 2);
     slow.save();
     let text: Option<String> = world.visit(key).unit.view().get(&"fast").unwrap();
@@ -223,7 +219,7 @@ fn t80_after_a_refusal_the_faster_request_is_not_overwritten_either() {
 }
 
 #[test]
-fn an_update_of_what_has_another_type_by_now_is_refused_and_changes_nothing() {
+fn an_update_of_a_value_that_has_another_type_now_is_refused_and_changes_nothing() {
     let world = World::new();
     let key = world.anonymous();
     let [mut slow, mut fast] = two(&world, key);
@@ -237,7 +233,7 @@ fn an_update_of_what_has_another_type_by_now_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn only_what_cannot_be_read_is_removed_whatever_was_stored_meanwhile() {
+fn only_an_unreadable_value_is_removed_even_if_another_was_stored_meanwhile() {
     let world = World::new();
     for (meanwhile, left) in [("three pears", Some("three pears")), ("", None)] {
         let key = world.anonymous();
@@ -257,9 +253,9 @@ fn only_what_cannot_be_read_is_removed_whatever_was_stored_meanwhile() {
 }
 
 #[test]
-fn what_can_be_read_is_not_removed_and_nothing_is_written() {
+fn a_readable_value_is_not_removed_and_nothing_is_written() {
     let world = World::new();
-    for mut visit in [world.stranger(), world.visit(world.anonymous())] {
+    for mut visit in [world.without_cookie(), world.visit(world.anonymous())] {
         let now = world.now();
         visit.unit.remove_unreadable::<u32>(&"cart", now).unwrap();
         assert!(matches!(visit.step(), Step::Nothing));
@@ -267,7 +263,7 @@ fn what_can_be_read_is_not_removed_and_nothing_is_written() {
 }
 
 #[test]
-fn s135_wishes_are_not_applied_to_what_cannot_be_read() {
+fn s135_operations_are_not_applied_to_an_unreadable_record() {
     let world = World::new();
     let key = world.anonymous();
     for (payload, newer) in [(&[0_u8][..], false), (&[2], true)] {

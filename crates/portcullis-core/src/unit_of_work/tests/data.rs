@@ -1,4 +1,4 @@
-//! Values: what is written when, and what they cannot reach.
+//! Values: when they are written, and what they cannot reach.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -10,8 +10,8 @@ use crate::{Key, store::StoreErrorKind};
 #[test]
 fn a_request_that_asks_for_nothing_writes_nothing() {
     let world = World::new();
-    assert!(matches!(world.stranger().step(), Step::Nothing));
-    assert!(!world.stranger().unit.is_dirty());
+    assert!(matches!(world.without_cookie().step(), Step::Nothing));
+    assert!(!world.without_cookie().unit.is_dirty());
 
     let key = world.anonymous();
     assert!(matches!(world.visit(key).step(), Step::Nothing));
@@ -19,9 +19,9 @@ fn a_request_that_asks_for_nothing_writes_nothing() {
 }
 
 #[test]
-fn s035_without_a_session_only_a_write_makes_one() {
+fn s035_without_a_session_only_a_write_creates_one() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     assert_eq!(visit.get("cart"), None);
     assert!(!visit.remove("cart"));
     visit.clear();
@@ -37,7 +37,7 @@ fn s035_without_a_session_only_a_write_makes_one() {
 fn a_visitor_may_store_less_than_a_user_until_they_sign_in() {
     let mut world = World::new();
     world.policy.visitors = VisitorLimits::new(4 * HOUR, 100).unwrap();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     let now = world.now();
     let large = "x".repeat(200);
     let refused = visit.unit.insert(&"note", &large, now);
@@ -55,10 +55,10 @@ fn a_visitor_may_store_less_than_a_user_until_they_sign_in() {
 }
 
 #[test]
-fn the_limits_of_all_sessions_hold_for_visitors_too_where_they_are_lower() {
+fn lower_limits_of_all_sessions_apply_to_visitors_too() {
     let mut world = World::new();
     world.policy.visitors = VisitorLimits::new(100 * HOUR, 1_000_000).unwrap();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     let refused = visit.unit.insert(&"note", &"x".repeat(2000), world.now());
     assert!(matches!(
         refused,
@@ -74,7 +74,7 @@ fn the_limits_of_all_sessions_hold_for_visitors_too_where_they_are_lower() {
 #[test]
 fn an_anonymous_write_creates_a_session_with_the_limits_of_visitors() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.set("cart", 7);
     let Step::Create { limits, .. } = visit.step() else {
         panic!("{:?}", visit.step());
@@ -88,18 +88,18 @@ fn an_anonymous_write_creates_a_session_with_the_limits_of_visitors() {
 }
 
 #[test]
-fn what_is_inserted_and_removed_again_leaves_nothing_to_write() {
+fn a_value_that_is_inserted_and_removed_leaves_nothing_to_write() {
     let world = World::new();
     let key = world.anonymous();
-    for mut visit in [world.stranger(), world.visit(key)] {
-        visit.set("unit", 1);
-        assert!(visit.remove("unit"));
+    for mut visit in [world.without_cookie(), world.visit(key)] {
+        visit.set("note", 1);
+        assert!(visit.remove("note"));
         assert!(matches!(visit.step(), Step::Nothing));
     }
 }
 
 #[test]
-fn setting_a_value_that_is_there_already_writes_nothing() {
+fn setting_a_value_that_is_stored_already_writes_nothing() {
     let world = World::new();
     let mut visit = world.visit(world.anonymous());
     visit.set("cart", 1);
@@ -109,7 +109,7 @@ fn setting_a_value_that_is_there_already_writes_nothing() {
 }
 
 #[test]
-fn s040_a_read_is_written_down_as_activity_once_a_minute() {
+fn s040_a_read_is_stored_as_activity_once_a_minute() {
     let world = World::new();
     let key = world.anonymous();
     world.pass(MINUTE - MILLI);
@@ -157,9 +157,9 @@ fn t36_a_passive_request_is_no_activity_even_if_it_writes() {
 }
 
 #[test]
-fn an_update_starts_from_the_default_and_goes_on_from_what_is_there() {
+fn an_update_starts_from_the_default_or_from_the_stored_value() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.count_up("visits").unwrap();
     visit.count_up("visits").unwrap();
     let key = visit.save().key();
@@ -193,8 +193,8 @@ fn clearing_removes_every_value_and_nothing_else() {
 #[test]
 fn s140_a_session_holds_as_much_as_its_limit_and_not_a_byte_more() {
     let world = World::new();
-    let mut visit = world.stranger();
-    // One byte of name and three that say how long the text is.
+    let mut visit = world.without_cookie();
+    // One byte for the name, and three for the length of the text.
     visit.set_text("a", &"x".repeat(996)).unwrap();
     assert!(matches!(
         visit.set_text("b", ""),
@@ -224,7 +224,7 @@ fn s140_a_session_holds_as_much_as_its_limit_and_not_a_byte_more() {
 #[test]
 fn a_write_that_is_refused_starts_no_session() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.set_text("a", &"x".repeat(2000)).unwrap_err();
     assert!(!visit.unit.view().exists());
     assert!(matches!(visit.step(), Step::Nothing));
@@ -250,7 +250,7 @@ fn a_value_that_cannot_be_encoded_is_an_error_and_changes_nothing() {
     struct Unwritable;
     impl Serialize for Unwritable {
         fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(S::Error::custom("not today"))
+            Err(S::Error::custom("refused by the test"))
         }
     }
     let world = World::new();
@@ -274,7 +274,7 @@ fn s135_an_unreadable_record_is_no_session() {
 }
 
 #[test]
-fn s138_a_record_of_a_newer_version_is_told_from_garbage() {
+fn s138_a_record_of_a_newer_version_is_not_a_damaged_one() {
     let world = World::new();
     let key = world.session_of("alice");
     let mut stored = world.stored(key).unwrap();

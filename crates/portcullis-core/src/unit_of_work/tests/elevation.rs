@@ -7,7 +7,7 @@ use crate::store::Deadline;
 fn s049_without_a_user_there_is_nothing_to_elevate() {
     let world = World::new();
     let key = world.anonymous();
-    for mut visit in [world.stranger(), world.visit(key)] {
+    for mut visit in [world.without_cookie(), world.visit(key)] {
         let refused = visit.unit.elevate("general", world.now());
         assert!(matches!(refused, Err(ChangeError::NotAuthenticated)));
         assert!(!visit.is_elevated("general"));
@@ -50,7 +50,7 @@ fn t59_an_elevation_does_not_slide() {
 }
 
 #[test]
-fn t49_an_elevation_is_over_at_its_very_end() {
+fn t49_an_elevation_has_ended_at_its_deadline() {
     let world = World::new();
     let key = world.elevated("alice", "general");
     world.pass(15 * MINUTE - MILLI);
@@ -88,7 +88,7 @@ fn t60_an_elevation_ends_with_its_session() {
 }
 
 #[test]
-fn an_elevation_is_good_for_its_scope_alone() {
+fn an_elevation_counts_for_its_scope_alone() {
     let world = World::new();
     let visit = world.visit(world.elevated("alice", "payments"));
     assert!(visit.is_elevated("payments"));
@@ -143,10 +143,10 @@ fn an_elevation_right_after_a_sign_in_lasts_as_long_as_any() {
 }
 
 #[test]
-fn t59_a_slow_sign_in_does_not_stretch_the_elevation_that_comes_with_it() {
+fn t59_a_slow_sign_in_does_not_extend_the_elevation_after_it() {
     let world = World::new();
     let anonymous = world.anonymous();
-    for mut visit in [world.stranger(), world.visit(anonymous)] {
+    for mut visit in [world.without_cookie(), world.visit(anonymous)] {
         visit.authenticate("alice");
         world.pass(3 * MINUTE);
         visit.elevate("general");
@@ -183,7 +183,7 @@ fn t24_a_new_identifier_ends_every_elevation() {
 }
 
 #[test]
-fn what_is_granted_after_a_new_identifier_counts() {
+fn an_elevation_after_a_new_identifier_counts() {
     let world = World::new();
     let mut visit = world.visit(world.elevated("alice", "payments"));
     visit.regenerate();
@@ -194,7 +194,7 @@ fn what_is_granted_after_a_new_identifier_counts() {
 }
 
 #[test]
-fn t57_a_sign_in_ends_every_elevation_whoever_signs_in() {
+fn t57_a_sign_in_of_any_user_ends_every_elevation() {
     let world = World::new();
     for user in ["alice", "bob"] {
         let mut visit = world.visit(world.elevated("alice", "payments"));
@@ -236,12 +236,16 @@ fn s051_dropping_ends_every_elevation_under_a_new_identifier() {
 }
 
 #[test]
-fn where_nothing_is_elevated_there_is_nothing_to_drop() {
+fn without_an_elevation_there_is_nothing_to_drop() {
     let world = World::new();
     let lapsed = world.elevated("alice", "payments");
     world.pass(15 * MINUTE);
     let plain = world.session_of("alice");
-    for mut visit in [world.stranger(), world.visit(plain), world.visit(lapsed)] {
+    for mut visit in [
+        world.without_cookie(),
+        world.visit(plain),
+        world.visit(lapsed),
+    ] {
         assert!(!visit.drop_elevation());
         assert!(!visit.unit.is_dirty());
     }

@@ -1,9 +1,9 @@
-//! Ended means ended: for the request that ends a session, and for those under way with it.
+//! An end is final: for the request that ends a session, and for requests under way with it.
 
 use super::*;
 
 #[test]
-fn s059_ending_asks_for_the_end_and_for_nothing_else() {
+fn s059_an_end_drops_all_other_operations() {
     let world = World::new();
     let key = world.elevated("alice", "general");
     let mut visit = world.visit(key);
@@ -51,7 +51,7 @@ fn s062_ending_twice_is_ending_once() {
 }
 
 #[test]
-fn what_is_written_after_an_end_starts_another_session() {
+fn a_write_after_an_end_starts_another_session() {
     let world = World::new();
     let old = world.session_of("alice");
     let before = world.visit(old).info();
@@ -105,7 +105,7 @@ fn a_session_started_after_an_end_can_be_ended_too() {
 
 type Operation = fn(&mut Visit<'_>);
 
-/// Everything a handler can ask for.
+/// All operations that a handler can ask for.
 const OPERATIONS: [(&str, Operation); 8] = [
     ("a write", |visit| visit.set("cart", 2)),
     ("an update", |visit| visit.count_up("cart").unwrap()),
@@ -118,7 +118,7 @@ const OPERATIONS: [(&str, Operation); 8] = [
 ];
 
 #[test]
-fn t01_no_wish_of_a_slow_request_outlives_a_sign_out() {
+fn t01_no_operation_of_a_slow_request_outlives_a_sign_out() {
     for (what, operation) in OPERATIONS {
         let world = World::new();
         let key = world.elevated("alice", "payments");
@@ -152,7 +152,7 @@ fn t02_a_slow_request_that_only_read_does_not_bring_the_session_back() {
 }
 
 #[test]
-fn t22_no_wish_of_a_slow_request_reaches_a_replaced_identifier() {
+fn t22_no_operation_of_a_slow_request_reaches_a_replaced_identifier() {
     for (what, operation) in OPERATIONS {
         let world = World::new();
         let old = world.elevated("alice", "payments");
@@ -172,7 +172,7 @@ fn t22_no_wish_of_a_slow_request_reaches_a_replaced_identifier() {
 }
 
 #[test]
-fn t40_no_wish_of_a_slow_request_outlives_a_deadline() {
+fn t40_no_operation_of_a_slow_request_outlives_a_deadline() {
     for (what, operation) in OPERATIONS {
         let world = World::new();
         let key = world.elevated("alice", "payments");
@@ -200,7 +200,7 @@ fn an_end_wins_over_writes_it_did_not_see() {
 }
 
 #[test]
-fn t26_a_request_that_lost_its_session_starts_none_but_by_a_sign_in() {
+fn t26_a_request_that_lost_its_session_starts_one_only_by_a_sign_in() {
     let world = World::new();
     for reason in [EndReason::SignedOut, EndReason::Replaced] {
         let key = world.session_of("alice");

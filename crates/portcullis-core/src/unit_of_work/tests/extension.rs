@@ -5,7 +5,7 @@ use super::*;
 const A_MOMENT: Duration = Duration::from_millis(5);
 
 #[test]
-fn s107_it_is_written_at_once_and_moves_the_idle_deadline_alone() {
+fn s107_an_extension_is_written_at_once_and_moves_the_idle_deadline_alone() {
     let world = World::new();
     let key = world.elevated("alice", "payments");
     let before = world.visit(key).info();
@@ -24,7 +24,7 @@ fn s107_it_is_written_at_once_and_moves_the_idle_deadline_alone() {
 }
 
 #[test]
-fn with_another_write_it_goes_along() {
+fn an_extension_is_a_part_of_another_write() {
     let world = World::new();
     for change in [
         (|visit: &mut Visit<'_>| visit.set("extra", 1)) as fn(&mut Visit<'_>),
@@ -45,7 +45,7 @@ fn with_another_write_it_goes_along() {
 #[test]
 fn without_a_session_there_is_nothing_to_extend() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     assert!(!visit.extend());
     assert!(matches!(visit.step(), Step::Nothing));
 

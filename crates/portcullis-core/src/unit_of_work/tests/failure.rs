@@ -1,4 +1,5 @@
-//! A handler that fails or refuses grants nothing; what takes rights away is carried out all the same.
+//! A handler that fails or refuses grants nothing. What takes rights away is carried out in every
+//! case.
 
 use super::*;
 use crate::store::Deadline;
@@ -20,7 +21,7 @@ fn s139_a_failed_request_writes_no_data() {
 #[test]
 fn a_failed_request_starts_no_session() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.set("cart", 1);
     visit.authenticate("alice");
     visit.elevate("general");
@@ -31,7 +32,7 @@ fn a_failed_request_starts_no_session() {
 }
 
 #[test]
-fn a_failed_sign_in_binds_nobody() {
+fn a_failed_sign_in_binds_no_user() {
     let world = World::new();
     let anonymous = world.anonymous();
     let mut visit = world.visit(anonymous);
@@ -69,7 +70,7 @@ fn a_failed_request_prolongs_no_elevation() {
     assert_eq!(visit.elevated_until("general"), until);
 }
 
-/// The session that was under `old` goes on under a new identifier, with nothing else of what the request asked for.
+/// Checks that the session under `old` continues under a new identifier, without any other change.
 fn saves_a_new_identifier_alone(world: &World, old: SessionIdHash, mut visit: Visit<'_>) {
     assert!(matches!(
         visit.step(),
@@ -86,7 +87,7 @@ fn saves_a_new_identifier_alone(world: &World, old: SessionIdHash, mut visit: Vi
 }
 
 #[test]
-fn a_new_identifier_is_given_all_the_same() {
+fn a_failed_request_still_gets_its_new_identifier() {
     let world = World::new();
     let old = world.elevated("alice", "general");
     let mut visit = world.visit(old);
@@ -98,7 +99,7 @@ fn a_new_identifier_is_given_all_the_same() {
 }
 
 #[test]
-fn an_elevation_is_dropped_all_the_same() {
+fn a_failed_request_still_drops_an_elevation() {
     let world = World::new();
     let old = world.elevated("alice", "general");
     let mut visit = world.visit(old);
@@ -113,7 +114,7 @@ fn an_elevation_is_dropped_all_the_same() {
 }
 
 #[test]
-fn an_end_is_carried_out_all_the_same_and_nothing_after_it() {
+fn a_failed_request_still_ends_its_session_and_does_nothing_after_it() {
     let world = World::new();
     let key = world.session_of("alice");
     let mut visit = world.visit(key);
@@ -128,7 +129,7 @@ fn an_end_is_carried_out_all_the_same_and_nothing_after_it() {
 }
 
 #[test]
-fn what_was_written_before_the_failure_stays() {
+fn a_write_that_was_stored_before_the_failure_stays() {
     let world = World::new();
     let key = world.session_of("alice");
     let mut visit = world.visit(key);
@@ -142,7 +143,7 @@ fn what_was_written_before_the_failure_stays() {
 }
 
 #[test]
-fn a_request_whose_answer_carries_no_cookie_keeps_its_end_alone() {
+fn a_request_whose_response_carries_no_cookie_keeps_its_end_alone() {
     let world = World::new();
     let key = world.session_of("alice");
     let mut visit = world.visit(key);
@@ -162,7 +163,7 @@ fn a_request_whose_answer_carries_no_cookie_keeps_its_end_alone() {
 }
 
 #[test]
-fn a_refused_sign_in_binds_nobody_and_takes_what_was_written_after_it_along() {
+fn a_refused_sign_in_binds_no_user_and_later_writes_are_dropped() {
     let world = World::new();
     for key in [world.anonymous(), world.session_of("alice")] {
         let mut visit = world.visit(key);
@@ -174,7 +175,7 @@ fn a_refused_sign_in_binds_nobody_and_takes_what_was_written_after_it_along() {
         visit.refuse();
         assert_eq!(visit.user(), user.as_deref());
         assert!(matches!(visit.step(), Step::Commit { .. }));
-        assert_eq!(visit.told(), []);
+        assert_eq!(visit.events(), []);
         assert_eq!(visit.save().key(), key, "the identifier stays");
         let visit = world.visit(key);
         assert_eq!(
@@ -185,7 +186,7 @@ fn a_refused_sign_in_binds_nobody_and_takes_what_was_written_after_it_along() {
 }
 
 #[test]
-fn a_refused_elevation_is_none_and_takes_what_was_written_after_it_along() {
+fn a_refused_elevation_is_not_granted_and_later_writes_are_dropped() {
     let world = World::new();
     let key = world.session_of("alice");
     let mut visit = world.visit(key);
@@ -210,19 +211,19 @@ fn without_a_grant_a_refused_request_writes_all_it_wanted() {
 }
 
 #[test]
-fn a_refused_stranger_begins_a_session_with_what_was_written_before_the_sign_in() {
+fn a_refused_visitor_begins_a_session_with_the_writes_before_the_sign_in() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.set("attempts", 1);
     visit.authenticate("alice");
     visit.elevate("general");
     visit.refuse();
-    assert_eq!(visit.told(), [EventKind::Created]);
+    assert_eq!(visit.events(), [EventKind::Created]);
     let key = visit.save().key();
     let visit = world.visit(key);
     assert_eq!((visit.user(), visit.get("attempts")), (None, Some(1)));
 
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.authenticate("alice");
     visit.set("attempts", 1);
     visit.refuse();
@@ -231,7 +232,7 @@ fn a_refused_stranger_begins_a_session_with_what_was_written_before_the_sign_in(
 }
 
 #[test]
-fn a_new_identifier_asked_for_after_a_refused_grant_is_given_to_the_session_there_was() {
+fn a_new_identifier_after_a_refused_grant_is_given_to_the_previous_session() {
     let world = World::new();
     let old = world.elevated("alice", "general");
     let mut visit = world.visit(old);
@@ -239,20 +240,20 @@ fn a_new_identifier_asked_for_after_a_refused_grant_is_given_to_the_session_ther
     visit.regenerate();
     visit.set("cart", 2);
     visit.refuse();
-    assert_eq!(visit.told(), [EventKind::Regenerated]);
+    assert_eq!(visit.events(), [EventKind::Regenerated]);
     saves_a_new_identifier_alone(&world, old, visit);
 }
 
 #[test]
-fn an_elevation_dropped_after_a_sign_in_is_dropped_though_the_sign_in_is_not_granted() {
+fn an_elevation_that_is_dropped_after_a_refused_sign_in_stays_dropped() {
     let world = World::new();
-    for give_up in [Visit::refuse, Visit::fail] {
+    for undo in [Visit::refuse, Visit::fail] {
         let old = world.elevated("alice", "general");
         let mut visit = world.visit(old);
         visit.authenticate("bob");
         assert!(!visit.drop_elevation(), "the sign-in ended it");
-        give_up(&mut visit);
-        assert_eq!(visit.told(), [EventKind::ElevationDropped]);
+        undo(&mut visit);
+        assert_eq!(visit.events(), [EventKind::ElevationDropped]);
         let visit = world.visit(visit.save().key());
         assert_eq!(visit.user(), Some("alice"));
         assert!(!visit.is_elevated("general"));
@@ -260,12 +261,12 @@ fn an_elevation_dropped_after_a_sign_in_is_dropped_though_the_sign_in_is_not_gra
 }
 
 #[test]
-fn a_sign_in_that_is_granted_tells_nothing_of_elevations_that_it_ended() {
+fn a_granted_sign_in_logs_nothing_of_the_elevations_that_it_ended() {
     let world = World::new();
     let mut visit = world.visit(world.elevated("alice", "general"));
     visit.authenticate("alice");
     visit.drop_elevation();
-    assert_eq!(visit.told(), [EventKind::Authenticated]);
+    assert_eq!(visit.events(), [EventKind::Authenticated]);
 }
 
 #[test]
@@ -284,26 +285,26 @@ fn a_refused_sign_in_after_a_sign_out_leaves_the_sign_out() {
 }
 
 #[test]
-fn a_sign_out_that_ends_nothing_is_refused_unless_the_sign_in_after_it_is_granted() {
+fn a_sign_out_that_ends_nothing_is_refused_unless_a_sign_in_after_it_is_granted() {
     let world = World::new();
     let old = world.session_of("alice");
     let mut visit = world.visit(old);
     visit.regenerate();
     visit.save().key();
-    let sign_in_anew = || {
+    let end_and_sign_in = || {
         let mut visit = world.visit(old);
         visit.unit.terminate();
         visit.authenticate("bob");
         visit
     };
-    for give_up in [Visit::refuse, Visit::fail] {
-        let mut visit = sign_in_anew();
-        give_up(&mut visit);
+    for undo in [Visit::refuse, Visit::fail] {
+        let mut visit = end_and_sign_in();
+        undo(&mut visit);
         assert!(matches!(visit.save(), Saved::Refused));
     }
-    let mut visit = sign_in_anew();
+    let mut visit = end_and_sign_in();
     visit.save().key();
-    assert!(matches!(visit.step(), Step::Nothing), "it is settled");
+    assert!(matches!(visit.step(), Step::Nothing), "it is done");
 }
 
 #[test]
@@ -326,7 +327,7 @@ fn an_extension_holds_if_it_was_asked_for_before_the_refused_grant() {
 }
 
 #[test]
-fn what_is_kept_of_a_refused_request_is_applied_to_what_another_one_wrote() {
+fn the_rest_of_a_refused_request_is_applied_to_what_another_request_wrote() {
     let world = World::new();
     let key = world.session_of("alice");
     let mut visit = world.visit(key);
@@ -342,7 +343,7 @@ fn what_is_kept_of_a_refused_request_is_applied_to_what_another_one_wrote() {
 }
 
 #[test]
-fn a_refusal_after_a_conflict_goes_back_to_what_the_other_request_wrote() {
+fn a_refusal_after_a_conflict_returns_to_what_the_other_request_wrote() {
     let world = World::new();
     let key = world.session_of("alice");
     let mut visit = world.visit(key);

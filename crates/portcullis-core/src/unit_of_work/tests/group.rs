@@ -1,4 +1,4 @@
-//! The changes of several requests in one write: each applied whole or not at all.
+//! The changes of several requests in one write. Each request's are applied whole or not at all.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,7 +20,7 @@ fn write(world: &World, group: Group) -> Option<Origin> {
             match ready(commit).unwrap() {
                 Committed::Done(timing, revision) => Some(group.written(timing, revision)),
                 Committed::Conflict(_) => None,
-                Committed::Gone => panic!("the session is gone"),
+                Committed::Gone => panic!("the session has ended"),
             }
         }
         step => panic!("nothing is written: {step:?}"),
@@ -57,7 +57,7 @@ fn rule_9_the_changes_of_all_are_in_one_write() {
 }
 
 #[test]
-fn what_comes_later_in_the_group_wins() {
+fn the_later_change_in_a_group_wins() {
     let world = World::new();
     let key = world.anonymous();
     let mut visits = [world.visit(key), world.visit(key), world.visit(key)];
@@ -91,10 +91,10 @@ fn a_group_that_begins_with_a_request_does_not_apply_its_changes_again() {
     write(&world, group).unwrap();
     let visit = world.visit(key);
     assert_eq!((visit.get("calls"), visit.get("a")), (Some(1), Some(1)));
-    assert!(Group::of(&world.stranger().unit, Activity::Active).is_none());
+    assert!(Group::of(&world.without_cookie().unit, Activity::Active).is_none());
 }
 
-/// The request has one change that would do before the one that will not.
+/// Checks that a request is left out whole if its first change is possible and its second is not.
 #[track_caller]
 fn is_left_out(spoil: impl FnOnce(&mut Visit<'_>), expected: impl FnOnce(ChangeError) -> bool) {
     let world = World::new();
@@ -113,7 +113,7 @@ fn is_left_out(spoil: impl FnOnce(&mut Visit<'_>), expected: impl FnOnce(ChangeE
 }
 
 #[test]
-fn who_exceeds_the_limit_is_left_out_whole() {
+fn a_request_that_exceeds_the_limit_is_left_out_whole() {
     is_left_out(
         |bad| bad.set_text("large", &"l".repeat(500)).unwrap(),
         |error| matches!(error, ChangeError::TooLarge { limit: 1000, .. }),
@@ -121,7 +121,7 @@ fn who_exceeds_the_limit_is_left_out_whole() {
 }
 
 #[test]
-fn who_finds_another_type_is_left_out_whole() {
+fn a_request_that_finds_another_type_is_left_out_whole() {
     is_left_out(
         |bad| bad.count_up("text").unwrap(),
         |error| matches!(error, ChangeError::Decode { ref key, .. } if key == "text"),
@@ -129,7 +129,7 @@ fn who_finds_another_type_is_left_out_whole() {
 }
 
 #[test]
-fn who_panics_is_left_out_whole() {
+fn a_request_that_panics_is_left_out_whole() {
     let world = World::new();
     let key = world.anonymous();
     let [mut bad, mut good] = [world.visit(key), world.visit(key)];
@@ -150,7 +150,7 @@ fn who_panics_is_left_out_whole() {
 }
 
 #[test]
-fn a_group_that_lost_to_another_process_is_made_again_on_what_that_wrote() {
+fn a_group_that_lost_to_another_process_is_applied_to_what_that_wrote() {
     let world = World::new();
     let key = world.anonymous();
     let mut visits = [world.visit(key), world.visit(key)];
@@ -168,7 +168,7 @@ fn a_group_that_lost_to_another_process_is_made_again_on_what_that_wrote() {
 }
 
 #[test]
-fn rule_6_it_is_activity_if_one_of_them_is_and_a_step_is_over() {
+fn rule_6_a_group_is_activity_if_one_request_is_and_a_step_has_passed() {
     let world = World::new();
     let key = world.anonymous();
     for (minutes, one_is_active, expected) in [
@@ -194,7 +194,7 @@ fn rule_6_it_is_activity_if_one_of_them_is_and_a_step_is_over() {
 }
 
 #[test]
-fn what_is_stored_already_is_not_written() {
+fn a_group_that_changes_nothing_is_not_written() {
     let world = World::new();
     let key = world.anonymous();
     let mut visits = [world.visit(key), world.visit(key)];
@@ -229,7 +229,7 @@ fn rule_3_a_rotation_starts_from_what_was_written_before_its_turn() {
 }
 
 #[test]
-fn a_group_tells_whether_a_request_has_seen_the_write_that_it_builds_on() {
+fn a_group_knows_whether_a_request_has_read_the_write_that_it_builds_on() {
     let world = World::new();
     let key = world.anonymous();
     let (before, mut first) = (world.visit(key), world.visit(key));
@@ -240,5 +240,5 @@ fn a_group_tells_whether_a_request_has_seen_the_write_that_it_builds_on() {
     let group = Group::on(origin(&world, key));
     assert!(!group.builds_on_what_was_seen_by(&before.unit));
     assert!(group.builds_on_what_was_seen_by(&world.visit(key).unit));
-    assert!(!group.builds_on_what_was_seen_by(&world.stranger().unit));
+    assert!(!group.builds_on_what_was_seen_by(&world.without_cookie().unit));
 }

@@ -1,4 +1,4 @@
-//! Who a session belongs to, under which identifier, and until when.
+//! The user of a session, its identifier and its deadlines.
 
 use std::num::NonZeroUsize;
 
@@ -14,7 +14,7 @@ const LIMITS: Limits = Limits {
 };
 
 #[test]
-fn the_moments_of_a_session_are_told() {
+fn a_handler_sees_the_times_of_its_session() {
     let world = World::new();
     let began = world.now();
     let key = world.anonymous();
@@ -92,7 +92,7 @@ fn t21_signing_in_moves_an_anonymous_session_to_its_user() {
 #[test]
 fn signing_in_without_a_session_creates_one_in_the_users_bucket() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.authenticate("alice");
     assert!(matches!(visit.step(), Step::Create { .. }));
     let key = visit.save().key();
@@ -140,7 +140,7 @@ fn the_creation_of_a_session_is_remembered_through_many_sign_ins() {
 }
 
 #[test]
-fn t25_signing_in_as_somebody_else_carries_nothing_over() {
+fn t25_signing_in_as_another_user_takes_nothing_over() {
     let world = World::new();
     let old = world.elevated("alice", "payments");
     let before = world.visit(old).info();
@@ -167,7 +167,7 @@ fn t25_signing_in_as_somebody_else_carries_nothing_over() {
 }
 
 #[test]
-fn t25_not_even_on_the_way_back_to_the_first_user() {
+fn t25_nothing_is_taken_over_even_if_the_first_user_signs_in_again() {
     let world = World::new();
     let old = world.session_of("alice");
     let before = world.visit(old).info();
@@ -183,7 +183,7 @@ fn t25_not_even_on_the_way_back_to_the_first_user() {
 }
 
 #[test]
-fn users_are_told_apart_byte_by_byte() {
+fn users_are_compared_byte_by_byte() {
     let world = World::new();
     let mut visit = world.visit(world.session_of("alice"));
     visit.authenticate("Alice");
@@ -191,7 +191,7 @@ fn users_are_told_apart_byte_by_byte() {
 }
 
 #[test]
-fn nobody_has_an_empty_name() {
+fn an_empty_user_is_refused() {
     let world = World::new();
     let mut visit = world.visit(world.anonymous());
     let refused = visit.unit.authenticate("".into(), world.now());
@@ -369,7 +369,7 @@ fn after_a_sign_out_anonymous_writes_start_a_session() {
 }
 
 #[test]
-fn wishes_that_needed_no_write_are_not_carried_into_the_next_one() {
+fn operations_that_needed_no_write_are_not_part_of_the_next_one() {
     let world = World::new();
     let key = world.session_of("alice");
     let mut visit = world.visit(key);
@@ -384,9 +384,9 @@ fn wishes_that_needed_no_write_are_not_carried_into_the_next_one() {
 }
 
 #[test]
-fn the_subject_is_what_is_stored_and_not_what_is_wished() {
+fn the_subject_is_the_stored_session_not_the_requested_one() {
     let world = World::new();
-    assert!(world.stranger().unit.subject().is_none());
+    assert!(world.without_cookie().unit.subject().is_none());
     let mut visit = world.visit(world.session_of("alice"));
     let handle = visit.info().handle;
     let alice = UserId::from("alice");
@@ -400,7 +400,7 @@ fn the_subject_is_what_is_stored_and_not_what_is_wished() {
 }
 
 #[test]
-fn a_view_that_was_taken_does_not_change_any_more() {
+fn an_earlier_view_does_not_change() {
     let world = World::new();
     let mut visit = world.visit(world.session_of("alice"));
     let taken = visit.unit.view().clone();
@@ -420,7 +420,7 @@ fn t76_a_sign_in_over_the_limit_is_refused_and_the_session_stays() {
     });
     let first = world.session_of("alice");
     let anonymous = world.anonymous();
-    for mut visit in [world.stranger(), world.visit(anonymous)] {
+    for mut visit in [world.without_cookie(), world.visit(anonymous)] {
         visit.authenticate("alice");
         assert!(matches!(visit.save(), Saved::AtLimit));
     }

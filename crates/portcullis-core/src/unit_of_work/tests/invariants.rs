@@ -1,4 +1,4 @@
-//! Two requests at a time do whatever they like, in any order, and the rules hold after every step.
+//! Two concurrent requests do random things in any order. The rules hold after every step.
 
 use std::collections::{HashMap, HashSet};
 
@@ -63,13 +63,13 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Who does it, what, and how many seconds later.
+/// Which request does it, what it does, and how many seconds later.
 fn turns() -> impl Strategy<Value = Vec<(usize, Act, u64)>> {
     let pause = prop_oneof![4 => Just(0), 2 => 0..120_u64, 1 => 0..2400_u64];
     prop::collection::vec((0..2_usize, act(), pause), 1..80)
 }
 
-/// What is known of a session that was live a step ago.
+/// What is known of a session that was live one step ago.
 #[derive(Clone, PartialEq)]
 struct Known {
     key: SessionIdHash,
@@ -81,12 +81,12 @@ struct Known {
 
 /// What a request asked for that takes effect with its next write.
 #[derive(Default, Clone)]
-struct Asked {
+struct Requested {
     sign_in: Option<UserId>,
     elevations: HashSet<usize>,
 }
 
-/// Every key there ever was, and what was known of the sessions by their handles.
+/// Every key that ever existed, and what is known of the sessions by their handles.
 #[derive(Default)]
 struct Observer {
     issued: Vec<SessionIdHash>,
@@ -95,8 +95,8 @@ struct Observer {
 }
 
 impl Observer {
-    /// Looks at everything that is stored after a write that `asked` for this (or after no write).
-    fn check(&mut self, world: &World, asked: &Asked) -> Result<(), TestCaseError> {
+    /// Checks everything that is stored after a write of what was `requested`, or without a write.
+    fn check(&mut self, world: &World, requested: &Requested) -> Result<(), TestCaseError> {
         let now = world.now();
         let mut live = HashMap::new();
         for key in &self.issued {
@@ -104,7 +104,10 @@ impl Observer {
                 self.dead.insert(*key);
                 continue;
             };
-            prop_assert!(!self.dead.contains(key), "a dead key came back");
+            prop_assert!(
+                !self.dead.contains(key),
+                "the key of an ended session is live again"
+            );
             let origin = Origin::read(*key, &stored).unwrap();
             let (timing, record) = (origin.view.timing, &origin.view.record);
 
@@ -128,10 +131,10 @@ impl Observer {
                 elevated_until: until,
             };
             let other = live.insert(record.head.handle, known);
-            prop_assert!(other.is_none(), "one session lives under two keys");
+            prop_assert!(other.is_none(), "one session is live under two keys");
         }
         for (handle, after) in &live {
-            self.check_change(self.known.get(handle), after, asked)?;
+            self.check_change(self.known.get(handle), after, requested)?;
         }
         self.known = live;
         Ok(())
@@ -141,13 +144,13 @@ impl Observer {
         &self,
         before: Option<&Known>,
         after: &Known,
-        asked: &Asked,
+        requested: &Requested,
     ) -> Result<(), TestCaseError> {
         let Some(before) = before else {
             prop_assert_eq!(
                 &after.user,
-                &asked.sign_in,
-                "a session began with a user of its own"
+                &requested.sign_in,
+                "a session began with a user that did not sign in"
             );
             return Ok(());
         };
@@ -155,18 +158,18 @@ impl Observer {
         if before == after {
             return Ok(());
         }
-        if asked.sign_in.is_none() {
+        if requested.sign_in.is_none() {
             prop_assert_eq!(&after.user, &before.user);
             prop_assert_eq!(after.absolute_deadline, before.absolute_deadline);
         } else if after.absolute_deadline != before.absolute_deadline {
-            prop_assert_eq!(&after.user, &asked.sign_in);
+            prop_assert_eq!(&after.user, &requested.sign_in);
             prop_assert_ne!(after.key, before.key);
         }
         for (scope, until) in after.elevated_until.iter().enumerate() {
             if until.is_some() && *until != before.elevated_until[scope] {
                 prop_assert!(
-                    asked.elevations.contains(&scope),
-                    "nobody asked to be elevated"
+                    requested.elevations.contains(&scope),
+                    "no request asked for the elevation"
                 );
                 prop_assert_ne!(after.key, before.key);
             }
@@ -181,24 +184,25 @@ impl Observer {
 /// One of the two requests, with what it asked for since its last write.
 struct Request<'w> {
     visit: Visit<'w>,
-    asked: Asked,
+    requested: Requested,
 }
 
 impl<'w> Request<'w> {
     fn new(visit: Visit<'w>) -> Self {
         Self {
             visit,
-            asked: Asked::default(),
+            requested: Requested::default(),
         }
     }
 
-    /// Does it, and returns what a write among it was to bring about.
-    fn act(&mut self, act: Act, observer: &mut Observer) -> Asked {
+    /// Carries it out, and returns what a write in it was meant to change.
+    fn act(&mut self, act: Act, observer: &mut Observer) -> Requested {
         match act {
             Act::Begin { age } => {
                 let key = observer.issued.iter().rev().nth(age);
                 let world = self.visit.world;
-                *self = Self::new(key.map_or_else(|| world.stranger(), |key| world.visit(*key)));
+                *self =
+                    Self::new(key.map_or_else(|| world.without_cookie(), |key| world.visit(*key)));
             }
             Act::Set { name, value } => self.visit.set(NAMES[name], value),
             Act::CountUp { name } => {
@@ -212,14 +216,14 @@ impl<'w> Request<'w> {
             Act::Clear => self.visit.clear(),
             Act::Authenticate { user } => {
                 self.visit.authenticate(USERS[user]);
-                self.asked = Asked {
+                self.requested = Requested {
                     sign_in: Some(USERS[user].into()),
                     elevations: HashSet::new(),
                 };
             }
             Act::Regenerate => {
                 self.visit.regenerate();
-                self.asked.elevations.clear();
+                self.requested.elevations.clear();
             }
             Act::Elevate { scope } => {
                 let now = self.visit.now();
@@ -227,25 +231,25 @@ impl<'w> Request<'w> {
                 let elevated = self.visit.unit.elevate(SCOPES[scope], now);
                 assert_eq!(elevated.is_ok(), user);
                 if user {
-                    self.asked.elevations.insert(scope);
+                    self.requested.elevations.insert(scope);
                 }
             }
             Act::DropElevation => {
                 if self.visit.drop_elevation() {
-                    self.asked.elevations.clear();
+                    self.requested.elevations.clear();
                 }
             }
             Act::Terminate => {
                 self.visit.unit.terminate();
-                self.asked = Asked::default();
+                self.requested = Requested::default();
             }
             Act::Fail => {
                 self.visit.fail();
-                self.asked = Asked::default();
+                self.requested = Requested::default();
             }
             Act::Refuse => {
                 self.visit.refuse();
-                self.asked = Asked::default();
+                self.requested = Requested::default();
             }
             Act::Save { activity } => {
                 self.visit.activity = activity;
@@ -254,10 +258,10 @@ impl<'w> Request<'w> {
                 {
                     observer.issued.push(key);
                 }
-                return std::mem::take(&mut self.asked);
+                return std::mem::take(&mut self.requested);
             }
         }
-        Asked::default()
+        Requested::default()
     }
 }
 
@@ -265,14 +269,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn the_rules_hold_whatever_two_requests_do(turns in turns()) {
+    fn the_rules_hold_for_any_actions_of_two_requests(turns in turns()) {
         let world = World::new();
         let mut observer = Observer::default();
-        let mut requests = [Request::new(world.stranger()), Request::new(world.stranger())];
+        let mut requests = [Request::new(world.without_cookie()), Request::new(world.without_cookie())];
         for (who, act, pause) in turns {
             world.pass(Duration::from_secs(pause));
-            let asked = requests[who].act(act, &mut observer);
-            observer.check(&world, &asked)?;
+            let requested = requests[who].act(act, &mut observer);
+            observer.check(&world, &requested)?;
         }
     }
 }

@@ -1,16 +1,16 @@
-//! What becomes of fields that a later version put into a record.
+//! Fields that a later version put into a record.
 
 use super::*;
 
-/// `true` under the last key there is.
+/// `true` under the last key.
 const FIELD: &[u8] = &[127, 0xc3];
 
-/// Puts the field into what is stored under `key`, as a server of a later version would.
+/// Adds the field to what is stored under `key`, as a server of a later version would.
 fn plant(world: &World, key: SessionIdHash) {
     let stored = world.stored(key).unwrap();
     let record = Record::decode(&stored.payload).unwrap();
     let mut payload = stored.payload.to_vec();
-    // Behind the format and the number of fields, which is one more then.
+    // After the format and the number of fields, which increases by one.
     payload[1] += 1;
     payload.splice(2..2, FIELD.iter().copied());
     let write = RecordWrite {
@@ -62,7 +62,7 @@ fn s138_a_field_of_a_later_version_stays_with_its_session() {
 }
 
 #[test]
-fn s138_a_sign_in_takes_along_no_field_of_a_later_version() {
+fn s138_a_sign_in_keeps_no_field_of_a_later_version() {
     let sessions: [fn(&World) -> SessionIdHash; 3] = [
         World::anonymous,
         |world| world.session_of("alice"),

@@ -1,4 +1,4 @@
-//! What is left in the log with a change, and nowhere without one.
+//! Notes: a change leaves them in the log, and nothing else does.
 
 use super::*;
 use crate::{Actor, Owner, SessionMeta};
@@ -8,16 +8,16 @@ fn elevated(scope: &str) -> EventKind {
 }
 
 #[test]
-fn s097_the_changes_of_a_life_are_told_in_order_and_writes_of_data_are_none() {
+fn s097_the_changes_of_a_session_are_logged_in_order_and_writes_of_data_are_not() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.set("cart", 1);
-    assert_eq!(visit.told(), [EventKind::Created]);
+    assert_eq!(visit.events(), [EventKind::Created]);
     let key = visit.save().key();
 
     let mut visit = world.visit(key);
     visit.set("cart", 2);
-    assert_eq!(visit.told(), []);
+    assert_eq!(visit.events(), []);
     visit.authenticate("alice");
     visit.regenerate();
     visit.elevate("payments");
@@ -26,14 +26,14 @@ fn s097_the_changes_of_a_life_are_told_in_order_and_writes_of_data_are_none() {
         EventKind::Regenerated,
         elevated("payments"),
     ];
-    assert_eq!(visit.told(), expected);
+    assert_eq!(visit.events(), expected);
     visit.save().key();
     visit.set("cart", 3);
-    assert_eq!(visit.told(), [], "it is told once");
+    assert_eq!(visit.events(), [], "it is logged once");
 }
 
 #[test]
-fn s097_a_life_can_be_read_in_the_log() {
+fn s097_the_log_holds_the_whole_course_of_a_session() {
     let world = World::new();
     let mut visit = world.visit(world.anonymous());
     visit.authenticate("alice");
@@ -56,38 +56,38 @@ fn s097_a_life_can_be_read_in_the_log() {
 }
 
 #[test]
-fn a_sign_in_without_a_session_tells_of_the_sign_in_alone() {
+fn a_sign_in_without_a_session_logs_the_sign_in_alone() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.set("cart", 1);
     visit.authenticate("alice");
-    assert_eq!(visit.told(), [EventKind::Authenticated]);
+    assert_eq!(visit.events(), [EventKind::Authenticated]);
 }
 
 #[test]
-fn what_a_request_undid_itself_is_not_told() {
+fn a_change_that_the_request_itself_undid_is_not_logged() {
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.authenticate("alice");
     visit.elevate("payments");
     visit.regenerate();
     visit.authenticate("bob");
     let expected = [EventKind::Regenerated, EventKind::Authenticated];
-    assert_eq!(visit.told(), expected);
+    assert_eq!(visit.events(), expected);
 }
 
 #[test]
-fn what_a_failed_request_asked_for_is_not_told() {
+fn the_changes_of_a_failed_request_are_not_logged() {
     let world = World::new();
     let mut visit = world.visit(world.session_of("alice"));
     visit.elevate("payments");
     visit.regenerate();
     visit.fail();
-    assert_eq!(visit.told(), [EventKind::Regenerated]);
+    assert_eq!(visit.events(), [EventKind::Regenerated]);
 }
 
 #[test]
-fn what_a_rebase_wrote_is_told_once() {
+fn a_change_after_a_rebase_is_logged_once() {
     let world = World::new();
     let key = world.anonymous();
     let (mut slow, mut fast) = (world.visit(key), world.visit(key));
@@ -95,8 +95,8 @@ fn what_a_rebase_wrote_is_told_once() {
     fast.set("cart", 5);
     fast.save();
     slow.save();
-    let told = world.log();
-    let sign_ins = told
+    let events = world.log();
+    let sign_ins = events
         .iter()
         .filter(|kind| **kind == EventKind::Authenticated);
     assert_eq!(sign_ins.count(), 1);
@@ -120,7 +120,7 @@ fn a_refused_request_leaves_nothing_in_the_log() {
 }
 
 #[test]
-fn s098_a_note_says_who_wished_it_and_from_where() {
+fn s098_a_note_holds_the_actor_and_the_client() {
     let world = World::new();
     let client = Client::of_user_agent(b"curl/8.5.0");
     let unit = UnitOfWork::without_session(world.policy, None).from_client(client.clone());
@@ -131,7 +131,7 @@ fn s098_a_note_says_who_wished_it_and_from_where() {
 }
 
 #[test]
-fn the_end_of_a_session_is_told_of_it_with_its_reason() {
+fn the_end_of_a_session_is_logged_with_its_reason() {
     let world = World::new();
     for reason in [EndReason::SignedOut, EndReason::DeviceChanged] {
         let mut visit = world.visit(world.session_of("alice"));
@@ -144,11 +144,11 @@ fn the_end_of_a_session_is_told_of_it_with_its_reason() {
 }
 
 #[test]
-fn the_old_session_is_told_of_only_if_it_becomes_another_one() {
+fn the_end_of_the_old_session_is_logged_only_if_it_becomes_another_one() {
     let world = World::new();
     let (anonymous, of_alice) = (world.anonymous(), world.session_of("alice"));
     type Operation = fn(&mut Visit<'_>);
-    let becomes: [(SessionIdHash, Operation, bool); 6] = [
+    let cases: [(SessionIdHash, Operation, bool); 6] = [
         (anonymous, |visit| visit.authenticate("alice"), true),
         (anonymous, |visit| visit.regenerate(), false),
         (of_alice, |visit| visit.authenticate("alice"), false),
@@ -157,7 +157,7 @@ fn the_old_session_is_told_of_only_if_it_becomes_another_one() {
         (of_alice, |visit| visit.regenerate(), false),
     ];
     let end = EventKind::Ended(EndReason::ReplacedAtSignIn);
-    for (key, operation, another) in becomes {
+    for (key, operation, another) in cases {
         let mut visit = world.visit(key);
         let before = visit.info().handle;
         operation(&mut visit);
@@ -169,20 +169,20 @@ fn the_old_session_is_told_of_only_if_it_becomes_another_one() {
 }
 
 #[test]
-fn a_label_says_whose_a_session_is_and_since_when() {
+fn the_meta_holds_the_user_and_the_time_of_the_authentication() {
     let world = World::new();
     let mut visit = world.visit(world.anonymous());
     assert_eq!(visit.unit.origin.as_ref().unwrap().view.meta().owner, None);
     let at = world.now();
     visit.authenticate("alice");
     world.pass(MINUTE);
-    let asked_for = visit.write().meta;
+    let requested = visit.write().meta;
     let owner = Owner {
         user: "alice".into(),
         authenticated_at: at,
     };
     let expected = SessionMeta::new(visit.info().handle, Some(owner));
-    assert_eq!(asked_for, expected, "since it was asked for");
+    assert_eq!(requested, expected, "since the handler asked for it");
 
     let key = visit.save().key();
     world.pass(MINUTE);
@@ -197,7 +197,7 @@ fn a_label_says_whose_a_session_is_and_since_when() {
 }
 
 #[test]
-fn the_store_is_told_when_the_last_elevation_runs_out() {
+fn the_store_receives_the_end_of_the_last_elevation() {
     let world = World::new();
     let mut visit = world.visit(world.session_of("alice"));
     visit.set("cart", 2);
@@ -216,16 +216,16 @@ fn the_store_is_told_when_the_last_elevation_runs_out() {
 }
 
 #[test]
-fn t59_of_a_slow_sign_in_too_the_store_is_told_when_the_elevation_really_runs_out() {
+fn t59_the_store_receives_the_real_end_of_an_elevation_after_a_slow_sign_in() {
     let world = World::new();
     let anonymous = world.anonymous();
-    for mut visit in [world.stranger(), world.visit(anonymous)] {
+    for mut visit in [world.without_cookie(), world.visit(anonymous)] {
         visit.authenticate("alice");
         visit.elevate("general");
         world.pass(3 * MINUTE);
-        let told = visit.write().elevated_until;
+        let stored = visit.write().elevated_until;
         let key = visit.save().key();
-        assert_eq!(world.visit(key).elevated_until("general"), told);
-        assert_eq!(told, Some(world.now().after(15 * MINUTE)));
+        assert_eq!(world.visit(key).elevated_until("general"), stored);
+        assert_eq!(stored, Some(world.now().after(15 * MINUTE)));
     }
 }

@@ -1,4 +1,4 @@
-//! Sign-ins that are remembered.
+//! Remembered sign-ins.
 
 use super::*;
 
@@ -17,17 +17,17 @@ impl Visit<'_> {
 
 /// A session of `user` who asked to be remembered.
 fn remembered(world: &World, user: &str) -> SessionIdHash {
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.authenticate(user);
     visit.remember().unwrap();
     visit.save().key()
 }
 
 #[test]
-fn a_remembered_session_has_limits_of_its_own_from_the_sign_in_on() {
+fn a_remembered_session_has_its_own_limits_from_the_sign_in_on() {
     let world = World::new();
     for before in [None, Some(world.anonymous()), Some(world.session_of("bob"))] {
-        let mut visit = before.map_or_else(|| world.stranger(), |key| world.visit(key));
+        let mut visit = before.map_or_else(|| world.without_cookie(), |key| world.visit(key));
         visit.authenticate("alice");
         visit.remember().unwrap();
         let seen = visit.info();
@@ -43,7 +43,7 @@ fn a_remembered_session_has_limits_of_its_own_from_the_sign_in_on() {
 }
 
 #[test]
-fn it_ends_by_its_own_limits() {
+fn a_remembered_session_ends_by_its_own_limits() {
     for (days, live) in [(13, true), (14, false)] {
         let world = World::new();
         let key = remembered(&world, "alice");
@@ -61,7 +61,7 @@ fn it_ends_by_its_own_limits() {
 }
 
 #[test]
-fn a_new_identifier_keeps_it() {
+fn a_new_identifier_keeps_the_session_remembered() {
     let world = World::new();
     let changes: [fn(&mut Visit<'_>); 4] = [
         |visit| visit.regenerate(),
@@ -84,7 +84,7 @@ fn a_new_identifier_keeps_it() {
 }
 
 #[test]
-fn the_next_sign_in_asks_for_it_again_or_not() {
+fn the_next_sign_in_decides_again_whether_it_is_remembered() {
     for user in ["alice", "bob"] {
         for again in [false, true] {
             let world = World::new();
@@ -104,7 +104,7 @@ fn the_next_sign_in_asks_for_it_again_or_not() {
     }
     // Also in one request.
     let world = World::new();
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.authenticate("alice");
     visit.remember().unwrap();
     visit.authenticate("alice");
@@ -118,10 +118,10 @@ fn only_a_sign_in_of_the_same_request_is_remembered() {
         let remembered = visit.remember();
         assert!(matches!(remembered, Err(ChangeError::NoSignIn)));
     };
-    refused(&mut world.stranger());
+    refused(&mut world.without_cookie());
     refused(&mut world.visit(world.anonymous()));
     refused(&mut world.visit(world.elevated("alice", "general")));
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.authenticate("alice");
     visit.save().key();
     refused(&mut visit);
@@ -131,19 +131,19 @@ fn only_a_sign_in_of_the_same_request_is_remembered() {
 }
 
 #[test]
-fn a_policy_may_remember_nobody() {
+fn a_policy_may_forbid_remembered_sign_ins() {
     let mut world = World::new();
     assert_eq!(world.policy.longest(), 90 * DAY);
     world.policy.remember_me = None;
     assert_eq!(world.policy.longest(), DAY);
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.authenticate("alice");
     assert!(matches!(visit.remember(), Err(ChangeError::RememberMeOff)));
     assert!(!world.visit(visit.save().key()).is_remembered());
 }
 
 #[test]
-fn rule_13_it_is_dropped_with_its_sign_in() {
+fn rule_13_remembering_is_dropped_with_its_sign_in() {
     for drop in [UnitOfWork::rollback_grants, UnitOfWork::rollback] {
         let world = World::new();
         let mut visit = world.visit(world.session_of("alice"));
@@ -156,11 +156,11 @@ fn rule_13_it_is_dropped_with_its_sign_in() {
 }
 
 #[test]
-fn rule_7_it_elevates_nobody_and_moves_no_end_of_an_elevation() {
+fn rule_7_remembering_grants_no_elevation_and_moves_no_end_of_one() {
     let world = World::new();
     let visit = world.visit(remembered(&world, "alice"));
     assert!(!visit.is_elevated("general"));
-    let mut visit = world.stranger();
+    let mut visit = world.without_cookie();
     visit.authenticate("alice");
     visit.elevate("general");
     visit.remember().unwrap();
@@ -172,12 +172,12 @@ fn rule_7_it_elevates_nobody_and_moves_no_end_of_an_elevation() {
     assert!(world.visit(key).is_elevated("general"));
     world.pass(MILLI);
     assert!(!world.visit(key).is_elevated("general"));
-    // The store was told the same.
+    // The store has the same end.
     assert_eq!(world.log().last(), Some(&EventKind::ElevationEnded));
 }
 
 #[test]
-fn t53_it_is_asked_for_again_with_a_sign_in_that_another_request_overtook() {
+fn t53_a_sign_in_that_another_request_overtook_is_still_remembered() {
     let world = World::new();
     let key = world.anonymous();
     let mut slow = world.visit(key);

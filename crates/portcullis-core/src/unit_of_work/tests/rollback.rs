@@ -1,4 +1,4 @@
-//! Whatever a request asked for, in any order: a response that refuses or fails leaves what the rule says.
+//! A response that refuses or fails leaves what the rule says, for random operations in any order.
 
 use proptest::prelude::*;
 
@@ -40,44 +40,44 @@ fn act() -> impl Strategy<Value = Act> {
 
 /// What the request came with.
 #[derive(Debug, Clone, Copy)]
-enum Came {
-    WithNothing,
-    WithAReplacedIdentifier,
-    AsAVisitor,
+enum Start {
+    WithoutCookie,
+    WithReplacedIdentifier,
+    AsVisitor,
     As(&'static str),
     Elevated(&'static str),
 }
 
-fn came() -> impl Strategy<Value = Came> {
+fn start() -> impl Strategy<Value = Start> {
     prop_oneof![
-        Just(Came::WithNothing),
-        Just(Came::WithAReplacedIdentifier),
-        Just(Came::AsAVisitor),
-        Just(Came::As("alice")),
-        Just(Came::Elevated("alice")),
+        Just(Start::WithoutCookie),
+        Just(Start::WithReplacedIdentifier),
+        Just(Start::AsVisitor),
+        Just(Start::As("alice")),
+        Just(Start::Elevated("alice")),
     ]
 }
 
 impl World {
-    fn request(&self, came: Came) -> Visit<'_> {
-        match came {
-            Came::WithNothing => self.stranger(),
-            Came::WithAReplacedIdentifier => {
+    fn request(&self, start: Start) -> Visit<'_> {
+        match start {
+            Start::WithoutCookie => self.without_cookie(),
+            Start::WithReplacedIdentifier => {
                 let old = self.session_of("alice");
                 let mut visit = self.visit(old);
                 visit.regenerate();
                 visit.save().key();
                 self.visit(old)
             }
-            Came::AsAVisitor => self.visit(self.anonymous()),
-            Came::As(user) => self.visit(self.session_of(user)),
-            Came::Elevated(user) => self.visit(self.elevated(user, "general")),
+            Start::AsVisitor => self.visit(self.anonymous()),
+            Start::As(user) => self.visit(self.session_of(user)),
+            Start::Elevated(user) => self.visit(self.elevated(user, "general")),
         }
     }
 }
 
 impl Visit<'_> {
-    /// Says whether it granted something.
+    /// Returns whether it granted something.
     fn act(&mut self, act: Act) -> bool {
         let now = self.now();
         match act {
@@ -107,8 +107,8 @@ impl Visit<'_> {
         false
     }
 
-    /// All that can be told of it from outside, but for what is random.
-    fn outlook(&self) -> String {
+    /// All that is observable of it from outside, except what is random.
+    fn observable(&self) -> String {
         let step = self.step();
         let notes = match &step {
             Step::Create { write, .. }
@@ -124,7 +124,7 @@ impl Visit<'_> {
     }
 }
 
-fn takes_away(act: Act) -> bool {
+fn is_restrictive(act: Act) -> bool {
     matches!(act, Act::Regenerate | Act::DropElevation | Act::Terminate)
 }
 
@@ -132,47 +132,47 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn rule_13_a_refusal_leaves_what_came_before_the_first_grant_and_what_takes_away(
-        came in came(),
+    fn rule_13_a_refusal_keeps_earlier_operations_and_those_that_take_rights_away(
+        start in start(),
         acts in prop::collection::vec(act(), 0..8),
     ) {
         let world = World::new();
-        let mut refused = world.request(came);
+        let mut refused = world.request(start);
         let mut expected = world.visit_with(refused.unit.like());
         let mut granted = false;
         for act in acts {
             granted |= refused.act(act);
-            // With it all that was asked for before is given up.
+            // It also drops everything that was asked for before.
             granted &= act != Act::Terminate;
-            if !granted || takes_away(act) {
+            if !granted || is_restrictive(act) {
                 expected.act(act);
             }
         }
         refused.refuse();
-        prop_assert_eq!(refused.outlook(), expected.outlook());
+        prop_assert_eq!(refused.observable(), expected.observable());
     }
 
     #[test]
-    fn rule_13_a_failure_leaves_what_takes_away(
-        came in came(),
+    fn rule_13_a_failure_keeps_only_operations_that_take_rights_away(
+        start in start(),
         acts in prop::collection::vec(act(), 0..8),
     ) {
         let world = World::new();
-        let mut failed = world.request(came);
+        let mut failed = world.request(start);
         let mut expected = world.visit_with(failed.unit.like());
         for act in acts {
             failed.act(act);
-            if takes_away(act) {
+            if is_restrictive(act) {
                 expected.act(act);
             }
         }
         failed.fail();
-        prop_assert_eq!(failed.outlook(), expected.outlook());
+        prop_assert_eq!(failed.observable(), expected.observable());
     }
 }
 
 impl UnitOfWork {
-    /// That of a request which came with the same.
+    /// Another request that came with the same.
     fn like(&self) -> Self {
         Self {
             origin: self.origin.clone(),

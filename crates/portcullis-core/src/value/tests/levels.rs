@@ -1,4 +1,4 @@
-//! Deep nesting: refused before the stack is used up, on both sides.
+//! Deep nesting is refused on both sides before the stack is used up.
 
 use serde::de::IgnoredAny;
 
@@ -52,7 +52,7 @@ fn inside(levels: u8) -> Inside {
     })
 }
 
-/// Each has two levels: the struct, and the option.
+/// Each has two levels: the struct and the option.
 fn flat(levels: u8) -> Flat {
     let flat = |it| Flat {
         n: 1,
@@ -79,14 +79,14 @@ fn outside_struct(levels: u8) -> Outside {
     })
 }
 
-/// On a quarter of the stack that threads of Rust and tokio have.
+/// Runs on a quarter of the stack that threads of Rust and tokio have.
 fn on_little_stack(run: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(512 * 1024);
     thread.spawn(run).unwrap().join().unwrap();
 }
 
 #[test]
-fn what_has_as_many_levels_as_may_be_comes_back() {
+fn a_value_with_the_most_levels_comes_back() {
     on_little_stack(|| {
         comes_back(plain(MAX_LEVELS));
         comes_back(inside(MAX_LEVELS));
@@ -99,7 +99,7 @@ fn what_has_as_many_levels_as_may_be_comes_back() {
 }
 
 #[test]
-fn what_has_more_levels_is_refused_before_it_is_stored() {
+fn a_value_with_more_levels_is_refused_before_it_is_stored() {
     for levels in [MAX_LEVELS + 2, u8::MAX] {
         on_little_stack(move || {
             is_refused(plain(levels), EncodeError::TooDeep);
@@ -114,7 +114,7 @@ fn what_has_more_levels_is_refused_before_it_is_stored() {
 }
 
 #[test]
-fn the_messages_name_how_many_levels_there_may_be() {
+fn the_messages_name_the_most_levels() {
     let levels = format!("({MAX_LEVELS} levels at most)");
     for reason in [EncodeError::TooDeep.reason(), DecodeError::TooDeep.reason()] {
         assert!(reason.ends_with(&levels), "{reason}");
@@ -144,7 +144,7 @@ fn hostile() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_somebody_else_stored_is_refused_however_deep_it_is() {
+fn deep_bytes_from_another_program_are_refused() {
     on_little_stack(|| {
         for bytes in hostile() {
             let _ = decode::<Plain>(&bytes);

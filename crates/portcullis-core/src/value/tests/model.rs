@@ -1,4 +1,4 @@
-//! Serde's whole data model: what goes in comes back equal, or is refused when it goes in.
+//! Serde's whole data model: each value comes back equal, or is refused when it is encoded.
 
 use std::{cell::RefCell, fmt};
 
@@ -54,7 +54,7 @@ enum Int {
     U64,
 }
 
-/// What is in a variant.
+/// The content of a variant.
 #[derive(Debug, Clone, PartialEq)]
 enum Content {
     Unit,
@@ -151,7 +151,7 @@ fn data_of(shape: &Shape) -> BoxedStrategy<Datum> {
         Shape::Char => any::<char>().prop_map(Datum::Char).boxed(),
         Shape::Str => prop_oneof![
             any::<String>(),
-            // Names that the types around have.
+            // Names that the surrounding types use.
             select(vec!["a", "kind", "n", "it", "A"]).prop_map(str::to_owned),
         ]
         .prop_map(Datum::Str)
@@ -185,11 +185,11 @@ fn data_of(shape: &Shape) -> BoxedStrategy<Datum> {
 }
 
 thread_local! {
-    /// The type that `It` is at the moment.
+    /// The type that `It` has at the moment.
     static SHAPE: RefCell<Shape> = const { RefCell::new(Shape::Unit) };
 }
 
-/// A value of the type that was chosen.
+/// A value of the chosen type.
 #[derive(Debug, Clone, PartialEq)]
 struct It(Datum);
 
@@ -342,11 +342,11 @@ impl<'de> DeserializeSeed<'de> for &Shape {
     }
 }
 
-/// What `derive` makes of a type.
+/// The visitor that `derive` would generate for a type.
 struct Reading<'s>(&'s Shape);
 
 impl Reading<'_> {
-    /// The fields of a struct, in any order, and none but these.
+    /// The fields of a struct, in any order, and no others.
     fn fields<'de, A: MapAccess<'de>>(shapes: &[Shape], mut map: A) -> Result<Datum, A::Error> {
         let mut found = vec![None; shapes.len()];
         while let Some(name) = map.next_key::<String>()? {
@@ -469,7 +469,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
     }
 }
 
-/// Whatever is there, for types that are read by what they find.
+/// Any value, for types that are read by what they find.
 #[derive(Debug, PartialEq)]
 pub(super) struct Any;
 
@@ -550,7 +550,7 @@ enum TaggedNewtype<T> {
     It(T),
 }
 
-/// Serde reads a flattened `None` as an empty map, if the type allows for that.
+/// Serde reads a flattened `None` as an empty map, if the type allows that.
 fn is_optional(shape: &Shape) -> bool {
     match shape {
         Shape::Option(_) => true,
@@ -563,7 +563,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn what_goes_in_comes_back_equal_or_is_refused(
+    fn a_value_comes_back_equal_or_is_refused(
         (shape, datum) in shapes().prop_flat_map(|shape| (Just(shape.clone()), data_of(&shape)))
     ) {
         SHAPE.set(shape.clone());

@@ -1,6 +1,6 @@
 //! What the browser is asked to forget with a sign-out, and what it is told of deadlines along with ordinary responses.
 
-use portcullis::{ClearSiteData, DeviceBinding, Timeouts};
+use portcullis::{Timeouts, client::DeviceBinding, cookie::ClearSiteData};
 use portcullis_tests::{Backend, Moment, Op, World, hours, minutes, on_every_store, seconds};
 
 on_every_store![

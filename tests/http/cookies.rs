@@ -1,6 +1,6 @@
 //! The cookie: what it says, and what counts as one.
 
-use portcullis::{CookieConfig, EventKind, SameSite, SessionLayer, Timeouts};
+use portcullis::{CookieConfig, SessionLayer, Timeouts, audit::EventKind, cookie::SameSite};
 use portcullis_tests::{Backend, COOKIE, Reply, World, hours, on_every_store, seconds};
 
 on_every_store![

@@ -1,6 +1,8 @@
 //! What a request costs: exactly which operations of the store, and how many commands of Redis.
 
-use portcullis::{EndReason::SignedOut, EventKind::UsedAfterEnd, SessionLimit};
+use portcullis::{
+    audit::EventKind::UsedAfterEnd, session::EndReason::SignedOut, settings::SessionLimit,
+};
 use portcullis_tests::{
     Backend, Client, Gate, OBSERVE,
     Op::{self, *},

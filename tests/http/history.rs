@@ -1,6 +1,10 @@
 //! The store's log: what the audit was told, for whoever asks later.
 
-use portcullis::{EndReason, Event, EventKind, LogQuery, Logged, SessionLimit};
+use portcullis::{
+    audit::{Event, EventKind, LogQuery, Logged},
+    session::EndReason,
+    settings::SessionLimit,
+};
 use portcullis_tests::{
     Backend, Client, Gate, Line, Moment, Op, Redis, World, minutes, on_every_store,
 };
@@ -383,7 +387,7 @@ async fn a_session_can_be_followed_alone<B: Backend>() {
     for change in ["/regenerate", "/login?user=alice", "/logout"] {
         desk.post(change).await.is(204);
     }
-    let session = portcullis::SessionHandle::parse(&phone.handle().await);
+    let session = portcullis::session::SessionHandle::parse(&phone.handle().await);
     let query = LogQuery {
         session,
         ..of("alice")

@@ -1,6 +1,6 @@
 //! Bounds on what strangers and handlers can make a server keep.
 
-use portcullis::{LogQuery, SessionHandle};
+use portcullis::{audit::LogQuery, session::SessionHandle};
 
 use portcullis_tests::{Backend, Moment, Op, World, on_every_store};
 

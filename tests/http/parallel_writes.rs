@@ -2,7 +2,7 @@
 
 use axum::{body::Body, response::Response};
 use http::{Request, header::COOKIE};
-use portcullis::EventKind;
+use portcullis::audit::EventKind;
 use portcullis_tests::{
     Backend, Call, Client, Flight, Gate, Moment,
     Op::{self, Commit, End, Replace, Touch},
@@ -295,7 +295,8 @@ async fn what_each_request_noticed_goes_into_the_one_write<B: Backend>() {
     assert_eq!(writes(&world), [Commit, Commit]);
     // Each of the two is told of once, with the client that it is.
     let told = world.audit.take();
-    let changed = |event: &portcullis::Event| matches!(event.kind, EventKind::DeviceChanged(_));
+    let changed =
+        |event: &portcullis::audit::Event| matches!(event.kind, EventKind::DeviceChanged(_));
     assert!(told.iter().all(changed), "{told:?}");
     let clients: Vec<_> = told
         .iter()

@@ -1,6 +1,6 @@
 //! What another server does to a session is told by Redis: streams need not wait until somebody looks.
 
-use portcullis::{RedisStore, SessionLayer, SessionLimit};
+use portcullis::{RedisStore, SessionLayer, settings::SessionLimit};
 use portcullis_core::{Bucket, UserId};
 use portcullis_redis::testing::{TestCluster, TestServer, wait_until};
 use portcullis_tests::{

@@ -7,34 +7,14 @@ const COLUMNS: usize = 100;
 /// Written by a program.
 const GENERATED: &[&str] = &["crates/portcullis-bench/RESULTS.md"];
 
-/// Not wrapped yet. A page that is leaves this list.
-const LATER: &[&str] = &[
-    "ARCHITECTURE.md",
-    "crates/portcullis-bench/README.md",
-    "crates/portcullis-cli/README.md",
-    "crates/portcullis-core/README.md",
-    "crates/portcullis-redis/README.md",
-    "examples/README.md",
-];
-
 pub(crate) fn overlong(tree: &Tree) -> Vec<String> {
     let mut findings = Vec::new();
     for (path, text) in tree.ending(".md") {
         if GENERATED.contains(&path) {
             continue;
         }
-        let lines = overlong_lines(text);
-        if LATER.contains(&path) {
-            if lines.is_empty() {
-                findings.push(format!(
-                    "{path} wraps: take it from the list in {}",
-                    file!()
-                ));
-            }
-            continue;
-        }
         let finding = |(line, columns)| format!("{path}:{line}: {columns} columns");
-        findings.extend(lines.into_iter().map(finding));
+        findings.extend(overlong_lines(text).into_iter().map(finding));
     }
     findings
 }

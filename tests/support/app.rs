@@ -24,9 +24,12 @@ use axum::{
 };
 use hyper::body::Frame;
 use portcullis::{
-    Authenticated, Elevated, GuardLayer, KeepGrants, Key, LogQuery, Logged, PassiveLayer,
-    RevocationReport, Scope, Session, SessionEntry, SessionError, SessionHandle, SessionRoutes,
-    Sessions, Timestamp,
+    Authenticated, Elevated, GuardLayer, Key, Scope, Session, SessionError, SessionRoutes,
+    Sessions,
+    audit::{LogQuery, Logged},
+    reject::KeepGrants,
+    route::PassiveLayer,
+    session::{RevocationReport, SessionEntry, SessionHandle, Timestamp},
 };
 use serde::{Deserialize, Serialize, Serializer};
 

@@ -10,7 +10,7 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
-use portcullis::{ConfigError, EventKind, Realm, SessionHandle, UserId};
+use portcullis::{ConfigError, UserId, audit::EventKind, session::SessionHandle, settings::Realm};
 
 use crate::{
     commands,
@@ -326,7 +326,7 @@ fn event_names() -> PossibleValuesParser {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use portcullis::EndReason;
+    use portcullis::session::EndReason;
 
     use super::*;
 

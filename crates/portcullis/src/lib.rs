@@ -8,7 +8,9 @@
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
 //! use axum::{Router, response::Redirect, routing::{get, post}};
-//! use portcullis::{Authenticated, Elevated, Key, MemoryStore, Session, SessionError, SessionLayer};
+//! use portcullis::{
+//!     Authenticated, Elevated, Key, MemoryStore, Session, SessionError, SessionLayer,
+//! };
 //!
 //! const CART: Key<Vec<String>> = Key::new("cart");
 //!
@@ -77,20 +79,20 @@
 //!    After that, the response is a 503 with `Retry-After`, and the cookie is kept. Service resumes
 //!    without intervention. Requests that do not use the session are served as usual.
 //! 6. **The identifier is in the cookie and nowhere else.** The store holds a hash, logs hold a
-//!    [`SessionHandle`], `Debug` shows nothing.
+//!    [`SessionHandle`](session::SessionHandle), `Debug` shows nothing.
 //! 7. **A request that is refused or fails grants nothing.** A status of 400 or above drops
 //!    sign-ins and elevations, and every write after the first of them. A status of 500 or above,
-//!    or 408, drops all data. Ends and new identifiers are carried out. See [`Outcome`].
-//! 8. **Every end is reported once, with its reason.** It goes to the [`Audit`], and to the store's
+//!    or 408, drops all data. Ends and new identifiers are carried out. See [`Outcome`](reject::Outcome).
+//! 8. **Every end is reported once, with its reason.** It goes to the [`Audit`](audit::Audit), and to the store's
 //!    log, which is written in the same step as the change. That includes sessions that expired
 //!    without another request.
 //! 9. **The list of a user's sessions is exact.** A session is in it from the step that begins it
-//!    to the step that ends it. So it can be listed, limited ([`SessionLimit`]) and ended from
+//!    to the step that ends it. So it can be listed, limited ([`SessionLimit`](settings::SessionLimit)) and ended from
 //!    another device.
 //! 10. **Streams and WebSockets end with their session**, or with the elevation that they need.
 //!     They end at once, or at the deadline, if this process can know. Otherwise they end usually
 //!     at once, and within 5 seconds at the latest. They also end if the store cannot answer. See
-//!     [`Lifeline`].
+//!     [`Lifeline`](live::Lifeline).
 //!
 //! An application must add a limit on sign-in attempts. It must also refuse forged cross-site
 //! requests, beyond `SameSite=Lax` (tower-http's `CsrfLayer`). A crash of Redis loses what was not
@@ -99,21 +101,21 @@
 //!
 //! # Where to look
 //!
-//! * Settings: [`SessionLayer`], [`Timeouts`], [`RememberMe`], [`CookieConfig`], [`SessionLimit`],
-//!   [`DeviceBinding`], [`ClientAddresses`].
+//! * Settings: [`SessionLayer`], [`Timeouts`], [`RememberMe`](settings::RememberMe), [`CookieConfig`], [`SessionLimit`](settings::SessionLimit),
+//!   [`DeviceBinding`](client::DeviceBinding), [`ClientAddresses`](client::ClientAddresses).
 //! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes
-//!   [`GuardLayer`], [`PassiveLayer`], [`CrossSiteSignInLayer`].
+//!   [`GuardLayer`], [`PassiveLayer`](route::PassiveLayer), [`CrossSiteSignInLayer`](route::CrossSiteSignInLayer).
 //! * Code that runs after the response has begun: [`Authenticated::lifeline`],
-//!   [`Lifeline::guard_body`], `SessionSocket` (feature `ws`).
+//!   [`Lifeline::guard_body`](live::Lifeline::guard_body), `SessionSocket` (feature `ws`).
 //! * A page with the user's own devices: [`Authenticated::list_sessions`],
 //!   [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
 //! * For operators: [`Sessions`], with [`count`](Sessions::count) and [`users`](Sessions::users).
 //! * Recipes, such as how to test a handler as a signed-in user: `how_to`.
 //! * What users see: `SessionRoutes`, and the guide `browser`.
-//! * Responses to refused requests, and how users come back: the guide [`refused`], [`Refusal`],
-//!   [`ApiLayer`], [`ReauthenticationPageLayer`].
-//! * Events: [`Audit`], [`Event`], [`Sessions::history`].
-//! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`].
+//! * Responses to refused requests, and how users come back: the guide [`refused`], [`Refusal`](reject::Refusal),
+//!   [`ApiLayer`](route::ApiLayer), [`ReauthenticationPageLayer`](route::ReauthenticationPageLayer).
+//! * Events: [`Audit`](audit::Audit), [`Event`](audit::Event), [`Sessions::history`].
+//! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`](store::Store).
 //!
 //! # Features
 //!
@@ -143,14 +145,14 @@ pub mod refused {}
 mod activity;
 mod admin;
 mod body;
-mod client;
+pub mod client;
 mod config;
-mod guard;
+pub mod guard;
 mod headers;
 mod layer;
-mod live;
+pub mod live;
 mod outcome;
-mod reject;
+pub mod reject;
 mod request;
 #[cfg(feature = "axum")]
 mod routes;
@@ -164,50 +166,88 @@ mod runtime;
 pub mod testing;
 mod writing;
 
+/// Events: what happened to sessions, who caused it, and where it is reported and read.
+pub mod audit {
+    #[doc(inline)]
+    pub use portcullis_core::{
+        Actor, CorrelationKey, Correlator, Event, EventKind, Severity,
+        store::{LogPlace, LogQuery, Logged},
+    };
+
+    #[doc(inline)]
+    pub use crate::runtime::audit::{Audit, TracingAudit};
+}
+
+/// The session cookie and what a sign-out clears in the browser.
+pub mod cookie {
+    #[doc(inline)]
+    pub use crate::headers::{
+        clear_site_data::ClearSiteData,
+        cookie::{CookieBuilder, SameSite},
+    };
+}
+
+/// Layers that say what kind of route a route is.
+pub mod route {
+    #[doc(inline)]
+    pub use crate::guard::{
+        annotate::{Annotated, ApiLayer, ReauthenticationPageLayer},
+        cross_site::CrossSiteSignInLayer,
+        passive::PassiveLayer,
+    };
+}
+
+/// The Tower service behind [`SessionLayer`].
+pub mod service {
+    #[doc(inline)]
+    pub use crate::{
+        body::SessionBody,
+        layer::service::{ResponseFuture, SessionService},
+    };
+}
+
+/// What is known of a session: its name, times and end, and what revocations report.
+pub mod session {
+    #[doc(inline)]
+    pub use portcullis_core::{
+        ChangeError, EndReason, InvalidHandle, NoRandomness, SessionEntry, SessionHandle,
+        SessionInfo, Timestamp, ValueKey,
+        store::{ReplicaAcks, RevocationReport, SessionCount},
+    };
+}
+
+/// Settings of a layer beside its [`Timeouts`] and [`CookieConfig`].
+pub mod settings {
+    #[doc(inline)]
+    pub use portcullis_core::{
+        Realm, RememberMe, VisitorLimits,
+        store::{OnLimit, SessionLimit},
+    };
+}
+
+/// The contract of stores, and the clock and log of those that come with this crate.
+pub mod store {
+    #[doc(inline)]
+    pub use portcullis_core::store::{
+        LogLimits, ManualClock, RegisteredRealm, Store, StoreError, StoreErrorKind,
+    };
+}
+
 #[doc(inline)]
-pub use portcullis_core::{
-    Actor, ChangeError, Client, ClientChange, ClientFamily, ClientName, ClientSystem, ConfigError,
-    CorrelationKey, Correlator, DefaultScope, EndReason, Event, EventKind, InvalidHandle, Key,
-    MAX_SCOPE_BYTES, Network, NoRandomness, Realm, RememberMe, Scope, SessionEntry, SessionHandle,
-    SessionInfo, Severity, Timeouts, Timestamp, UserId, ValueKey, VisitorLimits,
-    store::{
-        LogLimits, LogPlace, LogQuery, Logged, ManualClock, MemoryStore, OnLimit, RegisteredRealm,
-        ReplicaAcks, RevocationReport, SessionCount, SessionLimit, Store, StoreError,
-        StoreErrorKind,
-    },
-};
+pub use portcullis_core::{ConfigError, Key, Scope, Timeouts, UserId, store::MemoryStore};
 #[cfg(feature = "redis")]
 #[doc(inline)]
 pub use portcullis_redis::RedisStore;
 
-#[cfg(feature = "ws")]
-pub use self::live::{SessionSocket, SessionWebSocket, SocketGuard};
+#[cfg(feature = "axum")]
+#[doc(inline)]
+pub use self::routes::SessionRoutes;
+#[doc(inline)]
 pub use self::{
     admin::sessions::Sessions,
-    body::SessionBody,
-    client::{ClientAddresses, ForwardedHeader, PeerAddress, device_binding::DeviceBinding},
-    guard::{
-        annotate::{Annotated, ApiLayer, ReauthenticationPageLayer},
-        cross_site::CrossSiteSignInLayer,
-        passive::PassiveLayer,
-        session_guard::{Authenticated, Elevated, Guard, GuardLayer, Rejection},
-    },
-    headers::{
-        clear_site_data::ClearSiteData,
-        cookie::{CookieBuilder, CookieConfig, SameSite},
-    },
-    layer::{
-        service::{ResponseFuture, SessionService},
-        session_layer::SessionLayer,
-    },
-    live::{Guarded, GuardedBody, Lifeline},
-    outcome::{KeepGrants, Outcome},
-    reject::{
-        connection_ended::ConnectionEnded, error::SessionError, refusal::Refusal,
-        return_to::ReturnTo,
-    },
+    guard::session_guard::{Authenticated, Elevated, GuardLayer},
+    headers::cookie::CookieConfig,
+    layer::session_layer::SessionLayer,
+    reject::{error::SessionError, return_to::ReturnTo},
     request::session::Session,
-    runtime::audit::{Audit, TracingAudit},
 };
-#[cfg(feature = "axum")]
-pub use self::{live::GuardedEvents, routes::SessionRoutes};

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Refusal, Session, SessionError, SessionLayer};
+use crate::{Session, SessionError, SessionLayer, reject::Refusal};
 
 /// A session for a test, which exists before the test sends a request: of a user, elevated or not,
 /// with or without data.
@@ -49,7 +49,7 @@ use crate::{Refusal, Session, SessionError, SessionLayer};
 /// # }
 /// ```
 ///
-/// To let time pass, give the store a [`ManualClock`](crate::ManualClock):
+/// To let time pass, give the store a [`ManualClock`](crate::store::ManualClock):
 /// [`MemoryStore::with_clock`](crate::MemoryStore::with_clock).
 #[must_use = "call `cookie`"]
 pub struct TestSession {

@@ -1,4 +1,4 @@
-//! Who sent a request, as far as that can be told and as far as the application wants to know.
+//! The client of a request: its address, browser and system, and what binds a session to it.
 
 mod addresses;
 pub(crate) mod device_binding;
@@ -8,12 +8,14 @@ mod peer;
 use std::net::IpAddr;
 
 use http::{Extensions, HeaderMap, HeaderValue};
-use portcullis_core::{Client, ClientName, Network};
 
 pub use self::{
     addresses::{ClientAddresses, ForwardedHeader},
+    device_binding::DeviceBinding,
     peer::PeerAddress,
 };
+#[doc(inline)]
+pub use portcullis_core::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network};
 
 /// What a request tells of its client, kept until somebody asks.
 #[derive(Debug)]

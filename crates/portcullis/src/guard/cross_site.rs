@@ -5,7 +5,7 @@
 
 use tower_layer::Layer;
 
-use crate::Annotated;
+use crate::guard::annotate::Annotated;
 
 /// Marks routes that sign in by a request of another site: OpenID Connect's
 /// `response_mode=form_post`, or SAML's POST binding. It may stand inside or outside of
@@ -28,7 +28,7 @@ use crate::Annotated;
 ///
 /// ```
 /// # use axum::{Router, routing::{get, post}};
-/// # use portcullis::{CrossSiteSignInLayer, MemoryStore, SessionLayer};
+/// # use portcullis::{MemoryStore, SessionLayer, route::CrossSiteSignInLayer};
 /// # use tower_http::csrf::CsrfLayer;
 /// # async fn sign_in() {}
 /// # async fn handler() {}

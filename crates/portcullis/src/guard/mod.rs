@@ -6,3 +6,8 @@ pub(crate) mod cross_site;
 mod extract;
 pub(crate) mod passive;
 pub(crate) mod session_guard;
+
+#[doc(inline)]
+pub use portcullis_core::{DefaultScope, MAX_SCOPE_BYTES};
+
+pub use self::session_guard::{Guard, Rejection};

@@ -2,14 +2,14 @@
 
 use tower_layer::Layer;
 
-use crate::Annotated;
+use crate::guard::annotate::Annotated;
 
 /// Marks routes whose requests do not count as activity: polls, heartbeats, and other requests that
 /// no user caused. It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
 ///
 /// ```
 /// # use axum::{Router, routing::get};
-/// # use portcullis::PassiveLayer;
+/// # use portcullis::route::PassiveLayer;
 /// # async fn unread() {}
 /// let router: Router = Router::new()
 ///     .route("/notifications/unread", get(unread))

@@ -20,3 +20,5 @@ pub use self::{
     guarded::{Guarded, GuardedBody},
     lifeline::Lifeline,
 };
+#[doc(inline)]
+pub use crate::reject::connection_ended::ConnectionEnded;

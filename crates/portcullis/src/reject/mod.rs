@@ -1,4 +1,4 @@
-//! Refused requests: the reason, and the response.
+//! Refused requests: the reason, the response, and which responses of handlers refuse.
 
 pub(crate) mod audience;
 pub(crate) mod connection_ended;
@@ -8,3 +8,7 @@ pub(crate) mod refusal;
 pub(crate) mod retry_page;
 pub(crate) mod return_to;
 pub(crate) mod withheld;
+
+pub use self::refusal::Refusal;
+#[doc(inline)]
+pub use crate::outcome::{KeepGrants, Outcome};

@@ -22,7 +22,14 @@ use portcullis_core::{ConfigError, Timeouts};
 
 use self::{scripts::Script, status::Status};
 use crate::{
-    PassiveLayer, Refusal, ReturnTo, Session, SessionError, headers::origin, reject::refusal,
+    guard::passive::PassiveLayer,
+    headers::origin,
+    reject::{
+        error::SessionError,
+        refusal::{self, Refusal},
+        return_to::ReturnTo,
+    },
+    request::session::Session,
 };
 
 /// Routes that report how long the session lasts, extend it, and sign out. Mount them below

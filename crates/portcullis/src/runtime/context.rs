@@ -136,7 +136,7 @@ mod tests {
     use portcullis_core::{EventKind, Note, SessionHandle, store::MemoryStore};
 
     use super::*;
-    use crate::Audit;
+    use crate::runtime::audit::Audit;
 
     #[derive(Default)]
     struct Recorder(Arc<Mutex<Vec<Event>>>);

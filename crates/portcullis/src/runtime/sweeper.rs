@@ -81,8 +81,8 @@ mod tests {
     };
 
     use portcullis_core::{
-        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionIdHash, SessionMeta, Timestamp,
-        UserId,
+        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionHandle, SessionIdHash,
+        SessionMeta, Timestamp, UserId,
         store::{
             Activity, ClockBounds, Committed, Created, Deadline, Ended, Expired, Expiry,
             Interrupted, Limits, Listed, Loaded, LogQuery, Logged, Observation, Others,
@@ -93,7 +93,7 @@ mod tests {
     use tower_layer::Layer;
 
     use super::*;
-    use crate::{Audit, SessionHandle, SessionLayer};
+    use crate::{SessionLayer, runtime::audit::Audit};
 
     #[test]
     fn a_pause_is_half_of_the_period_at_least_and_one_and_a_half_at_most() {

@@ -77,12 +77,15 @@ async fn s060_a_sign_out_that_could_not_be_written_does_not<B: Backend>() {
 
 async fn s060_what_is_asked_for_can_be_chosen<B: Backend>() {
     for (choice, field) in [
-        (ClearSiteData::nothing(), ""),
-        (ClearSiteData::storage_only(), r#""storage""#),
-        (ClearSiteData::cache_and_storage(), r#""cache", "storage""#),
-        (ClearSiteData::cache_only(), r#""cache""#),
+        (None, ""),
+        (Some(ClearSiteData::storage_only()), r#""storage""#),
         (
-            ClearSiteData::everything_with_cookies_of_sibling_hosts(),
+            Some(ClearSiteData::cache_and_storage()),
+            r#""cache", "storage""#,
+        ),
+        (Some(ClearSiteData::cache_only()), r#""cache""#),
+        (
+            Some(ClearSiteData::everything_with_cookies_of_sibling_hosts()),
             r#""cache", "storage", "cookies""#,
         ),
     ] {

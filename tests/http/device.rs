@@ -52,7 +52,7 @@ async fn robbed<B: Backend>(world: &World<B>, user: &str) -> [Client; 2] {
     [owner.clone(), owner.fork().calling_itself(CURL)]
 }
 
-async fn bound<B: Backend>(binding: DeviceBinding) -> World<B> {
+async fn bound<B: Backend>(binding: impl Into<Option<DeviceBinding>>) -> World<B> {
     World::with(|layer: SessionLayer| {
         let layer = layer.device_binding(binding);
         layer.reauthentication_page("/confirm").unwrap()
@@ -402,7 +402,7 @@ async fn t79_s080_of_a_proxy_the_nearest_hop_that_is_none_is_the_client<B: Backe
 }
 
 async fn where_binding_is_off_nothing_is_compared<B: Backend>() {
-    let world = bound::<B>(DeviceBinding::Off).await;
+    let world = bound::<B>(None).await;
     let [_, thief] = robbed(&world, "alice").await;
     thief.get("/me").await.is(200);
     assert_eq!(world.store.take_calls(), [Op::Load]);

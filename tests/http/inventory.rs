@@ -294,9 +294,9 @@ async fn where_addresses_are_used_the_list_has_the_network_or_what_the_applicati
     B: Backend,
 >() {
     for (addresses, words) in [
-        (ClientAddresses::none(), "curl"),
-        (ClientAddresses::peer(), "curl, 127.0.5.0/24"),
-        (ClientAddresses::peer().whole(), "curl, 127.0.5.9"),
+        (None, "curl"),
+        (Some(ClientAddresses::peer()), "curl, 127.0.5.0/24"),
+        (Some(ClientAddresses::peer().whole()), "curl, 127.0.5.9"),
     ] {
         let world = World::<B>::with(|layer| layer.client_addresses(addresses)).await;
         let client = world

@@ -38,7 +38,7 @@ fn named(name: &'static str) -> CookieConfig {
 
 /// The layer of the operators' pages, on the store of the shop.
 fn admin<B: Backend>(world: &World<B>) -> SessionLayer {
-    let layer = SessionLayer::new(world.store.clone()).without_sweeping();
+    let layer = SessionLayer::new(world.store.clone()).sweeping(false);
     layer.audit(world.audit.clone()).cookie(named(ADMIN))
 }
 

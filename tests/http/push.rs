@@ -77,9 +77,9 @@ async fn t55_s065_in_a_cluster_it_is_all_the_same_which_node_has_the_session() {
         RedisStore::connect(cluster.url()).await.unwrap(),
     );
     let gates = Gates::default();
-    let layer = late(SessionLayer::new(here).without_sweeping());
+    let layer = late(SessionLayer::new(here).sweeping(false));
     let server = Server::of_router(routes(gates.clone()).layer(layer)).await;
-    let elsewhere = SessionLayer::new(there).without_sweeping().sessions();
+    let elsewhere = SessionLayer::new(there).sweeping(false).sessions();
     let node_of = |user: &str| {
         let bucket = Bucket::of(&UserId::from(user)).number();
         cluster.owner(cluster.slot(&format!("pc:id:{{{bucket:x}}}")))

@@ -48,7 +48,7 @@ impl<B: Backend> TwoApplications<B> {
     async fn with(configure: impl Fn(SessionLayer) -> SessionLayer) -> Self {
         let shop = World::<B>::with(&configure).await;
         let layer = SessionLayer::new(shop.store.clone())
-            .without_sweeping()
+            .sweeping(false)
             .audit(shop.audit.clone())
             .timeouts(Timeouts::new(minutes(5), hours(8)).unwrap())
             .cookie(cookie(ADMIN));
@@ -234,7 +234,7 @@ async fn layers_of_one_realm_share_sessions_whatever_their_cookies_are_called<B:
     let one = SessionLimit::refuse(1).unwrap();
     let world = World::<B>::with(|layer| layer.realm("both").unwrap().session_limit(one)).await;
     let layer = SessionLayer::new(world.store.clone());
-    let layer = layer.without_sweeping().cookie(cookie(ADMIN));
+    let layer = layer.sweeping(false).cookie(cookie(ADMIN));
     let other = world.serve(layer.realm("both").unwrap()).await;
     let shop = world.signed_in("alice").await;
     let there = world.client_of(&other).with_cookie(ADMIN, &shop.id());

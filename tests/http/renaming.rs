@@ -45,7 +45,7 @@ impl<B: Backend> Rollout<B> {
             configure(layer.cookie(cookie).realm("id").unwrap())
         };
         let old = World::<B>::with(|layer| named(layer, OLD, NEW)).await;
-        let layer = SessionLayer::new(old.store.clone()).without_sweeping();
+        let layer = SessionLayer::new(old.store.clone()).sweeping(false);
         let layer = named(layer.audit(old.audit.clone()), NEW, OLD);
         let new = old.serve(layer).await;
         Self { old, new }

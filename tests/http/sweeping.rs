@@ -285,7 +285,7 @@ async fn without_sweeping_the_layer_tells_of_nothing_by_itself() {
     let store = MemoryStore::with_clock(&clock);
     let layer = SessionLayer::new(store)
         .audit(audit.clone())
-        .without_sweeping();
+        .sweeping(false);
     let service = layer.layer(service_fn(async |request: Request<Body>| {
         let session = Session::load(request.extensions()).await.unwrap();
         session.authenticate("alice").unwrap();

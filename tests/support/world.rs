@@ -63,7 +63,7 @@ impl<B: Backend> World<B> {
     /// On a store that exists.
     pub async fn on(backend: B, configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
         let (store, audit) = (ProbeStore::new(backend.store()), CapturedAudit::default());
-        let quiet = SessionLayer::new(store.clone()).without_sweeping();
+        let quiet = SessionLayer::new(store.clone()).sweeping(false);
         let layer = configure(quiet.audit(audit.clone()));
         let gates = Gates::default();
         let (departures, waits) = (Gate::closed(), Gate::closed());
@@ -158,12 +158,12 @@ impl<B: Backend> World<B> {
     /// Its requests do not wait for those of the first one.
     pub async fn another_process(&self) -> Server {
         // Any setting makes it another one.
-        self.serve(self.layer.clone().without_sweeping()).await
+        self.serve(self.layer.clone().sweeping(false)).await
     }
 
     /// What another server of the same site would be configured with, with a connection of its own to the store.
     pub async fn another_layer(&self) -> SessionLayer {
-        SessionLayer::new(self.backend.other_store().await).without_sweeping()
+        SessionLayer::new(self.backend.other_store().await).sweeping(false)
     }
 
     /// A server of the same site that is configured with this.

@@ -152,7 +152,7 @@ async fn a_write_to_a_session_that_ended_meanwhile_is_refused_with_the_reason() 
 
 #[tokio::test]
 async fn without_binding_nothing_is_compared() {
-    let site = Site::new(|layer| layer.device_binding(DeviceBinding::Off));
+    let site = Site::new(|layer| layer.device_binding(None));
     let mut alice = site.signed_in("alice", PHONE).await;
     site.told.take();
     alice.agent = DESK;

@@ -241,7 +241,7 @@ async fn s068_an_operator_ends_sessions_in_their_own_name() {
 
 #[tokio::test]
 async fn s105_a_sweep_by_hand_tells_what_nobody_asks_for_any_more() {
-    let site = Site::new(|layer| layer.without_sweeping());
+    let site = Site::new(|layer| layer.sweeping(false));
     site.signed_in("alice", PHONE).await;
     site.told.take();
     site.clock.advance(std::time::Duration::from_secs(3600));

@@ -65,6 +65,7 @@ use crate::{
 /// keeps a thief signed in. A store in doubt must do the former.
 ///
 /// The suite in `conformance` (a feature of the same name) checks all of this for any store.
+#[doc(alias = "SessionStore")]
 pub trait Store: Send + Sync + 'static {
     /// What the store's clock shows, as well as it is known without asking: not before the one bound, not after the other.
     fn clock(&self) -> ClockBounds;

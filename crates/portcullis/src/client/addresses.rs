@@ -8,7 +8,7 @@ use portcullis_core::ConfigError;
 
 use crate::client::{forwarded, peer};
 
-/// Whether and how client addresses are used. By default they are neither stored nor compared.
+/// How client addresses are used. Without this setting they are neither stored nor compared.
 ///
 /// Headers are used only if the application names the proxies that write them. Otherwise any client
 /// could claim any address (OWASP ASVS 5.0, 4.1.3). Only the [network](portcullis_core::Network) is
@@ -30,7 +30,6 @@ pub struct ClientAddresses {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
-    None,
     Peer,
     Behind(Proxies),
 }
@@ -46,18 +45,7 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-impl Default for ClientAddresses {
-    fn default() -> Self {
-        Self::none()
-    }
-}
-
 impl ClientAddresses {
-    /// Addresses are not used. The default.
-    pub fn none() -> Self {
-        Self::from(Source::None)
-    }
-
     /// The client is the TCP peer. Use it without a proxy in front.
     pub fn peer() -> Self {
         Self::from(Source::Peer)
@@ -115,7 +103,6 @@ impl ClientAddresses {
         extensions: &Extensions,
     ) -> Option<IpAddr> {
         match &self.source {
-            Source::None => None,
             Source::Peer => peer::of(extensions),
             Source::Behind(proxies) => {
                 let is_proxy = |address| proxies.contain(address);

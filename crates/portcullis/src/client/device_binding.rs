@@ -42,6 +42,4 @@ pub enum DeviceBinding {
     /// The session is ended, as [`EndReason::DeviceChanged`](crate::session::EndReason::DeviceChanged), and
     /// the request has no session. It is for applications whose users do not move.
     End,
-    /// Nothing is compared.
-    Off,
 }

@@ -17,7 +17,7 @@ pub use self::{
 #[doc(inline)]
 pub use portcullis_core::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network};
 
-/// What a request tells of its client, kept until somebody asks.
+/// What a request reveals of its client, kept until it is needed.
 #[derive(Debug)]
 pub(crate) struct RequestClient {
     user_agent: Option<HeaderValue>,
@@ -28,19 +28,19 @@ pub(crate) struct RequestClient {
 impl RequestClient {
     /// Of a request with this `User-Agent`, these headers and extensions.
     pub(crate) fn of(
-        addresses: &ClientAddresses,
+        addresses: Option<&ClientAddresses>,
         user_agent: Option<&HeaderValue>,
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Self {
         Self {
             user_agent: user_agent.cloned(),
-            address: addresses.address_of(headers, extensions),
-            whole: addresses.are_whole(),
+            address: addresses.and_then(|addresses| addresses.address_of(headers, extensions)),
+            whole: addresses.is_some_and(ClientAddresses::are_whole),
         }
     }
 
-    /// Who it is. Reads the `User-Agent`, so not for requests that ignore their session.
+    /// The client. It reads the `User-Agent`, so it is not for requests that ignore their session.
     pub(crate) fn client(&self) -> Client {
         let user_agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
         let client = Client::new(ClientName::of_user_agent(user_agent.unwrap_or_default()));

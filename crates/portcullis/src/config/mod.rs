@@ -23,9 +23,9 @@ pub(crate) struct Config {
     pub(crate) policy: SessionSettings,
     pub(crate) cookie: CookieConfig,
     pub(crate) pages: Pages,
-    pub(crate) addresses: ClientAddresses,
-    pub(crate) binding: DeviceBinding,
-    pub(crate) clear_site_data: ClearSiteData,
+    pub(crate) addresses: Option<ClientAddresses>,
+    pub(crate) binding: Option<DeviceBinding>,
+    pub(crate) clear_site_data: Option<ClearSiteData>,
     pub(crate) tells_deadlines: bool,
     pub(crate) classifier: Classifier,
     #[cfg(feature = "axum")]

@@ -29,7 +29,6 @@ pub struct ClearSiteData(What);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum What {
-    Nothing,
     #[default]
     Storage,
     Cache,
@@ -61,15 +60,9 @@ impl ClearSiteData {
         Self(What::Everything)
     }
 
-    /// Nothing: the application sends the field itself.
-    pub fn nothing() -> Self {
-        Self(What::Nothing)
-    }
-
     /// Adds the field, unless the handler has sent its own.
     pub(crate) fn ask(self, headers: &mut HeaderMap, with_cookies: bool) {
         let what = match self.0 {
-            What::Nothing => return,
             What::Storage => r#""storage""#,
             What::Cache => r#""cache""#,
             What::Everything if with_cookies => r#""cache", "storage", "cookies""#,

@@ -45,7 +45,7 @@ use crate::{
 /// | [`visitors`](Self::visitors) | sessions without a user: 4 h, 8 KiB |
 /// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
 /// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is reported, no session ends |
-/// | [`client_addresses`](Self::client_addresses) | [not used](ClientAddresses::none) |
+/// | [`client_addresses`](Self::client_addresses) | not used |
 /// | [`classify_responses`](Self::classify_responses) | by status: from 400 on nothing is granted, from 500 on nothing is written |
 /// | [`sign_in_page`](Self::sign_in_page), [`reauthentication_page`](Self::reauthentication_page) | none: a refused request gets a 401 |
 /// | [`public_base_path`](Self::public_base_path) | none: the application sees paths as browsers do |
@@ -54,7 +54,7 @@ use crate::{
 /// | [`audit`](Self::audit) | [`TracingAudit`](crate::audit::TracingAudit) |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
 /// | [`revalidation_interval`](Self::revalidation_interval) | live connections notice an end on another server within 5 s at the latest |
-/// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |
+/// | [`sweeping`](Self::sweeping) | on: a task sweeps about every 30 s |
 ///
 /// ```
 /// use std::time::Duration;
@@ -171,6 +171,7 @@ use crate::{
 /// * nested layers with the same cookie;
 /// * a layer that accepts, or formerly had, the cookie of the other;
 /// * cookies that differ only in their prefix, because their realm is the same.
+#[doc(alias = "SessionManagerLayer")]
 #[derive(Clone)]
 pub struct SessionLayer {
     config: Arc<Config>,
@@ -195,9 +196,9 @@ impl SessionLayer {
                 },
                 cookie: CookieConfig::default(),
                 pages: Pages::default(),
-                addresses: ClientAddresses::default(),
-                binding: DeviceBinding::default(),
-                clear_site_data: ClearSiteData::default(),
+                addresses: None,
+                binding: Some(DeviceBinding::default()),
+                clear_site_data: Some(ClearSiteData::default()),
                 tells_deadlines: false,
                 classifier: Classifier::default(),
                 #[cfg(feature = "axum")]
@@ -210,6 +211,7 @@ impl SessionLayer {
 
     /// The limits of sessions that start, or whose user authenticates, from now on. Existing
     /// sessions keep theirs.
+    #[doc(alias = "with_expiry")]
     #[must_use]
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
         self.with(|config| config.policy.timeouts = timeouts)
@@ -358,23 +360,26 @@ impl SessionLayer {
         self.with(|config| config.policy.session_limit = limit.into())
     }
 
-    /// What happens when a session is used from what looks like another device.
+    /// What happens when a session is used from what looks like another device; `None` compares
+    /// nothing.
     #[must_use]
-    pub fn device_binding(self, binding: DeviceBinding) -> Self {
-        self.with(|config| config.binding = binding)
+    pub fn device_binding(self, binding: impl Into<Option<DeviceBinding>>) -> Self {
+        self.with(|config| config.binding = binding.into())
     }
 
     /// Whether and how client addresses are used: compared with a
-    /// [`device_binding`](Self::device_binding), and shown in lists and events.
+    /// [`device_binding`](Self::device_binding), and shown in lists and events. `None`,
+    /// the default, neither stores nor compares them.
     #[must_use]
-    pub fn client_addresses(self, addresses: ClientAddresses) -> Self {
-        self.with(|config| config.addresses = addresses)
+    pub fn client_addresses(self, addresses: impl Into<Option<ClientAddresses>>) -> Self {
+        self.with(|config| config.addresses = addresses.into())
     }
 
     /// What the browser is asked to clear at a sign-out, besides the session's cookie.
+    /// With `None`, the application sends the field itself.
     #[must_use]
-    pub fn clear_site_data(self, what: ClearSiteData) -> Self {
-        self.with(|config| config.clear_site_data = what)
+    pub fn clear_site_data(self, what: impl Into<Option<ClearSiteData>>) -> Self {
+        self.with(|config| config.clear_site_data = what.into())
     }
 
     /// Adds the remaining seconds to each response that looked at a live session: `Session-Timeout:
@@ -498,12 +503,12 @@ impl SessionLayer {
         Ok(self.with(|config| config.trusted_origins = origins))
     }
 
-    /// Turns off the background task that removes expired sessions and reports each expiry. Another
-    /// program that shares the store must then call [`Sessions::sweep`]. Otherwise, sessions that
+    /// Whether a background task removes expired sessions and reports each expiry. With `false`,
+    /// another program that shares the store must call [`Sessions::sweep`]. Otherwise, sessions that
     /// expire without another request are never reported.
     #[must_use]
-    pub fn without_sweeping(self) -> Self {
-        self.with_shared(|settings| settings.sweeps = false)
+    pub fn sweeping(self, sweeps: bool) -> Self {
+        self.with_shared(|settings| settings.sweeps = sweeps)
     }
 
     /// Routes to ask how long the session lasts, to extend it, and to sign out. They are for pages

@@ -413,6 +413,7 @@ impl Session {
     /// Those of every change, see [`Session`].
     #[doc(alias = "cycle_id")]
     #[doc(alias = "renew")]
+    #[doc(alias = "cycle_id")]
     pub fn regenerate(&self) -> Result<(), SessionError> {
         self.change(UnitOfWork::regenerate)
     }
@@ -482,6 +483,7 @@ impl Session {
     #[doc(alias = "logout")]
     #[doc(alias = "sign_out")]
     #[doc(alias = "destroy")]
+    #[doc(alias = "flush")]
     pub fn terminate(&self) -> Result<(), SessionError> {
         let mut copy = self.open()?;
         match &copy.commit_failure {
@@ -532,6 +534,7 @@ impl Session {
     /// * [`SessionError::CookieWithheld`] when a write was refused because the [cookie was
     ///   withheld](Self::cookie_withheld).
     /// * [`SessionError::Store`] when the store could not write.
+    #[doc(alias = "save")]
     pub async fn commit(&self) -> Result<(), SessionError> {
         if let Some(error) = self.open()?.commit_failure.as_error() {
             return Err(error);

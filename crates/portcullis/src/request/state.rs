@@ -149,7 +149,7 @@ impl State {
             config: Arc::clone(config),
             audience: Audience::of(method, uri, headers, &fields),
             request_client: RequestClient::of(
-                &config.addresses,
+                config.addresses.as_ref(),
                 fields.user_agent,
                 headers,
                 request.extensions(),
@@ -372,7 +372,7 @@ impl State {
 
     /// Whether it would not be trusted if it were used from another device.
     pub(crate) fn distrusts(&self) -> bool {
-        self.config.binding == DeviceBinding::StepUp && !self.confirms()
+        self.config.binding == Some(DeviceBinding::StepUp) && !self.confirms()
     }
 
     /// The request's copy of its session, if it has loaded it.

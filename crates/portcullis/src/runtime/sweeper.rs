@@ -29,7 +29,7 @@ pub(crate) fn start(runtime: &Runtime, context: Weak<Context>) -> Alive {
 async fn run(context: Weak<Context>, mut gone: oneshot::Receiver<Infallible>) {
     if !has_timers() {
         tracing::warn!(
-            "sessions that are over are not cleared away because this runtime has no timers; enable them, or sweep elsewhere and say so with `SessionLayer::without_sweeping`"
+            "sessions that are over are not cleared away because this runtime has no timers; enable them, or sweep elsewhere and say so with `SessionLayer::sweeping`"
         );
         return;
     }
@@ -325,9 +325,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_sweeps_elsewhere_can_say_so() {
         let store = Dusty::default();
-        let _service = SessionLayer::new(store.clone())
-            .without_sweeping()
-            .layer(());
+        let _service = SessionLayer::new(store.clone()).sweeping(false).layer(());
         time::sleep(PERIOD * 10).await;
         assert_eq!(store.sweeps(), 0);
     }

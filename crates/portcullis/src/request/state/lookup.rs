@@ -142,8 +142,10 @@ impl State {
     /// Does what is to be done when a session is used from another device than before. It can only take rights
     /// away: to note it changes nothing for the request.
     fn compare(&self, mut unit: UnitOfWork) -> Result<UnitOfWork, SessionError> {
-        let binding = self.config.binding;
-        if binding == DeviceBinding::Off || unit.change_of_client().is_none() {
+        let Some(binding) = self.config.binding else {
+            return Ok(unit);
+        };
+        if unit.change_of_client().is_none() {
             return Ok(unit);
         }
         match binding {

@@ -51,7 +51,7 @@ pub use self::{
     meta::{Owner, SessionMeta, Source},
     realm::Realm,
     remember::RememberMe,
-    time::Timestamp,
+    time::{Timestamp, millis},
     timeouts::Timeouts,
     unit_of_work::{SessionEntry, SessionInfo},
     user::UserId,

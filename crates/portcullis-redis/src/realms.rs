@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Realm, Timestamp,
+    Realm, Timestamp, millis,
     store::{Register, RegisteredRealm, Store, StoreError},
 };
 
@@ -13,7 +13,6 @@ use crate::{
     RedisStore,
     arguments::number,
     driver::{Command, REGISTER},
-    record::millis,
 };
 
 impl RedisStore {

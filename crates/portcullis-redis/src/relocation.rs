@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Timestamp,
+    Timestamp, millis,
     store::{
         Activity, CreatedSession, Deadline, Interrupted, Others, Replace, Replaced, Revision,
         StoreError, Timing,
@@ -28,7 +28,6 @@ use crate::{
     driver::{Reply, SUPERSEDE, out_of_place},
     entry::Entry,
     key_set::KeySet,
-    record::millis,
     store::{Errors, not_replaced},
 };
 

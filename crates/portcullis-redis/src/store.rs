@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, Note, Realm, SessionIdHash, SessionMeta, Timestamp, UserId,
+    Bucket, Note, Realm, SessionIdHash, SessionMeta, Timestamp, UserId, millis,
     store::{
         ClockBounds, Commit, Committed, CommittedSession, Create, Created, CreatedSession,
         Deadline, Ended, Hint, Interrupted, Listed, Loaded, LogLimits, LogQuery, Logged,
@@ -30,7 +30,7 @@ use crate::{
     entry::{self, Entry},
     key_set::KeySet,
     keys::Prefix,
-    record::{self, Record, millis},
+    record::{self, Record},
     relocation::PendingSession,
 };
 

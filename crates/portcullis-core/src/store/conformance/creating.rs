@@ -81,7 +81,7 @@ pub async fn creating_under_an_ended_key_answers_taken_and_revives_nothing<H: Ha
 }
 
 /// S-020.
-pub async fn of_many_who_create_under_one_key_exactly_one_does<H: Harness>(harness: &H) {
+pub async fn of_many_creations_under_one_key_exactly_one_succeeds<H: Harness>(harness: &H) {
     let (stores, key) = (subjects(harness, 8), key());
     let payload = |number: usize| format!("written by {number}");
     let creations = stores.iter().enumerate().map(|(number, store)| async move {
@@ -102,7 +102,7 @@ pub async fn of_many_who_create_under_one_key_exactly_one_does<H: Harness>(harne
 }
 
 /// T05, T20.
-pub async fn no_operation_creates_a_session_that_never_was<H: Harness>(harness: &H) {
+pub async fn no_operation_creates_a_session_that_never_existed<H: Harness>(harness: &H) {
     let store = subject(harness);
     for revision in [0, 1, u32::MAX] {
         store

@@ -234,7 +234,7 @@ pub async fn expired_sessions_are_not_counted_before_they_are_swept<H: Harness>(
 }
 
 /// T21: whoever it was before.
-pub async fn signing_in_brings_a_session_into_the_list_of_its_user_alone<H: Harness>(harness: &H) {
+pub async fn signing_in_adds_a_session_to_the_list_of_its_user_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     let [alice, bob] = [somebody(), somebody()];
     for (old, _) in moves() {

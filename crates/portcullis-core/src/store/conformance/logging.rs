@@ -85,7 +85,7 @@ pub async fn every_change_leaves_its_notes_in_order<H: Harness>(harness: &H) {
 }
 
 /// S-098: who, from where, and what of all things.
-pub async fn a_note_comes_back_as_it_was_handed_in<H: Harness>(harness: &H) {
+pub async fn a_note_is_read_as_it_was_written<H: Harness>(harness: &H) {
     let user = somebody();
     let who = arriving(harness, &user);
     let client = Client::of_user_agent(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101");
@@ -124,7 +124,7 @@ pub async fn a_note_comes_back_as_it_was_handed_in<H: Harness>(harness: &H) {
 }
 
 /// S-097: the log does not tell of what did not happen.
-pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
+pub async fn a_refused_change_leaves_no_note<H: Harness>(harness: &H) {
     let user = somebody();
     let session = sign_in(harness, &user, LONG).await;
     let Session { who, key, stored } = &session;
@@ -181,7 +181,7 @@ pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
 }
 
 /// Of a sign-in over another session, two are told: that ended, this began.
-pub async fn a_session_that_becomes_another_one_is_told_of_under_its_old_name<H: Harness>(
+pub async fn a_session_that_becomes_another_one_is_logged_under_its_old_name<H: Harness>(
     harness: &H,
 ) {
     let [alice, bob] = [somebody(), somebody()];
@@ -207,7 +207,7 @@ pub async fn a_session_that_becomes_another_one_is_told_of_under_its_old_name<H:
 }
 
 /// T04: an end that finds the session under another key is of the same session.
-pub async fn an_end_that_follows_a_session_is_told_of_it<H: Harness>(harness: &H) {
+pub async fn an_end_that_follows_a_session_is_logged_for_it<H: Harness>(harness: &H) {
     let user = somebody();
     for mut session in [
         sign_in(harness, &user, LONG).await,
@@ -224,7 +224,7 @@ pub async fn an_end_that_follows_a_session_is_told_of_it<H: Harness>(harness: &H
 }
 
 /// S-097: each of them, with the reason.
-pub async fn what_ends_from_outside_is_told_of_each<H: Harness>(harness: &H) {
+pub async fn each_session_ended_from_outside_is_logged<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let displaced = sign_in(harness, &user, LONG).await;
     let limit = at_most(1, OnLimit::Displace);

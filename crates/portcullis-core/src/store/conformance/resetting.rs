@@ -135,7 +135,9 @@ async fn goes_on<H: Harness>(harness: &H, mut session: Session<H::Store>) {
 }
 
 /// T06: no sign-in that was under way at that moment comes to its end, and neither does another of this kind.
-pub async fn a_sign_in_that_ends_all_others_refuses_who_began_before<H: Harness>(harness: &H) {
+pub async fn a_sign_in_that_ends_all_others_refuses_sign_ins_that_began_before<H: Harness>(
+    harness: &H,
+) {
     let (store, user) = (subject(harness), somebody());
     let early = [
         arriving(harness, &user),

@@ -23,7 +23,7 @@ use portcullis::{
 };
 use portcullis_core::{
     Owner, SessionEntry, SessionId, SessionMeta,
-    store::{Activity, Committed, Expiry, Loaded, RecordWrite, Revision, Stored},
+    store::{Activity, Commit, Committed, Expiry, Loaded, RecordWrite, Stored},
 };
 
 use crate::{Backend, CapturedAudit, Client, Gate, Gates, ProbeStore, Server, routes};
@@ -245,12 +245,14 @@ impl<B: Backend> World<B> {
         let done = self
             .store
             .inner()
-            .commit(&key(id), stored.revision, &write, Activity::Passive)
+            .commit(Commit::new(
+                &key(id),
+                stored.revision,
+                &write,
+                Activity::Passive,
+            ))
             .await;
-        assert!(
-            matches!(done, Ok(Committed::Done(_, Revision(_)))),
-            "{done:?}"
-        );
+        assert!(matches!(done, Ok(Committed::Done(_))), "{done:?}");
     }
 }
 

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, SessionIdHash, SessionMeta, Timestamp, UserId,
+    EndReason, SessionIdHash, SessionMeta, Timestamp, UserId, millis,
     store::{Activity, Deadline, OnLimit, Others, RecordWrite, Revision, Revocation},
 };
 
-use crate::{
-    clock::lag,
-    record::{self, millis},
-};
+use crate::{clock::lag, record};
 
 /// A revision for a first write.
 pub(crate) fn draw() -> Revision {

@@ -8,7 +8,7 @@ use std::{cmp::Reverse, str::FromStr, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use portcullis_core::{
-    BUCKETS, Bucket, Event, Note, Timestamp, UserId, UserIdHash,
+    BUCKETS, Bucket, Event, Note, Timestamp, UserId, UserIdHash, millis,
     store::{LogPlace, LogQuery, Logged, Observation, Store, StoreError, StoreErrorKind},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     RedisStore,
     arguments::number,
     driver::{Command, OBSERVE, Reply, is_forbidden, out_of_place},
-    record::{millis, name_of},
+    record::name_of,
 };
 
 /// Streams read in one round trip.

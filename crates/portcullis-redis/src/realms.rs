@@ -5,23 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Realm, Timestamp,
-    store::{RegisteredRealm, Store, StoreError},
+    Realm, Timestamp, millis,
+    store::{Register, RegisteredRealm, Store, StoreError},
 };
 
 use crate::{
     RedisStore,
     arguments::number,
     driver::{Command, REGISTER},
-    record::millis,
 };
 
 impl RedisStore {
-    pub(crate) async fn register_realm(
-        &self,
-        cookie: &str,
-        longest: Duration,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn register_realm(&self, register: Register<'_>) -> Result<(), StoreError> {
+        let Register {
+            cookie, longest, ..
+        } = register;
         let keys = vec![self.prefix().registry()];
         let arguments = vec![
             Bytes::copy_from_slice(self.prefix().realm().as_str().as_bytes()),

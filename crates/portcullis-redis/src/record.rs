@@ -28,7 +28,7 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, Class, EndReason, SessionHandle, SessionIdHash, Timestamp,
+    Bucket, Class, EndReason, SessionHandle, SessionIdHash, Timestamp, millis,
     store::{Limits, Loaded, Revision, Stored, Timing},
 };
 
@@ -203,10 +203,6 @@ pub(crate) fn limits(limits: Limits) -> (u64, u64) {
 
 pub(crate) fn name_of(bytes: &[u8]) -> Option<SessionHandle> {
     Some(SessionHandle::from_bytes(bytes.try_into().ok()?))
-}
-
-pub(crate) fn millis(length: Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use portcullis_core::{
-    BUCKETS, Bucket, EndReason, SessionIdHash, Timestamp, UserIdHash,
+    BUCKETS, Bucket, EndReason, SessionIdHash, Timestamp, UserIdHash, millis,
     store::{Expired, Expiry, Loaded, StoreError, StoreErrorKind, Swept},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     arguments::number,
     driver::{Command, EXPIRE_DUE, Fetched, OVERDUE, Over, Reply, out_of_place},
     entry::Member,
-    record::{Record, millis},
+    record::Record,
 };
 
 /// Lists looked at in one round trip.

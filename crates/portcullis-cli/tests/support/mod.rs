@@ -18,8 +18,9 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{
-    Client, Realm, SessionHandle, SessionId, SessionIdHash, Timeouts, UserId, VisitorLimits,
-    store::{Activity, Committed, Created, Loaded, Store},
+    Client, Realm, SessionHandle, SessionId, SessionIdHash, SystemRandom, Timeouts, UserId,
+    VisitorLimits,
+    store::{Activity, Commit, Committed, Create, Created, Loaded, Register, Store},
     unit_of_work::{SessionSettings, Step, UnitOfWork},
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -74,7 +75,10 @@ impl Stand {
     /// As a layer with this cookie does.
     pub async fn register(&self, realm: &str, cookie: &str) {
         let longest = Timeouts::default().absolute();
-        let registered = self.store_of(realm).register(cookie, longest).await;
+        let registered = self
+            .store_of(realm)
+            .register(Register::new(cookie, longest))
+            .await;
         registered.unwrap();
     }
 
@@ -113,11 +117,17 @@ impl Stand {
             expected,
             write,
             activity,
-        } = unit.plan(Activity::Active, now).unwrap().step
+        } = unit
+            .plan(Activity::Active, now, &mut SystemRandom)
+            .unwrap()
+            .step
         else {
             panic!("nothing to flag")
         };
-        let committed = self.store.commit(&key, expected, &write, activity).await;
+        let committed = self
+            .store
+            .commit(Commit::new(&key, expected, &write, activity))
+            .await;
         assert!(matches!(committed, Ok(Committed::Done(..))));
     }
 
@@ -149,7 +159,7 @@ async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session
     if let Some(scope) = scope {
         unit.elevate(scope, now).unwrap();
     }
-    let plan = unit.plan(Activity::Active, now).unwrap();
+    let plan = unit.plan(Activity::Active, now, &mut SystemRandom).unwrap();
     let Step::Create {
         id,
         write,
@@ -159,7 +169,9 @@ async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session
     else {
         panic!("{:?}", plan.step)
     };
-    let created = store.create(&id.key(), &write, limits, &others).await;
+    let created = store
+        .create(Create::new(&id.key(), &write, limits, &others))
+        .await;
     assert!(matches!(created, Ok(Created::Done(..))), "{created:?}");
     Session {
         handle: write.meta.handle,

@@ -9,35 +9,33 @@ mod state;
 
 use std::{
     fmt,
-    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 pub use self::clock::ManualClock;
 use self::{clock::Clock, realms::Realms, state::State};
 use super::{
-    Activity, ClockBounds, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed,
-    Loaded, LogLimits, LogQuery, Logged, Observation, Others, RecordWrite, RegisteredRealm,
-    Replaced, ReplacedSession, Revision, Revocation, RevocationReport, SessionCount, Store,
-    StoreError, Swept, Termination, Touched,
+    ClockBounds, Commit, Committed, Create, Created, Ended, Interrupted, Listed, Loaded, LogLimits,
+    LogQuery, Logged, Observation, Others, Register, RegisteredRealm, Replace, Replaced,
+    Revocation, RevocationReport, SessionCount, Store, StoreError, Swept, Termination, Touch,
+    Touched, UsersAfter,
 };
-use crate::{Bucket, Realm, SessionIdHash, SessionMeta, Timestamp, UserId};
+use crate::{Bucket, Realm, SessionIdHash, Timestamp, UserId};
 
 /// Sessions in the memory of one process, for development and tests. They end with the process.
 ///
-/// It keeps at most [`capacity`](Self::with_capacity) sessions of each [realm](Realm): the expired go as new ones come, and when
-/// all are live a new one is refused with [`StoreErrorKind::Full`](super::StoreErrorKind::Full) rather than a
-/// live one thrown out.
+/// It keeps at most [`capacity`](Self::with_capacity) sessions of each [realm](Realm). Expired
+/// sessions are removed as new ones are created. If all are live, a new session is refused with
+/// [`StoreErrorKind::Full`](super::StoreErrorKind::Full). A live one is never removed.
 ///
-/// Where nobody [sweeps](Store::sweep), the latest 100 000 that expired are kept to be told.
+/// Without [sweeps](Store::sweep), the latest 100 000 expiries are kept to be reported.
 ///
 /// Clones share the sessions.
 ///
 /// ```
 /// # use portcullis_core::store::{ManualClock, MemoryStore};
 /// let store = MemoryStore::new();
-/// // In a test, time passes when you say so:
+/// // In a test, the test sets the time:
 /// let clock = ManualClock::new();
 /// let store = MemoryStore::with_clock(&clock);
 /// clock.advance(std::time::Duration::from_secs(1800));
@@ -60,7 +58,7 @@ impl MemoryStore {
         Self::on(Clock::of_the_system())
     }
 
-    /// An empty store whose time is told by `clock`.
+    /// An empty store whose time is that of `clock`.
     pub fn with_clock(clock: &ManualClock) -> Self {
         Self::on(Clock::Manual(clock.clone()))
     }
@@ -71,7 +69,8 @@ impl MemoryStore {
         Self { capacity, ..self }
     }
 
-    /// The same store with a log of this size, of all its clones. Without this, 10 000 events and 90 days.
+    /// The same store with a log of this size, also for its clones. The default is 10 000 events
+    /// and 90 days.
     #[must_use]
     pub fn with_log_limits(self, limits: LogLimits) -> Self {
         self.realms.limit_logs(limits);
@@ -96,15 +95,16 @@ impl MemoryStore {
         }
     }
 
-    /// What is stored, and the moment at which the caller has it to itself. That moment is what a revocation
-    /// compares others with, so it must not be one before somebody else's step.
+    /// Locks the state, and returns it with the moment at which it was locked. A revocation
+    /// compares other moments with it, so it must not be before the step of another caller.
     fn at_once(&self) -> (MutexGuard<'_, State>, Timestamp) {
         let state = self.lock();
         let now = self.clock.now();
         (state, now)
     }
 
-    /// A sign-in counts as begun before a revocation in the same millisecond. So what comes after one has a later moment.
+    /// Moves the clock past a revocation. A sign-in in the same millisecond counts as before it, so
+    /// what follows has a later moment.
     fn leave_revocation(&self, others: &Others, now: Timestamp) {
         if matches!(others, Others::End(_)) {
             self.clock.leave(now);
@@ -149,9 +149,9 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn register(&self, cookie: &str, longest: Duration) -> Result<(), StoreError> {
+    async fn register(&self, register: Register<'_>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.realms.register(&self.realm, cookie, longest, now);
+        self.realms.register(&self.realm, register, now);
         Ok(())
     }
 
@@ -164,51 +164,28 @@ impl Store for MemoryStore {
         Ok(state.load(key, now))
     }
 
-    async fn create(
-        &self,
-        key: &SessionIdHash,
-        write: &RecordWrite,
-        limits: Limits,
-        others: &Others,
-    ) -> Result<Created, Interrupted> {
+    async fn create(&self, create: Create<'_>) -> Result<Created, Interrupted> {
         let (mut state, now) = self.at_once();
-        let created = state.create(key, write, limits, others, self.capacity, now)?;
-        self.leave_revocation(others, now);
+        let created = state.create(create, self.capacity, now)?;
+        self.leave_revocation(create.others, now);
         Ok(created)
     }
 
-    async fn commit(
-        &self,
-        key: &SessionIdHash,
-        expected: Revision,
-        write: &RecordWrite,
-        activity: Activity,
-    ) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: Commit<'_>) -> Result<Committed, StoreError> {
         let (mut state, now) = self.at_once();
-        Ok(state.commit(key, expected, write, activity, now))
+        Ok(state.commit(commit, now))
     }
 
-    async fn replace(
-        &self,
-        old: &ReplacedSession,
-        new: &SessionIdHash,
-        write: &RecordWrite,
-        deadline: Deadline,
-        others: &Others,
-    ) -> Result<Replaced, Interrupted> {
+    async fn replace(&self, replace: Replace<'_>) -> Result<Replaced, Interrupted> {
         let (mut state, now) = self.at_once();
-        let replaced = state.replace(old, new, write, deadline, others, now)?;
-        self.leave_revocation(others, now);
+        let replaced = state.replace(replace, now)?;
+        self.leave_revocation(replace.others, now);
         Ok(replaced)
     }
 
-    async fn touch(
-        &self,
-        key: &SessionIdHash,
-        _label: &SessionMeta,
-    ) -> Result<Touched, StoreError> {
+    async fn touch(&self, touch: Touch<'_>) -> Result<Touched, StoreError> {
         let (mut state, now) = self.at_once();
-        Ok(state.touch(key, now))
+        Ok(state.touch(touch, now))
     }
 
     async fn end(&self, termination: &Termination) -> Result<Ended, StoreError> {
@@ -227,14 +204,10 @@ impl Store for MemoryStore {
         Ok(state.slots.users_of(bucket).cloned().collect())
     }
 
-    async fn users_after(
-        &self,
-        after: Option<&UserId>,
-        most: NonZeroUsize,
-    ) -> Result<Vec<UserId>, StoreError> {
+    async fn users_after(&self, page: UsersAfter<'_>) -> Result<Vec<UserId>, StoreError> {
         let (mut state, now) = self.at_once();
         state.tidy(now);
-        Ok(state.slots.users_after(after, most.get()))
+        Ok(state.slots.users_after(page))
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {
@@ -245,9 +218,9 @@ impl Store for MemoryStore {
 
     async fn revoke(&self, revocation: &Revocation) -> Result<RevocationReport, Interrupted> {
         let (mut state, now) = self.at_once();
-        let receipt = state.revoke(revocation, now);
+        let report = state.revoke(revocation, now);
         self.clock.leave(now);
-        Ok(receipt)
+        Ok(report)
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

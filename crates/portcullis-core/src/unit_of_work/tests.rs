@@ -13,6 +13,7 @@ mod identity;
 mod invariants;
 mod later;
 mod notes;
+mod randomness;
 mod remember;
 mod rollback;
 
@@ -25,10 +26,11 @@ use std::{
 
 use super::*;
 use crate::{
-    EventKind, Note, SessionId, VisitorLimits,
+    EventKind, Note, SessionId, SystemRandom, VisitorLimits,
     store::{
-        Activity, Committed, Created, Loaded, LogQuery, ManualClock, MemoryStore, RecordWrite,
-        Replaced, ReplacedSession, Store, Touched,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Loaded,
+        LogQuery, ManualClock, MemoryStore, RecordWrite, Replace, Replaced, ReplacedSession, Store,
+        Touch, Touched,
     },
 };
 
@@ -266,7 +268,9 @@ impl Visit<'_> {
     }
 
     fn plan(&self) -> Plan {
-        self.unit.plan(self.activity, self.now()).unwrap()
+        self.unit
+            .plan(self.activity, self.now(), &mut SystemRandom)
+            .unwrap()
     }
 
     fn step(&self) -> Step {
@@ -328,7 +332,7 @@ impl Visit<'_> {
                 Step::Nothing => return Saved::Nothing,
                 Step::Refuse => return Saved::Refused,
                 Step::Touch { key, meta } | Step::Extend { key, meta } => {
-                    match ready(store.touch(&key, &meta)).unwrap() {
+                    match ready(store.touch(Touch::new(&key, &meta))).unwrap() {
                         Touched::Done(timing) => {
                             self.unit.touched(timing);
                             return Saved::Touched;
@@ -341,10 +345,15 @@ impl Visit<'_> {
                     write,
                     limits,
                     others,
-                } => match ready(store.create(&id.key(), &write, limits, &others)).unwrap() {
-                    Created::Done(timing, revision, _) => {
-                        (id.key(), Committed::Done(timing, revision))
-                    }
+                } => match ready(store.create(Create::new(&id.key(), &write, limits, &others)))
+                    .unwrap()
+                {
+                    Created::Done(CreatedSession {
+                        timing, revision, ..
+                    }) => (
+                        id.key(),
+                        Committed::Done(CommittedSession::new(timing, revision)),
+                    ),
                     Created::AtLimit => return Saved::AtLimit,
                     other => panic!("create answered {other:?}"),
                 },
@@ -355,7 +364,7 @@ impl Visit<'_> {
                     activity,
                 } => (
                     key,
-                    ready(store.commit(&key, expected, &write, activity)).unwrap(),
+                    ready(store.commit(Commit::new(&key, expected, &write, activity))).unwrap(),
                 ),
                 Step::Replace {
                     old,
@@ -365,9 +374,12 @@ impl Visit<'_> {
                     others,
                 } => {
                     let new = id.key();
-                    let replace = store.replace(&old, &new, &write, deadline, &others);
+                    let replace =
+                        store.replace(Replace::new(&old, &new, &write, deadline, &others));
                     let answer = match ready(replace).unwrap() {
-                        Replaced::Done(timing, revision, _) => Committed::Done(timing, revision),
+                        Replaced::Done(CreatedSession {
+                            timing, revision, ..
+                        }) => Committed::Done(CommittedSession::new(timing, revision)),
                         Replaced::Conflict(stored) => Committed::Conflict(stored),
                         Replaced::Gone => Committed::Gone,
                         Replaced::AtLimit => return Saved::AtLimit,
@@ -377,7 +389,9 @@ impl Visit<'_> {
                 }
             };
             match answer {
-                Committed::Done(timing, revision) => {
+                Committed::Done(CommittedSession {
+                    timing, revision, ..
+                }) => {
                     self.unit.written(key, timing, revision);
                     return Saved::As(key);
                 }

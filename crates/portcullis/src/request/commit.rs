@@ -18,7 +18,7 @@ mod step;
 use std::sync::Arc;
 
 use portcullis_core::{
-    ChangeError,
+    ChangeError, SystemRandom,
     store::{Activity, StoreError, StoreErrorKind},
     unit_of_work::{Plan, Step},
 };
@@ -98,13 +98,17 @@ pub(crate) fn plan(state: &Arc<State>, activity: Activity) -> Result<Option<Work
     if copy.committing {
         return Err(SessionError::Committing);
     }
-    let (plan, failed) = match copy.unit.plan(activity, state.now()) {
+    let (plan, failed) = match copy.unit.plan(activity, state.now(), &mut SystemRandom) {
         Ok(plan) => (plan, None),
         Err(error) => {
             // A change that cannot be written must not keep the session from ending.
             copy.unit.retain_only_the_end();
             copy.commit_failure = CommitFailure::Unknown;
-            (copy.unit.plan(Activity::Passive, state.now())?, Some(error))
+            (
+                copy.unit
+                    .plan(Activity::Passive, state.now(), &mut SystemRandom)?,
+                Some(error),
+            )
         }
     };
     if matches!(plan.step, Step::Nothing | Step::Touch { .. }) {
@@ -283,7 +287,11 @@ fn next_step(
     planned: Option<Step>,
 ) -> Result<Option<Step>, SessionError> {
     match (planned, state.working_copy()) {
-        (None, Some(copy)) => Ok(Some(copy.unit.plan(activity, state.now())?.step)),
+        (None, Some(copy)) => Ok(Some(
+            copy.unit
+                .plan(activity, state.now(), &mut SystemRandom)?
+                .step,
+        )),
         (planned, _) => Ok(planned),
     }
 }

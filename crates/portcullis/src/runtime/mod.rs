@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod context;
 pub(crate) mod dyn_store;
+pub(crate) mod jitter;
 mod listener;
 mod log_queue;
 pub(crate) mod poll_schedule;

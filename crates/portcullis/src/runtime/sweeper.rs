@@ -1,17 +1,13 @@
 //! Background task that removes expired sessions and reports each expiry.
 
-use std::{
-    convert::Infallible,
-    hash::{BuildHasher, Hasher, RandomState},
-    sync::Weak,
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Weak, time::Duration};
 
 use portcullis_core::store::StoreError;
 use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
 
 use crate::runtime::{
     context::Context,
+    jitter::jitter,
     task::{Alive, has_timers},
 };
 
@@ -65,29 +61,24 @@ pub(crate) async fn sweep(context: &Weak<Context>) -> Result<usize, StoreError> 
 }
 
 fn pause() -> Duration {
-    // The standard library's only randomness. Nothing depends on it but politeness.
-    let random = RandomState::new().build_hasher().finish();
-    PERIOD / 2 + PERIOD.mul_f64(random as f64 / u64::MAX as f64)
+    PERIOD / 2 + PERIOD.mul_f64(jitter())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        num::NonZeroUsize,
-        sync::{
-            Arc, Mutex,
-            atomic::{AtomicBool, Ordering},
-        },
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
     };
 
     use portcullis_core::{
-        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionHandle, SessionIdHash,
-        SessionMeta, Timestamp, UserId,
+        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionHandle, SessionIdHash, Timestamp,
+        UserId,
         store::{
-            Activity, ClockBounds, Committed, Created, Deadline, Ended, Expired, Expiry,
-            Interrupted, Limits, Listed, Loaded, LogQuery, Logged, Observation, Others,
-            RecordWrite, RegisteredRealm, Replaced, ReplacedSession, Revision, Revocation,
-            RevocationReport, SessionCount, Store, StoreErrorKind, Swept, Termination, Touched,
+            ClockBounds, Commit, Committed, Create, Created, Ended, Expired, Expiry, Interrupted,
+            Listed, Loaded, LogQuery, Logged, Observation, Register, RegisteredRealm, Replace,
+            Replaced, Revocation, RevocationReport, SessionCount, Store, StoreErrorKind, Swept,
+            Termination, Touch, Touched, UsersAfter,
         },
     };
     use tower_layer::Layer;
@@ -140,7 +131,7 @@ mod tests {
             self.clone()
         }
 
-        async fn register(&self, _: &str, _: Duration) -> Result<(), StoreError> {
+        async fn register(&self, _: Register<'_>) -> Result<(), StoreError> {
             Ok(())
         }
 
@@ -152,38 +143,19 @@ mod tests {
             down()
         }
 
-        async fn create(
-            &self,
-            _: &SessionIdHash,
-            _: &RecordWrite,
-            _: Limits,
-            _: &Others,
-        ) -> Result<Created, Interrupted> {
+        async fn create(&self, _: Create<'_>) -> Result<Created, Interrupted> {
             Ok(down()?)
         }
 
-        async fn commit(
-            &self,
-            _: &SessionIdHash,
-            _: Revision,
-            _: &RecordWrite,
-            _: Activity,
-        ) -> Result<Committed, StoreError> {
+        async fn commit(&self, _: Commit<'_>) -> Result<Committed, StoreError> {
             down()
         }
 
-        async fn replace(
-            &self,
-            _: &ReplacedSession,
-            _: &SessionIdHash,
-            _: &RecordWrite,
-            _: Deadline,
-            _: &Others,
-        ) -> Result<Replaced, Interrupted> {
+        async fn replace(&self, _: Replace<'_>) -> Result<Replaced, Interrupted> {
             Ok(down()?)
         }
 
-        async fn touch(&self, _: &SessionIdHash, _: &SessionMeta) -> Result<Touched, StoreError> {
+        async fn touch(&self, _: Touch<'_>) -> Result<Touched, StoreError> {
             down()
         }
 
@@ -199,11 +171,7 @@ mod tests {
             down()
         }
 
-        async fn users_after(
-            &self,
-            _: Option<&UserId>,
-            _: NonZeroUsize,
-        ) -> Result<Vec<UserId>, StoreError> {
+        async fn users_after(&self, _: UsersAfter<'_>) -> Result<Vec<UserId>, StoreError> {
             down()
         }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     EndReason,
-    store::{Activity, Created, Deadline, Ended, Loaded, Revision, Store},
+    store::{Activity, Created, CreatedSession, Deadline, Ended, Loaded, Revision, Store},
 };
 
 /// S-025: an identifier nobody issued leads nowhere.
@@ -81,12 +81,12 @@ pub async fn creating_under_an_ended_key_answers_taken_and_revives_nothing<H: Ha
 }
 
 /// S-020.
-pub async fn of_many_who_create_under_one_key_exactly_one_does<H: Harness>(harness: &H) {
+pub async fn of_many_creations_under_one_key_exactly_one_succeeds<H: Harness>(harness: &H) {
     let (stores, key) = (subjects(harness, 8), key());
     let payload = |number: usize| format!("written by {number}");
     let creations = stores.iter().enumerate().map(|(number, store)| async move {
         match store.try_create(key, payload(number).into(), LONG).await {
-            Created::Done(_, revision, _) => Some((number, revision)),
+            Created::Done(CreatedSession { revision, .. }) => Some((number, revision)),
             _ => None,
         }
     });
@@ -102,7 +102,7 @@ pub async fn of_many_who_create_under_one_key_exactly_one_does<H: Harness>(harne
 }
 
 /// T05, T20.
-pub async fn no_operation_creates_a_session_that_never_was<H: Harness>(harness: &H) {
+pub async fn no_operation_creates_a_session_that_never_existed<H: Harness>(harness: &H) {
     let store = subject(harness);
     for revision in [0, 1, u32::MAX] {
         store

@@ -22,7 +22,7 @@ pub async fn a_session_is_ended_once<H: Harness>(harness: &H) {
 }
 
 /// Rule: one change, one event. So exactly one is told that it made the change.
-pub async fn of_many_who_end_one_session_exactly_one_does<H: Harness>(harness: &H) {
+pub async fn of_many_ends_of_one_session_exactly_one_succeeds<H: Harness>(harness: &H) {
     let (stores, key) = (subjects(harness, 8), key());
     subject(harness).create(key, "first", LONG).await;
     let answers = join_all(
@@ -136,7 +136,7 @@ pub async fn an_end_follows_a_session_however_often_it_was_replaced<H: Harness>(
 }
 
 /// One change, one event, whichever of its keys they know it by.
-pub async fn of_many_who_end_a_replaced_session_exactly_one_does<H: Harness>(harness: &H) {
+pub async fn of_many_ends_of_a_replaced_session_exactly_one_succeeds<H: Harness>(harness: &H) {
     let stores = subjects(harness, 8);
     for (old, new) in moves() {
         moved_along(&subject(harness), &[old, new]).await;
@@ -192,7 +192,7 @@ pub async fn an_end_does_not_follow_a_replacement_that_is_forgotten<H: Harness>(
 
 /// Rule 8: whoever found the session live and signs out is signed out, or is told that it may live on: where it has no owner,
 /// there is no list to look for it in. What would not be live any more is gone.
-pub async fn an_end_finds_a_session_by_its_name_where_the_replacement_is_forgotten<H: Harness>(
+pub async fn an_end_finds_a_session_by_its_name_if_the_replacement_is_forgotten<H: Harness>(
     harness: &H,
 ) {
     let memory = EndReason::Replaced.remembered_for() + H::TOLERANCE * 2;

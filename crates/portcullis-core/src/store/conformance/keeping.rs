@@ -66,7 +66,7 @@ pub async fn payloads_come_back_as_they_went_in<H: Harness>(harness: &H) {
 }
 
 /// `create`, `commit`, `touch` and `replace` tell the moments and the revision that a load finds.
-pub async fn every_answer_tells_what_is_stored<H: Harness>(harness: &H) {
+pub async fn every_answer_is_what_is_stored<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
         let mut stored = store.create(old, "created", LONG).await;
@@ -121,7 +121,7 @@ pub async fn every_handle_sees_the_same_sessions<H: Harness>(harness: &H) {
 }
 
 /// Neighbours in a bucket share a shard, and perhaps an index, but nothing else.
-pub async fn sessions_of_one_bucket_do_not_touch_each_other<H: Harness>(harness: &H) {
+pub async fn sessions_of_one_bucket_do_not_affect_each_other<H: Harness>(harness: &H) {
     let (store, neighbour) = (subject(harness), key());
     let before = store.create(neighbour, "untouched", LONG).await;
     let [first, second] = [(); 2].map(|()| key_in(neighbour.bucket()));
@@ -141,7 +141,7 @@ pub async fn sessions_of_one_bucket_do_not_touch_each_other<H: Harness>(harness:
 }
 
 /// S-043, T46: the clock is the store's, whichever handle one asks.
-pub async fn now_tells_the_clock_of_the_store<H: Harness>(harness: &H) {
+pub async fn now_is_the_clock_of_the_store<H: Harness>(harness: &H) {
     let (one, other) = (subject(harness), subject(harness));
     let key = key();
     one.create(key, "", LONG).await;

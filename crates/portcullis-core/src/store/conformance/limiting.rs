@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     EndReason, EventKind,
-    store::{Activity, Created, Deadline, Ended, Limits, Loaded, OnLimit, Replaced},
+    store::{
+        Activity, Created, CreatedSession, Deadline, Ended, Limits, Loaded, OnLimit, Replaced,
+    },
 };
 
 /// T76: though all begin at the same moment.
@@ -45,7 +47,7 @@ pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harnes
 }
 
 /// The least recently used, or whichever is nearest to its absolute deadline. Nobody else's.
-pub async fn the_session_that_would_end_first_makes_room<H: Harness>(harness: &H) {
+pub async fn the_session_that_would_end_first_is_displaced<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let somebody_else = sign_in(harness, &somebody(), short::<H>()).await;
     let mut oldest = sign_in(harness, &user, LONG).await;
@@ -74,7 +76,7 @@ pub async fn the_session_that_would_end_first_makes_room<H: Harness>(harness: &H
 }
 
 /// One after the other, and where the limit was lowered since.
-pub async fn as_many_sessions_go_as_are_too_many<H: Harness>(harness: &H) {
+pub async fn as_many_sessions_are_displaced_as_exceed_the_limit<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let mut sessions = Vec::new();
     for number in 0..6 {
@@ -97,7 +99,7 @@ pub async fn as_many_sessions_go_as_are_too_many<H: Harness>(harness: &H) {
 }
 
 /// S-060: it is told why, and nothing brings it back.
-pub async fn a_displaced_session_is_dead_and_knows_why<H: Harness>(harness: &H) {
+pub async fn a_displaced_session_is_dead_and_its_reason_is_known<H: Harness>(harness: &H) {
     let user = somebody();
     let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
     arriving(harness, &user)
@@ -134,7 +136,7 @@ pub async fn a_sign_in_over_the_limit_that_is_refused_changes_nothing<H: Harness
 }
 
 /// A sign-in that replaces the session before it counts like any other.
-pub async fn a_session_that_becomes_a_users_makes_room_for_itself<H: Harness>(harness: &H) {
+pub async fn a_visitors_session_that_signs_in_displaces_another<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let mut before = sign_in(harness, &user, LONG).await;
     for old in [key_of(&user), key()] {
@@ -149,7 +151,7 @@ pub async fn a_session_that_becomes_a_users_makes_room_for_itself<H: Harness>(ha
                 at_most(1, OnLimit::Displace),
             )
             .await;
-        let Replaced::Done(_, _, displaced) = answer else {
+        let Replaced::Done(CreatedSession { displaced, .. }) = answer else {
             panic!("a sign-in answered {answer:?}");
         };
         assert_eq!(displaced, [before.handle()]);
@@ -182,7 +184,7 @@ pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness:
                 limit,
             )
             .await;
-        let Replaced::Done(_, _, displaced) = answer else {
+        let Replaced::Done(CreatedSession { displaced, .. }) = answer else {
             panic!("to authenticate again answered {answer:?}");
         };
         assert_eq!(displaced, []);
@@ -191,7 +193,7 @@ pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness:
 }
 
 /// An elevation or a new identifier is no sign-in.
-pub async fn a_session_that_moves_asks_for_no_room<H: Harness>(harness: &H) {
+pub async fn a_session_that_moves_displaces_none<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let other = sign_in(harness, &user, LONG).await;
     for excess in [OnLimit::Displace, OnLimit::Refuse] {
@@ -201,7 +203,7 @@ pub async fn a_session_that_moves_asks_for_no_room<H: Harness>(harness: &H) {
         let answer = who
             .replace_with(old, new, who.write(""), keep, at_most(1, excess))
             .await;
-        let Replaced::Done(_, _, displaced) = answer else {
+        let Replaced::Done(CreatedSession { displaced, .. }) = answer else {
             panic!("a move answered {answer:?}");
         };
         assert_eq!(displaced, []);
@@ -236,7 +238,7 @@ pub async fn sessions_without_a_user_have_no_limit<H: Harness>(harness: &H) {
                 .create_with(key(), store.write(""), LONG, at_most(1, excess))
                 .await;
             assert!(
-                matches!(&answer, Created::Done(_, _, displaced) if displaced.is_empty()),
+                matches!(&answer, Created::Done(CreatedSession { displaced, .. }) if displaced.is_empty()),
                 "{answer:?}"
             );
         }
@@ -245,7 +247,7 @@ pub async fn sessions_without_a_user_have_no_limit<H: Harness>(harness: &H) {
 
 /// Who wrote to the session since, or ended it, refuses the sign-in: nobody goes for it. Inside a bucket, and between two,
 /// where a session that was made for it is told as taken back.
-pub async fn a_sign_in_that_came_too_late_displaces_nobody<H: Harness>(harness: &H) {
+pub async fn a_sign_in_that_came_too_late_displaces_no_session<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let staying = sign_in(harness, &user, LONG).await;
     for old in [key_of(&user), key()] {

@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(15);
 
 /// T55, S-065: by the public name, which is all that whoever watches knows; and not before it was said that there may have
 /// been more. A store that does not hear of others ends at once, or tells nothing.
-pub async fn who_listens_hears_of_ends_and_moves_by_others_if_the_store_does<H: Harness>(
+pub async fn a_listener_receives_ends_and_moves_by_others_if_the_store_does<H: Harness>(
     harness: &H,
 ) {
     let hints = Hints::default();

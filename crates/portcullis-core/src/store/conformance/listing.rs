@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     Bucket, EndReason, UserId,
-    store::{Activity, Created, Deadline, Ended, Listed, RecordWrite, Replaced, Store},
+    store::{
+        Activity, Created, CreatedSession, Deadline, Ended, Listed, RecordWrite, Replaced, Store,
+    },
 };
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
@@ -232,7 +234,7 @@ pub async fn expired_sessions_are_not_counted_before_they_are_swept<H: Harness>(
 }
 
 /// T21: whoever it was before.
-pub async fn signing_in_brings_a_session_into_the_list_of_its_user_alone<H: Harness>(harness: &H) {
+pub async fn signing_in_adds_a_session_to_the_list_of_its_user_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     let [alice, bob] = [somebody(), somebody()];
     for (old, _) in moves() {
@@ -248,7 +250,7 @@ pub async fn signing_in_brings_a_session_into_the_list_of_its_user_alone<H: Harn
                 None,
             )
             .await;
-        let Replaced::Done(_, revision, _) = answer else {
+        let Replaced::Done(CreatedSession { revision, .. }) = answer else {
             panic!("a sign-in answered {answer:?}");
         };
         let listed = store.list(&alice).await;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// T23, T24, S-026, S-031: inside a bucket and between two.
-pub async fn a_replaced_session_lives_on_under_the_new_key_alone<H: Harness>(harness: &H) {
+pub async fn a_replaced_session_is_live_under_the_new_key_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
         for (deadline, activity) in [
@@ -146,7 +146,7 @@ pub async fn replacing_on_an_outdated_revision_conflicts_and_changes_nothing<H: 
 }
 
 /// T26, S-031: a session never becomes two.
-pub async fn of_many_who_replace_one_session_exactly_one_does<H: Harness>(harness: &H) {
+pub async fn of_many_replacements_of_one_session_exactly_one_succeeds<H: Harness>(harness: &H) {
     let stores = subjects(harness, 8);
     for (old, new) in moves() {
         let read = subject(harness).create(old, "first", LONG).await.revision;

@@ -40,7 +40,9 @@ pub async fn a_session_is_revoked_by_its_name<H: Harness>(harness: &H) {
 }
 
 /// Wherever it moved since the list was shown.
-pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_lives<H: Harness>(harness: &H) {
+pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_is_live<H: Harness>(
+    harness: &H,
+) {
     let (store, user) = (subject(harness), somebody());
     let mut session = sign_in(harness, &user, LONG).await;
     session.move_on(KEEP).await;
@@ -54,9 +56,7 @@ pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_lives<H: Har
 }
 
 /// Whoever's name it is: somebody else's, nobody's, or of what ended before.
-pub async fn a_name_that_is_not_of_a_live_session_of_theirs_revokes_nothing<H: Harness>(
-    harness: &H,
-) {
+pub async fn a_name_of_no_live_session_of_the_user_revokes_nothing<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let theirs = sign_in(harness, &user, LONG).await;
     let others = sign_in(harness, &somebody(), LONG).await;
@@ -260,7 +260,7 @@ pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harnes
 }
 
 /// One change, one event: whoever asks first.
-pub async fn of_many_who_revoke_one_session_exactly_one_does<H: Harness>(harness: &H) {
+pub async fn of_many_revocations_of_one_session_exactly_one_succeeds<H: Harness>(harness: &H) {
     let user = somebody();
     let ways: [fn(SessionHandle) -> RevokeScope; 4] = [
         RevokeScope::One,

@@ -49,7 +49,7 @@ fn told_of(mut expired: Vec<Expired>, handles: &[SessionHandle]) -> Vec<Expired>
 }
 
 /// T74, T75: however many sweep at once, and however long nobody did.
-pub async fn every_expiry_is_told_exactly_once<H: Harness>(harness: &H) {
+pub async fn every_expiry_is_reported_exactly_once<H: Harness>(harness: &H) {
     let mut waiting = Vec::new();
     for _ in 0..3 {
         for _ in 0..5 {
@@ -70,7 +70,7 @@ pub async fn every_expiry_is_told_exactly_once<H: Harness>(harness: &H) {
 }
 
 /// S-036, S-037: what a person reads must be why.
-pub async fn idle_and_absolute_timeout_are_told_apart<H: Harness>(harness: &H) {
+pub async fn idle_and_absolute_timeout_are_distinguished<H: Harness>(harness: &H) {
     let user = somebody();
     let idle = sign_in(harness, &user, short::<H>()).await;
     let mut absolute = sign_in(harness, &user, short::<H>()).await;
@@ -90,7 +90,7 @@ pub async fn idle_and_absolute_timeout_are_told_apart<H: Harness>(harness: &H) {
 }
 
 /// T75: whoever comes back to a session that ran out is the first to know, and the audit knows by that.
-pub async fn a_load_tells_of_an_expiry_and_remembers_it<H: Harness>(harness: &H) {
+pub async fn a_load_reports_an_expiry_and_remembers_it<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     for (who, key) in [
         (arriving(harness, &user), key_of(&user)),
@@ -111,7 +111,7 @@ pub async fn a_load_tells_of_an_expiry_and_remembers_it<H: Harness>(harness: &H)
 }
 
 /// What was told by a sweep is told by no load; a user's session still knows why it ended.
-pub async fn an_expiry_that_was_swept_is_not_told_by_a_load<H: Harness>(harness: &H) {
+pub async fn an_expiry_that_was_swept_is_not_reported_by_a_load<H: Harness>(harness: &H) {
     let store = subject(harness);
     let session = sign_in(harness, &somebody(), short::<H>()).await;
     let nobodys = begin(stranger(harness), key(), short::<H>()).await;
@@ -129,7 +129,7 @@ pub async fn an_expiry_that_was_swept_is_not_told_by_a_load<H: Harness>(harness:
 }
 
 /// Rule: one change, one event.
-pub async fn what_ended_otherwise_is_never_told_as_expired<H: Harness>(harness: &H) {
+pub async fn a_session_that_ended_otherwise_is_never_reported_as_expired<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let ended = sign_in(harness, &somebody(), short::<H>()).await;
     let answer = ended.who.end(ended.key, EndReason::SignedOut).await;
@@ -159,7 +159,7 @@ pub async fn what_ended_otherwise_is_never_told_as_expired<H: Harness>(harness: 
 }
 
 /// Under whatever keys it lived: they are one session.
-pub async fn a_session_that_moved_is_told_once<H: Harness>(harness: &H) {
+pub async fn the_expiry_of_a_session_that_moved_is_reported_once<H: Harness>(harness: &H) {
     let store = subject(harness);
     let mut sessions = [
         sign_in(harness, &somebody(), short::<H>()).await,
@@ -180,7 +180,9 @@ pub async fn a_session_that_moved_is_told_once<H: Harness>(harness: &H) {
 }
 
 /// Not even to who looks at the very moment at which it would have ended.
-pub async fn a_session_that_was_active_meanwhile_is_not_told<H: Harness>(harness: &H) {
+pub async fn a_session_that_was_active_meanwhile_is_not_reported_as_expired<H: Harness>(
+    harness: &H,
+) {
     let store = subject(harness);
     let limits = Limits {
         idle: steps::<H>(4),
@@ -240,7 +242,7 @@ async fn elevated<H: Harness>(
 }
 
 /// S-055: while the session lives on, whatever is written to it.
-pub async fn the_end_of_an_elevation_is_told_once<H: Harness>(harness: &H) {
+pub async fn the_end_of_an_elevation_is_reported_once<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let who = arriving(harness, &user);
     let (session, write) = elevated(harness, key_of(&user), who, LONG).await;
@@ -261,7 +263,7 @@ pub async fn the_end_of_an_elevation_is_told_once<H: Harness>(harness: &H) {
 }
 
 /// One that is made elevated, too.
-pub async fn an_elevation_from_the_beginning_is_told_when_it_ends<H: Harness>(harness: &H) {
+pub async fn an_elevation_at_creation_is_reported_when_it_ends<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let (who, key) = (arriving(harness, &user), key_of(&user));
     let write = elevating::<H>(&who);
@@ -274,7 +276,7 @@ pub async fn an_elevation_from_the_beginning_is_told_when_it_ends<H: Harness>(ha
 }
 
 /// Dropped with a new identifier, or gone with its session: that was told then.
-pub async fn an_elevation_that_ended_before_its_time_is_not_told<H: Harness>(harness: &H) {
+pub async fn an_elevation_that_ended_early_is_not_reported<H: Harness>(harness: &H) {
     let store = subject(harness);
     let [first, second, third] = [somebody(), somebody(), somebody()];
 
@@ -302,7 +304,7 @@ pub async fn an_elevation_that_ended_before_its_time_is_not_told<H: Harness>(har
 }
 
 /// A session that ran out first took it along.
-pub async fn of_a_session_that_ran_out_no_elevation_is_told<H: Harness>(harness: &H) {
+pub async fn no_elevation_of_an_expired_session_is_reported<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let limits = Limits {
         idle: steps::<H>(1),
@@ -316,7 +318,7 @@ pub async fn of_a_session_that_ran_out_no_elevation_is_told<H: Harness>(harness:
 }
 
 /// A further elevation takes the place of the one before.
-pub async fn an_elevation_that_was_prolonged_is_told_at_its_new_end<H: Harness>(harness: &H) {
+pub async fn an_elevation_that_was_prolonged_is_reported_at_its_new_end<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let who = arriving(harness, &user);
     let (mut session, _) = elevated(harness, key_of(&user), who, LONG).await;

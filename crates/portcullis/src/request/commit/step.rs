@@ -3,8 +3,8 @@
 use portcullis_core::{
     ChangeError, SessionId, SessionIdHash, SessionMeta,
     store::{
-        Committed, Created, Interrupted, Others, Replaced, Revision, StoreError, Stored, Timing,
-        Touched,
+        Commit, Committed, CommittedSession, Create, Created, CreatedSession, Interrupted, Others,
+        Replace, Replaced, Revision, StoreError, Stored, Timing, Touch, Touched,
     },
     unit_of_work::Step,
 };
@@ -40,9 +40,16 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
             others,
         } => {
             let key = id.key();
-            let created = store.create(&key, &write, limits, &others).await;
+            let created = store
+                .create(Create::new(&key, &write, limits, &others))
+                .await;
             match or_displaced(state, &write.meta, &others, created)? {
-                Created::Done(timing, revision, displaced) => {
+                Created::Done(CreatedSession {
+                    timing,
+                    revision,
+                    displaced,
+                    ..
+                }) => {
                     record(state, key, timing, revision);
                     events::of_write(state, None, &others, displaced, write);
                     Ok(Progress::Done(set_cookie(id, timing)))
@@ -60,8 +67,13 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
             expected,
             write,
             activity,
-        } => match store.commit(&key, expected, &write, activity).await? {
-            Committed::Done(timing, revision) => {
+        } => match store
+            .commit(Commit::new(&key, expected, &write, activity))
+            .await?
+        {
+            Committed::Done(CommittedSession {
+                timing, revision, ..
+            }) => {
                 record(state, key, timing, revision);
                 events::of_write(state, None, &Others::Stay, Vec::new(), write);
                 Ok(Progress::Done(None))
@@ -77,9 +89,16 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
             others,
         } => {
             let key = id.key();
-            let replaced = store.replace(&old, &key, &write, deadline, &others).await;
+            let replaced = store
+                .replace(Replace::new(&old, &key, &write, deadline, &others))
+                .await;
             match or_displaced(state, &write.meta, &others, replaced)? {
-                Replaced::Done(timing, revision, displaced) => {
+                Replaced::Done(CreatedSession {
+                    timing,
+                    revision,
+                    displaced,
+                    ..
+                }) => {
                     record(state, key, timing, revision);
                     events::of_write(state, Some(old), &others, displaced, write);
                     Ok(Progress::Done(set_cookie(id, timing)))
@@ -152,7 +171,7 @@ async fn touched(
     key: &SessionIdHash,
     meta: &SessionMeta,
 ) -> Result<Touched, StoreError> {
-    let touched = state.shared().store().touch(key, meta).await?;
+    let touched = state.shared().store().touch(Touch::new(key, meta)).await?;
     if let (Touched::Done(timing), Some(mut copy)) = (touched, state.working_copy()) {
         copy.unit.touched(timing);
     }

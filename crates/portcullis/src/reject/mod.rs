@@ -3,6 +3,7 @@
 pub(crate) mod audience;
 pub(crate) mod connection_ended;
 pub(crate) mod error;
+pub(crate) mod html;
 pub(crate) mod page;
 pub(crate) mod refusal;
 pub(crate) mod retry_page;

@@ -22,7 +22,9 @@ use portcullis_core::{ConfigError, Timeouts};
 
 use self::{scripts::Script, status::Status};
 use crate::{
-    PassiveLayer, Refusal, ReturnTo, Session, SessionError, headers::origin, reject::refusal,
+    PassiveLayer, ReturnTo, Session, SessionError,
+    headers::origin,
+    reject::{audience, document::document, problem::Problem},
 };
 
 /// Routes that report how long the session lasts, extend it, and sign out. Mount them below
@@ -202,7 +204,7 @@ async fn guard(State(trusted): State<Arc<[String]>>, request: Request, next: Nex
 /// The answer to what another site asks for.
 fn refused(uri: &Uri, headers: &HeaderMap) -> Response {
     origin::log_refusal("a session route", uri, headers);
-    refusal::of(Refusal::CrossSite, None).map(Body::from)
+    document(Problem::CrossSite, None).map(Body::from)
 }
 
 /// The guard lets every GET through.
@@ -233,7 +235,7 @@ fn answer(session: &Session) -> Response {
         Some(status) => json(status.to_json()),
         None => {
             let ended = session.end_reason();
-            refusal::of(Refusal::SignInRequired { ended }, Some(session.now())).map(Body::from)
+            document(Problem::SignInRequired { ended }, Some(session.now())).map(Body::from)
         }
     }
 }
@@ -249,7 +251,7 @@ async fn sign_out(
 ) -> Result<Response, SessionError> {
     session.terminate()?;
     let base = &session.state().config.pages.base;
-    if refusal::wants_page(&headers)
+    if audience::wants_page(&headers)
         && let Ok(location) = HeaderValue::from_str(&page.location(base, &[]))
     {
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());

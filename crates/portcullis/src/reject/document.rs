@@ -8,15 +8,16 @@ use http::{
 use portcullis_core::{EndReason, Timestamp};
 use serde_json::json;
 
-use crate::reject::{problem::Problem, refusal::Refusal};
+use crate::reject::problem::Problem;
 
 /// The `Content-Type` of a problem document.
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
-/// The response with the document of this problem. Problem and [`Refusal`] are among its extensions.
+/// The response with the document of this problem. The problem and its public face are among the
+/// extensions.
 ///
-/// `now` is the time by the store's clock. A document that reports an end contains it, so that a
-/// page which knows of a later session can ignore the document.
+/// `now` is the time by the store's clock. A document that reports no session contains it, so that
+/// a page which knows of a later session can ignore the document.
 pub(crate) fn document(problem: Problem, now: Option<Timestamp>) -> Response<Bytes> {
     let entry = problem.entry();
     let mut document = json!({
@@ -44,7 +45,7 @@ pub(crate) fn document(problem: Problem, now: Option<Timestamp>) -> Response<Byt
     if let Some(delay) = entry.retry_after {
         set(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
     }
-    response.extensions_mut().insert(Refusal::of(&problem));
+    response.extensions_mut().insert(problem.refusal());
     response.extensions_mut().insert(problem);
     response
 }

@@ -129,8 +129,8 @@ impl SessionError {
                 ChangeError::Unusable(None) => Problem::SessionEnded { reason: None },
                 ChangeError::TooLarge { .. } => Problem::TooLarge,
                 ChangeError::NotAuthenticated => Problem::SignInRequired { ended: None },
-                // Also a name of a user that is empty or too long. The application has vouched for
-                // it, so the client did nothing that a 4xx could ask it to correct.
+                // Also a name of a user that is empty or too long. It comes from the application,
+                // so the client has nothing to correct.
                 _ => Problem::Failed,
             },
             Self::Committing

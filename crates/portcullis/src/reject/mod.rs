@@ -12,4 +12,5 @@ pub(crate) mod refusal;
 pub(crate) mod response;
 pub(crate) mod retry_page;
 pub(crate) mod return_to;
+mod reword;
 pub(crate) mod withheld;

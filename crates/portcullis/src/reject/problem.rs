@@ -1,17 +1,20 @@
 //! The table of problems: what a client gets whose request is refused or fails.
 //!
-//! To add a problem, add a variant of [`Problem`] and its row to [`Problem::entry`]. Document, page,
-//! redirect and headers follow from the row. The compiler names the other places that must decide.
+//! To add a problem, add a variant to [`Problem`]. The compiler names the rest: its row and its
+//! public face here, and a row in the test. Document, page, redirect and headers follow from the
+//! row.
 
 use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 use portcullis_core::EndReason;
 
+use crate::reject::refusal::Refusal;
+
 /// What a response reports.
 ///
-/// Guards name a problem directly. For errors, see `SessionError::problem`. Applications see the
-/// public counterpart, [`Refusal`](crate::Refusal).
+/// Guards name a problem directly. Errors become one in `SessionError::problem`. Applications see
+/// a [`Refusal`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
     /// The route needs a signed-in user.
@@ -207,6 +210,24 @@ impl Problem {
                 "Something went wrong",
                 "The server could not use the session.",
             ),
+        }
+    }
+
+    /// What the application sees of this problem.
+    pub(crate) fn refusal(&self) -> Refusal {
+        match *self {
+            Self::SignInRequired { ended } => Refusal::SignInRequired { ended },
+            Self::ElevationRequired { scope, max_age } => {
+                Refusal::ElevationRequired { scope, max_age }
+            }
+            Self::SessionEnded { reason } => Refusal::SessionEnded { reason },
+            Self::SessionReplaced => Refusal::SessionReplaced,
+            Self::Unavailable { retry_after } => Refusal::Unavailable { retry_after },
+            Self::TooLarge => Refusal::TooLarge,
+            Self::AtLimit => Refusal::AtLimit,
+            Self::CrossSite => Refusal::CrossSite,
+            Self::CookieWithheld => Refusal::CookieWithheld,
+            Self::ElevationEnded | Self::Failed => Refusal::Failed,
         }
     }
 }

@@ -16,7 +16,6 @@ use crate::{
         document::document,
         problem::{Problem, Remedy},
         redirect::{Pages, redirect},
-        refusal::Refusal,
     },
 };
 
@@ -44,7 +43,7 @@ impl RefusalContext<'_> {
             return document(problem, Some(self.now));
         };
         let mut response = redirect(&location);
-        response.extensions_mut().insert(Refusal::of(&problem));
+        response.extensions_mut().insert(problem.refusal());
         response
     }
 
@@ -89,7 +88,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{ReturnTo, headers::fields::Fields};
+    use crate::{Refusal, ReturnTo, headers::fields::Fields};
 
     fn audience(method: Method, fields: &[(&'static str, &'static str)]) -> Audience {
         let mut headers = HeaderMap::new();
@@ -145,7 +144,7 @@ mod tests {
             "Session error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", scope=\"payments\", max_age=\"900\""
         );
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
-        assert_eq!(response.extensions().get(), Some(&Refusal::of(&ELEVATION)));
+        assert_eq!(response.extensions().get(), Some(&ELEVATION.refusal()));
     }
 
     #[test]
@@ -189,7 +188,7 @@ mod tests {
                 detail.ends_with(EndReason::IdleTimeout.message()),
                 "{detail}"
             );
-            let refusal = Refusal::of(&problem);
+            let refusal = problem.refusal();
             assert_eq!(response.extensions().get(), Some(&refusal));
         }
         for problem in [SIGN_IN_REQUIRED, Problem::SessionEnded { reason: None }] {
@@ -243,7 +242,7 @@ mod tests {
         assert_eq!(headers[CONTENT_TYPE], "text/html");
         assert_eq!(headers[policy], "default-src 'none'");
         assert!(headers.contains_key(WWW_AUTHENTICATE) && !headers.contains_key(LOCATION));
-        assert_eq!(response.extensions().get(), Some(&Refusal::of(&ELEVATION)));
+        assert_eq!(response.extensions().get(), Some(&ELEVATION.refusal()));
         assert_eq!(response.into_body(), "In other words");
     }
 

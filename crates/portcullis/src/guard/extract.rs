@@ -83,7 +83,7 @@ impl IntoResponse for Rejection {
 
 impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
-        if self.problem().entry().is_error() {
+        if self.status().is_server_error() {
             tracing::error!(error = %self, "a session could not be used");
         }
         response::of_error(&self).map(Body::from)

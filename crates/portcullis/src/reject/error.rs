@@ -142,8 +142,7 @@ impl SessionError {
         }
     }
 
-    /// Whether the change was refused, and did not fail. Then a handler may answer with a 4xx of its
-    /// own.
+    /// Whether the change was refused and did not fail. Then a handler may answer with its own 4xx.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Ended

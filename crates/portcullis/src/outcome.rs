@@ -1,4 +1,4 @@
-//! What a response says became of its request, and what the session makes of it.
+//! What became of a request according to its response, and which changes follow.
 
 use std::{fmt, sync::Arc};
 
@@ -18,7 +18,7 @@ use http::{Response, StatusCode, response::Parts};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(
     clippy::exhaustive_enums,
-    reason = "there is nothing between all and nothing but this"
+    reason = "a change is carried out or not, and a refusal is the only case in between"
 )]
 pub enum Outcome {
     /// The request was done: everything is carried out.
@@ -50,7 +50,7 @@ impl Outcome {
     }
 }
 
-/// An extension of a response that refuses its request and still grants what the handler asked for.
+/// An extension of a response that refuses its request and still grants the handler's changes.
 /// Sign-ins, elevations and later changes are carried out as if the [`Outcome`] were
 /// [`Succeeded`](Outcome::Succeeded).
 ///
@@ -82,7 +82,7 @@ impl Outcome {
 /// # response }
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "it says all by being there")]
+#[allow(clippy::exhaustive_structs, reason = "its presence is all that counts")]
 pub struct KeepGrants;
 
 #[cfg(feature = "axum")]
@@ -115,7 +115,8 @@ impl Classifier {
             None => response,
             Some(classify) => {
                 let (head, body) = response.into_parts();
-                // It can only be stricter: a 503 of a layer in between says nothing in the application's protocol.
+                // It can only be stricter: the 503 of a layer in between contains no status of the
+                // application's protocol.
                 outcome = outcome.max(classify(&head));
                 Response::from_parts(head, body)
             }
@@ -145,7 +146,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// What to make of what the request asked for.
+    /// What became of the request as far as its changes are concerned.
     pub(crate) fn of_changes(self) -> Outcome {
         match self.outcome {
             Outcome::Refused if self.keeps_grants => Outcome::Succeeded,
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn grants_can_be_kept_where_the_request_was_refused_and_not_where_it_failed() {
+    fn grants_can_be_kept_if_the_request_was_refused_but_not_if_it_failed() {
         for (status, outcome) in [
             (204, Outcome::Succeeded),
             (403, Outcome::Succeeded),
@@ -198,11 +199,11 @@ mod tests {
             assert_eq!(verdict.of_changes(), outcome, "{status}");
         }
         let refused = verdict(&Classifier::default(), 403, true);
-        assert!(!refused.is_activity(), "the answer is a refusal still");
+        assert!(!refused.is_activity(), "the response is still a refusal");
     }
 
     #[test]
-    fn a_classifier_can_be_stricter_than_the_status_and_not_less_strict() {
+    fn a_classifier_can_be_stricter_than_the_status_but_not_more_lenient() {
         use Outcome::{Failed, Refused, Succeeded};
         for (says, outcomes) in [
             (Succeeded, [Succeeded, Refused, Failed]),

@@ -11,7 +11,7 @@ use crate::{
     client::{ClientAddresses, device_binding::DeviceBinding},
     headers::{clear_site_data::ClearSiteData, cookie::CookieConfig, fetch_metadata::OwnSite},
     outcome::Classifier,
-    reject::refusal::Pages,
+    reject::redirect::Pages,
     runtime::shared::Shared,
 };
 

@@ -14,7 +14,7 @@ use portcullis_core::Scope;
 
 use crate::{
     guard::session_guard::{self, Authenticated, Elevated, Rejection},
-    reject::{error::SessionError, refusal},
+    reject::{error::SessionError, response},
     request::{session::Session, state::State},
 };
 
@@ -86,6 +86,6 @@ impl IntoResponse for SessionError {
         if self.status().is_server_error() {
             tracing::error!(error = %self, "a session could not be used");
         }
-        refusal::of_error(&self).map(Body::from)
+        response::of_error(&self).map(Body::from)
     }
 }

@@ -19,10 +19,7 @@ use tower_service::Service;
 
 use crate::{
     body::SessionBody,
-    reject::{
-        error::SessionError,
-        refusal::{self, Refusal, fail, refuse},
-    },
+    reject::{error::SessionError, problem::Problem, response},
     request::{session::Session, state::State},
 };
 
@@ -132,64 +129,56 @@ impl<S> fmt::Debug for Elevated<S> {
 }
 
 /// Why a guard refuses a request, and what is needed to answer it.
-pub struct Rejection {
-    why: Why,
-    state: Option<Arc<State>>,
-}
+pub struct Rejection(Cause);
 
-enum Why {
-    Error(SessionError),
-    Refused(Refusal),
+enum Cause {
+    /// The session could not be used. Without a layer there is no state.
+    Error(SessionError, Option<Arc<State>>),
+    Refused(Problem, Arc<State>),
 }
 
 impl Rejection {
     pub(crate) fn error(error: SessionError, state: Option<&Arc<State>>) -> Self {
-        Self {
-            why: Why::Error(error),
-            state: state.cloned(),
-        }
+        Self(Cause::Error(error, state.cloned()))
     }
 
-    pub(crate) fn refused(refusal: Refusal, state: &Arc<State>) -> Self {
-        Self {
-            why: Why::Refused(refusal),
-            state: Some(Arc::clone(state)),
-        }
+    pub(crate) fn refused(problem: Problem, state: &Arc<State>) -> Self {
+        Self(Cause::Refused(problem, Arc::clone(state)))
     }
 
     /// Whether the user lacks a right. Otherwise the session could not be loaded, and the answer is
     /// unknown.
     pub fn is_refusal(&self) -> bool {
-        matches!(self.why, Why::Refused(_))
+        match self.0 {
+            Cause::Error(..) => false,
+            Cause::Refused(..) => true,
+        }
     }
 
     /// The response: a problem document, or a redirect to a page of the application. For a link
     /// whose [cookie was withheld](Session::cookie_withheld), it is a page that requests the
     /// address once more.
     pub fn into_answer(self) -> Response<Bytes> {
-        match (self.why, self.state) {
-            (Why::Error(error), Some(state)) => fail(&error, state.reasons(), state.asked()),
-            // Whether somebody is signed in is not known yet.
-            (Why::Refused(Refusal::SignInRequired { .. }), Some(state))
-                if state.can_ask_again() =>
-            {
+        match self.0 {
+            Cause::Error(error, Some(state)) => state.refusal_context().fail(&error),
+            Cause::Error(error, None) => {
+                tracing::error!(error = %error, "a session could not be used");
+                response::of_error(&error)
+            }
+            // Whether a user is signed in is not known yet.
+            Cause::Refused(Problem::SignInRequired { .. }, state) if state.can_ask_again() => {
                 state.ask_again()
             }
-            (Why::Refused(refusal), Some(state)) => refuse(refusal, state.asked()),
-            (Why::Error(error), None) => {
-                tracing::error!(error = %error, "a session could not be used");
-                refusal::of_error(&error)
-            }
-            (Why::Refused(_), None) => refusal::of_error(&SessionError::MissingLayer),
+            Cause::Refused(problem, state) => state.refusal_context().refuse(problem),
         }
     }
 }
 
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.why {
-            Why::Error(error) => f.debug_tuple("Rejection").field(error).finish(),
-            Why::Refused(refusal) => f.debug_tuple("Rejection").field(refusal).finish(),
+        match &self.0 {
+            Cause::Error(error, _) => f.debug_tuple("Rejection").field(error).finish(),
+            Cause::Refused(problem, _) => f.debug_tuple("Rejection").field(problem).finish(),
         }
     }
 }
@@ -237,15 +226,15 @@ async fn signed_in(state: Option<&Arc<State>>) -> Result<Authenticated, Rejectio
 
 pub(crate) fn no_session(state: &Arc<State>) -> Rejection {
     let ended = state.end_reason();
-    Rejection::refused(Refusal::SignInRequired { ended }, state)
+    Rejection::refused(Problem::SignInRequired { ended }, state)
 }
 
 fn step_up<S: Scope>(state: &Arc<State>) -> Rejection {
-    let refusal = Refusal::ElevationRequired {
+    let problem = Problem::ElevationRequired {
         scope: S::NAME,
         max_age: state.config.policy.timeouts.elevation(),
     };
-    Rejection::refused(refusal, state)
+    Rejection::refused(problem, state)
 }
 
 /// What a [`GuardLayer`] asks for.

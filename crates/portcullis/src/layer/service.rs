@@ -19,11 +19,7 @@ use crate::{
     config::Config,
     headers::{cache_control, retained, session_timeout},
     outcome::{Outcome, Verdict},
-    reject::{
-        error::SessionError,
-        page,
-        refusal::{self, Refusal},
-    },
+    reject::{error::SessionError, page, refusal::Refusal},
     request::{
         commit::{self, Work},
         state::{Ending, State},
@@ -265,7 +261,7 @@ fn respond<B, E>(
             cache_control::guard_read(response.headers_mut());
         }
         return Ok(page::for_browser(
-            state.asked(),
+            state.refusal_context(),
             &state.config.cookie,
             response,
         ));
@@ -289,7 +285,7 @@ fn respond<B, E>(
             page.map(SessionBody::own)
         }
         Err(error) if !explains_itself(&answer, verdict, &error) => {
-            let mut refusal = refusal::fail(&error, state.reasons(), state.asked());
+            let mut refusal = state.refusal_context().fail(&error);
             retained::carry_over(answer.headers(), refusal.headers_mut());
             InnerCookies::carry_over(&answer, &mut refusal);
             refusal.map(SessionBody::own)
@@ -315,7 +311,7 @@ fn respond<B, E>(
         InnerCookies::note(&mut response, before);
     }
     Ok(page::for_browser(
-        state.asked(),
+        state.refusal_context(),
         &state.config.cookie,
         response,
     ))
@@ -355,17 +351,9 @@ fn explains_itself<B>(
     error: &SessionError,
 ) -> bool {
     let passed_on = answer.extensions().get::<Refusal>().is_some();
-    let refused = matches!(
-        error,
-        SessionError::Ended
-            | SessionError::Replaced
-            | SessionError::Ambiguous
-            | SessionError::AtLimit
-            | SessionError::CookieWithheld
-    );
     match verdict.map(Verdict::of_changes) {
         Some(Outcome::Failed) => true,
-        Some(Outcome::Refused) => refused && !passed_on,
+        Some(Outcome::Refused) => error.is_refusal() && !passed_on,
         // One that keeps what was granted says that it was.
         Some(Outcome::Succeeded) | None => false,
     }

@@ -20,7 +20,7 @@ use crate::{
     layer::service::SessionService,
     outcome::{Classifier, Outcome},
     reject::{
-        refusal::Pages,
+        redirect::Pages,
         return_to::{base_path, page},
     },
     runtime::{

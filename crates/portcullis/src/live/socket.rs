@@ -30,7 +30,7 @@ use crate::{
         lifeline::Waiting,
         socket_origin::{Site, is_allowed},
     },
-    reject::{connection_ended::ConnectionEnded, error::SessionError, refusal::Refusal},
+    reject::{connection_ended::ConnectionEnded, error::SessionError, problem::Problem},
     request::{session::Session, state::State},
 };
 
@@ -408,7 +408,7 @@ where
         };
         if !is_allowed(&parts.uri, &parts.headers, session.has_cookie(), site) {
             origin::log_refusal("a WebSocket", &parts.uri, &parts.headers);
-            let refused = Rejection::refused(Refusal::CrossSite, &session);
+            let refused = Rejection::refused(Problem::CrossSite, &session);
             return Err(refused.into_response());
         }
         let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await;

@@ -1,10 +1,12 @@
-//! Who sent a request: a program, or a browser in which somebody waits for a page.
+//! Who waits for the response: a program, or a user in a browser.
 
 use http::{
     HeaderMap, Method, Uri,
     header::{ORIGIN, REFERER},
 };
 
+#[cfg(feature = "axum")]
+use crate::headers::fields::navigates;
 use crate::{
     ReturnTo,
     headers::{
@@ -14,7 +16,7 @@ use crate::{
     },
 };
 
-/// Who sent a request.
+/// Who waits for the response.
 #[derive(Debug)]
 pub(crate) enum Audience {
     Program,
@@ -30,9 +32,9 @@ pub(crate) struct Navigation {
 
 #[derive(Debug)]
 enum From {
-    /// The address can be asked for again.
+    /// The address can be requested again.
     Get,
-    /// A form was submitted, on this page of the site if that is known.
+    /// A form was submitted, on this page of the site if known.
     Form(Option<ReturnTo>),
 }
 
@@ -57,12 +59,20 @@ impl Audience {
     }
 }
 
+/// Whether the client waits for a page. Also true for a submitted form of a browser that sends no
+/// fetch metadata.
+#[cfg(feature = "axum")]
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    navigates(headers.get("sec-fetch-mode")).unwrap_or_else(|| prefers_page(headers))
+}
+
 impl Navigation {
     pub(crate) fn path(&self) -> &str {
         self.uri.path()
     }
 
-    /// The address, relative to itself and without a fragment: what a proxy takes off the path is not known.
+    /// The address, relative to itself and without a fragment. It is relative because a proxy may
+    /// have removed a prefix of the path.
     pub(crate) fn relative(&self) -> String {
         match self.uri.query() {
             Some(query) => format!("?{query}"),
@@ -70,12 +80,12 @@ impl Navigation {
         }
     }
 
-    /// Whether the same address can be asked for once more.
+    /// Whether the same address can be requested once more.
     pub(crate) fn is_get(&self) -> bool {
         matches!(self.from, From::Get)
     }
 
-    /// The page on which a form was submitted, if it is one of this site.
+    /// The page of this site on which a form was submitted.
     pub(crate) fn page_of_form(&self) -> Option<&ReturnTo> {
         match &self.from {
             From::Get => None,
@@ -83,7 +93,8 @@ impl Navigation {
         }
     }
 
-    /// Where the person can be sent afterwards, as the browser spells it. `base` is what a proxy takes off the path.
+    /// Where the user can be redirected afterwards, as the browser spells it. `base` is the prefix
+    /// that a proxy removes from the path.
     pub(crate) fn return_to(&self, base: &str) -> Option<ReturnTo> {
         match &self.from {
             From::Get => {
@@ -95,7 +106,7 @@ impl Navigation {
     }
 }
 
-/// The page that a form was on: the path of `Referer`, if the browser says that the page is of the same origin.
+/// The page of a form: the path of `Referer`, if the browser reports the same origin.
 fn page_of_form(uri: &Uri, headers: &HeaderMap, fields: &Fields<'_>) -> Option<ReturnTo> {
     let text = |name| only(headers, name)?.to_str().ok();
     let (origin, page) = Origin::of_url(text(REFERER)?)?;
@@ -135,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_page_is_a_browser() {
+    fn a_client_that_waits_for_a_page_is_a_browser() {
         const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
         const CORS: (&str, &str) = ("sec-fetch-mode", "cors");
         const HTML: (&str, &str) = ("accept", "text/html,*/*;q=0.8");
@@ -185,7 +196,7 @@ mod tests {
                 Some("/form?a=b"),
             ),
             (&[HOST, FORM, SAME], Some("/form?a=b")),
-            // A proxy may ask for another host than the browser does, which vouches for the page itself.
+            // A proxy may have changed `Host`. The browser has compared the origins itself.
             (&[("host", "10.0.0.7"), FORM, SAME], Some("/form?a=b")),
             (&[("host", "10.0.0.7"), FORM], None),
             (&[HOST, FORM, ("sec-fetch-site", "same-site")], None),
@@ -233,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn s058_what_is_too_long_is_no_way_back() {
+    fn s058_an_address_that_is_too_long_is_no_way_back() {
         let mut headers = HeaderMap::new();
         headers.insert("accept", HeaderValue::from_static("text/html"));
         headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
@@ -247,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_itself_wherever_it_is_mounted() {
+    fn a_relative_address_leads_to_itself_wherever_it_is_mounted() {
         for (target, relative) in [
             ("/", "./"),
             ("/cart", "./cart"),

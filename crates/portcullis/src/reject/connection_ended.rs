@@ -1,8 +1,10 @@
-//! What ended a live connection.
+//! Why a live connection must end.
 
 use std::fmt;
 
 use portcullis_core::EndReason;
+
+use crate::reject::problem;
 
 /// Why a live connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +20,7 @@ pub enum ConnectionEnded {
 }
 
 impl ConnectionEnded {
-    /// A stable word for programs: that of the [`EndReason`], or `session_ended`, `elevation_ended`
+    /// A stable code for programs: that of the [`EndReason`], or `session_ended`, `elevation_ended`
     /// or `unverifiable`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +37,7 @@ impl ConnectionEnded {
             Self::Session(Some(reason)) => reason.message(),
             Self::Session(None) => "Your session ended. Sign in again.",
             Self::Elevation => "Prove again who you are to go on.",
-            Self::Unverifiable => "Sessions cannot be used at the moment. Try again shortly.",
+            Self::Unverifiable => problem::UNAVAILABLE,
         }
     }
 
@@ -71,9 +73,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t55_each_loss_has_a_word_and_a_code_that_say_what_to_do() {
+    fn t55_every_end_of_a_connection_has_its_reason_and_close_code() {
         let revoked = EndReason::RevokedByUser;
-        for (end, word, code) in [
+        for (end, reason, code) in [
             (
                 ConnectionEnded::Session(Some(revoked)),
                 "revoked_by_user",
@@ -83,16 +85,17 @@ mod tests {
             (ConnectionEnded::Elevation, "elevation_ended", 4403),
             (ConnectionEnded::Unverifiable, "unverifiable", 1013),
         ] {
-            assert_eq!((end.as_str(), end.close_code()), (word, code));
+            assert_eq!((end.as_str(), end.close_code()), (reason, code));
             let json: serde_json::Value = serde_json::from_str(&end.to_json()).unwrap();
-            assert_eq!(json["reason"], word);
+            assert_eq!(json["reason"], reason);
             assert_eq!(json["message"], end.message());
         }
     }
 
     #[test]
-    fn a_word_fits_into_a_close_frame() {
+    fn every_reason_fits_into_a_close_frame() {
         for reason in EndReason::ALL {
+            // RFC 6455, 5.5 and 5.5.1: 125 bytes, of which the code takes two.
             assert!(ConnectionEnded::Session(Some(reason)).as_str().len() <= 123);
         }
     }

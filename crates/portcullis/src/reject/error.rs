@@ -1,12 +1,14 @@
-//! Errors of sessions, and the responses that they become.
+//! The errors of operations on a session.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use http::StatusCode;
 use portcullis_core::{
     ChangeError, debug_as_message,
     store::{StoreError, StoreErrorKind},
 };
+
+use crate::reject::problem::Problem;
 
 /// Why an operation on a session failed.
 ///
@@ -96,81 +98,69 @@ impl fmt::Debug for SessionError {
 impl SessionError {
     /// The status of the response to this error.
     pub fn status(&self) -> StatusCode {
-        self.telling().0
+        self.problem().entry().status
     }
 
     /// After how many seconds the client should try again, if a retry can help.
     pub fn retry_after(&self) -> Option<u64> {
+        let delay = self.problem().entry().retry_after?;
+        Some(delay.as_secs())
+    }
+
+    /// What the response reports of this error.
+    pub(crate) fn problem(&self) -> Problem {
+        let unavailable = |seconds| Problem::Unavailable {
+            retry_after: Duration::from_secs(seconds),
+        };
         match self {
             Self::Store(error) => match error.kind() {
-                StoreErrorKind::Unavailable => Some(1),
-                _ => Some(5),
+                StoreErrorKind::Unavailable => unavailable(1),
+                _ => unavailable(5),
             },
-            Self::Change(ChangeError::NoRandomness(_) | ChangeError::Unusable(Some(_))) => Some(5),
-            Self::Contended | Self::InDoubt => Some(1),
-            _ => None,
+            Self::Contended | Self::InDoubt => unavailable(1),
+            Self::Ended => Problem::SessionEnded { reason: None },
+            Self::Replaced => Problem::SessionReplaced,
+            Self::Ambiguous => Problem::SignInRequired { ended: None },
+            Self::ElevationEnded => Problem::ElevationEnded,
+            Self::CookieWithheld => Problem::CookieWithheld,
+            Self::AtLimit => Problem::AtLimit,
+            Self::Change(error) => match error {
+                ChangeError::NoRandomness(_) | ChangeError::Unusable(Some(_)) => unavailable(5),
+                ChangeError::Unusable(None) => Problem::SessionEnded { reason: None },
+                ChangeError::TooLarge { .. } => Problem::TooLarge,
+                ChangeError::NotAuthenticated => Problem::SignInRequired { ended: None },
+                // Also a name of a user that is empty or too long. It comes from the application,
+                // so the client has nothing to correct.
+                _ => Problem::Failed,
+            },
+            Self::Committing
+            | Self::InsideUpdate
+            | Self::ResponseSent
+            | Self::MissingLayer
+            | Self::InsecureCookie
+            | Self::NestedLayer => Problem::Failed,
         }
     }
 
-    /// Status, code and text for the client.
-    pub(crate) fn telling(&self) -> (StatusCode, &'static str, &'static str) {
+    /// Whether the change was refused and did not fail. Then a handler may answer with its own 4xx.
+    pub(crate) fn is_refusal(&self) -> bool {
         match self {
+            Self::Ended
+            | Self::Replaced
+            | Self::Ambiguous
+            | Self::AtLimit
+            | Self::CookieWithheld => true,
             Self::Store(_)
-            | Self::Contended
+            | Self::ElevationEnded
             | Self::InDoubt
-            | Self::Change(ChangeError::NoRandomness(_) | ChangeError::Unusable(Some(_))) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "session-unavailable",
-                "Sessions cannot be used at the moment. Try again shortly.",
-            ),
-            Self::Ended | Self::Change(ChangeError::Unusable(None)) => (
-                StatusCode::UNAUTHORIZED,
-                "session-ended",
-                "Your session ended while the request was under way. Nothing was changed.",
-            ),
-            Self::Replaced => (
-                StatusCode::UNAUTHORIZED,
-                "session-replaced",
-                "Your session was renewed while the request was under way. Nothing was changed; try again.",
-            ),
-            Self::ElevationEnded => (
-                StatusCode::UNAUTHORIZED,
-                "elevation-required",
-                "Prove again who you are to do this. Nothing was changed.",
-            ),
-            Self::CookieWithheld => (
-                StatusCode::FORBIDDEN,
-                "session-cookie-withheld",
-                "Another site sent this request, so your browser did not send your session. Nothing was changed. Do it from the page itself.",
-            ),
-            Self::AtLimit => (
-                StatusCode::CONFLICT,
-                "session-limit-reached",
-                "You are signed in on as many devices as may be in use at once. Sign out on one of them and try again.",
-            ),
-            Self::Change(ChangeError::TooLarge { .. }) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "session-too-large",
-                "This is more than a session can hold. Nothing was changed.",
-            ),
-            Self::Ambiguous | Self::Change(ChangeError::NotAuthenticated) => (
-                StatusCode::UNAUTHORIZED,
-                "authentication-required",
-                "Sign in to do this.",
-            ),
-            // Also a name of a user that is empty or too long. The application has vouched for it, so it is no mistake
-            // of the client's that a 4xx could ask to mend.
-            Self::Change(_)
+            | Self::Change(_)
+            | Self::Contended
             | Self::Committing
             | Self::InsideUpdate
             | Self::ResponseSent
             | Self::MissingLayer
             | Self::InsecureCookie
-            | Self::NestedLayer => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "session-error",
-                "The server could not use the session.",
-            ),
+            | Self::NestedLayer => false,
         }
     }
 }
@@ -180,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_main_prints_of_an_error_is_its_message_and_its_causes() {
+    fn the_debug_output_of_an_error_is_its_message_and_its_causes() {
         let store = StoreError::new(StoreErrorKind::Unavailable, "Redis does not answer");
         let unit = ChangeError::NotAuthenticated;
         for (error, expected) in [
@@ -198,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_has_the_status_that_says_what_to_do() {
+    fn every_error_has_its_status_and_delay() {
         let store = |kind| SessionError::Store(StoreError::new(kind, "message"));
         let too_long = ChangeError::UserTooLong {
             bytes: 1025,

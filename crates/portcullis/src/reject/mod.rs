@@ -2,11 +2,17 @@
 
 pub(crate) mod audience;
 pub(crate) mod connection_ended;
+pub(crate) mod document;
 pub(crate) mod error;
+pub(crate) mod html;
 pub(crate) mod page;
+pub(crate) mod problem;
+pub(crate) mod redirect;
 pub(crate) mod refusal;
+pub(crate) mod response;
 pub(crate) mod retry_page;
 pub(crate) mod return_to;
+mod reword;
 pub(crate) mod withheld;
 
 pub use self::refusal::Refusal;

@@ -1,10 +1,12 @@
-//! Asks a browser for the same address once more.
+//! Makes a browser request the same address once more.
 //!
-//! A request that came with an identifier which was just replaced crossed the response that hands out the new one. A
-//! second later the browser has it, so its request is worth repeating. The answer is the ordinary 401 with a field
-//! `Refresh`, which browsers follow and programs do not, and a cookie that says that this was done. Whoever comes with
-//! that cookie is not asked again, so it cannot loop. The cookie lasts as long as a store remembers that an identifier
-//! was replaced; after that the identifier is an unknown one, and nobody is asked again for those.
+//! A request with an identifier that was just replaced crossed the response with the new one. A
+//! second later the browser has the new identifier, so its request is worth repeating. The response
+//! is the ordinary 401 with a `Refresh` field, which browsers follow and programs do not.
+//!
+//! It also sets a cookie. A browser that sends this cookie is not asked again, so there is no loop.
+//! The cookie lasts as long as a store remembers that an identifier was replaced. After that the
+//! identifier is unknown, and no retry is asked for.
 
 use http::{
     HeaderMap, HeaderValue,
@@ -21,22 +23,22 @@ fn cookie_name(cookie: &CookieConfig) -> String {
     format!("{}-retried", cookie.name())
 }
 
-/// Whether the browser was asked already.
+/// Whether the browser was asked to retry already.
 pub(crate) fn was_asked(cookies: &Cookies, cookie: &CookieConfig) -> bool {
     cookies.has(&cookie_name(cookie))
 }
 
-/// Asks the browser that gets a response with these fields, a second later: at once would be before the new identifier
-/// has arrived. The address is named, since a browser would only scroll to the fragment of its own.
+/// Asks the browser that receives these fields to retry after a second, when the new identifier has
+/// arrived. The address is named, because with a fragment a browser would only scroll.
 pub(crate) fn ask(headers: &mut HeaderMap, cookie: &CookieConfig, navigation: &Navigation) {
     let refresh = format!("1; url={}", navigation.relative());
     let lifetime = EndReason::Replaced.remembered_for();
-    // Without the mark it could loop.
-    if let (Ok(refresh), Some(mark)) = (
+    // Without the cookie it could loop.
+    if let (Ok(refresh), Some(asked)) = (
         HeaderValue::from_bytes(refresh.as_bytes()),
         cookie.mark(&cookie_name(cookie), lifetime),
     ) {
-        headers.append(SET_COOKIE, mark);
+        headers.append(SET_COOKIE, asked);
         headers.insert(REFRESH, refresh);
     }
 }

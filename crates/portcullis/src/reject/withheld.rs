@@ -6,6 +6,10 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 
+use crate::reject::html::{self, HTML};
+
+const NO_INDEX: &str = "<meta name=\"robots\" content=\"noindex\">\n";
+
 /// Refreshes the page at once, without a referrer.
 const REFRESH: &str = "<meta name=\"referrer\" content=\"no-referrer\">\n<meta http-equiv=\"refresh\" content=\"0\">\n";
 
@@ -14,21 +18,18 @@ const REFRESH: &str = "<meta name=\"referrer\" content=\"no-referrer\">\n<meta h
 ///
 /// In a sandbox a page has an opaque origin, and its requests are cross-site: there a refresh would
 /// repeat for ever. So the page refreshes only in answer to a request with a referrer or a user
-/// activation, and the refresh has neither. Otherwise it shows a link. It needs no script and no
-/// style, so no policy blocks it, and it shows nothing of the request.
+/// activation, and the refresh has neither. Otherwise it shows a link. It shows nothing of the
+/// request.
 pub(crate) fn ask_again(refreshes: bool) -> Response<Bytes> {
     let refresh = if refreshes { REFRESH } else { "" };
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n\
-         {refresh}<title>One moment</title>\n<p>This page was opened from another site. <a href=\"\">Continue</a>\n"
+    let page = html::page(
+        "One moment",
+        &format!("{NO_INDEX}{refresh}"),
+        "<p>This page was opened from another site. <a href=\"\">Continue</a>\n",
     );
     let mut response = Response::new(Bytes::from(page));
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HTML);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -31,11 +31,7 @@ use crate::{
         fields::Fields,
         host::Host,
     },
-    reject::{
-        audience::Audience,
-        refusal::{Reasons, RefusalContext},
-        retry_page, withheld,
-    },
+    reject::{audience::Audience, response::RefusalContext, retry_page, withheld},
     request::annotations::RouteAnnotations,
     runtime::shared::Shared,
     writing::{
@@ -346,22 +342,16 @@ impl State {
         self.ended.get().or_else(|| self.lost.get()).copied()
     }
 
-    /// What a refusal of this request may tell of why.
-    pub(crate) fn reasons(&self) -> Reasons {
-        Reasons {
-            ended: self.end_reason(),
-            lost: self.lost.get().copied(),
-        }
-    }
-
     /// What a refusal of this request depends on.
-    pub(crate) fn asked(&self) -> RefusalContext<'_> {
+    pub(crate) fn refusal_context(&self) -> RefusalContext<'_> {
         RefusalContext {
             by: self.audience(),
             pages: &self.config.pages,
             confirms: self.confirms(),
             can_retry: self.can_retry(),
-            now: Some(self.now()),
+            now: self.now(),
+            ended: self.end_reason(),
+            lost: self.lost.get().copied(),
         }
     }
 

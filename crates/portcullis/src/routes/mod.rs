@@ -25,9 +25,7 @@ use crate::{
     guard::passive::PassiveLayer,
     headers::origin,
     reject::{
-        error::SessionError,
-        refusal::{self, Refusal},
-        return_to::ReturnTo,
+        audience, document::document, error::SessionError, problem::Problem, return_to::ReturnTo,
     },
     request::session::Session,
 };
@@ -209,7 +207,7 @@ async fn guard(State(trusted): State<Arc<[String]>>, request: Request, next: Nex
 /// The answer to what another site asks for.
 fn refused(uri: &Uri, headers: &HeaderMap) -> Response {
     origin::log_refusal("a session route", uri, headers);
-    refusal::of(Refusal::CrossSite, None).map(Body::from)
+    document(Problem::CrossSite, None).map(Body::from)
 }
 
 /// The guard lets every GET through.
@@ -240,7 +238,7 @@ fn answer(session: &Session) -> Response {
         Some(status) => json(status.to_json()),
         None => {
             let ended = session.end_reason();
-            refusal::of(Refusal::SignInRequired { ended }, Some(session.now())).map(Body::from)
+            document(Problem::SignInRequired { ended }, Some(session.now())).map(Body::from)
         }
     }
 }
@@ -256,7 +254,7 @@ async fn sign_out(
 ) -> Result<Response, SessionError> {
     session.terminate()?;
     let base = &session.state().config.pages.base;
-    if refusal::wants_page(&headers)
+    if audience::wants_page(&headers)
         && let Ok(location) = HeaderValue::from_str(&page.location(base, &[]))
     {
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());

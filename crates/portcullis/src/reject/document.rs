@@ -1,0 +1,70 @@
+//! Problem documents (RFC 9457).
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use portcullis_core::{EndReason, Timestamp};
+use serde_json::json;
+
+use crate::reject::problem::Problem;
+
+/// The `Content-Type` of a problem document.
+pub(crate) const PROBLEM: &str = "application/problem+json";
+
+/// The response with the document of this problem. The problem and its public face are among the
+/// extensions.
+///
+/// `now` is the time by the store's clock. A document that reports no session contains it, so that
+/// a page which knows of a later session can ignore the document.
+pub(crate) fn document(problem: Problem, now: Option<Timestamp>) -> Response<Bytes> {
+    let entry = problem.entry();
+    let mut document = json!({
+        "type": format!("urn:portcullis:problem:{}", entry.code),
+        "title": entry.status.canonical_reason(),
+        "status": entry.status.as_u16(),
+        "detail": entry.text,
+    });
+    let reason = entry.end.reason().map(EndReason::as_str);
+    let now = now.filter(|_| entry.end.is_final());
+    if let Some(members) = document.as_object_mut() {
+        members.extend(reason.map(|reason| ("reason".to_owned(), reason.into())));
+        members.extend(now.map(|now| ("now".to_owned(), now.as_millis().into())));
+    }
+    let mut response = Response::new(Bytes::from(document.to_string()));
+    *response.status_mut() = entry.status;
+    let mut set = |name: HeaderName, value| response.headers_mut().insert(name, value);
+    set(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+    set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if entry.status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, 15.5.2, requires a challenge with every 401.
+        let plain = HeaderValue::from_static("Session");
+        set(WWW_AUTHENTICATE, challenge(&problem).unwrap_or(plain));
+    }
+    if let Some(delay) = entry.retry_after {
+        set(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
+    }
+    response.extensions_mut().insert(problem.refusal());
+    response.extensions_mut().insert(problem);
+    response
+}
+
+/// The challenge of RFC 9470. Its scheme is our own, because the credential is a cookie.
+fn challenge(problem: &Problem) -> Option<HeaderValue> {
+    let Problem::ElevationRequired { scope, max_age } = problem else {
+        return None;
+    };
+    let challenge = format!(
+        "Session error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", scope=\"{}\", max_age=\"{}\"",
+        quotable(scope),
+        max_age.as_secs(),
+    );
+    HeaderValue::from_str(&challenge).ok()
+}
+
+/// A scope as it can stand between quotes. Scopes are constants of the application.
+fn quotable(scope: &str) -> String {
+    let fits = |letter: &char| letter.is_ascii_graphic() && !matches!(letter, '"' | '\\');
+    scope.chars().filter(fits).collect()
+}

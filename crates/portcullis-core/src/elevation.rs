@@ -11,7 +11,7 @@ use crate::record::{
 /// What an elevation permits. Implement it for your own type to name a scope.
 ///
 /// An elevation for one scope is independent of all others. The one without a name ([`DefaultScope`]) is
-/// a scope like the rest.
+/// a scope like the rest. The macro `portcullis::scope!` declares a type with this trait.
 ///
 /// ```
 /// # use portcullis_core::Scope;

@@ -15,6 +15,7 @@ const HANDLE_BYTES: usize = 12;
 /// derived from it (ASVS 5.0, 7.5.2; OWASP Session Management, "Logging Sessions Life Cycle").
 ///
 /// In formats for people, such as JSON, paths and forms, it is the text that [`Display`](fmt::Display) writes.
+/// So axum reads it from a path: `Path<SessionHandle>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionHandle([u8; HANDLE_BYTES]);
 

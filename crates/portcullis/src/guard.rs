@@ -27,7 +27,7 @@ use crate::{
 /// Proof that a user is signed in. As an extractor it refuses all other requests.
 ///
 /// It is a check at one moment: a handler that runs for long, or a stream, may outlive a sign-out
-/// on another device. There, [`ended`](Self::ended) continues to check.
+/// on another device. There, a [`lifeline`](Self::lifeline) continues to check.
 ///
 /// With [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) it also refuses a session that was
 /// used from another device, until its user has proved their identity again.
@@ -95,7 +95,7 @@ impl Authenticated {
     }
 }
 
-/// Declares a type that names a [`Scope`], in one line. An `impl Scope` for a type of your own does
+/// Declares a type that names a [`Scope`](crate::Scope), in one line. An `impl Scope` for a type of your own does
 /// the same.
 ///
 /// ```
@@ -107,8 +107,8 @@ impl Authenticated {
 /// ```
 ///
 /// Attributes and comments are kept. The name is stored and logged, and passed to the
-/// [re-authentication page](SessionLayer::reauthentication_page). A name of more than
-/// [`MAX_SCOPE_BYTES`] bytes does not compile.
+/// [re-authentication page](crate::SessionLayer::reauthentication_page). A name of more
+/// than [`MAX_SCOPE_BYTES`](crate::MAX_SCOPE_BYTES) bytes does not compile.
 #[macro_export]
 macro_rules! scope {
     ($(#[$attribute:meta])* $visibility:vis $scope:ident = $name:literal) => {

@@ -132,8 +132,8 @@ impl TestSession {
 
     /// Begins the session, and returns a GET request for `path` in it.
     ///
-    /// It is the request of a program, so a refusal is a status such as 401. Add `Accept: text/html`
-    /// to get the redirects and pages of a browser.
+    /// It is the request of a program, so a refusal is a status such as 401. Add the header
+    /// `Accept: text/html` to get the redirects and pages of a browser.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! Routes for browsers and apps to ask how long the session lasts, to extend it, to sign out, and to
-//! end other sessions of the user.
+//! Routes for browsers and apps to ask how long the session lasts, to extend it, to sign out, and
+//! to end other sessions of the user.
 
 mod devices;
 mod extension_check;
@@ -22,8 +22,8 @@ use portcullis_core::{ConfigError, Scope, Timeouts};
 use self::{scripts::Script, status::Status};
 use crate::{PassiveLayer, Refusal, ReturnTo, Session, SessionError, origin, refusal};
 
-/// Routes that report how long the session lasts, extend it, and sign out, here or on other devices.
-/// They are for pages, single-page applications and mobile apps alike. Merge them into the router
+/// Routes that report how long the session lasts, extend it, and sign out, here or on other
+/// devices. They are for pages, single-page applications and mobile apps alike. Merge them into the router
 /// that is inside of the [`SessionLayer`](crate::SessionLayer). They are below `/session` then; for
 /// another path, nest [`into_router`](Self::into_router).
 ///

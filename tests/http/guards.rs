@@ -3,7 +3,7 @@
 use axum::{
     Router, middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use portcullis::{ReturnTo, Session, reject::Refusal, route::PassiveLayer};
 use portcullis_tests::{
@@ -19,6 +19,7 @@ on_every_store![
     without_a_page_for_it_a_person_gets_the_status,
     a_form_that_was_submitted_is_not_a_place_to_return_to,
     s058_no_place_of_another_site_is_handed_on,
+    s058_a_handler_returns_to_a_page_of_this_site_and_to_no_other,
     an_application_can_answer_refusals_in_its_own_words,
     a_layer_inside_another_of_the_same_cookie_leaves_the_session_to_it,
     s041_a_passive_layer_works_on_either_side_of_the_session_layer,
@@ -184,6 +185,58 @@ async fn s058_no_place_of_another_site_is_handed_on<B: Backend>() {
         assert_eq!(ReturnTo::parse(hostile), None);
     }
     drop(server);
+}
+
+/// Handlers that return to where the browser came from.
+fn returning() -> Router {
+    let known =
+        async |return_to: Option<ReturnTo>| return_to.map_or("-".into(), |it| it.to_string());
+    let back = async |return_to: ReturnTo| return_to;
+    let nested = Router::new().route("/back", post(back));
+    Router::new()
+        .route("/back", get(back).post(back))
+        .route("/known", get(known))
+        .nest("/nested", nested)
+}
+
+async fn s058_a_handler_returns_to_a_page_of_this_site_and_to_no_other<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, client) = world.serving(returning()).await;
+    for (query, expected) in [
+        ("?return_to=/cart%3Fitem%3D3%26x", Some("/cart?item=3&x")),
+        ("?scope=general&return_to=/devices", Some("/devices")),
+        ("", None),
+        ("?return_to", None),
+        ("?return_to=//evil.example", None),
+        ("?return_to=https%3A%2F%2Fevil.example", None),
+        ("?return_to=/%5Cevil.example", None),
+        ("?return_to=/%0d%0aSet-Cookie:a=b", None),
+        ("?return_to=/a&return_to=/a", None),
+    ] {
+        let known = client.get(&format!("/known{query}")).await;
+        assert_eq!(known.is(200).body(), expected.unwrap_or("-"), "{query}");
+        for path in ["/back", "/nested/back"] {
+            let form = client
+                .post(&format!("{path}{query}"))
+                .body("return_to=/other");
+            let location = form.await.is(303).header("location");
+            assert_eq!(location, expected.unwrap_or("/"), "{query}");
+        }
+    }
+    client.get("/back").await.is(303);
+    assert_eq!(world.store.take_calls(), []);
+
+    // Behind a proxy, the front page is where browsers see it.
+    let layer = world.layer.clone().public_base_path("/shop").unwrap();
+    let server = Server::of_router(returning().layer(layer)).await;
+    let client = world.client_of(&server);
+    for (target, expected) in [("/back", "/shop/"), ("/back?return_to=/shop/a", "/shop/a")] {
+        assert_eq!(client.post(target).await.header("location"), expected);
+    }
+    // Without a layer, too.
+    let server = Server::of_router(returning()).await;
+    let reply = world.client_of(&server).post("/back").await;
+    assert_eq!(reply.is(303).header("location"), "/");
 }
 
 async fn an_application_can_answer_refusals_in_its_own_words<B: Backend>() {

@@ -7,8 +7,8 @@ use portcullis::{
     session::EndReason,
 };
 use portcullis_tests::{
-    Backend, Call, CapturedLog, Client, Moment, Op, Reply, Server, World, about, hours, minutes,
-    on_every_store, seconds,
+    Backend, Call, CapturedLog, Client, Moment, Op, Payments, Reply, Server, World, about, hours,
+    minutes, on_every_store, seconds,
 };
 use serde_json::Value;
 use tower_http::csrf::CsrfLayer;
@@ -39,6 +39,13 @@ on_every_store![
     s109_whoever_signed_out_is_told_a_moment_after_all_that_lived_until_then,
     s109_what_a_replaced_identifier_is_told_has_no_moment_and_so_is_no_end,
     a_person_who_signs_out_is_sent_to_a_page,
+    s074_s075_a_device_is_ended_only_with_an_elevation_for_the_scope,
+    s075_a_device_of_another_user_and_an_unknown_one_are_answered_alike,
+    s074_a_browser_returns_to_the_page_of_devices,
+    s061_another_site_cannot_end_a_device,
+    a_session_that_ends_itself_loses_its_cookie,
+    without_the_setting_there_are_no_routes_for_devices,
+    merged_routes_are_below_session_whatever_the_state_of_the_application,
     the_answers_are_never_stored,
     s112_the_scripts_are_served_from_the_same_origin_and_cost_the_store_nothing,
 ];
@@ -464,6 +471,147 @@ async fn a_person_who_signs_out_is_sent_to_a_page<B: Backend>() {
             .after_sign_out("//evil.example")
             .is_err()
     );
+}
+
+/// The application with routes for devices, which need an elevation for payments.
+async fn with_devices<B: Backend>(world: &World<B>) -> (Server, Client, Client) {
+    let arrange = |routes: Router, layer: SessionLayer| {
+        let layer = layer.reauthentication_page("/confirm").unwrap();
+        let own = layer.routes().devices::<Payments>().into_router();
+        routes.nest("/own", own).layer(layer)
+    };
+    let (server, client) = world.arranged(arrange).await;
+    let other = world.client_of(&server);
+    for client in [&client, &other] {
+        client.post("/login?user=alice").await.is(204);
+    }
+    world.forget();
+    (server, client, other)
+}
+
+async fn s074_s075_a_device_is_ended_only_with_an_elevation_for_the_scope<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, alice, other) = with_devices(&world).await;
+    let third = world.signed_in("alice").await;
+    let revoke = format!("/own/devices/{}/revoke", other.handle().await);
+    let others = "/own/devices/revoke-others";
+    let stranger = world.client().at(alice.address());
+    stranger.post(&revoke).await.is(401);
+    for target in [&*revoke, others] {
+        alice.get(target).await.is(405);
+        let reply = alice.post(target).await;
+        reply.is_problem(401, "elevation-required");
+    }
+    alice.elevate().await;
+    alice.post(&revoke).await.is(401);
+    alice.post(others).await.is(401);
+    other.get("/me").await.is(200);
+
+    alice.post("/elevate/payments").await.is(204);
+    alice.post(&revoke).await.is(204).keeps_the_cookie();
+    other.is_told_why("revoked_by_user").await;
+    third.get("/me").await.is(200);
+    alice.post(others).await.is(204).keeps_the_cookie();
+    third.is_told_why("revoked_by_user").await;
+    alice.get("/me").await.is(200);
+}
+
+async fn s075_a_device_of_another_user_and_an_unknown_one_are_answered_alike<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, alice, _) = with_devices(&world).await;
+    let bob = world.signed_in("bob").await;
+    alice.post("/elevate/payments").await.is(204);
+    for handle in [&*bob.handle().await, "AAAAAAAAAAAAAAAA"] {
+        world.forget();
+        let target = format!("/own/devices/{handle}/revoke");
+        assert_eq!(alice.post(&target).await.is(404).body(), "");
+        world.audit.until(EventKind::RevocationRefused).await;
+        let form = alice.post(&target).header("accept", "text/html");
+        assert_eq!(form.await.is(303).header("location"), "/");
+    }
+    for malformed in ["x", "%FF", "%2F"] {
+        let target = format!("/own/devices/{malformed}/revoke");
+        let status = alice.post(&target).await.status();
+        assert!([400, 404].contains(&status), "{malformed}: {status}");
+    }
+    bob.get("/me").await.is(200);
+}
+
+async fn s074_a_browser_returns_to_the_page_of_devices<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, alice, _) = with_devices(&world).await;
+    let form = |target: &str| {
+        let call = alice.post(target).header("accept", "text/html");
+        call.header("sec-fetch-site", "same-origin")
+    };
+    let on_page = |target: &str| form(target).header("referer", "https://shop.example/devices?x=1");
+    let others = "/own/devices/revoke-others";
+    let location = on_page(others).await.is(303).header("location");
+    assert_eq!(
+        location,
+        "/confirm?scope=payments&return_to=/devices%3Fx%3D1"
+    );
+    alice.post("/elevate/payments").await.is(204);
+    let other = |query: &str| format!("{others}?{query}");
+    for (call, expected) in [
+        (on_page(others), "/devices?x=1"),
+        (on_page(&other("return_to=/account")), "/account"),
+        (on_page(&other("return_to=//evil.example")), "/devices?x=1"),
+        (form(others), "/"),
+        (form(&other("return_to=//evil.example")), "/"),
+    ] {
+        assert_eq!(call.await.is(303).header("location"), expected);
+    }
+}
+
+async fn s061_another_site_cannot_end_a_device<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, alice, other) = with_devices(&world).await;
+    let revoke = format!("/own/devices/{}/revoke", other.handle().await);
+    alice.post("/elevate/payments").await.is(204);
+    for target in [&*revoke, "/own/devices/revoke-others"] {
+        for site in ["cross-site", "same-site"] {
+            is_refused(&alice.post(target).header("sec-fetch-site", site).await);
+        }
+        let evil = alice.post(target).header("origin", "https://evil.example");
+        is_refused(&evil.await);
+    }
+    other.get("/me").await.is(200);
+}
+
+async fn a_session_that_ends_itself_loses_its_cookie<B: Backend>() {
+    let world = World::<B>::start().await;
+    let (_server, alice, other) = with_devices(&world).await;
+    alice.post("/elevate/payments").await.is(204);
+    let revoke = format!("/own/devices/{}/revoke", alice.handle().await);
+    let form = alice.post(&revoke).header("accept", "text/html");
+    form.await.is(303).removes_the_cookie();
+    alice.get("/me").await.is(401);
+    other.get("/me").await.is(200);
+}
+
+async fn without_the_setting_there_are_no_routes_for_devices<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    client.elevate().await;
+    client.post("/session/devices/revoke-others").await.is(404);
+}
+
+async fn merged_routes_are_below_session_whatever_the_state_of_the_application<B: Backend>() {
+    let world = World::<B>::start().await;
+    let alice = world.signed_in("alice").await;
+    let routes: Router<u32> = Router::new().merge(world.layer.routes().devices::<Payments>());
+    let (_server, stranger) = world.serving(routes.with_state(7)).await;
+    let client = stranger.with_id(&alice.id());
+    assert_eq!(status(&client).await["authenticated"], true);
+    client.post("/session/devices/revoke-others").await.is(401);
+    let link = client.post("/session/sign-out");
+    is_refused(&link.header("sec-fetch-site", "cross-site").await);
+    client
+        .post("/session/sign-out")
+        .await
+        .is(200)
+        .removes_the_cookie();
 }
 
 async fn the_answers_are_never_stored<B: Backend>() {

@@ -14,7 +14,8 @@ use crate::{
 /// What an elevation permits. Implement it for a type of your own to name a scope.
 ///
 /// An elevation for one scope is independent of all others. [`DefaultScope`] is the scope of
-/// `elevate` and `Elevated` where none is named.
+/// `elevate` and `Elevated` where none is named. The macro `portcullis::scope!` declares a type with
+/// this trait.
 ///
 /// OWASP ASVS 5.0, 7.5.1 and 7.5.3, asks for another authentication before sensitive changes.
 ///

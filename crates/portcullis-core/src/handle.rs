@@ -14,7 +14,8 @@ const HANDLE_BYTES: usize = 12;
 /// It is random and stays the same when the identifier changes. It cannot be used as a cookie, and
 /// no identifier can be derived from it.
 ///
-/// Its text has 16 characters of base64url. JSON, paths and forms hold that text.
+/// Its text has 16 characters of base64url. JSON, paths and forms hold that text, so axum reads it
+/// from a path: `Path<SessionHandle>`.
 ///
 /// Sources: OWASP ASVS 5.0, 7.5.2; OWASP Session Management, "Logging Sessions Life Cycle".
 ///

@@ -108,7 +108,8 @@
 //! * Code that runs after the response has begun: [`Authenticated::lifeline`],
 //!   [`Lifeline::guard_body`](live::Lifeline::guard_body), `SessionSocket` (feature `ws`).
 //! * A page with the user's own devices: [`Authenticated::list_sessions`],
-//!   [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`].
+//!   [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`]; as ready routes:
+//!   `SessionRoutes::devices`.
 //! * For operators: [`Sessions`], with [`count`](Sessions::count) and [`users`](Sessions::users).
 //! * Recipes, such as how to test a handler as a signed-in user: `how_to`.
 //! * What users see: `SessionRoutes`, and the guide `browser`.

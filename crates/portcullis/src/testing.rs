@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response,
-    header::{HOST, SET_COOKIE},
+    header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE},
 };
 use portcullis_core::{Scope, UserId, ValueKey};
 use serde::Serialize;
@@ -28,7 +28,7 @@ use crate::{Session, SessionError, SessionLayer, reject::Refusal};
 /// real sign-in. Only the sign-in page is left out.
 ///
 /// ```
-/// use axum::{Router, body::Body, http::{Request, StatusCode, header::COOKIE}, routing::post};
+/// use axum::{Router, http::StatusCode, routing::post};
 /// use portcullis::{Elevated, Key, MemoryStore, SessionLayer, testing::TestSession};
 /// use tower::ServiceExt; // for `oneshot`
 ///
@@ -43,15 +43,27 @@ use crate::{Session, SessionError, SessionLayer, reject::Refusal};
 /// let sessions = SessionLayer::new(MemoryStore::new());
 /// let app = Router::new().route("/password", post(change_password)).layer(sessions.clone());
 ///
-/// let cookie = TestSession::of("ada").elevated().with(CART, vec![7]).cookie(&sessions).await;
-/// let request = Request::post("/password").header(COOKIE, cookie).body(Body::empty()).unwrap();
+/// let session = TestSession::of("ada").elevated().with(CART, vec![7]);
+/// let request = session.post(&sessions, "/password", "new=secret").await;
 /// assert_eq!(app.oneshot(request).await.unwrap().status(), StatusCode::OK);
 /// # }
 /// ```
 ///
+/// # Several requests
+///
+/// [`get`](Self::get) and [`post`](Self::post) send one request in a new session. For several
+/// requests in one session, take its [`cookie`](Self::cookie). A response that gives the session a
+/// new identifier carries the next cookie in `Set-Cookie`.
+///
+/// # Settings of the layer
+///
+/// The layer is any clone of the one in the application, also from before the application set its
+/// pages or timeouts. Clones share the store. Only settings that decide which sessions the
+/// application finds must be made before: the cookie, the realm and the store.
+///
 /// To let time pass, give the store a [`ManualClock`](crate::store::ManualClock):
 /// [`MemoryStore::with_clock`](crate::MemoryStore::with_clock).
-#[must_use = "call `cookie`"]
+#[must_use = "call `get`, `post` or `cookie`"]
 pub struct TestSession {
     changes: Vec<Change>,
 }
@@ -116,6 +128,48 @@ impl TestSession {
             panic!("no session began: {refusal:?}; without a refusal there was nothing to store");
         };
         HeaderValue::from_str(pair).expect("a part of a header is one")
+    }
+
+    /// Begins the session, and returns a GET request for `path` in it.
+    ///
+    /// It is the request of a program, so a refusal is a status such as 401. Add the header
+    /// `Accept: text/html` to get the redirects and pages of a browser.
+    ///
+    /// # Panics
+    ///
+    /// When `path` is no path, and for the reasons of [`cookie`](Self::cookie).
+    pub async fn get(self, layer: &SessionLayer, path: &str) -> Request<String> {
+        let request = Request::get(path).body(String::new());
+        self.request(layer, request).await
+    }
+
+    /// The same for a POST request that submits a form: `item=tea&count=2`, or nothing for a form
+    /// without fields.
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    pub async fn post(
+        self,
+        layer: &SessionLayer,
+        path: &str,
+        form: impl Into<String>,
+    ) -> Request<String> {
+        let request = Request::post(path)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.into());
+        self.request(layer, request).await
+    }
+
+    async fn request(
+        self,
+        layer: &SessionLayer,
+        request: http::Result<Request<String>>,
+    ) -> Request<String> {
+        let mut request = request.expect("a path, such as `/account`");
+        let cookie = self.cookie(layer).await;
+        request.headers_mut().insert(COOKIE, cookie);
+        request
     }
 
     fn and(

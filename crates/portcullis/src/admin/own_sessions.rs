@@ -81,12 +81,9 @@ impl<S> Elevated<S> {
     /// equally long: answer both with 404.
     ///
     /// ```
-    /// # use axum::{extract::Path, http::StatusCode};
-    /// # use portcullis::{Elevated, SessionError, session::SessionHandle};
-    /// async fn end(elevated: Elevated, Path(name): Path<String>) -> Result<StatusCode, SessionError> {
-    ///     let Some(handle) = SessionHandle::parse(&name) else {
-    ///         return Ok(StatusCode::NOT_FOUND);
-    ///     };
+    /// # use axum::{extract::Path, http::StatusCode, response::Result};
+    /// # use portcullis::{Elevated, session::SessionHandle};
+    /// async fn end(elevated: Elevated, Path(handle): Path<SessionHandle>) -> Result<StatusCode> {
     ///     let receipt = elevated.revoke_session(handle).await?;
     ///     Ok(if receipt.ended.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::NO_CONTENT })
     /// }

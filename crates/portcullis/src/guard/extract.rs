@@ -4,17 +4,19 @@
 //! no live session, `Option<Authenticated>` and `Option<Elevated>` where the guard would refuse. A store
 //! that cannot answer is an error in every form: it never looks like somebody who is signed out.
 
+use std::convert::Infallible;
+
 use axum_core::{
     body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::request::Parts;
+use http::{HeaderValue, StatusCode, header::LOCATION, request::Parts};
 use portcullis_core::Scope;
 
 use crate::{
     guard::session_guard::{self, Authenticated, Elevated, Rejection},
-    reject::{error::SessionError, response},
+    reject::{error::SessionError, response, return_to::ReturnTo},
     request::{session::Session, state::State},
 };
 
@@ -64,6 +66,43 @@ impl<S: Sync, N: Scope> OptionalFromRequestParts<S> for Elevated<N> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
         optional(session_guard::elevated(State::of(&parts.extensions)).await)
+    }
+}
+
+/// The target in the query, or the front page as browsers see it.
+impl<S: Sync> FromRequestParts<S> for ReturnTo {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let front_page = || match State::of(&parts.extensions) {
+            Some(state) => Self::default().below(&state.config.pages.base),
+            None => Self::default(),
+        };
+        Ok(return_to(parts).unwrap_or_else(front_page))
+    }
+}
+
+/// The target in the query, if there is a safe one.
+impl<S: Sync> OptionalFromRequestParts<S> for ReturnTo {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(return_to(parts))
+    }
+}
+
+fn return_to(parts: &Parts) -> Option<ReturnTo> {
+    ReturnTo::from_query(parts.uri.query()?)
+}
+
+/// A redirect to the target, with 303 (See Other).
+impl IntoResponse for ReturnTo {
+    fn into_response(self) -> Response {
+        // A target consists of visible ASCII, so it is a value of a header.
+        match HeaderValue::from_str(self.as_str()) {
+            Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
 /// Proof that a user is signed in. As an extractor it refuses all other requests.
 ///
 /// It is a check at one moment: a handler that runs for long, or a stream, may outlive a sign-out
-/// on another device. There, [`lifeline`](Self::lifeline) continues to check.
+/// on another device. There, a [`lifeline`](Self::lifeline) continues to check.
 ///
 /// With [`DeviceBinding::StepUp`](crate::client::DeviceBinding::StepUp) it also refuses a session that was
 /// used from another device, until its user has proved their identity again.
@@ -35,6 +35,21 @@ use crate::{
 /// # use portcullis::Authenticated;
 /// async fn account(signed_in: Authenticated) -> String {
 ///     format!("Hello, {}", signed_in.user())
+/// }
+/// ```
+///
+/// A handler that returns `axum::response::Result` can use `?` on every error of this library, and
+/// on responses of its own:
+///
+#[cfg_attr(feature = "axum", doc = "```")]
+#[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+/// # use portcullis::Authenticated;
+/// use axum::{http::StatusCode, response::Result};
+///
+/// async fn newest(signed_in: Authenticated) -> Result<String> {
+///     let sessions = signed_in.list_sessions().await?;
+///     let newest = sessions.first().ok_or(StatusCode::NOT_FOUND)?;
+///     Ok(newest.info.handle.to_string())
 /// }
 /// ```
 #[derive(Debug, Clone)]
@@ -64,21 +79,54 @@ impl Authenticated {
     }
 }
 
+/// Declares a type that names a [`Scope`](crate::Scope), in one line. An `impl Scope` for a type of your own does
+/// the same.
+///
+/// ```
+/// # use portcullis::{Elevated, Scope};
+/// portcullis::scope!(pub Payments = "payments");
+///
+/// async fn pay(elevated: Elevated<Payments>) {}
+/// # assert_eq!(Payments::NAME, "payments");
+/// ```
+///
+/// Attributes and comments are kept. The name is stored and logged, and passed to the
+/// [re-authentication page](crate::SessionLayer::reauthentication_page). A name of more
+/// than [`MAX_SCOPE_BYTES`](crate::guard::MAX_SCOPE_BYTES) bytes does not compile.
+#[macro_export]
+macro_rules! scope {
+    ($(#[$attribute:meta])* $visibility:vis $scope:ident = $name:literal) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy)]
+        #[non_exhaustive]
+        $visibility struct $scope;
+
+        impl $crate::Scope for $scope {
+            const NAME: &'static str = {
+                assert!($name.len() <= $crate::guard::MAX_SCOPE_BYTES);
+                $name
+            };
+        }
+    };
+}
+
 /// Proof that a user is signed in and has recently proved their identity again, for the scope `S`.
 /// As an extractor it refuses all other requests.
 ///
 /// ```
-/// # use portcullis::{Elevated, Scope, Session, SessionError};
-/// struct Payments;
-/// impl Scope for Payments {
-///     const NAME: &'static str = "payments";
-/// }
+/// # use portcullis::{Elevated, SessionError};
+/// portcullis::scope!(Payments = "payments");
 ///
 /// async fn change_password(elevated: Elevated) -> Result<(), SessionError> {
 ///     elevated.session().regenerate()
 /// }
+///
 /// async fn pay(elevated: Elevated<Payments>) {}
 /// ```
+///
+/// The recipe [Ask for a recent
+/// proof](https://docs.rs/portcullis/latest/portcullis/how_to/index.html#ask-for-a-recent-proof-before-something-dangerous)
+/// has the page that elevates.
 #[derive(Clone)]
 pub struct Elevated<S = DefaultScope> {
     authenticated: Authenticated,

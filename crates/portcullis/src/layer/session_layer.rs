@@ -292,8 +292,8 @@ impl SessionLayer {
     }
 
     /// The sign-in page, to which browsers are redirected: a path of this site, in any script. The
-    /// page gets the requested address as `?return_to=…`; read it with [`ReturnTo::parse`](crate::ReturnTo::parse). For a
-    /// submitted form, that is the page that contained it.
+    /// page gets the requested address as `?return_to=…`, or for a submitted form the page that
+    /// contained it. Read it with the extractor [`ReturnTo`](crate::ReturnTo).
     ///
     /// With axum, the path is complete even if the layer is in a nested router. Without axum, it is
     /// the part of the address that this layer sees. The guide [`refused`](crate::refused) says

@@ -1,8 +1,9 @@
 //! A redirect target on this site.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, iter};
 
 use portcullis_core::ConfigError;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// A path on this site, with or without a query: `/cart?item=3`.
 ///
@@ -15,10 +16,36 @@ use portcullis_core::ConfigError;
 /// assert_eq!(ReturnTo::parse("/cart?item=3").unwrap().as_str(), "/cart?item=3");
 /// assert!(ReturnTo::parse("//evil.example").is_none());
 /// ```
+///
+/// # In handlers
+///
+/// With axum, it is an extractor and a response. It reads the parameter `return_to` of the query,
+/// which the layer passes to the [sign-in page](crate::SessionLayer::sign_in_page) and the
+/// [re-authentication page](crate::SessionLayer::reauthentication_page). Without a safe target
+/// there, it is the front page, below the
+/// [public base path](crate::SessionLayer::public_base_path). So it never refuses a request.
+/// `Option<ReturnTo>` is `None` instead. As a response, it is a redirect with 303 (See Other).
+///
+#[cfg_attr(feature = "axum", doc = "```")]
+#[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+/// # use portcullis::{ReturnTo, Session};
+/// async fn sign_in(session: Session, return_to: ReturnTo) -> axum::response::Result<ReturnTo> {
+///     // … after the password was verified:
+///     session.authenticate("alice")?;
+///     Ok(return_to)
+/// }
+/// ```
+///
+/// A form without `action` is submitted to the address of its page, so the query comes along. For a
+/// form with a hidden field `return_to`, make the type a member of the form's struct. A target that
+/// is refused is an error of the form then.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReturnTo(String);
 
 const LONGEST: usize = 2048;
+
+/// The name of the parameter that carries a target.
+const PARAMETER: &str = "return_to";
 
 impl ReturnTo {
     /// Reads a target from untrusted input.
@@ -31,6 +58,26 @@ impl ReturnTo {
             && path.starts_with('/')
             && !path.contains("//");
         safe.then(|| Self(target.to_owned()))
+    }
+
+    /// Reads the target in the parameter `return_to` of a query, for services without extractors.
+    /// `None` if the parameter is missing, occurs more than once, or is refused.
+    ///
+    /// ```
+    /// # use portcullis::ReturnTo;
+    /// let target = ReturnTo::from_query("lang=en&return_to=/cart%3Fitem%3D3").unwrap();
+    /// assert_eq!(target.as_str(), "/cart?item=3");
+    /// assert!(ReturnTo::from_query("return_to=https://evil.example").is_none());
+    /// ```
+    pub fn from_query(query: &str) -> Option<Self> {
+        let mut values = query.split('&').filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            (form_decoded(name) == PARAMETER.as_bytes()).then_some(value)
+        });
+        match (values.next(), values.next()) {
+            (Some(value), None) => Self::parse(str::from_utf8(&form_decoded(value)).ok()?),
+            _ => None,
+        }
     }
 
     /// The path and query.
@@ -49,6 +96,12 @@ impl ReturnTo {
             }
         }
         Self::parse(&encoded)
+    }
+
+    /// The same page below the public base path.
+    #[cfg(feature = "axum")]
+    pub(crate) fn below(&self, base: &str) -> Self {
+        Self(format!("{base}{}", self.0))
     }
 
     /// The path alone.
@@ -105,24 +158,36 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
+/// The bytes of a percent-encoded text, each with whether it was encoded.
+fn bytes(text: &str) -> impl Iterator<Item = (u8, bool)> {
+    let mut rest = text.as_bytes();
+    iter::from_fn(move || {
+        let (&byte, after) = rest.split_first()?;
+        if byte == b'%'
+            && let [high, low, after @ ..] = after
+            && let Some((high, low)) = digit(*high).zip(digit(*low))
+        {
+            rest = after;
+            return Some((high * 16 + low, true));
+        }
+        rest = after;
+        Some((byte, false))
+    })
+}
+
+/// A name or value of a query, as a form writes them.
+fn form_decoded(text: &str) -> Vec<u8> {
+    let decoded = bytes(text).map(|byte| match byte {
+        (b'+', false) => b' ',
+        (byte, _) => byte,
+    });
+    decoded.collect()
+}
+
 /// A path in the one spelling that all of its spellings have in common.
 fn normal(path: &str) -> String {
-    let (mut normal, mut rest) = (String::new(), path.as_bytes());
-    while let Some((&byte, after)) = rest.split_first() {
-        let encoded = match after {
-            [high, low, ..] if byte == b'%' => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        let (byte, encoded) = match encoded {
-            Some((high, low)) => {
-                rest = after.get(2..).unwrap_or_default();
-                (high * 16 + low, true)
-            }
-            None => {
-                rest = after;
-                (byte, false)
-            }
-        };
+    let mut normal = String::new();
+    for (byte, encoded) in bytes(path) {
         // What is reserved means another thing when it is encoded.
         if byte.is_ascii() && (!encoded || is_unreserved(byte)) {
             normal.push(char::from(byte));
@@ -147,6 +212,14 @@ impl Default for ReturnTo {
 impl fmt::Display for ReturnTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Refuses what [`parse`](ReturnTo::parse) refuses.
+impl<'de> Deserialize<'de> for ReturnTo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let target = Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&target).ok_or_else(|| D::Error::custom("not a path of this site"))
     }
 }
 
@@ -237,6 +310,46 @@ mod tests {
         );
         assert_eq!(location("/in?x=1#y", Some("/")), "/in?x=1&return_to=/#y");
         assert_eq!(location("/in", None), "/in");
+    }
+
+    #[test]
+    fn s058_a_target_is_read_from_a_query_only_if_it_stands_there_once() {
+        for (query, expected) in [
+            ("return_to=/cart%3Fa%3Db%26c%3Dd", Some("/cart?a=b&c=d")),
+            ("return_to=%2fcart", Some("/cart")),
+            ("scope=general&return_to=/cart&x", Some("/cart")),
+            ("return%5Fto=/cart", Some("/cart")),
+            ("return_to=/a%2520b%2B", Some("/a%20b+")),
+            ("return_to=/100%", Some("/100%")),
+            ("return_to=/a=b", Some("/a=b")),
+            ("", None),
+            ("return_to", None),
+            ("return_to=", None),
+            ("returnto=/cart", None),
+            ("return_to=/cart&return_to=/cart", None),
+            ("return_to=/cart&return%5fto=//evil.example", None),
+            ("return_to=//evil.example", None),
+            ("return_to=%2F%2Fevil.example", None),
+            ("return_to=https%3A%2F%2Fevil.example", None),
+            ("return_to=/%5Cevil.example", None),
+            ("return_to=/a+b", None),
+            ("return_to=/%0D%0ASet-Cookie:a=b", None),
+            ("return_to=/%FF", None),
+            ("return_to=/%C3%A9", None),
+        ] {
+            let target = ReturnTo::from_query(query);
+            assert_eq!(target.as_ref().map(ReturnTo::as_str), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn s058_a_target_in_a_document_is_held_to_the_same_rules() {
+        let read = serde_json::from_str::<ReturnTo>;
+        assert_eq!(read("\"/cart?a=b\"").unwrap().as_str(), "/cart?a=b");
+        assert_eq!(read("\"\\/cart\"").unwrap().as_str(), "/cart");
+        for hostile in ["\"//evil.example\"", "\"/\\\\evil.example\"", "\"\"", "7"] {
+            assert!(read(hostile).is_err(), "{hostile}");
+        }
     }
 
     #[test]

@@ -477,6 +477,9 @@ impl Session {
     /// Ends the session: its identifier is invalid everywhere, and the response removes the cookie.
     /// A later write in the same request starts a new session.
     ///
+    /// A sign-out needs no handler: `POST /session/sign-out` is among the routes of
+    /// `SessionLayer::routes`.
+    ///
     /// # Errors
     ///
     /// Those of every change, see [`Session`].

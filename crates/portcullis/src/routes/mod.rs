@@ -1,5 +1,7 @@
-//! Routes for browsers and apps to ask how long the session lasts, to extend it, and to sign out.
+//! Routes for browsers and apps to ask how long the session lasts, to extend it, to sign out, and
+//! to end other sessions of the user.
 
+mod devices;
 mod extension_check;
 mod scripts;
 mod status;
@@ -14,11 +16,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use http::{
-    HeaderMap, HeaderValue, StatusCode, Uri,
-    header::{CONTENT_TYPE, LOCATION},
-};
-use portcullis_core::{ConfigError, Timeouts};
+use http::{HeaderMap, Uri, header::CONTENT_TYPE};
+use portcullis_core::{ConfigError, Scope, Timeouts};
 
 use self::{scripts::Script, status::Status};
 use crate::{
@@ -30,16 +29,17 @@ use crate::{
     request::session::Session,
 };
 
-/// Routes that report how long the session lasts, extend it, and sign out. Mount them below
-/// `/session`, inside of a [`SessionLayer`](crate::SessionLayer). They are for pages, single-page
-/// applications and mobile apps alike.
+/// Routes that report how long the session lasts, extend it, and sign out, here or on other
+/// devices. They are for pages, single-page applications and mobile apps alike. Merge them into the router
+/// that is inside of the [`SessionLayer`](crate::SessionLayer). They are below `/session` then; for
+/// another path, nest [`into_router`](Self::into_router).
 ///
 /// ```
 /// # use axum::Router;
 /// # use portcullis::{MemoryStore, SessionLayer};
 /// let sessions = SessionLayer::new(MemoryStore::new());
 /// let app: Router = Router::new()
-///     .nest("/session", sessions.routes().into_router())
+///     .merge(sessions.routes())
 ///     .layer(sessions);
 /// ```
 ///
@@ -48,6 +48,7 @@ use crate::{
 /// | `GET /session/status` | 200 with the document below; 401 without a live session |
 /// | `POST /session/extend` | the same, after the idle deadline was moved; only activity moves it otherwise |
 /// | `POST /session/sign-out` | 200 with `now`, `reason` and `detail`, as in the 401 below; 303 to the [page after it](Self::after_sign_out) for a submitted form |
+/// | `POST /session/devices/…` | ends other sessions of the user; only with [`devices`](Self::devices) |
 /// | `GET /session/timeout.js` | the element `<portcullis-timeout>`, which speaks this protocol for a page |
 ///
 /// A request for the status never counts as activity. All responses are `no-store`. The 401 is a
@@ -91,7 +92,7 @@ use crate::{
 ///
 /// # Cross-site requests
 ///
-/// Requests of another site to extend, to sign out, or for the status are refused with 403.
+/// Requests of another site to extend, to end sessions, or for the status are refused with 403.
 /// `Sec-Fetch-Site` and `Origin` decide. `Origin` is compared with `Host` as URLs are:
 /// `shop.example:443` is `https://shop.example`. The log shows both sides.
 ///
@@ -107,6 +108,7 @@ use crate::{
 #[must_use = "routes do nothing until they are mounted"]
 pub struct SessionRoutes {
     after_sign_out: ReturnTo,
+    devices: Router,
     trusted_origins: Vec<String>,
     /// Of the layer, if it is known.
     timeouts: Option<Timeouts>,
@@ -143,6 +145,50 @@ impl SessionRoutes {
         })
     }
 
+    /// Adds the routes of a page that lists the devices of a user, who needs an elevation for the
+    /// scope `S` (OWASP ASVS 5.0, 7.5.2). The page itself is a handler of the application that
+    /// calls [`list_sessions`](crate::Authenticated::list_sessions).
+    ///
+    /// | route | does |
+    /// |---|---|
+    /// | `POST /session/devices/{handle}/revoke` | [`revoke_session`](crate::Elevated::revoke_session) |
+    /// | `POST /session/devices/revoke-others` | [`revoke_other_sessions`](crate::Elevated::revoke_other_sessions) |
+    ///
+    /// After a submitted form, a browser is redirected with 303 to the parameter `return_to` of the
+    /// form's address, see [`ReturnTo`]. Without it, that is the page that contained the form, or
+    /// the front page if the browser does not name it. A program gets 204, or 404 if the user has
+    /// no session of this name.
+    ///
+    /// ```
+    /// use axum::{Router, response::{Html, Result}, routing::get};
+    /// use portcullis::{Authenticated, MemoryStore, SessionLayer};
+    ///
+    /// portcullis::scope!(Account = "account");
+    ///
+    /// async fn devices(signed_in: Authenticated) -> Result<Html<String>> {
+    ///     let mut page = String::new();
+    ///     for session in signed_in.list_sessions().await? {
+    ///         let handle = session.info.handle;
+    ///         page += &format!(
+    ///             "<form method=post action=/session/devices/{handle}/revoke><button>Sign out</button></form>"
+    ///         );
+    ///     }
+    ///     Ok(Html(page))
+    /// }
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new());
+    /// let app: Router = Router::new()
+    ///     .route("/devices", get(devices))
+    ///     .merge(sessions.routes().devices::<Account>())
+    ///     .layer(sessions);
+    /// ```
+    pub fn devices<S: Scope>(self) -> Self {
+        Self {
+            devices: devices::routes::<S>(),
+            ..self
+        }
+    }
+
     /// Declares why the absolute timeout leaves no room for ten extensions: a longer one would
     /// defeat its purpose. The reason is for reviewers of the application. The routes then log no
     /// warning.
@@ -165,7 +211,7 @@ impl SessionRoutes {
         }
     }
 
-    /// The routes as a router, to be nested.
+    /// The routes as a router, to be nested below a path of your choice.
     pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         if let (Some(timeouts), None) = (&self.timeouts, self.essential) {
             extension_check::warn_if_short(timeouts);
@@ -187,7 +233,15 @@ impl SessionRoutes {
             )
             .route("/timeout.js", script(&scripts::TIMEOUT))
             .route("/keep.js", script(&scripts::KEEP))
+            .merge(self.devices.with_state(()))
             .layer(guard)
+    }
+}
+
+/// The routes below `/session`, to be merged.
+impl<S: Clone + Send + Sync + 'static> From<SessionRoutes> for Router<S> {
+    fn from(routes: SessionRoutes) -> Self {
+        Self::new().nest("/session", routes.into_router())
     }
 }
 
@@ -254,10 +308,8 @@ async fn sign_out(
 ) -> Result<Response, SessionError> {
     session.terminate()?;
     let base = &session.state().config.pages.base;
-    if audience::wants_page(&headers)
-        && let Ok(location) = HeaderValue::from_str(&page.location(base, &[]))
-    {
-        return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
+    if audience::wants_page(&headers) {
+        return Ok(page.below(base).into_response());
     }
     // The moment that is told must not be before the end.
     session.commit().await?;

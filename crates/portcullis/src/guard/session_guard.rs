@@ -26,7 +26,7 @@ use crate::{
 /// Proof that a user is signed in. As an extractor it refuses all other requests.
 ///
 /// It is a check at one moment: a handler that runs for long, or a stream, may outlive a sign-out
-/// on another device. There, [`ended`](Self::ended) continues to check.
+/// on another device. There, a [`lifeline`](Self::lifeline) continues to check.
 ///
 /// With [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) it also refuses a session that was
 /// used from another device, until its user has proved their identity again.

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn s070_a_user_at_the_limit_is_told_so() {
+    fn s070_an_error_at_the_limit_is_a_409_with_its_code() {
         let response = of_error(&SessionError::AtLimit);
         assert_eq!(response.status(), StatusCode::CONFLICT);
         assert_eq!(
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reworded_document_does_not_become_a_page_of_ours() {
+    fn a_reworded_document_is_not_replaced_by_a_page() {
         let refused = refuse(SIGN_IN_REQUIRED, &Audience::Program, &Pages::default());
         assert!(refused.extensions().get::<Problem>().is_some());
         let response = Refusal::reword(refused, Response::new("{}"));

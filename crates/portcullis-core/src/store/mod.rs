@@ -111,6 +111,7 @@ macro_rules! store_trait {
         /// }
         /// ```
         #[doc(alias = "SessionStore")]
+        #[allow(clippy::needless_lifetimes, reason = "only calls with an argument need them")]
         pub trait Store: Send + Sync + 'static {
             /// The bounds of the store's clock, as well as they are known without asking it.
             fn clock(&self) -> ClockBounds;

@@ -10,12 +10,12 @@ use crate::{
     store::{Activity, Created, CreatedSession, Deadline, Ended, Loaded, Revision, Store},
 };
 
-/// S-025: an identifier nobody issued leads nowhere.
+/// S-025: an identifier that was never issued opens nothing.
 pub async fn a_key_that_was_never_issued_is_absent<H: Harness>(harness: &H) {
     assert_eq!(subject(harness).load(key()).await, Loaded::Absent);
 }
 
-/// The moments are on the store's clock and agree with the limits, and what `create` answers is what is
+/// The moments are on the store's clock and match the limits. The answer of `create` is what is
 /// stored.
 pub async fn a_created_session_is_live_and_is_what_was_asked_for<H: Harness>(harness: &H) {
     let (store, key) = (subject(harness), key());
@@ -49,7 +49,7 @@ pub async fn creating_under_a_live_key_answers_taken_and_leaves_the_session<H: H
     assert_eq!(store.live(key).await, first);
 }
 
-/// S-064, T01: a key that once ended is not issued again while that is remembered.
+/// S-064, T01: a key whose end is remembered cannot be used again.
 pub async fn creating_under_an_ended_key_answers_taken_and_revives_nothing<H: Harness>(
     harness: &H,
 ) {

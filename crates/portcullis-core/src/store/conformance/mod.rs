@@ -1,7 +1,8 @@
 //! The suite every store must pass.
 //!
-//! For whoever writes a [`Store`]: each function here checks one rule of its contract, and
-//! [`store_conformance!`](crate::store_conformance) makes a test of each. The test's name is the rule.
+//! It is for authors of a [`Store`]. Each function checks one rule of the contract, and
+//! [`store_conformance!`](crate::store_conformance) makes a test of each. The test's name is the
+//! rule.
 //!
 //! ```
 //! # mod suite {
@@ -35,15 +36,15 @@
 //! # }
 //! ```
 //!
-//! The tests run under tokio: the crate that calls the macro needs `tokio` with the features `rt` and
-//! `macros` among its `dev-dependencies`. The functions themselves need no runtime and can be awaited
-//! under any.
+//! The tests run under tokio: the crate that calls the macro needs `tokio` with the features `rt`
+//! and `macros` among its `dev-dependencies`. The functions themselves need no runtime and can be
+//! awaited under any.
 //!
-//! A rule that does not hold panics and says what was expected. A [`StoreError`](super::StoreError) is
+//! A rule that does not hold panics with what was expected. A [`StoreError`](super::StoreError) is
 //! never expected: the store under test must be reachable, writable and large enough.
 //!
-//! The rules are named in the documentation of each function: rule numbers are those of the list in
-//! [`Store`], T and S numbers those of the tests of this project.
+//! The documentation of each function names its rules. Rule numbers are those of the project's
+//! architecture, T and S numbers those of its tests.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -78,40 +79,41 @@ use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
 
 /// A store under test: a way to reach it, and a way to let time pass for it.
 ///
-/// Each rule gets a harness of its own, and uses random keys and users, so that harnesses may share one server.
-/// They may not share a key space: what one sweeps, another would wait for.
+/// Each rule gets its own harness, and uses random keys and users. So harnesses may share one
+/// server. They may not share a key space: one would sweep what another waits for.
 pub trait Harness: Send + Sync {
     /// The store under test.
     type Store: Store;
 
-    /// How far the store's answers may be off in time, with what passes between two calls counted in.
-    /// Nothing is asserted closer than this to a deadline, and lifetimes are made long enough for it.
+    /// How far the store's answers may be off in time, including the time between two calls.
+    /// Nothing is asserted closer than this to a deadline, and lifetimes are long enough for it.
     ///
     /// Zero fits a clock that stands still between calls of [`advance`](Self::advance).
     const TOLERANCE: Duration = Duration::ZERO;
 
-    /// The longest time that [`advance`](Self::advance) can let pass, for a harness that really waits.
-    /// Where a rule would need longer (up to a day), it checks what can be checked without.
+    /// The longest time that [`advance`](Self::advance) can let pass, for a harness that waits in
+    /// real time. A rule that needs longer (up to a day) checks what it can without.
     ///
-    /// No other rule lets more than ten seconds pass, or 500 times the [`TOLERANCE`](Self::TOLERANCE).
+    /// Other rules let at most ten seconds pass, or 500 times the [`TOLERANCE`](Self::TOLERANCE).
     const PATIENCE: Duration = Duration::MAX;
 
     /// Another handle to the same sessions, such as a second connection.
     fn store(&self) -> Self::Store;
 
-    /// Lets time pass. Afterwards the store behaves as if it had: sessions expire, and the moments it
-    /// tells (those of [`now`](Store::now) too) are that much later.
+    /// Lets time pass. Afterwards sessions have expired, and the moments that the store returns,
+    /// including [`now`](Store::now), are that much later.
     ///
-    /// Tests are quick and do not depend on the machine's speed where this sets the store's clock rather than waits.
+    /// If this sets the store's clock rather than waits, tests are fast and do not depend on the
+    /// speed of the machine.
     fn advance(&self, by: Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// Makes one test of each rule in [`store::conformance`](crate::store::conformance).
 ///
-/// Takes an expression that makes a future of a [`Harness`](crate::store::conformance::Harness), such as
-/// `MyHarness::start()` for an `async fn start`, or `async { MyHarness::new() }`. It is evaluated once for
-/// each test. Call it in a module of its own; [the module](crate::store::conformance) has an example and
-/// says what it needs.
+/// Takes an expression that makes a future of a [`Harness`](crate::store::conformance::Harness),
+/// such as `MyHarness::start()` for an `async fn start`, or `async { MyHarness::new() }`. It is
+/// evaluated once for each test. Call it in a module of its own.
+/// [The module](crate::store::conformance) has an example and the requirements.
 #[macro_export]
 macro_rules! store_conformance {
     ($harness:expr $(,)?) => {
@@ -264,12 +266,12 @@ macro_rules! store_conformance {
     )*};
 }
 
-/// The unit in which lifetimes are told here, well above the harness's tolerance.
+/// The unit of lifetimes here, well above the harness's tolerance.
 fn steps<H: Harness>(count: u32) -> Duration {
     Duration::from_millis(100).max(H::TOLERANCE * 10) * count
 }
 
-/// Ends by either deadline, whichever a rule lets it reach.
+/// Short enough that a rule can reach either deadline.
 fn short<H: Harness>() -> Limits {
     Limits {
         idle: steps::<H>(4),
@@ -277,7 +279,7 @@ fn short<H: Harness>() -> Limits {
     }
 }
 
-/// Outlives any rule that is not about time.
+/// Longer than any rule that is not about time.
 const LONG: Limits = Limits {
     idle: Duration::from_secs(30 * 60),
     absolute: Duration::from_secs(24 * 60 * 60),
@@ -285,7 +287,7 @@ const LONG: Limits = Limits {
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Lets time pass from now, as the store tells it, until just before `deadline`.
+/// Lets time pass from the store's now until just before `deadline`.
 async fn advance_to_just_before<H: Harness>(
     harness: &H,
     store: &Subject<H::Store>,
@@ -297,12 +299,13 @@ async fn advance_to_just_before<H: Harness>(
         .await;
 }
 
-/// Lets time pass from there to the deadline itself; no further, if the harness is exact.
+/// Lets time pass from there to the deadline itself, and no further if the harness is exact.
 async fn advance_to_the_deadline<H: Harness>(harness: &H) {
     harness.advance(MILLI + H::TOLERANCE * 2).await;
 }
 
-/// Checks that `moment`, which the store has just told, is the present, and not before `earliest`.
+/// Checks that `moment`, which the store has just returned, is the present and not before
+/// `earliest`.
 #[track_caller]
 fn assert_is_now<H: Harness>(what: &str, moment: Timestamp, store: &H::Store, earliest: Timestamp) {
     assert_close::<H>(what, moment, store.now());
@@ -332,7 +335,7 @@ fn key_in(bucket: Bucket) -> SessionIdHash {
     id.key()
 }
 
-/// From where to where a session may move: inside its bucket, and to another.
+/// The moves of a session: inside its bucket, and to another.
 fn moves() -> [(SessionIdHash, SessionIdHash); 2] {
     let [alice, bob] = ["alice", "bob"].map(|user| Bucket::of(&UserId::from(user)));
     assert_ne!(alice, bob, "these two users have different buckets");

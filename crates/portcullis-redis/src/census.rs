@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::{
     RedisStore,
     arguments::number,
-    driver::{COUNT, Command, Reply, out_of_place},
+    driver::{COUNT, Command, Reply, wrong_reply},
     entry::Member,
 };
 
@@ -41,7 +41,7 @@ impl RedisStore {
                 return Ok(total);
             };
             // It is not cancelled and does not panic.
-            let counted = counted.map_err(|_| out_of_place())??;
+            let counted = counted.map_err(|_| wrong_reply())??;
             total.of_users += counted.of_users;
             total.of_visitors += counted.of_visitors;
         }
@@ -55,10 +55,10 @@ impl RedisStore {
             let Reply::Listed(_, found) =
                 self.run(&COUNT, keys, vec![moment, number(PAGE)]).await?
             else {
-                return Err(out_of_place());
+                return Err(wrong_reply());
             };
             let [of_users, of_visitors, next @ ..] = found.as_slice() else {
-                return Err(out_of_place());
+                return Err(wrong_reply());
             };
             total.of_users += parsed(of_users)?;
             total.of_visitors += parsed(of_visitors)?;
@@ -109,7 +109,7 @@ impl RedisStore {
                 return Ok(lists.into_iter().map(|list| list.users).collect());
             }
             let commands = open.iter().map(|list| list.next_page(self)).collect();
-            let answers = self.driver().ask_long(commands).await?;
+            let answers = self.driver().send_all_long(commands).await?;
             for (list, answer) in open.into_iter().zip(answers) {
                 list.take(answer.list());
             }
@@ -185,5 +185,5 @@ impl List {
 fn parsed(number: &Bytes) -> Result<u64, StoreError> {
     let text = std::str::from_utf8(number).ok();
     text.and_then(|text| u64::from_str(text).ok())
-        .ok_or_else(out_of_place)
+        .ok_or_else(wrong_reply)
 }

@@ -11,7 +11,7 @@ use portcullis_core::{
 use crate::{
     RedisStore,
     arguments::{self, elevated_until, limit_of, number, yes},
-    driver::{CREATE, Reply, out_of_place},
+    driver::{CREATE, Reply, wrong_reply},
     entry::Entry,
     key_set::KeySet,
     record,
@@ -123,7 +123,7 @@ impl RedisStore {
             Reply::Revoked => CreateAttempt::Revoked,
             Reply::AtLimit => CreateAttempt::AtLimit,
             Reply::Newer => return Err(StoreError::newer_format()),
-            _ => return Err(out_of_place()),
+            _ => return Err(wrong_reply()),
         };
         Ok((attempt, asked))
     }

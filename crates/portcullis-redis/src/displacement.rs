@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     RedisStore,
-    driver::{Fetched, out_of_place},
+    driver::{Fetched, wrong_reply},
     entry::Entry,
     record::Record,
 };
@@ -75,7 +75,7 @@ impl RedisStore {
                 // It is left alone, and makes one too many until the upgrade is over.
                 Ok((_, Err(error))) if error.kind() == StoreErrorKind::NewerFormat => {}
                 Ok((_, Err(error))) => failed = Some(error),
-                Err(_) => failed = Some(out_of_place()),
+                Err(_) => failed = Some(wrong_reply()),
             }
         }
         match failed {

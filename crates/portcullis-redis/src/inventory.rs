@@ -15,7 +15,8 @@ use crate::{
     RedisStore,
     arguments::{memory_of_marker, number, tombstone_arguments},
     driver::{
-        Answer, Command, FIND_UNLISTED, Line, REVOKE, Reply, SET_MARKER, Script, out_of_place,
+        Answer, Command, DedicatedConnection, FIND_UNLISTED, REVOKE, Reply, SET_MARKER, Script,
+        wrong_reply,
     },
     entry::{Entry, Member, names_of},
     record::{self, Record},
@@ -64,7 +65,7 @@ impl RedisStore {
                 ],
             };
             let commands = keys.iter().map(beginning).collect();
-            let answers = self.driver().ask_long(commands).await?;
+            let answers = self.driver().send_all_long(commands).await?;
             values.extend(answers.into_iter().map(Answer::bytes));
         }
         let now = self.now_in(user.bucket());
@@ -92,7 +93,7 @@ impl RedisStore {
                 Bytes::from_static(b"-1"),
             ],
         };
-        let answers = self.driver().ask_long(vec![list]).await?;
+        let answers = self.driver().send_all_long(vec![list]).await?;
         let entries = answers.into_iter().flat_map(Answer::list).flatten();
         Ok(entries
             .filter_map(|entry| Entry::parse(user.bucket(), &entry))
@@ -129,7 +130,7 @@ impl RedisStore {
                 number(page.most),
             ],
         };
-        let answers = self.driver().ask_long(vec![command]).await?;
+        let answers = self.driver().send_all_long(vec![command]).await?;
         let mut parts = answers.into_iter().flat_map(Answer::list).flatten();
         let mut members = Vec::new();
         while let (Some(member), Some(at)) = (parts.next(), parts.next()) {
@@ -144,7 +145,11 @@ impl RedisStore {
     ) -> Result<RevocationReport, Interrupted> {
         let user = UserIdHash::of(&revocation.user);
         let line = match self.driver().copies() {
-            Some(_) => Some(self.driver().own_line(self.prefix().marker(&user)).await?),
+            Some(_) => Some(
+                self.driver()
+                    .open_dedicated(self.prefix().marker(&user))
+                    .await?,
+            ),
             None => None,
         };
         let work = Work {
@@ -245,7 +250,7 @@ impl Page {
 struct Work<'w> {
     store: &'w RedisStore,
     /// Where it has to be confirmed.
-    line: Option<Line>,
+    line: Option<DedicatedConnection>,
     user: UserIdHash,
     revocation: &'w Revocation,
 }
@@ -301,7 +306,7 @@ impl Work<'_> {
         let mut sessions = match marked {
             Reply::Listed(_, entries) => self.entries(&entries),
             Reply::Newer => return Err(StoreError::newer_format().into()),
-            _ => return Err(out_of_place().into()),
+            _ => return Err(wrong_reply().into()),
         };
         if self.revocation.which != RevokeScope::Listed {
             sessions.extend(self.find_unlisted().await?);
@@ -323,10 +328,10 @@ impl Work<'_> {
             ];
             let Reply::Listed(seen, found) = self.run(&FIND_UNLISTED, keys, arguments).await?
             else {
-                return Err(out_of_place());
+                return Err(wrong_reply());
             };
             let Some((last, entries)) = found.split_first() else {
-                return Err(out_of_place());
+                return Err(wrong_reply());
             };
             unlisted.extend(self.entries(entries));
             next = page.after(seen, last.clone());
@@ -359,7 +364,7 @@ impl Work<'_> {
                     left_alone |= newer;
                     continue;
                 }
-                Ok(_) => out_of_place(),
+                Ok(_) => wrong_reply(),
                 Err(error) => error,
             };
             return Err(Interrupted { ended, error });

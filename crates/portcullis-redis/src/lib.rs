@@ -39,8 +39,8 @@ mod keys;
 mod log;
 mod realms;
 mod record;
+mod registry;
 mod relocation;
-mod rights;
 mod store;
 mod sweep;
 #[cfg(feature = "testing")]

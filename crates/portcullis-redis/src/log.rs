@@ -15,7 +15,7 @@ use portcullis_core::{
 use crate::{
     RedisStore,
     arguments::number,
-    driver::{Command, OBSERVE, Reply, is_forbidden, out_of_place},
+    driver::{Command, OBSERVE, Reply, is_forbidden, wrong_reply},
     record::{millis, name_of},
 };
 
@@ -63,14 +63,17 @@ impl RedisStore {
         }
         match observed? {
             Reply::Listed(..) => Ok(()),
-            _ => Err(out_of_place()),
+            _ => Err(wrong_reply()),
         }
     }
 
     /// Looks whether the user may write to the log, without writing. Scripts that change something go on without it.
     pub(crate) async fn look_at_log(&self) {
         if let (true, Some(bucket)) = (self.log_limits().events > 0, Bucket::from_number(0)) {
-            let answer = self.driver().ask(vec![self.probe_of_log(bucket)]).await;
+            let answer = self
+                .driver()
+                .send_all(vec![self.probe_of_log(bucket)])
+                .await;
             self.judge_log(&answer);
         }
     }
@@ -146,7 +149,7 @@ impl RedisStore {
                     number(page as u64),
                 ],
             });
-            let answers = self.driver().ask_long(commands.collect()).await?;
+            let answers = self.driver().send_all_long(commands.collect()).await?;
             let mut left = Vec::new();
             for ((part, _, mut found), answer) in open.into_iter().zip(answers) {
                 let entries = answer.entries();
@@ -191,7 +194,7 @@ impl RedisStore {
         if self.log_limits().events > 0 {
             commands.extend(buckets.first().map(|bucket| self.probe_of_log(*bucket)));
         }
-        let mut answers = self.driver().ask_each_long(commands).await;
+        let mut answers = self.driver().send_each_long(commands).await;
         answers
             .split_off(trims)
             .iter()

@@ -4,16 +4,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis_core::{
-    Realm, Timestamp,
-    store::{RegisteredRealm, Store, StoreError},
-};
+use portcullis_core::store::{RegisteredRealm, Store, StoreError};
 
 use crate::{
     RedisStore,
     arguments::number,
     driver::{Command, REGISTER},
     record::millis,
+    registry,
 };
 
 impl RedisStore {
@@ -39,8 +37,8 @@ impl RedisStore {
             name: "HGETALL",
             arguments: vec![self.prefix().registry().into()],
         };
-        let answers = self.driver().ask(vec![command]).await?;
-        let mut realms = read_all(answers.into_iter().flat_map(|answer| answer.pairs()));
+        let answers = self.driver().send_all(vec![command]).await?;
+        let mut realms = registry::read_all(answers.into_iter().flat_map(|answer| answer.pairs()));
         let now = self.now();
         realms.retain(|realm| realm.may_have_sessions(now));
         Ok(realms)
@@ -55,26 +53,4 @@ impl RedisStore {
             .find(|registered| registered.realm == ours);
         Ok(registered.map(|registered| registered.longest))
     }
-}
-
-/// The fields and values of the registry, in the order of the realms.
-pub(crate) fn read_all(fields: impl IntoIterator<Item = (Bytes, Bytes)>) -> Vec<RegisteredRealm> {
-    let fields = fields.into_iter();
-    let mut realms: Vec<_> = fields
-        .filter_map(|(realm, value)| parse(&realm, &value))
-        .collect();
-    realms.sort_unstable_by(|one, other| one.realm.cmp(&other.realm));
-    realms
-}
-
-/// The longest absolute timeout and the moment, both in ms, and the name of the cookie, with spaces between. A value of a
-/// later version is left out.
-fn parse(realm: &[u8], value: &[u8]) -> Option<RegisteredRealm> {
-    let mut parts = std::str::from_utf8(value).ok()?.splitn(3, ' ');
-    Some(RegisteredRealm {
-        realm: Realm::new(std::str::from_utf8(realm).ok()?).ok()?,
-        longest: Duration::from_millis(parts.next()?.parse().ok()?),
-        seen_at: Timestamp::from_millis(parts.next()?.parse().ok()?),
-        cookie: parts.next()?.to_owned(),
-    })
 }

@@ -25,7 +25,7 @@ use crate::{
     clock::lag,
     compensation::Provisional,
     creation::{CreateAttempt, Moments},
-    driver::{Reply, SUPERSEDE, out_of_place},
+    driver::{Reply, SUPERSEDE, wrong_reply},
     entry::Entry,
     key_set::KeySet,
     record::millis,
@@ -155,7 +155,7 @@ impl RedisStore {
                 provisional.keep();
                 return Ok(Replaced::Done(timing, drawn, displaced));
             }
-            Ok((Reply::Taken, _)) => Err(out_of_place()),
+            Ok((Reply::Taken, _)) => Err(wrong_reply()),
             Ok((refused, _)) => {
                 provisional.take_back().await;
                 not_replaced(refused)

@@ -26,7 +26,7 @@ use crate::{
     },
     compensation::{Compensation, Provisional},
     creation::CreateAttempt,
-    driver::{COMMIT, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH, out_of_place},
+    driver::{COMMIT, Driver, END, Fetched, REPLACE, Reply, Script, TOUCH, wrong_reply},
     entry::{self, Entry},
     key_set::KeySet,
     keys::Prefix,
@@ -330,7 +330,7 @@ impl RedisStore {
                 }
                 Reply::Lost => return Err(StoreError::session_lost()),
                 Reply::Newer => return Err(StoreError::newer_format()),
-                _ => return Err(out_of_place()),
+                _ => return Err(wrong_reply()),
             }
         }
         Err(StoreError::new(
@@ -468,7 +468,7 @@ impl Store for RedisStore {
                 _ => Committed::Gone,
             }),
             Reply::Newer => Err(StoreError::newer_format()),
-            _ => Err(out_of_place()),
+            _ => Err(wrong_reply()),
         }
     }
 
@@ -601,7 +601,7 @@ impl Store for RedisStore {
             Reply::Done(timing, _) => Ok(Touched::Done(timing)),
             Reply::Gone => Ok(Touched::Gone),
             Reply::Newer => Err(StoreError::newer_format()),
-            _ => Err(out_of_place()),
+            _ => Err(wrong_reply()),
         }
     }
 
@@ -699,7 +699,7 @@ pub(crate) fn not_replaced(reply: Reply) -> Result<Replaced, StoreError> {
         }),
         Reply::Taken => Err(StoreError::key_taken()),
         Reply::Newer => Err(StoreError::newer_format()),
-        _ => Err(out_of_place()),
+        _ => Err(wrong_reply()),
     }
 }
 

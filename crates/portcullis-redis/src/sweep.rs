@@ -13,7 +13,7 @@ use portcullis_core::{
 use crate::{
     RedisStore,
     arguments::number,
-    driver::{Command, EXPIRE_DUE, Fetched, OVERDUE, Over, Reply, out_of_place},
+    driver::{Command, EXPIRE_DUE, ExpiredMember, Fetched, OVERDUE, Reply, wrong_reply},
     entry::Member,
     record::{Record, millis},
 };
@@ -131,7 +131,7 @@ impl RedisStore {
         let keys = vec![self.prefix().due_list(key.bucket())];
         let arguments = vec![Bytes::copy_from_slice(key.digest()), number(LOOKED_AT)];
         let Reply::Listed(_, members) = self.run(&OVERDUE, keys, arguments).await? else {
-            return Err(out_of_place());
+            return Err(wrong_reply());
         };
         let is_it = |member: &Bytes| {
             Member::parse(key.bucket(), member).is_some_and(|member| member.entry.key == *key)
@@ -147,7 +147,7 @@ impl RedisStore {
         });
         let answers = self
             .driver()
-            .ask_each_long(commands.collect())
+            .send_each_long(commands.collect())
             .await
             .into_iter();
         let lists = answers.map(|answer| Ok(answer?.list().into_iter().flatten().collect()));
@@ -210,12 +210,12 @@ impl RedisStore {
                 .iter()
                 .filter_map(|over| expired(bucket, over))
                 .collect()),
-            _ => Err(out_of_place()),
+            _ => Err(wrong_reply()),
         }
     }
 }
 
-fn expired(bucket: Bucket, over: &Over) -> Option<Expired> {
+fn expired(bucket: Bucket, over: &ExpiredMember) -> Option<Expired> {
     let member = Member::parse(bucket, &over.member)?;
     Some(Expired {
         handle: member.entry.handle,

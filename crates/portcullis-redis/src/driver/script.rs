@@ -1,10 +1,10 @@
-//! The scripts, embedded.
+//! The Lua scripts, embedded.
 
 use std::sync::LazyLock;
 
 use fred::util::sha1_hash;
 
-/// A script and what the server calls it by.
+/// A script and its SHA-1, by which the server finds it.
 pub(crate) struct Script {
     source: &'static str,
     hash: LazyLock<String>,

@@ -1,13 +1,14 @@
-//! What a user must be allowed. The only place.
+//! The rights that a user needs. They are listed here only.
 
-use crate::{check::PartOf, keys::Prefix};
+use super::topology::Topology;
+use crate::keys::Prefix;
 
-/// A command, as rules of an ACL spell it.
+/// A command with its name in the rules of an ACL.
 #[derive(Debug)]
 pub(crate) struct Right {
     pub(crate) name: &'static str,
-    /// With these it could be carried out; [`KEY`] stands for one of ours, [`LOG`] for that of a log, and [`CHANNEL`] for
-    /// our channel.
+    /// Arguments of a valid call. [`KEY`] stands for a key of the store, [`LOG`] for the key of a
+    /// log, and [`CHANNEL`] for the channel.
     arguments: &'static [&'static str],
     pub(crate) need: Need,
 }
@@ -16,15 +17,15 @@ pub(crate) struct Right {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     Sessions,
-    /// Without it sessions work, but something else is missed.
-    Comfort,
-    /// Without it live connections notice only by looking what happens on other servers.
+    /// Sessions work without it, but something else does not.
+    Optional,
+    /// Without it, live connections notice changes on other servers only at their next check.
     Push,
-    /// Only where revocations are confirmed by replicas.
+    /// Only where replicas confirm revocations.
     Confirmation,
     /// Only in a cluster.
     Cluster,
-    /// Only where Sentinel names the primary.
+    /// Only where Sentinels name the primary.
     Sentinels,
 }
 
@@ -52,11 +53,11 @@ const fn optional(name: &'static str) -> Right {
     Right {
         name,
         arguments: &[],
-        need: Need::Comfort,
+        need: Need::Optional,
     }
 }
 
-/// Scripts need the rights to what they call.
+/// All rights. Scripts need the rights to the commands they call.
 pub(crate) const RIGHTS: [Right; 34] = [
     needed("time", &[]),
     optional("info"),
@@ -94,25 +95,28 @@ pub(crate) const RIGHTS: [Right; 34] = [
     only(Need::Sentinels, "role", &[]),
 ];
 
-/// What a store with these settings asks for.
-pub(crate) fn asked_for(confirmed: bool, part_of: PartOf) -> impl Iterator<Item = &'static Right> {
+/// The rights that a store with these settings needs.
+pub(crate) fn required(
+    confirmed: bool,
+    topology: Topology,
+) -> impl Iterator<Item = &'static Right> {
     RIGHTS.iter().filter(move |right| match right.need {
-        Need::Sessions | Need::Comfort | Need::Push => true,
+        Need::Sessions | Need::Optional | Need::Push => true,
         Need::Confirmation => confirmed,
-        Need::Cluster => part_of == PartOf::Cluster,
-        Need::Sentinels => part_of == PartOf::Sentinels,
+        Need::Cluster => topology == Topology::Cluster,
+        Need::Sentinels => topology == Topology::Sentinels,
     })
 }
 
 impl Need {
     /// Whether sessions are as safe without it.
-    pub(crate) fn can_be_missed(self) -> bool {
-        matches!(self, Self::Comfort | Self::Push)
+    pub(crate) fn is_optional(self) -> bool {
+        matches!(self, Self::Optional | Self::Push)
     }
 }
 
 impl Right {
-    /// The command with arguments, on a key or a channel with this prefix.
+    /// A valid call of the command, on a key or a channel with this prefix.
     pub(crate) fn example(&self, prefix: &Prefix) -> Vec<String> {
         let arguments = self.arguments.iter().map(|argument| match *argument {
             KEY => format!("{}:{{0}}check", prefix.of_store()),
@@ -128,13 +132,13 @@ impl Right {
     }
 }
 
-/// The command that makes a user who may do what is needed, and nothing else.
-pub(crate) fn own_user(prefix: &Prefix, confirmed: bool, part_of: PartOf) -> String {
+/// The command that creates a user with the needed rights and no others.
+pub(crate) fn own_user(prefix: &Prefix, confirmed: bool, topology: Topology) -> String {
     let mut command = format!(
         "ACL SETUSER app on >PASSWORD resetkeys ~{0}:* resetchannels &{0}:* nocommands",
         prefix.of_store()
     );
-    for right in asked_for(confirmed, part_of) {
+    for right in required(confirmed, topology) {
         command.push_str(" +");
         command.push_str(right.name);
     }
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_is_the_command_on_a_key_or_a_channel_of_ours() {
+    fn an_example_is_the_command_on_a_key_or_a_channel_of_the_store() {
         let example = |name| {
             let right = RIGHTS.iter().find(|right| right.name == name).unwrap();
             right.example(&shop()).join(" ")
@@ -162,18 +166,18 @@ mod tests {
     }
 
     #[test]
-    fn a_user_of_its_own_is_bound_to_the_prefix_and_to_commands_by_name() {
-        let command = own_user(&shop(), false, PartOf::Nothing);
+    fn a_user_of_its_own_is_limited_to_the_prefix_and_to_named_commands() {
+        let command = own_user(&shop(), false, Topology::Single);
         assert!(command.contains(" ~shop:* "), "{command}");
         assert!(command.contains(" &shop:* "), "{command}");
         assert!(command.contains(" nocommands +time +info "), "{command}");
         assert!(!command.contains('@'), "{command}");
         assert!(!command.contains("+wait"), "{command}");
-        let confirmed = own_user(&shop(), true, PartOf::Nothing);
+        let confirmed = own_user(&shop(), true, Topology::Single);
         assert_eq!(confirmed, format!("{command} +wait"));
-        let in_a_cluster = own_user(&shop(), false, PartOf::Cluster);
+        let in_a_cluster = own_user(&shop(), false, Topology::Cluster);
         assert_eq!(in_a_cluster, format!("{command} +cluster|slots +asking"));
-        let watched = own_user(&shop(), false, PartOf::Sentinels);
+        let watched = own_user(&shop(), false, Topology::Sentinels);
         assert_eq!(watched, format!("{command} +role"));
     }
 }

@@ -1,4 +1,4 @@
-//! Tests that pause Tokio's clock.
+//! Support for tests that pause Tokio's clock.
 
 use std::time::{Duration, Instant};
 
@@ -8,18 +8,19 @@ use tokio::{
     time::sleep,
 };
 
-/// How long an answer may really take before a paused clock may jump on, to the end of the wait for it.
-const ENOUGH: Duration = Duration::from_secs(2);
+/// How long an answer may take in real time. After that, a paused clock may jump to the end of the
+/// wait for it.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Keeps a paused clock from jumping ahead while it exists.
 ///
-/// A paused clock jumps to the next timer as soon as the runtime has nothing to do but wait, also if it waits
-/// for Redis: then every bound on an answer is over before the answer can be there. So the runtime is kept
-/// busy until it is. In builds without debug assertions, and where the clock runs, this does nothing.
-pub(super) struct StillClock(Option<AbortHandle>);
+/// A paused clock jumps to the next timer as soon as the runtime only waits, even if it waits for
+/// Redis. Then every timeout strikes before the answer can arrive. So this keeps the runtime busy
+/// until it does. It does nothing in builds without debug assertions and while the clock runs.
+pub(super) struct PausedClock(Option<AbortHandle>);
 
-impl StillClock {
-    /// To be held while Redis is waited for.
+impl PausedClock {
+    /// Hold the result for as long as an answer of Redis is awaited.
     pub(super) fn hold() -> Self {
         if !cfg!(debug_assertions) || is_running() {
             return Self(None);
@@ -28,7 +29,7 @@ impl StillClock {
         Self(runtime.map(|runtime| runtime.spawn(stay_busy()).abort_handle()))
     }
 
-    /// A pause that ends although time stands still.
+    /// A pause that ends even while the clock is paused.
     pub(super) async fn sleep(&self, pause: Duration) {
         match self.0 {
             Some(_) => yield_now().await,
@@ -37,7 +38,7 @@ impl StillClock {
     }
 }
 
-impl Drop for StillClock {
+impl Drop for PausedClock {
     fn drop(&mut self) {
         if let Some(task) = &self.0 {
             task.abort();
@@ -45,7 +46,7 @@ impl Drop for StillClock {
     }
 }
 
-/// Whether Tokio's clock is the real one, which it is wherever nobody has paused it.
+/// Whether Tokio's clock runs: it then shows the real time.
 fn is_running() -> bool {
     let tokio_now = || tokio::time::Instant::now().into_std();
     let (before, now, after) = (tokio_now(), Instant::now(), tokio_now());
@@ -54,7 +55,7 @@ fn is_running() -> bool {
 
 async fn stay_busy() {
     let begun = Instant::now();
-    while begun.elapsed() < ENOUGH {
+    while begun.elapsed() < LONGEST {
         yield_now().await;
     }
 }

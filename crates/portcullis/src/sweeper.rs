@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    hash::{BuildHasher, Hasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Weak,
     time::Duration,
@@ -11,7 +10,7 @@ use std::{
 use portcullis_core::store::StoreError;
 use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
 
-use crate::shared::Shared;
+use crate::{jitter::jitter, shared::Shared};
 
 /// Between two sweeps half of this passes, or up to one and a half of it: servers that were started together must
 /// not come all at once.
@@ -71,9 +70,7 @@ pub(crate) fn has_timers() -> bool {
 }
 
 fn pause() -> Duration {
-    // The standard library's only randomness. Nothing depends on it but politeness.
-    let random = RandomState::new().build_hasher().finish();
-    PERIOD / 2 + PERIOD.mul_f64(random as f64 / u64::MAX as f64)
+    PERIOD / 2 + PERIOD.mul_f64(jitter())
 }
 
 #[cfg(test)]

@@ -2,20 +2,18 @@
 
 use std::{
     future::Future,
-    num::NonZeroUsize,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use portcullis::{Realm, RegisteredRealm, Store, StoreError, StoreErrorKind, UserId};
 use portcullis_core::{
-    Bucket, SessionIdHash, SessionMeta,
+    Bucket, SessionIdHash,
     store::{
-        Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
-        Listed, Loaded, LogQuery, Logged, Observation, Others, RecordWrite, Replaced,
-        ReplacedSession, Revision, Revocation, RevocationReport, SessionCount, Swept, Termination,
-        Touched,
+        ClockBounds, Commit, Committed, Create, Created, Ended, Hint, Interrupted, Listed, Loaded,
+        LogQuery, Logged, Observation, Register, Replace, Replaced, Revocation, RevocationReport,
+        SessionCount, Swept, Termination, Touch, Touched, UsersAfter,
     },
+    store_calls,
 };
 
 use crate::Gate;
@@ -51,6 +49,31 @@ pub enum Op {
     Observe,
     /// [`Store::read_log`].
     ReadLog,
+}
+
+impl Op {
+    /// The kind of the call of this name. `None` for those that pass through: the layer's own task makes them, at any
+    /// time.
+    fn of_call(name: &str) -> Option<Self> {
+        Some(match name {
+            "load" => Self::Load,
+            "create" => Self::Create,
+            "commit" => Self::Commit,
+            "replace" => Self::Replace,
+            "touch" => Self::Touch,
+            "end" => Self::End,
+            "list" => Self::List,
+            "users" => Self::Users,
+            "users_after" => Self::UsersAfter,
+            "count" => Self::Count,
+            "revoke" => Self::Revoke,
+            "sweep" => Self::Sweep,
+            "observe" => Self::Observe,
+            "read_log" => Self::ReadLog,
+            "register" | "realms" => return None,
+            other => panic!("give the call {other} a kind"),
+        })
+    }
 }
 
 /// A side of an operation.
@@ -125,11 +148,11 @@ impl<S> ProbeStore<S> {
         f(&mut self.probe.lock().expect("the probe"))
     }
 
-    async fn around<T>(
+    async fn around<T, E: From<StoreError>>(
         &self,
         op: Op,
-        work: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
+        work: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
         // What the layer's own task does comes at any time, and is no part of what a request costs.
         if !matches!(op, Op::Sweep | Op::Observe) {
             self.with(|probe| probe.calls.push(op));
@@ -164,117 +187,37 @@ impl<S> ProbeStore<S> {
     }
 }
 
-impl<S: Store> Store for ProbeStore<S> {
-    fn clock(&self) -> ClockBounds {
-        self.inner.clock()
-    }
+macro_rules! probe_store {
+    ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty)?) -> $answer:ty;)+) => {
+        impl<S: Store> Store for ProbeStore<S> {
+            fn clock(&self) -> ClockBounds {
+                self.inner.clock()
+            }
 
-    fn realm(&self) -> Realm {
-        self.inner.realm()
-    }
+            fn realm(&self) -> Realm {
+                self.inner.realm()
+            }
 
-    fn in_realm(&self, realm: &Realm) -> Self {
-        Self {
-            inner: self.inner.in_realm(realm),
-            probe: Arc::clone(&self.probe),
+            fn in_realm(&self, realm: &Realm) -> Self {
+                Self {
+                    inner: self.inner.in_realm(realm),
+                    probe: Arc::clone(&self.probe),
+                }
+            }
+
+            async fn listen(&self, listener: &(dyn Fn(Hint) + Send + Sync)) {
+                self.inner.listen(listener).await;
+            }
+
+            $(async fn $name<'a>(&'a self $(, $argument: $type)?) -> $answer {
+                let work = self.inner.$name($($argument)?);
+                match Op::of_call(stringify!($name)) {
+                    Some(op) => self.around(op, work).await,
+                    None => work.await,
+                }
+            })+
         }
-    }
-
-    // The layer's own task does this, at any time.
-    async fn register(&self, cookie: &str, longest: Duration) -> Result<(), StoreError> {
-        self.inner.register(cookie, longest).await
-    }
-
-    async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
-        self.inner.realms().await
-    }
-
-    async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
-        self.around(Op::Load, self.inner.load(key)).await
-    }
-
-    async fn create(
-        &self,
-        key: &SessionIdHash,
-        write: &RecordWrite,
-        limits: Limits,
-        others: &Others,
-    ) -> Result<Created, Interrupted> {
-        let created = async { Ok(self.inner.create(key, write, limits, others).await) };
-        self.around(Op::Create, created).await?
-    }
-
-    async fn commit(
-        &self,
-        key: &SessionIdHash,
-        expected: Revision,
-        write: &RecordWrite,
-        activity: Activity,
-    ) -> Result<Committed, StoreError> {
-        let work = self.inner.commit(key, expected, write, activity);
-        self.around(Op::Commit, work).await
-    }
-
-    async fn replace(
-        &self,
-        old: &ReplacedSession,
-        new: &SessionIdHash,
-        write: &RecordWrite,
-        deadline: Deadline,
-        others: &Others,
-    ) -> Result<Replaced, Interrupted> {
-        let replaced = async { Ok(self.inner.replace(old, new, write, deadline, others).await) };
-        self.around(Op::Replace, replaced).await?
-    }
-
-    async fn touch(&self, key: &SessionIdHash, meta: &SessionMeta) -> Result<Touched, StoreError> {
-        self.around(Op::Touch, self.inner.touch(key, meta)).await
-    }
-
-    async fn end(&self, termination: &Termination) -> Result<Ended, StoreError> {
-        self.around(Op::End, self.inner.end(termination)).await
-    }
-
-    async fn list(&self, user: &UserId) -> Result<Vec<Listed>, StoreError> {
-        self.around(Op::List, self.inner.list(user)).await
-    }
-
-    async fn users(&self, bucket: Bucket) -> Result<Vec<UserId>, StoreError> {
-        self.around(Op::Users, self.inner.users(bucket)).await
-    }
-
-    async fn users_after(
-        &self,
-        after: Option<&UserId>,
-        most: NonZeroUsize,
-    ) -> Result<Vec<UserId>, StoreError> {
-        let users = self.inner.users_after(after, most);
-        self.around(Op::UsersAfter, users).await
-    }
-
-    async fn count(&self) -> Result<SessionCount, StoreError> {
-        self.around(Op::Count, self.inner.count()).await
-    }
-
-    async fn revoke(&self, revocation: &Revocation) -> Result<RevocationReport, Interrupted> {
-        let revoked = async { Ok(self.inner.revoke(revocation).await) };
-        self.around(Op::Revoke, revoked).await?
-    }
-
-    async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.around(Op::Sweep, self.inner.sweep()).await
-    }
-
-    async fn observe(&self, observation: &Observation) -> Result<(), StoreError> {
-        self.around(Op::Observe, self.inner.observe(observation))
-            .await
-    }
-
-    async fn read_log(&self, query: &LogQuery) -> Result<Vec<Logged>, StoreError> {
-        self.around(Op::ReadLog, self.inner.read_log(query)).await
-    }
-
-    async fn listen(&self, told: &(dyn Fn(Hint) + Send + Sync)) {
-        self.inner.listen(told).await;
-    }
+    };
 }
+
+store_calls!(probe_store);

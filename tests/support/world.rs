@@ -19,7 +19,7 @@ use axum::{
 use portcullis::{EndReason, SessionHandle, SessionLayer, Store};
 use portcullis_core::{
     Owner, SessionEntry, SessionId, SessionMeta,
-    store::{Activity, Committed, Expiry, Loaded, RecordWrite, Revision, Stored},
+    store::{Activity, Commit, Committed, Expiry, Loaded, RecordWrite, Stored},
 };
 
 use crate::{Backend, CapturedAudit, Client, Gate, Gates, ProbeStore, Server, routes};
@@ -241,12 +241,14 @@ impl<B: Backend> World<B> {
         let done = self
             .store
             .inner()
-            .commit(&key(id), stored.revision, &write, Activity::Passive)
+            .commit(Commit::new(
+                &key(id),
+                stored.revision,
+                &write,
+                Activity::Passive,
+            ))
             .await;
-        assert!(
-            matches!(done, Ok(Committed::Done(_, Revision(_)))),
-            "{done:?}"
-        );
+        assert!(matches!(done, Ok(Committed::Done(_))), "{done:?}");
     }
 }
 

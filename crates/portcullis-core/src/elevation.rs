@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use crate::record::{
-    Unencodable,
-    fields::{self, Field, Unknown},
-    msgpack::{Append, Damaged, Reader},
+use crate::{
+    Timestamp,
+    record::{
+        Unencodable,
+        fields::{self, Field, Unknown},
+        msgpack::{Append, Damaged, Reader},
+    },
 };
 
 /// What an elevation permits. Implement it for your own type to name a scope.
@@ -82,8 +85,9 @@ impl Elevation {
         self.ends_before_deadline = self.ends_before_deadline.saturating_add(later);
     }
 
-    pub(crate) fn ends_before_deadline(&self) -> Duration {
-        Duration::from_millis(self.ends_before_deadline)
+    /// When it ends, in a session with this absolute deadline.
+    pub(crate) fn ends_at(&self, absolute_deadline: Timestamp) -> Timestamp {
+        absolute_deadline.before(Duration::from_millis(self.ends_before_deadline))
     }
 
     pub(crate) fn unknown(&self) -> &Unknown {

@@ -10,9 +10,10 @@ use std::{thread, time::Duration};
 use portcullis_core::{
     Bucket, EndReason, EventKind, Note, SessionHandle, SessionId, SessionIdHash, SessionMeta,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, LogLimits, LogQuery,
-        ManualClock, MemoryStore, Observation, Others, RecordWrite, Replaced, ReplacedSession,
-        Revision, Store, StoreError, StoreErrorKind, Termination, Touched, conformance::Harness,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
+        Ended, Limits, Loaded, LogLimits, LogQuery, ManualClock, MemoryStore, Observation, Others,
+        RecordWrite, Replace, Replaced, ReplacedSession, Revision, Store, StoreError,
+        StoreErrorKind, Termination, Touch, Touched, conformance::Harness,
     },
 };
 
@@ -110,15 +111,18 @@ fn write(payload: &str) -> RecordWrite {
 
 async fn create(store: &MemoryStore, limits: Limits) -> (SessionIdHash, Revision) {
     let key = key();
-    match store.create(&key, &write("0"), limits, &Others::Stay).await {
-        Ok(Created::Done(_, revision, _)) => (key, revision),
+    match store
+        .create(Create::new(&key, &write("0"), limits, &Others::Stay))
+        .await
+    {
+        Ok(Created::Done(CreatedSession { revision, .. })) => (key, revision),
         other => panic!("create answered {other:?}"),
     }
 }
 
 async fn create_error(store: &MemoryStore) -> StoreError {
     let create = store
-        .create(&key(), &write(""), LIMITS, &Others::Stay)
+        .create(Create::new(&key(), &write(""), LIMITS, &Others::Stay))
         .await;
     create.unwrap_err().error
 }
@@ -164,17 +168,17 @@ async fn s026_a_full_store_still_signs_people_in_and_out() {
         note: None,
     };
     let moved = store
-        .replace(&old, &new, &write("1"), KEEP, &Others::Stay)
+        .replace(Replace::new(&old, &new, &write("1"), KEEP, &Others::Stay))
         .await;
-    let Ok(Replaced::Done(_, revision, _)) = moved else {
+    let Ok(Replaced::Done(CreatedSession { revision, .. })) = moved else {
         panic!("replace answered {moved:?}");
     };
     let committed = store
-        .commit(&new, revision, &write("2"), Activity::Active)
+        .commit(Commit::new(&new, revision, &write("2"), Activity::Active))
         .await;
     assert!(matches!(committed, Ok(Committed::Done(..))));
     assert!(matches!(
-        store.touch(&new, &LABEL).await,
+        store.touch(Touch::new(&new, &LABEL)).await,
         Ok(Touched::Done(_))
     ));
     sign_out(&store, &new).await;
@@ -206,7 +210,7 @@ async fn a_session_that_was_touched_is_not_taken_for_an_expired_one() {
     let (key, _) = create(&store, lasting(Duration::from_secs(10))).await;
     clock.advance(Duration::from_secs(9));
     assert!(matches!(
-        store.touch(&key, &LABEL).await,
+        store.touch(Touch::new(&key, &LABEL)).await,
         Ok(Touched::Done(_))
     ));
     clock.advance(Duration::from_secs(9));
@@ -350,7 +354,12 @@ async fn s099_debug_output_shows_no_session() {
     let store = MemoryStore::new();
     let (key, _) = create(&store, LIMITS).await;
     store
-        .create(&self::key(), &write("hunter2"), LIMITS, &Others::Stay)
+        .create(Create::new(
+            &self::key(),
+            &write("hunter2"),
+            LIMITS,
+            &Others::Stay,
+        ))
         .await
         .unwrap();
     assert_eq!(
@@ -394,7 +403,7 @@ async fn count_up(store: MemoryStore, key: SessionIdHash, times: u32) {
         let (current, revision) = number(&store, &key).await;
         let next = (current + 1).to_string();
         match store
-            .commit(&key, revision, &write(&next), Activity::Active)
+            .commit(Commit::new(&key, revision, &write(&next), Activity::Active))
             .await
             .unwrap()
         {
@@ -445,11 +454,11 @@ async fn t01_no_thread_brings_back_what_another_ended() {
 
 async fn write_until_gone(store: MemoryStore, key: SessionIdHash, mut revision: Revision) {
     for _ in 0..1_000_000 {
-        store.touch(&key, &LABEL).await.unwrap();
+        store.touch(Touch::new(&key, &LABEL)).await.unwrap();
         let late = write("late");
-        let answer = store.commit(&key, revision, &late, Activity::Active);
+        let answer = store.commit(Commit::new(&key, revision, &late, Activity::Active));
         match answer.await.unwrap() {
-            Committed::Done(_, next) => revision = next,
+            Committed::Done(CommittedSession { revision: next, .. }) => revision = next,
             Committed::Conflict(stored) => revision = stored.revision,
             Committed::Gone => return,
         }

@@ -1,11 +1,11 @@
 //! How many sessions are live, and whose: read from the lists of all buckets, a page at a time.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, str::FromStr};
+use std::{collections::BTreeSet, str::FromStr};
 
 use bytes::Bytes;
 use portcullis_core::{
     BUCKETS, Bucket, Timestamp, UserId,
-    store::{SessionCount, StoreError},
+    store::{SessionCount, StoreError, UsersAfter},
 };
 use tokio::task::JoinSet;
 
@@ -68,11 +68,11 @@ impl RedisStore {
     }
 
     /// Users are ordered by their bucket, and in a bucket by their bytes.
-    pub(crate) async fn users_behind(
+    pub(crate) async fn page_of_users(
         &self,
-        after: Option<&UserId>,
-        most: NonZeroUsize,
+        page: UsersAfter<'_>,
     ) -> Result<Vec<UserId>, StoreError> {
+        let UsersAfter { after, most, .. } = page;
         let first = after.map_or(0, |user| Bucket::of(user).number());
         let buckets: Vec<_> = (first..BUCKETS).filter_map(Bucket::from_number).collect();
         let mut users = Vec::new();

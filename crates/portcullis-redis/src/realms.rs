@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis_core::store::{RegisteredRealm, Store, StoreError};
+use portcullis_core::store::{Register, RegisteredRealm, Store, StoreError};
 
 use crate::{
     RedisStore,
@@ -15,11 +15,10 @@ use crate::{
 };
 
 impl RedisStore {
-    pub(crate) async fn register_realm(
-        &self,
-        cookie: &str,
-        longest: Duration,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn register_realm(&self, register: Register<'_>) -> Result<(), StoreError> {
+        let Register {
+            cookie, longest, ..
+        } = register;
         let keys = vec![self.prefix().registry()];
         let arguments = vec![
             Bytes::copy_from_slice(self.prefix().realm().as_str().as_bytes()),

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    SessionIdHash, Timestamp,
+    Timestamp,
     store::{
-        Activity, Deadline, Interrupted, Others, RecordWrite, Replaced, ReplacedSession, Revision,
+        Activity, CreatedSession, Deadline, Interrupted, Others, Replace, Replaced, Revision,
         StoreError, Timing,
     },
 };
@@ -33,14 +33,14 @@ use crate::{
 };
 
 impl RedisStore {
-    pub(crate) async fn relocate(
-        &self,
-        old: &ReplacedSession,
-        new: &SessionIdHash,
-        write: &RecordWrite,
-        deadline: Deadline,
-        others: &Others,
-    ) -> Result<Replaced, Interrupted> {
+    pub(crate) async fn relocate(&self, replace: Replace<'_>) -> Result<Replaced, Interrupted> {
+        let Replace {
+            old,
+            new,
+            write,
+            deadline,
+            ..
+        } = replace;
         let moments = match deadline {
             Deadline::Restart(limits) => self.starting(new, &write.meta, limits),
             // Only the old record knows its deadlines. A touch between this read and the end is lost, and
@@ -58,7 +58,7 @@ impl RedisStore {
         };
         let stay = Others::Stay;
         let others = match deadline {
-            Deadline::Restart(_) => others,
+            Deadline::Restart(_) => replace.others,
             Deadline::Keep(_) => &stay,
         };
         let drawn = draw();
@@ -87,14 +87,14 @@ impl RedisStore {
                 Ok(why)
             }
             (CreateAttempt::Done(timing, excess), None) => {
-                let made = CreatedSession {
+                let made = PendingSession {
                     provisional,
                     timing,
                     revision: drawn,
                     excess,
                 };
-                self.take_over(old, new, write, deadline, others, made)
-                    .await
+                let replace = Replace::new(old, new, write, deadline, others);
+                self.take_over(replace, made).await
             }
             (refused, _) => {
                 provisional.was_refused();
@@ -111,14 +111,18 @@ impl RedisStore {
     /// have to end. If that fails, it is taken back.
     pub(crate) async fn take_over(
         &self,
-        old: &ReplacedSession,
-        new: &SessionIdHash,
-        write: &RecordWrite,
-        deadline: Deadline,
-        others: &Others,
-        made: CreatedSession,
+        replace: Replace<'_>,
+        made: PendingSession,
     ) -> Result<Replaced, Interrupted> {
-        let CreatedSession {
+        let Replace {
+            old,
+            new,
+            write,
+            deadline,
+            others,
+            ..
+        } = replace;
+        let PendingSession {
             provisional,
             timing,
             revision: drawn,
@@ -153,7 +157,9 @@ impl RedisStore {
         let refused = match answer.await {
             Ok((Reply::Done(..), _)) => {
                 provisional.keep();
-                return Ok(Replaced::Done(timing, drawn, displaced));
+                return Ok(Replaced::Done(CreatedSession::new(
+                    timing, drawn, displaced,
+                )));
             }
             Ok((Reply::Taken, _)) => Err(wrong_reply()),
             Ok((refused, _)) => {
@@ -173,8 +179,8 @@ impl RedisStore {
     }
 }
 
-/// A session that was just made.
-pub(crate) struct CreatedSession {
+/// A session that was just made and does not take the place of the old one yet.
+pub(crate) struct PendingSession {
     pub(crate) provisional: Provisional,
     pub(crate) timing: Timing,
     pub(crate) revision: Revision,

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    num::NonZeroUsize,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -11,10 +10,11 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, Note, Realm, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
-        Activity, ClockBounds, Committed, Created, Deadline, Ended, Hint, Interrupted, Limits,
-        Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Others, RecordWrite,
-        RegisteredRealm, Replaced, ReplacedSession, Revision, Revocation, RevocationReport,
-        SessionCount, Store, StoreError, StoreErrorKind, Stored, Swept, Termination, Touched,
+        ClockBounds, Commit, Committed, CommittedSession, Create, Created, CreatedSession,
+        Deadline, Ended, Hint, Interrupted, Listed, Loaded, LogLimits, LogQuery, Logged,
+        Observation, Others, RecordWrite, Register, RegisteredRealm, Replace, Replaced,
+        ReplacedSession, Revocation, RevocationReport, SessionCount, Store, StoreError,
+        StoreErrorKind, Stored, Swept, Termination, Touch, Touched, UsersAfter,
     },
 };
 
@@ -31,7 +31,7 @@ use crate::{
     key_set::KeySet,
     keys::Prefix,
     record::{self, Record, millis},
-    relocation::CreatedSession,
+    relocation::PendingSession,
 };
 
 /// Sessions in Redis.
@@ -377,8 +377,8 @@ impl Store for RedisStore {
         }
     }
 
-    async fn register(&self, cookie: &str, longest: Duration) -> Result<(), StoreError> {
-        self.register_realm(cookie, longest).await
+    async fn register(&self, register: Register<'_>) -> Result<(), StoreError> {
+        self.register_realm(register).await
     }
 
     async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
@@ -404,13 +404,14 @@ impl Store for RedisStore {
         })
     }
 
-    async fn create(
-        &self,
-        key: &SessionIdHash,
-        write: &RecordWrite,
-        limits: Limits,
-        others: &Others,
-    ) -> Result<Created, Interrupted> {
+    async fn create(&self, create: Create<'_>) -> Result<Created, Interrupted> {
+        let Create {
+            key,
+            write,
+            limits,
+            others,
+            ..
+        } = create;
         self.check_room(key, write)?;
         let moments = self.starting(key, &write.meta, limits);
         // When the answer is lost nobody knows of the session, and it must not take the place of one that is known.
@@ -421,7 +422,7 @@ impl Store for RedisStore {
         let created = match attempt {
             CreateAttempt::Done(timing, excess) => {
                 let displaced = self.displace(key, write, others, &excess).await?;
-                Created::Done(timing, drawn, displaced)
+                Created::Done(CreatedSession::new(timing, drawn, displaced))
             }
             CreateAttempt::Taken => Created::Taken,
             CreateAttempt::AtLimit => Created::AtLimit,
@@ -434,13 +435,14 @@ impl Store for RedisStore {
         Ok(created)
     }
 
-    async fn commit(
-        &self,
-        key: &SessionIdHash,
-        expected: Revision,
-        write: &RecordWrite,
-        activity: Activity,
-    ) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: Commit<'_>) -> Result<Committed, StoreError> {
+        let Commit {
+            key,
+            expected,
+            write,
+            activity,
+            ..
+        } = commit;
         let drawn = draw_after(expected);
         let key_set = KeySet::of(self.prefix(), key, &write.meta);
         let [user, since] = owner(&write.meta, authenticated_at(&write.meta));
@@ -460,7 +462,7 @@ impl Store for RedisStore {
         arguments.extend(write.notes.iter().map(Note::encode));
         let answer = self.run_in_time(&COMMIT, key.bucket(), keys, arguments);
         match answer.await? {
-            Reply::Done(timing, _) => Ok(Committed::Done(timing, drawn)),
+            Reply::Done(timing, _) => Ok(Committed::Done(CommittedSession::new(timing, drawn))),
             Reply::Gone => Ok(Committed::Gone),
             Reply::Conflict(value) => Ok(match Record::parse(&value) {
                 Record::Session(current) => Committed::Conflict(current),
@@ -477,16 +479,17 @@ impl Store for RedisStore {
     /// are ended, then the old one is ended if nobody wrote to it meanwhile, else the new one is taken back.
     /// The last end is the moment that counts: before it the old session lives and the new one is unknown to all,
     /// after it the old one is dead for everyone.
-    async fn replace(
-        &self,
-        old: &ReplacedSession,
-        new: &SessionIdHash,
-        write: &RecordWrite,
-        deadline: Deadline,
-        others: &Others,
-    ) -> Result<Replaced, Interrupted> {
+    async fn replace(&self, replace: Replace<'_>) -> Result<Replaced, Interrupted> {
+        let Replace {
+            old,
+            new,
+            write,
+            deadline,
+            others,
+            ..
+        } = replace;
         if old.key.bucket() != new.bucket() {
-            return self.relocate(old, new, write, deadline, others).await;
+            return self.relocate(replace).await;
         }
         let drawn = draw_after(old.expected);
         let (activity, idle, absolute, since, lead) = match deadline {
@@ -565,18 +568,21 @@ impl Store for RedisStore {
         match answer.await? {
             // The old one is left as it was until they have ended.
             (Reply::Done(timing, excess), asked) if ends_others || !excess.is_empty() => {
-                let made = CreatedSession {
+                let made = PendingSession {
                     provisional: provisional.asked(asked),
                     timing,
                     revision: drawn,
                     excess,
                 };
-                self.take_over(old, new, write, deadline, others, made)
-                    .await
+                self.take_over(replace, made).await
             }
             (Reply::Done(timing, _), _) => {
                 provisional.keep();
-                Ok(Replaced::Done(timing, drawn, Vec::new()))
+                Ok(Replaced::Done(CreatedSession::new(
+                    timing,
+                    drawn,
+                    Vec::new(),
+                )))
             }
             (refused, asked) => {
                 provisional.asked(asked).was_refused();
@@ -585,7 +591,8 @@ impl Store for RedisStore {
         }
     }
 
-    async fn touch(&self, key: &SessionIdHash, meta: &SessionMeta) -> Result<Touched, StoreError> {
+    async fn touch(&self, touch: Touch<'_>) -> Result<Touched, StoreError> {
+        let Touch { key, meta, .. } = touch;
         let key_set = KeySet::of(self.prefix(), key, meta);
         let [user, since] = owner(meta, authenticated_at(meta));
         let keys = key_set.keys();
@@ -618,12 +625,8 @@ impl Store for RedisStore {
         self.users_in(bucket).await
     }
 
-    async fn users_after(
-        &self,
-        after: Option<&UserId>,
-        most: NonZeroUsize,
-    ) -> Result<Vec<UserId>, StoreError> {
-        self.users_behind(after, most).await
+    async fn users_after(&self, page: UsersAfter<'_>) -> Result<Vec<UserId>, StoreError> {
+        self.page_of_users(page).await
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_core::{
     Bucket, SessionId, SessionIdHash,
     store::{
-        Activity, Created, Deadline, Others, Replaced, ReplacedSession, Store, StoreError,
-        StoreErrorKind,
+        Activity, Create, Created, Deadline, Others, Replace, Replaced, ReplacedSession, Store,
+        StoreError, StoreErrorKind,
     },
 };
 use portcullis_redis::{
@@ -96,7 +96,7 @@ async fn above_the_line_visitors_are_refused_and_nobody_else_and_below_it_they_a
     };
     let write = write_of(&owned(&store, "bob"), payload());
     let (new, restart) = (key_of("bob"), Deadline::Restart(LIMITS));
-    let signed_in = store.replace(&old, &new, &write, restart, &Others::Stay);
+    let signed_in = store.replace(Replace::new(&old, &new, &write, restart, &Others::Stay));
     let signed_in = signed_in.await.unwrap();
     assert!(matches!(signed_in, Replaced::Done(..)), "{signed_in:?}");
     use_of(&server, 60);
@@ -112,7 +112,12 @@ async fn a_flood_of_visitors_is_stopped_before_memory_is_full() {
     let refused = loop {
         let (meta, key) = (anonymous(), anywhere());
         match store
-            .create(&key, &write_of(&meta, large.clone()), LIMITS, &Others::Stay)
+            .create(Create::new(
+                &key,
+                &write_of(&meta, large.clone()),
+                LIMITS,
+                &Others::Stay,
+            ))
             .await
         {
             Ok(_) => visitors += 1,

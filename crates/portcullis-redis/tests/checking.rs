@@ -14,7 +14,7 @@ use std::{
 use Verdict::{Broken, Fine, Unknown, Warning};
 use portcullis_core::{
     Realm,
-    store::{Store, StoreErrorKind},
+    store::{Register, Store, StoreErrorKind},
 };
 use portcullis_redis::{ConnectError, Finding, RedisStore, Subject, Verdict, testing::TestServer};
 use support::{Anonymous, calls, connect_to, create, key, kind, live};
@@ -101,7 +101,7 @@ async fn realms_that_are_registered_are_named_and_those_of_another_prefix_are_no
     let store = connect_to(server.url()).await;
     for (realm, cookie) in [("shop", "__Host-shop"), ("admin", "__Host-admin")] {
         let store = store.in_realm(&Realm::new(realm).unwrap());
-        let registered = store.register(cookie, Duration::from_secs(60));
+        let registered = store.register(Register::new(cookie, Duration::from_secs(60)));
         registered.await.unwrap();
     }
     let findings = Findings::of(server.url()).await;
@@ -274,7 +274,7 @@ async fn a_replica_is_broken_and_its_primary_is_told_whether_writes_wait_for_it(
     };
     replication("0", Warning, "bring ended sessions back").await;
     for (copies, verdict, says) in [
-        (1, Fine, "a revocation tells whether 1 have it"),
+        (1, Fine, "a revocation reports whether 1 have it"),
         (2, Warning, "no revocation is confirmed"),
     ] {
         let builder = RedisStore::builder(primary.url()).confirm_by_replicas(copies);

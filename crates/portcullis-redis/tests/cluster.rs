@@ -16,8 +16,9 @@ use std::{
 use portcullis_core::{
     EndReason, EventKind, SessionId, SessionIdHash, SessionMeta, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Loaded, LogQuery, Others, Replaced,
-        ReplacedSession, ReplicaAcks, RevokeScope, Store, StoreErrorKind, Touched,
+        Activity, Commit, Committed, Create, Created, CreatedSession, Deadline, Ended, Loaded,
+        LogQuery, Others, Register, Replace, Replaced, ReplacedSession, ReplicaAcks, RevokeScope,
+        Store, StoreErrorKind, Touched,
     },
 };
 use portcullis_redis::{
@@ -68,7 +69,13 @@ async fn sign_in(
         note: None,
     };
     let write = write_of(&meta, payload());
-    let replaced = store.replace(&old, &to, &write, Deadline::Restart(LIMITS), &Others::Stay);
+    let replaced = store.replace(Replace::new(
+        &old,
+        &to,
+        &write,
+        Deadline::Restart(LIMITS),
+        &Others::Stay,
+    ));
     assert!(matches!(replaced.await.unwrap(), Replaced::Done(..)));
     (to, meta)
 }
@@ -148,7 +155,7 @@ async fn a_session_that_keeps_its_deadlines_keeps_them_on_another_node() {
     let (before, revision) = create(&store, &old).await;
     let keep = Deadline::Keep(Activity::Passive);
     let replaced = store.replace_anonymous(&old, &new, revision, payload(), keep);
-    let Replaced::Done(after, ..) = replaced.await.unwrap() else {
+    let Replaced::Done(CreatedSession { timing: after, .. }) = replaced.await.unwrap() else {
         panic!("not replaced")
     };
     // The clocks of the nodes are one and the same here.
@@ -219,7 +226,7 @@ async fn what_is_over_on_any_node_is_swept_and_told_once_and_is_in_the_log_of_al
         let (key, meta) = (key_of(user.clone()), owned(&store, user));
         let write = write_of(&meta, payload());
         let created = store
-            .create(&key, &write, limits(50, 60_000), &Others::Stay)
+            .create(Create::new(&key, &write, limits(50, 60_000), &Others::Stay))
             .await;
         assert!(matches!(created.unwrap(), Created::Done(..)));
         names.push(meta.handle);
@@ -336,7 +343,7 @@ async fn a_check_looks_at_every_primary_and_compares_their_clocks() {
         builder.check().await.unwrap()
     };
     let store = connect_to(cluster.url()).await;
-    let registered = store.register("__Host-id", Duration::from_secs(60));
+    let registered = store.register(Register::new("__Host-id", Duration::from_secs(60)));
     registered.await.unwrap();
     let findings = check().await;
     let mode = about(&findings, Subject::Mode);
@@ -429,7 +436,7 @@ async fn a_primary_that_is_killed_is_replaced_by_its_replica_without_a_restart()
         }
     ));
     let write = write_of(&meta, payload());
-    let committed = store.commit(&key, revision, &write, Activity::Active);
+    let committed = store.commit(Commit::new(&key, revision, &write, Activity::Active));
     assert!(matches!(committed.await.unwrap(), Committed::Done(..)));
     assert_eq!(store.list(&user).await.unwrap().len(), 1);
     store.sweep().await.unwrap();

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, SessionId, SessionIdHash, SessionMeta,
     store::{
-        Activity, Created, Deadline, Interrupted, Loaded, Others, RecordWrite, Replaced,
-        ReplacedSession, SessionLimit, Store, StoreError, StoreErrorKind,
+        Activity, Create, Created, CreatedSession, Deadline, Interrupted, Loaded, Others,
+        RecordWrite, Replace, Replaced, ReplacedSession, SessionLimit, Store, StoreError,
+        StoreErrorKind,
     },
 };
 use portcullis_redis::{
@@ -58,7 +59,7 @@ impl SignIn {
 
     async fn create(&self, store: &RedisStore) -> Result<Created, Interrupted> {
         let others = Others::Limited(SessionLimit::displace(1).unwrap());
-        let created = store.create(&self.key, &self.write, LIMITS, &others);
+        let created = store.create(Create::new(&self.key, &self.write, LIMITS, &others));
         created.await
     }
 
@@ -68,7 +69,7 @@ impl SignIn {
         store: &RedisStore,
     ) -> Result<Replaced, Interrupted> {
         let others = Others::Limited(SessionLimit::displace(1).unwrap());
-        let replaced = store.replace(old, &self.key, &self.write, RESTART, &others);
+        let replaced = store.replace(Replace::new(old, &self.key, &self.write, RESTART, &others));
         replaced.await
     }
 
@@ -146,7 +147,13 @@ async fn a_sign_in_over_the_limit_ends_all_it_has_to_in_any_bucket() {
         let (goes, meta, _) = create_owned(&store, "alice").await;
         let sign_in = SignIn::of("alice", &store);
         let replaced = sign_in.replace(&visitor, &store).await.unwrap();
-        let Replaced::Done(timing, revision, displaced) = replaced else {
+        let Replaced::Done(CreatedSession {
+            timing,
+            revision,
+            displaced,
+            ..
+        }) = replaced
+        else {
             panic!("{replaced:?}")
         };
         let stored = live(&store, &sign_in.key).await;
@@ -233,7 +240,7 @@ async fn rule_12_who_had_to_go_is_named_though_the_answer_was_lost_and_the_sign_
     let sign_in = SignIn::of("alice", &store);
     wire.lose_answer(&spelled(&goes));
     match sign_in.create(&cut_off).await.unwrap() {
-        Created::Done(_, _, displaced) => assert_eq!(displaced, [meta.handle]),
+        Created::Done(CreatedSession { displaced, .. }) => assert_eq!(displaced, [meta.handle]),
         other => panic!("{other:?}"),
     }
     is_displaced(&goes, &meta, &store).await;
@@ -255,7 +262,7 @@ async fn who_signed_out_meanwhile_did_not_have_to_go_though_the_answer_was_lost(
     wire.lose_answer(&spelled(&goes));
     drop(held);
     match under_way.await.unwrap().unwrap() {
-        Created::Done(_, _, displaced) => assert_eq!(displaced, []),
+        Created::Done(CreatedSession { displaced, .. }) => assert_eq!(displaced, []),
         other => panic!("{other:?}"),
     }
 }

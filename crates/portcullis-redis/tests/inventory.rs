@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_core::{
     Bucket, EndReason, EventKind,
     store::{
-        Created, Expiry, Loaded, LogQuery, OnLimit, Others, ReplicaAcks, RevokeScope, SessionLimit,
-        Store, StoreErrorKind, Touched,
+        Commit, Create, Created, Expiry, Loaded, LogQuery, OnLimit, Others, ReplicaAcks,
+        RevokeScope, SessionLimit, Store, StoreErrorKind, Touch, Touched, UsersAfter,
     },
 };
 use portcullis_redis::{
@@ -65,7 +65,9 @@ async fn t07_a_session_that_a_lost_list_does_not_name_does_not_survive_a_revocat
         }
         let write = write_of(&meta, payload());
         let active = portcullis_core::store::Activity::Active;
-        let committed = store.commit(&key, revision, &write, active).await;
+        let committed = store
+            .commit(Commit::new(&key, revision, &write, active))
+            .await;
         assert_eq!(committed.unwrap(), portcullis_core::store::Committed::Gone);
         assert!(matches!(
             store.load(&key).await.unwrap(),
@@ -126,7 +128,10 @@ async fn each_session_is_counted_once_on_whatever_page_of_the_list_of_its_bucket
         );
         server.cli(&["CONFIG", "RESETSTAT"]);
         let most = 100.try_into().unwrap();
-        let users = store.users_after(None, most).await.unwrap();
+        let users = store
+            .users_after(UsersAfter::new(None, most))
+            .await
+            .unwrap();
         assert_eq!(users, ["alice", "bob"], "{due}");
         // One for each list, and for each further page of the one that has sessions.
         assert!(calls(&server, "zrangebyscore") <= 1024 + 6, "{due}");
@@ -170,7 +175,7 @@ async fn whoever_is_active_makes_a_lost_list_anew() {
         server.cli(&["DEL", &list]);
     }
     assert!(store.list(&"alice".into()).await.unwrap().is_empty());
-    store.touch(&key, &meta).await.unwrap();
+    store.touch(Touch::new(&key, &meta)).await.unwrap();
     assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
     assert_eq!(lists(&server, "x").len(), 1);
 }
@@ -205,7 +210,7 @@ async fn t76_of_twenty_sign_ins_at_once_under_a_limit_of_three_never_more_can_be
                 let write = write_of(&owned(&store, "alice"), payload());
                 let key = key_of("alice");
                 let created = store
-                    .create(&key, &write, LIMITS, &Others::Limited(limit))
+                    .create(Create::new(&key, &write, LIMITS, &Others::Limited(limit)))
                     .await;
                 assert!(matches!(created.unwrap(), Created::Done(..)));
                 key
@@ -233,7 +238,7 @@ async fn s066_a_sign_in_that_was_under_way_does_not_survive_a_revocation_of_all(
     store.revoke(&all_of("alice")).await.unwrap();
     let write = write_of(&under_way, payload());
     let created = store
-        .create(&key_of("alice"), &write, LIMITS, &Others::Stay)
+        .create(Create::new(&key_of("alice"), &write, LIMITS, &Others::Stay))
         .await;
     assert_eq!(created.unwrap(), Created::Revoked);
     create_owned(&store, "alice").await;
@@ -246,7 +251,7 @@ async fn sessions_are_revoked_while_redis_is_out_of_memory() {
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let write = write_of(&owned(&store, "alice"), payload());
     let created = store
-        .create(&key_of("alice"), &write, LIMITS, &Others::Stay)
+        .create(Create::new(&key_of("alice"), &write, LIMITS, &Others::Stay))
         .await;
     assert_eq!(kind(created), StoreErrorKind::Full);
     let receipt = store.revoke(&all_of("alice")).await.unwrap();
@@ -321,7 +326,12 @@ async fn t74_a_backlog_is_told_once_each_though_many_sweep() {
         let write = write_of(&meta, payload());
         let key = key_of(format!("user {user}"));
         store
-            .create(&key, &write, limits(60_000, 600_000), &Others::Stay)
+            .create(Create::new(
+                &key,
+                &write,
+                limits(60_000, 600_000),
+                &Others::Stay,
+            ))
             .await
             .unwrap();
     }
@@ -360,6 +370,6 @@ async fn a_revocation_that_failed_does_not_touch_who_signed_in_since_however_soo
     let (key, meta, _) = create_owned(&store, "alice").await;
     drop(marks);
     healed(&slow).await;
-    let touched = store.touch(&key, &meta).await.unwrap();
+    let touched = store.touch(Touch::new(&key, &meta)).await.unwrap();
     assert!(matches!(touched, Touched::Done(_)), "{touched:?}");
 }

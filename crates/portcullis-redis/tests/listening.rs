@@ -14,8 +14,8 @@ use std::{
 use portcullis_core::{
     EndReason, SessionHandle, SessionIdHash, SessionMeta,
     store::{
-        Activity, Created, Deadline, Hint, Others, RecordWrite, Replaced, ReplacedSession,
-        Revision, SessionLimit, Store,
+        Activity, Commit, Create, Created, CreatedSession, Deadline, Hint, Others, RecordWrite,
+        Replace, Replaced, ReplacedSession, Revision, SessionLimit, Store, Touch,
     },
 };
 use portcullis_redis::{
@@ -168,10 +168,10 @@ async fn replace(
     deadline: Deadline,
 ) -> Revision {
     match store
-        .replace(old, new, write, deadline, &Others::Stay)
+        .replace(Replace::new(old, new, write, deadline, &Others::Stay))
         .await
     {
-        Ok(Replaced::Done(_, revision, _)) => revision,
+        Ok(Replaced::Done(CreatedSession { revision, .. })) => revision,
         other => panic!("{other:?}"),
     }
 }
@@ -216,7 +216,7 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
     let write = write_of(&third, payload());
     let key = key_of("bob");
     let created = store
-        .create(&key, &write, LIMITS, &Others::Limited(limit))
+        .create(Create::new(&key, &write, LIMITS, &Others::Limited(limit)))
         .await;
     assert!(matches!(created, Ok(Created::Done(..))));
     published(&other).await;
@@ -226,7 +226,7 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
     let meta = owned_since("carol", since);
     let write = write_of(&meta, payload());
     store
-        .create(&key, &write, LIMITS, &Others::Stay)
+        .create(Create::new(&key, &write, LIMITS, &Others::Stay))
         .await
         .unwrap();
     for kind in ["x", "u"] {
@@ -235,7 +235,7 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
         }
     }
     store.revoke(&all_of("carol")).await.unwrap();
-    store.touch(&key, &meta).await.unwrap();
+    store.touch(Touch::new(&key, &meta)).await.unwrap();
     published(&meta).await;
 }
 
@@ -246,9 +246,9 @@ async fn what_ends_nothing_is_not_published() {
     let (key, meta, revision) = create_owned(&store, "alice").await;
     let write = write_of(&meta, payload());
     let activity = Activity::Active;
-    store.touch(&key, &meta).await.unwrap();
+    store.touch(Touch::new(&key, &meta)).await.unwrap();
     store
-        .commit(&key, revision, &write, activity)
+        .commit(Commit::new(&key, revision, &write, activity))
         .await
         .unwrap();
     let nobody = owned(&store, "alice");

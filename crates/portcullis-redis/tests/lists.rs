@@ -13,8 +13,8 @@ use std::time::Duration;
 use portcullis_core::{
     Bucket, EndReason, EventKind, SessionId, UserId,
     store::{
-        Created, Deadline, Loaded, LogLimits, LogQuery, OnLimit, Others, Replaced, ReplacedSession,
-        RevokeScope, SessionLimit, Store,
+        Create, Created, CreatedSession, Deadline, Loaded, LogLimits, LogQuery, OnLimit, Others,
+        Replace, Replaced, ReplacedSession, RevokeScope, SessionLimit, Store,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -128,9 +128,9 @@ async fn sign_in(store: &RedisStore, limit: SessionLimit) -> Vec<portcullis_core
     let write = write_of(&owned(store, "alice"), payload());
     let (new, restart) = (key_of("alice"), Deadline::Restart(LIMITS));
     let others = Others::Limited(limit);
-    let replaced = store.replace(&old, &new, &write, restart, &others);
+    let replaced = store.replace(Replace::new(&old, &new, &write, restart, &others));
     match replaced.await.unwrap() {
-        Replaced::Done(_, _, displaced) => displaced,
+        Replaced::Done(CreatedSession { displaced, .. }) => displaced,
         other => panic!("{other:?}"),
     }
 }
@@ -188,7 +188,7 @@ async fn a_session_with_a_user_takes_at_most_twice_the_memory_of_a_bare_record()
             };
             let write = write_of(&meta, payload.clone());
             let created = store
-                .create(&key_of(&*user), &write, LIMITS, &Others::Stay)
+                .create(Create::new(&key_of(&*user), &write, LIMITS, &Others::Stay))
                 .await;
             assert!(matches!(created.unwrap(), Created::Done(..)));
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_core::{
     Actor, EndReason, Event, EventKind, Note, SessionHandle, Timestamp, UserId,
     store::{
-        Activity, Committed, LogLimits, LogQuery, Logged, Observation, Others, RecordWrite, Store,
-        StoreErrorKind,
+        Activity, Commit, Committed, CommittedSession, Create, CreatedSession, LogLimits, LogQuery,
+        Logged, Observation, Others, RecordWrite, Store, StoreErrorKind,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -56,7 +56,7 @@ async fn a_change_and_its_notes_are_one_step() {
     let log = lists(&server, "l").remove(0);
     // Sent, but nobody is there for the answer: the script is the change and the notes.
     server.pause();
-    let commit = store.commit(&key, revision, &write, Activity::Active);
+    let commit = store.commit(Commit::new(&key, revision, &write, Activity::Active));
     assert_eq!(kind(commit.await), StoreErrorKind::Unavailable);
     server.resume();
     let changed = || {
@@ -75,10 +75,12 @@ async fn what_is_refused_leaves_no_note() {
     let (key, meta, revision) = create_owned(&store, "alice").await;
     let write = write_of(&meta, payload());
     let outdated = portcullis_core::store::Revision(revision.0 ^ 1);
-    let conflict = store.commit(&key, outdated, &write, Activity::Active).await;
+    let conflict = store
+        .commit(Commit::new(&key, outdated, &write, Activity::Active))
+        .await;
     assert!(matches!(conflict.unwrap(), Committed::Conflict(_)));
     store
-        .create(&key, &write, LIMITS, &Others::Stay)
+        .create(Create::new(&key, &write, LIMITS, &Others::Stay))
         .await
         .unwrap();
     assert_eq!(kinds(&store, &of_user("alice")).await, [EventKind::Created]);
@@ -86,7 +88,9 @@ async fn what_is_refused_leaves_no_note() {
         let ended = store.end(&end_of(&key, &meta, EndReason::SignedOut)).await;
         ended.unwrap();
     }
-    let gone = store.commit(&key, revision, &write, Activity::Active).await;
+    let gone = store
+        .commit(Commit::new(&key, revision, &write, Activity::Active))
+        .await;
     assert_eq!(gone.unwrap(), Committed::Gone);
     assert_eq!(
         kinds(&store, &of_user("alice")).await,
@@ -172,7 +176,7 @@ async fn what_is_asked_for_is_found_behind_thousands_of_others() {
     server.cli(&["EVAL", noise, "1", &log]);
     assert_eq!(kinds(&store, &of_user("alice")).await, [EventKind::Created]);
     let write = write_of(&meta, payload());
-    let committed = store.commit(&key, revision, &write, Activity::Active);
+    let committed = store.commit(Commit::new(&key, revision, &write, Activity::Active));
     committed.await.unwrap();
     assert_eq!(read(&store, &of_user("alice")).await.len(), 2);
 }
@@ -186,10 +190,11 @@ async fn the_log_keeps_about_as_many_events_as_it_may_and_fewer_of_visitors() {
         let key = key_of("alice");
         let write = write_of(meta, payload());
         let created = store
-            .create(&key, &write, LIMITS, &Others::Stay)
+            .create(Create::new(&key, &write, LIMITS, &Others::Stay))
             .await
             .unwrap();
-        let portcullis_core::store::Created::Done(_, mut revision, _) = created else {
+        let portcullis_core::store::Created::Done(CreatedSession { mut revision, .. }) = created
+        else {
             panic!("{created:?}")
         };
         for _ in 0..40 {
@@ -197,8 +202,9 @@ async fn the_log_keeps_about_as_many_events_as_it_may_and_fewer_of_visitors() {
                 notes: vec![Note::of_system(EventKind::Regenerated); 30],
                 ..write.clone()
             };
-            let committed = store.commit(&key, revision, &write, Activity::Passive);
-            let Committed::Done(_, next) = committed.await.unwrap() else {
+            let committed = store.commit(Commit::new(&key, revision, &write, Activity::Passive));
+            let Committed::Done(CommittedSession { revision: next, .. }) = committed.await.unwrap()
+            else {
                 panic!("not committed")
             };
             revision = next;
@@ -517,7 +523,7 @@ async fn what_happened_before_it_was_written_is_told_with_its_moment() {
     let (key, meta) = (key_of("alice"), owned(&store, "alice"));
     let write = write_of(&meta, payload());
     store
-        .create(&key, &write, LIMITS, &Others::Stay)
+        .create(Create::new(&key, &write, LIMITS, &Others::Stay))
         .await
         .unwrap();
     server.age_sessions(DAY);

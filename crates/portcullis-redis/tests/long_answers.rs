@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis_core::{
     Bucket,
-    store::{Listed, Loaded, LogQuery, Others, Store, StoreErrorKind},
+    store::{Create, Listed, Loaded, LogQuery, Others, Store, StoreErrorKind, Touch},
 };
 use portcullis_redis::{
     RedisStore,
@@ -55,7 +55,7 @@ async fn what_is_short_goes_through_while_a_long_answer_is_waited_for() {
         });
         held.reached();
         live(&store, &key).await;
-        store.touch(&key, &meta).await.unwrap();
+        store.touch(Touch::new(&key, &meta)).await.unwrap();
         assert!(!answer.is_finished(), "{mark} {long}");
         drop(held);
         answer.await.unwrap().unwrap();
@@ -118,7 +118,7 @@ async fn where_there_can_be_no_second_connection_lists_fail_and_nothing_else() {
         assert!(error.contains("second connection"), "{error}");
         assert_eq!(kind(listed), StoreErrorKind::Unavailable);
         live(&store, &key).await;
-        store.touch(&key, &meta).await.unwrap();
+        store.touch(Touch::new(&key, &meta)).await.unwrap();
         assert!(format!("{store:?}").contains("down: false"));
     }
 }
@@ -148,7 +148,7 @@ async fn of_large_sessions_a_list_has_the_beginning() {
         let write = write_of(&owned(&store, "alice"), large.clone());
         let key = key_of("alice");
         store
-            .create(&key, &write, LIMITS, &Others::Stay)
+            .create(Create::new(&key, &write, LIMITS, &Others::Stay))
             .await
             .unwrap();
     }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::{
     EndReason,
-    store::{Activity, Deadline, Loaded, Others, ReplacedSession, Store, StoreErrorKind},
+    store::{
+        Activity, Deadline, Loaded, Others, Replace, ReplacedSession, Store, StoreErrorKind, Touch,
+    },
 };
 use portcullis_redis::{
     RedisStore,
@@ -208,7 +210,9 @@ async fn a_new_identifier_that_was_asked_for_in_an_outage_leaves_the_session_wha
     server.pause();
     let (new, write) = (support::key(), write_of(&meta, payload()));
     let keep = Deadline::Keep(Activity::Active);
-    let failed = store.replace(&old, &new, &write, keep, &Others::Stay).await;
+    let failed = store
+        .replace(Replace::new(&old, &new, &write, keep, &Others::Stay))
+        .await;
     assert_eq!(kind(failed), StoreErrorKind::Unavailable);
     known_down(&store).await;
     server.resume();
@@ -233,7 +237,7 @@ async fn a_server_that_hangs_for_less_than_the_wait_is_no_outage_for_anybody() {
         let (store, meta) = (store.clone(), meta.clone());
         asked.spawn(async move {
             store.load(&key).await?;
-            store.touch(&key, &meta).await?;
+            store.touch(Touch::new(&key, &meta)).await?;
             // Over a connection that was not there before.
             store.list(&"alice".into()).await
         });
@@ -255,7 +259,7 @@ async fn a_server_that_hangs_for_longer_than_a_long_wait_is_an_outage_and_heals(
     let (key, meta, _) = create_owned(&store, "alice").await;
     server.pause();
     let asked = Instant::now();
-    let refused = store.touch(&key, &meta).await;
+    let refused = store.touch(Touch::new(&key, &meta)).await;
     assert_eq!(kind(refused), StoreErrorKind::Unavailable);
     assert!(asked.elapsed() >= wait * 9 / 10, "{:?}", asked.elapsed());
     wait_until("it is known", || {

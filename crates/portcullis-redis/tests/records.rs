@@ -9,8 +9,9 @@ use bytes::Bytes;
 use portcullis_core::{
     Bucket, EndReason, SessionId, SessionIdHash, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Expiry, Loaded, Others, Replaced,
-        ReplacedSession, Revision, Store, StoreErrorKind, Termination, Touched,
+        Activity, Committed, CommittedSession, Create, Created, CreatedSession, Deadline, Ended,
+        Expiry, Loaded, Others, Replace, Replaced, ReplacedSession, Revision, Store,
+        StoreErrorKind, Termination, Touched,
     },
 };
 use portcullis_redis::{
@@ -66,7 +67,7 @@ async fn the_mark_of_a_replaced_session_names_the_new_key_and_that_of_another_en
         let moved = store
             .replace_anonymous(&old, &new, revision, payload(), keep)
             .await;
-        let Replaced::Done(_, next, _) = moved.unwrap() else {
+        let Replaced::Done(CreatedSession { revision: next, .. }) = moved.unwrap() else {
             panic!("not replaced")
         };
         revision = next;
@@ -144,7 +145,7 @@ async fn an_end_without_a_mark_finds_an_owned_session_by_its_name() {
             expected,
             note,
         };
-        let moved = store.replace(&replaced, &new, &write, keep, &Others::Stay);
+        let moved = store.replace(Replace::new(&replaced, &new, &write, keep, &Others::Stay));
         assert!(matches!(moved.await.unwrap(), Replaced::Done(..)));
         assert_eq!(server.cli(&["DEL", &spelled(&old)]).integer(), 1);
         let ended = store.end(&termination).await;
@@ -206,7 +207,7 @@ async fn every_key_expires_after_every_operation() {
     let (first, second, elsewhere) = (key(), key(), key_of("bob"));
     let (_, revision) = create(&store, &first).await;
     assert_every_key_expires(&server);
-    let Committed::Done(_, revision) = store
+    let Committed::Done(CommittedSession { revision, .. }) = store
         .commit_anonymous(&first, revision, payload(), Activity::Passive)
         .await
         .unwrap()
@@ -217,7 +218,7 @@ async fn every_key_expires_after_every_operation() {
     store.touch_anonymous(&first).await.unwrap();
     assert_every_key_expires(&server);
     let keep = Deadline::Keep(Activity::Active);
-    let Replaced::Done(_, revision, _) = store
+    let Replaced::Done(CreatedSession { revision, .. }) = store
         .replace_anonymous(&first, &second, revision, payload(), keep)
         .await
         .unwrap()
@@ -296,7 +297,7 @@ async fn a_sweep_removes_a_session_that_lost_its_ttl() {
         let meta = owner.map_or_else(anonymous, |user| owned(&store, user));
         let write = write_of(&meta, payload());
         let created = store
-            .create(&key, &write, limits(30, 60_000), &Others::Stay)
+            .create(Create::new(&key, &write, limits(30, 60_000), &Others::Stay))
             .await;
         assert!(matches!(created.unwrap(), Created::Done(..)));
         server.cli(&["PERSIST", &spelled(&key)]);

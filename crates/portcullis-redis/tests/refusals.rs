@@ -15,9 +15,10 @@ use bytes::Bytes;
 use portcullis_core::{
     EndReason, EventKind, Note,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Interrupted, Loaded, LogLimits, LogQuery,
-        Observation, OnLimit, Others, RecordWrite, Replaced, ReplacedSession, ReplicaAcks,
-        Revision, RevokeScope, SessionLimit, Store, StoreError, StoreErrorKind, Touched,
+        Activity, Committed, CommittedSession, Create, Created, CreatedSession, Deadline, Ended,
+        Interrupted, Loaded, LogLimits, LogQuery, Observation, OnLimit, Others, RecordWrite,
+        Register, Replace, Replaced, ReplacedSession, ReplicaAcks, Revision, RevokeScope,
+        SessionLimit, Store, StoreError, StoreErrorKind, Touched,
     },
 };
 use portcullis_redis::{
@@ -200,7 +201,7 @@ async fn everything(store: &RedisStore) -> Result<(), Interrupted> {
     for (key, user) in [(found, "alice"), (swept, "bob")] {
         let write = write_of(&owned(store, user), payload());
         store
-            .create(&key, &write, limits(5, 60_000), &Others::Stay)
+            .create(Create::new(&key, &write, limits(5, 60_000), &Others::Stay))
             .await?;
     }
     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -216,7 +217,9 @@ async fn everything(store: &RedisStore) -> Result<(), Interrupted> {
             .await?;
     }
     fill_a_log(store).await?;
-    store.register("__Host-Http-id", LIMITS.absolute).await?;
+    store
+        .register(Register::new("__Host-Http-id", LIMITS.absolute))
+        .await?;
     assert_eq!(store.realms().await?.len(), 1);
     assert!(store.read_log(&LogQuery::default()).await?.len() > 5);
     Ok(())
@@ -229,7 +232,9 @@ async fn fill_a_log(store: &RedisStore) -> Result<(), Interrupted> {
         notes: vec![Note::of_system(EventKind::Regenerated); 600],
         ..write_of(&meta, payload())
     };
-    store.create(&key(), &write, LIMITS, &Others::Stay).await?;
+    store
+        .create(Create::new(&key(), &write, LIMITS, &Others::Stay))
+        .await?;
     let observation = Observation {
         session: None,
         user: Some("alice".into()),
@@ -240,7 +245,8 @@ async fn fill_a_log(store: &RedisStore) -> Result<(), Interrupted> {
 
 async fn without_a_user(store: &RedisStore) -> Result<(), StoreError> {
     let (first, second, elsewhere) = (key(), key(), key_of("bob"));
-    let Created::Done(_, revision, _) = store.create_anonymous(&first, payload(), LIMITS).await?
+    let Created::Done(CreatedSession { revision, .. }) =
+        store.create_anonymous(&first, payload(), LIMITS).await?
     else {
         panic!("not created")
     };
@@ -253,7 +259,7 @@ async fn without_a_user(store: &RedisStore) -> Result<(), StoreError> {
     let committed = store
         .commit_anonymous(&first, revision, payload(), active)
         .await?;
-    let Committed::Done(_, revision) = committed else {
+    let Committed::Done(CommittedSession { revision, .. }) = committed else {
         panic!("{committed:?}")
     };
     let outdated = Revision(revision.0 ^ 1);
@@ -263,7 +269,7 @@ async fn without_a_user(store: &RedisStore) -> Result<(), StoreError> {
     let replaced = store
         .replace_anonymous(&first, &second, revision, payload(), keep)
         .await?;
-    let Replaced::Done(_, revision, _) = replaced else {
+    let Replaced::Done(CreatedSession { revision, .. }) = replaced else {
         panic!("{replaced:?}")
     };
     let restart = Deadline::Restart(LIMITS);
@@ -290,10 +296,15 @@ async fn with_a_user(store: &RedisStore) -> Result<(), Interrupted> {
     let create = async |limit: Option<SessionLimit>| {
         let (key, meta) = (key_of("carol"), owned(store, "carol"));
         let write = write_of(&meta, payload());
-        match store.create(&key, &write, LIMITS, &limit.into()).await? {
-            Created::Done(_, revision, displaced) => {
-                Ok::<_, Interrupted>((key, meta, revision, displaced))
-            }
+        match store
+            .create(Create::new(&key, &write, LIMITS, &limit.into()))
+            .await?
+        {
+            Created::Done(CreatedSession {
+                revision,
+                displaced,
+                ..
+            }) => Ok::<_, Interrupted>((key, meta, revision, displaced)),
             other => panic!("{other:?}"),
         }
     };
@@ -310,13 +321,13 @@ async fn with_a_user(store: &RedisStore) -> Result<(), Interrupted> {
     let write = write_of(&again, payload());
     let restart = Deadline::Restart(LIMITS);
     let replaced = store
-        .replace(
+        .replace(Replace::new(
             &old,
             &key_of("carol"),
             &write,
             restart,
             &Others::Limited(one),
-        )
+        ))
         .await?;
     assert!(matches!(replaced, Replaced::Done(..)), "{replaced:?}");
     let (_, second, ..) = create(None).await?;
@@ -513,7 +524,9 @@ async fn a_user_who_may_not_write_the_log_is_warned_of_once_and_check_says_so() 
     let store = builder.clone().connect().await.unwrap();
     // As each layer does when it starts.
     let registered = async |store: &RedisStore| {
-        let registered = store.register("__Host-Http-id", LIMITS.absolute).await;
+        let registered = store
+            .register(Register::new("__Host-Http-id", LIMITS.absolute))
+            .await;
         registered.unwrap();
     };
     registered(&store).await;

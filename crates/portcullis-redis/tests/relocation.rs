@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use portcullis_core::{
     EndReason,
-    store::{Activity, Deadline, Loaded, Replaced, Revision, Store, StoreErrorKind},
+    store::{
+        Activity, CreatedSession, Deadline, Loaded, Replaced, Revision, Store, StoreErrorKind,
+    },
 };
 use portcullis_redis::RedisStore;
 use support::{
@@ -27,7 +29,12 @@ async fn a_session_moves_between_buckets_with_new_deadlines_and_the_old_key_is_d
     let moved = store
         .replace_anonymous(&old, &new, revision, Bytes::from_static(b"new"), RESTART)
         .await;
-    let Replaced::Done(timing, written, _) = moved.unwrap() else {
+    let Replaced::Done(CreatedSession {
+        timing,
+        revision: written,
+        ..
+    }) = moved.unwrap()
+    else {
         panic!("not moved")
     };
     let stored = live(&store, &new).await;
@@ -55,7 +62,7 @@ async fn a_session_that_keeps_its_deadlines_keeps_them_in_another_bucket() {
         let moved = store
             .replace_anonymous(&old, &new, revision, payload(), Deadline::Keep(activity))
             .await;
-        let Replaced::Done(after, ..) = moved.unwrap() else {
+        let Replaced::Done(CreatedSession { timing: after, .. }) = moved.unwrap() else {
             panic!("not moved")
         };
         assert_eq!(after, live(&store, &new).await.timing);

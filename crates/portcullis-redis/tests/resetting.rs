@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_core::{
     Actor, EndReason, EventKind, Note, SessionMeta,
     store::{
-        Activity, Created, Deadline, EndOthers, Loaded, Others, RecordWrite, Replaced,
-        ReplacedSession, SessionLimit, Store,
+        Activity, Commit, Create, Created, CreatedSession, Deadline, EndOthers, Loaded, Others,
+        RecordWrite, Replace, Replaced, ReplacedSession, SessionLimit, Store, Touch,
     },
 };
 use portcullis_redis::{
@@ -49,9 +49,12 @@ async fn as_many_others_end_as_there_are() {
     later(&store).await;
     let write = write_of(&owned(&store, "alice"), payload());
     let created = store
-        .create(&key_of("alice"), &write, LIMITS, &end_others())
+        .create(Create::new(&key_of("alice"), &write, LIMITS, &end_others()))
         .await;
-    let Created::Done(_, _, others) = created.unwrap() else {
+    let Created::Done(CreatedSession {
+        displaced: others, ..
+    }) = created.unwrap()
+    else {
         panic!("not created")
     };
     assert_eq!(others.len(), 520);
@@ -68,9 +71,11 @@ async fn t07_a_session_that_its_user_s_list_has_lost_ends_as_well() {
     later(&store).await;
     let write = write_of(&owned(&store, "alice"), payload());
     let created = store
-        .create(&key_of("alice"), &write, LIMITS, &end_others())
+        .create(Create::new(&key_of("alice"), &write, LIMITS, &end_others()))
         .await;
-    assert!(matches!(created.unwrap(), Created::Done(_, _, others) if others == [meta.handle]));
+    assert!(
+        matches!(created.unwrap(), Created::Done(CreatedSession { displaced: others, .. }) if others == [meta.handle])
+    );
     let revoked = ended(EndReason::RevokedByUser, meta.handle);
     assert_eq!(store.load(&lost).await.unwrap(), revoked);
 }
@@ -86,13 +91,16 @@ async fn rule_12_one_that_dies_of_the_marker_first_is_named_all_the_same() {
     let held = wire.hold(&spelled(&goes));
     let sign_in = tokio::spawn(async move {
         let (key, others) = (key_of("alice"), end_others());
-        slow.create(&key, &write, LIMITS, &others).await
+        slow.create(Create::new(&key, &write, LIMITS, &others))
+            .await
     });
     held.reached();
-    store.touch(&goes, &meta).await.unwrap();
+    store.touch(Touch::new(&goes, &meta)).await.unwrap();
     drop(held);
     let created = sign_in.await.unwrap().unwrap();
-    assert!(matches!(created, Created::Done(_, _, others) if others == [meta.handle]));
+    assert!(
+        matches!(created, Created::Done(CreatedSession { displaced: others, .. }) if others == [meta.handle])
+    );
 }
 
 /// A user signs in again, and the answer to the first attempt is lost.
@@ -145,16 +153,24 @@ impl Repeated {
             Deadline::Keep(Activity::Active),
         );
         let write = write_of(&meta, payload());
-        slow.replace(&old, &key_of("bob"), &write, keep, &Others::Stay)
-            .await
-            .unwrap();
+        slow.replace(Replace::new(
+            &old,
+            &key_of("bob"),
+            &write,
+            keep,
+            &Others::Stay,
+        ))
+        .await
+        .unwrap();
         let new = key_of("alice");
         let mark = spelled(&new);
         let held = wire.hold(&mark);
         let (old, write) = (self.old.clone(), self.write.clone());
         let sign_in = tokio::spawn(async move {
             let restart = Deadline::Restart(LIMITS);
-            let answer = slow.replace(&old, &new, &write, restart, &others).await;
+            let answer = slow
+                .replace(Replace::new(&old, &new, &write, restart, &others))
+                .await;
             (answer, slow)
         });
         held.reached();
@@ -204,7 +220,7 @@ async fn a_repeated_sign_in_that_meets_a_conflict_leaves_no_session_behind() {
         let write_meanwhile = async || {
             let write = write_of(&old.meta, "meanwhile");
             let active = Activity::Active;
-            let committed = store.commit(&old.key, old.expected, &write, active);
+            let committed = store.commit(Commit::new(&old.key, old.expected, &write, active));
             committed.await.unwrap();
         };
         let replaced = repeated.with(others, write_meanwhile).await;

@@ -5,7 +5,9 @@ mod support;
 
 use portcullis_core::{
     EndReason,
-    store::{Activity, Committed, Deadline, Loaded, Replaced, Store},
+    store::{
+        Activity, Committed, CommittedSession, CreatedSession, Deadline, Loaded, Replaced, Store,
+    },
 };
 use portcullis_redis::testing::TestServer;
 use support::{Anonymous, LIMITS, calls, create, key, key_of, payload, server_and_store};
@@ -46,7 +48,7 @@ async fn reading_is_one_get_and_every_change_is_one_script() {
         .commit_anonymous(&first, revision, payload(), Activity::Active)
         .await
         .unwrap();
-    let Committed::Done(_, revision) = committed else {
+    let Committed::Done(CommittedSession { revision, .. }) = committed else {
         panic!("{committed:?}")
     };
     assert_eq!(sent(&server), (0, 1, 0, 0));
@@ -56,7 +58,7 @@ async fn reading_is_one_get_and_every_change_is_one_script() {
         .replace_anonymous(&first, &second, revision, payload(), keep)
         .await
         .unwrap();
-    let Replaced::Done(_, revision, _) = replaced else {
+    let Replaced::Done(CreatedSession { revision, .. }) = replaced else {
         panic!("{replaced:?}")
     };
     // The script itself buries the old key with DEL.
@@ -105,7 +107,7 @@ async fn warm_up(store: &portcullis_redis::RedisStore) {
     let (_, revision) = create(store, &first).await;
     assert_eq!(store.load(&second).await.unwrap(), Loaded::Absent);
     store.touch_anonymous(&first).await.unwrap();
-    let Committed::Done(_, revision) = store
+    let Committed::Done(CommittedSession { revision, .. }) = store
         .commit_anonymous(&first, revision, payload(), Activity::Active)
         .await
         .unwrap()
@@ -113,7 +115,7 @@ async fn warm_up(store: &portcullis_redis::RedisStore) {
         panic!("not committed")
     };
     let keep = Deadline::Keep(Activity::Active);
-    let Replaced::Done(_, revision, _) = store
+    let Replaced::Done(CreatedSession { revision, .. }) = store
         .replace_anonymous(&first, &second, revision, payload(), keep)
         .await
         .unwrap()

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::{
     EndReason, SessionIdHash,
-    store::{Activity, Committed, Loaded, RevokeScope, Store, StoreErrorKind},
+    store::{Activity, Commit, Committed, Loaded, RevokeScope, Store, StoreErrorKind, Touch},
 };
 use portcullis_redis::{ConnectError, RedisStore, Subject, Verdict, testing::TestSentinels};
 use support::{
@@ -41,7 +41,7 @@ async fn healed(
     while since.elapsed() < Duration::from_secs(20) {
         let asked = Instant::now();
         let kind = match store.load(key).await {
-            Ok(Loaded::Live(_)) => match store.touch(key, meta).await {
+            Ok(Loaded::Live(_)) => match store.touch(Touch::new(key, meta)).await {
                 Ok(_) => return since.elapsed(),
                 Err(error) => error.kind(),
             },
@@ -85,7 +85,7 @@ async fn a_primary_that_is_killed_is_followed_by_the_replica_that_took_its_place
         }
     ));
     let write = write_of(&meta, payload());
-    let committed = store.commit(&key, revision, &write, Activity::Active);
+    let committed = store.commit(Commit::new(&key, revision, &write, Activity::Active));
     assert!(matches!(committed.await.unwrap(), Committed::Done(..)));
     // What comes back at the old address is a replica, and nobody asks it.
     watched.servers[0].restart();

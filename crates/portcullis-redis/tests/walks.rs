@@ -11,8 +11,9 @@ use std::{
 use portcullis_core::{
     EndReason, SessionHandle, SessionId, SessionIdHash, SessionMeta,
     store::{
-        Activity, Committed, Created, Deadline, Expired, Expiry, Loaded, OnLimit, RecordWrite,
-        Replaced, ReplacedSession, Revision, RevokeScope, SessionLimit, Store, StoreErrorKind,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
+        Expired, Expiry, Loaded, OnLimit, RecordWrite, Replace, Replaced, ReplacedSession,
+        Revision, RevokeScope, SessionLimit, Store, StoreErrorKind, Touch,
     },
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -132,8 +133,11 @@ impl Walk {
                 };
                 let write = self.write(&meta);
                 let activity = self.activity();
-                let done = self.store.commit(&key, revision, &write, activity).await;
-                if let Committed::Done(_, revision) = done.map_err(kind)? {
+                let done = self
+                    .store
+                    .commit(Commit::new(&key, revision, &write, activity))
+                    .await;
+                if let Committed::Done(CommittedSession { revision, .. }) = done.map_err(kind)? {
                     self.revisions.insert(key, revision);
                 }
                 Ok(())
@@ -142,7 +146,10 @@ impl Walk {
                 let Some((key, meta, _)) = self.any() else {
                     return Ok(());
                 };
-                self.store.touch(&key, &meta).await.map_err(kind)?;
+                self.store
+                    .touch(Touch::new(&key, &meta))
+                    .await
+                    .map_err(kind)?;
                 Ok(())
             }
             12..=15 => self.replace().await,
@@ -222,9 +229,13 @@ impl Walk {
             note: None,
         };
         let (write, others) = (self.write(&new_label), self.limit().into());
-        let replaced = self.store.replace(&old, &new, &write, deadline, &others);
+        let replaced = self
+            .store
+            .replace(Replace::new(&old, &new, &write, deadline, &others));
         match replaced.await.map_err(|it| it.error.kind())? {
-            Replaced::Done(_, revision, _) => drop(self.revisions.insert(new, revision)),
+            Replaced::Done(CreatedSession { revision, .. }) => {
+                self.revisions.insert(new, revision);
+            }
             Replaced::Conflict(stored) => drop(self.revisions.insert(key, stored.revision)),
             _ => {}
         }
@@ -239,8 +250,13 @@ impl Walk {
         let (write, limit) = (self.write(&meta), self.limit());
         self.known.push((key, meta));
         let limits = limits(30 * MINUTE, 60 * MINUTE);
-        let created = self.store.create(&key, &write, limits, &limit.into()).await;
-        if let Created::Done(_, revision, _) = created.map_err(|it| it.error.kind())? {
+        let created = self
+            .store
+            .create(Create::new(&key, &write, limits, &limit.into()))
+            .await;
+        if let Created::Done(CreatedSession { revision, .. }) =
+            created.map_err(|it| it.error.kind())?
+        {
             self.revisions.insert(key, revision);
         }
         Ok(())

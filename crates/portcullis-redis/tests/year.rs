@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use portcullis_core::store::{Created, LogLimits, Others, Store};
+use portcullis_core::store::{Create, Created, LogLimits, Others, Store};
 use portcullis_redis::{RedisStore, testing::TestServer};
 use support::{key_of, limits, owned, payload, snapshot::Snapshot, write_of};
 
@@ -16,7 +16,7 @@ async fn sign_in(store: &RedisStore, user: &str) {
     let write = write_of(&owned(store, user), payload());
     let limits = limits(47 * HOUR, 30 * 24 * HOUR);
     let created = store
-        .create(&key_of(user), &write, limits, &Others::Stay)
+        .create(Create::new(&key_of(user), &write, limits, &Others::Stay))
         .await;
     assert!(matches!(created.unwrap(), Created::Done(..)));
 }

@@ -9,9 +9,9 @@ use portcullis_core::{
     ChangeError, EndReason, EventKind, SessionHandle, SessionId, SessionIdHash, SessionMeta,
     UserId,
     store::{
-        Activity, Committed, Created, Ended, Interrupted, Others, RecordWrite, Replaced,
-        ReplacedSession, Revision, StoreError, StoreErrorKind, Stored, Termination, Timing,
-        Touched,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Ended,
+        Interrupted, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revision, StoreError,
+        StoreErrorKind, Stored, Termination, Timing, Touch, Touched,
     },
     unit_of_work::{Plan, Step},
 };
@@ -303,9 +303,16 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             others,
         } => {
             let key = id.key();
-            let created = store.create(&key, &write, limits, &others).await;
+            let created = store
+                .create(Create::new(&key, &write, limits, &others))
+                .await;
             match told(state, &write.meta, &others, created)? {
-                Created::Done(timing, revision, displaced) => {
+                Created::Done(CreatedSession {
+                    timing,
+                    revision,
+                    displaced,
+                    ..
+                }) => {
                     written(state, key, Some(id), timing, revision);
                     emit(state, None, &others, displaced, write);
                     Ok(Progress::Done)
@@ -323,8 +330,13 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             expected,
             write,
             activity,
-        } => match store.commit(&key, expected, &write, activity).await? {
-            Committed::Done(timing, revision) => {
+        } => match store
+            .commit(Commit::new(&key, expected, &write, activity))
+            .await?
+        {
+            Committed::Done(CommittedSession {
+                timing, revision, ..
+            }) => {
                 written(state, key, None, timing, revision);
                 emit(state, None, &Others::Stay, Vec::new(), write);
                 Ok(Progress::Done)
@@ -340,9 +352,16 @@ async fn attempt(state: &State, step: Step) -> Result<Progress, SessionError> {
             others,
         } => {
             let key = id.key();
-            let replaced = store.replace(&old, &key, &write, deadline, &others).await;
+            let replaced = store
+                .replace(Replace::new(&old, &key, &write, deadline, &others))
+                .await;
             match told(state, &write.meta, &others, replaced)? {
-                Replaced::Done(timing, revision, displaced) => {
+                Replaced::Done(CreatedSession {
+                    timing,
+                    revision,
+                    displaced,
+                    ..
+                }) => {
                     written(state, key, Some(id), timing, revision);
                     emit(state, Some(old), &others, displaced, write);
                     Ok(Progress::Done)
@@ -581,7 +600,7 @@ async fn touched(
     key: &SessionIdHash,
     meta: &SessionMeta,
 ) -> Result<Touched, StoreError> {
-    let touched = state.shared().store().touch(key, meta).await?;
+    let touched = state.shared().store().touch(Touch::new(key, meta)).await?;
     if let (Touched::Done(timing), Some(mut copy)) = (touched, state.working_copy()) {
         copy.unit.touched(timing);
     }

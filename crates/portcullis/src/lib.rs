@@ -161,6 +161,7 @@ mod fetch_metadata;
 mod fields;
 mod guard;
 mod host;
+mod jitter;
 mod layer;
 mod live;
 mod log_queue;

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use portcullis_core::store::Register;
 use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
 
 use crate::{dyn_store::DynStore, sweeper::Alive};
@@ -40,7 +41,7 @@ async fn run(
     let Registration { cookie, longest } = &registration;
     let mut fails = false;
     loop {
-        let pause = match store.register(cookie, *longest).await {
+        let pause = match store.register(Register::new(cookie, *longest)).await {
             Ok(()) => {
                 fails = false;
                 EVERY

@@ -9,7 +9,7 @@ use portcullis_core::{
     SessionHandle, SessionIdHash, UserId,
     store::{
         Interrupted, Loaded, LogQuery, Logged, RegisteredRealm, Revocation, RevocationReport,
-        RevokeScope, SessionCount, Store, StoreError, StoreErrorKind,
+        RevokeScope, SessionCount, Store, StoreError, StoreErrorKind, UsersAfter,
     },
 };
 
@@ -222,7 +222,10 @@ impl Sessions {
         most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
         let most = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
-        self.shared.store().users_after(after, most).await
+        self.shared
+            .store()
+            .users_after(UsersAfter::new(after, most))
+            .await
     }
 
     /// How many sessions are live by the store's clock, with users and without. Expired sessions

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    hash::{BuildHasher, Hasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Weak,
     time::Duration,
@@ -11,7 +10,7 @@ use std::{
 use portcullis_core::store::StoreError;
 use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
 
-use crate::shared::Shared;
+use crate::{jitter::jitter, shared::Shared};
 
 /// Between two sweeps half of this passes, or up to one and a half of it: servers that were started together must
 /// not come all at once.
@@ -71,29 +70,23 @@ pub(crate) fn has_timers() -> bool {
 }
 
 fn pause() -> Duration {
-    // The standard library's only randomness. Nothing depends on it but politeness.
-    let random = RandomState::new().build_hasher().finish();
-    PERIOD / 2 + PERIOD.mul_f64(random as f64 / u64::MAX as f64)
+    PERIOD / 2 + PERIOD.mul_f64(jitter())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        num::NonZeroUsize,
-        sync::{
-            Arc, Mutex,
-            atomic::{AtomicBool, Ordering},
-        },
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
     };
 
     use portcullis_core::{
-        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionIdHash, SessionMeta, Timestamp,
-        UserId,
+        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionIdHash, Timestamp, UserId,
         store::{
-            Activity, ClockBounds, Committed, Created, Deadline, Ended, Expired, Expiry,
-            Interrupted, Limits, Listed, Loaded, LogQuery, Logged, Observation, Others,
-            RecordWrite, RegisteredRealm, Replaced, ReplacedSession, Revision, Revocation,
-            RevocationReport, SessionCount, Store, StoreErrorKind, Swept, Termination, Touched,
+            ClockBounds, Commit, Committed, Create, Created, Ended, Expired, Expiry, Interrupted,
+            Listed, Loaded, LogQuery, Logged, Observation, Register, RegisteredRealm, Replace,
+            Replaced, Revocation, RevocationReport, SessionCount, Store, StoreErrorKind, Swept,
+            Termination, Touch, Touched, UsersAfter,
         },
     };
     use tower_layer::Layer;
@@ -146,7 +139,7 @@ mod tests {
             self.clone()
         }
 
-        async fn register(&self, _: &str, _: Duration) -> Result<(), StoreError> {
+        async fn register(&self, _: Register<'_>) -> Result<(), StoreError> {
             Ok(())
         }
 
@@ -158,38 +151,19 @@ mod tests {
             down()
         }
 
-        async fn create(
-            &self,
-            _: &SessionIdHash,
-            _: &RecordWrite,
-            _: Limits,
-            _: &Others,
-        ) -> Result<Created, Interrupted> {
+        async fn create(&self, _: Create<'_>) -> Result<Created, Interrupted> {
             Ok(down()?)
         }
 
-        async fn commit(
-            &self,
-            _: &SessionIdHash,
-            _: Revision,
-            _: &RecordWrite,
-            _: Activity,
-        ) -> Result<Committed, StoreError> {
+        async fn commit(&self, _: Commit<'_>) -> Result<Committed, StoreError> {
             down()
         }
 
-        async fn replace(
-            &self,
-            _: &ReplacedSession,
-            _: &SessionIdHash,
-            _: &RecordWrite,
-            _: Deadline,
-            _: &Others,
-        ) -> Result<Replaced, Interrupted> {
+        async fn replace(&self, _: Replace<'_>) -> Result<Replaced, Interrupted> {
             Ok(down()?)
         }
 
-        async fn touch(&self, _: &SessionIdHash, _: &SessionMeta) -> Result<Touched, StoreError> {
+        async fn touch(&self, _: Touch<'_>) -> Result<Touched, StoreError> {
             down()
         }
 
@@ -205,11 +179,7 @@ mod tests {
             down()
         }
 
-        async fn users_after(
-            &self,
-            _: Option<&UserId>,
-            _: NonZeroUsize,
-        ) -> Result<Vec<UserId>, StoreError> {
+        async fn users_after(&self, _: UsersAfter<'_>) -> Result<Vec<UserId>, StoreError> {
             down()
         }
 

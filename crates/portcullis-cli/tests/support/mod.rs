@@ -19,7 +19,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{
     Client, Realm, SessionHandle, SessionId, SessionIdHash, Timeouts, UserId, VisitorLimits,
-    store::{Activity, Committed, Created, Loaded, Store},
+    store::{Activity, Commit, Committed, Create, Created, Loaded, Register, Store},
     unit_of_work::{SessionSettings, Step, UnitOfWork},
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -74,7 +74,10 @@ impl Stand {
     /// As a layer with this cookie does.
     pub async fn register(&self, realm: &str, cookie: &str) {
         let longest = Timeouts::default().absolute();
-        let registered = self.store_of(realm).register(cookie, longest).await;
+        let registered = self
+            .store_of(realm)
+            .register(Register::new(cookie, longest))
+            .await;
         registered.unwrap();
     }
 
@@ -117,7 +120,10 @@ impl Stand {
         else {
             panic!("nothing to flag")
         };
-        let committed = self.store.commit(&key, expected, &write, activity).await;
+        let committed = self
+            .store
+            .commit(Commit::new(&key, expected, &write, activity))
+            .await;
         assert!(matches!(committed, Ok(Committed::Done(..))));
     }
 
@@ -159,7 +165,9 @@ async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session
     else {
         panic!("{:?}", plan.step)
     };
-    let created = store.create(&id.key(), &write, limits, &others).await;
+    let created = store
+        .create(Create::new(&id.key(), &write, limits, &others))
+        .await;
     assert!(matches!(created, Ok(Created::Done(..))), "{created:?}");
     Session {
         handle: write.meta.handle,

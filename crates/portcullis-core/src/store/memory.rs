@@ -9,20 +9,18 @@ mod state;
 
 use std::{
     fmt,
-    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 pub use self::clock::ManualClock;
 use self::{clock::Clock, realms::Realms, state::State};
 use super::{
-    Activity, ClockBounds, Committed, Created, Deadline, Ended, Interrupted, Limits, Listed,
-    Loaded, LogLimits, LogQuery, Logged, Observation, Others, RecordWrite, RegisteredRealm,
-    Replaced, ReplacedSession, Revision, Revocation, RevocationReport, SessionCount, Store,
-    StoreError, Swept, Termination, Touched,
+    ClockBounds, Commit, Committed, Create, Created, Ended, Interrupted, Listed, Loaded, LogLimits,
+    LogQuery, Logged, Observation, Others, Register, RegisteredRealm, Replace, Replaced,
+    Revocation, RevocationReport, SessionCount, Store, StoreError, Swept, Termination, Touch,
+    Touched, UsersAfter,
 };
-use crate::{Bucket, Realm, SessionIdHash, SessionMeta, Timestamp, UserId};
+use crate::{Bucket, Realm, SessionIdHash, Timestamp, UserId};
 
 /// Sessions in the memory of one process, for development and tests. They end with the process.
 ///
@@ -149,9 +147,9 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn register(&self, cookie: &str, longest: Duration) -> Result<(), StoreError> {
+    async fn register(&self, register: Register<'_>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.realms.register(&self.realm, cookie, longest, now);
+        self.realms.register(&self.realm, register, now);
         Ok(())
     }
 
@@ -164,51 +162,28 @@ impl Store for MemoryStore {
         Ok(state.load(key, now))
     }
 
-    async fn create(
-        &self,
-        key: &SessionIdHash,
-        write: &RecordWrite,
-        limits: Limits,
-        others: &Others,
-    ) -> Result<Created, Interrupted> {
+    async fn create(&self, create: Create<'_>) -> Result<Created, Interrupted> {
         let (mut state, now) = self.at_once();
-        let created = state.create(key, write, limits, others, self.capacity, now)?;
-        self.leave_revocation(others, now);
+        let created = state.create(create, self.capacity, now)?;
+        self.leave_revocation(create.others, now);
         Ok(created)
     }
 
-    async fn commit(
-        &self,
-        key: &SessionIdHash,
-        expected: Revision,
-        write: &RecordWrite,
-        activity: Activity,
-    ) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: Commit<'_>) -> Result<Committed, StoreError> {
         let (mut state, now) = self.at_once();
-        Ok(state.commit(key, expected, write, activity, now))
+        Ok(state.commit(commit, now))
     }
 
-    async fn replace(
-        &self,
-        old: &ReplacedSession,
-        new: &SessionIdHash,
-        write: &RecordWrite,
-        deadline: Deadline,
-        others: &Others,
-    ) -> Result<Replaced, Interrupted> {
+    async fn replace(&self, replace: Replace<'_>) -> Result<Replaced, Interrupted> {
         let (mut state, now) = self.at_once();
-        let replaced = state.replace(old, new, write, deadline, others, now)?;
-        self.leave_revocation(others, now);
+        let replaced = state.replace(replace, now)?;
+        self.leave_revocation(replace.others, now);
         Ok(replaced)
     }
 
-    async fn touch(
-        &self,
-        key: &SessionIdHash,
-        _label: &SessionMeta,
-    ) -> Result<Touched, StoreError> {
+    async fn touch(&self, touch: Touch<'_>) -> Result<Touched, StoreError> {
         let (mut state, now) = self.at_once();
-        Ok(state.touch(key, now))
+        Ok(state.touch(touch, now))
     }
 
     async fn end(&self, termination: &Termination) -> Result<Ended, StoreError> {
@@ -227,14 +202,10 @@ impl Store for MemoryStore {
         Ok(state.slots.users_of(bucket).cloned().collect())
     }
 
-    async fn users_after(
-        &self,
-        after: Option<&UserId>,
-        most: NonZeroUsize,
-    ) -> Result<Vec<UserId>, StoreError> {
+    async fn users_after(&self, page: UsersAfter<'_>) -> Result<Vec<UserId>, StoreError> {
         let (mut state, now) = self.at_once();
         state.tidy(now);
-        Ok(state.slots.users_after(after, most.get()))
+        Ok(state.slots.users_after(page))
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {

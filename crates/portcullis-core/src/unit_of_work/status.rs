@@ -45,20 +45,14 @@ impl SessionStatus {
 
     /// Until when it is elevated for `scope`, also where that is over.
     pub fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
-        let mut elevations = self.head.elevations.iter();
-        let elevation = elevations.find(|elevation| elevation.scope == scope)?;
-        let deadline = self.timing.absolute_deadline;
-        Some(deadline.before(elevation.ends_before_deadline()))
+        self.head.elevated_for(scope, self.timing.absolute_deadline)
     }
 
     /// The first moment after `now` at which it may be good for less: its end without further activity, or that of
     /// an elevation.
     pub fn next_change(&self, now: Timestamp) -> Timestamp {
-        let deadline = self.timing.absolute_deadline;
-        let elevations = self.head.elevations.iter();
-        elevations
-            .map(|elevation| deadline.before(elevation.ends_before_deadline()))
-            .filter(|ends_at| now < *ends_at)
+        let ends = self.head.elevation_ends(self.timing.absolute_deadline);
+        ends.filter(|ends_at| now < *ends_at)
             .fold(self.timing.idle_deadline(), Timestamp::min)
     }
 }

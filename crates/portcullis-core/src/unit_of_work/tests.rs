@@ -27,8 +27,9 @@ use super::*;
 use crate::{
     EventKind, Note, SessionId, VisitorLimits,
     store::{
-        Activity, Committed, Created, Loaded, LogQuery, ManualClock, MemoryStore, RecordWrite,
-        Replaced, ReplacedSession, Store, Touched,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Loaded,
+        LogQuery, ManualClock, MemoryStore, RecordWrite, Replace, Replaced, ReplacedSession, Store,
+        Touch, Touched,
     },
 };
 
@@ -327,7 +328,7 @@ impl Visit<'_> {
                 Step::Nothing => return Saved::Nothing,
                 Step::Refuse => return Saved::Refused,
                 Step::Touch { key, meta } | Step::Extend { key, meta } => {
-                    match ready(store.touch(&key, &meta)).unwrap() {
+                    match ready(store.touch(Touch::new(&key, &meta))).unwrap() {
                         Touched::Done(timing) => {
                             self.unit.touched(timing);
                             return Saved::Touched;
@@ -340,10 +341,15 @@ impl Visit<'_> {
                     write,
                     limits,
                     others,
-                } => match ready(store.create(&id.key(), &write, limits, &others)).unwrap() {
-                    Created::Done(timing, revision, _) => {
-                        (id.key(), Committed::Done(timing, revision))
-                    }
+                } => match ready(store.create(Create::new(&id.key(), &write, limits, &others)))
+                    .unwrap()
+                {
+                    Created::Done(CreatedSession {
+                        timing, revision, ..
+                    }) => (
+                        id.key(),
+                        Committed::Done(CommittedSession::new(timing, revision)),
+                    ),
                     Created::AtLimit => return Saved::AtLimit,
                     other => panic!("create answered {other:?}"),
                 },
@@ -354,7 +360,7 @@ impl Visit<'_> {
                     activity,
                 } => (
                     key,
-                    ready(store.commit(&key, expected, &write, activity)).unwrap(),
+                    ready(store.commit(Commit::new(&key, expected, &write, activity))).unwrap(),
                 ),
                 Step::Replace {
                     old,
@@ -364,9 +370,12 @@ impl Visit<'_> {
                     others,
                 } => {
                     let new = id.key();
-                    let replace = store.replace(&old, &new, &write, deadline, &others);
+                    let replace =
+                        store.replace(Replace::new(&old, &new, &write, deadline, &others));
                     let answer = match ready(replace).unwrap() {
-                        Replaced::Done(timing, revision, _) => Committed::Done(timing, revision),
+                        Replaced::Done(CreatedSession {
+                            timing, revision, ..
+                        }) => Committed::Done(CommittedSession::new(timing, revision)),
                         Replaced::Conflict(stored) => Committed::Conflict(stored),
                         Replaced::Gone => Committed::Gone,
                         Replaced::AtLimit => return Saved::AtLimit,
@@ -376,7 +385,9 @@ impl Visit<'_> {
                 }
             };
             match answer {
-                Committed::Done(timing, revision) => {
+                Committed::Done(CommittedSession {
+                    timing, revision, ..
+                }) => {
                     self.unit.written(key, timing, revision);
                     return Saved::As(key);
                 }

@@ -156,11 +156,11 @@ impl SessionView {
             return Vec::new();
         };
         let deadline = view.timing.absolute_deadline;
-        let all = view.record.head.elevations.iter().map(|elevation| {
-            let ends_at = deadline.before(elevation.ends_before_deadline());
-            (elevation.scope.clone(), ends_at)
-        });
-        all.filter(|(_, ends_at)| now < *ends_at).collect()
+        let elevations = view.record.head.elevations.iter();
+        elevations
+            .map(|elevation| (elevation.scope.clone(), elevation.ends_at(deadline)))
+            .filter(|(_, ends_at)| now < *ends_at)
+            .collect()
     }
 
     /// The session's public name and moments, if there is a session.
@@ -198,11 +198,29 @@ impl Head {
 }
 
 impl Head {
-    /// Until when there is an elevation for whatever scope.
+    /// When the last of its elevations ends, of whatever scope.
     pub(super) fn elevated_until(&self, absolute_deadline: Timestamp) -> Option<Timestamp> {
-        let ends = self.elevations.iter();
-        ends.map(|elevation| absolute_deadline.before(elevation.ends_before_deadline()))
-            .max()
+        self.elevation_ends(absolute_deadline).max()
+    }
+
+    /// When the elevation for `scope` ends, if there is one.
+    pub(super) fn elevated_for(
+        &self,
+        scope: &str,
+        absolute_deadline: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut elevations = self.elevations.iter();
+        let elevation = elevations.find(|elevation| elevation.scope == scope)?;
+        Some(elevation.ends_at(absolute_deadline))
+    }
+
+    /// When each of its elevations ends.
+    pub(super) fn elevation_ends(
+        &self,
+        absolute_deadline: Timestamp,
+    ) -> impl Iterator<Item = Timestamp> {
+        let elevations = self.elevations.iter();
+        elevations.map(move |elevation| elevation.ends_at(absolute_deadline))
     }
 }
 
@@ -239,23 +257,14 @@ impl View {
     }
 
     pub(super) fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
-        let mut elevations = self.record.head.elevations.iter();
-        let elevation = elevations.find(|elevation| elevation.scope == scope)?;
-        Some(
-            self.timing
-                .absolute_deadline
-                .before(elevation.ends_before_deadline()),
-        )
+        let Self { timing, record } = self;
+        record.head.elevated_for(scope, timing.absolute_deadline)
     }
 
     pub(super) fn is_elevated(&self, now: Timestamp) -> bool {
-        let mut elevations = self.record.head.elevations.iter();
-        elevations.any(|elevation| {
-            now < self
-                .timing
-                .absolute_deadline
-                .before(elevation.ends_before_deadline())
-        })
+        let Self { timing, record } = self;
+        let mut ends = record.head.elevation_ends(timing.absolute_deadline);
+        ends.any(|ends_at| now < ends_at)
     }
 
     /// How long before the absolute deadline `moment` is; zero if it is not before.

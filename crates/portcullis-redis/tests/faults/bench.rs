@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use portcullis_core::{
     Bucket, SessionIdHash, SessionMeta, UserId,
-    store::{Created, Limits, Others, Store},
+    store::{Create, Created, CreatedSession, Limits, Others, Store},
 };
 use portcullis_redis::{
     RedisStore, RedisStoreBuilder,
@@ -162,8 +162,10 @@ impl Bench {
         fate: Fate,
     ) -> usize {
         let write = write_of(&meta, payload());
-        let created = self.healthy.create(&key, &write, limits, &Others::Stay);
-        let Created::Done(_, revision, _) = created.await.unwrap() else {
+        let created = self
+            .healthy
+            .create(Create::new(&key, &write, limits, &Others::Stay));
+        let Created::Done(CreatedSession { revision, .. }) = created.await.unwrap() else {
             panic!("not created")
         };
         let place = self.ledger.add(key, &meta, fate);

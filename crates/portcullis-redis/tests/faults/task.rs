@@ -4,8 +4,9 @@ use bytes::Bytes;
 use portcullis_core::{
     Actor, Bucket, EndReason, EventKind, Note, SessionId, SessionIdHash, SessionMeta, UserId,
     store::{
-        Activity, Committed, Created, Deadline, EndOthers, Ended, Interrupted, Others, RecordWrite,
-        Replaced, ReplacedSession, RevokeScope, SessionLimit, Store, Touched,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
+        EndOthers, Ended, Interrupted, Others, RecordWrite, Replace, Replaced, ReplacedSession,
+        RevokeScope, SessionLimit, Store, Touch, Touched,
     },
 };
 use portcullis_redis::RedisStore;
@@ -118,7 +119,7 @@ impl Task {
             Self::Commit { of } => commit(store, ledger, *of).await,
             Self::Touch { of } => {
                 let session = ledger.sessions[*of].clone();
-                match store.touch(&session.key, &session.meta).await {
+                match store.touch(Touch::new(&session.key, &session.meta)).await {
                     Ok(Touched::Done(_)) => Told::Done,
                     Ok(Touched::Gone) => refused(ledger, *of),
                     Err(_) => Told::Error,
@@ -193,8 +194,15 @@ async fn sign_in(
     let old = from.map(|from| ledger.sessions[from].clone());
     let new = ledger.add(key, &meta, Fate::Dead);
     let done = match &old {
-        None => match store.create(&key, &write, LIMITS, others).await {
-            Ok(Created::Done(_, revision, displaced)) => Ok(Some((revision, displaced))),
+        None => match store
+            .create(Create::new(&key, &write, LIMITS, others))
+            .await
+        {
+            Ok(Created::Done(CreatedSession {
+                revision,
+                displaced,
+                ..
+            })) => Ok(Some((revision, displaced))),
             Ok(Created::AtLimit) => Ok(None),
             Ok(other) => panic!("{other:?}"),
             Err(interrupted) => Err(interrupted),
@@ -207,8 +215,15 @@ async fn sign_in(
                 note: Some(ended_note(EndReason::ReplacedAtSignIn)),
             };
             let restart = Deadline::Restart(LIMITS);
-            match store.replace(&old, &key, &write, restart, others).await {
-                Ok(Replaced::Done(_, revision, displaced)) => Ok(Some((revision, displaced))),
+            match store
+                .replace(Replace::new(&old, &key, &write, restart, others))
+                .await
+            {
+                Ok(Replaced::Done(CreatedSession {
+                    revision,
+                    displaced,
+                    ..
+                })) => Ok(Some((revision, displaced))),
                 Ok(Replaced::AtLimit) => Ok(None),
                 Ok(Replaced::Overtaken(displaced)) => {
                     displaced.into_iter().for_each(|it| ledger.is_dead(it));
@@ -281,8 +296,11 @@ async fn rotate(store: &RedisStore, ledger: &mut Ledger, of: usize, to: Bucket) 
         ..write(&session.meta, &payload, Some(EventKind::Regenerated))
     };
     let keep = Deadline::Keep(Activity::Active);
-    match store.replace(&old, &key, &write, keep, &Others::Stay).await {
-        Ok(Replaced::Done(_, revision, _)) => {
+    match store
+        .replace(Replace::new(&old, &key, &write, keep, &Others::Stay))
+        .await
+    {
+        Ok(Replaced::Done(CreatedSession { revision, .. })) => {
             ledger.sessions[of].fate = Fate::Dead;
             let session = &mut ledger.sessions[new];
             session.fate = Fate::Lives;
@@ -302,9 +320,9 @@ async fn commit(store: &RedisStore, ledger: &mut Ledger, of: usize) -> Told {
     let payload = payload();
     let write = write(&session.meta, &payload, None);
     let active = Activity::Active;
-    let done = store.commit(&session.key, session.revision, &write, active);
+    let done = store.commit(Commit::new(&session.key, session.revision, &write, active));
     match done.await {
-        Ok(Committed::Done(_, revision)) => {
+        Ok(Committed::Done(CommittedSession { revision, .. })) => {
             let session = &mut ledger.sessions[of];
             (session.revision, session.payloads) = (revision, vec![payload]);
             Told::Done

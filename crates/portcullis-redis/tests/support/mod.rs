@@ -17,9 +17,10 @@ use portcullis_core::{
     Actor, Bucket, EndReason, EventKind, Note, Owner, SessionHandle, SessionId, SessionIdHash,
     SessionMeta, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Interrupted, Limits, Loaded, Others,
-        RecordWrite, Replaced, ReplacedSession, Revision, Revocation, RevokeScope, Store,
-        StoreError, StoreErrorKind, Stored, Termination, Timing, Touched,
+        Activity, Commit, Committed, Create, Created, CreatedSession, Deadline, Ended, Interrupted,
+        Limits, Loaded, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revision,
+        Revocation, RevokeScope, Store, StoreError, StoreErrorKind, Stored, Termination, Timing,
+        Touch, Touched,
     },
 };
 use portcullis_redis::{
@@ -202,7 +203,9 @@ impl Anonymous for RedisStore {
         limits: Limits,
     ) -> Result<Created, StoreError> {
         let write = write_of(&anonymous(), payload);
-        let created = self.create(key, &write, limits, &Others::Stay).await;
+        let created = self
+            .create(Create::new(key, &write, limits, &Others::Stay))
+            .await;
         created.map_err(|it| it.error)
     }
 
@@ -214,7 +217,8 @@ impl Anonymous for RedisStore {
         activity: Activity,
     ) -> Result<Committed, StoreError> {
         let write = write_of(&anonymous(), payload);
-        self.commit(key, expected, &write, activity).await
+        self.commit(Commit::new(key, expected, &write, activity))
+            .await
     }
 
     async fn replace_anonymous(
@@ -233,13 +237,13 @@ impl Anonymous for RedisStore {
         };
         let write = write_of(&anonymous(), payload);
         let replaced = self
-            .replace(&old, new, &write, deadline, &Others::Stay)
+            .replace(Replace::new(&old, new, &write, deadline, &Others::Stay))
             .await;
         replaced.map_err(|it| it.error)
     }
 
     async fn touch_anonymous(&self, key: &SessionIdHash) -> Result<Touched, StoreError> {
-        self.touch(key, &anonymous()).await
+        self.touch(Touch::new(key, &anonymous())).await
     }
 
     async fn end_anonymous(
@@ -271,13 +275,19 @@ pub async fn create_owned(
     let user = user.into();
     let (key, meta) = (key_of(user.clone()), owned(store, user));
     let write = write_of(&meta, payload());
-    let (_, revision) = done(store.create(&key, &write, LIMITS, &Others::Stay).await);
+    let (_, revision) = done(
+        store
+            .create(Create::new(&key, &write, LIMITS, &Others::Stay))
+            .await,
+    );
     (key, meta, revision)
 }
 
 fn done<E: std::fmt::Debug>(created: Result<Created, E>) -> (Timing, Revision) {
     match created.unwrap() {
-        Created::Done(timing, revision, _) => (timing, revision),
+        Created::Done(CreatedSession {
+            timing, revision, ..
+        }) => (timing, revision),
         other => panic!("not created: {other:?}"),
     }
 }

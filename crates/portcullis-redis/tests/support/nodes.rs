@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::{
     Bucket, SessionId, SessionIdHash, UserId,
-    store::{Created, Loaded, Others, Store},
+    store::{Create, Created, Loaded, Others, Store},
 };
 use portcullis_redis::{RedisStore, testing::TestCluster};
 
@@ -43,7 +43,12 @@ pub async fn revokes_what_is_older(store: &RedisStore, user: &UserId) {
     for (meta, refused) in [(early, true), (late, false)] {
         let write = write_of(&meta, payload());
         let created = store
-            .create(&key_of(user.clone()), &write, LIMITS, &Others::Stay)
+            .create(Create::new(
+                &key_of(user.clone()),
+                &write,
+                LIMITS,
+                &Others::Stay,
+            ))
             .await;
         let was_refused = matches!(created.unwrap(), Created::Revoked);
         assert_eq!(was_refused, refused, "{user}");

@@ -9,7 +9,10 @@ use std::{
 
 use portcullis_core::{
     ChangeError, EventKind, SessionIdHash,
-    store::{Activity, Committed, Loaded, Others, StoreError, StoreErrorKind, Stored, Touched},
+    store::{
+        Activity, Commit, Committed, CommittedSession, Loaded, Others, StoreError, StoreErrorKind,
+        Stored, Touch, Touched,
+    },
     unit_of_work::{Group, InPlace, Origin, Step, UnitOfWork, Unusable},
 };
 
@@ -214,7 +217,7 @@ async fn ask(
     let mut asked_at = lead.legacy.known.as_ref().and_then(|known| known.asked_at);
     let outcome = match step {
         InPlace::Nothing => Outcome::Stored(group.unchanged()),
-        InPlace::Touch => match store.touch(&key, &group.meta()).await {
+        InPlace::Touch => match store.touch(Touch::new(&key, &group.meta())).await {
             Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
             Ok(Touched::Gone) => Outcome::Stored(group.unchanged()),
             Err(error) => {
@@ -222,7 +225,7 @@ async fn ask(
                 Outcome::Stored(group.unchanged())
             }
         },
-        InPlace::Extend => match store.touch(&key, &group.meta()).await {
+        InPlace::Extend => match store.touch(Touch::new(&key, &group.meta())).await {
             Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
             Ok(Touched::Gone) => Outcome::Gone,
             Err(error) => Outcome::Failed(error.into()),
@@ -230,8 +233,13 @@ async fn ask(
         InPlace::Commit(write, activity) => {
             let now = Instant::now();
             asked_at = Some(now);
-            match store.commit(&key, group.expected(), &write, activity).await {
-                Ok(Committed::Done(timing, revision)) => {
+            match store
+                .commit(Commit::new(&key, group.expected(), &write, activity))
+                .await
+            {
+                Ok(Committed::Done(CommittedSession {
+                    timing, revision, ..
+                })) => {
                     super::emit(state, None, &Others::Stay, Vec::new(), write);
                     Outcome::Stored(group.written(timing, revision))
                 }

@@ -1,14 +1,15 @@
 //! The pause before a write is tried again, so that several servers make progress.
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
 use tokio::{runtime::Handle as Runtime, task::yield_now, time::sleep};
 
-/// The longest pause is so many milliseconds.
+use crate::jitter::jitter;
+
+/// The longest pause, in milliseconds.
 const LONGEST: u64 = 16;
 
 /// Pauses before this attempt, the first of which is 0.
@@ -20,9 +21,7 @@ pub(super) async fn before(attempt: usize) {
     if longest == 0 {
         return;
     }
-    // The standard library's only randomness. Nothing depends on it but politeness.
-    let random = RandomState::new().build_hasher().finish();
-    let pause = Duration::from_micros(random % (longest * 1000));
+    let pause = Duration::from_millis(longest).mul_f64(jitter());
     // A runtime without timers can only be asked by trying.
     let timer = Runtime::try_current()
         .ok()

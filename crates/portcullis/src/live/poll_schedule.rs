@@ -1,14 +1,11 @@
 //! When to look at a session again, and when to give up.
 
-use std::{
-    hash::{BuildHasher, Hasher, RandomState},
-    ops::RangeInclusive,
-    time::Duration,
-};
+use std::{ops::RangeInclusive, time::Duration};
 
 use portcullis_core::{ConfigError, EndReason, Timestamp, unit_of_work::SessionStatus};
 
 use super::ConnectionEnded;
+use crate::jitter::jitter;
 
 /// How soon an end elsewhere is noticed.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -61,9 +58,7 @@ impl PollSchedule {
     /// period, so that the look is done within it; and not always the same, so that streams that began together do not look
     /// together for ever.
     pub(super) fn pause(self, until_change: Duration) -> Duration {
-        // The standard library's only randomness. Nothing depends on it but politeness.
-        let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
-        let pause = self.period.mul_f64(0.7 + random * 0.2);
+        let pause = self.period.mul_f64(0.7 + jitter() * 0.2);
         match until_change {
             Duration::ZERO => OVERTIME,
             until_change => pause.min(until_change).max(TICK),

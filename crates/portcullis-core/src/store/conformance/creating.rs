@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     EndReason,
-    store::{Activity, Created, Deadline, Ended, Loaded, Revision, Store},
+    store::{Activity, Created, CreatedSession, Deadline, Ended, Loaded, Revision, Store},
 };
 
 /// S-025: an identifier nobody issued leads nowhere.
@@ -86,7 +86,7 @@ pub async fn of_many_who_create_under_one_key_exactly_one_does<H: Harness>(harne
     let payload = |number: usize| format!("written by {number}");
     let creations = stores.iter().enumerate().map(|(number, store)| async move {
         match store.try_create(key, payload(number).into(), LONG).await {
-            Created::Done(_, revision, _) => Some((number, revision)),
+            Created::Done(CreatedSession { revision, .. }) => Some((number, revision)),
             _ => None,
         }
     });

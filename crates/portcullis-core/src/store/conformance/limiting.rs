@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     EndReason, EventKind,
-    store::{Activity, Created, Deadline, Ended, Limits, Loaded, OnLimit, Replaced},
+    store::{
+        Activity, Created, CreatedSession, Deadline, Ended, Limits, Loaded, OnLimit, Replaced,
+    },
 };
 
 /// T76: though all begin at the same moment.
@@ -149,7 +151,7 @@ pub async fn a_session_that_becomes_a_users_makes_room_for_itself<H: Harness>(ha
                 at_most(1, OnLimit::Displace),
             )
             .await;
-        let Replaced::Done(_, _, displaced) = answer else {
+        let Replaced::Done(CreatedSession { displaced, .. }) = answer else {
             panic!("a sign-in answered {answer:?}");
         };
         assert_eq!(displaced, [before.handle()]);
@@ -182,7 +184,7 @@ pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness:
                 limit,
             )
             .await;
-        let Replaced::Done(_, _, displaced) = answer else {
+        let Replaced::Done(CreatedSession { displaced, .. }) = answer else {
             panic!("to authenticate again answered {answer:?}");
         };
         assert_eq!(displaced, []);
@@ -201,7 +203,7 @@ pub async fn a_session_that_moves_asks_for_no_room<H: Harness>(harness: &H) {
         let answer = who
             .replace_with(old, new, who.write(""), keep, at_most(1, excess))
             .await;
-        let Replaced::Done(_, _, displaced) = answer else {
+        let Replaced::Done(CreatedSession { displaced, .. }) = answer else {
             panic!("a move answered {answer:?}");
         };
         assert_eq!(displaced, []);
@@ -236,7 +238,7 @@ pub async fn sessions_without_a_user_have_no_limit<H: Harness>(harness: &H) {
                 .create_with(key(), store.write(""), LONG, at_most(1, excess))
                 .await;
             assert!(
-                matches!(&answer, Created::Done(_, _, displaced) if displaced.is_empty()),
+                matches!(&answer, Created::Done(CreatedSession { displaced, .. }) if displaced.is_empty()),
                 "{answer:?}"
             );
         }

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     Bucket, EndReason, UserId,
-    store::{Activity, Created, Deadline, Ended, Listed, RecordWrite, Replaced, Store},
+    store::{
+        Activity, Created, CreatedSession, Deadline, Ended, Listed, RecordWrite, Replaced, Store,
+    },
 };
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
@@ -248,7 +250,7 @@ pub async fn signing_in_brings_a_session_into_the_list_of_its_user_alone<H: Harn
                 None,
             )
             .await;
-        let Replaced::Done(_, revision, _) = answer else {
+        let Replaced::Done(CreatedSession { revision, .. }) = answer else {
             panic!("a sign-in answered {answer:?}");
         };
         let listed = store.list(&alice).await;

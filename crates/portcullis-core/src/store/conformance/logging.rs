@@ -14,8 +14,9 @@ use crate::{
     Actor, Bucket, Client, EndReason, Event, EventKind, Note, SessionHandle, SessionIdHash,
     SessionMeta, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, LogQuery, Logged, Observation, OnLimit,
-        RecordWrite, Replaced, ReplacedSession, RevokeScope, Store, Touched,
+        Activity, Commit, Committed, CommittedSession, Created, CreatedSession, Deadline, Ended,
+        LogQuery, Logged, Observation, OnLimit, RecordWrite, Replaced, ReplacedSession,
+        RevokeScope, Store, Touched,
     },
 };
 
@@ -40,12 +41,17 @@ pub async fn every_change_leaves_its_notes_in_order<H: Harness>(harness: &H) {
         (stranger(harness), key()),
     ] {
         let write = noting(&who, [EventKind::Authenticated, elevated("a")]);
-        let Created::Done(_, revision, _) = who.create_with(key, write, LONG, None).await else {
+        let Created::Done(CreatedSession { revision, .. }) =
+            who.create_with(key, write, LONG, None).await
+        else {
             panic!("the key is new");
         };
         let write = noting(&who, [elevated("b"), EventKind::Regenerated, elevated("c")]);
-        let commit = who.0.commit(&key, revision, &write, Activity::Active).await;
-        let Ok(Committed::Done(_, mut revision)) = commit else {
+        let commit = who
+            .0
+            .commit(Commit::new(&key, revision, &write, Activity::Active))
+            .await;
+        let Ok(Committed::Done(CommittedSession { mut revision, .. })) = commit else {
             panic!("a commit on the current revision answered {commit:?}");
         };
         for (deadline, kind) in [
@@ -55,7 +61,7 @@ pub async fn every_change_leaves_its_notes_in_order<H: Harness>(harness: &H) {
             let new = key_in(key.bucket());
             let write = noting(&who, [kind]);
             let old = who.old(key, revision);
-            let Replaced::Done(_, next, _) =
+            let Replaced::Done(CreatedSession { revision: next, .. }) =
                 who.replace_with(old, new, write, deadline, None).await
             else {
                 panic!("a replace on the current revision is done");
@@ -512,8 +518,10 @@ async fn flood<S: Store>(who: &Subject<S>, key: SessionIdHash) {
     let mut revision = who.create(key, "", LONG).await.revision;
     for _ in 0..MANY / 500 {
         let write = noting(who, vec![EventKind::Regenerated; 500]);
-        let commit = who.0.commit(&key, revision, &write, Activity::Passive);
-        let Ok(Committed::Done(_, next)) = commit.await else {
+        let commit = who
+            .0
+            .commit(Commit::new(&key, revision, &write, Activity::Passive));
+        let Ok(Committed::Done(CommittedSession { revision: next, .. })) = commit.await else {
             panic!("a commit on the current revision is done");
         };
         revision = next;
@@ -642,14 +650,19 @@ pub async fn changes_are_never_merged<H: Harness>(harness: &H) {
     let user = somebody();
     let (who, key) = (arriving(harness, &user), key_of(&user));
     let write = noting(&who, vec![EventKind::Regenerated; 3]);
-    let Created::Done(_, revision, _) = who.create_with(key, write, LONG, None).await else {
+    let Created::Done(CreatedSession { revision, .. }) =
+        who.create_with(key, write, LONG, None).await
+    else {
         panic!("the key is new");
     };
     for _ in 0..2 {
         observe(&who, &who.1, EventKind::Regenerated).await;
     }
     let write = noting(&who, vec![EventKind::Regenerated; 2]);
-    let commit = who.0.commit(&key, revision, &write, Activity::Active).await;
+    let commit = who
+        .0
+        .commit(Commit::new(&key, revision, &write, Activity::Active))
+        .await;
     assert!(matches!(commit, Ok(Committed::Done(..))), "{commit:?}");
     let query = LogQuery {
         user: Some(user),

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     Bucket, EndReason, EventKind, Owner, SessionHandle, SessionIdHash, SessionMeta, UserId,
     store::{
-        Created, Deadline, Expired, Limits, Listed, LogQuery, Logged, OnLimit, Others, RecordWrite,
-        Replaced, ReplacedSession, Revocation, RevokeScope, SessionCount, SessionLimit, Store,
-        Stored,
+        Create, Created, CreatedSession, Deadline, Expired, Limits, Listed, LogQuery, Logged,
+        OnLimit, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revocation, RevokeScope,
+        SessionCount, SessionLimit, Store, Stored, UsersAfter,
     },
 };
 
@@ -118,7 +118,10 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let others = others.into();
         async move {
-            let answer = self.0.create(&key, &write, limits, &others).await;
+            let answer = self
+                .0
+                .create(Create::new(&key, &write, limits, &others))
+                .await;
             answered(answer, "create", place)
         }
     }
@@ -134,9 +137,17 @@ impl<S: Store> Subject<S> {
         async move {
             let key = self.1.user().map(key_of).expect("somebody signs in");
             let write = self.write("begun");
-            let answer = self.0.create(&key, &write, super::LONG, &others).await;
+            let answer = self
+                .0
+                .create(Create::new(&key, &write, super::LONG, &others))
+                .await;
             match answered(answer, "create", place) {
-                Created::Done(timing, revision, displaced) => {
+                Created::Done(CreatedSession {
+                    timing,
+                    revision,
+                    displaced,
+                    ..
+                }) => {
                     let stored = Stored {
                         timing,
                         revision,
@@ -162,7 +173,10 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let others = others.into();
         async move {
-            let answer = self.0.replace(&old, &new, &write, deadline, &others).await;
+            let answer = self
+                .0
+                .replace(Replace::new(&old, &new, &write, deadline, &others))
+                .await;
             answered(answer, "replace", place)
         }
     }
@@ -204,7 +218,10 @@ impl<S: Store> Subject<S> {
         async move {
             let (mut pages, mut after) = (Vec::new(), None);
             loop {
-                let page = self.0.users_after(after.as_ref(), most).await;
+                let page = self
+                    .0
+                    .users_after(UsersAfter::new(after.as_ref(), most))
+                    .await;
                 let page = answered(page, "users_after", place);
                 let is_last = page.len() < most.get();
                 after = page.last().cloned();

@@ -7,7 +7,8 @@ use super::{
 use crate::{
     EndReason, SessionIdHash,
     store::{
-        Activity, Committed, Deadline, Ended, Loaded, Replaced, Revision, Store, Stored, Touched,
+        Activity, Committed, CommittedSession, CreatedSession, Deadline, Ended, Loaded, Replaced,
+        Revision, Store, Stored, Touched,
     },
 };
 
@@ -86,14 +87,14 @@ pub async fn of_two_writers_on_one_revision_exactly_one_wins<H: Harness>(harness
         .await;
         let live = one.live(key).await;
         match (by_one, by_two) {
-            (Committed::Done(_, revision), Committed::Conflict(told)) => {
+            (Committed::Done(CommittedSession { revision, .. }), Committed::Conflict(told)) => {
                 assert_eq!(
                     (&*live.payload, live.revision),
                     (b"one".as_slice(), revision)
                 );
                 assert_eq!(told, live);
             }
-            (Committed::Conflict(told), Committed::Done(_, revision)) => {
+            (Committed::Conflict(told), Committed::Done(CommittedSession { revision, .. })) => {
                 assert_eq!(
                     (&*live.payload, live.revision),
                     (b"two".as_slice(), revision)
@@ -177,7 +178,9 @@ pub async fn no_write_under_way_outlives_a_replacement<H: Harness>(harness: &H) 
                 loop {
                     let keep = Deadline::Keep(Activity::Active);
                     match mover.try_replace((old, new), last, "moved", keep).await {
-                        Replaced::Done(timing, revision, _) => return (timing, revision),
+                        Replaced::Done(CreatedSession {
+                            timing, revision, ..
+                        }) => return (timing, revision),
                         Replaced::Conflict(newer) => last = newer.revision,
                         other => panic!("replacing a live session answered {other:?}"),
                     }

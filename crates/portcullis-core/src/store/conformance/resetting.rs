@@ -8,8 +8,8 @@ use super::{
 use crate::{
     EndReason, EventKind, SessionHandle, SessionIdHash,
     store::{
-        Activity, Created, Deadline, EndOthers, Ended, Loaded, Others, Replaced, RevokeScope,
-        Store, Touched,
+        Activity, Created, CreatedSession, Deadline, EndOthers, Ended, Loaded, Others, Replaced,
+        RevokeScope, Store, Touched,
     },
 };
 
@@ -51,7 +51,9 @@ pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harn
         let write = who.write("begun");
         let ended = match old(new) {
             None => match who.create_with(new, write, LONG, end_others()).await {
-                Created::Done(.., ended) => ended,
+                Created::Done(CreatedSession {
+                    displaced: ended, ..
+                }) => ended,
                 other => panic!("a sign-in answered {other:?}"),
             },
             Some(old) => {
@@ -59,7 +61,9 @@ pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harn
                 let replaced = store.old(old, before.revision);
                 let answer = who.replace_with(replaced, new, write, RESTART, end_others());
                 match answer.await {
-                    Replaced::Done(.., ended) => ended,
+                    Replaced::Done(CreatedSession {
+                        displaced: ended, ..
+                    }) => ended,
                     other => panic!("a sign-in answered {other:?}"),
                 }
             }
@@ -85,7 +89,10 @@ pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harn
     let answer = own
         .who
         .replace_with(replaced, new, write, RESTART, end_others());
-    let Replaced::Done(.., ended) = answer.await else {
+    let Replaced::Done(CreatedSession {
+        displaced: ended, ..
+    }) = answer.await
+    else {
         panic!("to authenticate again was refused");
     };
     were_ended(ended, &others).await;

@@ -14,8 +14,9 @@ use super::{Harness, moves};
 use crate::{
     Actor, EndReason, EventKind, Note, SessionHandle, SessionIdHash, SessionMeta,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Limits, Loaded, Others, RecordWrite,
-        Replaced, ReplacedSession, Revision, Store, Stored, Termination, Timing, Touched,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
+        Ended, Limits, Loaded, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revision,
+        Store, Stored, Termination, Timing, Touch, Touched,
     },
 };
 
@@ -172,7 +173,10 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let write = self.write(payload);
         async move {
-            let answer = self.0.create(&key, &write, limits, &Others::Stay).await;
+            let answer = self
+                .0
+                .create(Create::new(&key, &write, limits, &Others::Stay))
+                .await;
             answered(answer, "create", place)
         }
     }
@@ -189,9 +193,14 @@ impl<S: Store> Subject<S> {
         let payload = payload.into();
         async move {
             let write = self.write(payload.clone());
-            let answer = self.0.create(&key, &write, limits, &Others::Stay).await;
+            let answer = self
+                .0
+                .create(Create::new(&key, &write, limits, &Others::Stay))
+                .await;
             match answered(answer, "create", place) {
-                Created::Done(timing, revision, _) => Stored {
+                Created::Done(CreatedSession {
+                    timing, revision, ..
+                }) => Stored {
                     timing,
                     revision,
                     payload,
@@ -212,7 +221,10 @@ impl<S: Store> Subject<S> {
         let place = Location::caller();
         let write = self.write(payload);
         async move {
-            let answer = self.0.commit(&key, expected, &write, activity).await;
+            let answer = self
+                .0
+                .commit(Commit::new(&key, expected, &write, activity))
+                .await;
             answered(answer, "commit", place)
         }
     }
@@ -230,9 +242,14 @@ impl<S: Store> Subject<S> {
         let payload = payload.into();
         async move {
             let write = self.write(payload.clone());
-            let answer = self.0.commit(&key, expected, &write, activity).await;
+            let answer = self
+                .0
+                .commit(Commit::new(&key, expected, &write, activity))
+                .await;
             match answered(answer, "commit", place) {
-                Committed::Done(timing, revision) => Stored {
+                Committed::Done(CommittedSession {
+                    timing, revision, ..
+                }) => Stored {
                     timing,
                     revision,
                     payload,
@@ -255,7 +272,7 @@ impl<S: Store> Subject<S> {
         async move {
             let answer = self
                 .0
-                .replace(&old, &new, &write, deadline, &Others::Stay)
+                .replace(Replace::new(&old, &new, &write, deadline, &Others::Stay))
                 .await;
             answered(answer, "replace", place)
         }
@@ -276,10 +293,12 @@ impl<S: Store> Subject<S> {
             let (old, write) = (self.old(old, expected), self.write(payload.clone()));
             let answer = self
                 .0
-                .replace(&old, &new, &write, deadline, &Others::Stay)
+                .replace(Replace::new(&old, &new, &write, deadline, &Others::Stay))
                 .await;
             match answered(answer, "replace", place) {
-                Replaced::Done(timing, revision, _) => Stored {
+                Replaced::Done(CreatedSession {
+                    timing, revision, ..
+                }) => Stored {
                     timing,
                     revision,
                     payload,
@@ -293,7 +312,7 @@ impl<S: Store> Subject<S> {
     pub(super) fn try_touch(&self, key: SessionIdHash) -> impl Future<Output = Touched> + '_ {
         let place = Location::caller();
         async move {
-            let answer = self.0.touch(&key, &self.1).await;
+            let answer = self.0.touch(Touch::new(&key, &self.1)).await;
             answered(answer, "touch", place)
         }
     }
@@ -303,7 +322,11 @@ impl<S: Store> Subject<S> {
     pub(super) fn touch(&self, key: SessionIdHash) -> impl Future<Output = Timing> + '_ {
         let place = Location::caller();
         async move {
-            match answered(self.0.touch(&key, &self.1).await, "touch", place) {
+            match answered(
+                self.0.touch(Touch::new(&key, &self.1)).await,
+                "touch",
+                place,
+            ) {
                 Touched::Done(timing) => timing,
                 other @ Touched::Gone => {
                     unexpected(&other, "touch of a session that should be live", place)

@@ -3,13 +3,12 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use super::{State, log::LIMITS};
 use crate::{
     Realm, Timestamp,
-    store::{LogLimits, RegisteredRealm},
+    store::{LogLimits, Register, RegisteredRealm},
 };
 
 /// What all handles to one memory store share.
@@ -43,7 +42,8 @@ impl Realms {
         }
     }
 
-    pub(super) fn register(&self, realm: &Realm, cookie: &str, longest: Duration, now: Timestamp) {
+    pub(super) fn register(&self, realm: &Realm, register: Register<'_>, now: Timestamp) {
+        let Register { cookie, longest } = register;
         let mut inner = self.lock();
         let before = inner.registry.get(realm).map(|known| known.longest);
         let registered = RegisteredRealm {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     Bucket, EndReason, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
-    store::{Revision, SessionCount, Stored, Timing},
+    store::{Revision, SessionCount, Stored, Timing, UsersAfter},
 };
 
 /// What a key leads to.
@@ -105,14 +105,15 @@ impl Slots {
         users.filter_map(move |(user, keys)| lives_there(keys).then_some(user))
     }
 
-    /// The first users with sessions behind this one, in the order of their bytes.
-    pub(super) fn users_after(&self, after: Option<&UserId>, most: usize) -> Vec<UserId> {
+    /// The first users with sessions after this one, in the order of their bytes.
+    pub(super) fn users_after(&self, page: UsersAfter<'_>) -> Vec<UserId> {
+        let UsersAfter { after, most } = page;
         let users = self.users.keys();
         let mut users: Vec<_> = users
             .filter(|user| after.is_none_or(|after| *user > after))
             .collect();
         users.sort_unstable();
-        users.into_iter().take(most).cloned().collect()
+        users.into_iter().take(most.get()).cloned().collect()
     }
 
     /// How many sessions are there that nobody has found to be over.

@@ -10,10 +10,10 @@ use super::{
 use crate::{
     EndReason, Note, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
-        Activity, Committed, Created, Deadline, Ended, Expired, Expiry, Limits, Listed, Loaded,
-        LogQuery, Logged, Observation, OnLimit, Others, RecordWrite, Replaced, ReplacedSession,
-        Revision, Revocation, RevocationReport, RevokeScope, StoreError, StoreErrorKind, Stored,
-        Swept, Termination, Timing, Touched,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
+        Ended, Expired, Expiry, Listed, Loaded, LogQuery, Logged, Observation, OnLimit, Others,
+        RecordWrite, Replace, Replaced, Revision, Revocation, RevocationReport, RevokeScope,
+        StoreError, StoreErrorKind, Stored, Swept, Termination, Timing, Touch, Touched,
     },
 };
 
@@ -53,13 +53,16 @@ impl State {
 
     pub(super) fn create(
         &mut self,
-        key: &SessionIdHash,
-        write: &RecordWrite,
-        limits: Limits,
-        others: &Others,
+        create: Create<'_>,
         capacity: usize,
         now: Timestamp,
     ) -> Result<Created, StoreError> {
+        let Create {
+            key,
+            write,
+            limits,
+            others,
+        } = create;
         self.tidy(now);
         if self.slots.is_taken(key) {
             return Ok(Created::Taken);
@@ -80,21 +83,20 @@ impl State {
         self.slots.make_room(capacity);
         let timing = Timing::starting(now, limits);
         let revision = self.begin(*key, timing, write.meta.clone(), write, now);
-        Ok(Created::Done(
+        Ok(Created::Done(CreatedSession::new(
             timing,
             revision,
             self.told_displaced(&displaced, others, now),
-        ))
+        )))
     }
 
-    pub(super) fn commit(
-        &mut self,
-        key: &SessionIdHash,
-        expected: Revision,
-        write: &RecordWrite,
-        activity: Activity,
-        now: Timestamp,
-    ) -> Committed {
+    pub(super) fn commit(&mut self, commit: Commit<'_>, now: Timestamp) -> Committed {
+        let Commit {
+            key,
+            expected,
+            write,
+            activity,
+        } = commit;
         self.tidy(now);
         let (timing, meta) = match self.slots.live(key, now) {
             None => return Committed::Gone,
@@ -110,18 +112,21 @@ impl State {
         let revision = stored.revision;
         self.slots.write(key, stored);
         self.note(&meta, &write.notes, now);
-        Committed::Done(timing, revision)
+        Committed::Done(CommittedSession::new(timing, revision))
     }
 
     pub(super) fn replace(
         &mut self,
-        old: &ReplacedSession,
-        new: &SessionIdHash,
-        write: &RecordWrite,
-        deadline: Deadline,
-        others: &Others,
+        replace: Replace<'_>,
         now: Timestamp,
     ) -> Result<Replaced, StoreError> {
+        let Replace {
+            old,
+            new,
+            write,
+            deadline,
+            others,
+        } = replace;
         self.tidy(now);
         let (before, meta) = match self.slots.live(&old.key, now) {
             None => return Ok(Replaced::Gone),
@@ -152,14 +157,16 @@ impl State {
             }
         };
         let revision = self.begin(*new, timing, meta, write, now);
-        Ok(Replaced::Done(
+        Ok(Replaced::Done(CreatedSession::new(
             timing,
             revision,
             self.told_displaced(&displaced, others, now),
-        ))
+        )))
     }
 
-    pub(super) fn touch(&mut self, key: &SessionIdHash, now: Timestamp) -> Touched {
+    pub(super) fn touch(&mut self, touch: Touch<'_>, now: Timestamp) -> Touched {
+        // The session is found by its key alone.
+        let Touch { key, meta: _ } = touch;
         self.tidy(now);
         let Some(session) = self.slots.live(key, now) else {
             return Touched::Gone;

@@ -1,11 +1,14 @@
 //! What cannot be seen from outside: that nothing piles up.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use super::*;
 use crate::{
-    Bucket, EndReason, EventKind, Note, Owner, SessionHandle, SessionId,
-    store::{Activity, Deadline, Expiry, OnLimit, RevokeScope, SessionLimit},
+    Bucket, EndReason, EventKind, Note, Owner, SessionHandle, SessionId, SessionMeta,
+    store::{
+        Activity, Create, CreatedSession, Deadline, Expiry, Limits, OnLimit, RecordWrite, Replace,
+        ReplacedSession, Revision, RevokeScope, SessionLimit,
+    },
 };
 
 const LIMITS: Limits = Limits {
@@ -48,8 +51,11 @@ async fn create(
     limits: Limits,
 ) -> (SessionIdHash, Revision) {
     let key = key();
-    match store.create(&key, write, limits, &Others::Stay).await {
-        Ok(Created::Done(_, revision, _)) => (key, revision),
+    match store
+        .create(Create::new(&key, write, limits, &Others::Stay))
+        .await
+    {
+        Ok(Created::Done(CreatedSession { revision, .. })) => (key, revision),
         other => panic!("create answered {other:?}"),
     }
 }
@@ -82,8 +88,10 @@ async fn moving(times: usize) -> (MemoryStore, Vec<SessionIdHash>, SessionMeta) 
             expected,
             note: None,
         };
-        let moved = store.replace(&old, &new, &write, keep, &Others::Stay).await;
-        let Ok(Replaced::Done(_, next, _)) = moved else {
+        let moved = store
+            .replace(Replace::new(&old, &new, &write, keep, &Others::Stay))
+            .await;
+        let Ok(Replaced::Done(CreatedSession { revision: next, .. })) = moved else {
             panic!("replace answered {moved:?}");
         };
         (current, expected) = (new, next);
@@ -225,17 +233,17 @@ async fn a_full_store_makes_room_for_who_displaces_a_session_of_their_own() {
     create(&store, &first, LIMITS).await;
     let second = write(Some(&alice), clock.now());
     let created = store
-        .create(&key(), &second, LIMITS, &limit.into())
+        .create(Create::new(&key(), &second, LIMITS, &limit.into()))
         .await
         .unwrap();
-    let Created::Done(_, _, displaced) = created else {
+    let Created::Done(CreatedSession { displaced, .. }) = created else {
         panic!("create answered {created:?}");
     };
     assert_eq!(displaced, [first.meta.handle]);
     let bob = write(Some(&"bob".into()), clock.now());
     assert!(
         store
-            .create(&key(), &bob, LIMITS, &limit.into())
+            .create(Create::new(&key(), &bob, LIMITS, &limit.into()))
             .await
             .is_err()
     );
@@ -263,7 +271,9 @@ async fn a_sign_in_after_a_revocation_is_not_refused_though_the_clock_stands_sti
         for _ in 0..100 {
             let before = write(Some(&alice), store.clock().earliest);
             revoke_all(&store, &alice).await;
-            let late = store.create(&key(), &before, LIMITS, &Others::Stay).await;
+            let late = store
+                .create(Create::new(&key(), &before, LIMITS, &Others::Stay))
+                .await;
             assert!(matches!(late, Ok(Created::Revoked)), "{late:?}");
             create(&store, &write(Some(&alice), store.clock().earliest), LIMITS).await;
         }

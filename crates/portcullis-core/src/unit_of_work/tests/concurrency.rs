@@ -143,7 +143,7 @@ fn t63_an_elevation_granted_meanwhile_survives_a_write_of_data() {
     };
     let commit = world
         .store
-        .commit(&key, stored.revision, &write, Activity::Active);
+        .commit(Commit::new(&key, stored.revision, &write, Activity::Active));
     ready(commit).unwrap();
 
     slow.save().key();

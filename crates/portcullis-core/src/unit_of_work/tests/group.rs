@@ -14,11 +14,14 @@ fn origin(world: &World, key: SessionIdHash) -> Origin {
 fn write(world: &World, group: Group) -> Option<Origin> {
     match group.step(world.now()).unwrap() {
         InPlace::Commit(write, activity) => {
-            let commit = world
-                .store
-                .commit(group.key(), group.expected(), &write, activity);
+            let commit =
+                world
+                    .store
+                    .commit(Commit::new(group.key(), group.expected(), &write, activity));
             match ready(commit).unwrap() {
-                Committed::Done(timing, revision) => Some(group.written(timing, revision)),
+                Committed::Done(CommittedSession {
+                    timing, revision, ..
+                }) => Some(group.written(timing, revision)),
                 Committed::Conflict(_) => None,
                 Committed::Gone => panic!("the session is gone"),
             }

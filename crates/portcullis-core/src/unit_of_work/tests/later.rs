@@ -20,9 +20,12 @@ fn plant(world: &World, key: SessionIdHash) {
         flagged: false,
         notes: Vec::new(),
     };
-    let commit = world
-        .store
-        .commit(&key, stored.revision, &write, Activity::Passive);
+    let commit = world.store.commit(Commit::new(
+        &key,
+        stored.revision,
+        &write,
+        Activity::Passive,
+    ));
     assert!(matches!(ready(commit).unwrap(), Committed::Done(..)));
     assert!(has_field(world, key));
 }

@@ -5,11 +5,11 @@ use std::{fmt, time::Duration};
 use portcullis_core::store::LogLimits;
 
 use crate::{
-    ConnectError, Finding, RedisStore,
+    ConnectError, RedisStore,
     address::Address,
-    check,
+    check::{self, Finding},
     driver::{self, Driver, Settings},
-    keys::Prefix,
+    layout::Prefix,
 };
 
 /// Settings of a [`RedisStore`], all with a default.
@@ -40,7 +40,7 @@ pub struct RedisStoreBuilder {
 }
 
 impl RedisStoreBuilder {
-    pub(crate) fn new(url: String) -> Self {
+    fn new(url: String) -> Self {
         Self {
             url,
             key_prefix: "pc".to_owned(),
@@ -56,8 +56,8 @@ impl RedisStoreBuilder {
     /// The prefix of all keys: `pc` unless set.
     ///
     /// Applications that share a server need different key prefixes, or layers with different
-    /// [realms]. Two applications with one key prefix and one realm cannot be distinguished from two
-    /// servers of one application: each opens the other's sessions.
+    /// [realms]. Two applications with one key prefix and one realm cannot be distinguished from
+    /// two servers of one application: each opens the other's sessions.
     ///
     /// [realms]: portcullis_core::Realm
     pub fn key_prefix(self, prefix: impl Into<String>) -> Self {
@@ -107,9 +107,9 @@ impl RedisStoreBuilder {
     /// | 5 events | 78 |
     /// | 1 event | 391 |
     ///
-    /// Other honest users in the part count too. Where users choose their names, an attacker finds names
-    /// in the victim's part by trying about 1024 for each: the part is a public hash of the name. A
-    /// record that must survive such an attack needs an
+    /// Other honest users in the part count too. Where users choose their names, an attacker finds
+    /// names in the victim's part by trying about 1024 for each: the part is a public hash of the
+    /// name. A record that must survive such an attack needs an
     /// [`Audit`](https://docs.rs/portcullis/latest/portcullis/trait.Audit.html).
     ///
     /// Events of sessions without a user are in 1024 parts of their own, a quarter as large, with a
@@ -150,8 +150,8 @@ impl RedisStoreBuilder {
     /// Connects.
     ///
     /// Call it on a Tokio runtime that lasts as long as the store: a task there supervises the
-    /// connection until the last clone of the store is dropped. The store may be used on any runtime.
-    /// After this runtime has ended, every operation fails with
+    /// connection until the last clone of the store is dropped. The store may be used on any
+    /// runtime. After this runtime has ended, every operation fails with
     /// [`StoreErrorKind::Misconfigured`](portcullis_core::store::StoreErrorKind::Misconfigured).
     ///
     /// Two applications that connect with one [key prefix](Self::key_prefix) and use one realm
@@ -159,9 +159,9 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or used. It does not
-    /// try again: an application that starts before Redis does should be restarted by its service
-    /// manager.
+    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or used. It does
+    /// not try again: an application that starts before Redis does should be restarted by its
+    /// service manager.
     pub async fn connect(self) -> Result<RedisStore, ConnectError> {
         let log = self.log;
         let (settings, prefix) = self.settings()?;
@@ -198,7 +198,8 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or refuses the user.
+    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or refuses the
+    /// user.
     ///
     /// [`Verdict::Unknown`]: crate::Verdict::Unknown
     pub async fn check(self) -> Result<Vec<Finding>, ConnectError> {
@@ -224,6 +225,45 @@ impl RedisStoreBuilder {
             ca_certificate: self.ca_certificate,
         };
         Ok((settings, prefix))
+    }
+}
+
+impl RedisStore {
+    /// Connects to the server at `url` with default settings.
+    ///
+    /// The URL is one of
+    ///
+    /// * `redis://[user:password@]host[:port][/database]`: one primary.
+    /// * `redis-cluster://[user:password@]host[:port][?node=host:port]…`: a Redis Cluster,
+    ///   discovered through any of these nodes.
+    /// * `redis-sentinel://[user:password@]host[:port][/database]?sentinelServiceName=name[&node=host:port]…`:
+    ///   the primary that these Sentinels name. User and password are for the primary. Those for
+    ///   the Sentinels are in `&sentinelUsername=` and `&sentinelPassword=`; without them there are
+    ///   none.
+    ///
+    /// With `rediss`, `rediss-cluster` and `rediss-sentinel` the connection uses TLS.
+    ///
+    /// Two applications that connect with one [key prefix](RedisStoreBuilder::key_prefix) and use
+    /// one realm cannot be distinguished from two servers of one application.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: see [`RedisStoreBuilder::connect`].
+    ///
+    /// ```no_run
+    /// # use portcullis_redis::{ConnectError, RedisStore};
+    /// # async fn connect() -> Result<(), ConnectError> {
+    /// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(url: impl Into<String>) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Settings for a store at `url`.
+    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url.into())
     }
 }
 

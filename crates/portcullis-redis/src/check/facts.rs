@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis_core::store::RegisteredRealm;
 
 use super::{rights::Right, topology::Topology};
-use crate::{info::Info, keys::Prefix};
+use crate::{info::Info, layout::Prefix};
 
 /// The answer to a question, or why there is none.
 pub(crate) type Fact<T> = Result<T, Withheld>;

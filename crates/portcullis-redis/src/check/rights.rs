@@ -1,7 +1,7 @@
 //! The rights that a user needs. They are listed here only.
 
 use super::topology::Topology;
-use crate::keys::Prefix;
+use crate::layout::Prefix;
 
 /// A command with its name in the rules of an ACL.
 #[derive(Debug)]

@@ -25,8 +25,7 @@ use crate::{
     check::{self, Fact, Facts, May, Right, Sample, Topology, UserRules, Withheld},
     endpoint::Endpoint,
     info::Info,
-    keys::Prefix,
-    registry,
+    layout::{Prefix, registry},
 };
 
 /// Shortest wait of a check. A server that is too slow for the wait of the application is a

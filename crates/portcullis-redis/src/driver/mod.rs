@@ -41,10 +41,7 @@ pub(crate) use self::{
     examine::examine,
     failure::is_forbidden,
     reply::{ExpiredMember, Reply, wrong_reply},
-    script::{
-        COMMIT, COUNT, CREATE, END, EXPIRE_DUE, FIND_UNLISTED, OBSERVE, OVERDUE, REGISTER, REPLACE,
-        REVOKE, SET_MARKER, SUPERSEDE, Script, TOUCH,
-    },
+    script::Script,
     settings::Settings,
 };
 use self::{

@@ -1,16 +1,16 @@
-//! How keys are spelled. The only place.
+//! How keys are written. This file alone knows it.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{Bucket, Realm, SessionIdHash, UserIdHash};
 
 use crate::ConnectError;
 
-/// What all keys of a realm begin with: the prefix of the store, a colon and the realm.
+/// The prefix of all keys of a realm: the prefix of the store, a colon and the realm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prefix {
     store: String,
     realm: Realm,
-    /// Both of them.
+    /// Both, with a colon between them.
     both: String,
 }
 
@@ -34,7 +34,7 @@ impl Prefix {
         }
     }
 
-    /// That of another realm.
+    /// The prefix of another realm.
     pub(crate) fn in_realm(&self, realm: &Realm) -> Self {
         Self::of(self.store.clone(), realm.clone())
     }
@@ -43,80 +43,80 @@ impl Prefix {
         &self.realm
     }
 
-    /// What the keys of every realm begin with.
+    /// The prefix of the keys of every realm.
     pub(crate) fn of_store(&self) -> &str {
         &self.store
     }
 
-    /// The registry of realms.
+    /// The key of the registry of realms.
     pub(crate) fn registry(&self) -> String {
         format!("{}:{{realms}}:r", self.store)
     }
 
-    /// The key of a session: `pc:id:{1ff}` and 22 characters. Keys of other kinds go on with a colon, which no session's
-    /// does.
+    /// The key of a session: `pc:id:{1ff}` and 22 characters. Keys of other kinds continue with a
+    /// colon instead.
     pub(crate) fn session(&self, key: &SessionIdHash) -> String {
-        let mut spelled = self.bucket(key.bucket(), DIGEST_CHARS);
-        BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
-        spelled
+        let mut text = self.bucket(key.bucket(), DIGEST_CHARS);
+        BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut text);
+        text
     }
 
-    /// The list of a bucket: what is due when.
+    /// The key of the list of a bucket: its sessions, by when they are due.
     pub(crate) fn due_list(&self, bucket: Bucket) -> String {
         self.of_bucket(bucket, ":x")
     }
 
-    /// The log of a bucket. Sessions with a user and those without have one each.
+    /// The key of a log of a bucket. Sessions with a user and those without have one each.
     pub(crate) fn log(&self, bucket: Bucket, of_users: bool) -> String {
         self.of_bucket(bucket, if of_users { ":l" } else { ":a" })
     }
 
-    /// The list of a user's sessions.
+    /// The key of the list of a user's sessions.
     pub(crate) fn user_list(&self, user: &UserIdHash) -> String {
         self.of_user(user, ":u")
     }
 
-    /// The marker of a revocation of all of a user's sessions.
+    /// The key of the marker of a revocation of all of a user's sessions.
     pub(crate) fn marker(&self, user: &UserIdHash) -> String {
         self.of_user(user, ":e")
     }
 
-    /// The channel on which scripts tell of ends, `pc:id:ended`. They derive it from their keys. It has no hash tag: every
-    /// node of a cluster hears it.
+    /// The channel on which scripts publish ends, `pc:id:ended`. They derive it from their keys. It
+    /// has no hash tag: every node of a cluster receives it.
     pub(crate) fn channel(&self) -> String {
         format!("{}:ended", self.both)
     }
 
     fn of_user(&self, user: &UserIdHash, kind: &str) -> String {
-        let mut spelled = self.bucket(user.bucket(), kind.len() + USER_CHARS);
-        spelled.push_str(kind);
-        BASE64_URL_SAFE_NO_PAD.encode_string(user.digest(), &mut spelled);
-        spelled
+        let mut text = self.bucket(user.bucket(), kind.len() + USER_CHARS);
+        text.push_str(kind);
+        BASE64_URL_SAFE_NO_PAD.encode_string(user.digest(), &mut text);
+        text
     }
 
     fn of_bucket(&self, bucket: Bucket, kind: &str) -> String {
-        let mut spelled = self.bucket(bucket, kind.len());
-        spelled.push_str(kind);
-        spelled
+        let mut text = self.bucket(bucket, kind.len());
+        text.push_str(kind);
+        text
     }
 
-    /// `pc:id:{1ff}`, with room for more. What stands in braces, the bucket in hex, decides the slot of a Redis
-    /// Cluster, so all keys of a bucket share one.
+    /// `pc:id:{1ff}`, with room for more. The text in braces, the bucket in hexadecimal, decides
+    /// the slot in a Redis Cluster. So all keys of a bucket share one slot.
     fn bucket(&self, bucket: Bucket, room: usize) -> String {
-        let mut spelled = String::with_capacity(self.both.len() + ":{3ff}".len() + room);
-        spelled.push_str(&self.both);
-        spelled.push_str(":{");
+        let mut text = String::with_capacity(self.both.len() + ":{3ff}".len() + room);
+        text.push_str(&self.both);
+        text.push_str(":{");
         let bucket = u32::from(bucket.number());
         let mut significant = false;
         for shift in [8, 4, 0] {
             let digit = bucket >> shift & 0xf;
             significant |= digit != 0 || shift == 0;
             if significant {
-                spelled.extend(char::from_digit(digit, 16));
+                text.extend(char::from_digit(digit, 16));
             }
         }
-        spelled.push('}');
-        spelled
+        text.push('}');
+        text
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_holds_the_bucket_and_a_hash_but_neither_identifier_nor_user() {
+    fn a_key_contains_the_bucket_and_a_hash_but_neither_identifier_nor_user() {
         let user = UserId::from("alice");
         let id = SessionId::generate(Bucket::of(&user)).unwrap();
         let key = Prefix::new("pc".into()).unwrap().session(&id.key());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bucket_is_spelled_in_hex_without_leading_zeros() {
+    fn every_bucket_is_written_in_hex_without_leading_zeros() {
         let prefix = Prefix::new("pc".into()).unwrap();
         let mut seen = std::collections::HashSet::new();
         while seen.len() < usize::from(portcullis_core::BUCKETS) {

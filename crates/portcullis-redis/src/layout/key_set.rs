@@ -1,11 +1,11 @@
-//! Where a session is filed: the keys of the lists and the log that its changes reach.
+//! The keys that a change of a session touches.
 
 use portcullis_core::{SessionIdHash, SessionMeta, UserIdHash};
 
-use crate::keys::Prefix;
+use super::keys::Prefix;
 
-/// The keys beside the session's own. Those of a user are spelled for a session without one too, where no
-/// script touches them.
+/// The keys of a session, its lists, its log and its user's marker. For a session without a user,
+/// the keys of a user are those of the bucket's list, and no script touches them.
 pub(crate) struct KeySet {
     pub(crate) session: String,
     pub(crate) due_list: String,
@@ -34,13 +34,14 @@ impl KeySet {
         }
     }
 
-    /// What scripts are given that end a session, in their order.
-    pub(crate) fn keys_to_end(self) -> Vec<String> {
+    /// The keys of scripts that end a session, in their order.
+    pub(crate) fn without_marker(self) -> Vec<String> {
         vec![self.session, self.due_list, self.log, self.user_list]
     }
 
-    /// What scripts are given that let it begin or go on, which a revocation may forbid.
-    pub(crate) fn keys(self) -> Vec<String> {
+    /// The keys of scripts that create or change a session, which a revocation may forbid, in their
+    /// order.
+    pub(crate) fn with_marker(self) -> Vec<String> {
         vec![
             self.session,
             self.due_list,

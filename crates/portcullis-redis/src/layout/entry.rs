@@ -1,13 +1,14 @@
-//! How lists hold a session. `lua/prelude.lua` is the other side of this file.
+//! How lists hold a session. `lua/prelude.lua` has the same layout.
 //!
-//! An entry is the kind, the class, the digest of the key and the name; of a session that an identity provider began, its
-//! tag as well. The list of a user holds entries. The list of a bucket holds members: a code, the entry, the absolute
-//! deadline in hexadecimal, and the user.
+//! An entry is the kind, the class, the digest of the key and the name. An entry of a session that
+//! an identity provider began also has the tag of the provider. The list of a user holds entries.
+//! The list of a bucket holds members: a code, the entry, the absolute deadline in hexadecimal, and
+//! the user.
 
 use bytes::Bytes;
 use portcullis_core::{Bucket, Class, SessionHandle, SessionIdHash, SessionMeta, Source, UserId};
 
-use crate::record::name_of;
+use super::record::name_of;
 
 const DIGEST: usize = 16;
 const NAME: usize = 12;
@@ -33,7 +34,7 @@ impl Entry {
         }
     }
 
-    /// As lists and scripts have it.
+    /// The entry as lists and scripts have it.
     pub(crate) fn encode(&self) -> Bytes {
         let mut bytes = Vec::with_capacity(2 + DIGEST + NAME + TAG);
         bytes.push(match self.source {
@@ -50,13 +51,13 @@ impl Entry {
         bytes.into()
     }
 
-    /// What a list of this bucket holds. `None` for an entry of a later version.
+    /// Parses an entry of a list of this bucket. `None` for an entry of a later version.
     pub(crate) fn parse(bucket: Bucket, bytes: &[u8]) -> Option<Self> {
         let (entry, rest) = Self::split(bucket, bytes)?;
         rest.is_empty().then_some(entry)
     }
 
-    /// The entry that these bytes begin with, and what follows.
+    /// The entry at the beginning of these bytes, and the rest.
     fn split(bucket: Bucket, bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (&[kind, class], rest) = bytes.split_first_chunk()?;
         let (digest, rest) = rest.split_first_chunk::<DIGEST>()?;
@@ -79,7 +80,7 @@ impl Entry {
     }
 }
 
-/// What the list of a bucket holds of a session.
+/// A session in the list of a bucket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) entry: Entry,
@@ -101,11 +102,12 @@ impl Member {
     }
 }
 
-/// The digest of a session's key, as a reply tells it.
+/// The digest of a session's key in a reply.
 pub(crate) fn digest_of(bytes: &[u8]) -> Option<[u8; DIGEST]> {
     bytes.try_into().ok()
 }
 
+/// The public names in a reply.
 pub(crate) fn names_of(list: &[Bytes]) -> Vec<SessionHandle> {
     list.iter().filter_map(|name| name_of(name)).collect()
 }
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_read_back_and_none_that_is_cut_short_or_of_another_kind() {
+    fn an_entry_is_parsed_unless_it_is_cut_short_or_of_another_kind() {
         for source in [Source::Local, Source::Federated([3; 16])] {
             let entry = entry(source);
             let (bytes, bucket) = (entry.encode(), entry.key.bucket());
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_cut_short_anywhere_is_none() {
+    fn a_member_that_is_cut_short_is_none() {
         for source in [Source::Local, Source::Federated([3; 16])] {
             let entry = entry(source);
             let bucket = entry.key.bucket();

@@ -1,6 +1,6 @@
-//! What is stored under a session's key.
+//! The value under a session's key.
 //!
-//! A live session is a header of 54 ASCII bytes and then the payload, opaque:
+//! A live session is a header of 54 ASCII bytes and then the payload, which is opaque:
 //!
 //! ```text
 //! 1  aaaaaaaaaaa  iiiiiiiii  lllllllllll  ppppppppppp  c  g  f  rrrrrrrr
@@ -17,11 +17,18 @@
 //!
 //! All numbers are lower-case hexadecimal; class and bin are one of `0-9` and `a-z`.
 //!
-//! An ended session is a tombstone: `-`, the code of its reason, the 12 bytes of its public name, and then fields, each
-//! with a tag in front. `>` and the key the session lives on under, for an end to find: the bucket as three
-//! hexadecimal digits, and 22 characters of base64url, which are the digest. That key is a hash and grants nothing. `=`
-//! and the revision of the write that replaced it. `!` where the marker of a revocation ended the session, until the
-//! revocation knows. `@` and its last activity, 11 digits. Fields of a later version end what is read.
+//! An ended session is a tombstone: `-`, the code of its reason, the 12 bytes of its public name,
+//! and then fields, each with a tag in front:
+//!
+//! * `>` and the key under which the session continues, for an end to find: the bucket as three
+//!   hexadecimal digits, and the digest as 22 characters of base64url. That key is a hash and
+//!   grants nothing.
+//! * `=` and the revision of the write that replaced it.
+//! * `!` if the marker of a revocation ended the session and the revocation has not reported it
+//!   yet.
+//! * `@` and its last activity, 11 digits.
+//!
+//! Reading stops at a field of a later version.
 
 use std::time::Duration;
 
@@ -36,7 +43,7 @@ const HEADER: usize = 54;
 const NAME: usize = 12;
 const SUCCESSOR: usize = 25;
 
-/// What a stored value turned out to be.
+/// A stored value, parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     /// A session, live or past its deadlines.
@@ -49,18 +56,18 @@ pub(crate) enum Record {
     Damaged,
 }
 
-/// What is remembered of an end.
+/// What is remembered of an ended session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tombstone {
-    /// `None`: one that this version does not know.
+    /// `None` for a reason that this version does not know.
     pub(crate) reason: Option<EndReason>,
     pub(crate) name: SessionHandle,
-    /// Where the session was moved to.
+    /// The key that the session was moved to.
     pub(crate) successor: Option<SessionIdHash>,
 }
 
 impl Tombstone {
-    /// Nothing is known of an end for a reason that this version does not know.
+    /// The answer to a load. An end for an unknown reason is answered as absence.
     pub(crate) fn loaded(self) -> Loaded {
         match self.reason {
             None => Loaded::Absent,
@@ -73,7 +80,7 @@ impl Tombstone {
     }
 }
 
-/// How many bytes a session with a payload of this length takes.
+/// The length of a record with a payload of this length.
 pub(crate) fn length_with(payload: usize) -> u64 {
     (HEADER + payload) as u64
 }
@@ -106,13 +113,14 @@ fn tombstone(code: u8, rest: &[u8]) -> Option<Tombstone> {
         reason,
         name,
         successor: match field(fields, b'>') {
-            Some(spelled) if reason == Some(EndReason::Replaced) => Some(successor(spelled)?),
+            Some(text) if reason == Some(EndReason::Replaced) => Some(successor(text)?),
             _ => None,
         },
     })
 }
 
-/// The value of a field of a tombstone, if it has the field. What follows one of a later version is not read.
+/// The value of a field of a tombstone, if it has the field. Reading stops at a field of a later
+/// version.
 fn field(mut fields: &[u8], wanted: u8) -> Option<&[u8]> {
     while let Some((tag, rest)) = fields.split_first() {
         let length = match tag {
@@ -122,7 +130,7 @@ fn field(mut fields: &[u8], wanted: u8) -> Option<&[u8]> {
             b'@' => 11,
             _ => return None,
         };
-        // One that is cut short is handed out as it is.
+        // A value that is cut short is returned as it is.
         let (value, rest) = rest.split_at_checked(length).unwrap_or((rest, b""));
         if *tag == wanted {
             return Some(value);
@@ -167,32 +175,32 @@ fn hex(bytes: &[u8], digits: usize) -> Option<(u64, &[u8])> {
     Some((number, rest))
 }
 
-/// A key as the tombstone of a replaced session spells it.
+/// A key as the tombstone of a replaced session has it.
 pub(crate) fn as_successor(key: &SessionIdHash) -> String {
-    let mut spelled = format!("{:03x}", key.bucket().number());
-    BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut spelled);
-    spelled
+    let mut text = format!("{:03x}", key.bucket().number());
+    BASE64_URL_SAFE_NO_PAD.encode_string(key.digest(), &mut text);
+    text
 }
 
-/// The key that [`as_successor`] spells so, in this one spelling alone.
-pub(crate) fn successor(spelled: &[u8]) -> Option<SessionIdHash> {
-    let (bucket, spelled) = hex(spelled, 3)?;
+/// Parses the form of [`as_successor`], and no other form of the same key.
+pub(crate) fn successor(text: &[u8]) -> Option<SessionIdHash> {
+    let (bucket, text) = hex(text, 3)?;
     let bucket = Bucket::from_number(u16::try_from(bucket).ok()?)?;
     let mut digest = [0; 16];
-    match BASE64_URL_SAFE_NO_PAD.decode_slice(spelled, &mut digest) {
+    match BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut digest) {
         Ok(16) => Some(SessionIdHash::from_parts(bucket, digest)),
         _ => None,
     }
 }
 
-/// A revision as the header spells it.
+/// A revision as the header has it.
 pub(crate) fn revision(revision: Revision) -> String {
     format!("{:08x}", revision.0)
 }
 
-/// Idle and absolute timeout in whole milliseconds, cut to what the header has room for.
+/// Idle and absolute timeout in whole milliseconds, limited to what the header can hold.
 pub(crate) fn limits(limits: Limits) -> (u64, u64) {
-    // Added to the present, the longest absolute timeout still fits into eleven digits (the year 2527).
+    // Now plus the longest absolute timeout fits into eleven digits (until the year 2527).
     const LONGEST: u64 = 1 << 43;
     (
         // Nine digits.
@@ -201,10 +209,12 @@ pub(crate) fn limits(limits: Limits) -> (u64, u64) {
     )
 }
 
+/// The public name of a session, from its bytes.
 pub(crate) fn name_of(bytes: &[u8]) -> Option<SessionHandle> {
     Some(SessionHandle::from_bytes(bytes.try_into().ok()?))
 }
 
+/// A duration in whole milliseconds.
 pub(crate) fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
@@ -317,14 +327,14 @@ mod tests {
         for number in [0, 1, 0x1ff, 0x3ff] {
             let bucket = Bucket::from_number(number).unwrap();
             let key = SessionIdHash::from_parts(bucket, [0xfb; 16]);
-            let spelled = as_successor(&key);
-            assert_eq!(spelled, format!("{number:03x}-_v7-_v7-_v7-_v7-_v7-w"));
-            assert_eq!(successor(spelled.as_bytes()), Some(key));
+            let text = as_successor(&key);
+            assert_eq!(text, format!("{number:03x}-_v7-_v7-_v7-_v7-_v7-w"));
+            assert_eq!(successor(text.as_bytes()), Some(key));
             assert_eq!(
-                parse(format!("-rtwelve bytes=0123abcd>{spelled}").as_bytes()),
+                parse(format!("-rtwelve bytes=0123abcd>{text}").as_bytes()),
                 ended(Some(EndReason::Replaced), Some(key))
             );
-            let other = format!("-otwelve bytes>{spelled}");
+            let other = format!("-otwelve bytes>{text}");
             assert_eq!(
                 parse(other.as_bytes()),
                 ended(Some(EndReason::SignedOut), None)
@@ -349,12 +359,12 @@ mod tests {
             good.replace("-w", "+w"),
             good.replace("-w", "\0w"),
         ]);
-        for spelled in hostile {
-            assert_eq!(successor(spelled.as_bytes()), None, "{spelled}");
-            let tombstone = format!("-rtwelve bytes>{spelled}");
+        for text in hostile {
+            assert_eq!(successor(text.as_bytes()), None, "{text}");
+            let tombstone = format!("-rtwelve bytes>{text}");
             // What is too long is a field and the beginning of another.
             let is_damaged = parse(tombstone.as_bytes()) == Record::Damaged;
-            assert_eq!(is_damaged, spelled.len() <= SUCCESSOR, "{tombstone}");
+            assert_eq!(is_damaged, text.len() <= SUCCESSOR, "{tombstone}");
         }
     }
 

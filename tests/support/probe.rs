@@ -189,6 +189,7 @@ impl<S> ProbeStore<S> {
 
 macro_rules! probe_store {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty)?) -> $answer:ty;)+) => {
+        #[allow(clippy::needless_lifetimes, reason = "only calls with an argument need them")]
         impl<S: Store> Store for ProbeStore<S> {
             fn clock(&self) -> ClockBounds {
                 self.inner.clock()

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{NoRandomness, SessionHandle, SessionIdHash, id::fill};
+use crate::{NoRandomness, RandomSource, SessionHandle, SessionIdHash, SystemRandom};
 
 /// Turns names of sessions into [`Correlator`]s.
 ///
@@ -31,7 +31,7 @@ impl CorrelationKey {
     /// [`NoRandomness`] when the operating system's generator fails.
     pub fn generate() -> Result<Self, NoRandomness> {
         let mut bytes = Zeroizing::new([0; 32]);
-        fill(&mut *bytes)?;
+        SystemRandom.fill(&mut *bytes)?;
         Ok(Self(bytes))
     }
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::id::{NoRandomness, fill};
+use crate::{NoRandomness, RandomSource, SystemRandom};
 
 const HANDLE_BYTES: usize = 12;
 
@@ -54,7 +54,7 @@ impl FromStr for SessionHandle {
 impl SessionHandle {
     pub(crate) fn generate() -> Result<Self, NoRandomness> {
         let mut bytes = [0; HANDLE_BYTES];
-        fill(&mut bytes)?;
+        SystemRandom.fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 

@@ -7,11 +7,10 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use rand::{TryRng, rngs::SysRng};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-use crate::UserId;
+use crate::{RandomSource, SystemRandom, UserId};
 
 const RANDOM_BYTES: usize = 30;
 const ID_BYTES: usize = 2 + RANDOM_BYTES;
@@ -42,8 +41,16 @@ impl SessionId {
     ///
     /// [`NoRandomness`] when the operating system's generator fails. There is no weaker fallback.
     pub fn generate(bucket: Bucket) -> Result<Self, NoRandomness> {
+        Self::draw(bucket, &mut SystemRandom)
+    }
+
+    /// The same with bytes from `source`.
+    pub(crate) fn draw(
+        bucket: Bucket,
+        source: &mut dyn RandomSource,
+    ) -> Result<Self, NoRandomness> {
         let mut random = [0; RANDOM_BYTES];
-        fill(&mut random)?;
+        source.fill(&mut random)?;
         let mut bytes = [0; ID_BYTES];
         for (to, from) in bytes.iter_mut().skip(2).zip(&random) {
             *to = *from;
@@ -169,8 +176,13 @@ impl Bucket {
     ///
     /// [`NoRandomness`] when the operating system's generator fails.
     pub fn random() -> Result<Self, NoRandomness> {
+        Self::draw(&mut SystemRandom)
+    }
+
+    /// The same with bytes from `source`.
+    pub(crate) fn draw(source: &mut dyn RandomSource) -> Result<Self, NoRandomness> {
         let mut bytes = [0; 2];
-        fill(&mut bytes)?;
+        source.fill(&mut bytes)?;
         Ok(Self(u16::from_be_bytes(bytes) % BUCKETS))
     }
 
@@ -245,10 +257,6 @@ impl fmt::Debug for NoRandomness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         crate::debug_as_message(self, f)
     }
-}
-
-pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
-    SysRng.try_fill_bytes(bytes).map_err(|_| NoRandomness)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod handle;
 mod id;
 mod key;
 mod meta;
+mod random;
 mod realm;
 mod record;
 mod remember;
@@ -49,9 +50,10 @@ pub use self::{
     id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionIdHash, UserIdHash},
     key::{Key, ValueKey},
     meta::{Owner, SessionMeta, Source},
+    random::{RandomSource, SystemRandom},
     realm::Realm,
     remember::RememberMe,
-    time::Timestamp,
+    time::{Timestamp, millis},
     timeouts::Timeouts,
     unit_of_work::{SessionEntry, SessionInfo},
     user::UserId,

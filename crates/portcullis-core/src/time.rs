@@ -54,7 +54,8 @@ impl From<Timestamp> for OffsetDateTime {
 }
 
 /// Whole milliseconds of `length`, rounded down: a limit may end early, never late.
-pub(crate) fn millis(length: Duration) -> u64 {
+#[doc(hidden)]
+pub fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -70,7 +70,7 @@ async fn a_change_and_its_notes_are_one_step() {
 }
 
 #[tokio::test]
-async fn what_is_refused_leaves_no_note() {
+async fn a_refused_change_leaves_no_note() {
     let (_server, store) = server_and_store().await;
     let (key, meta, revision) = create_owned(&store, "alice").await;
     let write = write_of(&meta, payload());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use portcullis_core::{
     ChangeError, EndReason, EventKind, SessionHandle, SessionId, SessionIdHash, SessionMeta,
-    UserId,
+    SystemRandom, UserId,
     store::{
         Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Ended,
         Interrupted, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revision, StoreError,
@@ -69,13 +69,17 @@ pub(crate) fn prepare(
     if copy.committing {
         return Err(SessionError::Committing);
     }
-    let (plan, failed) = match copy.unit.plan(activity, state.now()) {
+    let (plan, failed) = match copy.unit.plan(activity, state.now(), &mut SystemRandom) {
         Ok(plan) => (plan, None),
         Err(error) => {
             // What cannot be written must not keep the session from ending.
             copy.unit.retain_only_the_end();
             copy.commit_failure = CommitFailure::Unknown;
-            (copy.unit.plan(Activity::Passive, state.now())?, Some(error))
+            (
+                copy.unit
+                    .plan(Activity::Passive, state.now(), &mut SystemRandom)?,
+                Some(error),
+            )
         }
     };
     if matches!(plan.step, Step::Nothing | Step::Touch { .. }) {
@@ -237,7 +241,11 @@ fn next_step(
     planned: Option<Step>,
 ) -> Result<Option<Step>, SessionError> {
     match (planned, state.working_copy()) {
-        (None, Some(copy)) => Ok(Some(copy.unit.plan(activity, state.now())?.step)),
+        (None, Some(copy)) => Ok(Some(
+            copy.unit
+                .plan(activity, state.now(), &mut SystemRandom)?
+                .step,
+        )),
         (planned, _) => Ok(planned),
     }
 }

@@ -18,6 +18,7 @@ type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 macro_rules! dyn_store {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty)?) -> $answer:ty;)+) => {
         /// [`Store`] with boxed futures. Method by method the same contract.
+        #[allow(clippy::needless_lifetimes, reason = "only calls with an argument need them")]
         pub(crate) trait DynStore: Send + Sync {
             fn clock(&self) -> ClockBounds;
             fn realm(&self) -> Realm;
@@ -26,6 +27,7 @@ macro_rules! dyn_store {
             $(fn $name<'a>(&'a self $(, $argument: $type)?) -> Pending<'a, $answer>;)+
         }
 
+        #[allow(clippy::needless_lifetimes, reason = "only calls with an argument need them")]
         impl<S: Store> DynStore for S {
             fn clock(&self) -> ClockBounds {
                 Store::clock(self)

@@ -18,7 +18,8 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{
-    Client, Realm, SessionHandle, SessionId, SessionIdHash, Timeouts, UserId, VisitorLimits,
+    Client, Realm, SessionHandle, SessionId, SessionIdHash, SystemRandom, Timeouts, UserId,
+    VisitorLimits,
     store::{Activity, Commit, Committed, Create, Created, Loaded, Register, Store},
     unit_of_work::{SessionSettings, Step, UnitOfWork},
 };
@@ -116,7 +117,10 @@ impl Stand {
             expected,
             write,
             activity,
-        } = unit.plan(Activity::Active, now).unwrap().step
+        } = unit
+            .plan(Activity::Active, now, &mut SystemRandom)
+            .unwrap()
+            .step
         else {
             panic!("nothing to flag")
         };
@@ -155,7 +159,7 @@ async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session
     if let Some(scope) = scope {
         unit.elevate(scope, now).unwrap();
     }
-    let plan = unit.plan(Activity::Active, now).unwrap();
+    let plan = unit.plan(Activity::Active, now, &mut SystemRandom).unwrap();
     let Step::Create {
         id,
         write,

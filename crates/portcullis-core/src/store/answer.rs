@@ -40,9 +40,10 @@ pub enum Loaded {
         reason: EndReason,
         /// What its name was.
         handle: SessionHandle,
-        /// The key under which the session continues, if it was moved with [`Deadline::Keep`]. If it moved more than
-        /// once, this is the next key. Nothing else has a successor: an authentication begins another session. A
-        /// caller that watches a session which other requests may move follows it by this.
+        /// The key under which the session continues, if it was moved with [`Deadline::Keep`]. If
+        /// it moved more than once, this is the next key. Nothing else has a successor: an
+        /// authentication begins another session. A caller that watches a session which other
+        /// requests may move follows it by this.
         successor: Option<SessionIdHash>,
     },
     /// It expired, and this is the one call that receives the expiry, as from [`Store::sweep`].
@@ -124,13 +125,14 @@ pub enum Replaced {
     Done(CreatedSession),
     /// Another request wrote first; this is what is stored now. Nothing was changed.
     Conflict(Stored),
-    /// The session is not live, or all sessions of its user were revoked after they authenticated. Nothing
-    /// was created.
+    /// The session is not live, or all sessions of its user were revoked after they authenticated.
+    /// Nothing was created.
     Gone,
     /// The user has as many sessions as the limit allows. Nothing was changed.
     AtLimit,
-    /// Another request wrote to the session or ended it after these sessions of the same user had ended for the new
-    /// one. Nothing else was changed. A further call answers with the present state.
+    /// Another request wrote to the session or ended it after these sessions of the same user had
+    /// ended for the new one. Nothing else was changed. A further call answers with the present
+    /// state.
     Overtaken(Vec<SessionHandle>),
 }
 

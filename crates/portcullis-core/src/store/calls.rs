@@ -2,10 +2,12 @@
 
 /// Passes the list of a store's asynchronous calls to the macro `$generate`.
 ///
-/// [`Store`](crate::store::Store), its object-safe twin in `portcullis` and the stores of tests that wrap another store
-/// are generated from it. So each signature stands once. The caller imports the types that it names.
+/// [`Store`](crate::store::Store), its object-safe twin in `portcullis` and the stores of tests
+/// that wrap another store are generated from it. So each signature stands once. The caller imports
+/// the types that it names.
 ///
-/// A call takes one argument: a key, or a struct named after the call. `'a` is the time of the call.
+/// A call takes one argument: a key, or a struct named after the call. `'a` is the time of the
+/// call.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_calls {
@@ -13,8 +15,8 @@ macro_rules! store_calls {
         $generate! {
             /// Records in the store's registry that this realm is in use.
             ///
-            /// The registry keeps the name of the cookie and the longest absolute timeout that was ever registered for
-            /// the realm.
+            /// The registry keeps the last cookie name and the longest absolute timeout registered
+            /// for the realm.
             fn register(register: Register<'a>) -> Result<(), StoreError>;
 
             /// Returns the realms in the registry that may still
@@ -28,41 +30,44 @@ macro_rules! store_calls {
             ///
             /// If the session has an owner:
             ///
-            /// * A [revocation](Self::revoke) of all sessions of the owner refuses it, if they authenticated before the
-            ///   revocation.
-            /// * [`others`](Create::others) is enforced. The step decides which other sessions end, or refuses the new
-            ///   one. Those sessions have ended when this answers. So there are never more usable sessions than
-            ///   allowed, however many sign-ins run at once. A session whose identifier no client has yet may be
-            ///   listed beside them.
-            /// * With [`Others::End`] it is also a revocation of all sessions but the new one, at the moment of the
-            ///   step: no sign-in of this user that began before succeeds.
+            /// * A [revocation](Self::revoke) of all sessions of the owner refuses it, if they
+            ///   authenticated before the revocation.
+            /// * [`others`](Create::others) is enforced. The step decides which other sessions end,
+            ///   or refuses the new one. Those sessions have ended when this answers. So there are
+            ///   never more usable sessions than allowed, however many sign-ins run at once. A
+            ///   session whose identifier no client has yet may be listed beside them.
+            /// * With [`Others::End`] it is also a revocation of all sessions but the new one, at
+            ///   the moment of the step: no sign-in of this user that began before succeeds.
             ///
             /// A refusal ends nothing.
             ///
-            /// After an error no caller knows of a session that was created, so it must not stay. The error names the
-            /// sessions that had ended for it by then.
+            /// After an error no caller knows of a session that was created, so it must not stay.
+            /// The error names the sessions that had ended for it by then.
             fn create(create: Create<'a>) -> Result<Created, Interrupted>;
 
-            /// Writes the payload of a live session, if no other write happened since [`expected`](Commit::expected).
+            /// Writes the payload of a live session, if no other write happened since
+            /// [`expected`](Commit::expected).
             ///
             /// Name and owner of the session cannot change.
             fn commit(commit: Commit<'a>) -> Result<Committed, StoreError>;
 
-            /// Moves a live session to another key and writes its payload, if no other write happened since
-            /// [`expected`](ReplacedSession::expected).
+            /// Moves a live session to another key and writes its payload, if no other write
+            /// happened since [`expected`](ReplacedSession::expected).
             ///
             /// Afterwards the old key is [`Ended`](Loaded::Ended):
             ///
-            /// * With [`Deadline::Keep`] as [`EndReason::Replaced`], and the new key is its successor. Name and owner
-            ///   stay as they are.
-            /// * With [`Deadline::Restart`] as [`EndReason::ReplacedAtSignIn`]. Name and owner may change.
-            ///   [`others`](Replace::others) and revocations apply as in [`create`](Self::create).
+            /// * With [`Deadline::Keep`] as [`EndReason::Replaced`], and the new key is its
+            ///   successor. Name and owner stay as they are.
+            /// * With [`Deadline::Restart`] as [`EndReason::ReplacedAtSignIn`]. Name and owner may
+            ///   change. [`others`](Replace::others) and revocations apply as in
+            ///   [`create`](Self::create).
             ///
-            /// A store that needs more than one step where other sessions end does that first, and ends the old key
-            /// last. If they cannot be ended, the old session stays live as it was.
+            /// A store that needs more than one step where other sessions end does that first, and
+            /// ends the old key last. If they cannot be ended, the old session stays live as it
+            /// was.
             ///
-            /// Nothing may be stored under the new key, which a fresh identifier ensures. Otherwise it is an error and
-            /// nothing is changed.
+            /// Nothing may be stored under the new key, which a fresh identifier ensures. Otherwise
+            /// it is an error and nothing is changed.
             fn replace(replace: Replace<'a>) -> Result<Replaced, Interrupted>;
 
             /// Moves the last activity of a live session to now.
@@ -72,77 +77,89 @@ macro_rules! store_calls {
             ///
             /// [`load`](Self::load) returns the reason for as long as the store remembers it.
             ///
-            /// The end follows a session that was moved with [`Deadline::Keep`] meanwhile, however often it moved,
-            /// if the store still remembers the moves (for [`remembered_for`](EndReason::remembered_for) of
-            /// [`EndReason::Replaced`]). The session ends under its new key. So a sign-out works even if another
-            /// request has just given the session another identifier. The keys it had before stay `Replaced`.
+            /// The end follows a session that was moved with [`Deadline::Keep`] meanwhile, however
+            /// often it moved, if the store still remembers the moves (for
+            /// [`remembered_for`](EndReason::remembered_for) of [`EndReason::Replaced`]). The
+            /// session ends under its new key. So a sign-out works even if another request has just
+            /// given the session another identifier. The keys it had before stay `Replaced`.
             ///
-            /// A move with [`Deadline::Restart`] is not followed. An authentication began another session, perhaps of
-            /// another user, and the earlier session has no power over it.
+            /// A move with [`Deadline::Restart`] is not followed. An authentication began another
+            /// session, perhaps of another user, and the earlier session has no power over it.
             ///
-            /// If nothing is remembered under the key although the session [was live](Termination::live_until) for
-            /// longer, the store finds the session by its name. An error says that it was not found: it may be live.
+            /// If nothing is remembered under the key although the session
+            /// [was live](Termination::live_until) for longer, the store finds the session by its
+            /// name. An error says that it was not found: it may be live.
             ///
-            /// So this is only for a caller that has found the session live under this key. A request that arrives
-            /// with an identifier that was already replaced must not call it.
+            /// So this is only for a caller that has found the session live under this key. A
+            /// request that arrives with an identifier that was already replaced must not call it.
             fn end(termination: &'a Termination) -> Result<Ended, StoreError>;
 
             /// Returns the live sessions of a user, in no particular order.
             ///
-            /// Each has its moments, its revision and at least the first [`Listed::PAYLOAD`] bytes of its payload.
+            /// Each has its moments, its revision and at least the first [`Listed::PAYLOAD`] bytes
+            /// of its payload.
             fn list(user: &'a UserId) -> Result<Vec<Listed>, StoreError>;
 
-            /// Returns the users of a bucket who have live sessions, each once and in no particular order.
+            /// Returns the users of a bucket who have live sessions, each once and in no particular
+            /// order.
             ///
-            /// Includes every user with a live session for the whole call, even if the session moves to another key
-            /// with [`Deadline::Keep`] meanwhile. May include users whose sessions have expired.
+            /// Includes every user with a live session for the whole call, even if the session
+            /// moves to another key with [`Deadline::Keep`] meanwhile. May include users whose
+            /// sessions have expired.
             fn users(bucket: Bucket) -> Result<Vec<UserId>, StoreError>;
 
-            /// Returns one page of the users with live sessions, in an order of the store's own that never changes.
+            /// Returns one page of the users with live sessions, in an order of the store's own
+            /// that never changes.
             ///
             /// A page of fewer than [`most`](UsersAfter::most) users is the last one.
             ///
-            /// A user with a live session for the whole time from the first page to the last is on one page and on no
-            /// other, even if the session moves to another key with [`Deadline::Keep`] meanwhile. A call takes work and
-            /// memory in proportion to `most`, and to the sessions of a bucket.
+            /// A user with a live session for the whole time from the first page to the last is on
+            /// one page and on no other, even if the session moves to another key with
+            /// [`Deadline::Keep`] meanwhile. A call takes work and memory in proportion to `most`,
+            /// and to the sessions of a bucket.
             fn users_after(page: UsersAfter<'a>) -> Result<Vec<UserId>, StoreError>;
 
-            /// Counts the live sessions. An expired session is not counted, even if it has not been swept yet.
+            /// Counts the live sessions. An expired session is not counted, even if it has not been
+            /// swept yet.
             ///
-            /// It need not be a snapshot: a session that begins, ends or moves during the count may be counted or not.
+            /// It need not be a snapshot: a session that begins, ends or moves during the count may
+            /// be counted or not.
             fn count() -> Result<SessionCount, StoreError>;
 
             /// Ends sessions of a user.
             ///
-            /// [`RevokeScope::All`], [`RevokeScope::AllBut`] and [`RevokeScope::Listed`] take effect at one moment:
+            /// [`RevokeScope::All`], [`RevokeScope::AllBut`] and [`RevokeScope::Listed`] take
+            /// effect at one moment:
             ///
-            /// * Every session whose user authenticated before it is dead when this answers, but for the one that is
-            ///   kept. This includes a session that was missing from the list, but for `Listed`.
+            /// * Every session whose user authenticated before it is dead when this answers, but
+            ///   for the one that is kept. This includes a session that was missing from the list,
+            ///   but for `Listed`.
             /// * No sign-in that was under way at that moment succeeds.
             /// * Sessions whose user authenticated after it are not touched.
             ///
-            /// The time of a sign-in is [`Owner::authenticated_at`](crate::Owner). One at that very moment counts as
-            /// before it.
+            /// The time of a sign-in is [`Owner::authenticated_at`](crate::Owner). One at that very
+            /// moment counts as before it.
             ///
-            /// After an error, some sessions may be ended and others not. It names those that are known to be, and
-            /// the call may be repeated. A user who authenticates after the error was returned is not affected, even
-            /// if the revocation is carried out later.
+            /// After an error, some sessions may be ended and others not. It names those that are
+            /// known to be, and the call may be repeated. A user who authenticates after the error
+            /// was returned is not affected, even if the revocation is carried out later.
             ///
             /// It must work while the store has no room for another session.
             fn revoke(revocation: &'a Revocation) -> Result<RevocationReport, Interrupted>;
 
             /// Removes expired sessions and returns them.
             ///
-            /// Each is returned once, to one caller, and logged as an event, however long ago it expired. The work is
-            /// done in steps of bounded size. Any number of servers may sweep at once.
+            /// Each is returned once, to one caller, and logged as an event, however long ago it
+            /// expired. The work is done in steps of bounded size. Any number of servers may sweep
+            /// at once.
             fn sweep() -> Result<Swept, StoreError>;
 
             /// Writes an observation that changed nothing to the log.
             ///
-            /// If the latest line about the same session and the same user is an equal observation, the store merges
-            /// both. The line then says how many there were and since when. An observation more than
-            /// [`Logged::LONGEST`] after the first of a line starts another line. A store may search for that line
-            /// among the newest of its log only.
+            /// If the latest line about the same session and the same user is an equal observation,
+            /// the store merges both. The line then says how many there were and since when. An
+            /// observation more than [`Logged::LONGEST`] after the first of a line starts another
+            /// line. A store may search for that line among the newest of its log only.
             fn observe(observation: &'a Observation) -> Result<(), StoreError>;
 
             /// Reads the log, newest first.

@@ -1,11 +1,11 @@
-//! What is known of the store's clock without asking.
+//! What is known of the store's clock without asking it.
 
 use crate::Timestamp;
 
 /// Two moments between which the store's clock is.
 ///
-/// Each decision takes the one that errs to the safe side. A deadline has passed by the latest; somebody authenticated
-/// before a revocation by the earliest.
+/// Each decision uses the safe one. The latest decides whether a deadline has passed. The earliest
+/// decides whether a user authenticated before a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockBounds {
     /// The clock shows no earlier moment.

@@ -4,8 +4,8 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 /// The store could not do what was asked, or it is not known whether it did.
 ///
-/// The message says what happened and what to do. It never holds an identifier, a key or a payload. `Debug` is the
-/// message and what caused it, for a `main` that returns the error.
+/// The message says what happened and what to do. It never holds an identifier, a key or a payload.
+/// `Debug` is the message and its cause, for a `main` that returns the error.
 #[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -13,7 +13,7 @@ pub struct StoreError {
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// What to tell apart among store errors.
+/// The kinds of store errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
@@ -25,7 +25,7 @@ pub enum StoreErrorKind {
     Full,
     /// The record was written by a newer version of Portcullis; this one leaves it alone.
     NewerFormat,
-    /// It refused in a way that only a change of configuration can mend, such as missing rights.
+    /// It refused, and only a change of configuration helps, such as missing rights.
     Misconfigured,
 }
 
@@ -48,12 +48,12 @@ impl StoreError {
         }
     }
 
-    /// What to tell apart.
+    /// Its kind.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
-    /// A record is of a format that this version does not know.
+    /// A record has a format that this version does not know.
     pub fn newer_format() -> Self {
         Self::new(
             StoreErrorKind::NewerFormat,
@@ -61,7 +61,7 @@ impl StoreError {
         )
     }
 
-    /// A session that must be live was found neither under its key nor by its name.
+    /// A session that may be live was found neither under its key nor by its name.
     pub fn session_lost() -> Self {
         Self::new(
             StoreErrorKind::Unavailable,
@@ -69,7 +69,7 @@ impl StoreError {
         )
     }
 
-    /// Something is stored under the key of a session that is only about to begin.
+    /// Something is already stored under the key of a new session.
     pub fn key_taken() -> Self {
         Self::new(
             StoreErrorKind::Misconfigured,

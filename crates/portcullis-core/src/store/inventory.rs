@@ -1,4 +1,4 @@
-//! Sessions of a user, seen and ended from outside of them.
+//! Lists, limits and revocations of a user's sessions.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     ConfigError, EndReason, EventKind, Note, SessionHandle, SessionIdHash, Timestamp, UserId,
 };
 
-/// How many sessions a user may have at once, and what becomes of one too many.
+/// How many sessions a user may have at once, and what a sign-in over the limit does.
 ///
 /// ```
 /// # use portcullis_core::store::SessionLimit;
@@ -17,42 +17,42 @@ use crate::{
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimit {
-    /// How many.
+    /// The number of sessions.
     pub most: NonZeroUsize,
-    /// What becomes of one more.
+    /// What a sign-in over the limit does.
     pub excess: OnLimit,
 }
 
 const MOST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 
 impl SessionLimit {
-    /// At most this many: one more takes the place of the least recently used.
+    /// At most this many. One more displaces the least recently used.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for zero, with which nobody could sign in.
+    /// [`ConfigError`] for zero, with which no user could sign in.
     pub fn displace(most: usize) -> Result<Self, ConfigError> {
         Self::of(most, OnLimit::Displace)
     }
 
-    /// At most this many: one more is refused.
+    /// At most this many. One more is refused.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for zero, with which nobody could sign in.
+    /// [`ConfigError`] for zero, with which no user could sign in.
     pub fn refuse(most: usize) -> Result<Self, ConfigError> {
         Self::of(most, OnLimit::Refuse)
     }
 
     fn of(most: usize, excess: OnLimit) -> Result<Self, ConfigError> {
         let most = NonZeroUsize::new(most).ok_or_else(|| {
-            ConfigError::new("with a limit of no session nobody could sign in; allow at least one")
+            ConfigError::new("a limit of zero sessions refuses every sign-in; allow at least one")
         })?;
         Ok(Self { most, excess })
     }
 }
 
-/// Ten; one more takes the place of the least recently used.
+/// Ten. One more displaces the least recently used.
 impl Default for SessionLimit {
     fn default() -> Self {
         Self {
@@ -62,11 +62,11 @@ impl Default for SessionLimit {
     }
 }
 
-/// What becomes of a sign-in over the limit.
+/// What a sign-in over the limit does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnLimit {
-    /// It takes the place of the session that would end first without further activity: the least recently
-    /// used, or one that is about to reach its absolute deadline. That one ends as [`EndReason::Displaced`].
+    /// It displaces the session that would end first without further activity: the least recently
+    /// used, or one close to its absolute deadline. That one ends as [`EndReason::Displaced`].
     Displace,
     /// It is refused.
     Refuse,
@@ -77,7 +77,7 @@ pub enum OnLimit {
 pub enum Others {
     /// They stay.
     Stay,
-    /// There may be so many together with the new one.
+    /// This limit holds, with the new one counted.
     Limited(SessionLimit),
     /// All of them end.
     End(EndOthers),
@@ -88,14 +88,14 @@ pub enum Others {
 pub struct EndOthers {
     /// Why.
     pub reason: EndReason,
-    /// What to leave in the log for each.
+    /// What to write to the log for each.
     pub note: Note,
     /// As [`Revocation::longest`].
     pub longest: Option<Duration>,
 }
 
 impl Others {
-    /// Why a session ends for the new one, and what to leave in the log for it.
+    /// Why a session ends for the new one, and what to write to the log about it.
     pub fn end_of_one(&self) -> (EndReason, Note) {
         match self {
             Self::End(end) => (end.reason, end.note.clone()),
@@ -118,17 +118,18 @@ impl From<Option<SessionLimit>> for Others {
 pub struct Listed {
     /// Where it is stored.
     pub key: SessionIdHash,
-    /// What is stored. A store may cut the payload off after [`PAYLOAD`](Self::PAYLOAD) bytes, so that a list of
-    /// large sessions stays short; [`Store::load`] returns all of it.
+    /// What is stored. A store may cut the payload off after [`PAYLOAD`](Self::PAYLOAD) bytes, so
+    /// that a list of large sessions stays short. [`Store::load`] returns all of it.
     ///
     /// [`Store::load`]: super::Store::load
     pub stored: Stored,
 }
 
 impl Listed {
-    /// How many bytes of each payload a list holds at least, or all of it where it has fewer.
+    /// The least number of bytes of each payload in a list. A shorter payload is complete.
     ///
-    /// What a list shows of a session is at the beginning of its payload and usually takes less than 200 bytes.
+    /// What a list shows of a session is at the start of its payload. It usually takes less than
+    /// 200 bytes.
     pub const PAYLOAD: usize = 2048;
 
     /// Whether the payload may have been cut.
@@ -140,17 +141,17 @@ impl Listed {
 /// Which sessions of a user to end, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// Which of them.
     pub which: RevokeScope,
     /// Why.
     pub reason: EndReason,
-    /// What to leave in the log for each.
+    /// What to write to the log for each.
     pub note: Note,
-    /// The longest absolute timeout that a session of the user can have. The store remembers for as long, and an hour
-    /// more, that sign-ins from before are refused. `None` where the caller does not know it: the store's
-    /// [registry](super::Store::realms) does, or else it is 400 days.
+    /// The longest absolute timeout that a session of the user can have. For that time and an hour
+    /// more, the store refuses sign-ins that began before the revocation. `None` if the caller does
+    /// not know it. The store then uses its [registry](super::Store::realms), or else 400 days.
     pub longest: Option<Duration>,
 }
 
@@ -158,27 +159,28 @@ impl Revocation {
     /// The longest absolute timeout that any configuration allows.
     pub const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-    /// For how long a store remembers a revocation beyond the longest absolute timeout: the time of a request that was
-    /// under way.
+    /// How long a store remembers a revocation beyond the longest absolute timeout. It covers a
+    /// request that was under way.
     pub const MARGIN: Duration = Duration::from_secs(60 * 60);
 }
 
-/// Which sessions of a user.
+/// Which sessions of a user to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevokeScope {
-    /// This one, if it is theirs.
+    /// This one, if it belongs to the user.
     One(SessionHandle),
     /// All but this one.
     AllBut(SessionHandle),
     /// All.
     All,
-    /// All that are in the user's list. One that the list has lost need not be looked for, which can take long in a large
-    /// store: it ends when it is next written to or touched.
+    /// All in the user's list. The store need not find a session that is missing from the list,
+    /// which can take long in a large store. Such a session ends when it is next written to or
+    /// touched.
     Listed,
 }
 
 impl RevokeScope {
-    /// Whether the session of this name is among them.
+    /// Whether it includes the session of this name.
     pub fn covers(self, handle: SessionHandle) -> bool {
         match self {
             Self::One(one) => one == handle,
@@ -193,16 +195,16 @@ impl RevokeScope {
 pub struct RevocationReport {
     /// The sessions that this call ended.
     pub ended: Vec<SessionHandle>,
-    /// Whether copies of the store have taken note, if the store was told to wait for them.
+    /// How many copies of the store have confirmed it, if the store is set to wait for them.
     pub copies: Option<ReplicaAcks>,
 }
 
-/// What was to end sessions, a revocation or a sign-in at the limit, and did not come to its end.
+/// A revocation, or a sign-in that ends other sessions, that failed half-way.
 #[derive(Debug)]
 pub struct Interrupted {
-    /// The sessions of the user that this call ended all the same, as far as that is known.
+    /// The sessions of the user that this call is known to have ended.
     pub ended: Vec<SessionHandle>,
-    /// Why no more of them.
+    /// Why it failed.
     pub error: StoreError,
 }
 
@@ -218,43 +220,44 @@ impl From<StoreError> for Interrupted {
 /// How many copies of the store have confirmed a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplicaAcks {
-    /// As many as were asked for.
+    /// How many were asked for.
     pub asked: u32,
-    /// As many as did in time.
+    /// How many confirmed in time.
     pub confirmed: u32,
 }
 
 impl ReplicaAcks {
-    /// Whether no failure of one server can undo it.
+    /// Whether a failure of one server cannot undo the write.
     pub fn are_enough(self) -> bool {
         self.confirmed >= self.asked
     }
 }
 
-/// Something whose time was over. Exactly one call, on all servers that share the store, is told of it.
+/// An expired session or elevation. Exactly one call, on all servers that share the store, receives
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expired {
     /// Its public name.
     pub handle: SessionHandle,
     /// Its user, if it had one.
     pub user: Option<UserId>,
-    /// What ran out.
+    /// What expired.
     pub what: Expiry,
     /// The deadline.
     pub at: Timestamp,
 }
 
-/// What runs out.
+/// What can expire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
     /// A session: one of its two timeouts.
     Session(EndReason),
-    /// The elevations of a session that lives on.
+    /// The elevations of a session that is still live.
     Elevation,
 }
 
 impl Expiry {
-    /// What a store leaves in its log of it.
+    /// What a store writes to its log about it.
     pub fn note(self) -> Note {
         Note::of_system(match self {
             Self::Session(reason) => EventKind::Ended(reason),
@@ -266,9 +269,9 @@ impl Expiry {
 /// What a sweep did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// What was over, oldest first within a bucket.
+    /// What expired, oldest first within a bucket.
     pub expired: Vec<Expired>,
-    /// There is more to do: sweep again.
+    /// Whether there is more to do. The caller then sweeps again.
     pub more: bool,
 }
 

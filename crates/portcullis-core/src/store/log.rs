@@ -8,21 +8,22 @@ use crate::{EventKind, store::Store};
 
 /// How much a store keeps of its log.
 ///
-/// A store may divide its log into parts, each with a share of the bound. Within a part, every user has a quota, so
-/// that nobody can push out the events of others: when there are too many events, the users with the most lose their
-/// oldest, until there are few enough. A user with no more events than the fair share, which is the bound of the part
-/// divided by the number of users in it, loses none. So a part of `m` events holds `n` of a victim for as long as there
-/// are no more than `m / n - 1` other users in it, however many events they cause.
+/// A store may divide its log into parts, each with a share of the bound. Within a part, every user
+/// has a quota, so that no user can push out the events of others. When there are too many events,
+/// the users with the most lose their oldest, until there are few enough. The fair share is the
+/// bound of the part divided by the number of users in it. A user with no more events than that
+/// loses none. So a part of `m` events keeps `n` of a victim while there are no more than
+/// `m / n - 1` other users in it, however many events they cause.
 ///
-/// Of sessions without a user, each session has a quota. That protects them from each other, but not from a visitor who
-/// begins many.
+/// Among sessions without a user, each session has a quota. That protects them from each other, but
+/// not from a visitor who begins many sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
-    /// How many lines about sessions with a user; a line is an event, or equal observations in a row. Of sessions
-    /// without a user, a quarter as many, in a log of their own: visitors nobody knows must not be able to push out
-    /// what people did.
+    /// How many lines about sessions with a user. A line is an event, or equal observations in a
+    /// row. Sessions without a user have a log of their own with a quarter as many. So anonymous
+    /// visitors cannot push out the events of users.
     pub events: usize,
-    /// For how long.
+    /// How long a line is kept.
     pub age: Duration,
 }
 
@@ -39,15 +40,18 @@ impl Default for LogLimits {
 /// Which events to read, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogQuery {
-    /// Only those of this user. Without one, every part of the log is looked at.
+    /// Only those of this user. Without one, every part of the log is read.
     pub user: Option<UserId>,
     /// Only those of the session of this name.
     pub session: Option<SessionHandle>,
-    /// Only events of these names, as [`EventKind::as_str`] tells them; of any name if there is none here.
+    /// Only events with these names, as [`EventKind::as_str`] writes them. If empty, events with
+    /// any name.
     pub names: Vec<String>,
-    /// None before this moment. A line of several events is read if the last of them was not before it.
+    /// None before this moment. A line of several events is read if the last of them was not before
+    /// it.
     pub from: Option<Timestamp>,
-    /// None after this moment. A line of several events is read if the first of them was not after it.
+    /// None after this moment. A line of several events is read if the first of them was not after
+    /// it.
     pub to: Option<Timestamp>,
     /// At most this many; 100 if it is zero.
     pub most: usize,
@@ -62,8 +66,8 @@ impl LogQuery {
         }
     }
 
-    /// Whether a line is asked for that is of this session and user, has this note, and whose first and last event
-    /// were at these moments. The note is encoded, and read only where that matters.
+    /// Whether the query asks for a line with this session, user and note. `moments` are those of
+    /// its first and its last event. The note is encoded, and decoded only if necessary.
     pub fn covers(
         &self,
         moments: RangeInclusive<Timestamp>,
@@ -88,20 +92,21 @@ impl LogQuery {
 /// Changes are never merged: each has a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
-    /// Its place in the log, the same whoever reads it. When one more observation is merged into a line, the line moves
-    /// to a new place, at the end of the log.
+    /// Its place in the log, the same for every reader. When one more observation is merged into a
+    /// line, the line moves to a new place, at the end of the log.
     pub place: LogPlace,
-    /// What happened; its moment is that of the last event. `None` if a later version wrote it, or it is damaged.
+    /// What happened; its moment is that of the last event. `None` if a later version wrote it, or
+    /// it is damaged.
     pub event: Option<Event>,
-    /// How many events it stands for: 1, or more for equal observations.
+    /// The number of events in it: 1, or more for equal observations.
     pub count: u64,
-    /// When the first of them happened: for a single event, when it happened.
+    /// When the first of them happened.
     pub first_at: Timestamp,
 }
 
 impl Logged {
-    /// The longest time from the first to the last event of a line: a day. An observation that comes later begins
-    /// another line.
+    /// The longest time from the first to the last event of a line: a day. A later observation
+    /// starts another line.
     pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 }
 
@@ -127,14 +132,14 @@ impl fmt::Display for LogPlace {
     }
 }
 
-/// An observation that changed nothing, for the log. It can be made again and again, so equal ones in a row are
-/// [one line](Store::observe).
+/// An observation that changed nothing, for the log. Equal ones in a row are
+/// [one line](Store::observe), because a client can cause any number of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// Of which session, if it is known.
+    /// The session, if it is known.
     pub session: Option<SessionHandle>,
-    /// Of which user, if it is known.
+    /// The user, if it is known.
     pub user: Option<UserId>,
-    /// What.
+    /// What was observed.
     pub note: Note,
 }

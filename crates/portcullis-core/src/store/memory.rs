@@ -24,18 +24,18 @@ use crate::{Bucket, Realm, SessionIdHash, Timestamp, UserId};
 
 /// Sessions in the memory of one process, for development and tests. They end with the process.
 ///
-/// It keeps at most [`capacity`](Self::with_capacity) sessions of each [realm](Realm): the expired go as new ones come, and when
-/// all are live a new one is refused with [`StoreErrorKind::Full`](super::StoreErrorKind::Full) rather than a
-/// live one thrown out.
+/// It keeps at most [`capacity`](Self::with_capacity) sessions of each [realm](Realm). Expired
+/// sessions are removed as new ones are created. If all are live, a new session is refused with
+/// [`StoreErrorKind::Full`](super::StoreErrorKind::Full). A live one is never removed.
 ///
-/// Where nobody [sweeps](Store::sweep), the latest 100 000 that expired are kept to be told.
+/// Without [sweeps](Store::sweep), the latest 100 000 expiries are kept to be reported.
 ///
 /// Clones share the sessions.
 ///
 /// ```
 /// # use portcullis_core::store::{ManualClock, MemoryStore};
 /// let store = MemoryStore::new();
-/// // In a test, time passes when you say so:
+/// // In a test, the test sets the time:
 /// let clock = ManualClock::new();
 /// let store = MemoryStore::with_clock(&clock);
 /// clock.advance(std::time::Duration::from_secs(1800));
@@ -58,7 +58,7 @@ impl MemoryStore {
         Self::on(Clock::of_the_system())
     }
 
-    /// An empty store whose time is told by `clock`.
+    /// An empty store whose time is that of `clock`.
     pub fn with_clock(clock: &ManualClock) -> Self {
         Self::on(Clock::Manual(clock.clone()))
     }
@@ -69,7 +69,8 @@ impl MemoryStore {
         Self { capacity, ..self }
     }
 
-    /// The same store with a log of this size, of all its clones. Without this, 10 000 events and 90 days.
+    /// The same store with a log of this size, also for its clones. The default is 10 000 events
+    /// and 90 days.
     #[must_use]
     pub fn with_log_limits(self, limits: LogLimits) -> Self {
         self.realms.limit_logs(limits);
@@ -94,15 +95,16 @@ impl MemoryStore {
         }
     }
 
-    /// What is stored, and the moment at which the caller has it to itself. That moment is what a revocation
-    /// compares others with, so it must not be one before somebody else's step.
+    /// Locks the state, and returns it with the moment at which it was locked. A revocation
+    /// compares other moments with it, so it must not be before the step of another caller.
     fn at_once(&self) -> (MutexGuard<'_, State>, Timestamp) {
         let state = self.lock();
         let now = self.clock.now();
         (state, now)
     }
 
-    /// A sign-in counts as begun before a revocation in the same millisecond. So what comes after one has a later moment.
+    /// Moves the clock past a revocation. A sign-in in the same millisecond counts as before it, so
+    /// what follows has a later moment.
     fn leave_revocation(&self, others: &Others, now: Timestamp) {
         if matches!(others, Others::End(_)) {
             self.clock.leave(now);
@@ -216,9 +218,9 @@ impl Store for MemoryStore {
 
     async fn revoke(&self, revocation: &Revocation) -> Result<RevocationReport, Interrupted> {
         let (mut state, now) = self.at_once();
-        let receipt = state.revoke(revocation, now);
+        let report = state.revoke(revocation, now);
         self.clock.leave(now);
-        Ok(receipt)
+        Ok(report)
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

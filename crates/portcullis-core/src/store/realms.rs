@@ -9,11 +9,11 @@ use crate::{Realm, Timestamp};
 pub struct RegisteredRealm {
     /// Its name.
     pub realm: Realm,
-    /// The name of the cookie that the last layer had.
+    /// The name of the cookie of the layer that registered it last.
     pub cookie: String,
-    /// The longest absolute timeout that any layer of it had.
+    /// The longest absolute timeout of all its layers.
     pub longest: Duration,
-    /// When a layer registered it last, on the store's clock.
+    /// When a layer last registered it, on the store's clock.
     pub seen_at: Timestamp,
 }
 
@@ -21,8 +21,8 @@ pub struct RegisteredRealm {
 const SEEN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl RegisteredRealm {
-    /// Whether a session of the realm can live at `now`: the last layer that it had may have made one until a day after it
-    /// registered the realm.
+    /// Whether a session of the realm can be live at `now`. Its last layer may have created one
+    /// until a day after it registered the realm.
     pub fn may_have_sessions(&self, now: Timestamp) -> bool {
         now < self.seen_at.after(self.longest).after(SEEN_EVERY)
     }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_realm_is_over_when_no_session_of_it_can_live() {
+    fn a_realm_has_ended_when_no_session_of_it_can_be_live() {
         let hour = Duration::from_secs(60 * 60);
         let seen_at = Timestamp::from_millis(1_000_000);
         let realm = RegisteredRealm {

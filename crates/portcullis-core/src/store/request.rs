@@ -192,8 +192,9 @@ pub struct Termination {
     pub reason: EndReason,
     /// What to write to the log.
     pub note: Note,
-    /// Until when it would be live without further activity, as the caller found it. `None` if the caller did not load
-    /// it, and does not need to know whether the session is live under another key.
+    /// Until when it would be live without further activity, as the caller found it. `None` if the
+    /// caller did not load it, and does not need to know whether the session is live under another
+    /// key.
     pub live_until: Option<Timestamp>,
 }
 

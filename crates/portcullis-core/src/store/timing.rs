@@ -46,10 +46,12 @@ impl Timing {
         now < self.idle_deadline()
     }
 
-    /// Whether activity at `now` is to be written: the last activity is at least a step of granularity ago.
+    /// Whether activity at `now` is to be written: the last activity is at least a step of
+    /// granularity ago.
     ///
-    /// The step is a thirtieth of the idle timeout, at least a second and at most a minute, and never more
-    /// than a tenth of the idle timeout. A session may end up to that much early, never late.
+    /// The step is a thirtieth of the idle timeout, at least a second and at most a minute, and
+    /// never more than a tenth of the idle timeout. A session may end up to that much early, never
+    /// late.
     pub fn touch_is_due(&self, now: Timestamp) -> bool {
         let step = (self.idle_timeout / 30)
             .clamp(Duration::from_secs(1), Duration::from_secs(60))

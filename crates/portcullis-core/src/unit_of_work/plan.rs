@@ -2,7 +2,7 @@
 
 use super::{InPlace, Op, Origin, SessionView, UnitOfWork, View};
 use crate::{
-    Actor, Bucket, ChangeError, EndReason, EventKind, Note, SessionHandle, SessionId,
+    Actor, Bucket, ChangeError, EndReason, EventKind, Note, RandomSource, SessionHandle, SessionId,
     SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
         Activity, Deadline, EndOthers, Limits, Others, RecordWrite, ReplacedSession, Revision,
@@ -160,15 +160,23 @@ impl View {
 impl UnitOfWork {
     /// What to ask of the store now.
     ///
+    /// It depends on the arguments alone: with the same bytes from `random`, a plan can be made again. It draws
+    /// only where a new identifier is needed, and is [`SystemRandom`](crate::SystemRandom) but in tests.
+    ///
     /// # Errors
     ///
     /// [`ChangeError::NoRandomness`], or [`ChangeError::Encode`].
-    pub fn plan(&self, activity: Activity, now: Timestamp) -> Result<Plan, ChangeError> {
+    pub fn plan(
+        &self,
+        activity: Activity,
+        now: Timestamp,
+        random: &mut dyn RandomSource,
+    ) -> Result<Plan, ChangeError> {
         Ok(Plan {
             ends: self.endings().collect(),
             step: match &self.origin {
-                Some(origin) => self.step_from(origin, activity, now)?,
-                None => self.step_from_nothing(now)?,
+                Some(origin) => self.step_from(origin, activity, now, random)?,
+                None => self.step_from_nothing(now, random)?,
             },
         })
     }
@@ -204,6 +212,7 @@ impl UnitOfWork {
         origin: &Origin,
         activity: Activity,
         now: Timestamp,
+        random: &mut dyn RandomSource,
     ) -> Result<Step, ChangeError> {
         let Some(view) = &self.view.0 else {
             return Ok(Step::Nothing);
@@ -229,7 +238,7 @@ impl UnitOfWork {
                     note: becomes_another
                         .then(|| self.note(EventKind::Ended(EndReason::ReplacedAtSignIn))),
                 },
-                id: SessionId::generate(bucket)?,
+                id: SessionId::draw(bucket, random)?,
                 write: self.write(view, absolute_deadline)?,
                 deadline,
                 others: self.others(),
@@ -251,7 +260,11 @@ impl UnitOfWork {
         })
     }
 
-    fn step_from_nothing(&self, now: Timestamp) -> Result<Step, ChangeError> {
+    fn step_from_nothing(
+        &self,
+        now: Timestamp,
+        random: &mut dyn RandomSource,
+    ) -> Result<Step, ChangeError> {
         if self.end_refused && !self.ops.authenticate() {
             return Ok(Step::Refuse);
         }
@@ -263,14 +276,14 @@ impl UnitOfWork {
             None if view.record.data.is_empty() => return Ok(Step::Nothing),
             None if self.replaced => return Ok(Step::Refuse),
             None if self.has_candidates() && !self.ends_candidates => return Ok(Step::Refuse),
-            None => Bucket::random()?,
+            None => Bucket::draw(random)?,
         };
         let limits = match self.ops.iter().rev().find_map(Op::restarts) {
             Some((_, limits)) => limits,
             None => self.policy.limits_of_visitors(),
         };
         Ok(Step::Create {
-            id: SessionId::generate(bucket)?,
+            id: SessionId::draw(bucket, random)?,
             write: self.write(view, now.after(limits.absolute))?,
             limits,
             others: self.others(),

@@ -13,6 +13,7 @@ mod identity;
 mod invariants;
 mod later;
 mod notes;
+mod randomness;
 mod remember;
 mod rollback;
 
@@ -25,7 +26,7 @@ use std::{
 
 use super::*;
 use crate::{
-    EventKind, Note, SessionId, VisitorLimits,
+    EventKind, Note, SessionId, SystemRandom, VisitorLimits,
     store::{
         Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Loaded,
         LogQuery, ManualClock, MemoryStore, RecordWrite, Replace, Replaced, ReplacedSession, Store,
@@ -266,7 +267,9 @@ impl Visit<'_> {
     }
 
     fn plan(&self) -> Plan {
-        self.unit.plan(self.activity, self.now()).unwrap()
+        self.unit
+            .plan(self.activity, self.now(), &mut SystemRandom)
+            .unwrap()
     }
 
     fn step(&self) -> Step {

@@ -35,7 +35,7 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, Class, EndReason, SessionHandle, SessionIdHash, Timestamp,
+    Bucket, Class, EndReason, SessionHandle, SessionIdHash, Timestamp, millis,
     store::{Limits, Loaded, Revision, Stored, Timing},
 };
 
@@ -212,11 +212,6 @@ pub(crate) fn limits(limits: Limits) -> (u64, u64) {
 /// The public name of a session, from its bytes.
 pub(crate) fn name_of(bytes: &[u8]) -> Option<SessionHandle> {
     Some(SessionHandle::from_bytes(bytes.try_into().ok()?))
-}
-
-/// A duration in whole milliseconds.
-pub(crate) fn millis(length: Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    BUCKETS, EndReason, Note, SessionMeta, Timestamp, UserId,
+    BUCKETS, EndReason, Note, SessionMeta, Timestamp, UserId, millis,
     store::{LogLimits, OnLimit, Others, Revision, Revocation},
 };
 
-use crate::layout::record::{self, millis};
+use crate::layout::record;
 
 pub(crate) fn number(number: u64) -> Bytes {
     number.to_string().into()

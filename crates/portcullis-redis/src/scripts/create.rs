@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, SessionIdHash, Timestamp,
+    Bucket, SessionIdHash, Timestamp, millis,
     store::{Limits, Others, RecordWrite, Revision},
 };
 
@@ -14,10 +14,7 @@ use super::{
 };
 use crate::{
     driver::Script,
-    layout::{
-        Entry, KeySet, Prefix,
-        record::{self, millis},
-    },
+    layout::{Entry, KeySet, Prefix, record},
 };
 
 /// A call of `lua/create.lua`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis_core::{SessionIdHash, store::Termination};
+use portcullis_core::{SessionIdHash, millis, store::Termination};
 
 use super::{
     arguments::{self, LogSize, number, optional_moment},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     driver::Script,
-    layout::{Entry, KeySet, Prefix, record::millis},
+    layout::{Entry, KeySet, Prefix},
 };
 
 /// A call of `lua/end.lua`.

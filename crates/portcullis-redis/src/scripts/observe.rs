@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, UserId,
+    Bucket, UserId, millis,
     store::{Logged, Observation},
 };
 
@@ -10,10 +10,7 @@ use super::{
     arguments::{LogSize, number},
     call::{Call, script},
 };
-use crate::{
-    driver::Script,
-    layout::{Prefix, record::millis},
-};
+use crate::{driver::Script, layout::Prefix};
 
 /// A call of `lua/observe.lua`.
 pub(crate) struct Observe<'c> {

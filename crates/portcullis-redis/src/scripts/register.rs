@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use portcullis_core::millis;
 
 use super::{
     arguments::number,
     call::{Call, script},
 };
-use crate::{
-    driver::Script,
-    layout::{Prefix, record::millis},
-};
+use crate::{driver::Script, layout::Prefix};
 
 /// A call of `lua/register.lua`.
 pub(crate) struct Register<'c> {

@@ -1,7 +1,7 @@
 //! Sessions as tests of this module see them.
 
 use portcullis_core::{
-    SessionEntry, Timeouts, Timestamp, VisitorLimits,
+    SessionEntry, SystemRandom, Timeouts, Timestamp, VisitorLimits,
     store::{Activity, Revision, Stored, Timing},
     unit_of_work::{SessionSettings, SessionStatus, Step, UnitOfWork},
 };
@@ -26,7 +26,9 @@ pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> SessionStatus 
     if let Some(scope) = scope {
         unit.elevate(scope, START).unwrap();
     }
-    let plan = unit.plan(Activity::Active, START).unwrap();
+    let plan = unit
+        .plan(Activity::Active, START, &mut SystemRandom)
+        .unwrap();
     let Step::Create { write, limits, .. } = plan.step else {
         panic!("not a new session");
     };

@@ -10,12 +10,12 @@ use crate::{
     store::{Activity, Created, CreatedSession, Deadline, Ended, Loaded, Revision, Store},
 };
 
-/// S-025: an identifier nobody issued leads nowhere.
+/// S-025: an identifier that was never issued opens nothing.
 pub async fn a_key_that_was_never_issued_is_absent<H: Harness>(harness: &H) {
     assert_eq!(subject(harness).load(key()).await, Loaded::Absent);
 }
 
-/// The moments are on the store's clock and agree with the limits, and what `create` answers is what is
+/// The moments are on the store's clock and match the limits. The answer of `create` is what is
 /// stored.
 pub async fn a_created_session_is_live_and_is_what_was_asked_for<H: Harness>(harness: &H) {
     let (store, key) = (subject(harness), key());
@@ -49,7 +49,7 @@ pub async fn creating_under_a_live_key_answers_taken_and_leaves_the_session<H: H
     assert_eq!(store.live(key).await, first);
 }
 
-/// S-064, T01: a key that once ended is not issued again while that is remembered.
+/// S-064, T01: a key whose end is remembered cannot be used again.
 pub async fn creating_under_an_ended_key_answers_taken_and_revives_nothing<H: Harness>(
     harness: &H,
 ) {
@@ -81,7 +81,7 @@ pub async fn creating_under_an_ended_key_answers_taken_and_revives_nothing<H: Ha
 }
 
 /// S-020.
-pub async fn of_many_who_create_under_one_key_exactly_one_does<H: Harness>(harness: &H) {
+pub async fn of_many_creations_under_one_key_exactly_one_succeeds<H: Harness>(harness: &H) {
     let (stores, key) = (subjects(harness, 8), key());
     let payload = |number: usize| format!("written by {number}");
     let creations = stores.iter().enumerate().map(|(number, store)| async move {
@@ -102,7 +102,7 @@ pub async fn of_many_who_create_under_one_key_exactly_one_does<H: Harness>(harne
 }
 
 /// T05, T20.
-pub async fn no_operation_creates_a_session_that_never_was<H: Harness>(harness: &H) {
+pub async fn no_operation_creates_a_session_that_never_existed<H: Harness>(harness: &H) {
     let store = subject(harness);
     for revision in [0, 1, u32::MAX] {
         store

@@ -1,4 +1,4 @@
-//! Ended means ended, and is told apart from never having been.
+//! An ended session stays ended, and differs from one that never existed.
 
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, key_in, moves,
@@ -10,7 +10,7 @@ use crate::{
     store::{Activity, Deadline, Ended, Loaded, Store, Stored, Termination},
 };
 
-/// S-059, S-062: the second is told so, and does not change the reason.
+/// S-059, S-062: a second end is answered as such, and does not change the reason.
 pub async fn a_session_is_ended_once<H: Harness>(harness: &H) {
     let (store, key) = (subject(harness), key());
     store.create(key, "first", LONG).await;
@@ -21,8 +21,8 @@ pub async fn a_session_is_ended_once<H: Harness>(harness: &H) {
     }
 }
 
-/// Rule: one change, one event. So exactly one is told that it made the change.
-pub async fn of_many_who_end_one_session_exactly_one_does<H: Harness>(harness: &H) {
+/// One change is one event, so exactly one call is answered that it made the change.
+pub async fn of_many_ends_of_one_session_exactly_one_succeeds<H: Harness>(harness: &H) {
     let (stores, key) = (subjects(harness, 8), key());
     subject(harness).create(key, "first", LONG).await;
     let answers = join_all(
@@ -42,7 +42,7 @@ pub async fn of_many_who_end_one_session_exactly_one_does<H: Harness>(harness: &
     );
 }
 
-/// A sign-out does not lose against writes.
+/// Concurrent writes do not stop a sign-out.
 pub async fn an_end_does_not_ask_for_the_revision<H: Harness>(harness: &H) {
     let (store, other, key) = (subject(harness), subject(harness), key());
     let mut last = store.create(key, "first", LONG).await.revision;
@@ -58,7 +58,7 @@ pub async fn an_end_does_not_ask_for_the_revision<H: Harness>(harness: &H) {
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
-/// Makes a session and moves it from each of the keys to the next.
+/// Creates a session and moves it from each of the keys to the next.
 pub(super) async fn moved_along<S: Store>(store: &Subject<S>, keys: &[SessionIdHash]) -> Stored {
     let mut keys = keys.iter().copied();
     let mut current = keys.next().expect("a key to begin with");
@@ -72,8 +72,8 @@ pub(super) async fn moved_along<S: Store>(store: &Subject<S>, keys: &[SessionIdH
     stored
 }
 
-/// T04: who signs out under the identifier before the move is signed out, inside a bucket and between two,
-/// for the reason asked for. The identifier before stays replaced.
+/// T04: a sign-out with the identifier before the move ends the session, inside a bucket and
+/// between two, for the given reason. The old identifier stays replaced.
 pub async fn an_end_follows_a_session_that_was_replaced<H: Harness>(harness: &H) {
     let (store, other) = (subject(harness), subject(harness));
     for reason in [EndReason::SignedOut, EndReason::Replaced] {
@@ -90,7 +90,8 @@ pub async fn an_end_follows_a_session_that_was_replaced<H: Harness>(harness: &H)
     }
 }
 
-/// An authentication begins another session, perhaps somebody else's: what came before has no power over it.
+/// An authentication begins another session, perhaps of another user. The earlier session has no
+/// power over it.
 pub async fn an_end_does_not_follow_an_authentication<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
@@ -108,7 +109,7 @@ pub async fn an_end_does_not_follow_an_authentication<H: Harness>(harness: &H) {
     }
 }
 
-/// From the first key and from one on the way, inside buckets and between them.
+/// From the first key and from one in the middle, inside buckets and between them.
 pub async fn an_end_follows_a_session_however_often_it_was_replaced<H: Harness>(harness: &H) {
     let (store, other) = (subject(harness), subject(harness));
     for (there, here) in moves() {
@@ -135,8 +136,8 @@ pub async fn an_end_follows_a_session_however_often_it_was_replaced<H: Harness>(
     }
 }
 
-/// One change, one event, whichever of its keys they know it by.
-pub async fn of_many_who_end_a_replaced_session_exactly_one_does<H: Harness>(harness: &H) {
+/// One change is one event, whichever key of the session the callers know.
+pub async fn of_many_ends_of_a_replaced_session_exactly_one_succeeds<H: Harness>(harness: &H) {
     let stores = subjects(harness, 8);
     for (old, new) in moves() {
         moved_along(&subject(harness), &[old, new]).await;
@@ -152,7 +153,7 @@ pub async fn of_many_who_end_a_replaced_session_exactly_one_does<H: Harness>(har
     }
 }
 
-/// And what is remembered of its end stays.
+/// What is remembered of its end does not change.
 pub async fn an_end_finds_a_replaced_session_that_ended_since_already_gone<H: Harness>(
     harness: &H,
 ) {
@@ -173,7 +174,7 @@ pub async fn an_end_finds_a_replaced_session_that_ended_since_already_gone<H: Ha
     }
 }
 
-/// The store knows the old key no more, so whoever holds it ends nothing.
+/// The store no longer knows the old key, so an end under it changes nothing.
 pub async fn an_end_does_not_follow_a_replacement_that_is_forgotten<H: Harness>(harness: &H) {
     let memory = EndReason::Replaced.remembered_for() + H::TOLERANCE * 2;
     if H::PATIENCE < memory {
@@ -190,9 +191,10 @@ pub async fn an_end_does_not_follow_a_replacement_that_is_forgotten<H: Harness>(
     }
 }
 
-/// Rule 8: whoever found the session live and signs out is signed out, or is told that it may live on: where it has no owner,
-/// there is no list to look for it in. What would not be live any more is gone.
-pub async fn an_end_finds_a_session_by_its_name_where_the_replacement_is_forgotten<H: Harness>(
+/// Rule 8: a sign-out by a caller that found the session live ends it, or returns an error that it
+/// may be live. A session without an owner is in no list where the store could find it. A session
+/// that would no longer be live is gone.
+pub async fn an_end_finds_a_session_by_its_name_if_the_replacement_is_forgotten<H: Harness>(
     harness: &H,
 ) {
     let memory = EndReason::Replaced.remembered_for() + H::TOLERANCE * 2;
@@ -233,7 +235,7 @@ pub async fn an_end_finds_a_session_by_its_name_where_the_replacement_is_forgott
     assert_eq!(store.live(nobodys.key).await, nobodys.stored);
 }
 
-/// For as long as [`EndReason::remembered_for`] says, and nothing is left behind afterwards.
+/// For [`EndReason::remembered_for`]. Afterwards nothing is left.
 pub async fn the_reason_of_an_end_is_remembered_and_then_forgotten<H: Harness>(harness: &H) {
     for reason in [EndReason::SignedOut, EndReason::Replaced] {
         let (store, key, new) = (subject(harness), key(), key());

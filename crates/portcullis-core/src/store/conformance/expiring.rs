@@ -1,4 +1,4 @@
-//! Both deadlines hold, on the store's clock, to the millisecond, whatever is written meanwhile.
+//! Both deadlines hold on the store's clock, to the millisecond, whatever is written in between.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub async fn a_session_is_live_until_its_idle_deadline_and_not_at_it<H: Harness>
     store.over(key).await;
 }
 
-/// S-037, T49: however active it was.
+/// S-037, T49: even if it was active.
 pub async fn a_session_is_live_until_its_absolute_deadline_and_not_at_it<H: Harness>(harness: &H) {
     let (store, key) = (subject(harness), key());
     let created = store.create(key, "first", short::<H>()).await;
@@ -171,7 +171,7 @@ pub async fn last_activity_never_moves_back<H: Harness>(harness: &H) {
     }
 }
 
-/// T39, S-037: touches, commits and moves leave it where creation put it, and the session ends there.
+/// T39, S-037: touches, commits and moves do not change it, and the session ends there.
 pub async fn the_absolute_deadline_survives_every_activity<H: Harness>(harness: &H) {
     let store = subject(harness);
     let [inside, between] = moves();
@@ -208,7 +208,7 @@ pub async fn the_absolute_deadline_survives_every_activity<H: Harness>(harness: 
     store.assert_dead(key, live.revision, &over).await;
 }
 
-/// Also where somebody asks for it.
+/// Even if the limits ask for it.
 pub async fn the_idle_deadline_never_exceeds_the_absolute_one<H: Harness>(harness: &H) {
     let store = subject(harness);
     let limits = Limits {
@@ -283,7 +283,7 @@ pub async fn a_restart_sets_both_deadlines_anew<H: Harness>(harness: &H) {
     }
 }
 
-/// T40, T42, T44: no write of any kind leaves something that stays.
+/// T40, T42, T44: no kind of write leaves something that never expires.
 pub async fn every_write_leaves_a_session_that_expires<H: Harness>(harness: &H) {
     let (store, limits) = (subject(harness), short::<H>());
     let created = key();
@@ -325,7 +325,7 @@ pub async fn every_write_leaves_a_session_that_expires<H: Harness>(harness: &H) 
     }
 }
 
-/// T41: a lifetime that is nearly nothing does not become none at all, that is, for ever.
+/// T41: a lifetime close to zero does not become zero, which would mean for ever.
 pub async fn the_shortest_lifetimes_end<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (idle, absolute) in [
@@ -352,9 +352,9 @@ pub async fn the_shortest_lifetimes_end<H: Harness>(harness: &H) {
     }
 }
 
-/// T41, S-040: neither up, which would be late, nor so far down that a session ends a second early.
-/// A harness with a [`TOLERANCE`](Harness::TOLERANCE) of half a second or more cannot show this; its store needs a test of
-/// its own for it.
+/// T41, S-040: neither up, which would be late, nor down by as much as a second. A harness with a
+/// [`TOLERANCE`](Harness::TOLERANCE) of half a second or more cannot show this. Its store needs a
+/// test of its own for it.
 pub async fn lifetimes_are_not_rounded_to_seconds<H: Harness>(harness: &H) {
     let store = subject(harness);
     for millis in [900, 1500, 1999] {

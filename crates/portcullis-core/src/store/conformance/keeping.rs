@@ -11,8 +11,8 @@ use crate::{
     store::{Activity, Committed, Deadline, Ended, Store},
 };
 
-/// Bytes that have troubled a store somewhere: nothing, every byte, what looks like a tombstone, a number
-/// or a line of a protocol, and 64 KiB that do not compress.
+/// Bytes that can break a store: none, every byte, what looks like a tombstone, a number or a line
+/// of a protocol, and 64 KiB that do not compress.
 fn payloads() -> Vec<Bytes> {
     let mut state = 1_u32;
     let noise = std::iter::repeat_with(|| {
@@ -29,7 +29,7 @@ fn payloads() -> Vec<Bytes> {
     payloads
 }
 
-/// Through every operation that writes and every answer that tells them.
+/// Through every operation that writes and every answer that contains them.
 pub async fn payloads_come_back_as_they_went_in<H: Harness>(harness: &H) {
     let store = subject(harness);
     for payload in payloads() {
@@ -65,8 +65,8 @@ pub async fn payloads_come_back_as_they_went_in<H: Harness>(harness: &H) {
     }
 }
 
-/// `create`, `commit`, `touch` and `replace` tell the moments and the revision that a load finds.
-pub async fn every_answer_tells_what_is_stored<H: Harness>(harness: &H) {
+/// `create`, `commit`, `touch` and `replace` answer the moments and the revision that a load finds.
+pub async fn every_answer_is_what_is_stored<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
         let mut stored = store.create(old, "created", LONG).await;
@@ -99,7 +99,7 @@ pub async fn every_answer_tells_what_is_stored<H: Harness>(harness: &H) {
     }
 }
 
-/// S-063: a change is seen by every server at once.
+/// S-063: every server sees a change at once.
 pub async fn every_handle_sees_the_same_sessions<H: Harness>(harness: &H) {
     let (here, there) = (subject(harness), subject(harness));
     for (old, new) in moves() {
@@ -121,7 +121,7 @@ pub async fn every_handle_sees_the_same_sessions<H: Harness>(harness: &H) {
 }
 
 /// Neighbours in a bucket share a shard, and perhaps an index, but nothing else.
-pub async fn sessions_of_one_bucket_do_not_touch_each_other<H: Harness>(harness: &H) {
+pub async fn sessions_of_one_bucket_do_not_affect_each_other<H: Harness>(harness: &H) {
     let (store, neighbour) = (subject(harness), key());
     let before = store.create(neighbour, "untouched", LONG).await;
     let [first, second] = [(); 2].map(|()| key_in(neighbour.bucket()));
@@ -140,8 +140,8 @@ pub async fn sessions_of_one_bucket_do_not_touch_each_other<H: Harness>(harness:
     assert_eq!(store.live(neighbour).await, before);
 }
 
-/// S-043, T46: the clock is the store's, whichever handle one asks.
-pub async fn now_tells_the_clock_of_the_store<H: Harness>(harness: &H) {
+/// S-043, T46: all handles show the store's clock.
+pub async fn now_is_the_clock_of_the_store<H: Harness>(harness: &H) {
     let (one, other) = (subject(harness), subject(harness));
     let key = key();
     one.create(key, "", LONG).await;

@@ -1,4 +1,4 @@
-//! A user has as many sessions as the limit allows, and never one more.
+//! A user never has more sessions than the limit allows.
 
 use super::{
     Harness, LONG, key, moves,
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// T76: though all begin at the same moment.
+/// T76: even if all begin at the same moment.
 pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harness>(harness: &H) {
     for excess in [OnLimit::Displace, OnLimit::Refuse] {
         let (store, user) = (subject(harness), somebody());
@@ -46,8 +46,9 @@ pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harnes
     }
 }
 
-/// The least recently used, or whichever is nearest to its absolute deadline. Nobody else's.
-pub async fn the_session_that_would_end_first_makes_room<H: Harness>(harness: &H) {
+/// The least recently used, or the one closest to its absolute deadline. No session of another
+/// user.
+pub async fn the_session_that_would_end_first_is_displaced<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let somebody_else = sign_in(harness, &somebody(), short::<H>()).await;
     let mut oldest = sign_in(harness, &user, LONG).await;
@@ -75,8 +76,8 @@ pub async fn the_session_that_would_end_first_makes_room<H: Harness>(harness: &H
     assert_eq!(store.live(somebody_else.key).await, somebody_else.stored);
 }
 
-/// One after the other, and where the limit was lowered since.
-pub async fn as_many_sessions_go_as_are_too_many<H: Harness>(harness: &H) {
+/// One after the other, and after the limit was lowered.
+pub async fn as_many_sessions_are_displaced_as_exceed_the_limit<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let mut sessions = Vec::new();
     for number in 0..6 {
@@ -98,8 +99,8 @@ pub async fn as_many_sessions_go_as_are_too_many<H: Harness>(harness: &H) {
     store.assert_listed(&user, [staying, &last]).await;
 }
 
-/// S-060: it is told why, and nothing brings it back.
-pub async fn a_displaced_session_is_dead_and_knows_why<H: Harness>(harness: &H) {
+/// S-060: a load returns the reason, and no operation revives it.
+pub async fn a_displaced_session_is_dead_and_its_reason_is_known<H: Harness>(harness: &H) {
     let user = somebody();
     let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
     arriving(harness, &user)
@@ -109,7 +110,7 @@ pub async fn a_displaced_session_is_dead_and_knows_why<H: Harness>(harness: &H) 
     who.assert_dead(key, stored.revision, &displaced).await;
 }
 
-/// Neither the sessions there are, nor the one that was to be replaced, nor the new key.
+/// Neither the existing sessions, nor the one to be replaced, nor the new key.
 pub async fn a_sign_in_over_the_limit_that_is_refused_changes_nothing<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let limit = at_most(2, OnLimit::Refuse);
@@ -135,8 +136,8 @@ pub async fn a_sign_in_over_the_limit_that_is_refused_changes_nothing<H: Harness
     store.assert_listed(&user, &sessions).await;
 }
 
-/// A sign-in that replaces the session before it counts like any other.
-pub async fn a_session_that_becomes_a_users_makes_room_for_itself<H: Harness>(harness: &H) {
+/// A sign-in that replaces an earlier session counts like any other.
+pub async fn a_visitors_session_that_signs_in_displaces_another<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let mut before = sign_in(harness, &user, LONG).await;
     for old in [key_of(&user), key()] {
@@ -165,7 +166,7 @@ pub async fn a_session_that_becomes_a_users_makes_room_for_itself<H: Harness>(ha
     }
 }
 
-/// A full authentication in a session is no second one.
+/// A full authentication within a session does not add a session.
 pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     for excess in [OnLimit::Displace, OnLimit::Refuse] {
@@ -192,8 +193,8 @@ pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness:
     }
 }
 
-/// An elevation or a new identifier is no sign-in.
-pub async fn a_session_that_moves_asks_for_no_room<H: Harness>(harness: &H) {
+/// An elevation or a new identifier is not a sign-in.
+pub async fn a_session_that_moves_displaces_none<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let other = sign_in(harness, &user, LONG).await;
     for excess in [OnLimit::Displace, OnLimit::Refuse] {
@@ -211,7 +212,7 @@ pub async fn a_session_that_moves_asks_for_no_room<H: Harness>(harness: &H) {
     }
 }
 
-/// Though nobody swept since.
+/// Even if they have not been swept.
 pub async fn sessions_past_their_deadline_do_not_count<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let limits = short::<H>();
@@ -229,7 +230,7 @@ pub async fn sessions_past_their_deadline_do_not_count<H: Harness>(harness: &H) 
     store.assert_listed(&user, [&first, &second]).await;
 }
 
-/// Nobody's sessions are not counted.
+/// The limit is one of users.
 pub async fn sessions_without_a_user_have_no_limit<H: Harness>(harness: &H) {
     let store = subject(harness);
     for excess in [OnLimit::Displace, OnLimit::Refuse] {
@@ -245,9 +246,9 @@ pub async fn sessions_without_a_user_have_no_limit<H: Harness>(harness: &H) {
     }
 }
 
-/// Who wrote to the session since, or ended it, refuses the sign-in: nobody goes for it. Inside a bucket, and between two,
-/// where a session that was made for it is told as taken back.
-pub async fn a_sign_in_that_came_too_late_displaces_nobody<H: Harness>(harness: &H) {
+/// A write to the session, or its end, refuses the sign-in, and no session ends for it. Inside a
+/// bucket, and between two, where the session that was created for it is logged as withdrawn.
+pub async fn a_sign_in_that_came_too_late_displaces_no_session<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let staying = sign_in(harness, &user, LONG).await;
     for old in [key_of(&user), key()] {

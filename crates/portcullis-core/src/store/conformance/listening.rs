@@ -1,4 +1,4 @@
-//! Whoever listens hears of what others do, if the store does.
+//! Listeners receive the changes of others, if the store supports it.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,13 +15,14 @@ use crate::{
     store::{Activity, Deadline, Ended, Hint, Store},
 };
 
-/// How long a hint may take here; also how long is waited for a store that never tells anything. In real time: hints
-/// come in their own way, whatever clock the store goes by.
+/// How long a hint may take here, and how long a test waits for a store that never gives one. It is
+/// real time, whatever clock the store uses.
 const SOON: Duration = Duration::from_secs(15);
 
-/// T55, S-065: by the public name, which is all that whoever watches knows; and not before it was said that there may have
-/// been more. A store that does not hear of others ends at once, or tells nothing.
-pub async fn who_listens_hears_of_ends_and_moves_by_others_if_the_store_does<H: Harness>(
+/// T55, S-065: by the public name, which is all that a listener knows; and not before it received
+/// that it may have missed something. A store that does not receive from others returns at once, or
+/// gives no hint.
+pub async fn a_listener_receives_ends_and_moves_by_others_if_the_store_does<H: Harness>(
     harness: &H,
 ) {
     let hints = Hints::default();
@@ -61,7 +62,7 @@ impl Hints {
     }
 }
 
-/// Whether it is so soon, while somebody listens.
+/// Whether it becomes true soon, while the listener runs.
 async fn until(
     mut listening: Pin<&mut impl Future<Output = ()>>,
     is_so: impl Fn() -> bool,

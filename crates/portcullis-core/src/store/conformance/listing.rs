@@ -1,4 +1,4 @@
-//! A session with a user is in that user's list, and in nobody else's, for as long as it lives.
+//! A live session with a user is in that user's list, and in no other.
 
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, moves,
@@ -15,7 +15,7 @@ use crate::{
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
-/// From the step that creates it to the step that ends it, as it is at each moment.
+/// From the step that creates it to the step that ends it, always in its present state.
 pub async fn a_session_is_listed_from_its_beginning_to_its_end<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     store.assert_listed(&user, []).await;
@@ -38,8 +38,7 @@ pub async fn a_session_is_listed_from_its_beginning_to_its_end<H: Harness>(harne
     store.assert_listed(&user, []).await;
 }
 
-/// A page of devices shows what is, not what was: moments, revision, and the payload from its beginning on. Only a
-/// long payload may be cut.
+/// Moments, revision and payload are the present ones. Only a long payload may be cut, at its end.
 pub async fn a_listed_session_is_what_a_load_finds<H: Harness>(harness: &H) {
     const LENGTHS: [usize; 5] = [
         0,
@@ -51,7 +50,7 @@ pub async fn a_listed_session_is_what_a_load_finds<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     for length in LENGTHS {
         let mut session = sign_in(harness, &user, LONG).await;
-        // Not the same byte all along.
+        // Of different bytes.
         let payload: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
         let Session { who, key, stored } = &mut session;
         *stored = who
@@ -70,7 +69,7 @@ pub async fn a_listed_session_is_what_a_load_finds<H: Harness>(harness: &H) {
     }
 }
 
-/// Though nobody swept since.
+/// Even if it has not been swept.
 pub async fn a_session_is_not_listed_past_its_deadline<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let staying = sign_in(harness, &user, LONG).await;
@@ -82,7 +81,7 @@ pub async fn a_session_is_not_listed_past_its_deadline<H: Harness>(harness: &H) 
     store.assert_listed(&user, [&staying]).await;
 }
 
-/// Once, however often it moves.
+/// Once, even if it moves often.
 pub async fn a_replaced_session_is_listed_under_its_new_key_alone<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let staying = sign_in(harness, &user, LONG).await;
@@ -93,7 +92,7 @@ pub async fn a_replaced_session_is_listed_under_its_new_key_alone<H: Harness>(ha
     }
 }
 
-/// S-068: so that nobody is left out where the sessions of all users are ended.
+/// S-068: so that no user is missed when the sessions of all users are ended.
 pub async fn a_user_is_found_for_as_long_as_they_have_a_session<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let is_found = async || {
@@ -117,7 +116,7 @@ pub async fn a_user_is_found_for_as_long_as_they_have_a_session<H: Harness>(harn
     assert!(!is_found().await);
 }
 
-/// T72: names of users are any bytes.
+/// T72: user names are any bytes.
 pub async fn users_are_found_by_their_bucket<H: Harness>(harness: &H) {
     let store = subject(harness);
     let users = [somebody(), somebody(), UserId::from(&[0, 255, b'\n'][..])];
@@ -136,7 +135,7 @@ pub async fn users_are_found_by_their_bucket<H: Harness>(harness: &H) {
     }
 }
 
-/// Names of users are any bytes. Pages end anywhere in a bucket.
+/// User names are any bytes. Pages end anywhere in a bucket.
 pub async fn users_come_in_pages_each_once<H: Harness>(harness: &H) {
     let store = subject(harness);
     let first = somebody();
@@ -154,7 +153,7 @@ pub async fn users_come_in_pages_each_once<H: Harness>(harness: &H) {
         begin(stranger(harness), key_of(user), LONG).await;
     }
     users.sort_unstable();
-    // To the last user exactly, and beyond.
+    // Pages that end exactly at the last user, and longer ones.
     for most in [2, 4, 6] {
         let pages = store.pages_of_users(most).await;
         let mut found = pages.concat();
@@ -166,7 +165,7 @@ pub async fn users_come_in_pages_each_once<H: Harness>(harness: &H) {
     }
 }
 
-/// Not after its deadline, even if nobody sweeps.
+/// Not after its deadline, even if it has not been swept.
 pub async fn a_user_is_on_a_page_while_a_session_of_theirs_is_live<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     assert!(store.pages_of_users(9).await.is_empty());
@@ -198,7 +197,7 @@ pub async fn live_sessions_are_counted_with_and_without_a_user<H: Harness>(harne
 
     session.move_on(KEEP).await;
     session.who.touch(session.key).await;
-    // The end of an elevation is in the list of a bucket, too.
+    // The end of an elevation is in the list of a bucket as well.
     let elevated = arriving(harness, &user);
     let write = RecordWrite {
         elevated_until: Some(elevated.0.now().after(LONG.idle)),
@@ -233,8 +232,8 @@ pub async fn expired_sessions_are_not_counted_before_they_are_swept<H: Harness>(
     assert_eq!((counted.of_users, counted.of_visitors), (1, 0));
 }
 
-/// T21: whoever it was before.
-pub async fn signing_in_brings_a_session_into_the_list_of_its_user_alone<H: Harness>(harness: &H) {
+/// T21: whether the session had no user before, or another one.
+pub async fn signing_in_adds_a_session_to_the_list_of_its_user_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     let [alice, bob] = [somebody(), somebody()];
     for (old, _) in moves() {
@@ -275,7 +274,7 @@ pub async fn signing_in_brings_a_session_into_the_list_of_its_user_alone<H: Harn
     }
 }
 
-/// T72: whatever bytes the application names its users by, they are no pattern, no separator and no end of text.
+/// T72: no bytes in a user name act as a pattern, a separator or an end of text.
 pub async fn users_do_not_mix_whatever_their_names_are<H: Harness>(harness: &H) {
     let store = subject(harness);
     let unique = somebody();
@@ -320,7 +319,7 @@ pub async fn users_do_not_mix_whatever_their_names_are<H: Harness>(harness: &H) 
     }
 }
 
-/// T08: none pushes another out of the list.
+/// T08: none removes another from the list.
 pub async fn sessions_that_begin_at_once_are_all_listed<H: Harness>(harness: &H) {
     let user = somebody();
     let arrivals: Vec<_> = (0..20)
@@ -343,7 +342,7 @@ pub async fn sessions_that_begin_at_once_are_all_listed<H: Harness>(harness: &H)
     assert_eq!(listed.iter().map(|one| one.key).collect::<Vec<_>>(), keys);
 }
 
-/// The list is of sessions with a user.
+/// The list holds sessions with a user only.
 pub async fn sessions_without_a_user_are_in_no_list<H: Harness>(harness: &H) {
     let store = subject(harness);
     let user = somebody();

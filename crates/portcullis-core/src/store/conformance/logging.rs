@@ -1,4 +1,4 @@
-//! The log tells of every change, and of nothing that was not one.
+//! The log has every change, and nothing that was not one.
 
 use std::collections::HashSet;
 
@@ -33,7 +33,8 @@ fn elevated(scope: &str) -> EventKind {
     EventKind::Elevated(scope.to_owned())
 }
 
-/// S-097: with the change, in the order in which they were handed in, whatever key it lives under.
+/// S-097: with the change, in the order in which they were passed, under whatever key the session
+/// is live.
 pub async fn every_change_leaves_its_notes_in_order<H: Harness>(harness: &H) {
     let user = somebody();
     for (who, mut key) in [
@@ -84,8 +85,8 @@ pub async fn every_change_leaves_its_notes_in_order<H: Harness>(harness: &H) {
     }
 }
 
-/// S-098: who, from where, and what of all things.
-pub async fn a_note_comes_back_as_it_was_handed_in<H: Harness>(harness: &H) {
+/// S-098: actor, client and every kind of event.
+pub async fn a_note_is_read_as_it_was_written<H: Harness>(harness: &H) {
     let user = somebody();
     let who = arriving(harness, &user);
     let client = Client::of_user_agent(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101");
@@ -123,8 +124,8 @@ pub async fn a_note_comes_back_as_it_was_handed_in<H: Harness>(harness: &H) {
     }
 }
 
-/// S-097: the log does not tell of what did not happen.
-pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
+/// S-097: the log has nothing that did not happen.
+pub async fn a_refused_change_leaves_no_note<H: Harness>(harness: &H) {
     let user = somebody();
     let session = sign_in(harness, &user, LONG).await;
     let Session { who, key, stored } = &session;
@@ -132,7 +133,7 @@ pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
     who.commit(*key, outdated, "", Activity::Active).await;
     let before = who.logged().await;
 
-    // Somebody was faster.
+    // Another write was faster.
     let answer = who.try_commit(*key, outdated, "", Activity::Active).await;
     assert!(matches!(answer, Committed::Conflict(_)));
     let other = key_of(&user);
@@ -146,14 +147,14 @@ pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
             .await;
         assert!(matches!(answer, Replaced::Conflict(_)));
     }
-    // The key is taken; there is no room.
+    // The key is taken; the user is at the limit.
     assert_eq!(who.try_create(*key, "".into(), LONG).await, Created::Taken);
     let limit = at_most(1, OnLimit::Refuse);
     let answer = who.create_with(other, who.write(""), LONG, limit).await;
     assert_eq!(answer, Created::AtLimit);
     assert_eq!(who.logged().await, before);
 
-    // It is gone.
+    // The session has ended.
     assert_eq!(who.end(*key, EndReason::SignedOut).await, Ended::Done);
     let before = who.logged().await;
     let current = stored.revision;
@@ -170,7 +171,7 @@ pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
     let which = RevokeScope::One(who.1.handle);
     let reason = EndReason::RevokedByUser;
     assert_eq!(who.revoke(&user, which, reason).await, []);
-    // All was revoked since.
+    // All sessions of the user were revoked.
     harness.advance(steps::<H>(1)).await;
     assert_eq!(who.revoke(&user, RevokeScope::All, reason).await, []);
     assert_eq!(
@@ -180,8 +181,8 @@ pub async fn what_is_refused_leaves_no_note<H: Harness>(harness: &H) {
     assert_eq!(who.logged().await, before);
 }
 
-/// Of a sign-in over another session, two are told: that ended, this began.
-pub async fn a_session_that_becomes_another_one_is_told_of_under_its_old_name<H: Harness>(
+/// A sign-in that replaces another session is two events: the end of one, the start of the other.
+pub async fn a_session_that_becomes_another_one_is_logged_under_its_old_name<H: Harness>(
     harness: &H,
 ) {
     let [alice, bob] = [somebody(), somebody()];
@@ -206,8 +207,8 @@ pub async fn a_session_that_becomes_another_one_is_told_of_under_its_old_name<H:
     }
 }
 
-/// T04: an end that finds the session under another key is of the same session.
-pub async fn an_end_that_follows_a_session_is_told_of_it<H: Harness>(harness: &H) {
+/// T04: an end that follows the session to another key is logged for the same session.
+pub async fn an_end_that_follows_a_session_is_logged_for_it<H: Harness>(harness: &H) {
     let user = somebody();
     for mut session in [
         sign_in(harness, &user, LONG).await,
@@ -223,8 +224,8 @@ pub async fn an_end_that_follows_a_session_is_told_of_it<H: Harness>(harness: &H
     }
 }
 
-/// S-097: each of them, with the reason.
-pub async fn what_ends_from_outside_is_told_of_each<H: Harness>(harness: &H) {
+/// S-097: each end is logged with its reason.
+pub async fn each_session_ended_from_outside_is_logged<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let displaced = sign_in(harness, &user, LONG).await;
     let limit = at_most(1, OnLimit::Displace);
@@ -245,7 +246,8 @@ pub async fn what_ends_from_outside_is_told_of_each<H: Harness>(harness: &H) {
     }
 }
 
-/// T75: the event is of the deadline, though it was found later, and there is one.
+/// T75: the event has the moment of the deadline, even if it was found later, and there is one
+/// event.
 pub async fn an_expiry_is_in_the_log_with_the_moment_of_the_deadline<H: Harness>(harness: &H) {
     let store = subject(harness);
     let swept = sign_in(harness, &somebody(), short::<H>()).await;
@@ -275,7 +277,7 @@ pub async fn an_expiry_is_in_the_log_with_the_moment_of_the_deadline<H: Harness>
     }
 }
 
-/// Puts something into the log that changed nothing.
+/// Writes an observation to the log.
 async fn observe<S: Store>(store: &Subject<S>, meta: &SessionMeta, kind: EventKind) {
     let observation = Observation {
         session: Some(meta.handle),
@@ -286,7 +288,7 @@ async fn observe<S: Store>(store: &Subject<S>, meta: &SessionMeta, kind: EventKi
     answer.expect("an observation can be written");
 }
 
-/// S-099: of a session that is known, of a user alone, and of nobody.
+/// S-099: about a known session, about a user alone, and about neither.
 pub async fn an_observation_is_in_the_log<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let (session, operator) = (name(), Actor::Operator(name().to_string()));
@@ -325,7 +327,7 @@ pub async fn an_observation_is_in_the_log<H: Harness>(harness: &H) {
     }
 }
 
-/// By name, for those who look for one kind of event among many.
+/// By name, to find one kind of event among many.
 pub async fn the_log_is_read_by_the_names_of_events<H: Harness>(harness: &H) {
     let user = somebody();
     let who = arriving(harness, &user);
@@ -349,7 +351,7 @@ pub async fn the_log_is_read_by_the_names_of_events<H: Harness>(harness: &H) {
     }
 }
 
-/// The newest first, and no more than were asked for.
+/// Newest first, and no more than the query asks for.
 pub async fn the_log_is_read_newest_first_and_as_far_as_asked<H: Harness>(harness: &H) {
     let user = somebody();
     let who = arriving(harness, &user);
@@ -373,7 +375,7 @@ pub async fn the_log_is_read_newest_first_and_as_far_as_asked<H: Harness>(harnes
     }
 }
 
-/// However the store keeps it: what is asked for without a user is looked for everywhere.
+/// A query without a user reads every part, however the store keeps its log.
 pub async fn the_parts_of_the_log_are_read_as_one<H: Harness>(harness: &H) {
     let store = subject(harness);
     let session = name();
@@ -444,7 +446,7 @@ pub async fn the_log_is_read_by_user_and_by_session<H: Harness>(harness: &H) {
     }
 }
 
-/// What happened at the very moments that were named is among it.
+/// Events at the very moments in the query are included.
 pub async fn the_log_is_read_by_time<H: Harness>(harness: &H) {
     let user = somebody();
     let who = arriving(harness, &user);
@@ -491,7 +493,8 @@ pub async fn the_log_is_read_by_time<H: Harness>(harness: &H) {
     }
 }
 
-/// A place is of one event for ever: whoever reads on from where they were misses nothing and reads nothing twice.
+/// A place belongs to one event for ever. A reader that continues from a place misses nothing and
+/// reads nothing twice.
 pub async fn the_places_of_the_log_are_unique_and_stay<H: Harness>(harness: &H) {
     let [here, there] = [subject(harness), subject(harness)];
     let user = somebody();
@@ -528,7 +531,7 @@ async fn flood<S: Store>(who: &Subject<S>, key: SessionIdHash) {
     }
 }
 
-/// Nobody can erase the history of another, whoever their names put into one part of the log.
+/// No user can erase the history of another, even if both are in one part of the log.
 pub async fn a_user_with_many_events_pushes_out_none_of_another<H: Harness>(harness: &H) {
     let victim = somebody();
     let is_beside = |user: &UserId| Bucket::of(user) == Bucket::of(&victim);
@@ -543,11 +546,11 @@ pub async fn a_user_with_many_events_pushes_out_none_of_another<H: Harness>(harn
     let noise = arriving(harness, &mallory);
     flood(&noise, key_of(&mallory)).await;
     assert_eq!(who.logged().await, scopes);
-    // What is left of the others are the newest.
+    // The newest events of the others remain.
     assert!(noise.logged().await.len() >= 100);
 }
 
-/// Without a user there is one quota for each session.
+/// Each session without a user has a quota.
 pub async fn a_session_with_many_events_pushes_out_none_of_another<H: Harness>(harness: &H) {
     let first = key();
     let who = stranger(harness);
@@ -558,7 +561,7 @@ pub async fn a_session_with_many_events_pushes_out_none_of_another<H: Harness>(h
     assert_eq!(who.logged().await, changes);
 }
 
-/// Whoever repeats something that is refused fills one line. The line is where its last event is.
+/// A client that repeats a refused request fills one line. The line stands where its last event is.
 pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(harness: &H) {
     for meta in [arriving(harness, &somebody()).1, stranger(harness).1] {
         let store = subject(harness);
@@ -573,7 +576,7 @@ pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(h
             if number == 0 {
                 harness.advance(steps::<H>(1)).await;
             }
-            // It is a row, whatever others do in between.
+            // Events of others in between do not end the row.
             observe(&store, &other, EventKind::RevocationRefused).await;
         }
         for (meta, kind) in [
@@ -604,7 +607,7 @@ pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(h
     }
 }
 
-/// By another client, by another actor, of another kind, and once something else happened in between.
+/// With another client, another actor or another kind, and after another event in between.
 pub async fn observations_that_differ_are_lines_of_their_own<H: Harness>(harness: &H) {
     let who = arriving(harness, &somebody());
     let refused = |actor, agent: Option<&str>| {
@@ -679,7 +682,7 @@ pub async fn changes_are_never_merged<H: Harness>(harness: &H) {
     assert!(single.clone().all(is_at_its_moment), "{read:?}");
 }
 
-/// Neither `from` nor `to` hides a line one of whose events was in between.
+/// Neither `from` nor `to` hides a line with an event in between.
 pub async fn a_line_of_several_events_is_found_by_each_of_their_moments<H: Harness>(harness: &H) {
     let who = arriving(harness, &somebody());
     let mut moments = Vec::new();

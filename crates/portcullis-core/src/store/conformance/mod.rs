@@ -1,7 +1,8 @@
 //! The suite every store must pass.
 //!
-//! For whoever writes a [`Store`]: each function here checks one rule of its contract, and
-//! [`store_conformance!`](crate::store_conformance) makes a test of each. The test's name is the rule.
+//! It is for authors of a [`Store`]. Each function checks one rule of the contract, and
+//! [`store_conformance!`](crate::store_conformance) makes a test of each. The test's name is the
+//! rule.
 //!
 //! ```
 //! # mod suite {
@@ -35,15 +36,15 @@
 //! # }
 //! ```
 //!
-//! The tests run under tokio: the crate that calls the macro needs `tokio` with the features `rt` and
-//! `macros` among its `dev-dependencies`. The functions themselves need no runtime and can be awaited
-//! under any.
+//! The tests run under tokio: the crate that calls the macro needs `tokio` with the features `rt`
+//! and `macros` among its `dev-dependencies`. The functions themselves need no runtime and can be
+//! awaited under any.
 //!
-//! A rule that does not hold panics and says what was expected. A [`StoreError`](super::StoreError) is
+//! A rule that does not hold panics with what was expected. A [`StoreError`](super::StoreError) is
 //! never expected: the store under test must be reachable, writable and large enough.
 //!
-//! The rules are named in the documentation of each function: rule numbers are those of the list in
-//! [`Store`], T and S numbers those of the tests of this project.
+//! The documentation of each function names its rules. Rule numbers are those of the project's
+//! architecture, T and S numbers those of its tests.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -78,40 +79,41 @@ use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
 
 /// A store under test: a way to reach it, and a way to let time pass for it.
 ///
-/// Each rule gets a harness of its own, and uses random keys and users, so that harnesses may share one server.
-/// They may not share a key space: what one sweeps, another would wait for.
+/// Each rule gets its own harness, and uses random keys and users. So harnesses may share one
+/// server. They may not share a key space: one would sweep what another waits for.
 pub trait Harness: Send + Sync {
     /// The store under test.
     type Store: Store;
 
-    /// How far the store's answers may be off in time, with what passes between two calls counted in.
-    /// Nothing is asserted closer than this to a deadline, and lifetimes are made long enough for it.
+    /// How far the store's answers may be off in time, including the time between two calls.
+    /// Nothing is asserted closer than this to a deadline, and lifetimes are long enough for it.
     ///
     /// Zero fits a clock that stands still between calls of [`advance`](Self::advance).
     const TOLERANCE: Duration = Duration::ZERO;
 
-    /// The longest time that [`advance`](Self::advance) can let pass, for a harness that really waits.
-    /// Where a rule would need longer (up to a day), it checks what can be checked without.
+    /// The longest time that [`advance`](Self::advance) can let pass, for a harness that waits in
+    /// real time. A rule that needs longer (up to a day) checks what it can without.
     ///
-    /// No other rule lets more than ten seconds pass, or 500 times the [`TOLERANCE`](Self::TOLERANCE).
+    /// Other rules let at most ten seconds pass, or 500 times the [`TOLERANCE`](Self::TOLERANCE).
     const PATIENCE: Duration = Duration::MAX;
 
     /// Another handle to the same sessions, such as a second connection.
     fn store(&self) -> Self::Store;
 
-    /// Lets time pass. Afterwards the store behaves as if it had: sessions expire, and the moments it
-    /// tells (those of [`now`](Store::now) too) are that much later.
+    /// Lets time pass. Afterwards sessions have expired, and the moments that the store returns,
+    /// including [`now`](Store::now), are that much later.
     ///
-    /// Tests are quick and do not depend on the machine's speed where this sets the store's clock rather than waits.
+    /// If this sets the store's clock rather than waits, tests are fast and do not depend on the
+    /// speed of the machine.
     fn advance(&self, by: Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// Makes one test of each rule in [`store::conformance`](crate::store::conformance).
 ///
-/// Takes an expression that makes a future of a [`Harness`](crate::store::conformance::Harness), such as
-/// `MyHarness::start()` for an `async fn start`, or `async { MyHarness::new() }`. It is evaluated once for
-/// each test. Call it in a module of its own; [the module](crate::store::conformance) has an example and
-/// says what it needs.
+/// Takes an expression that makes a future of a [`Harness`](crate::store::conformance::Harness),
+/// such as `MyHarness::start()` for an `async fn start`, or `async { MyHarness::new() }`. It is
+/// evaluated once for each test. Call it in a module of its own.
+/// [The module](crate::store::conformance) has an example and the requirements.
 #[macro_export]
 macro_rules! store_conformance {
     ($harness:expr $(,)?) => {
@@ -122,18 +124,18 @@ macro_rules! store_conformance {
             a_created_session_is_live_and_is_what_was_asked_for
             creating_under_a_live_key_answers_taken_and_leaves_the_session
             creating_under_an_ended_key_answers_taken_and_revives_nothing
-            of_many_who_create_under_one_key_exactly_one_does
-            no_operation_creates_a_session_that_never_was
+            of_many_creations_under_one_key_exactly_one_succeeds
+            no_operation_creates_a_session_that_never_existed
             no_operation_revives_a_session_that_ended
             no_operation_revives_a_session_that_was_replaced
             no_operation_revives_a_session_that_idled_out
             no_operation_revives_a_session_past_its_absolute_deadline
 
             payloads_come_back_as_they_went_in
-            every_answer_tells_what_is_stored
+            every_answer_is_what_is_stored
             every_handle_sees_the_same_sessions
-            sessions_of_one_bucket_do_not_touch_each_other
-            now_tells_the_clock_of_the_store
+            sessions_of_one_bucket_do_not_affect_each_other
+            now_is_the_clock_of_the_store
 
             a_commit_on_an_outdated_revision_conflicts_and_changes_nothing
             no_two_writes_of_a_session_share_a_revision
@@ -143,24 +145,24 @@ macro_rules! store_conformance {
             no_write_under_way_outlives_an_end
             no_write_under_way_outlives_a_replacement
 
-            a_replaced_session_lives_on_under_the_new_key_alone
+            a_replaced_session_is_live_under_the_new_key_alone
             a_session_can_be_replaced_again_and_again
             a_session_that_was_replaced_is_found_from_every_key_it_had
             a_session_that_authenticated_has_no_successor
             replacing_on_an_outdated_revision_conflicts_and_changes_nothing
-            of_many_who_replace_one_session_exactly_one_does
+            of_many_replacements_of_one_session_exactly_one_succeeds
             an_end_that_meets_a_replacement_wins_whichever_comes_first
 
             a_session_is_ended_once
-            of_many_who_end_one_session_exactly_one_does
+            of_many_ends_of_one_session_exactly_one_succeeds
             an_end_does_not_ask_for_the_revision
             an_end_follows_a_session_that_was_replaced
             an_end_does_not_follow_an_authentication
             an_end_follows_a_session_however_often_it_was_replaced
-            of_many_who_end_a_replaced_session_exactly_one_does
+            of_many_ends_of_a_replaced_session_exactly_one_succeeds
             an_end_finds_a_replaced_session_that_ended_since_already_gone
             an_end_does_not_follow_a_replacement_that_is_forgotten
-            an_end_finds_a_session_by_its_name_where_the_replacement_is_forgotten
+            an_end_finds_a_session_by_its_name_if_the_replacement_is_forgotten
             the_reason_of_an_end_is_remembered_and_then_forgotten
 
             a_session_is_live_until_its_idle_deadline_and_not_at_it
@@ -179,7 +181,7 @@ macro_rules! store_conformance {
             a_listed_session_is_what_a_load_finds
             a_session_is_not_listed_past_its_deadline
             a_replaced_session_is_listed_under_its_new_key_alone
-            signing_in_brings_a_session_into_the_list_of_its_user_alone
+            signing_in_adds_a_session_to_the_list_of_its_user_alone
             users_do_not_mix_whatever_their_names_are
             sessions_that_begin_at_once_are_all_listed
             sessions_without_a_user_are_in_no_list
@@ -191,24 +193,24 @@ macro_rules! store_conformance {
             expired_sessions_are_not_counted_before_they_are_swept
 
             of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows
-            the_session_that_would_end_first_makes_room
-            as_many_sessions_go_as_are_too_many
-            a_displaced_session_is_dead_and_knows_why
+            the_session_that_would_end_first_is_displaced
+            as_many_sessions_are_displaced_as_exceed_the_limit
+            a_displaced_session_is_dead_and_its_reason_is_known
             a_sign_in_over_the_limit_that_is_refused_changes_nothing
-            a_session_that_becomes_a_users_makes_room_for_itself
+            a_visitors_session_that_signs_in_displaces_another
             a_session_that_authenticates_again_counts_once
-            a_session_that_moves_asks_for_no_room
+            a_session_that_moves_displaces_none
             sessions_past_their_deadline_do_not_count
             sessions_without_a_user_have_no_limit
-            a_sign_in_that_came_too_late_displaces_nobody
+            a_sign_in_that_came_too_late_displaces_no_session
 
             a_sign_in_that_ends_all_others_leaves_itself_alone
-            a_sign_in_that_ends_all_others_refuses_who_began_before
+            a_sign_in_that_ends_all_others_refuses_sign_ins_that_began_before
             a_refused_sign_in_ends_no_other
 
             a_session_is_revoked_by_its_name
-            a_session_is_revoked_by_its_name_under_whatever_key_it_lives
-            a_name_that_is_not_of_a_live_session_of_theirs_revokes_nothing
+            a_session_is_revoked_by_its_name_under_whatever_key_it_is_live
+            a_name_of_no_live_session_of_the_user_revokes_nothing
             revoking_all_ends_every_session_of_the_user
             revoking_all_but_one_leaves_that_one
             no_operation_revives_a_session_that_was_revoked
@@ -216,27 +218,27 @@ macro_rules! store_conformance {
             a_sign_in_after_a_revocation_of_all_is_not_refused
             only_a_revocation_of_all_refuses_sign_ins
             nothing_is_left_of_sign_ins_that_race_a_revocation_of_all
-            of_many_who_revoke_one_session_exactly_one_does
+            of_many_revocations_of_one_session_exactly_one_succeeds
 
-            every_expiry_is_told_exactly_once
-            idle_and_absolute_timeout_are_told_apart
-            a_load_tells_of_an_expiry_and_remembers_it
-            an_expiry_that_was_swept_is_not_told_by_a_load
-            what_ended_otherwise_is_never_told_as_expired
-            a_session_that_moved_is_told_once
-            a_session_that_was_active_meanwhile_is_not_told
-            the_end_of_an_elevation_is_told_once
-            an_elevation_from_the_beginning_is_told_when_it_ends
-            an_elevation_that_ended_before_its_time_is_not_told
-            of_a_session_that_ran_out_no_elevation_is_told
-            an_elevation_that_was_prolonged_is_told_at_its_new_end
+            every_expiry_is_reported_exactly_once
+            idle_and_absolute_timeout_are_distinguished
+            a_load_reports_an_expiry_and_remembers_it
+            an_expiry_that_was_swept_is_not_reported_by_a_load
+            a_session_that_ended_otherwise_is_never_reported_as_expired
+            the_expiry_of_a_session_that_moved_is_reported_once
+            a_session_that_was_active_meanwhile_is_not_reported_as_expired
+            the_end_of_an_elevation_is_reported_once
+            an_elevation_at_creation_is_reported_when_it_ends
+            an_elevation_that_ended_early_is_not_reported
+            no_elevation_of_an_expired_session_is_reported
+            an_elevation_that_was_prolonged_is_reported_at_its_new_end
 
             every_change_leaves_its_notes_in_order
-            a_note_comes_back_as_it_was_handed_in
-            what_is_refused_leaves_no_note
-            a_session_that_becomes_another_one_is_told_of_under_its_old_name
-            an_end_that_follows_a_session_is_told_of_it
-            what_ends_from_outside_is_told_of_each
+            a_note_is_read_as_it_was_written
+            a_refused_change_leaves_no_note
+            a_session_that_becomes_another_one_is_logged_under_its_old_name
+            an_end_that_follows_a_session_is_logged_for_it
+            each_session_ended_from_outside_is_logged
             an_expiry_is_in_the_log_with_the_moment_of_the_deadline
             an_observation_is_in_the_log
             the_log_is_read_by_the_names_of_events
@@ -252,7 +254,7 @@ macro_rules! store_conformance {
             changes_are_never_merged
             a_line_of_several_events_is_found_by_each_of_their_moments
 
-            who_listens_hears_of_ends_and_moves_by_others_if_the_store_does
+            a_listener_receives_ends_and_moves_by_others_if_the_store_does
         }
     };
     (@rules $harness:expr; $($rule:ident)*) => {$(
@@ -264,12 +266,12 @@ macro_rules! store_conformance {
     )*};
 }
 
-/// The unit in which lifetimes are told here, well above the harness's tolerance.
+/// The unit of lifetimes here, well above the harness's tolerance.
 fn steps<H: Harness>(count: u32) -> Duration {
     Duration::from_millis(100).max(H::TOLERANCE * 10) * count
 }
 
-/// Ends by either deadline, whichever a rule lets it reach.
+/// Short enough that a rule can reach either deadline.
 fn short<H: Harness>() -> Limits {
     Limits {
         idle: steps::<H>(4),
@@ -277,7 +279,7 @@ fn short<H: Harness>() -> Limits {
     }
 }
 
-/// Outlives any rule that is not about time.
+/// Longer than any rule that is not about time.
 const LONG: Limits = Limits {
     idle: Duration::from_secs(30 * 60),
     absolute: Duration::from_secs(24 * 60 * 60),
@@ -285,7 +287,7 @@ const LONG: Limits = Limits {
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Lets time pass from now, as the store tells it, until just before `deadline`.
+/// Lets time pass from the store's now until just before `deadline`.
 async fn advance_to_just_before<H: Harness>(
     harness: &H,
     store: &Subject<H::Store>,
@@ -297,12 +299,13 @@ async fn advance_to_just_before<H: Harness>(
         .await;
 }
 
-/// Lets time pass from there to the deadline itself; no further, if the harness is exact.
+/// Lets time pass from there to the deadline itself, and no further if the harness is exact.
 async fn advance_to_the_deadline<H: Harness>(harness: &H) {
     harness.advance(MILLI + H::TOLERANCE * 2).await;
 }
 
-/// Checks that `moment`, which the store has just told, is the present, and not before `earliest`.
+/// Checks that `moment`, which the store has just returned, is the present and not before
+/// `earliest`.
 #[track_caller]
 fn assert_is_now<H: Harness>(what: &str, moment: Timestamp, store: &H::Store, earliest: Timestamp) {
     assert_close::<H>(what, moment, store.now());
@@ -332,7 +335,7 @@ fn key_in(bucket: Bucket) -> SessionIdHash {
     id.key()
 }
 
-/// From where to where a session may move: inside its bucket, and to another.
+/// The moves of a session: inside its bucket, and to another.
 fn moves() -> [(SessionIdHash, SessionIdHash); 2] {
     let [alice, bob] = ["alice", "bob"].map(|user| Bucket::of(&UserId::from(user)));
     assert_ne!(alice, bob, "these two users have different buckets");

@@ -1,4 +1,4 @@
-//! People who sign in, and what is asked of all their sessions.
+//! Users who sign in, and operations on all their sessions.
 
 use std::{future::Future, num::NonZeroUsize, panic::Location};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A user that no other rule knows.
+/// A user that no other rule uses.
 pub(super) fn somebody() -> UserId {
     format!("somebody {}", name()).into()
 }
@@ -35,7 +35,7 @@ pub(super) fn at_most(most: usize, excess: OnLimit) -> Option<SessionLimit> {
     Some(SessionLimit { most, excess })
 }
 
-/// For a session that `user` is about to begin: they have just authenticated.
+/// A subject for a new session of `user`, who has just authenticated.
 pub(super) fn arriving<H: Harness>(harness: &H, user: &UserId) -> Subject<H::Store> {
     let Subject(store, _) = subject(harness);
     let owner = Owner {
@@ -45,14 +45,14 @@ pub(super) fn arriving<H: Harness>(harness: &H, user: &UserId) -> Subject<H::Sto
     Subject(store, SessionMeta::new(name(), Some(owner)))
 }
 
-/// For a session without an owner that can be told from others.
+/// A subject for a session without an owner and with its own name.
 pub(super) fn stranger<H: Harness>(harness: &H) -> Subject<H::Store> {
     let Subject(store, meta) = subject(harness);
     let handle = name();
     Subject(store, SessionMeta { handle, ..meta })
 }
 
-/// Somebody's session.
+/// A session and its subject.
 pub(super) struct Session<S> {
     pub(super) who: Subject<S>,
     pub(super) key: SessionIdHash,
@@ -67,7 +67,7 @@ pub(super) async fn sign_in<H: Harness>(
     begin(arriving(harness, user), key_of(user), limits).await
 }
 
-/// Makes a session that can be told from others.
+/// Creates a session with its own name.
 pub(super) async fn begin<S: Store>(
     who: Subject<S>,
     key: SessionIdHash,
@@ -126,7 +126,7 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// Signs in under a new key, if that is allowed, and says who had to go.
+    /// Signs in under a new key, and returns the displaced sessions.
     #[track_caller]
     pub(super) fn sign_in_within(
         self,
@@ -181,7 +181,7 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// In the order of their keys.
+    /// The sessions of a user, sorted by key.
     #[track_caller]
     pub(super) fn list<'a>(&'a self, user: &'a UserId) -> impl Future<Output = Vec<Listed>> + 'a {
         let place = Location::caller();
@@ -192,7 +192,7 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// The users of the bucket of this one who have sessions.
+    /// The users with sessions in the bucket of this one.
     #[track_caller]
     pub(super) fn users_beside(&self, user: &UserId) -> impl Future<Output = Vec<UserId>> + '_ {
         let place = Location::caller();
@@ -257,7 +257,7 @@ impl<S: Store> Subject<S> {
         async move { assert_eq!(self.list(user).await, expected, "({place})") }
     }
 
-    /// The names of those that were ended, in order.
+    /// The names of the ended sessions, sorted.
     #[track_caller]
     pub(super) fn revoke(
         &self,
@@ -281,7 +281,7 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// All that is over, in as many steps as it takes.
+    /// All that has expired, in as many sweeps as it takes.
     #[track_caller]
     pub(super) fn sweep(&self) -> impl Future<Output = Vec<Expired>> + '_ {
         const ENOUGH: u32 = 100_000;
@@ -305,7 +305,7 @@ impl<S: Store> Subject<S> {
         async move { answered(self.0.read_log(&query).await, "read_log", place) }
     }
 
-    /// What is in the log of this session, oldest first.
+    /// The log of this session, oldest first.
     #[track_caller]
     pub(super) fn logged(&self) -> impl Future<Output = Vec<EventKind>> + '_ {
         let place = Location::caller();

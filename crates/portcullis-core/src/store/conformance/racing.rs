@@ -12,7 +12,8 @@ use crate::{
     },
 };
 
-/// T80: who did not see the last write does not overwrite it, and is told what to build on.
+/// T80: a writer that did not see the last write does not overwrite it. The answer is the present
+/// state.
 pub async fn a_commit_on_an_outdated_revision_conflicts_and_changes_nothing<H: Harness>(
     harness: &H,
 ) {
@@ -35,7 +36,7 @@ pub async fn a_commit_on_an_outdated_revision_conflicts_and_changes_nothing<H: H
     }
 }
 
-/// Not even two that write the same bytes: a reader of the first must notice the second.
+/// Even two writes of the same bytes differ: a reader of the first must notice the second.
 pub async fn no_two_writes_of_a_session_share_a_revision<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
@@ -62,7 +63,7 @@ pub async fn no_two_writes_of_a_session_share_a_revision<H: Harness>(harness: &H
     }
 }
 
-/// A revision stands for a payload; last activity may move without it.
+/// A revision belongs to a payload. Last activity may move without it.
 pub async fn reads_and_touches_make_no_conflict<H: Harness>(harness: &H) {
     let (store, other, key) = (subject(harness), subject(harness), key());
     let read = store.create(key, "first", LONG).await;
@@ -106,7 +107,7 @@ pub async fn of_two_writers_on_one_revision_exactly_one_wins<H: Harness>(harness
     }
 }
 
-/// T80: a counter that two count up ends where it should.
+/// T80: a counter that two writers increment has the right value at the end.
 pub async fn concurrent_read_modify_writes_lose_nothing<H: Harness>(harness: &H) {
     const TIMES: u32 = 20;
     let (one, two, key) = (subject(harness), subject(harness), key());
@@ -142,7 +143,7 @@ fn number(stored: &Stored) -> u32 {
     text.parse().expect("the payload is what was written")
 }
 
-/// T01, T02, S-064: whatever is under way when a session ends, it stays ended.
+/// T01, T02, S-064: a session that ends during other operations stays ended.
 pub async fn no_write_under_way_outlives_an_end<H: Harness>(harness: &H) {
     let (stores, ender) = (subjects(harness, 4), subject(harness));
     for head_start in 0..10 {
@@ -162,8 +163,8 @@ pub async fn no_write_under_way_outlives_an_end<H: Harness>(harness: &H) {
     }
 }
 
-/// T01, T22, T23, S-031: the old key is dead for every request that was under way with it, and what they
-/// try to write does not reach the session under its new key.
+/// T01, T22, T23, S-031: the old key is dead for every request under way with it. Their writes do
+/// not reach the session under its new key.
 pub async fn no_write_under_way_outlives_a_replacement<H: Harness>(harness: &H) {
     let (stores, mover) = (subjects(harness, 4), subject(harness));
     for head_start in 0..10 {
@@ -198,7 +199,7 @@ pub async fn no_write_under_way_outlives_a_replacement<H: Harness>(harness: &H) 
     }
 }
 
-/// Reads, touches and commits as long as the session is there; it must go while this is at it.
+/// Reads, touches and commits until the session has ended. It must end during that.
 async fn write_until_gone<S: Store>(store: &Subject<S>, key: SessionIdHash) {
     const ENOUGH: u32 = 10_000;
     for _ in 0..ENOUGH {

@@ -1,4 +1,4 @@
-//! A session moves whole: one key dies in the step in which the other comes to life.
+//! A session moves as a whole: the old key dies in the step in which the new one becomes live.
 
 use super::{
     Harness, LONG, assert_is_now,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// T23, T24, S-026, S-031: inside a bucket and between two.
-pub async fn a_replaced_session_lives_on_under_the_new_key_alone<H: Harness>(harness: &H) {
+pub async fn a_replaced_session_is_live_under_the_new_key_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
         for (deadline, activity) in [
@@ -49,7 +49,7 @@ pub async fn a_replaced_session_lives_on_under_the_new_key_alone<H: Harness>(har
     }
 }
 
-/// Every key but the last one is dead, however many there were, and leads to the next.
+/// Every key but the last one is dead, and names the next one.
 pub async fn a_session_can_be_replaced_again_and_again<H: Harness>(harness: &H) {
     let store = subject(harness);
     let mut current = key();
@@ -71,7 +71,8 @@ pub async fn a_session_can_be_replaced_again_and_again<H: Harness>(harness: &H) 
     }
 }
 
-/// Who watches a session that others move finds where it lives, from any of its keys; and where it ended there, that it did.
+/// A caller that watches a session which others move can follow it from any of its keys, even to
+/// its end.
 pub async fn a_session_that_was_replaced_is_found_from_every_key_it_had<H: Harness>(harness: &H) {
     let (store, other) = (subject(harness), subject(harness));
     for (there, here) in moves() {
@@ -91,7 +92,7 @@ pub async fn a_session_that_was_replaced_is_found_from_every_key_it_had<H: Harne
     }
 }
 
-/// An authentication begins another session, perhaps somebody else's: nobody is led to it.
+/// An authentication begins another session, perhaps of another user. No key leads to it.
 pub async fn a_session_that_authenticated_has_no_successor<H: Harness>(harness: &H) {
     let store = subject(harness);
     for (old, new) in moves() {
@@ -111,7 +112,7 @@ pub async fn a_session_that_authenticated_has_no_successor<H: Harness>(harness: 
     }
 }
 
-/// The move of who did not see the last write would undo it: it does not take place, not even in part.
+/// A move that did not see the last write would undo it. It does not take place, not even in part.
 pub async fn replacing_on_an_outdated_revision_conflicts_and_changes_nothing<H: Harness>(
     harness: &H,
 ) {
@@ -146,7 +147,7 @@ pub async fn replacing_on_an_outdated_revision_conflicts_and_changes_nothing<H: 
 }
 
 /// T26, S-031: a session never becomes two.
-pub async fn of_many_who_replace_one_session_exactly_one_does<H: Harness>(harness: &H) {
+pub async fn of_many_replacements_of_one_session_exactly_one_succeeds<H: Harness>(harness: &H) {
     let stores = subjects(harness, 8);
     for (old, new) in moves() {
         let read = subject(harness).create(old, "first", LONG).await.revision;
@@ -179,8 +180,8 @@ pub async fn of_many_who_replace_one_session_exactly_one_does<H: Harness>(harnes
     }
 }
 
-/// T01, T04: a sign-out that meets a move either comes first, and the move does not take place, or
-/// follows it. Nothing lives on.
+/// T01, T04: a sign-out concurrent with a move either comes first, and the move does not take
+/// place, or follows it. No session stays live.
 pub async fn an_end_that_meets_a_replacement_wins_whichever_comes_first<H: Harness>(harness: &H) {
     let (mover, ender) = (subject(harness), subject(harness));
     for end_first in [false, true, false, true] {

@@ -16,7 +16,7 @@ use crate::{
 const BY_USER: EndReason = EndReason::RevokedByUser;
 const RESTART: Deadline = Deadline::Restart(LONG);
 
-/// As at the end of a password reset.
+/// The end of all other sessions, as after a password reset.
 fn end_others() -> Others {
     Others::End(EndOthers {
         reason: BY_USER,
@@ -25,13 +25,14 @@ fn end_others() -> Others {
     })
 }
 
-/// So that what comes next is after what came before on any clock.
+/// Lets time pass, so that the next step is later on any clock.
 async fn later<H: Harness>(harness: &H) {
     harness.advance(MILLI + H::TOLERANCE * 2).await;
 }
 
-/// S-067: it ends every other session of the user, each once and with its note, and goes on itself. Whether it begins from
-/// nothing, from an anonymous session in its bucket or in another, or from one of the user's own.
+/// S-067: it ends every other session of the user, each once and with its note, and stays live
+/// itself. It may begin from no session, from an anonymous one in its bucket or in another, or from
+/// one of the same user.
 pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
     let somebody_else = sign_in(harness, &somebody(), LONG).await;
@@ -101,7 +102,7 @@ pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harn
     goes_on(harness, own).await;
 }
 
-/// These ended, and no others.
+/// Checks that these ended, and no others.
 async fn were_ended<S: Store>(mut ended: Vec<SessionHandle>, sessions: &[Session<S>]) {
     ended.sort_unstable();
     assert_eq!(ended, handles(sessions));
@@ -116,7 +117,7 @@ async fn were_ended<S: Store>(mut ended: Vec<SessionHandle>, sessions: &[Session
     }
 }
 
-/// It is the user's only session, can be used, and refuses no sign-in that begins now.
+/// Checks that it is the user's only session, can be used, and refuses no sign-in that begins now.
 async fn goes_on<H: Harness>(harness: &H, mut session: Session<H::Store>) {
     let store = subject(harness);
     let user = session.who.1.user().cloned();
@@ -134,8 +135,10 @@ async fn goes_on<H: Harness>(harness: &H, mut session: Session<H::Store>) {
     store.assert_listed(&user, [&session, &next]).await;
 }
 
-/// T06: no sign-in that was under way at that moment comes to its end, and neither does another of this kind.
-pub async fn a_sign_in_that_ends_all_others_refuses_who_began_before<H: Harness>(harness: &H) {
+/// T06: no sign-in that was under way at that moment succeeds, of this kind or another.
+pub async fn a_sign_in_that_ends_all_others_refuses_sign_ins_that_began_before<H: Harness>(
+    harness: &H,
+) {
     let (store, user) = (subject(harness), somebody());
     let early = [
         arriving(harness, &user),
@@ -170,7 +173,8 @@ pub async fn a_sign_in_that_ends_all_others_refuses_who_began_before<H: Harness>
     store.assert_listed(&user, [&reset]).await;
 }
 
-/// For whatever it is refused: a revocation since it began, or somebody who wrote to the session before it or ended that.
+/// Whatever refuses it: a revocation since it began, a write to the session before it, or the end
+/// of that session.
 pub async fn a_refused_sign_in_ends_no_other<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let early = arriving(harness, &user);
@@ -213,6 +217,6 @@ pub async fn a_refused_sign_in_ends_no_other<H: Harness>(harness: &H) {
     assert!(matches!(who.try_touch(*key).await, Touched::Done(_)));
     who.commit(*key, stored.revision, "goes on", Activity::Active)
         .await;
-    // It refuses nobody either.
+    // It refuses no other sign-in either.
     waiting.sign_in_within(None).await;
 }

@@ -1,4 +1,4 @@
-//! Sessions that end from outside, and sign-ins that come too late for it.
+//! Sessions that are revoked, and sign-ins that come too late.
 
 use super::{
     Harness, LONG, MILLI, key,
@@ -18,12 +18,12 @@ fn revoked(handle: SessionHandle) -> Loaded {
     end_of(handle, BY_USER)
 }
 
-/// So that what comes next is after what came before on any clock.
+/// Lets time pass, so that the next step is later on any clock.
 async fn later<H: Harness>(harness: &H) {
     harness.advance(MILLI + H::TOLERANCE * 2).await;
 }
 
-/// S-063: that one, once, and no other.
+/// S-063: that one ends, once, and no other.
 pub async fn a_session_is_revoked_by_its_name<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let [one, other] = [
@@ -39,8 +39,10 @@ pub async fn a_session_is_revoked_by_its_name<H: Harness>(harness: &H) {
     assert_eq!(store.load(one.key).await, revoked(one.handle()));
 }
 
-/// Wherever it moved since the list was shown.
-pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_lives<H: Harness>(harness: &H) {
+/// Even if it moved after the list was shown.
+pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_is_live<H: Harness>(
+    harness: &H,
+) {
     let (store, user) = (subject(harness), somebody());
     let mut session = sign_in(harness, &user, LONG).await;
     session.move_on(KEEP).await;
@@ -53,10 +55,8 @@ pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_lives<H: Har
     assert_eq!(store.load(session.key).await, revoked(session.handle()));
 }
 
-/// Whoever's name it is: somebody else's, nobody's, or of what ended before.
-pub async fn a_name_that_is_not_of_a_live_session_of_theirs_revokes_nothing<H: Harness>(
-    harness: &H,
-) {
+/// The name of another user's session, of none, or of one that has ended.
+pub async fn a_name_of_no_live_session_of_the_user_revokes_nothing<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let theirs = sign_in(harness, &user, LONG).await;
     let others = sign_in(harness, &somebody(), LONG).await;
@@ -82,7 +82,7 @@ pub async fn a_name_that_is_not_of_a_live_session_of_theirs_revokes_nothing<H: H
     store.over(over.key).await;
 }
 
-/// S-063, and nobody else is touched.
+/// S-063, and sessions of other users stay.
 pub async fn revoking_all_ends_every_session_of_the_user<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let others = sign_in(harness, &somebody(), LONG).await;
@@ -108,7 +108,7 @@ pub async fn revoking_all_ends_every_session_of_the_user<H: Harness>(harness: &H
     store.live(anonymous.1).await;
 }
 
-/// The one they did it from goes on as if nothing had been, until it is its turn.
+/// The kept session stays live and usable, until it is revoked itself.
 pub async fn revoking_all_but_one_leaves_that_one<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let mut kept = sign_in(harness, &user, LONG).await;
@@ -136,7 +136,7 @@ pub async fn revoking_all_but_one_leaves_that_one<H: Harness>(harness: &H) {
     assert_eq!(store.load(kept.key).await, revoked(kept.handle()));
 }
 
-/// T01, S-064: for the reason that was given, and that is remembered.
+/// T01, S-064: the given reason is remembered.
 pub async fn no_operation_revives_a_session_that_was_revoked<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     for (kept, reason) in [
@@ -153,7 +153,8 @@ pub async fn no_operation_revives_a_session_that_was_revoked<H: Harness>(harness
     }
 }
 
-/// T06: a sign-in under way when everything was revoked does not come to its end, whatever it starts from.
+/// T06: a sign-in under way when all sessions were revoked does not succeed, whatever it starts
+/// from.
 pub async fn a_sign_in_from_before_a_revocation_of_all_is_refused<H: Harness>(harness: &H) {
     let store = subject(harness);
     for which in [
@@ -183,7 +184,7 @@ pub async fn a_sign_in_from_before_a_revocation_of_all_is_refused<H: Harness>(ha
     }
 }
 
-/// T06: the revocation is of a moment, not of the person.
+/// T06: a revocation counts for a moment, not for the user.
 pub async fn a_sign_in_after_a_revocation_of_all_is_not_refused<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     store.revoke(&user, RevokeScope::All, BY_USER).await;
@@ -202,7 +203,7 @@ pub async fn a_sign_in_after_a_revocation_of_all_is_not_refused<H: Harness>(harn
     assert_eq!(store.list(&user).await.len(), 3);
 }
 
-/// To end one session, or somebody else's, says nothing of the others.
+/// The end of one session, or of another user's, does not affect the others.
 pub async fn only_a_revocation_of_all_refuses_sign_ins<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let early = arriving(harness, &user);
@@ -218,8 +219,8 @@ pub async fn only_a_revocation_of_all_refuses_sign_ins<H: Harness>(harness: &H) 
     store.assert_listed(&user, [&early]).await;
 }
 
-/// T06: of the sign-ins that race a revocation of all, each either comes before it and is ended, or after and is
-/// refused.
+/// T06: each sign-in that races a revocation of all either comes before it and is ended, or after
+/// it and is refused.
 pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harness>(harness: &H) {
     let store = subject(harness);
     for head_start in [0, 2, 5] {
@@ -259,8 +260,8 @@ pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harnes
     }
 }
 
-/// One change, one event: whoever asks first.
-pub async fn of_many_who_revoke_one_session_exactly_one_does<H: Harness>(harness: &H) {
+/// One change is one event, for the first caller.
+pub async fn of_many_revocations_of_one_session_exactly_one_succeeds<H: Harness>(harness: &H) {
     let user = somebody();
     let ways: [fn(SessionHandle) -> RevokeScope; 4] = [
         RevokeScope::One,

@@ -1,4 +1,4 @@
-//! The store under test with what is never expected taken out, and what concurrency needs.
+//! The store under test with helpers that panic on unexpected answers, and helpers for concurrency.
 
 use std::{
     fmt::Debug,
@@ -20,24 +20,24 @@ use crate::{
     },
 };
 
-/// A handle to the store under test, and the name and owner of the sessions it is used for. Its methods panic
-/// with the place they were called from.
+/// A handle to the store under test, and the name and owner of the sessions it is used for. Its
+/// methods panic with the place of their call.
 pub(super) struct Subject<S>(pub(super) S, pub(super) SessionMeta);
 
-/// The name of every session without an owner: rules that do not care have nothing to carry about.
+/// The name of every session without an owner, for rules that do not need different names.
 const NOBODY: SessionMeta = SessionMeta::new(SessionHandle::from_bytes(*b"nobody's own"), None);
 
-/// For sessions without an owner.
+/// A subject for sessions without an owner.
 pub(super) fn subject<H: Harness>(harness: &H) -> Subject<H::Store> {
     Subject(harness.store(), NOBODY)
 }
 
-/// What a session without an owner is after its end.
+/// What a load of a session without an owner answers after its end.
 pub(super) fn ended(reason: EndReason) -> Loaded {
     end_of(NOBODY.handle, reason)
 }
 
-/// What the session of this name is after an end that it does not go on from.
+/// What a load of the session of this name answers after an end without a successor.
 pub(super) fn end_of(handle: SessionHandle, reason: EndReason) -> Loaded {
     Loaded::Ended {
         reason,
@@ -46,7 +46,7 @@ pub(super) fn end_of(handle: SessionHandle, reason: EndReason) -> Loaded {
     }
 }
 
-/// What a session without an owner is where it was moved away from.
+/// What a load under the old key answers after a session without an owner was moved.
 pub(super) fn moved_to(successor: SessionIdHash) -> Loaded {
     Loaded::Ended {
         reason: EndReason::Replaced,
@@ -55,12 +55,12 @@ pub(super) fn moved_to(successor: SessionIdHash) -> Loaded {
     }
 }
 
-/// Something to leave in the log.
+/// A note for the log.
 pub(super) fn note(kind: EventKind) -> Note {
     Note::new(kind, Actor::Client, None)
 }
 
-/// As many handles as asked for.
+/// This many handles.
 pub(super) fn subjects<H: Harness>(harness: &H, count: usize) -> Vec<Subject<H::Store>> {
     (0..count).map(|_| subject(harness)).collect()
 }
@@ -79,7 +79,7 @@ pub(super) fn unexpected(answer: &impl Debug, operation: &str, place: Place) -> 
 }
 
 impl<S: Store> Subject<S> {
-    /// A write of `payload` and nothing else, that leaves one note.
+    /// A write of `payload` alone, with one note.
     pub(super) fn write(&self, payload: impl Into<Bytes>) -> RecordWrite {
         RecordWrite {
             meta: self.1.clone(),
@@ -90,7 +90,7 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// This session, about to be replaced.
+    /// The session under `key`, as it is about to be replaced.
     pub(super) fn old(&self, key: SessionIdHash, expected: Revision) -> ReplacedSession {
         ReplacedSession {
             key,
@@ -106,13 +106,13 @@ impl<S: Store> Subject<S> {
         async move { answered(self.0.load(&key).await, "load", place) }
     }
 
-    /// What there is where the session of `key` goes on.
+    /// What a load finds at the last successor of `key`.
     #[track_caller]
     pub(super) fn follow(&self, key: SessionIdHash) -> impl Future<Output = Loaded> + '_ {
         let place = Location::caller();
         async move {
             let mut key = key;
-            // More often than any rule moves a session.
+            // More moves than in any rule.
             for _ in 0..100 {
                 match answered(self.0.load(&key).await, "load", place) {
                     Loaded::Ended {
@@ -138,8 +138,8 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// Checks that a session is over, and answers what it is from now on. Whether this load is told of it, or
-    /// whoever cleaned up before, is not for the rules to say.
+    /// Checks that a session has expired, and returns what later loads answer. The expiry may be
+    /// returned to this load or to an earlier sweep: the rules do not decide that.
     #[track_caller]
     pub(super) fn over(&self, key: SessionIdHash) -> impl Future<Output = Loaded> + '_ {
         let place = Location::caller();
@@ -348,7 +348,7 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// An end of this session by somebody who has not looked at it.
+    /// An end of this session by a caller that has not loaded it.
     pub(super) fn termination(&self, key: SessionIdHash, reason: EndReason) -> Termination {
         Termination {
             key,
@@ -359,8 +359,8 @@ impl<S: Store> Subject<S> {
         }
     }
 
-    /// Tries everything on a session that is not live and expects that nothing comes of it. To end one
-    /// that was replaced is left out, because that ends it where it lives now.
+    /// Tries every operation on a session that is not live and expects that nothing changes. An end
+    /// of a replaced session is left out, because it ends the session under its new key.
     #[track_caller]
     pub(super) fn assert_dead<'a>(
         &'a self,
@@ -386,7 +386,7 @@ impl<S: Store> Subject<S> {
             }
             let [(_, inside), (_, elsewhere)] = moves();
             let own = super::key_in(key.bucket());
-            // All sessions of a user live in one bucket.
+            // All sessions of a user are in one bucket.
             let places = match &self.1.owner {
                 Some(_) => vec![own],
                 None => vec![inside, elsewhere, own],
@@ -491,7 +491,7 @@ pub(super) async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Out
     .await
 }
 
-/// Lets the others go on: a store that never waits would leave no room for a race.
+/// Yields to other tasks. Without it, a store that never waits would allow no race.
 pub(super) async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! What ends by itself is told, once, to one caller.
+//! Each expiry is returned once, to one caller.
 
 use super::{
     Harness, LONG, key, key_in,
@@ -16,7 +16,7 @@ use crate::{
 
 const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
-/// What is to be told of a session that runs out as it is.
+/// The expiry of a session that stays as it is.
 fn expected<S: Store>(session: &Session<S>) -> Expired {
     let timing = session.stored.timing;
     let at = timing.idle_deadline();
@@ -41,15 +41,15 @@ fn elevation<S: Store>(session: &Session<S>, write: &RecordWrite) -> Expired {
     }
 }
 
-/// What is told of these names, in the order of the names and moments.
+/// The expiries with these names, sorted by name and moment.
 fn told_of(mut expired: Vec<Expired>, handles: &[SessionHandle]) -> Vec<Expired> {
     expired.retain(|one| handles.contains(&one.handle));
     expired.sort_by_key(|one| (one.handle, one.at));
     expired
 }
 
-/// T74, T75: however many sweep at once, and however long nobody did.
-pub async fn every_expiry_is_told_exactly_once<H: Harness>(harness: &H) {
+/// T74, T75: however many callers sweep at once, and however long ago the last sweep was.
+pub async fn every_expiry_is_reported_exactly_once<H: Harness>(harness: &H) {
     let mut waiting = Vec::new();
     for _ in 0..3 {
         for _ in 0..5 {
@@ -69,8 +69,8 @@ pub async fn every_expiry_is_told_exactly_once<H: Harness>(harness: &H) {
     assert_eq!(told_of(again, &handles), []);
 }
 
-/// S-036, S-037: what a person reads must be why.
-pub async fn idle_and_absolute_timeout_are_told_apart<H: Harness>(harness: &H) {
+/// S-036, S-037: users read the reason, so it must be the right one.
+pub async fn idle_and_absolute_timeout_are_distinguished<H: Harness>(harness: &H) {
     let user = somebody();
     let idle = sign_in(harness, &user, short::<H>()).await;
     let mut absolute = sign_in(harness, &user, short::<H>()).await;
@@ -89,8 +89,8 @@ pub async fn idle_and_absolute_timeout_are_told_apart<H: Harness>(harness: &H) {
     }
 }
 
-/// T75: whoever comes back to a session that ran out is the first to know, and the audit knows by that.
-pub async fn a_load_tells_of_an_expiry_and_remembers_it<H: Harness>(harness: &H) {
+/// T75: the first load of an expired session returns the expiry, which the audit then receives.
+pub async fn a_load_reports_an_expiry_and_remembers_it<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     for (who, key) in [
         (arriving(harness, &user), key_of(&user)),
@@ -110,8 +110,8 @@ pub async fn a_load_tells_of_an_expiry_and_remembers_it<H: Harness>(harness: &H)
     }
 }
 
-/// What was told by a sweep is told by no load; a user's session still knows why it ended.
-pub async fn an_expiry_that_was_swept_is_not_told_by_a_load<H: Harness>(harness: &H) {
+/// A sweep returned it, so no load does. A load of a user's session still returns the reason.
+pub async fn an_expiry_that_was_swept_is_not_reported_by_a_load<H: Harness>(harness: &H) {
     let store = subject(harness);
     let session = sign_in(harness, &somebody(), short::<H>()).await;
     let nobodys = begin(stranger(harness), key(), short::<H>()).await;
@@ -128,8 +128,8 @@ pub async fn an_expiry_that_was_swept_is_not_told_by_a_load<H: Harness>(harness:
     assert!(found == Loaded::Absent || found == end, "{found:?}");
 }
 
-/// Rule: one change, one event.
-pub async fn what_ended_otherwise_is_never_told_as_expired<H: Harness>(harness: &H) {
+/// One change is one event.
+pub async fn a_session_that_ended_otherwise_is_never_reported_as_expired<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let ended = sign_in(harness, &somebody(), short::<H>()).await;
     let answer = ended.who.end(ended.key, EndReason::SignedOut).await;
@@ -158,8 +158,8 @@ pub async fn what_ended_otherwise_is_never_told_as_expired<H: Harness>(harness: 
     store.live(restarted.key).await;
 }
 
-/// Under whatever keys it lived: they are one session.
-pub async fn a_session_that_moved_is_told_once<H: Harness>(harness: &H) {
+/// All its keys belong to one session.
+pub async fn the_expiry_of_a_session_that_moved_is_reported_once<H: Harness>(harness: &H) {
     let store = subject(harness);
     let mut sessions = [
         sign_in(harness, &somebody(), short::<H>()).await,
@@ -179,8 +179,10 @@ pub async fn a_session_that_moved_is_told_once<H: Harness>(harness: &H) {
     );
 }
 
-/// Not even to who looks at the very moment at which it would have ended.
-pub async fn a_session_that_was_active_meanwhile_is_not_told<H: Harness>(harness: &H) {
+/// Not even at the very moment at which it would have ended.
+pub async fn a_session_that_was_active_meanwhile_is_not_reported_as_expired<H: Harness>(
+    harness: &H,
+) {
     let store = subject(harness);
     let limits = Limits {
         idle: steps::<H>(4),
@@ -216,7 +218,7 @@ fn elevating<H: Harness>(who: &Subject<H::Store>) -> RecordWrite {
     }
 }
 
-/// Makes a session that is elevated for two steps.
+/// Creates a session that is elevated for two steps.
 async fn elevated<H: Harness>(
     harness: &H,
     key: SessionIdHash,
@@ -239,8 +241,8 @@ async fn elevated<H: Harness>(
     (session, write)
 }
 
-/// S-055: while the session lives on, whatever is written to it.
-pub async fn the_end_of_an_elevation_is_told_once<H: Harness>(harness: &H) {
+/// S-055: while the session is live, whatever is written to it.
+pub async fn the_end_of_an_elevation_is_reported_once<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let who = arriving(harness, &user);
     let (session, write) = elevated(harness, key_of(&user), who, LONG).await;
@@ -260,8 +262,8 @@ pub async fn the_end_of_an_elevation_is_told_once<H: Harness>(harness: &H) {
     assert_eq!(told_of(store.sweep().await, &handles), []);
 }
 
-/// One that is made elevated, too.
-pub async fn an_elevation_from_the_beginning_is_told_when_it_ends<H: Harness>(harness: &H) {
+/// Also for a session that is elevated when it is created.
+pub async fn an_elevation_at_creation_is_reported_when_it_ends<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let (who, key) = (arriving(harness, &user), key_of(&user));
     let write = elevating::<H>(&who);
@@ -273,8 +275,8 @@ pub async fn an_elevation_from_the_beginning_is_told_when_it_ends<H: Harness>(ha
     assert_eq!(told, [elevation(&session, &write)]);
 }
 
-/// Dropped with a new identifier, or gone with its session: that was told then.
-pub async fn an_elevation_that_ended_before_its_time_is_not_told<H: Harness>(harness: &H) {
+/// It was dropped with a new identifier, or ended with its session. That was reported at that time.
+pub async fn an_elevation_that_ended_early_is_not_reported<H: Harness>(harness: &H) {
     let store = subject(harness);
     let [first, second, third] = [somebody(), somebody(), somebody()];
 
@@ -301,8 +303,8 @@ pub async fn an_elevation_that_ended_before_its_time_is_not_told<H: Harness>(har
     assert_eq!(told_of(store.sweep().await, &handles), []);
 }
 
-/// A session that ran out first took it along.
-pub async fn of_a_session_that_ran_out_no_elevation_is_told<H: Harness>(harness: &H) {
+/// The session expired first, and its elevation with it.
+pub async fn no_elevation_of_an_expired_session_is_reported<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let limits = Limits {
         idle: steps::<H>(1),
@@ -315,8 +317,8 @@ pub async fn of_a_session_that_ran_out_no_elevation_is_told<H: Harness>(harness:
     assert_eq!(told, [expected(&session)]);
 }
 
-/// A further elevation takes the place of the one before.
-pub async fn an_elevation_that_was_prolonged_is_told_at_its_new_end<H: Harness>(harness: &H) {
+/// A further elevation replaces the one before.
+pub async fn an_elevation_that_was_prolonged_is_reported_at_its_new_end<H: Harness>(harness: &H) {
     let (store, user) = (subject(harness), somebody());
     let who = arriving(harness, &user);
     let (mut session, _) = elevated(harness, key_of(&user), who, LONG).await;

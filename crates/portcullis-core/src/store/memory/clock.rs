@@ -1,4 +1,4 @@
-//! What time it is in a store that has no server.
+//! The clock of a store that has no server.
 
 use std::{
     sync::{
@@ -12,8 +12,8 @@ use crate::{Timestamp, time::millis};
 
 #[derive(Clone)]
 pub(super) enum Clock {
-    /// The wall clock as it was at the start, moved on by a clock that cannot be set back; and the earliest that it may
-    /// show from now on, in ms.
+    /// The wall clock as it was at the start, advanced by a monotonic clock; and the earliest
+    /// moment that it may show from now on, in milliseconds.
     System(Instant, Timestamp, Arc<AtomicU64>),
     Manual(ManualClock),
 }
@@ -33,8 +33,8 @@ impl Clock {
         }
     }
 
-    /// Shows a later moment than `past` from now on: what comes next is told from what came before, also within the same
-    /// millisecond.
+    /// Shows a later moment than `past` from now on. So the next step has a later moment than the
+    /// last one, even within the same millisecond.
     pub(super) fn leave(&self, past: Timestamp) {
         let earliest = match self {
             Self::System(_, _, earliest) => earliest,
@@ -51,17 +51,17 @@ fn wall_clock() -> Timestamp {
     Timestamp::from_millis(millis(since_epoch))
 }
 
-/// A clock that stands still until it is told to move. Clones are the same clock.
+/// A clock that moves only when it is [advanced](Self::advance). Clones are the same clock.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicU64>);
 
 impl ManualClock {
-    /// A clock that shows the present.
+    /// A clock that shows the present time.
     pub fn new() -> Self {
         Self(Arc::new(AtomicU64::new(wall_clock().as_millis())))
     }
 
-    /// What the clock shows.
+    /// The moment that the clock shows.
     pub fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }

@@ -1,4 +1,4 @@
-//! The log of a memory store: two rings, of sessions with a user and of those without.
+//! The log of a memory store: one ring for sessions with a user, one for those without.
 
 use std::{
     cmp::Reverse,
@@ -18,17 +18,17 @@ pub(super) const LIMITS: LogLimits = LogLimits {
     age: Duration::from_secs(90 * 24 * 60 * 60),
 };
 
-/// Among how many of the newest lines an equal observation is looked for.
-const LOOKED_BACK: usize = 8;
+/// How many of the newest lines are searched for an equal observation.
+const SEARCHED: usize = 8;
 
 pub(super) struct Log {
     limits: LogLimits,
     of_users: VecDeque<Line>,
-    of_strangers: VecDeque<Line>,
+    of_visitors: VecDeque<Line>,
     written: u64,
 }
 
-/// Whom a line is about.
+/// The session and user that a line is about.
 #[derive(Clone, Copy)]
 pub(super) struct About<'a> {
     pub(super) session: Option<SessionHandle>,
@@ -50,9 +50,9 @@ struct Line {
     at: Timestamp,
     session: Option<SessionHandle>,
     user: Option<UserId>,
-    /// Encoded, so that what is read is what any other store would have kept of it.
+    /// Encoded, so that a read returns what any other store would have kept.
     note: Bytes,
-    /// How many observations it stands for; `None` for a change.
+    /// The number of observations in it; `None` for a change.
     observed: Option<u64>,
 }
 
@@ -90,12 +90,12 @@ impl Log {
         self.limits = limits;
     }
 
-    /// Writes down at `now` what happened at `at`.
+    /// Writes at `now` a line about what happened at `at`.
     pub(super) fn note(&mut self, now: Timestamp, at: Timestamp, about: About<'_>, note: &Note) {
         self.append(now, (at, at), about, note.encode(), None);
     }
 
-    /// Writes down what changed nothing, as one line with equal observations just before it.
+    /// Writes an observation, merged into one line with equal observations just before it.
     pub(super) fn observe(&mut self, now: Timestamp, observation: &Observation) {
         let about = About {
             session: observation.session,
@@ -104,9 +104,9 @@ impl Log {
         let note = observation.note.encode();
         let ring = match about.user {
             Some(_) => &mut self.of_users,
-            None => &mut self.of_strangers,
+            None => &mut self.of_visitors,
         };
-        let mut newest = (0..ring.len()).rev().take(LOOKED_BACK);
+        let mut newest = (0..ring.len()).rev().take(SEARCHED);
         let latest = newest.find(|index| ring.get(*index).is_some_and(|line| line.is_about(about)));
         let is_equal = |line: &Line| {
             let is_recent = now.since(line.first_at) <= Logged::LONGEST;
@@ -133,7 +133,7 @@ impl Log {
         let LogLimits { events, age } = self.limits;
         let (part, ring, most) = match about.user {
             Some(_) => (0, &mut self.of_users, events),
-            None => (1, &mut self.of_strangers, events / 4),
+            None => (1, &mut self.of_visitors, events / 4),
         };
         forget(ring, now, age);
         if most == 0 {
@@ -154,23 +154,23 @@ impl Log {
             note,
             observed,
         });
-        // To trim is to look at all lines, so it is not done for each.
+        // Trimming reads all lines, so it is not done for each.
         if ring.len() > most.saturating_add(most / 2) {
             trim(ring, most);
         }
     }
 
-    /// Looks at the whole of it: a log is read by people, now and then.
+    /// Reads the whole log. Operators do that, rarely.
     pub(super) fn read(&mut self, query: &LogQuery, now: Timestamp) -> Vec<Logged> {
         let LogLimits { events, age } = self.limits;
         for (ring, most) in [
             (&mut self.of_users, events),
-            (&mut self.of_strangers, events / 4),
+            (&mut self.of_visitors, events / 4),
         ] {
             forget(ring, now, age);
             trim(ring, most);
         }
-        let mut lines: Vec<&Line> = [&self.of_users, &self.of_strangers]
+        let mut lines: Vec<&Line> = [&self.of_users, &self.of_visitors]
             .into_iter()
             .flat_map(|ring| {
                 let newest_first = ring.iter().rev().filter(|line| line.is_in(query));
@@ -183,7 +183,7 @@ impl Log {
     }
 }
 
-/// Leaves no line of this age.
+/// Removes all lines of this age or older.
 fn forget(ring: &mut VecDeque<Line>, now: Timestamp, age: Duration) {
     while ring
         .front()
@@ -193,14 +193,15 @@ fn forget(ring: &mut VecDeque<Line>, now: Timestamp, age: Duration) {
     }
 }
 
-/// Whose quota a line counts against.
+/// The owner of the quota that a line counts against.
 #[derive(PartialEq, Eq, Hash)]
 enum Owner {
     User(UserId),
     Session(Option<SessionHandle>),
 }
 
-/// Leaves `most` lines: the owners with the most lose their oldest. Owners with no more than the fair share lose none.
+/// Keeps `most` lines. The owners with the most lose their oldest. Owners with no more than the
+/// fair share lose none.
 fn trim(ring: &mut VecDeque<Line>, most: usize) {
     let mut excess = ring.len().saturating_sub(most);
     if excess == 0 {
@@ -211,7 +212,7 @@ fn trim(ring: &mut VecDeque<Line>, most: usize) {
         *held.entry(line.owner()).or_default() += 1;
     }
     let share = fair_share(held.values().copied().collect(), most);
-    // What the shares leave over is kept by those whose lines are newer.
+    // The remainder of the division goes to the owners with the newer lines.
     for keep in [share + 1, share] {
         ring.retain(|line| match held.get_mut(&line.owner()) {
             Some(held) if excess > 0 && *held > keep => {
@@ -224,7 +225,7 @@ fn trim(ring: &mut VecDeque<Line>, most: usize) {
     }
 }
 
-/// How many lines each owner keeps so that at most `left` are left: owners that hold no more lose none.
+/// How many lines each owner keeps so that at most `left` remain. Owners with no more lose none.
 fn fair_share(mut counts: Vec<usize>, mut left: usize) -> usize {
     counts.sort_unstable();
     let mut share = 0;
@@ -243,7 +244,7 @@ impl Default for Log {
         Self {
             limits: LIMITS,
             of_users: VecDeque::new(),
-            of_strangers: VecDeque::new(),
+            of_visitors: VecDeque::new(),
             written: 0,
         }
     }

@@ -1,13 +1,13 @@
-//! Up to when a user's authentications have been revoked.
+//! Revocation markers: up to which moment a user's authentications are revoked.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::{SessionHandle, SessionMeta, Timestamp, UserId};
 
-/// One for each user all of whose sessions were revoked, or all but one.
+/// One marker for each user whose sessions were revoked, all of them or all but one.
 ///
-/// In this store a revocation finds every session in its user's list, so the marker is for sign-ins that were under
-/// way: they come with the moment at which they began.
+/// In this store a revocation finds every session in its user's list. So the marker is for sign-ins
+/// that were under way. They carry the moment at which they began.
 #[derive(Default)]
 pub(super) struct RevocationMarkers {
     of: HashMap<UserId, RevocationMarker>,
@@ -16,17 +16,18 @@ pub(super) struct RevocationMarkers {
 
 #[derive(Clone, Copy)]
 struct RevocationMarker {
-    /// All that authenticated up to here were revoked,
+    /// All that authenticated up to this moment are revoked,
     all: Option<Timestamp>,
-    /// and up to here all but `kept`.
+    /// and up to this moment all but `kept`.
     but_one: Timestamp,
     kept: Option<SessionHandle>,
     until: Timestamp,
 }
 
 impl RevocationMarkers {
-    /// Revokes up to `at` all sessions of the user, or all but the one that is kept; remembered until then. A marker is
-    /// never weakened: what was not kept the last time is not kept by this one either.
+    /// Revokes all sessions of the user up to `at`, or all but `kept`. It is remembered until
+    /// `until`. A marker is never weakened: a session that an earlier revocation did not keep is
+    /// not kept.
     pub(super) fn set(
         &mut self,
         user: &UserId,
@@ -59,8 +60,8 @@ impl RevocationMarkers {
         self.by_end.insert((marker.until, user.clone()));
     }
 
-    /// Whether a session of this name and owner must not begin any more. To have authenticated at that very moment counts
-    /// as before it.
+    /// Whether a session of this name and owner must not begin. An authentication at the very
+    /// moment of the revocation counts as before it.
     pub(super) fn forbid(&self, meta: &SessionMeta) -> bool {
         let forbidden = |(user, since): (&UserId, Timestamp)| {
             self.of.get(user).is_some_and(|marker| {
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_up_to_the_mark_is_forbidden() {
+    fn sign_ins_that_began_up_to_the_marker_are_forbidden() {
         let mut markers = RevocationMarkers::default();
         markers.set(&"alice".into(), moment(5), None, moment(9));
         assert!(markers.forbid(&meta(moment(4))));
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_mark_never_weakens_an_earlier_one() {
+    fn a_later_marker_never_weakens_an_earlier_one() {
         let mut markers = RevocationMarkers::default();
         let (kept, user) = (meta(moment(4)), UserId::from("alice"));
         markers.set(&user, moment(5), None, moment(90));
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_kept_is_kept_as_often_as_asked() {
+    fn a_kept_session_is_kept_by_each_further_revocation() {
         let mut markers = RevocationMarkers::default();
         let (kept, user) = (meta(moment(4)), UserId::from("alice"));
         for at in [moment(5), moment(8)] {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_forgotten_when_nothing_that_old_can_live() {
+    fn a_marker_is_forgotten_when_no_session_that_old_can_be_live() {
         let mut markers = RevocationMarkers::default();
         for (at, until) in [(1, 80), (5, 90)] {
             markers.set(&"alice".into(), moment(at), None, moment(until));

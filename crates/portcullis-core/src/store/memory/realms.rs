@@ -21,7 +21,7 @@ struct Inner {
 }
 
 impl Realms {
-    /// The sessions of this realm.
+    /// The state of this realm.
     pub(super) fn state(&self, realm: &Realm) -> Arc<Mutex<State>> {
         let mut inner = self.lock();
         let logs = inner.logs;

@@ -1,4 +1,4 @@
-//! What is stored under which key, and the ways to find it without.
+//! The records of a memory store by key, and their indexes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::{
     store::{Revision, SessionCount, Stored, Timing, UsersAfter},
 };
 
-/// What a key leads to.
+/// The record under a key.
 pub(super) enum Slot {
     Live(Session),
     Ended(End),
@@ -18,7 +18,7 @@ pub(super) enum Slot {
 pub(super) struct Session {
     pub(super) stored: Stored,
     pub(super) meta: SessionMeta,
-    /// When its elevations run out.
+    /// When its elevations end.
     pub(super) elevated_until: Option<Timestamp>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct End {
     pub(super) until: Timestamp,
 }
 
-/// What is over.
+/// What has expired.
 pub(super) enum Due {
     Session(SessionIdHash),
     Elevation(SessionIdHash, Timestamp),
@@ -39,7 +39,7 @@ pub(super) enum Due {
 
 type ByTime = BTreeSet<(Timestamp, SessionIdHash)>;
 
-/// The slots, which of them is due first, and whose they are. All of it changes together.
+/// The slots, and their indexes by deadline and by user. All of them change together.
 #[derive(Default)]
 pub(super) struct Slots {
     slots: HashMap<SessionIdHash, Slot>,
@@ -66,12 +66,12 @@ impl Slots {
         }
     }
 
-    /// How many sessions are there that nobody has found to be over.
+    /// The number of sessions that have not been found to be expired.
     pub(super) fn live_count(&self) -> usize {
         self.live.len()
     }
 
-    /// The name and owner of a session, also where nobody has found yet that it is over.
+    /// The name and owner of a session, even if it has expired and was not yet found to be.
     pub(super) fn meta(&self, key: &SessionIdHash) -> Option<&SessionMeta> {
         match self.slots.get(key)? {
             Slot::Live(session) => Some(&session.meta),
@@ -97,15 +97,15 @@ impl Slots {
 
     /// The users whose sessions are in this bucket.
     pub(super) fn users_of(&self, bucket: Bucket) -> impl Iterator<Item = &UserId> {
-        let lives_there = move |keys: &HashSet<SessionIdHash>| {
+        let is_there = move |keys: &HashSet<SessionIdHash>| {
             let first = keys.iter().next();
             first.is_some_and(|key| key.bucket() == bucket)
         };
         let users = self.users.iter();
-        users.filter_map(move |(user, keys)| lives_there(keys).then_some(user))
+        users.filter_map(move |(user, keys)| is_there(keys).then_some(user))
     }
 
-    /// The first users with sessions after this one, in the order of their bytes.
+    /// A page of users with sessions, in the order of their bytes.
     pub(super) fn users_after(&self, page: UsersAfter<'_>) -> Vec<UserId> {
         let UsersAfter { after, most } = page;
         let users = self.users.keys();
@@ -116,7 +116,7 @@ impl Slots {
         users.into_iter().take(most.get()).cloned().collect()
     }
 
-    /// How many sessions are there that nobody has found to be over.
+    /// The number of sessions that have not been found to be expired.
     pub(super) fn count(&self) -> SessionCount {
         let of_users: usize = self.users.values().map(HashSet::len).sum();
         SessionCount {
@@ -125,10 +125,10 @@ impl Slots {
         }
     }
 
-    /// The key under which the session of `key` lives now, as far as its moves are remembered.
+    /// The key under which the session of `key` is live now, as far as its moves are remembered.
     ///
-    /// This comes to an end: a session lives under the key that it is moved to, so if that key has a
-    /// successor too, it was moved on later.
+    /// The loop ends: if the key that a session was moved to has a successor too, that move was
+    /// later.
     pub(super) fn current(&self, key: &SessionIdHash, now: Timestamp) -> SessionIdHash {
         let mut current = *key;
         while let Some(Slot::Ended(end)) = self.slots.get(&current)
@@ -140,7 +140,7 @@ impl Slots {
         current
     }
 
-    /// A new write.
+    /// What a new write stores.
     pub(super) fn stored(&mut self, timing: Timing, payload: Bytes) -> Stored {
         self.writes = self.writes.wrapping_add(1);
         Stored {
@@ -150,7 +150,7 @@ impl Slots {
         }
     }
 
-    /// Puts a session under a key that nothing is stored under.
+    /// Stores a session under a free key.
     pub(super) fn put(&mut self, key: SessionIdHash, session: Session) {
         self.live
             .insert((session.stored.timing.idle_deadline(), key));
@@ -173,7 +173,7 @@ impl Slots {
         }
     }
 
-    /// Takes a live session out, with nothing left in its place.
+    /// Removes a live session and leaves nothing in its place.
     pub(super) fn take(&mut self, key: &SessionIdHash) -> Option<Session> {
         match self.slots.remove(key)? {
             Slot::Live(session) => {
@@ -202,14 +202,14 @@ impl Slots {
         }
     }
 
-    /// Remembers the end of a session that was taken out.
+    /// Remembers the end of a session that was removed.
     pub(super) fn remember(&mut self, key: SessionIdHash, end: End) {
         self.ended.insert((end.until, key));
         self.slots.insert(key, Slot::Ended(end));
     }
 
-    /// Takes off the lists what was over first of all that is. A session and its elevations that end together
-    /// end as a session.
+    /// Removes from the indexes what expired first of all that has expired. A session and its
+    /// elevations that end together end as a session.
     pub(super) fn next_due(&mut self, now: Timestamp) -> Option<Due> {
         let first = |list: &ByTime| list.first().copied().filter(|(at, _)| *at <= now);
         let (session, elevation) = (first(&self.live), first(&self.elevated));
@@ -224,14 +224,14 @@ impl Slots {
         Some(Due::Session(key))
     }
 
-    /// Forgets the ends that were to be remembered until now.
+    /// Forgets the ends that were remembered until now.
     pub(super) fn forget_ended(&mut self, now: Timestamp) {
         while self.ended.first().is_some_and(|(until, _)| *until <= now) {
             self.forget_an_end();
         }
     }
 
-    /// Gives up ends before their time, so that there is room for one more under `capacity`.
+    /// Forgets ends early, so that there is room for one more slot under `capacity`.
     pub(super) fn make_room(&mut self, capacity: usize) {
         while self.slots.len() >= capacity && self.forget_an_end() {}
     }
@@ -259,7 +259,7 @@ impl Slots {
             && users.is_empty()
     }
 
-    /// How many slots there are, and in how many places they are listed.
+    /// The number of slots, and the number of their entries in the indexes.
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.slots.len(), self.live.len() + self.ended.len())

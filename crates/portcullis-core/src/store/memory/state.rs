@@ -1,4 +1,4 @@
-//! What a memory store knows, and the steps that change it. Whoever calls them holds the lock.
+//! The state of a memory store, and the steps that change it. The caller holds the lock.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -17,19 +17,19 @@ use crate::{
     },
 };
 
-/// How much a sweep tells at once.
+/// How many expiries one sweep returns.
 const SWEPT: usize = 1000;
 
-/// How much is kept for a sweep. Where nobody ever sweeps, the oldest go.
-pub(super) const UNTOLD: usize = 100_000;
+/// How many expiries are kept for a sweep. Beyond that, the oldest are dropped.
+pub(super) const MOST_PENDING: usize = 100_000;
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) slots: Slots,
     pub(super) log: Log,
     markers: RevocationMarkers,
-    /// What was found to be over and nobody has been told of.
-    untold: VecDeque<Expired>,
+    /// Expiries that no call has returned yet.
+    pending: VecDeque<Expired>,
 }
 
 impl State {
@@ -86,7 +86,7 @@ impl State {
         Ok(Created::Done(CreatedSession::new(
             timing,
             revision,
-            self.told_displaced(&displaced, others, now),
+            self.note_displaced(&displaced, others, now),
         )))
     }
 
@@ -160,7 +160,7 @@ impl State {
         Ok(Replaced::Done(CreatedSession::new(
             timing,
             revision,
-            self.told_displaced(&displaced, others, now),
+            self.note_displaced(&displaced, others, now),
         )))
     }
 
@@ -197,7 +197,7 @@ impl State {
         let remembered = self.slots.is_taken(&current);
         let was_live = live_until.is_some_and(|until| now < until);
         let found = match meta.user() {
-            // Without having looked, the caller may mean a key that never was.
+            // A caller that did not load the session may name a key that never existed.
             Some(user) if !remembered && was_live => self.slots.called(user, meta.handle),
             _ => None,
         };
@@ -250,10 +250,10 @@ impl State {
 
     pub(super) fn sweep(&mut self, now: Timestamp) -> Swept {
         self.tidy(now);
-        let count = self.untold.len().min(SWEPT);
+        let count = self.pending.len().min(SWEPT);
         Swept {
-            expired: self.untold.drain(..count).collect(),
-            more: !self.untold.is_empty(),
+            expired: self.pending.drain(..count).collect(),
+            more: !self.pending.is_empty(),
         }
     }
 
@@ -266,13 +266,14 @@ impl State {
         self.log.read(query, now)
     }
 
-    /// Clears away whatever is over. Each session is met here once, so what this costs is part of the price
-    /// of its creation.
+    /// Removes all that has expired. Each session is removed once, so the cost is part of its
+    /// creation.
     pub(super) fn tidy(&mut self, now: Timestamp) {
         self.tidy_for(None, now);
     }
 
-    /// The same for somebody who `asked` for one session: they are told of that one at once.
+    /// The same for a caller that `asked` for one session. The expiry of that one is returned to
+    /// it.
     fn tidy_for(&mut self, asked: Option<&SessionIdHash>, now: Timestamp) -> Option<Expired> {
         let mut answer = None;
         while let Some(due) = self.slots.next_due(now) {
@@ -280,7 +281,7 @@ impl State {
                 Due::Elevation(key, at) => {
                     if let Some(meta) = self.slots.meta(&key) {
                         let expired = Expired::new(meta, Expiry::Elevation, at);
-                        self.tell(expired, now);
+                        self.report(expired, now);
                     }
                 }
                 Due::Session(key) => {
@@ -290,7 +291,7 @@ impl State {
                             self.log_expired(&expired, now);
                             answer = Some(expired);
                         } else {
-                            self.tell(expired, now);
+                            self.report(expired, now);
                         }
                     }
                 }
@@ -301,8 +302,8 @@ impl State {
         answer
     }
 
-    /// Takes out a session whose time is over. Of a stranger's that nobody asks for nothing is remembered:
-    /// there are many of those.
+    /// Removes an expired session. Its end is remembered if it has a user or the caller asked for
+    /// it. There are many sessions without a user.
     fn expire(&mut self, key: &SessionIdHash, is_asked: bool, now: Timestamp) -> Option<Expired> {
         let session = self.slots.take(key)?;
         let (timing, meta) = (session.stored.timing, session.meta);
@@ -324,16 +325,16 @@ impl State {
     }
 
     #[cfg(test)]
-    pub(super) fn is_told(&self) -> bool {
-        self.untold.is_empty()
+    pub(super) fn nothing_is_pending(&self) -> bool {
+        self.pending.is_empty()
     }
 
-    fn tell(&mut self, expired: Expired, now: Timestamp) {
+    fn report(&mut self, expired: Expired, now: Timestamp) {
         self.log_expired(&expired, now);
-        if self.untold.len() >= UNTOLD {
-            self.untold.pop_front();
+        if self.pending.len() >= MOST_PENDING {
+            self.pending.pop_front();
         }
-        self.untold.push_back(expired);
+        self.pending.push_back(expired);
     }
 
     fn log_expired(&mut self, expired: &Expired, now: Timestamp) {
@@ -344,8 +345,8 @@ impl State {
         self.log.note(now, expired.at, about, &expired.what.note());
     }
 
-    /// Which sessions end for one with this meta, while the one under `leaving` goes anyway. `None` if one would have
-    /// to end, but it is refused instead.
+    /// The sessions that end for one with this meta, without the one under `leaving`, which ends in
+    /// any case. `None` if the new session is refused instead.
     fn excess(
         &self,
         meta: &SessionMeta,
@@ -377,7 +378,8 @@ impl State {
         Some(others.into_iter().map(|(.., key)| key).collect())
     }
 
-    /// To be [noted](Self::told_displaced) once the session is there for which they end.
+    /// Ends these sessions. They are [logged](Self::note_displaced) once the new session is
+    /// created.
     fn displace(
         &mut self,
         meta: &SessionMeta,
@@ -395,7 +397,7 @@ impl State {
             .collect()
     }
 
-    fn told_displaced(
+    fn note_displaced(
         &mut self,
         metas: &[SessionMeta],
         others: &Others,
@@ -425,7 +427,7 @@ impl State {
         ended
     }
 
-    /// Ends the session under `key`, if there is one, and says which it was.
+    /// Ends the session under `key`, if there is one, and returns its name and owner.
     fn end_as(
         &mut self,
         key: &SessionIdHash,

@@ -1,4 +1,4 @@
-//! What cannot be seen from outside: that nothing piles up.
+//! What cannot be seen from outside: nothing accumulates.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -121,7 +121,7 @@ async fn an_end_follows_as_many_moves_as_are_remembered() {
 }
 
 #[tokio::test]
-async fn replaced_identifiers_do_not_pile_up_where_no_session_is_created() {
+async fn replaced_identifiers_do_not_accumulate_while_no_session_is_created() {
     let (store, ..) = moving(100).await;
     let (slots, listed) = store.lock().slots.counts();
     assert!(slots <= 7, "{slots} slots");
@@ -129,7 +129,7 @@ async fn replaced_identifiers_do_not_pile_up_where_no_session_is_created() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_sessions_that_are_over_for_long() {
+async fn nothing_is_left_of_sessions_that_ended_long_ago() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock);
     let alice = UserId::from("alice");
@@ -149,24 +149,24 @@ async fn nothing_is_left_of_sessions_that_are_over_for_long() {
     clock.advance(LIMITS.absolute);
     store.sweep().await.unwrap();
     let state = store.lock();
-    assert!(state.slots.is_empty() && state.is_told());
+    assert!(state.slots.is_empty() && state.nothing_is_pending());
 }
 
 #[tokio::test]
-async fn strangers_whose_time_is_over_leave_no_mark_unless_somebody_asks() {
+async fn expired_sessions_without_a_user_are_remembered_only_if_they_were_loaded() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock);
-    let stranger = write(None, clock.now());
+    let visitor = write(None, clock.now());
     let [(asked, _), (forgotten, _)] = [
-        create(&store, &stranger, LIMITS).await,
-        create(&store, &stranger, LIMITS).await,
+        create(&store, &visitor, LIMITS).await,
+        create(&store, &visitor, LIMITS).await,
     ];
     clock.advance(LIMITS.idle);
     assert!(matches!(store.load(&asked).await, Ok(Loaded::Expired(_))));
     let reason = EndReason::IdleTimeout;
     let expected = Loaded::Ended {
         reason,
-        handle: stranger.meta.handle,
+        handle: visitor.meta.handle,
         successor: None,
     };
     assert_eq!(store.load(&asked).await.unwrap(), expected);
@@ -177,32 +177,32 @@ async fn strangers_whose_time_is_over_leave_no_mark_unless_somebody_asks() {
 }
 
 #[tokio::test]
-async fn where_nobody_sweeps_what_is_to_be_told_has_a_bound() {
+async fn without_sweeps_the_number_of_pending_expiries_is_bounded() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock);
-    let stranger = write(None, clock.now());
+    let visitor = write(None, clock.now());
     let limits = Limits {
         idle: Duration::from_millis(1),
         ..LIMITS
     };
-    for _ in 0..state::UNTOLD + 5 {
-        create(&store, &stranger, limits).await;
+    for _ in 0..state::MOST_PENDING + 5 {
+        create(&store, &visitor, limits).await;
         clock.advance(limits.idle);
     }
-    let mut told = 0;
+    let mut returned = 0;
     loop {
         let swept = store.sweep().await.unwrap();
         assert!(swept.expired.len() <= 1000);
-        told += swept.expired.len();
+        returned += swept.expired.len();
         if !swept.more {
             break;
         }
     }
-    assert_eq!(told, state::UNTOLD);
+    assert_eq!(returned, state::MOST_PENDING);
 }
 
 #[tokio::test]
-async fn t74_what_is_told_comes_in_the_order_of_the_deadlines() {
+async fn t74_expiries_are_returned_in_the_order_of_their_deadlines() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock);
     let alice = UserId::from("alice");
@@ -220,7 +220,7 @@ async fn t74_what_is_told_comes_in_the_order_of_the_deadlines() {
 }
 
 #[tokio::test]
-async fn a_full_store_makes_room_for_who_displaces_a_session_of_their_own() {
+async fn a_full_store_accepts_a_sign_in_that_displaces_a_session_of_the_same_user() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(&clock).with_capacity(2);
     let alice = UserId::from("alice");
@@ -251,7 +251,7 @@ async fn a_full_store_makes_room_for_who_displaces_a_session_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_full_store_revokes_like_any_other() {
+async fn a_full_store_revokes_sessions() {
     let store = MemoryStore::new().with_capacity(2);
     let alice = UserId::from("alice");
     for _ in 0..2 {
@@ -262,7 +262,7 @@ async fn a_full_store_revokes_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_sign_in_after_a_revocation_is_not_refused_though_the_clock_stands_still() {
+async fn a_sign_in_after_a_revocation_is_accepted_even_if_the_clock_stands_still() {
     for store in [
         MemoryStore::with_clock(&ManualClock::new()),
         MemoryStore::new(),

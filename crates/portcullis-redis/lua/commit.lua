@@ -1,13 +1,15 @@
--- Writes the payload of a live session if nobody else did since the expected revision.
+-- Writes the payload of a live session, if no other write happened since the expected revision.
 --
--- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation marker of the user
--- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 '1' if it is activity, else '0'  5 payload
---       6 entry  7 user, or ''  8 when they authenticated (ms), or ''  9 '1' if it is flagged, else '0'
---       10 ms to remember a revocation  11 size of the log, and then the notes
+-- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
+--       5 revocation marker of the user
+-- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 '1' if it is activity, else '0'
+--       5 payload  6 entry  7 user, or ''  8 when they authenticated (ms), or ''
+--       9 '1' if it is flagged, else '0'  10 ms to remember a revocation
+--       11 size of the log, and then the notes
 -- Reply DONE, CONFLICT, GONE, NEWER, LATE
 --
--- SET is the first write: when memory is full it refuses and nothing has changed. The expiry is computed
--- from the header again, so a key that had lost its TTL gets it back.
+-- SET is the first write: when memory is full it is refused and nothing has changed. The expiry is
+-- computed from the header again, so a key that had lost its TTL gets it back.
 
 local now = clock()
 if is_late(ARGV[1], now) then
@@ -35,7 +37,7 @@ if active then
   session.last = math.max(session.last, now)
 end
 redis.call('SET', KEYS[1], header(session) .. ARGV[5], 'PXAT', due(session))
--- Without activity it is due when the lists say.
+-- Without activity, the lists have the right moment already.
 if active then
   list(KEYS[2], KEYS[4], session, entry, user)
 end

@@ -1,10 +1,12 @@
--- Put before the scripts that bring a session of a user into being: which other sessions have to end for it.
+-- The second part of scripts that create a session: which other sessions of its user it displaces.
 
--- A user who has many more than a limit that is new loses them sign-in by sign-in: no step may take for ever.
+-- If a new limit is far lower than the number of sessions, several sign-ins displace them: no step
+-- may take long.
 local MOST_AT_ONCE = 500
 
--- The entries of those that have to end so that with `new` there are no more than `most`: those that are due first.
--- All of them where `most` is `*`. `old`, which makes room by itself, is not counted. Nothing where there is room.
+-- The entries of the sessions to end, so that with `new` there are no more than `most`: those that
+-- are due first. With `*` these are all. `old` is not counted, since `new` replaces it. Empty if
+-- there is room.
 local function displaced(users, now, most, new, old)
   if most == '' then
     return {}
@@ -18,9 +20,9 @@ local function displaced(users, now, most, new, old)
   if most == '*' then
     return entries
   end
-  local over = {}
+  local displaced_entries = {}
   for i = 1, math.min(#entries + 1 - tonumber(most), MOST_AT_ONCE) do
-    over[i] = entries[i]
+    displaced_entries[i] = entries[i]
   end
-  return over
+  return displaced_entries
 end

@@ -1,11 +1,12 @@
 -- Ends a session, whatever its revision.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
--- ARGV  1 code of the reason  2 ms to remember it, or 0 where nobody has ever had this key  3 entry  4 user, or ''
---       5 note  6 size of the log
---       7 until when it was live when the caller looked (ms), or '' if the caller did not
--- Reply DONE, GONE, NEWER, MOVED (it was moved to another key, perhaps of another bucket: end it there), LOST (it must
---       be live somewhere, and neither its tombstone nor its user's list says where)
+-- ARGV  1 code of the reason  2 ms to remember it, or 0 if no client ever had this key  3 entry
+--       4 user, or ''  5 note  6 size of the log
+--       7 until when it would be live (ms), as the caller found it, or '' if it was not loaded
+-- Reply DONE, GONE, NEWER, MOVED (it was moved to another key, perhaps of another bucket: end it
+--       there), LOST (it must be live under another key, and neither its tombstone nor its user's
+--       list has that key)
 --
 -- MOVED and LOST change nothing.
 
@@ -21,14 +22,15 @@ if not session then
   end
   local was_live = ARGV[7] ~= '' and now < tonumber(ARGV[7])
   if found == '' and user ~= '' then
-    -- Its tombstone is gone: it expired or was evicted. The list still knows the session by its name. A caller who did not
-    -- look may mean a key that never was: the name is perhaps that of the session it was to replace.
+    -- Its tombstone expired or was evicted. The list still has the session with its name. A caller
+    -- that did not load it may mean a key that was never created. The name may then be that of the
+    -- session it was to replace.
     for _, other in ipairs(was_live and redis.call('ZRANGE', KEYS[4], 0, -1) or {}) do
       if other ~= entry and ENTRY[string.sub(other, 1, 1)] and name(other) == name(entry) then
         return {MOVED, now, string.sub(other, 3, 18)}
       end
     end
-    -- What somebody has removed by hand takes up no room in the list of its user.
+    -- A session that an operator removed by hand must not stay in the list of its user.
     redis.call('ZREM', KEYS[4], entry)
   end
   if found == '' and was_live then

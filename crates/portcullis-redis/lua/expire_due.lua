@@ -1,16 +1,16 @@
--- Takes what is over out of the lists, for exactly one caller to tell of it.
+-- Removes expired members from the lists, for exactly one caller to report.
 --
 -- KEYS  1 list of the bucket  2 log of sessions with a user  3 log of those without
 --       4… for each member: the session, and the list of its user
 -- ARGV  1 size of the log with a user  2 without  3 ms to remember an end of a session
---       4 '1' to remember it also without a user
---       5 note on an idle timeout  6 on an absolute timeout  7 on the end of an elevation
---       8… the members
+--       4 '1' to remember it also without a user  5 note on an idle timeout
+--       6 on an absolute timeout  7 on the end of an elevation  8… the members
 -- Reply EXPIRED
 --
--- A session that turns out to live is put back to where it is due; while memory is full it stays where it is.
--- One that was ended, but could not be taken out of the lists, is taken out without a word. One of a later version is
--- looked at again an hour later. ZREM comes first, so that what follows it is not refused.
+-- A session that is still live is moved to when it is due. While memory is full it stays where it
+-- is. A session that was ended and is still listed is removed without a report. A session of a
+-- later version is checked again an hour later. ZREM comes first, so that later writes are not
+-- refused.
 
 local now = clock()
 local reply = {EXPIRED, now}
@@ -39,7 +39,7 @@ for i = 8, #ARGV do
       local session, refusal, found = live(key, now)
       if kind == 'e' then
         redis.call('ZREM', KEYS[1], member)
-        -- Not of one whose session had ended by then: it went with that.
+        -- If the session had ended before, its elevations ended with it and are not reported.
         local due_at = redis.call('ZSCORE', KEYS[1], 's' .. string.sub(member, 2))
         if session or not due_at or tonumber(due_at) >= at then
           report(member, entry, user, 'e', at, ARGV[7])
@@ -67,7 +67,7 @@ for i = 8, #ARGV do
           if user ~= '' or ARGV[4] == '1' then
             write_tombstone(key, entry, code, ARGV[3])
           else
-            -- It may have lost its TTL.
+            -- The key may have lost its TTL.
             redis.call('DEL', key)
           end
         end

@@ -1,8 +1,8 @@
--- Sessions of a user that the list of the bucket has and the list of the user has not, among those of a page.
+-- Finds sessions of a user on a page of the bucket's list that are missing in the user's list.
 -- There are none, unless a list was lost.
 --
 -- KEYS  1 list of the bucket  2 list of the user
--- ARGV  1 user  2 the moment from which on to look, in ms  3 at how many members
+-- ARGV  1 user  2 the moment at which the page begins, in ms  3 how many members it has
 -- Reply LISTED, with the moment of the last member in front of the entries
 
 local now = clock()

@@ -1,11 +1,10 @@
--- Looks for a session among what is due in a bucket, the latest first, and answers with what the list holds of it.
--- Changes nothing.
+-- Finds a session among the members that are due in a bucket, the latest first. Changes nothing.
 --
 -- KEYS  1 list of the bucket
--- ARGV  1 digest of the session's key  2 at how many members to look at most
--- Reply LISTED, with the member, if it is there
+-- ARGV  1 digest of the session's key  2 how many members to check at most
+-- Reply LISTED, with the member, if it was found
 
--- Where a member has the digest: behind its tag, its kind and its class.
+-- Where a member has the digest: after its tag, its kind and its class.
 local DIGEST_AT = 4
 local STEP = 100
 

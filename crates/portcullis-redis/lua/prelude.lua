@@ -1,51 +1,56 @@
--- Put before every script: the clock, what a live session is, the lists it is in, and the replies.
+-- The beginning of every script: the clock, live sessions, the lists, the log and the replies.
 --
--- Every reply is a list: what came of it, the server's time in ms, and then
---   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms), entries of those that have to end for it
+-- Every reply is a list: a code, the server's time in ms, and then
+--   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms), and entries of
+--             displaced sessions
 --   CONFLICT  the record as it is stored now
---   MOVED     the key that the session was moved to, as its tombstone spells it, or its digest where it is in this bucket
---   LISTED    how many were looked at, and entries of sessions
---   ENDED     names of the sessions that were ended
---   EXPIRED   the members that were over, each followed by the code of its reason and its deadline (ms)
+--   MOVED     the key that the session was moved to, as its tombstone has it, or its digest alone
+--             if it is in this bucket
+--   LISTED    how many items were checked, and entries of sessions
+--   ENDED     names of the ended sessions
+--   EXPIRED   the expired members, each followed by the code of its reason and its deadline (ms)
 --   others    nothing
 --
--- A name is the 12 bytes of a handle. An entry is what the list of a user holds of a session, scored by when it is due:
---   kind (l local, f federated)  class  digest of the key (16)  name (12)  tag of the identity provider (16, f only)
--- A member is what the list of a bucket holds, by which the expired are found:
+-- A name is the 12 bytes of a handle. An entry is a session in the list of its user, scored by when
+-- it is due:
+--   kind (l local, f federated)  class  digest of the key (16)  name (12)
+--   tag of the provider (16, f only)
+-- A member is a session in the list of its bucket, by which expired sessions are found:
 --   s  entry  absolute deadline (11 hex)  user
--- and the same with `e`, scored by when the elevations of the session end, while there are any.
--- Entries and members of another kind belong to a later version. They are left alone.
+-- While the session has elevations there is a second member with `e`, scored by when they end.
+-- Entries and members of another kind belong to a later version and are left alone.
 
 local GONE, DONE, CONFLICT, TAKEN, NEWER, MOVED, LIMIT, REVOKED = 0, 1, 2, 3, 4, 5, 6, 7
 local LISTED, ENDED, EXPIRED, LATE, LOST = 8, 9, 10, 11, 12
 
--- How long an entry is, by its kind.
+-- The length of an entry, by its kind.
 local ENTRY = {l = 30, f = 46}
 
--- How many bytes of a record tell what it is: more than a header and more than the longest tombstone.
+-- How many bytes of a record are read: more than a header and more than the longest tombstone.
 local HEADER = 54
-local LOOK = 79
+local READ = 79
 
--- Expiry is decided by this clock and no other.
+-- The time in ms. Expiry is decided by this clock and no other.
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Whether the caller no longer waits. What grants something then does nothing.
+-- Whether the caller has given up. A script that grants something then does nothing.
 local function is_late(not_after, now)
   return now > tonumber(not_after)
 end
 
+-- When a session expires unless it is used.
 local function due(session)
   return math.min(session.last + session.idle, session.absolute)
 end
 
--- The session under `key` if it is live, or nil and the reply for a session that is not, and what was found
--- in its place, which may be a tombstone.
--- The header decides, not the key's existence: a key may lose its TTL, a session never its deadline.
+-- The session under `key` if it is live. Otherwise nil, the reply for a session that is not live,
+-- and the value found in its place, which may be a tombstone. The header decides, not the existence
+-- of the key: a key may lose its TTL, a session never loses its deadline.
 local function live(key, now)
-  local found = redis.pcall('GETRANGE', key, 0, LOOK)
+  local found = redis.pcall('GETRANGE', key, 0, READ)
   if type(found) ~= 'string' then
     if string.find(found.err, 'WRONGTYPE', 1, true) then
       return nil, {GONE, now}
@@ -83,15 +88,17 @@ local function header(session)
     .. session.class .. session.gap .. session.flag .. session.revision
 end
 
-local function done(session, now, over)
-  return {DONE, now, session.absolute, session.idle, session.last, unpack(over or {})}
+local function done(session, now, displaced_entries)
+  return {DONE, now, session.absolute, session.idle, session.last, unpack(displaced_entries or {})}
 end
 
+-- The name in an entry.
 local function name(entry)
   return string.sub(entry, 19, 30)
 end
 
--- The parts of a member: tag, entry, absolute deadline and user. Nothing for one of a later version.
+-- The parts of a member: tag, entry, absolute deadline and user. Nil for a member of a later
+-- version.
 local function parts(member)
   local length = ENTRY[string.sub(member, 2, 2)]
   if not length or not string.find(member, '^[se]') then
@@ -102,10 +109,14 @@ local function parts(member)
   return string.sub(member, 1, 1), entry, absolute, string.sub(member, 13 + length)
 end
 
--- Ends the session under `key` and remembers why for `memory` ms, and what its name was. `more` are fields of the
--- tombstone: `>` and the key it lives on under, `=` and the revision of the write that replaced it, `!` where the one
--- who revoked it has not been notified yet, `@` and its last activity. With a memory of 0 nothing is left. The removal
--- comes first: it is allowed when memory is full, and the end must hold even where the reason can no longer be stored.
+-- Removes the session under `key` and writes a tombstone for `memory` ms, with the reason and the
+-- name. With a memory of 0 it writes none. `more` are fields of the tombstone:
+--   >  the key under which the session continues
+--   =  the revision of the write that replaced it
+--   !  a revocation ended it and has not reported it yet
+--   @  its last activity
+-- The removal comes first. It is allowed when memory is full, and the end must hold even if the
+-- reason cannot be stored.
 local function write_tombstone(key, entry, code, memory, more)
   redis.call('DEL', key)
   if memory ~= '0' then
@@ -113,7 +124,7 @@ local function write_tombstone(key, entry, code, memory, more)
   end
 end
 
--- The value of a field of a tombstone, if it has the field.
+-- The value of a field of a tombstone, or nil. Reading stops at a field of a later version.
 local TOMBSTONE_FIELDS = {['>'] = 25, ['='] = 8, ['!'] = 0, ['@'] = 11}
 local function field(tombstone, wanted)
   local at = 15
@@ -131,20 +142,21 @@ local function field(tombstone, wanted)
   return nil
 end
 
--- The same to a session whose time is not over, and tells those who watch it, on whatever server, by the name. It is a
--- hint to look at the session, so a server that forbids it changes nothing. They know the deadlines themselves.
+-- Ends a live session: writes its tombstone and publishes its name, for all servers that watch it.
+-- The message is a hint to load the session, so it may be forbidden or lost. Watchers know the
+-- deadlines without it.
 local function end_session(key, entry, code, memory, more)
   write_tombstone(key, entry, code, memory, more)
   redis.pcall('PUBLISH', string.match(key, '^[^{]*') .. 'ended', name(entry))
 end
 
--- What the list of the bucket holds of a session, but for the tag in front.
+-- The member of a session without its tag.
 local function member(session, entry, user)
   return entry .. string.format('%011x', session.absolute) .. user
 end
 
--- Puts a live session into the lists, or moves it there to where it is due now. Every activity does so: a list that
--- was lost is made anew by those who are active.
+-- Adds a live session to the lists, or moves it to when it is due now. Every activity does so. So
+-- active sessions restore a list that was lost.
 local function list(due_list, users, session, entry, user)
   redis.call('ZADD', due_list, due(session), 's' .. member(session, entry, user))
   if user ~= '' then
@@ -152,11 +164,12 @@ local function list(due_list, users, session, entry, user)
   end
 end
 
--- What the list of a bucket has lost is in nobody's way: it leaves the list of its user when the user comes back.
-local FORGOTTEN = 86400000
-local function forget(users, user, now)
+-- Removes entries from the list of a user that expired long ago. The list of the bucket has lost
+-- them, so no sweep removes them.
+local LOST_FOR = 86400000
+local function remove_lost(users, user, now)
   if user ~= '' then
-    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', users, '-inf', now - FORGOTTEN)) do
+    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', users, '-inf', now - LOST_FOR)) do
       if ENTRY[string.sub(entry, 1, 1)] then
         redis.call('ZREM', users, entry)
       end
@@ -164,13 +177,14 @@ local function forget(users, user, now)
   end
 end
 
+-- Adds the end of the elevations of a session to the list of the bucket.
 local function list_elevation(due_list, session, entry, user, ends_at)
   if ends_at ~= '' then
     redis.call('ZADD', due_list, ends_at, 'e' .. member(session, entry, user))
   end
 end
 
--- An elevation that is over already stays, to be reported.
+-- Removes a session from the lists. An elevation that has ended stays, to be reported.
 local function unlist(due_list, users, session, entry, user, now)
   local listed = member(session, entry, user)
   redis.call('ZREM', due_list, 's' .. listed)
@@ -183,12 +197,14 @@ local function unlist(due_list, users, session, entry, user, now)
   end
 end
 
--- A log is trimmed when it holds half as many entries again as it should, or this many more.
+-- A log is trimmed when it has half as many entries again as it should, or this many more.
 local SLACK = 200
--- Entries that one step looks at, the oldest: all there are where the log should hold no more than 400.
-local LOOKED_AT = 600
+-- How many of the oldest entries one step checks. These are all entries of a log that should have
+-- no more than 400.
+local CHECKED = 600
 
--- How many entries each owner keeps so that at most `left` are left: owners that hold no more lose none.
+-- How many entries each owner may keep so that at most `left` are left. Owners with no more lose
+-- none.
 local function fair_share(held, left)
   local counts = {}
   for _, count in pairs(held) do
@@ -206,8 +222,8 @@ local function fair_share(held, left)
   return share
 end
 
--- Picks `excess` of these entries, the oldest of the owners that hold most. An entry belongs to its user, or to its
--- session if it has no user.
+-- Picks `excess` of these entries: the oldest entries of the owners with the most. An entry belongs
+-- to its user, or to its session if it has no user.
 local function pick(entries, excess)
   local owners, held = {}, {}
   for i, entry in ipairs(entries) do
@@ -218,7 +234,7 @@ local function pick(entries, excess)
   end
   local share = fair_share(held, #entries - excess)
   local picked = {}
-  -- What the shares leave over is kept by those whose entries are newer.
+  -- The remainder of the division goes to the owners of newer entries.
   for keep = share + 1, share, -1 do
     for i, owner in ipairs(owners) do
       if excess == 0 then
@@ -234,8 +250,8 @@ local function pick(entries, excess)
   return picked
 end
 
--- Whether a log takes more than twice the room that `count` entries such as these need. The server frees nodes of 4096
--- bytes, and a single entry keeps its node.
+-- Whether a log takes more than twice the memory that `count` entries such as these need. The
+-- server frees whole nodes of 4096 bytes, and a single entry keeps its node.
 local function is_sparse(log, count, entries)
   local info, nodes = redis.call('XINFO', 'STREAM', log), 0
   for i = 1, #info, 2 do
@@ -257,7 +273,7 @@ local function is_sparse(log, count, entries)
   return nodes > 8 + bytes / #entries * count / 2048
 end
 
--- Writes a log anew, without those of its oldest entries that were picked. Numbers of entries stay what they are.
+-- Writes a log anew, without the picked ones of its oldest entries. The entries keep their numbers.
 local function rewrite(log, oldest, picked)
   local newer = redis.call('XRANGE', log, '(' .. oldest[#oldest][1], '+')
   redis.call('DEL', log)
@@ -271,7 +287,7 @@ local function rewrite(log, oldest, picked)
   end
 end
 
--- Removes those of its oldest entries that were picked from a log.
+-- Removes the picked ones of its oldest entries from a log.
 local function remove(log, oldest, picked)
   local first, others = 1, {}
   while picked[first] do
@@ -290,19 +306,19 @@ local function remove(log, oldest, picked)
   end
 end
 
--- Trims a log that holds too many entries to `most`; with `look`, also frees room where it does not. Owners that hold no
--- more than a fair share of what is looked at lose nothing.
-local function trim(log, most, look)
+-- Trims a log with too many entries to `most`. With `compact` it frees memory even if there are not
+-- too many. Owners with no more than a fair share of the checked entries lose none.
+local function trim(log, most, compact)
   local length = redis.call('XLEN', log)
   local excess = length - most
   if excess <= math.min(math.ceil(most / 2), SLACK) then
-    if not look then
+    if not compact then
       return
     end
     excess = 0
   end
-  local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', LOOKED_AT)
-  excess = math.min(excess, LOOKED_AT / 2)
+  local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', CHECKED)
+  excess = math.min(excess, CHECKED / 2)
   local picked = pick(oldest, excess)
   if is_sparse(log, length - excess, oldest) then
     rewrite(log, oldest, picked)
@@ -311,28 +327,30 @@ local function trim(log, most, look)
   end
 end
 
--- Adds an entry to a log of about `most`; to none, if it is 0. Readers go by the names of fields, scripts by their order.
+-- Adds an entry to a log of about `most` entries, unless `most` is 0. Readers find fields by name,
+-- scripts by their order.
 local function append(log, most, session, user, text, at, ...)
   most = tonumber(most)
   if most > 0 then
-    -- The server's own bound is for where trimming fails.
+    -- The server's own bound is for the case that trimming fails.
     redis.call('XADD', log, 'MAXLEN', '~', 2 * most + SLACK, '*', 's', session, 'u', user, 'n', text, 't', at, ...)
     trim(log, most)
   end
 end
 
--- Leaves a note of a change. `at` is for what happened before now. Never the first write of a script: it needs memory.
--- What is refused does not undo the change.
+-- Writes a note of a change to the log. `at` is the time of a change before now. It must not be the
+-- first write of a script: it needs memory. If it is refused, the change stays.
 local function note(log, most, entry, user, text, at)
   pcall(append, log, most, name(entry), user, text, at or '')
 end
 
--- A revocation marker of a user: the moment up to which all sessions were revoked, the moment up to which all were but
--- one, the code of the reason, the name of that one (or twelve zero bytes), and the note to leave:
+-- A revocation marker of a user has the moment up to which all sessions were revoked, the moment up
+-- to which all but one were revoked, the code of the reason, the name of that one (or twelve zero
+-- bytes), and the note for the log:
 --   1  all (11 hex)  but one (11 hex)  code  name (12)  note
-local NOBODY = string.rep('\0', 12)
+local NO_SESSION = string.rep('\0', 12)
 
--- The marker, nothing where there is none, or false where a later version wrote it.
+-- The marker, nil if there is none, or false if a later version wrote it.
 local function marker(key)
   local found = redis.call('GETRANGE', key, 0, -1)
   if found == '' then
@@ -350,27 +368,28 @@ local function marker(key)
   }
 end
 
--- The marker, if the sessions of a user who authenticated at `since` were revoked: at that very moment counts as before
--- it. False where a later version wrote the marker.
-local function revoked(key, since, entry)
-  if since == '' then
+-- The marker, if it revokes a session whose user authenticated at `authenticated_at`. The very
+-- moment of the revocation counts as before it. False if a later version wrote the marker.
+local function revoked(key, authenticated_at, entry)
+  if authenticated_at == '' then
     return nil
   end
   local found = marker(key)
   if not found then
     return found
   end
-  since = tonumber(since)
-  if since > found.all and (found.kept == name(entry) or since > found.but_one) then
+  authenticated_at = tonumber(authenticated_at)
+  if authenticated_at > found.all and (found.kept == name(entry) or authenticated_at > found.but_one) then
     return nil
   end
   return found
 end
 
--- Revokes up to `moment` all sessions of a user but the one called `kept`. A marker is never weakened: a session that
--- was not kept the last time is not kept by this one either. Nor does it move back when the server's clock does, and it
--- is kept at least as long as before. DEL comes first: after it, SET is not refused when memory is full. Says whether it
--- could, which it cannot where a later version wrote the marker.
+-- Sets the marker: revokes up to `moment` all sessions of a user but the one with the name `kept`.
+-- A marker is never weakened. A session that an earlier revocation did not keep is not kept by this
+-- one. The moment does not move back with the server's clock, and the marker is stored at least as
+-- long as before. DEL comes first: after it, SET is not refused when memory is full. Returns false,
+-- and sets nothing, if a later version wrote the marker.
 local function revoke_up_to(key, moment, kept, code, text, memory)
   local old = marker(key)
   if old == false then
@@ -381,7 +400,7 @@ local function revoke_up_to(key, moment, kept, code, text, memory)
     all = old.kept == kept and old.all or old.but_one
     but_one = math.max(moment, old.but_one)
   end
-  if kept == NOBODY then
+  if kept == NO_SESSION then
     all = but_one
   end
   memory = math.max(tonumber(memory), redis.call('PTTL', key))
@@ -390,10 +409,10 @@ local function revoke_up_to(key, moment, kept, code, text, memory)
   return true
 end
 
--- Ends a session that a revocation of all missed, and leaves the note that the marker has for it. The one who revoked it
--- is to be notified. Returns the reply then.
-local function end_by_marker(marker_key, since, key, due_list, users, log, log_size, session, entry, user, memory, now)
-  local found = revoked(marker_key, since, entry)
+-- Ends a session that a revocation has missed, and writes the note of the marker to the log. The
+-- revocation then reports the session. Returns the reply, or nil if the session is not revoked.
+local function end_by_marker(marker_key, authenticated_at, key, due_list, users, log, log_size, session, entry, user, memory, now)
+  local found = revoked(marker_key, authenticated_at, entry)
   if found == nil then
     return nil
   end

@@ -1,8 +1,9 @@
--- Notes in the registry that a realm is in use. The longest absolute timeout is the longest that was ever registered.
+-- Records in the registry that a realm is in use, with the longest absolute timeout that was ever
+-- registered for it.
 --
 -- KEYS  1 the registry
 -- ARGV  1 the realm  2 the name of its cookie  3 its longest absolute timeout (ms)
--- Reply GONE, which here means no more than that it was noted
+-- Reply GONE, which only means that it was recorded
 
 local now = clock()
 local longest = tonumber(ARGV[3])

@@ -1,27 +1,29 @@
--- Moves a live session to another key of its bucket and writes its payload, if nobody else did since the
--- expected revision. The old key is dead in the same step.
+-- Moves a live session to another key of its bucket and writes its payload, if no other write
+-- happened since the expected revision. The old key is dead in the same step.
 --
--- KEYS  1 the session  2 where it goes  3 list of the bucket  4 log of the old one  5 list of its user
---       6 log of the new one  7 list of its user  8 revocation marker of its user
--- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 payload  5 code of the end of the old one
---       6 ms to remember it  7 '1' if it is activity, else '0'
---       8 idle timeout (ms) and 9 absolute timeout (ms from now) if the deadlines are set anew, else ''
---       10 the new key as the tombstone under the old one spells it, or ''
---       11 entry of the old one  12 its user, or ''  13 note on its end, or ''
---       14 entry of the new one  15 its user, or ''  16 when they authenticated (ms), or ''
---       17 when its elevations end (ms), or ''  18 '1' if it is flagged, else '0'
---       19 size of the log of the old one  20 of the new one
---       21 how many sessions the user may have, '*' to end all others, or ''  22 '1' to make room, '0' to refuse
---       23 code, 24 note and 25 ms to keep the marker, where all others end
+-- KEYS  1 the session  2 the new key  3 list of the bucket  4 log of the old one
+--       5 list of its user  6 log of the new one  7 list of its user
+--       8 revocation marker of its user
+-- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 payload
+--       5 code of the end of the old one  6 ms to remember it  7 '1' if it is activity, else '0'
+--       8 idle timeout (ms) and 9 absolute timeout (ms from now), or '' to keep the deadlines
+--       10 the new key as the tombstone under the old one has it, or ''  11 entry of the old one
+--       12 its user, or ''  13 note on its end, or ''  14 entry of the new one  15 its user, or ''
+--       16 when they authenticated (ms), or ''  17 when its elevations end (ms), or ''
+--       18 '1' if it is flagged, else '0'  19 size of the log of the old one  20 of the new one
+--       21 how many sessions the user may have, '*' to end all others, or ''
+--       22 '1' to displace others, '0' to refuse
+--       23 code, 24 note and 25 ms to store the marker, if all others end
 --       26 ms to remember a revocation  27… notes
--- Reply DONE (with those that have to end for it, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (something is stored
---       under the new key), LIMIT, REVOKED, LATE
+-- Reply DONE (with the displaced sessions, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (the
+--       new key is in use), LIMIT, REVOKED, LATE
 --
--- Where others have to end, or all others end, the old one lives on: the caller ends them and then, with
--- lua/supersede.lua, the old one. So it is not lost where they cannot be ended.
+-- If other sessions are displaced, or all others end, the old session stays live. The caller ends
+-- the others and then, with lua/supersede.lua, the old one. So the old session is not lost if the
+-- others cannot be ended.
 --
--- SET of the new key is the first write: when memory is full it refuses and nothing has changed. What
--- comes after it is not refused any more.
+-- SET of the new key is the first write: when memory is full it is refused and nothing has changed.
+-- Later writes are not refused.
 
 local now = clock()
 if is_late(ARGV[1], now) then
@@ -29,7 +31,8 @@ if is_late(ARGV[1], now) then
 end
 local session, refusal, tombstone = live(KEYS[1], now)
 if not session then
-  -- The same request once more, because its answer was lost. Only if it was this one that ended the old session.
+  -- The same call again, because its answer was lost: the tombstone shows that it ended the old
+  -- session.
   local is_ours = tombstone and string.sub(tombstone, 1, 2) == '-' .. ARGV[5] and field(tombstone, '=') == ARGV[3]
   local moved = is_ours and live(KEYS[2], now)
   if moved and moved.revision == ARGV[3] then
@@ -43,16 +46,16 @@ end
 local old, entry, user, most = ARGV[11], ARGV[14], ARGV[15], ARGV[21]
 local before = {absolute = session.absolute}
 
-local over = {}
+local displaced_entries = {}
 if user ~= '' then
   if ARGV[8] ~= '' then
-    -- A sign-in that is refused leaves what was there before.
+    -- A refused sign-in does not change the old session.
     local found = revoked(KEYS[8], ARGV[16], entry)
     if found ~= nil then
       return {found and REVOKED or NEWER, now}
     end
-    over = displaced(KEYS[7], now, most, entry, old)
-    if #over > 0 and ARGV[22] == '0' then
+    displaced_entries = displaced(KEYS[7], now, most, entry, old)
+    if #displaced_entries > 0 and ARGV[22] == '0' then
       return {LIMIT, now}
     end
     if most == '*' and marker(KEYS[8]) == false then
@@ -75,26 +78,26 @@ elseif ARGV[7] == '1' then
   session.last = math.max(session.last, now)
 end
 if not redis.call('SET', KEYS[2], header(session) .. ARGV[4], 'PXAT', due(session), 'NX') then
-  local made = live(KEYS[2], now)
-  if made and made.revision == ARGV[3] then
-    return done(made, now, over)
+  local created = live(KEYS[2], now)
+  if created and created.revision == ARGV[3] then
+    return done(created, now, displaced_entries)
   end
   return {TAKEN, now}
 end
 if most == '*' and user ~= '' and ARGV[8] ~= '' then
   revoke_up_to(KEYS[8], now, name(entry), ARGV[23], ARGV[24], ARGV[25])
 end
-if #over == 0 and most ~= '*' then
+if #displaced_entries == 0 and most ~= '*' then
   end_session(KEYS[1], old, ARGV[5], ARGV[6], (ARGV[10] ~= '' and '>' .. ARGV[10] or '') .. '=' .. ARGV[3])
   unlist(KEYS[3], KEYS[5], before, old, ARGV[12], now)
   if ARGV[13] ~= '' then
     note(KEYS[4], ARGV[19], old, ARGV[12], ARGV[13])
   end
 end
-forget(KEYS[7], user, now)
+remove_lost(KEYS[7], user, now)
 list(KEYS[3], KEYS[7], session, entry, user)
 list_elevation(KEYS[3], session, entry, user, ARGV[17])
 for i = 27, #ARGV do
   note(KEYS[6], ARGV[20], entry, user, ARGV[i])
 end
-return done(session, now, over)
+return done(session, now, displaced_entries)

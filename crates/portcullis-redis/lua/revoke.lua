@@ -1,10 +1,11 @@
 -- Ends sessions of a user.
 --
 -- KEYS  1 list of the bucket  2 log  3 list of the user  4… the sessions
--- ARGV  1 code of the reason  2 ms to remember it  3 note  4 size of the log  5 user, and then the entries of 4…
--- Reply ENDED, with '1' in front if a session is of a newer version, which is left alone, else '0'
+-- ARGV  1 code of the reason  2 ms to remember it  3 note  4 size of the log
+--       5 user, and then the entries of 4…
+-- Reply ENDED, with '1' in front if a session of a newer version was left alone, else '0'
 --
--- The first write is a DEL or a ZREM, so all of it is done when memory is full.
+-- The first write is a DEL or a ZREM, so all writes are allowed when memory is full.
 
 local now = clock()
 local reply = {ENDED, now, '0'}
@@ -19,7 +20,8 @@ for i = 4, #KEYS do
   elseif refusal[1] == NEWER then
     reply[3] = '1'
   elseif found == '-' .. ARGV[1] .. name(entry) .. '!' then
-    -- The marker of a revocation was faster, on the session's own next write. It has left the note, and nobody was notified.
+    -- The marker ended the session at its next write, and wrote the note. No caller has reported it
+    -- yet.
     redis.pcall('SET', KEYS[i], string.sub(found, 1, 14), 'KEEPTTL')
     reply[#reply + 1] = name(entry)
   end

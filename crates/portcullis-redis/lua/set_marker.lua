@@ -1,20 +1,20 @@
--- The moment of a revocation of all sessions of a user: sets the marker under which no older sign-in comes to
--- its end and no older session is written any more, and lists the sessions there are.
+-- Sets the marker of a revocation of all sessions of a user, and lists the sessions. This is the
+-- moment of the revocation: from now on no older sign-in succeeds and no older session is written.
 --
 -- KEYS  1 list of the user  2 revocation marker of the user
--- ARGV  1 code of the reason  2 name of the one that is kept, or ''  3 ms to keep the marker  4 note for those that
---       the marker ends  5 not after (ms)  6 when it was asked for (ms)
--- Reply LISTED, with their number in front; NEWER
+-- ARGV  1 code of the reason  2 name of the session that is kept, or ''  3 ms to store the marker
+--       4 note for sessions that the marker ends  5 not after (ms)  6 when it was requested (ms)
+-- Reply LISTED, with the number of entries in front; NEWER
 --
--- Run when its caller no longer waits, it revokes up to the moment at which it was asked for: it touches no session that
--- authenticated later.
+-- If it runs after its caller has given up, it revokes up to the moment of the request. So it does
+-- not affect users who authenticated later.
 
 local now = clock()
 local moment = now
 if is_late(ARGV[5], now) then
   moment = math.min(now, tonumber(ARGV[6]))
 end
-local kept = ARGV[2] ~= '' and ARGV[2] or NOBODY
+local kept = ARGV[2] ~= '' and ARGV[2] or NO_SESSION
 if not revoke_up_to(KEYS[2], moment, kept, ARGV[1], ARGV[4], ARGV[3]) then
   return {NEWER, now}
 end

@@ -1,13 +1,16 @@
--- Ends a live session in favour of one that was just made in another bucket, if nobody wrote to it since
--- the expected revision. The second half of a move between buckets.
+-- Ends a live session in favour of one that was just created, if no other write happened since the
+-- expected revision. It is the second half of a move between buckets, and of a move that displaces
+-- other sessions.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
 -- ARGV  1 not after (ms)  2 expected revision  3 code of the end  4 ms to remember it
---       5 the key of the new one as the tombstone under the old one spells it, or ''  6 revision of the new one
---       7 entry  8 user, or ''  9 note on its end, or ''  10 size of the log
+--       5 the key of the new one as the tombstone under the old one has it, or ''
+--       6 revision of the new one  7 entry  8 user, or ''  9 note on its end, or ''
+--       10 size of the log
 -- Reply DONE, CONFLICT, GONE, NEWER, LATE
 --
--- Sent once more after its answer was lost it says DONE again: the tombstone has the revision of the new one.
+-- Sent again after its answer was lost, it replies DONE again: the tombstone has the revision of
+-- the new session.
 
 local now = clock()
 if is_late(ARGV[1], now) then

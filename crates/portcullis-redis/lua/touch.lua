@@ -1,11 +1,12 @@
 -- Moves the last activity of a live session to now.
 --
--- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user  5 revocation marker of the user
--- ARGV  1 not after (ms)  2 entry  3 user, or ''  4 when they authenticated (ms), or ''  5 ms to remember a revocation
---       6 size of the log
+-- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
+--       5 revocation marker of the user
+-- ARGV  1 not after (ms)  2 entry  3 user, or ''  4 when they authenticated (ms), or ''
+--       5 ms to remember a revocation  6 size of the log
 -- Reply DONE, GONE, NEWER, LATE
 --
--- PEXPIREAT is the first write: it is allowed when memory is full, and what comes after it is too.
+-- PEXPIREAT is the first write: it is allowed when memory is full, and so are the later writes.
 
 local now = clock()
 if is_late(ARGV[1], now) then

@@ -1,41 +1,41 @@
-//! Where the servers are, read from a URL.
+//! The addresses of the servers, parsed from a URL.
 
 use std::{fmt, net::IpAddr};
 
 use crate::{ConnectError, endpoint::Endpoint};
 
-/// A checked URL. `Debug` and `Display` show hosts and ports alone, and the service of a Sentinel.
+/// A validated URL. `Debug` and `Display` show only hosts and ports, and the service of Sentinels.
 #[derive(Clone)]
 pub(crate) struct Address {
-    /// User, password, host, port and database with the scheme `redis://`, for the driver's parser.
+    /// User, password, host, port and database with the scheme `redis://`, for the client library.
     plain_url: String,
     #[cfg(feature = "tls")]
     tls: bool,
     layout: Layout,
-    /// The server that is meant, where `plain_url` alone does not say.
+    /// One server of several. If it is set, it replaces the host and port in `plain_url`.
     endpoint: Option<Endpoint>,
     shown: String,
 }
 
-/// How the servers form one.
+/// How the servers work together.
 #[derive(Clone)]
 pub(crate) enum Layout {
     Single,
-    /// Some nodes of a Redis Cluster; they know the others.
+    /// Some nodes of a Redis Cluster. They know the other nodes.
     Cluster(Vec<Endpoint>),
     Sentinel(Sentinels),
 }
 
-/// Who knows which server is the primary.
+/// The Sentinels that know the primary.
 #[derive(Clone)]
 pub(crate) struct Sentinels {
     pub(crate) service: String,
     pub(crate) endpoints: Vec<Endpoint>,
-    /// As `Address::plain_url`: they have a user and a password of their own, or none.
+    /// As `Address::plain_url`, with the user and password of the Sentinels, which may have none.
     plain_url: String,
 }
 
-/// What stands in a URL.
+/// The parts of a URL.
 struct Parts<'u> {
     user: &'u str,
     host: &'u str,
@@ -56,7 +56,7 @@ impl Address {
             "rediss-cluster" => (true, "cluster"),
             "redis-sentinel" => (false, "sentinel"),
             "rediss-sentinel" => (true, "sentinel"),
-            // Without "://" anything could stand there, even a password.
+            // Without "://" the text may be anything, even a password.
             other => {
                 return Err(ConnectError::Scheme {
                     scheme: other.chars().take(32).collect(),
@@ -82,7 +82,7 @@ impl Address {
         })
     }
 
-    /// One of the servers of this address, by itself.
+    /// The address of one of the servers.
     pub(crate) fn at(&self, endpoint: &Endpoint) -> Self {
         Self {
             layout: Layout::Single,
@@ -92,7 +92,7 @@ impl Address {
         }
     }
 
-    /// One of the sentinels, to be asked itself.
+    /// The address of one of the Sentinels.
     pub(crate) fn of_sentinel(&self, sentinels: &Sentinels, endpoint: &Endpoint) -> Self {
         Self {
             plain_url: sentinels.plain_url.clone(),
@@ -115,7 +115,7 @@ impl Address {
     pub(crate) fn tls(&self) -> bool {
         #[cfg(feature = "tls")]
         let tls = self.tls;
-        // Else it would have been refused.
+        // Without the feature, `parse` refuses such an address.
         #[cfg(not(feature = "tls"))]
         let tls = false;
         tls
@@ -150,7 +150,7 @@ impl<'u> Parts<'u> {
         let behind = rest.get(authority.len()..).unwrap_or_default();
         if behind.contains('#') {
             return Err(ConnectError::Address(
-                "there is nothing that # and what follows it could mean",
+                "a fragment, from # on, has no meaning in it",
             ));
         }
         let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
@@ -162,26 +162,27 @@ impl<'u> Parts<'u> {
         })
     }
 
-    /// What the query says of each of these names. There must be no others.
+    /// The values of each of these names in the query. Other names are an error.
     fn query<const N: usize>(&self, names: [&str; N]) -> Result<[Vec<&'u str>; N], ConnectError> {
-        let mut said = [const { Vec::new() }; N];
+        let mut values = [const { Vec::new() }; N];
         for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let place = names.iter().position(|known| *known == name);
-            match place.and_then(|place| said.get_mut(place)) {
+            match place.and_then(|place| values.get_mut(place)) {
                 Some(values) => values.push(value),
                 None => {
                     return Err(ConnectError::Address(
-                        "after the question mark, only node=HOST:PORT is understood (of a cluster or Sentinels), and \
-                         for Sentinels also sentinelServiceName, sentinelUsername and sentinelPassword",
+                        "after the question mark, only node=HOST:PORT is supported (of a cluster or \
+                         Sentinels), and for Sentinels also sentinelServiceName, sentinelUsername and \
+                         sentinelPassword",
                     ));
                 }
             }
         }
-        Ok(said)
+        Ok(values)
     }
 
-    /// The database, as a path: nothing for the usual one.
+    /// The database as a path. An empty path is the default database.
     fn database(&self) -> Result<&'u str, ConnectError> {
         let number = self.path.strip_prefix('/').unwrap_or(self.path);
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
@@ -193,10 +194,10 @@ impl<'u> Parts<'u> {
         ))
     }
 
-    /// The host of the authority, and these.
+    /// The host of the authority, and these others.
     fn endpoints(&self, port: u16, others: &[&str]) -> Result<Vec<Endpoint>, ConnectError> {
         let mut endpoints = Vec::new();
-        // Without a port, one could not tell a forgotten one from the usual one.
+        // The others need a port: a forgotten one would look like the default.
         let hosts = [(self.host, Some(port))].into_iter();
         for (host, port) in hosts.chain(others.iter().map(|host| (*host, None))) {
             let endpoint = Endpoint::parse(host, port).ok_or(ConnectError::Address(
@@ -249,7 +250,7 @@ fn sentinel(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError>
     };
     if service.is_empty() || !service.bytes().all(fits) {
         return Err(ConnectError::Address(
-            "the name of a service of Sentinel has codes, digits, dots, dashes and underscores only",
+            "the name of a service of Sentinel has letters, digits, dots, dashes and underscores only",
         ));
     }
     let only = |values: &[&str]| match values {
@@ -272,7 +273,7 @@ fn sentinel(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError>
     Ok((Layout::Sentinel(sentinels), url, shown))
 }
 
-/// The host in it is only there to be parsed.
+/// A URL for the client library. It needs a host, which `Address::endpoint` replaces.
 fn plain_url(user: &str, endpoints: &[Endpoint], path: &str) -> String {
     let host = endpoints.first().map(Endpoint::to_string);
     let host = host.unwrap_or_default();
@@ -307,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_host_and_port_are_ever_shown() {
+    fn only_host_and_port_are_shown() {
         let address = Address::parse("redis://app:secret@db.internal:6380/3").unwrap();
         assert_eq!(
             format!("{address} {address:?}"),
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_of_a_cluster_are_named_in_the_url_and_all_of_them_are_shown() {
+    fn all_nodes_in_the_url_of_a_cluster_are_shown() {
         let url = "redis-cluster://app:secret@one.internal?node=two.internal:7001&node=[::1]:7002";
         assert_eq!(
             nodes(url),
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn one_server_of_many_is_meant_by_itself() {
+    fn one_server_of_a_cluster_has_an_address_of_its_own() {
         let address = Address::parse("redis-cluster://app:secret@10.0.0.1:7000").unwrap();
         let one = address.at(&Endpoint::parse("[::1]:7001", None).unwrap());
         assert_eq!(one.to_string(), "[::1]:7001");
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_read_is_refused_without_repeating_it() {
+    fn an_invalid_address_is_refused_without_repeating_it() {
         for url in [
             "",
             "secret",
@@ -426,7 +427,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "tls")]
-    fn over_tls_no_more_is_understood_than_without() {
+    fn with_tls_the_same_addresses_are_refused() {
         for rest in [
             "://host?secret=1",
             "://host#secret",
@@ -489,7 +490,7 @@ mod tests {
 
     #[test]
     #[cfg(not(feature = "tls"))]
-    fn an_s_in_the_scheme_without_tls_is_refused_and_not_ignored() {
+    fn an_s_in_the_scheme_without_the_tls_feature_is_refused() {
         let refused = Address::parse("rediss://host");
         assert!(matches!(refused, Err(ConnectError::TlsNotBuilt)));
     }

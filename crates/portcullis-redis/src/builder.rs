@@ -5,11 +5,11 @@ use std::{fmt, time::Duration};
 use portcullis_core::store::LogLimits;
 
 use crate::{
-    ConnectError, Finding, RedisStore,
+    ConnectError, RedisStore,
     address::Address,
-    check,
+    check::{self, Finding},
     driver::{self, Driver, Settings},
-    keys::Prefix,
+    layout::Prefix,
 };
 
 /// Settings of a [`RedisStore`], all with a default.
@@ -40,7 +40,7 @@ pub struct RedisStoreBuilder {
 }
 
 impl RedisStoreBuilder {
-    pub(crate) fn new(url: String) -> Self {
+    fn new(url: String) -> Self {
         Self {
             url,
             key_prefix: "pc".to_owned(),
@@ -53,11 +53,11 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What all keys begin with: `pc` unless set.
+    /// The prefix of all keys: `pc` unless set.
     ///
-    /// Applications that share a server need different key prefixes, or layers with different [realms]. Two applications
-    /// with one key prefix and one realm cannot be told from two servers of one application: each opens the other's
-    /// sessions.
+    /// Applications that share a server need different key prefixes, or layers with different
+    /// [realms]. Two applications with one key prefix and one realm cannot be distinguished from
+    /// two servers of one application: each opens the other's sessions.
     ///
     /// [realms]: portcullis_core::Realm
     pub fn key_prefix(self, prefix: impl Into<String>) -> Self {
@@ -69,14 +69,16 @@ impl RedisStoreBuilder {
 
     /// How long one operation may take before it fails, from 10 ms to 10 s: 250 ms unless set.
     ///
-    /// A server that is silent for less is no outage. One that is silent for this long, and for half a second at least, is
-    /// taken to be down; from then on operations fail at once until it answers again. Connecting may take a second longer.
+    /// A server that is silent for less is not down. A server that is silent for this long, and for
+    /// half a second at least, counts as down. From then on operations fail at once until it
+    /// answers again. Connecting may take a second longer.
     pub fn wait(self, wait: Duration) -> Self {
         Self { wait, ..self }
     }
 
-    /// Connects although the server evicts any key when its memory is full (`maxmemory-policy` is one of
-    /// `allkeys-*`): people may be signed out at any time, and the record of why a session ended may go.
+    /// Connects although the server may evict any key when its memory is full (`maxmemory-policy`
+    /// is one of `allkeys-*`). Users may be signed out at any time, and the record of why a session
+    /// ended may be lost.
     pub fn allow_unsafe_eviction(self) -> Self {
         Self {
             unsafe_eviction: true,
@@ -84,18 +86,19 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// How much is kept of the log of what happens to sessions: 400 000 events and 90 days unless set, which is
-    /// some 50 MB when it is full. With no events, none is kept.
+    /// Limits of the log of events: 400 000 events and 90 days unless set, which is some 50 MB when
+    /// it is full. With a limit of 0 events, no log is written.
     ///
-    /// The log has 1024 parts, each with an equal share of the events (391 unless set); all events of a user are in one
-    /// part. A part is trimmed when it holds half as many again, or 200 more, so up to 200 000 events may be there beyond
-    /// the limit.
+    /// The log has 1024 parts, each with an equal share of the events (391 unless set). All events
+    /// of a user are in one part. A part is trimmed when it holds half as many again, or 200 more.
+    /// So up to 200 000 events may exist beyond the limit.
     ///
-    /// # What the bound is worth
+    /// # Protection against flooding
     ///
-    /// When a part is trimmed, the users with the most events lose their oldest. A user with no more than a fair share,
-    /// 391 events divided by the number of users in the part, loses none. So an attacker who wants to push out a
-    /// victim's history needs several accounts in the victim's part, each with many events:
+    /// When a part is trimmed, the users with the most events lose their oldest. A user with no
+    /// more than a fair share, 391 events divided by the number of users in the part, loses none.
+    /// So an attacker who wants to push out a victim's history needs several accounts in the
+    /// victim's part, each with many events:
     ///
     /// | the victim keeps fewer than | other users in the part |
     /// |---|---|
@@ -104,23 +107,27 @@ impl RedisStoreBuilder {
     /// | 5 events | 78 |
     /// | 1 event | 391 |
     ///
-    /// Other honest users in the part count too. Where people choose their names, names in the victim's part are found
-    /// by trying about 1024 for each: the part is a public hash of the name. What must outlast that is for an
+    /// Other honest users in the part count too. Where users choose their names, an attacker finds
+    /// names in the victim's part by trying about 1024 for each: the part is a public hash of the
+    /// name. A record that must survive such an attack needs an
     /// [`Audit`](https://docs.rs/portcullis/latest/portcullis/trait.Audit.html).
     ///
-    /// Events of sessions without a user are in 1024 parts of their own, a quarter as large, with a quota per session.
-    /// Anybody can begin sessions, so that protects one visitor's session from another, but not from hundreds.
+    /// Events of sessions without a user are in 1024 parts of their own, a quarter as large, with a
+    /// quota per session. Every visitor can create sessions, so that protects one visitor's session
+    /// from another, but not from hundreds.
     ///
-    /// One step looks at the 600 oldest events of a part, which takes Redis about a millisecond, once in 196 events. With
-    /// more than 400 000 events, the fair share is that of 400 events in a part, and the step that frees scattered room
-    /// grows with the part: about 3 µs for each of its events.
+    /// One step checks the 600 oldest events of a part, which takes Redis about a millisecond, once
+    /// in 196 events. With more than 400 000 events, the fair share is that of 400 events in a
+    /// part, and the step that frees scattered room grows with the part: about 3 µs for each of its
+    /// events.
     pub fn log(self, log: LogLimits) -> Self {
         Self { log, ..self }
     }
 
-    /// Waits, with each revocation, until this many replicas have it, at most for [`wait`](Self::wait). Its
-    /// [`RevocationReport`](portcullis_core::store::RevocationReport) tells how many did. Without it, a failure of the primary
-    /// just after a revocation can bring ended sessions back, until they expire.
+    /// Makes each revocation wait until this many replicas have it, at most for
+    /// [`wait`](Self::wait). The [`RevocationReport`](portcullis_core::store::RevocationReport)
+    /// says how many have it. Without this setting, a failure of the primary just after a
+    /// revocation can restore ended sessions, until they expire.
     ///
     /// Each revocation then opens a connection of its own.
     pub fn confirm_by_replicas(self, copies: u32) -> Self {
@@ -130,8 +137,8 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// Trusts the certificate authorities in this PEM text, and no others, for `rediss://`. Without it those
-    /// of the operating system are trusted.
+    /// Trusts the certificate authorities in this PEM text, and no others, for `rediss://`. Without
+    /// it, those of the operating system are trusted.
     #[cfg(feature = "tls")]
     pub fn ca_certificate_pem(self, pem: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -142,37 +149,40 @@ impl RedisStoreBuilder {
 
     /// Connects.
     ///
-    /// Call it on a Tokio runtime that lives as long as the store: a task there watches the connection until the last
-    /// clone of the store is dropped. The store may be used on any runtime. After this one has ended, every operation
-    /// fails with [`StoreErrorKind::Misconfigured`](portcullis_core::store::StoreErrorKind::Misconfigured).
+    /// Call it on a Tokio runtime that lasts as long as the store: a task there supervises the
+    /// connection until the last clone of the store is dropped. The store may be used on any
+    /// runtime. After this runtime has ended, every operation fails with
+    /// [`StoreErrorKind::Misconfigured`](portcullis_core::store::StoreErrorKind::Misconfigured).
     ///
-    /// Two applications that connect with one [key prefix](Self::key_prefix) and use one realm cannot be told from two
-    /// servers of one application.
+    /// Two applications that connect with one [key prefix](Self::key_prefix) and use one realm
+    /// cannot be distinguished from two servers of one application.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or used. It is not tried
-    /// again: a server that starts before Redis does should be restarted by whoever started it.
+    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or used. It does
+    /// not try again: an application that starts before Redis does should be restarted by its
+    /// service manager.
     pub async fn connect(self) -> Result<RedisStore, ConnectError> {
         let log = self.log;
         let (settings, prefix) = self.settings()?;
         Ok(RedisStore::new(
-            // Boxed: deep futures are a burden on whoever awaits them.
+            // Boxed: deep futures make those that await them large.
             Box::pin(Driver::connect(settings)).await?,
             prefix,
             log,
         ))
     }
 
-    /// Looks at the server instead of using it: is it one that sessions are safe on?
+    /// Checks whether sessions are safe on the server, without using it as a store.
     ///
-    /// Tells one [`Finding`] of everything that was looked at, good or bad, always in the same order. Of a cluster
-    /// every primary is looked at, and where they differ there is a finding of each, with its address in front. A server
-    /// that [`connect`](Self::connect) would refuse for its settings is reported and not refused. Nothing is
-    /// written, and no key but the registry of realms is read. It takes as long as about sixty commands do, one after the other.
+    /// Returns one [`Finding`] for each subject, good or bad, always in the same order. In a
+    /// cluster every primary is checked. Where they differ there is a finding for each, with its
+    /// address in front. A server that [`connect`](Self::connect) would refuse for its settings is
+    /// reported and not refused. Nothing is written, and no key but the registry of realms is read.
+    /// It takes as long as about sixty commands in sequence.
     ///
-    /// Some settings are told only to users with rights that an application should not have; see
-    /// [`Verdict::Unknown`].
+    /// The server shows some settings only to users with rights that an application should not
+    /// have; see [`Verdict::Unknown`].
     ///
     /// ```no_run
     /// # use portcullis_redis::{ConnectError, RedisStore};
@@ -188,7 +198,8 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or refuses the user.
+    /// [`ConnectError`] when a setting is wrong, or the server cannot be reached or refuses the
+    /// user.
     ///
     /// [`Verdict::Unknown`]: crate::Verdict::Unknown
     pub async fn check(self) -> Result<Vec<Finding>, ConnectError> {
@@ -214,6 +225,45 @@ impl RedisStoreBuilder {
             ca_certificate: self.ca_certificate,
         };
         Ok((settings, prefix))
+    }
+}
+
+impl RedisStore {
+    /// Connects to the server at `url` with default settings.
+    ///
+    /// The URL is one of
+    ///
+    /// * `redis://[user:password@]host[:port][/database]`: one primary.
+    /// * `redis-cluster://[user:password@]host[:port][?node=host:port]…`: a Redis Cluster,
+    ///   discovered through any of these nodes.
+    /// * `redis-sentinel://[user:password@]host[:port][/database]?sentinelServiceName=name[&node=host:port]…`:
+    ///   the primary that these Sentinels name. User and password are for the primary. Those for
+    ///   the Sentinels are in `&sentinelUsername=` and `&sentinelPassword=`; without them there are
+    ///   none.
+    ///
+    /// With `rediss`, `rediss-cluster` and `rediss-sentinel` the connection uses TLS.
+    ///
+    /// Two applications that connect with one [key prefix](RedisStoreBuilder::key_prefix) and use
+    /// one realm cannot be distinguished from two servers of one application.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: see [`RedisStoreBuilder::connect`].
+    ///
+    /// ```no_run
+    /// # use portcullis_redis::{ConnectError, RedisStore};
+    /// # async fn connect() -> Result<(), ConnectError> {
+    /// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(url: impl Into<String>) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Settings for a store at `url`.
+    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url.into())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The server's clock, as well as it is known without asking.
+//! The bounds of a server's clock, as they are known without asking it.
 
 use std::{
     fmt,
@@ -8,22 +8,24 @@ use std::{
 
 use portcullis_core::{Timestamp, store::ClockBounds};
 
-/// Clocks that differ by less may well be one and the same: each is known to the length of a round trip.
-const KNOWN_TO: Duration = Duration::from_millis(50);
+/// Two clocks that differ by less may be the same one: each is known to the length of a round trip.
+const PRECISION: Duration = Duration::from_millis(50);
 
-/// All clocks count from here, so that what two of them differ by is a number that does not depend on the moment.
+/// All clocks count from this moment. So the difference of two clocks does not depend on when they
+/// are read.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Follows the server's clock through what its replies say.
+/// The bounds of a server's clock, learned from its replies.
 ///
-/// A reply proves that the server's clock showed some time between the sending and the receiving. Each reply narrows the
-/// bounds, so a slow one spoils nothing that a fast one has told. Between replies they run on with a clock that nobody
-/// can set, and widen a little, since no two clocks run alike. A jump of this machine's wall clock changes nothing.
+/// A reply proves that the server's clock showed its time between sending and receiving. Each reply
+/// can narrow the bounds, and a slow one never widens them. Between replies the bounds advance by a
+/// monotonic clock, and widen a little, since no two clocks run alike. A jump of this machine's
+/// wall clock changes nothing.
 pub(crate) struct ServerClock {
     known: Mutex<Known>,
 }
 
-/// The server's time at [`START`] in ms, between two bounds, as it was known at a moment.
+/// Bounds of the server's time at [`START`], in ms, and the moment at which they were learned.
 #[derive(Clone, Copy)]
 struct Known {
     least: i64,
@@ -31,7 +33,8 @@ struct Known {
     at: i64,
 }
 
-/// Clocks of servers are slewed by up to half a millisecond in a second, and so is ours.
+/// One part in so many is the drift of two clocks. Each is slewed by up to half a millisecond in a
+/// second.
 const DRIFT: i64 = 1000;
 
 impl Known {
@@ -46,7 +49,8 @@ impl Known {
 }
 
 impl ServerClock {
-    /// A clock for a server whose answer to a question `sent` then, which was received just now, was `server_ms`.
+    /// A clock from a first reply `server_ms`, to a question that was sent at `sent`. It was
+    /// received just now.
     pub(crate) fn starting(sent: Instant, server_ms: u64) -> Self {
         Self::starting_at(sent, server_ms, Instant::now())
     }
@@ -86,7 +90,7 @@ impl ServerClock {
         let (least, most) = proven(sent, server_ms, received);
         let mut known = self.known();
         let (before_least, before_most) = known.widened(at);
-        // A reply that contradicts what was known tells of a clock that was set: only the reply is true then.
+        // A reply outside the bounds means that the clock was set. Then only the reply counts.
         *known = if least > before_most || most < before_least {
             Known { least, most, at }
         } else {
@@ -103,16 +107,16 @@ impl ServerClock {
     }
 }
 
-/// What a reply proves of the server's time at [`START`]: it was not before the one and not after the other.
+/// The bounds of the server's time at [`START`] that a reply proves.
 fn proven(sent: Instant, server_ms: u64, received: Instant) -> (i64, i64) {
     let server = signed(server_ms);
     let least = server.saturating_sub(since_start(received).saturating_add(1));
-    // Parts of a millisecond were cut off.
+    // The server rounds down to whole milliseconds.
     let most = server.saturating_add(1).saturating_sub(since_start(sent));
     (least, most.max(least))
 }
 
-/// In whole ms, rounded down; less than nothing for a moment that was before.
+/// Time since [`START`] in whole ms, rounded down. It is negative for an earlier moment.
 fn since_start(moment: Instant) -> i64 {
     let nanos = |length: Duration| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
     let after = nanos(moment.saturating_duration_since(*START));
@@ -126,10 +130,11 @@ impl fmt::Debug for ServerClock {
     }
 }
 
-/// In a cluster the new bucket may have another clock. By one that is behind by this much, the deadlines would strike
-/// late, so they are moved with the session. By one that is ahead they strike early, which nobody need prevent.
+/// By how much to move the deadlines of a session to a bucket whose clock is behind by this much.
+/// By such a clock the deadlines would strike late. By a clock that is ahead they strike early,
+/// which is allowed.
 pub(crate) fn lag(behind: Duration) -> Duration {
-    if behind < KNOWN_TO {
+    if behind < PRECISION {
         Duration::ZERO
     } else {
         behind
@@ -152,7 +157,8 @@ mod tests {
         Duration::from_millis(length)
     }
 
-    /// The server looked at its clock `way` ms after a question that was sent at `sent` ms and answered at `received`.
+    /// The server read its clock `way` ms after a question that was sent at `sent` ms and answered
+    /// at `received`.
     fn reply(clock: &ServerClock, start: Instant, [sent, way, received]: [u64; 3]) {
         clock.learn_at(start + ms(sent), SERVER + sent + way, start + ms(received));
     }
@@ -172,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_truth_is_between_the_bounds_whatever_the_replies() {
+    fn the_true_time_is_always_within_the_bounds() {
         let start = Instant::now();
         let clock = ServerClock::starting_at(start, SERVER + 40, start + ms(50));
         for (step, way) in [0, 3, 90, 1, 50, 250].into_iter().enumerate() {
@@ -185,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_reply_narrows_the_bounds_and_a_slow_one_spoils_nothing() {
+    fn a_fast_reply_narrows_the_bounds_and_a_slow_one_does_not_widen_them() {
         let start = Instant::now();
         let clock = ServerClock::starting_at(start, SERVER + 40, start + ms(50));
         assert!((50..55).contains(&width(&clock, start + ms(50))));
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_widen_while_nobody_answers() {
+    fn the_bounds_widen_while_the_server_does_not_answer() {
         let start = Instant::now();
         let clock = ServerClock::starting_at(start, SERVER, start);
         let later = start + Duration::from_secs(60);
@@ -205,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_clocks_differ_by_is_the_same_at_every_moment() {
+    fn the_difference_of_two_clocks_is_the_same_at_every_moment() {
         let start = Instant::now();
         let begun = |micros, ahead| {
             let sent = start + Duration::from_micros(micros);
@@ -220,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_hardly_differ_are_one() {
+    fn clocks_that_differ_by_less_than_the_precision_are_treated_as_one() {
         let lag = |length| lag(ms(length)).as_millis();
         assert_eq!((lag(49), lag(50), lag(5000)), (0, 50, 5000));
     }
 
     #[test]
-    fn it_follows_a_server_whose_clock_was_set() {
+    fn the_bounds_follow_a_server_whose_clock_was_set() {
         let start = Instant::now();
         let clock = ServerClock::starting_at(start, SERVER, start);
         for server in [SERVER + 3_600_000, SERVER - 3_600_000] {

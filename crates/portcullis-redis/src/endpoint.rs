@@ -1,8 +1,8 @@
-//! Where one server is.
+//! The address of one server.
 
 use std::fmt;
 
-/// A host, by name or number, and a port.
+/// A host, as a name or an IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Endpoint {
     host: String,
@@ -17,9 +17,9 @@ impl Endpoint {
         }
     }
 
-    /// From `host:port`, where an address of version 6 may stand in brackets or not, as Redis spells it.
-    /// Without a port it is `otherwise`.
-    pub(crate) fn parse(text: &str, otherwise: Option<u16>) -> Option<Self> {
+    /// Parses `host:port`. Brackets around an IPv6 address are optional: Redis writes none. A
+    /// missing port is `default`.
+    pub(crate) fn parse(text: &str, default: Option<u16>) -> Option<Self> {
         let (host, port) = match (text.strip_prefix('['), text.rsplit_once(':')) {
             (Some(bracketed), _) => {
                 let (host, rest) = bracketed.split_once(']')?;
@@ -30,7 +30,7 @@ impl Endpoint {
         };
         let port = match port {
             Some(port) => port.parse().ok()?,
-            None => otherwise?,
+            None => default?,
         };
         (!host.is_empty()).then(|| Self::new(host, port))
     }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ports_are_read_as_people_and_as_redis_spell_them() {
+    fn hosts_and_ports_are_read_as_urls_and_as_redis_write_them() {
         for (text, host, port) in [
             ("db.internal:7000", "db.internal", 7000),
             ("db.internal", "db.internal", 6379),

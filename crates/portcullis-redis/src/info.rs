@@ -1,9 +1,12 @@
-//! What `INFO` says, read in one place.
+//! Reads the text of `INFO`.
 
-/// The oldest version that will do.
+/// From this share of `maxmemory` on, in percent, sessions without a user are refused.
+pub(crate) const REFUSE_VISITORS_FROM: u8 = 75;
+
+/// The oldest supported version.
 const OLDEST: (u64, u64) = (6, 2);
 
-/// A text of lines `name:value`, as `INFO` and `CLUSTER INFO` answer. What it does not say is `None`.
+/// A text of lines `name:value`, as `INFO` and `CLUSTER INFO` answer. An absent value is `None`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Info<'a>(&'a str);
 
@@ -37,16 +40,34 @@ impl<'a> Info<'a> {
         }
     }
 
-    /// Whether something is thrown away when memory is full.
+    /// Whether the server evicts keys when its memory is full.
     pub(crate) fn evicts(self) -> bool {
         self.get("maxmemory_policy")
             .is_some_and(|policy| policy != "noeviction")
     }
 
-    /// The policy, if it throws away keys whatever they are.
+    /// The eviction policy, if it may evict any key.
     pub(crate) fn unsafe_policy(self) -> Option<&'a str> {
         self.get("maxmemory_policy")
             .filter(|policy| policy.starts_with("allkeys") && !self.is("maxmemory", "0"))
+    }
+
+    /// The share of its memory that the server uses, in percent. It is 0 if there is no limit, or
+    /// if the server evicts keys: then its memory is always full. `None` if the server does not
+    /// show it.
+    pub(crate) fn memory_percent(self) -> Option<u8> {
+        let limit = self.number("maxmemory")?;
+        let used = self.number("used_memory")?;
+        if limit == 0 || self.evicts() {
+            return Some(0);
+        }
+        let percent = u128::from(self.counted(used)) * 100 / u128::from(limit);
+        Some(u8::try_from(percent).unwrap_or(u8::MAX))
+    }
+
+    /// The part of the used memory that the server counts when it decides whether memory is full.
+    pub(crate) fn counted(self, used: u64) -> u64 {
+        used.saturating_sub(self.number("mem_not_counted_for_evict").unwrap_or(0))
     }
 }
 
@@ -55,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_before_6_2_are_too_old_and_odd_ones_are_given_the_benefit_of_the_doubt() {
+    fn versions_before_6_2_are_too_old_and_unreadable_ones_are_accepted() {
         for (version, old) in [
             ("5.0.14", true),
             ("6.0.16", true),
@@ -85,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_taken_for_one_that_begins_like_it_and_silence_is_nothing() {
+    fn a_value_is_found_by_its_whole_name_and_an_absent_one_is_none() {
         let info = Info::new("maxmemory_human:x\r\nmaxmemory:7\r\nrole:\r\n");
         assert_eq!(info.number("maxmemory"), Some(7));
         assert_eq!(info.get("role"), Some(""));
@@ -95,5 +116,35 @@ mod tests {
         assert_eq!(silent.get("maxmemory"), None);
         assert_eq!(silent.too_old(), None);
         assert_eq!(silent.unsafe_policy(), None);
+    }
+
+    fn memory_percent(maxmemory: &str, policy: &str) -> Option<u8> {
+        let text = format!(
+            "used_memory:850\r\nmaxmemory:{maxmemory}\r\nmaxmemory_policy:{policy}\r\n\
+             mem_not_counted_for_evict:100\r\n"
+        );
+        Info::new(&text).memory_percent()
+    }
+
+    #[test]
+    fn only_memory_that_the_server_counts_is_compared_with_the_limit() {
+        assert_eq!(memory_percent("1000", "noeviction"), Some(75));
+        assert_eq!(memory_percent("1001", "noeviction"), Some(74));
+        assert_eq!(memory_percent("1", "noeviction"), Some(u8::MAX));
+    }
+
+    #[test]
+    fn without_a_limit_and_with_eviction_there_is_no_budget() {
+        assert_eq!(memory_percent("0", "noeviction"), Some(0));
+        assert_eq!(memory_percent("750", "volatile-ttl"), Some(0));
+        assert_eq!(memory_percent("750", "allkeys-lru"), Some(0));
+    }
+
+    #[test]
+    fn a_server_that_hides_its_memory_is_distinguished_from_one_with_room() {
+        assert_eq!(Info::new("").memory_percent(), None);
+        assert_eq!(Info::new("maxmemory:100\r\n").memory_percent(), None);
+        let without_policy = Info::new("maxmemory:100\r\nused_memory:80\r\n");
+        assert_eq!(without_policy.memory_percent(), Some(80));
     }
 }

@@ -9,40 +9,30 @@
 //! # }
 //! ```
 //!
-//! A session is read with one `GET` and changed with one script, which is atomic. Expiry is the key's own
-//! TTL and is checked again against the record, always by the server's clock. When the server does not
-//! answer, every operation fails within [a bounded wait](RedisStoreBuilder::wait), after about a second at
-//! once, and the connection heals by itself. Lists and logs come over a connection of their own, and nothing else waits
-//! behind them. Where memory is nearly full, sessions without a user are refused before sign-ins are.
+//! A session is read with one `GET` and changed with one script, which is atomic. It expires by the
+//! key's own TTL, and the deadlines in the record are checked too, always by the server's clock.
+//! When the server does not answer, every operation fails within [a bounded
+//! wait](RedisStoreBuilder::wait), and after about a second it fails at once. The connection is
+//! restored in the background. Lists and logs use a connection of their own, so that no other
+//! operation waits behind them. When memory is nearly full, sessions without a user are refused
+//! before sign-ins are.
 //!
-//! Redis 6.2 or later, or a server compatible with it: one primary, the primary that Sentinels name, or a Redis Cluster. What
-//! holds on a cluster, settings of the server and the rights it must grant are in the [README](https://crates.io/crates/portcullis-redis).
+//! It needs Redis 6.2 or later, or a compatible server: one primary, the primary that Sentinels
+//! name, or a Redis Cluster. The [README](https://crates.io/crates/portcullis-redis) describes what
+//! holds on a cluster, settings of the server and the rights that it must grant.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
-mod arguments;
 mod builder;
-mod census;
 mod check;
 mod clock;
-mod compensation;
 mod connect_error;
-mod creation;
-mod displacement;
 mod driver;
 mod endpoint;
-mod entry;
 mod info;
-mod inventory;
-mod key_set;
-mod keys;
-mod log;
-mod realms;
-mod record;
-mod relocation;
-mod rights;
+mod layout;
+mod scripts;
 mod store;
-mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;
 

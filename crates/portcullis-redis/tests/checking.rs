@@ -183,7 +183,7 @@ async fn memory_that_is_nearly_full_is_a_warning_and_full_is_broken() {
 #[tokio::test]
 async fn persistence_is_told_by_what_a_crash_would_leave() {
     for (options, verdict, says) in [
-        (&["--save", ""][..], Warning, "signs everybody out"),
+        (&["--save", ""][..], Warning, "signs all users out"),
         (&["--save", "3600", "1"], Warning, "save 3600 1"),
         (&["--appendonly", "yes"], Fine, "everysec"),
         (
@@ -232,7 +232,7 @@ async fn a_snapshot_that_failed_is_broken_because_nothing_is_written_any_more() 
     // Nothing stops where no snapshots are taken.
     server.cli(&["CONFIG", "SET", "save", ""]);
     let findings = Findings::of(&url).await;
-    findings.assert(Subject::Persistence, Warning, "signs everybody out");
+    findings.assert(Subject::Persistence, Warning, "signs all users out");
     create(&store, &key()).await;
 }
 
@@ -274,7 +274,7 @@ async fn a_replica_is_broken_and_its_primary_is_told_whether_writes_wait_for_it(
     };
     replication("0", Warning, "bring ended sessions back").await;
     for (copies, verdict, says) in [
-        (1, Fine, "a revocation tells whether 1 have it"),
+        (1, Fine, "a revocation reports whether 1 have it"),
         (2, Warning, "no revocation is confirmed"),
     ] {
         let builder = RedisStore::builder(primary.url()).confirm_by_replicas(copies);

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::{Fact, Facts, Sample, Withheld, finding::Ruling};
+use super::{
+    facts::{Fact, Facts, Sample, Withheld},
+    finding::Ruling,
+};
 
-/// How far the two clocks may be apart before it is worth a word.
+/// The two clocks may differ by this much without a warning.
 const APART: Duration = Duration::from_secs(1);
 const FAR_APART: Duration = Duration::from_secs(60);
-/// Over a span that is longer than this, a clock that runs has moved.
+/// A running clock moves within this time.
 const MOVES: Duration = Duration::from_millis(20);
 
 pub(super) fn clock(facts: &Facts) -> Fact<Ruling> {
@@ -17,7 +20,7 @@ pub(super) fn clock(facts: &Facts) -> Fact<Ruling> {
     if let Some(ruling) = unsteady(samples) {
         return Ok(ruling);
     }
-    let (ahead, doubt) = ahead(best);
+    let (ahead, error) = ahead(best);
     let apart = Duration::from_millis(ahead.unsigned_abs());
     let message = format!(
         "its clock is {} {} this machine's",
@@ -26,8 +29,8 @@ pub(super) fn clock(facts: &Facts) -> Fact<Ruling> {
     );
     const MEND: &str =
         "let a time service (chrony, systemd-timesyncd) set the clocks of both machines";
-    Ok(if apart <= APART + doubt {
-        Ruling::fine(format!("{message}, give or take {}", length(doubt)))
+    Ok(if apart <= APART + error {
+        Ruling::fine(format!("{message}, give or take {}", length(error)))
     } else if apart <= FAR_APART {
         Ruling::warning(
             format!("{message}: sessions end by the server's clock, so times in logs do not match"),
@@ -36,14 +39,16 @@ pub(super) fn clock(facts: &Facts) -> Fact<Ruling> {
     } else {
         Ruling::warning(
             format!(
-                "{message}: sessions end by the server's clock, so times in logs, and those that people are shown, are wrong by that much; when the clock is set right, sessions end early or late by it"
+                "{message}: sessions end by the server's clock, so times in logs, and those that \
+                 users are shown, are wrong by that much; when the clock is set right, sessions end \
+                 early or late by as much"
             ),
             MEND,
         )
     })
 }
 
-/// Goes back, or does not go on. Deadlines mean nothing by such a clock.
+/// A clock that goes back or stands still. Deadlines mean nothing by such a clock.
 fn unsteady(samples: &[Sample]) -> Option<Ruling> {
     let times = || samples.iter().map(|sample| sample.server_ms);
     let back = times().zip(times().skip(1)).map(|(one, next)| one - next);
@@ -51,9 +56,10 @@ fn unsteady(samples: &[Sample]) -> Option<Ruling> {
     if back > 0 {
         return Some(Ruling::broken(
             format!(
-                "its clock went back by {back} ms while it was watched: sessions live longer than they should"
+                "its clock went back by {back} ms during the check: sessions live longer than they \
+                 should"
             ),
-            "let a time service slew its clock instead of setting it, and look for what else sets it",
+            "let a time service slew its clock instead of setting it, and find out what else sets it",
         ));
     }
     let (first, last) = (samples.first()?, samples.last()?);
@@ -61,20 +67,21 @@ fn unsteady(samples: &[Sample]) -> Option<Ruling> {
     (last.sent_ms - first.sent_ms > span && last.server_ms == first.server_ms).then(|| {
         Ruling::broken(
             "its clock stands still: no session ends by it",
-            "restart the server, and look at the clock of its machine",
+            "restart the server, and check the clock of its machine",
         )
     })
 }
 
-/// By how many ms the server's clock is ahead of this machine's, and how wrong that may be, if it runs.
+/// By how many ms the server's clock is ahead of this machine's, and the possible error. `None` if
+/// it does not run.
 pub(super) fn ahead_of_this_machine(facts: &Facts) -> Option<(i64, Duration)> {
     let samples = &facts.samples;
     let best = samples.iter().min_by_key(|sample| sample.round_trip)?;
     unsteady(samples).is_none().then(|| ahead(best))
 }
 
-/// By how many ms the server's clock is ahead, and how wrong that may be: it was read at some moment between
-/// the sending and the receiving.
+/// By how many ms the server's clock is ahead, and the possible error: the server read its clock at
+/// some moment between sending and receiving.
 fn ahead(sample: &Sample) -> (i64, Duration) {
     let half = sample.round_trip / 2;
     let read_ms = sample.sent_ms + i64::try_from(half.as_millis()).unwrap_or(i64::MAX / 2);
@@ -95,7 +102,10 @@ pub(super) fn length(length: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Finding, Subject, Verdict, facts::healthy},
+        super::{
+            facts::healthy,
+            finding::{Finding, Subject, Verdict},
+        },
         *,
     };
 
@@ -105,7 +115,7 @@ mod tests {
             ..healthy()
         };
         clock(&facts)
-            .unwrap_or_else(|_| panic!("not told"))
+            .unwrap_or_else(|_| panic!("no answer"))
             .about(Subject::Clock)
     }
 
@@ -119,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_agrees_to_a_second_is_fine_and_one_that_does_not_is_a_warning() {
+    fn a_clock_within_a_second_is_fine_and_others_are_a_warning() {
         for (ms, verdict, message) in [
             (0, Verdict::Fine, "0 ms ahead of"),
             (-900, Verdict::Fine, "900 ms behind"),
@@ -135,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_answer_tells_best() {
+    fn the_fastest_answer_counts() {
         let mut samples = healthy().samples;
         samples[3].round_trip = Duration::from_secs(3);
         samples[7].round_trip = Duration::from_micros(100);
@@ -146,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_that_a_slow_answer_explains_is_none() {
+    fn a_difference_that_a_slow_answer_explains_is_ignored() {
         let slow = Sample {
             sent_ms: 0,
             round_trip: Duration::from_secs(2),
@@ -172,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_answer_nothing_is_known() {
+    fn without_an_answer_the_clock_is_unknown() {
         let facts = Facts {
             samples: Vec::new(),
             ..healthy()

@@ -1,65 +1,56 @@
-//! What was asked of a server, and what it told.
+//! What a server was asked, and what it answered.
 
 use std::time::Duration;
 
 use portcullis_core::store::RegisteredRealm;
 
-use crate::{info::Info, keys::Prefix, rights::Right};
+use super::{rights::Right, topology::Topology};
+use crate::{info::Info, layout::Prefix};
 
-/// What came of a question.
+/// The answer to a question, or why there is none.
 pub(crate) type Fact<T> = Result<T, Withheld>;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Withheld {
-    /// The user has no right to ask. With this one it would have.
+    /// The user has no right to ask. This is the missing right.
     Forbidden(&'static str),
-    /// The server does not know the question or leaves out the answer, as those that somebody else
-    /// administers often do.
+    /// The server does not know the question, or leaves out the answer. Managed servers often do.
     Missing,
 }
 
-/// Everything there is to judge by.
+/// Everything that a server is judged by.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// Its address.
+    /// The address of the server.
     pub(crate) server: String,
-    /// What the address asked for.
-    pub(crate) part_of: PartOf,
+    /// What the address says that the server is part of.
+    pub(crate) topology: Topology,
     pub(crate) prefix: Prefix,
     pub(crate) wait: Duration,
-    /// The application said that it can live with it.
+    /// The application accepts eviction of any key.
     pub(crate) unsafe_eviction: bool,
-    /// How many replicas are to confirm a revocation.
+    /// How many replicas must confirm a revocation.
     pub(crate) copies: Option<u32>,
     pub(crate) encrypted: bool,
-    /// The address names this machine.
+    /// Whether the address names this machine.
     pub(crate) local: bool,
-    /// Who is asking.
+    /// The user that asks.
     pub(crate) user: String,
     pub(crate) info: Fact<String>,
-    /// What `CLUSTER INFO` message. Only a node of a cluster is asked.
+    /// The text of `CLUSTER INFO`. Only a node of a cluster is asked.
     pub(crate) cluster: Fact<String>,
-    /// What `CONFIG GET` message of each of these.
+    /// Settings of the server, from `CONFIG GET`.
     pub(crate) config: Vec<(&'static str, Fact<String>)>,
     /// In the order in which they were taken.
     pub(crate) samples: Vec<Sample>,
     pub(crate) may: Fact<Vec<(&'static Right, May)>>,
-    /// What the registry has. In a cluster only the node that has the registry answers.
+    /// The registered realms. In a cluster only the node that has the registry answers.
     pub(crate) realms: Fact<Vec<RegisteredRealm>>,
-    /// Of the user who is asking.
+    /// The rules of the user that asks.
     pub(crate) own_rules: Fact<UserRules>,
-    /// Of the user that everybody is who does not log in.
+    /// The rules of the default user, which clients have before they log in.
     pub(crate) default_rules: Fact<UserRules>,
-}
-
-/// What somebody took the server to be part of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PartOf {
-    Nothing,
-    Cluster,
-    /// A primary and its replicas, under the eyes of Sentinels.
-    Sentinels,
 }
 
 /// One question for the server's time.
@@ -71,7 +62,7 @@ pub(crate) struct Sample {
     pub(crate) server_ms: i64,
 }
 
-/// Whether the user may do something, as the server message without doing it.
+/// Whether the user may execute a command, as `ACL DRYRUN` answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum May {
     Yes,
@@ -80,10 +71,10 @@ pub(crate) enum May {
     /// The command, but not on our keys.
     NotKey,
     /// The server does not know the command.
-    Unheard,
+    Unknown,
 }
 
-/// The rules of a user that tell whether it may do far too much.
+/// The rules of a user that show whether it has far too many rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UserRules {
     pub(crate) enabled: bool,
@@ -102,15 +93,15 @@ impl Facts {
         self.info()?.get(name).ok_or(Withheld::Missing)
     }
 
-    /// The same where it is a number.
+    /// A line of `INFO` with a number.
     pub(super) fn number(&self, name: &str) -> Fact<u64> {
         self.info()?.number(name).ok_or(Withheld::Missing)
     }
 
     /// A setting of the server.
     pub(super) fn config(&self, name: &str) -> Fact<&str> {
-        let told = self.config.iter().find(|(config, _)| *config == name);
-        match told {
+        let setting = self.config.iter().find(|(config, _)| *config == name);
+        match setting {
             Some((_, Ok(value))) => Ok(value),
             Some((_, Err(withheld))) => Err(*withheld),
             None => Err(Withheld::Missing),
@@ -118,7 +109,7 @@ impl Facts {
     }
 }
 
-/// A server on which all is well, for tests to spoil.
+/// A healthy server, for tests to change.
 #[cfg(test)]
 pub(super) fn healthy() -> Facts {
     const INFO: &str = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n\
@@ -138,7 +129,7 @@ pub(super) fn healthy() -> Facts {
     };
     Facts {
         server: "10.0.0.1:6379".into(),
-        part_of: PartOf::Nothing,
+        topology: Topology::Single,
         prefix: Prefix::new("pc".into()).unwrap(),
         wait: Duration::from_millis(250),
         unsafe_eviction: false,
@@ -164,7 +155,7 @@ pub(super) fn healthy() -> Facts {
                 server_ms: 1_800_000_000_001 + 10 * number,
             })
             .collect(),
-        may: Ok(crate::rights::asked_for(false, PartOf::Nothing)
+        may: Ok(super::rights::required(false, Topology::Single)
             .map(|right| (right, May::Yes))
             .collect()),
         realms: Ok(Vec::new()),
@@ -178,7 +169,7 @@ pub(super) fn healthy() -> Facts {
 
 #[cfg(test)]
 impl Facts {
-    /// Replaces lines of `INFO`, or adds them.
+    /// Replaces or adds lines of `INFO`.
     pub(super) fn with(mut self, lines: &[(&str, &str)]) -> Self {
         let mut info = self.info.unwrap_or_default();
         for (name, value) in lines {
@@ -194,7 +185,7 @@ impl Facts {
         self
     }
 
-    /// Leaves lines of `INFO` out.
+    /// Removes lines of `INFO`.
     pub(super) fn without(mut self, names: &[&str]) -> Self {
         let left_out = |line: &&str| !names.iter().any(|name| line.starts_with(name));
         let info = self.info.unwrap_or_default();

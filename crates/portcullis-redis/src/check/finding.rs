@@ -1,22 +1,22 @@
-//! What a look at a server found.
+//! The findings of a check.
 
-use super::{Facts, Withheld};
+use super::facts::{Facts, Withheld};
 
-/// One thing that [`RedisStoreBuilder::check`](crate::RedisStoreBuilder::check) looked at.
+/// One finding of [`RedisStoreBuilder::check`](crate::RedisStoreBuilder::check).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub about: Subject,
     /// Whether sessions are safe with it.
     pub verdict: Verdict,
     /// What was found, in one line, with the figures.
     pub message: String,
-    /// What to do, with the exact setting or command. Nothing where all is well.
+    /// What to do, with the exact setting or command. `None` if the verdict is [`Verdict::Fine`].
     pub remedy: Option<String>,
 }
 
-/// What is looked at.
+/// What a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subject {
@@ -26,30 +26,30 @@ pub enum Subject {
     Mode,
     /// Primary or replica.
     Role,
-    /// What it throws away when its memory is full.
+    /// Which keys it evicts when its memory is full.
     Eviction,
     /// How full its memory is.
     Memory,
-    /// What a restart or a crash leaves.
+    /// What survives a restart or a crash.
     Persistence,
-    /// What a failover leaves.
+    /// What survives a failover.
     Replication,
     /// Its clock, which decides when sessions end.
     Clock,
-    /// Whether the user may do what a store needs.
+    /// Whether the user has the rights that a store needs.
     Rights,
-    /// Whether users may do more than that.
+    /// Whether users have more rights than that.
     User,
     /// How fast it answers.
     Latency,
-    /// Whether others can listen in.
+    /// Whether the connection is encrypted.
     Transport,
     /// Which realms layers have registered under the key prefix.
     Realms,
 }
 
 impl Subject {
-    /// A stable word for people and programs.
+    /// A stable word for logs and programs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Version => "version",
@@ -75,17 +75,18 @@ impl Subject {
 pub enum Verdict {
     /// As it should be.
     Fine,
-    /// Sessions work, but something about them can be lost or be seen by others.
+    /// Sessions work, but some of their data can be lost or be seen by others.
     Warning,
     /// Sessions do not work, or ends of sessions do not hold.
     Broken,
-    /// It could not be looked at. Where a right is missing, it is named; some of these rights
-    /// (`+config|get`, `+acl|getuser`) show passwords or their hashes, so they are for the check alone.
+    /// It could not be checked. If a right is missing, the remedy names it. Some of these rights
+    /// (`+config|get`, `+acl|getuser`) show passwords or their hashes, so grant them only for the
+    /// check.
     Unknown,
 }
 
 impl Verdict {
-    /// A stable word for people and programs.
+    /// A stable word for logs and programs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fine => "fine",
@@ -96,7 +97,7 @@ impl Verdict {
     }
 }
 
-/// A finding, as its judge leaves it: what it is about is known to whoever called the judge.
+/// A finding without its subject, which the caller of the judge adds.
 pub(super) struct Ruling {
     verdict: Verdict,
     message: String,
@@ -128,7 +129,7 @@ impl Ruling {
         Self::new(Verdict::Unknown, message, Some(remedy.into()))
     }
 
-    /// The server did not tell what would be needed to know more than what this `message`.
+    /// The server did not answer what is needed to know more than this `message`.
     pub(super) fn withheld(message: &str, withheld: Withheld, facts: &Facts) -> Self {
         let user = &facts.user;
         match withheld {
@@ -138,7 +139,7 @@ impl Ruling {
             ),
             Withheld::Missing => Self::unknown(
                 format!("{message}: the server does not answer that"),
-                "look it up where the server is administered",
+                "look it up in the administration of the server",
             ),
         }
     }

@@ -1,9 +1,12 @@
-//! How full the memory is, and what happens when it is.
+//! Judges how full the memory is, and what happens when it is full.
 
-use super::{Fact, Facts, finding::Ruling};
-use crate::driver::FOR_VISITORS;
+use super::{
+    facts::{Fact, Facts},
+    finding::Ruling,
+};
+use crate::info::REFUSE_VISITORS_FROM;
 
-/// From here on it is worth a warning, in percent.
+/// From this share on memory is a warning, in percent.
 const FULL: u128 = 90;
 
 pub(super) fn eviction(facts: &Facts) -> Fact<Ruling> {
@@ -20,7 +23,8 @@ pub(super) fn eviction(facts: &Facts) -> Fact<Ruling> {
     Ok(match info.unsafe_policy() {
         Some(_) if facts.unsafe_eviction => Ruling::warning(
             format!(
-                "maxmemory-policy is {policy}, as allow_unsafe_eviction() allows: sessions and their ends can get lost ({figure})"
+                "maxmemory-policy is {policy}, as allow_unsafe_eviction() allows: sessions and their \
+                 ends can get lost ({figure})"
             ),
             MEND,
         ),
@@ -32,7 +36,8 @@ pub(super) fn eviction(facts: &Facts) -> Fact<Ruling> {
         ),
         None if policy.starts_with("volatile") => Ruling::warning(
             format!(
-                "maxmemory-policy is {policy}: when memory is full, people are signed out early ({figure})"
+                "maxmemory-policy is {policy}: when memory is full, users are signed out early \
+                 ({figure})"
             ),
             MEND,
         ),
@@ -46,15 +51,14 @@ pub(super) fn memory(facts: &Facts) -> Fact<Ruling> {
     if limit == 0 {
         return Ok(unlimited(used, facts.number("total_system_memory").ok()));
     }
-    // What the server itself does not count when it decides whether memory is full.
-    let counted = used.saturating_sub(facts.number("mem_not_counted_for_evict").unwrap_or(0));
+    let counted = facts.info()?.counted(used);
     let message = format!(
         "{} used, {}",
         size(used),
         share(counted, limit, "maxmemory")
     );
     let evicts = facts.info()?.evicts();
-    let for_visitors = u128::from(limit) * u128::from(FOR_VISITORS);
+    let for_visitors = u128::from(limit) * u128::from(REFUSE_VISITORS_FROM);
     Ok(if counted >= limit && !evicts {
         Ruling::broken(
             format!("{message}: no session can be created or changed"),
@@ -63,7 +67,8 @@ pub(super) fn memory(facts: &Facts) -> Fact<Ruling> {
     } else if !evicts && u128::from(counted) * 100 >= for_visitors {
         Ruling::warning(
             format!(
-                "{message}: from {FOR_VISITORS} % on, sessions without a user are refused, so that people can sign in"
+                "{message}: from {REFUSE_VISITORS_FROM} % on, sessions without a user are refused, so \
+                 that users can sign in"
             ),
             "raise it: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
         )
@@ -87,8 +92,9 @@ fn unlimited(used: u64, machine: Option<u64>) -> Ruling {
             );
             if nearly_full(used, machine) {
                 Ruling::warning(
-                    format!("{message}: when that is used up, the system ends the server"),
-                    "give the machine more memory, or set a limit: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
+                    format!("{message}: when that is used up, the system kills the server"),
+                    "give the machine more memory, or set a limit: CONFIG SET maxmemory <bytes>, then \
+                     CONFIG REWRITE",
                 )
             } else {
                 Ruling::fine(message)
@@ -110,7 +116,7 @@ fn share(part: u64, whole: u64, name: &str) -> String {
     format!("{} % of {name}, {}", percent(part, whole), size(whole))
 }
 
-/// Bytes, as people read them.
+/// Bytes in a readable unit.
 pub(super) fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.into_iter().find(|(unit, _)| bytes >= *unit) {
@@ -125,7 +131,10 @@ pub(super) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        super::{
+            facts::{Withheld, healthy},
+            finding::{Finding, Subject, Verdict},
+        },
         *,
     };
 
@@ -139,12 +148,12 @@ mod tests {
 
     fn found(judge: fn(&Facts) -> Fact<Ruling>, facts: &Facts) -> Finding {
         judge(facts)
-            .unwrap_or_else(|_| panic!("not told"))
+            .unwrap_or_else(|_| panic!("no answer"))
             .about(Subject::Memory)
     }
 
     #[test]
-    fn a_policy_is_judged_by_what_it_throws_away_and_only_where_memory_is_bounded() {
+    fn a_policy_is_judged_by_the_keys_it_evicts_and_only_where_memory_is_limited() {
         for (policy, maxmemory, verdict) in [
             ("noeviction", "100", Verdict::Fine),
             ("noeviction", "0", Verdict::Fine),
@@ -172,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_warned_of_before_it_is_full_and_broken_when_it_is() {
+    fn memory_is_a_warning_before_it_is_full_and_broken_when_it_is() {
         let verdict = |used: &str, policy: &str| {
             found(
                 memory,
@@ -184,13 +193,13 @@ mod tests {
         assert_eq!(verdict("750", "noeviction"), Verdict::Warning);
         assert_eq!(verdict("999", "noeviction"), Verdict::Warning);
         assert_eq!(verdict("1000", "noeviction"), Verdict::Broken);
-        // Something else is thrown away instead: that is told of by the policy.
+        // Other keys are evicted instead, which is a finding about the policy.
         assert_eq!(verdict("900", "volatile-ttl"), Verdict::Fine);
         assert_eq!(verdict("1000", "volatile-ttl"), Verdict::Warning);
     }
 
     #[test]
-    fn it_is_said_that_visitors_are_refused_where_they_are() {
+    fn the_message_says_that_visitors_are_refused_if_they_are() {
         let message = |used: &str| {
             let facts = evicting("noeviction", "1000").with(&[("used_memory", used)]);
             found(memory, &facts).message
@@ -212,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_it_is_the_machine_that_counts() {
+    fn without_a_limit_the_memory_of_the_machine_counts() {
         let with = |used: &str| {
             healthy().with(&[
                 ("maxmemory", "0"),
@@ -227,15 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_is_not_made_up() {
+    fn missing_values_are_not_guessed() {
         let facts = healthy().without(&["maxmemory_policy", "used_memory"]);
         assert_eq!(eviction(&facts).err(), Some(Withheld::Missing));
         assert_eq!(memory(&facts).err(), Some(Withheld::Missing));
     }
 
     #[test]
-    fn bytes_are_told_in_the_unit_that_people_would_choose() {
-        for (bytes, told) in [
+    fn bytes_are_shown_in_a_readable_unit() {
+        for (bytes, shown) in [
             (0, "0 B"),
             (1023, "1023 B"),
             (1536, "1.5 KiB"),
@@ -243,7 +252,7 @@ mod tests {
             (25_276_502_016, "23.5 GiB"),
             (u64::MAX, "1717986918.3 GiB"),
         ] {
-            assert_eq!(size(bytes), told);
+            assert_eq!(size(bytes), shown);
         }
     }
 }

@@ -1,10 +1,13 @@
-//! How fast the server answers, and who else can hear it.
+//! Judges how fast the server answers, and whether the connection is encrypted.
 
 use std::time::Duration;
 
-use super::{Fact, Facts, Withheld, finding::Ruling};
+use super::{
+    facts::{Fact, Facts, Withheld},
+    finding::Ruling,
+};
 
-/// What share of the wait an answer may take, in percent, before it is worth a warning.
+/// An answer may take this share of the wait without a warning, in percent.
 const SLOW: u32 = 20;
 
 pub(super) fn latency(facts: &Facts) -> Fact<Ruling> {
@@ -46,7 +49,8 @@ pub(super) fn transport(facts: &Facts) -> Fact<Ruling> {
         Ruling::fine("without TLS, but the server is on this machine")
     } else {
         Ruling::warning(
-            "without TLS: whoever listens in between reads the password and what sessions hold, and can change it",
+            "without TLS: an attacker on the network reads the password and the data of sessions, and \
+             can change them",
             "set tls-port and a certificate on the server, and write rediss:// instead of redis://",
         )
     })
@@ -59,7 +63,10 @@ fn millis(length: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Finding, Subject, Verdict, facts::healthy},
+        super::{
+            facts::healthy,
+            finding::{Finding, Subject, Verdict},
+        },
         *,
     };
 
@@ -68,18 +75,18 @@ mod tests {
         let sample = facts.samples[0];
         facts.samples = round_trips_ms
             .iter()
-            .map(|ms| super::super::Sample {
+            .map(|ms| super::super::facts::Sample {
                 round_trip: Duration::from_millis(*ms),
                 ..sample
             })
             .collect();
         latency(&facts)
-            .unwrap_or_else(|_| panic!("not told"))
+            .unwrap_or_else(|_| panic!("no answer"))
             .about(Subject::Latency)
     }
 
     #[test]
-    fn it_is_the_usual_answer_that_counts_and_not_the_slowest() {
+    fn the_median_answer_counts_and_not_the_slowest() {
         let finding = answering(&[1, 240, 1, 2, 240]);
         assert_eq!(finding.verdict, Verdict::Fine);
         assert_eq!(
@@ -89,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_take_much_of_the_wait_are_a_warning_and_all_of_it_broken() {
+    fn answers_that_take_much_of_the_wait_are_a_warning_and_those_that_take_all_are_broken() {
         assert_eq!(answering(&[50; 5]).verdict, Verdict::Fine);
         assert_eq!(answering(&[51; 5]).verdict, Verdict::Warning);
         assert_eq!(answering(&[250; 5]).verdict, Verdict::Broken);
@@ -107,7 +114,7 @@ mod tests {
                 local,
                 ..healthy()
             };
-            let ruling = transport(&facts).unwrap_or_else(|_| panic!("not told"));
+            let ruling = transport(&facts).unwrap_or_else(|_| panic!("no answer"));
             assert_eq!(ruling.about(Subject::Transport).verdict, verdict);
         }
     }

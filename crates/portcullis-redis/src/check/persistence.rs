@@ -1,9 +1,13 @@
-//! What a restart or a crash leaves of sessions and of their ends.
+//! Judges what survives a restart or a crash, of sessions and of their ends.
 
-use super::{Fact, Facts, finding::Ruling};
+use super::{
+    facts::{Fact, Facts},
+    finding::Ruling,
+};
 use crate::info::Info;
 
-/// Changed while it runs: a file that message so does not bring along what is only in a snapshot.
+/// The setting is changed while the server runs. A server that starts with it in its configuration
+/// file does not load what is only in a snapshot.
 const APPEND: &str = "CONFIG SET appendonly yes, then CONFIG REWRITE";
 
 pub(super) fn persistence(facts: &Facts) -> Fact<Ruling> {
@@ -25,34 +29,34 @@ pub(super) fn persistence(facts: &Facts) -> Fact<Ruling> {
     })
 }
 
-/// What was to be written could not be.
+/// A write to disk that failed.
 fn failed(info: Info<'_>, appends: bool, facts: &Facts) -> Option<Ruling> {
-    const LOOK: &str = "look at its log, its disk and the rights to its directory";
+    const REMEDY: &str = "check its log, its disk and the rights to its directory";
     let error = |name| info.get(name).is_some_and(|status| status != "ok");
     if appends && error("aof_last_write_status") {
         return Some(Ruling::broken(
             "its append-only file cannot be written, so it takes no writes",
-            LOOK,
+            REMEDY,
         ));
     }
-    // Where it takes no snapshots by itself, one that failed was asked for, and stops nothing.
+    // Without scheduled snapshots, one that was requested and failed stops no writes.
     if error("rdb_last_bgsave_status") && facts.config("save") != Ok("") {
         return Some(if facts.config("stop-writes-on-bgsave-error") == Ok("no") {
             Ruling::warning(
-                "its last snapshot failed; it takes writes all the same (stop-writes-on-bgsave-error no)",
-                LOOK,
+                "its last snapshot failed; it still takes writes (stop-writes-on-bgsave-error no)",
+                REMEDY,
             )
         } else {
             Ruling::broken(
                 "its last snapshot failed, so it takes no writes (stop-writes-on-bgsave-error)",
-                LOOK,
+                REMEDY,
             )
         });
     }
     if appends && error("aof_last_bgrewrite_status") {
         return Some(Ruling::warning(
             "its append-only file could not be rewritten and grows until the disk is full",
-            LOOK,
+            REMEDY,
         ));
     }
     None
@@ -64,16 +68,18 @@ fn appending(facts: &Facts) -> Ruling {
             Ruling::fine("append-only file, written to disk with every change (appendfsync always)")
         }
         Ok("everysec") => Ruling::fine(
-            "append-only file, written to disk every second (appendfsync everysec): a crash of the machine undoes at most about the last second, ends of sessions too",
+            "append-only file, written to disk every second (appendfsync everysec): a crash of the \
+             machine undoes at most about the last second, ends of sessions too",
         ),
         Ok(other) => Ruling::warning(
             format!(
-                "append-only file, written to disk when the system likes (appendfsync {other}): a crash of the machine can undo half a minute, and sessions that ended in it come back"
+                "append-only file, written to disk when the system chooses (appendfsync {other}): a \
+                 crash of the machine can undo half a minute, and sessions that ended in it come back"
             ),
             "CONFIG SET appendfsync everysec, then CONFIG REWRITE",
         ),
         Err(withheld) => Ruling::withheld(
-            "append-only file, but how often it is written to disk cannot be told",
+            "append-only file, but how often it is written to disk is not known",
             withheld,
             facts,
         ),
@@ -84,13 +90,13 @@ fn appending(facts: &Facts) -> Ruling {
 fn snapshots(info: Info<'_>, facts: &Facts) -> Ruling {
     let unsaved = match info.number("rdb_changes_since_last_save") {
         Some(changes) => format!("changes since the last one: {changes}"),
-        None => "how many changes are in none is not told".to_owned(),
+        None => "the number of changes since the last one is not known".to_owned(),
     };
     let undone =
         "a crash undoes what changed since, so sessions that ended come back until their deadlines";
     match facts.config("save") {
         Ok("") => Ruling::warning(
-            "nothing is kept on disk: a restart signs everybody out, and nothing comes back",
+            "nothing is kept on disk: a restart signs all users out, and nothing comes back",
             format!("if that is not what you want: {APPEND}"),
         ),
         Ok(when) => Ruling::warning(
@@ -99,7 +105,8 @@ fn snapshots(info: Info<'_>, facts: &Facts) -> Ruling {
         ),
         Err(_) => Ruling::warning(
             format!(
-                "no append-only file. If it takes no snapshots, a restart signs everybody out; if it does ({unsaved}), {undone}"
+                "no append-only file. If it takes no snapshots, a restart signs all users out; if it \
+                 does ({unsaved}), {undone}"
             ),
             APPEND,
         ),
@@ -109,13 +116,16 @@ fn snapshots(info: Info<'_>, facts: &Facts) -> Ruling {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        super::{
+            facts::{Withheld, healthy},
+            finding::{Finding, Subject, Verdict},
+        },
         *,
     };
 
     fn found(facts: &Facts) -> Finding {
         persistence(facts)
-            .unwrap_or_else(|_| panic!("not told"))
+            .unwrap_or_else(|_| panic!("no answer"))
             .about(Subject::Persistence)
     }
 
@@ -151,10 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn without_one_ends_can_be_undone_and_without_anything_everybody_is_signed_out() {
+    fn without_an_append_only_file_ends_can_be_undone_or_all_users_are_signed_out() {
         let none = found(&not_appending());
         assert_eq!(none.verdict, Verdict::Warning);
-        assert!(none.message.contains("signs everybody out"), "{none:?}");
+        assert!(none.message.contains("signs all users out"), "{none:?}");
         let snapshots = found(&not_appending().set("save", Ok("3600 1")));
         assert_eq!(snapshots.verdict, Verdict::Warning);
         assert!(snapshots.message.contains("save 3600 1"), "{snapshots:?}");
@@ -163,18 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn it_is_a_warning_whichever_it_is_that_the_server_does_not_tell() {
+    fn without_the_right_to_read_settings_both_cases_are_named() {
         let finding = found(&not_appending().set("save", FORBIDDEN));
         assert_eq!(finding.verdict, Verdict::Warning);
         assert!(
-            finding.message.contains("signs everybody out"),
+            finding.message.contains("signs all users out"),
             "{finding:?}"
         );
         assert!(finding.message.contains("come back"), "{finding:?}");
     }
 
     #[test]
-    fn a_snapshot_that_failed_is_broken_where_it_stops_writes() {
+    fn a_failed_snapshot_is_broken_if_it_stops_writes() {
         let failed = || healthy().with(&[("rdb_last_bgsave_status", "err")]);
         let scheduled = || failed().set("save", Ok("60 1"));
         assert_eq!(found(&scheduled()).verdict, Verdict::Broken);

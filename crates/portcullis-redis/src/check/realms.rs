@@ -1,13 +1,17 @@
-//! Which realms are in use.
+//! Lists the registered realms.
 
 use portcullis_core::store::RegisteredRealm;
 
-use super::{Facts, Finding, Subject, Withheld, finding::Ruling};
+use super::{
+    facts::{Facts, Withheld},
+    finding::{Finding, Ruling, Subject},
+};
 
-/// The store cannot see it, so every check message it.
-const INDISTINGUISHABLE: &str = "two applications with one key prefix and one realm cannot be told from two servers of one application";
+/// The store cannot detect this, so every check says it.
+const INDISTINGUISHABLE: &str = "two applications with one key prefix and one realm cannot be \
+                                 told from two servers of one application";
 
-/// One finding for all servers: in a cluster one node has the registry, and the others send elsewhere.
+/// One finding for all servers: in a cluster only one node has the registry.
 pub(super) fn judge(servers: &[Facts]) -> Option<Finding> {
     let first = servers.first()?;
     let answer = servers.iter().find_map(|facts| facts.realms.as_ref().ok());
@@ -49,7 +53,10 @@ mod tests {
     use portcullis_core::{Realm, Timestamp};
 
     use super::{
-        super::{Fact, Verdict, facts::healthy},
+        super::{
+            facts::{Fact, healthy},
+            finding::Verdict,
+        },
         *,
     };
 

@@ -1,21 +1,27 @@
-//! What a failover leaves of sessions and of their ends.
+//! Judges what survives a failover, of sessions and of their ends.
 
-use super::{Fact, Facts, finding::Ruling, memory::size, server::primary};
+use super::{
+    facts::{Fact, Facts},
+    finding::Ruling,
+    memory::size,
+    server::primary,
+};
 use crate::info::Info;
 
-/// A replica that was not heard of for longer is not kept up with. Also what Redis takes unless told.
+/// A replica that has not acknowledged for longer, in seconds, lags. It is also the default of
+/// Redis.
 const LATE: u64 = 10;
 
 pub(super) fn replication(facts: &Facts) -> Fact<Ruling> {
     let info = facts.info()?;
     if facts.value("role")? != "master" {
         return Ok(Ruling::unknown(
-            "this is a replica, and what it may lack is known to its primary alone",
+            "this is a replica, and only its primary knows what it may lack",
             format!("check the primary{}", primary(facts)),
         ));
     }
     let count = facts.number("connected_slaves")?;
-    // Fact only where writes depend on it.
+    // The server shows this only if writes depend on it.
     let good = info.number("min_slaves_good_slaves");
     let least = match (good, facts.config("min-replicas-to-write")) {
         (Some(_), Ok(least)) => least.parse().unwrap_or(1),
@@ -46,29 +52,32 @@ pub(super) fn replication(facts: &Facts) -> Fact<Ruling> {
     let (late, figures) = replicas(info, count);
     Ok(if late {
         Ruling::warning(
-            format!("{figures}: what a failover leaves is older than that"),
-            "find out what keeps the replica: its log, its disk, the network in between",
+            format!("{figures}: a failover loses at least that much"),
+            "find out what delays the replica: its log, its disk, the network in between",
         )
     } else if let (0, Some(copies @ 1..)) = (least, facts.copies) {
         Ruling::fine(format!(
-            "{figures}; writes wait for none of them, but a revocation tells whether {copies} have it"
+            "{figures}; writes wait for none of them, but a revocation reports whether {copies} have \
+             it"
         ))
     } else if least == 0 {
         Ruling::warning(
             format!(
                 "{figures}, but writes wait for none of them: a failover can bring ended sessions back"
             ),
-            "CONFIG SET min-replicas-to-write 1, then CONFIG REWRITE; or have revocations confirmed, with confirm_by_replicas(1)",
+            "CONFIG SET min-replicas-to-write 1, then CONFIG REWRITE; or have revocations confirmed, \
+             with confirm_by_replicas(1)",
         )
     } else {
         let seconds = facts.config("min-replicas-max-lag").unwrap_or("10");
         Ruling::fine(format!(
-            "{figures}; writes are refused with fewer than {least} that keep up, so a failover undoes no more than the last {seconds} s"
+            "{figures}; writes are refused with fewer than {least} that keep up, so a failover undoes \
+             no more than the last {seconds} s"
         ))
     })
 }
 
-/// Whether one of them does not keep up, and how far they are behind.
+/// Whether a replica lags, and how far they are behind.
 fn replicas(info: Info<'_>, count: u64) -> (bool, String) {
     let written = info.number("master_repl_offset").unwrap_or(0);
     let (mut lag, mut behind, mut offline) = (0, 0, 0);
@@ -101,18 +110,21 @@ fn replicas(info: Info<'_>, count: u64) -> (bool, String) {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        super::{
+            facts::{Withheld, healthy},
+            finding::{Finding, Subject, Verdict},
+        },
         *,
     };
 
     fn found(facts: &Facts) -> Finding {
         replication(facts)
-            .unwrap_or_else(|_| panic!("not told"))
+            .unwrap_or_else(|_| panic!("no answer"))
             .about(Subject::Replication)
     }
 
     #[test]
-    fn replicas_that_writes_depend_on_are_fine_and_how_far_they_are_behind_is_told() {
+    fn replicas_that_writes_depend_on_are_fine_and_the_message_shows_how_far_they_are_behind() {
         let finding = found(&healthy());
         assert_eq!(finding.verdict, Verdict::Fine);
         assert!(
@@ -133,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn where_revocations_are_confirmed_writes_need_not_depend_on_replicas() {
+    fn if_revocations_are_confirmed_writes_need_not_depend_on_replicas() {
         let with_copies = |copies| {
             let facts = healthy().without(&["min_slaves_good_slaves"]);
             found(&Facts {
@@ -153,7 +165,7 @@ mod tests {
             finding.message.contains("is 2: no revocation"),
             "{finding:?}"
         );
-        // That nobody is waited for is no confirmation.
+        // A confirmation by no replica is none.
         assert_eq!(with_copies(0).verdict, Verdict::Warning);
         let alone = Facts {
             copies: Some(1),
@@ -163,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_writes_depend_on_them_is_known_without_the_right_to_read_settings() {
+    fn whether_writes_depend_on_replicas_is_known_without_the_right_to_read_settings() {
         let forbidden = || {
             let withheld = Err(Withheld::Forbidden("+config|get"));
             healthy()
@@ -204,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_is_late_or_not_in_step_is_a_warning() {
+    fn a_replica_that_lags_or_is_not_online_is_a_warning() {
         let late = "ip=10.0.0.2,port=6379,state=online,offset=1000,lag=11";
         let finding = found(&healthy().with(&[("slave0", late)]));
         assert_eq!(finding.verdict, Verdict::Warning);
@@ -219,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_does_not_know() {
+    fn a_replica_does_not_know_its_siblings() {
         let finding = found(&healthy().with(&[("role", "slave")]));
         assert_eq!(finding.verdict, Verdict::Unknown);
     }

@@ -1,9 +1,13 @@
-//! Which server it is, and what it is part of.
+//! Judges the version of the server, and what it is part of.
 
-use super::{Fact, Facts, PartOf, finding::Ruling};
+use super::{
+    facts::{Fact, Facts},
+    finding::Ruling,
+    topology::Topology,
+};
 use crate::info::Info;
 
-/// All there are in a cluster.
+/// How many slots a cluster has.
 const SLOTS: u64 = 16384;
 
 pub(super) fn version(facts: &Facts) -> Fact<Ruling> {
@@ -18,7 +22,7 @@ pub(super) fn version(facts: &Facts) -> Fact<Ruling> {
     };
     Ok(match info.too_old() {
         Some(_) => Ruling::broken(
-            format!("{name} is too old: 6.2 is the oldest that will do"),
+            format!("{name} is too old: 6.2 is the oldest supported version"),
             "upgrade it to Redis 6.2 or later, or to Valkey",
         ),
         None => Ruling::fine(name),
@@ -27,61 +31,63 @@ pub(super) fn version(facts: &Facts) -> Fact<Ruling> {
 
 pub(super) fn mode(facts: &Facts) -> Fact<Ruling> {
     let info = facts.info()?;
-    // Valkey has its own word for it.
-    let told = facts.value("redis_mode");
-    let mode = told.or_else(|_| facts.value("server_mode"))?;
+    // Valkey has a name of its own for it.
+    let mode = facts.value("redis_mode");
+    let mode = mode.or_else(|_| facts.value("server_mode"))?;
     if mode == "cluster" || info.is("cluster_enabled", "1") {
         return Ok(cluster(facts));
     }
     Ok(match mode {
-        "standalone" if facts.part_of == PartOf::Sentinels => {
+        "standalone" if facts.topology == Topology::Sentinels => {
             Ruling::fine("a single server, the one that the Sentinels name")
         }
         "standalone" => Ruling::fine("a single server, not a node of a cluster"),
         other => Ruling::broken(
-            format!("it runs as {other:?}, which keeps no sessions"),
+            format!("it runs as {other:?}, which stores no sessions"),
             "point the address at the primary itself, or write redis-sentinel:// and the service",
         ),
     })
 }
 
-/// Whether all slots are served, and whether they are asked for where they are.
+/// Judges whether all slots are served, and whether commands reach them.
 fn cluster(facts: &Facts) -> Ruling {
-    let told = match &facts.cluster {
-        Ok(told) => Info::new(told),
+    let info = match &facts.cluster {
+        Ok(text) => Info::new(text),
         Err(withheld) => {
             return Ruling::withheld(
-                "a node of a cluster, and whether it has all slots cannot be told",
+                "a node of a cluster, and whether it has all slots is not known",
                 *withheld,
                 facts,
             );
         }
     };
     const MEND: &str = "write redis-cluster:// instead of redis:// in the address";
-    let number = |name| told.number(name).unwrap_or(0);
+    let number = |name| info.number(name).unwrap_or(0);
     let (nodes, slots) = (number("cluster_size"), number("cluster_slots_ok"));
-    let by_itself = facts.part_of != PartOf::Cluster;
+    let by_itself = facts.topology != Topology::Cluster;
     if by_itself && nodes > 1 {
         return Ruling::broken(
             format!(
-                "a node of a cluster of {nodes} primaries: sessions in slots of the others cannot be reached"
+                "a node of a cluster of {nodes} primaries: sessions in slots of the others cannot be \
+                 reached"
             ),
             MEND,
         );
     }
-    if slots < SLOTS || !told.is("cluster_state", "ok") {
-        let state = told.get("cluster_state").unwrap_or("unknown");
+    if slots < SLOTS || !info.is("cluster_state", "ok") {
+        let state = info.get("cluster_state").unwrap_or("unknown");
         return Ruling::broken(
             format!(
                 "a node of a cluster whose state is {state}: {slots} of {SLOTS} slots are served"
             ),
-            "remedy the cluster (CLUSTER INFO, CLUSTER NODES)",
+            "repair the cluster (CLUSTER INFO, CLUSTER NODES)",
         );
     }
     match (by_itself, nodes) {
         (true, _) => Ruling::warning(
             format!(
-                "a cluster whose only primary has all {SLOTS} slots: it works until a slot is moved to another one"
+                "a cluster whose only primary has all {SLOTS} slots: it works until a slot is moved to \
+                 another node"
             ),
             MEND,
         ),
@@ -89,7 +95,7 @@ fn cluster(facts: &Facts) -> Ruling {
             "a cluster whose only primary has all {SLOTS} slots"
         )),
         (false, nodes) => Ruling::fine(format!(
-            "a cluster of {nodes} primaries that serves all {SLOTS} slots; each of them was looked at"
+            "a cluster of {nodes} primaries that serves all {SLOTS} slots; each primary was checked"
         )),
     }
 }
@@ -107,7 +113,7 @@ pub(super) fn role(facts: &Facts) -> Fact<Ruling> {
     })
 }
 
-/// Where a replica message that its primary is.
+/// The address of the primary, as a replica reports it.
 pub(super) fn primary(facts: &Facts) -> String {
     match (facts.value("master_host"), facts.value("master_port")) {
         (Ok(host), Ok(port)) => format!(", {host} port {port}"),
@@ -118,18 +124,21 @@ pub(super) fn primary(facts: &Facts) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        super::{
+            facts::{Withheld, healthy},
+            finding::{Finding, Subject, Verdict},
+        },
         *,
     };
 
     fn found(judge: fn(&Facts) -> Fact<Ruling>, facts: &Facts) -> Finding {
         judge(facts)
-            .unwrap_or_else(|_| panic!("not told"))
+            .unwrap_or_else(|_| panic!("no answer"))
             .about(Subject::Mode)
     }
 
     #[test]
-    fn a_server_is_called_by_its_own_name() {
+    fn a_server_is_named_by_its_own_name() {
         let message = |lines: &[(&str, &str)]| found(version, &healthy().with(lines)).message;
         assert_eq!(message(&[]), "Redis 7.0.15");
         assert_eq!(
@@ -154,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn valkey_s_word_for_the_mode_is_understood() {
+    fn the_field_of_valkey_for_the_mode_is_read() {
         let facts = healthy().without(&["redis_mode"]);
         assert_eq!(mode(&facts).err(), Some(Withheld::Missing));
         let facts = facts.with(&[("server_mode", "standalone")]);
@@ -167,36 +176,36 @@ mod tests {
         assert_eq!(sentinel.verdict, Verdict::Broken);
     }
 
-    fn in_a_cluster(part_of: PartOf, told: Fact<&str>) -> Verdict {
+    fn in_a_cluster(topology: Topology, cluster: Fact<&str>) -> Verdict {
         let mut facts = healthy().with(&[("redis_mode", "cluster"), ("cluster_enabled", "1")]);
-        facts.part_of = part_of;
-        facts.cluster = told.map(str::to_owned);
+        facts.topology = topology;
+        facts.cluster = cluster.map(str::to_owned);
         found(mode, &facts).verdict
     }
 
-    fn told(state: &str, slots: u32, nodes: u32) -> String {
+    fn info(state: &str, slots: u32, nodes: u32) -> String {
         format!("cluster_state:{state}\r\ncluster_slots_ok:{slots}\r\ncluster_size:{nodes}\r\n")
     }
 
     #[test]
-    fn by_itself_a_node_works_only_if_it_has_all_slots_and_not_for_ever() {
-        let verdict = |told: Fact<&str>| in_a_cluster(PartOf::Nothing, told);
-        assert_eq!(verdict(Ok(&told("ok", 16384, 1))), Verdict::Warning);
-        assert_eq!(verdict(Ok(&told("ok", 16384, 3))), Verdict::Broken);
-        assert_eq!(verdict(Ok(&told("fail", 16384, 1))), Verdict::Broken);
-        assert_eq!(verdict(Ok(&told("ok", 16000, 1))), Verdict::Broken);
+    fn a_node_by_itself_is_a_warning_with_all_slots_and_broken_without() {
+        let verdict = |cluster: Fact<&str>| in_a_cluster(Topology::Single, cluster);
+        assert_eq!(verdict(Ok(&info("ok", 16384, 1))), Verdict::Warning);
+        assert_eq!(verdict(Ok(&info("ok", 16384, 3))), Verdict::Broken);
+        assert_eq!(verdict(Ok(&info("fail", 16384, 1))), Verdict::Broken);
+        assert_eq!(verdict(Ok(&info("ok", 16000, 1))), Verdict::Broken);
         assert_eq!(verdict(Ok("")), Verdict::Broken);
         let forbidden = Withheld::Forbidden("+cluster|info");
         assert_eq!(verdict(Err(forbidden)), Verdict::Unknown);
     }
 
     #[test]
-    fn as_a_whole_a_cluster_is_fine_if_it_serves_all_slots() {
-        let verdict = |told: &str| in_a_cluster(PartOf::Cluster, Ok(told));
-        assert_eq!(verdict(&told("ok", 16384, 1)), Verdict::Fine);
-        assert_eq!(verdict(&told("ok", 16384, 3)), Verdict::Fine);
-        assert_eq!(verdict(&told("fail", 16384, 3)), Verdict::Broken);
-        assert_eq!(verdict(&told("ok", 16000, 3)), Verdict::Broken);
+    fn a_cluster_is_fine_if_it_serves_all_slots() {
+        let verdict = |cluster: &str| in_a_cluster(Topology::Cluster, Ok(cluster));
+        assert_eq!(verdict(&info("ok", 16384, 1)), Verdict::Fine);
+        assert_eq!(verdict(&info("ok", 16384, 3)), Verdict::Fine);
+        assert_eq!(verdict(&info("fail", 16384, 3)), Verdict::Broken);
+        assert_eq!(verdict(&info("ok", 16000, 3)), Verdict::Broken);
     }
 
     #[test]

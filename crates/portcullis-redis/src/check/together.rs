@@ -1,26 +1,32 @@
-//! What several primaries of one cluster are together.
+//! Judges several primaries of one cluster together.
 
 use std::time::Duration;
 
-use super::{Facts, Finding, JUDGES, Subject, clock, finding::Ruling};
+use super::{
+    clock,
+    facts::Facts,
+    finding::{Finding, Ruling, Subject},
+    judges::{self, JUDGES},
+};
 
-/// How far clocks may be apart before it is worth a word.
+/// Clocks may differ by this much without a warning.
 const APART: Duration = Duration::from_secs(1);
 
-/// In the order of the subjects: one finding where all servers are the same in it, else one for each of them.
+/// Judges all servers, in the order of the subjects. A subject has one finding if all servers
+/// agree, else one for each server.
 pub(super) fn judge(servers: &[Facts], unreachable: &[String]) -> Vec<Finding> {
     let all: Vec<_> = servers
         .iter()
-        .map(|facts| (facts, super::judge(facts)))
+        .map(|facts| (facts, judges::judge(facts)))
         .collect();
     let mut findings = Vec::new();
     for (place, (about, _)) in JUDGES.iter().enumerate() {
         if *about == Subject::Mode {
-            findings.extend(unreachable.iter().map(|server| away(server)));
+            findings.extend(unreachable.iter().map(|server| unreachable_primary(server)));
         }
         let of_each = all
             .iter()
-            .filter_map(|(facts, told)| Some((*facts, told.get(place)?)));
+            .filter_map(|(facts, findings)| Some((*facts, findings.get(place)?)));
         let of_each: Vec<(&Facts, &Finding)> = of_each.collect();
         if let (Some((_, first)), true) = (of_each.first(), are_same(&of_each)) {
             findings.push((*first).clone());
@@ -42,26 +48,30 @@ fn are_same(findings: &[(&Facts, &Finding)]) -> bool {
     pairs.into_iter().all(|((_, one), (_, next))| one == next)
 }
 
-fn away(server: &str) -> Finding {
+fn unreachable_primary(server: &str) -> Finding {
     Ruling::broken(
-        format!("{server}: it does not answer, so the sessions in its slots are not available; the rest was looked at without it"),
+        format!(
+            "{server}: it does not answer, so the sessions in its slots are not available; the others \
+             were checked without it"
+        ),
         "start it, or let a replica take its place (CLUSTER NODES, CLUSTER FAILOVER TAKEOVER)",
     )
     .about(Subject::Mode)
 }
 
-/// Sessions move between nodes when people sign in, and each node ends them by its own clock.
+/// Compares the clocks. Sessions move between nodes at sign-in, and each node ends them by its own
+/// clock.
 fn clocks(servers: &[Facts]) -> Option<Ruling> {
     let ahead = servers.iter().filter_map(|facts| {
-        let (ahead, doubt) = clock::ahead_of_this_machine(facts)?;
-        Some((ahead, doubt, &facts.server))
+        let (ahead, error) = clock::ahead_of_this_machine(facts)?;
+        Some((ahead, error, &facts.server))
     });
     let ahead: Vec<_> = ahead.collect();
     let first = ahead.iter().max_by_key(|(ahead, ..)| *ahead)?;
     let last = ahead.iter().min_by_key(|(ahead, ..)| *ahead)?;
     let apart = Duration::from_millis(first.0.abs_diff(last.0));
-    let doubt = first.1 + last.1;
-    Some(if apart <= APART + doubt {
+    let error = first.1 + last.1;
+    Some(if apart <= APART + error {
         Ruling::fine(format!(
             "the clocks of the primaries agree to {}",
             clock::length(apart)
@@ -69,7 +79,9 @@ fn clocks(servers: &[Facts]) -> Option<Ruling> {
     } else {
         Ruling::warning(
             format!(
-                "the clock of {} is {} ahead of that of {}: elevations of sessions on the latter end that much early, the log of all is out of order by it, and a failover can change what is left of sessions",
+                "the clock of {} is {} ahead of that of {}: elevations of sessions on the latter end \
+                 that much early, events of all nodes are out of order in the log by as much, and a \
+                 failover can change how long sessions still last",
                 first.2,
                 clock::length(apart),
                 last.2
@@ -82,7 +94,7 @@ fn clocks(servers: &[Facts]) -> Option<Ruling> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Verdict, facts::healthy},
+        super::{facts::healthy, finding::Verdict, judge_all},
         *,
     };
 
@@ -101,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_primaries_are_the_same_it_is_told_once_and_else_of_each() {
+    fn a_subject_has_one_finding_if_all_primaries_agree_and_else_one_for_each() {
         let odd = primary("b:1").with(&[("maxmemory_policy", "allkeys-lru")]);
         let findings = judge(&[primary("a:1"), odd, primary("c:1")], &[]);
         assert_eq!(about(&findings, Subject::Version).len(), 1);
@@ -116,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_of_primaries_that_are_more_than_a_second_apart_are_a_warning() {
+    fn clocks_of_primaries_that_differ_by_more_than_a_second_are_a_warning() {
         let ahead_by = |ms: i64| {
             let mut late = primary("late:1");
             for sample in &mut late.samples {
@@ -143,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_primary_that_does_not_answer_is_named_and_broken() {
-        let findings = super::super::judge_all(&[primary("a:1")], &["b:1".into()]);
+        let findings = judge_all(&[primary("a:1")], &["b:1".into()]);
         let mode = about(&findings, Subject::Mode);
         assert_eq!(mode.len(), 2);
         assert!(mode[0].0.starts_with("b:1: "), "{mode:?}");

@@ -1,17 +1,20 @@
-//! Whether users may do what is needed, and not far more.
+//! Judges whether users have the rights that are needed, and not far more.
 
-use super::{Fact, Facts, May, UserRules, finding::Ruling};
-use crate::rights::{Need, Right, own_user};
+use super::{
+    facts::{Fact, Facts, May, UserRules},
+    finding::Ruling,
+    rights::{Need, Right, own_user},
+};
 
-/// A rule is gone after a restart unless it is written down.
-const KEEP: &str = "ACL SAVE or CONFIG REWRITE";
+/// Without this, a rule is lost at a restart.
+const SAVE: &str = "ACL SAVE or CONFIG REWRITE";
 
 pub(super) fn rights(facts: &Facts) -> Fact<Ruling> {
     let may = facts.may.as_ref().map_err(|why| *why)?;
     let (user, prefix) = (&facts.user, facts.prefix.of_store());
     let missing = |what: May| {
         may.iter()
-            .filter(move |(right, may)| *may == what && !right.need.can_be_missed())
+            .filter(move |(right, may)| *may == what && !right.need.is_optional())
             .map(|(right, _)| *right)
     };
     let names = |what: May| {
@@ -19,11 +22,12 @@ pub(super) fn rights(facts: &Facts) -> Fact<Ruling> {
             .map(|right| right.name.to_uppercase())
             .collect()
     };
-    let unheard: Vec<String> = names(May::Unheard);
-    if !unheard.is_empty() {
+    let unknown: Vec<String> = names(May::Unknown);
+    if !unknown.is_empty() {
         return Ok(Ruling::broken(
-            format!("the server does not know {}", unheard.join(", ")),
-            "use Redis 6.2 or later or Valkey, and disable or rename none of these commands in its configuration",
+            format!("the server does not know {}", unknown.join(", ")),
+            "use Redis 6.2 or later or Valkey, and disable or rename none of these commands in its \
+             configuration",
         ));
     }
     let commands: Vec<String> = names(May::NotCommand);
@@ -32,7 +36,7 @@ pub(super) fn rights(facts: &Facts) -> Fact<Ruling> {
         return Ok(Ruling::fine(enough(may, facts)));
     }
     let mut lacks = Vec::new();
-    let mut remedy = format!("grant that, and keep it with {KEEP}: ACL SETUSER {user}");
+    let mut remedy = format!("grant that, and keep it with {SAVE}: ACL SETUSER {user}");
     if foreign {
         lacks.push(format!("use keys that begin with {prefix}:"));
         remedy.push_str(&format!(" ~{prefix}:*"));
@@ -62,14 +66,15 @@ fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
         names.collect::<Vec<_>>().join(" and ")
     };
     let mut message = format!("the user {} may do all that is needed", facts.user);
-    let comfort = without(Need::Comfort);
-    if !comfort.is_empty() {
-        message.push_str(&format!(" (without {comfort}, which can be missed)"));
+    let optional = without(Need::Optional);
+    if !optional.is_empty() {
+        message.push_str(&format!(" (without {optional}, which is optional)"));
     }
     let push = without(Need::Push);
     if !push.is_empty() {
         message.push_str(&format!(
-            "; without {push} on &{}:*, live connections notice what happens on other servers only when they look",
+            "; without {push} on &{}:*, live connections notice what happens on other servers \
+             only at their next check",
             facts.prefix.of_store()
         ));
     }
@@ -79,8 +84,8 @@ fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
 pub(super) fn user(facts: &Facts) -> Fact<Ruling> {
     let (user, own) = (&facts.user, facts.own_rules?);
     let own_user = format!(
-        "give the application a user of its own, and keep it with {KEEP}: {}",
-        own_user(&facts.prefix, facts.copies.is_some(), facts.part_of)
+        "give the application a user of its own, and keep it with {SAVE}: {}",
+        own_user(&facts.prefix, facts.copies.is_some(), facts.topology)
     );
     if own.without_password {
         return Ok(Ruling::warning(
@@ -91,11 +96,11 @@ pub(super) fn user(facts: &Facts) -> Fact<Ruling> {
             own_user,
         ));
     }
-    // Every command is also the one that grants the rest.
+    // A user with every command can grant itself the rest.
     if own.every_command {
         return Ok(Ruling::warning(
             format!(
-                "the user {user} may do anything: who learns its password can {}",
+                "the user {user} may do anything: anyone who learns its password can {}",
                 doing(own)
             ),
             own_user,
@@ -108,7 +113,9 @@ pub(super) fn user(facts: &Facts) -> Fact<Ruling> {
                 "the user {user} is bounded, but any client that does not log in can {}",
                 doing(default)
             ),
-            format!("once nobody depends on it, and keep it with {KEEP}: ACL SETUSER default off"),
+            format!(
+                "once no client depends on it, and keep it with {SAVE}: ACL SETUSER default off"
+            ),
         ));
     }
     Ok(Ruling::fine(format!(
@@ -122,7 +129,7 @@ fn doing(rules: UserRules) -> &'static str {
             every_key: true,
             every_command: true,
             ..
-        } => "do anything, such as making sessions and bringing ended ones back",
+        } => "do anything, such as creating sessions and restoring ended ones",
         UserRules {
             every_command: true,
             ..
@@ -130,24 +137,27 @@ fn doing(rules: UserRules) -> &'static str {
         UserRules {
             every_key: true, ..
         } => "use every key",
-        _ => "do what it may",
+        _ => "use its rights",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Finding, Subject, Verdict, Withheld, facts::healthy},
+        super::{
+            facts::{Withheld, healthy},
+            finding::{Finding, Subject, Verdict},
+        },
         *,
     };
 
     fn found(judge: fn(&Facts) -> Fact<Ruling>, facts: &Facts) -> Finding {
         judge(facts)
-            .unwrap_or_else(|_| panic!("not told"))
+            .unwrap_or_else(|_| panic!("no answer"))
             .about(Subject::Rights)
     }
 
-    /// One who may do all but these.
+    /// The finding about a user without these rights.
     fn lacking(lacks: &[(&str, May)]) -> Finding {
         let mut facts = healthy();
         for (right, may) in facts.may.as_mut().unwrap() {
@@ -159,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_with_the_rule_that_grants_it() {
+    fn a_missing_right_is_named_with_the_rule_that_grants_it() {
         let finding = lacking(&[("eval", May::NotCommand), ("set", May::NotCommand)]);
         assert_eq!(finding.verdict, Verdict::Broken);
         assert_eq!(finding.message, "the user app may not call SET, EVAL");
@@ -183,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_not_write_the_log_is_told_what_that_means() {
+    fn a_missing_right_to_write_the_log_is_explained() {
         for may in [May::NotCommand, May::NotKey] {
             let finding = lacking(&[("xadd", may)]);
             assert_eq!(finding.verdict, Verdict::Broken);
@@ -192,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_missed_is_told_and_fine() {
-        let finding = lacking(&[("client|id", May::NotCommand), ("info", May::Unheard)]);
+    fn a_missing_optional_right_is_named_and_fine() {
+        let finding = lacking(&[("client|id", May::NotCommand), ("info", May::Unknown)]);
         assert_eq!(finding.verdict, Verdict::Fine);
         assert!(
             finding.message.contains("without INFO and CLIENT ID,"),
@@ -202,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn without_push_all_is_fine_and_what_that_means_is_told() {
+    fn missing_rights_to_the_channel_are_explained_and_fine() {
         let finding = lacking(&[("publish", May::NotKey), ("subscribe", May::NotCommand)]);
         assert_eq!(finding.verdict, Verdict::Fine);
         let message = "; without PUBLISH and SUBSCRIBE on &pc:*, live connections notice";
@@ -210,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_the_server_does_not_know_is_not_a_matter_of_rights() {
-        let finding = lacking(&[("eval", May::Unheard)]);
+    fn an_unknown_command_is_broken_and_needs_another_server() {
+        let finding = lacking(&[("eval", May::Unknown)]);
         assert_eq!(finding.verdict, Verdict::Broken);
         assert_eq!(finding.message, "the server does not know EVAL");
     }
@@ -239,7 +249,7 @@ mod tests {
     };
 
     #[test]
-    fn a_user_without_a_password_or_bounds_is_a_warning_with_the_line_that_makes_another() {
+    fn a_user_without_a_password_or_limits_is_a_warning_with_the_command_for_another_user() {
         let mighty = UserRules {
             without_password: false,
             ..OPEN
@@ -267,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_of_its_own_is_no_use_while_everybody_else_needs_none() {
+    fn a_limited_user_is_a_warning_while_the_default_user_is_not_limited() {
         assert_eq!(user_with(BOUNDED, OPEN).verdict, Verdict::Warning);
         let off = UserRules {
             enabled: false,

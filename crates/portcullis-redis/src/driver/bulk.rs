@@ -1,7 +1,7 @@
-//! A second connection to a server, for long answers: short ones never wait behind them.
+//! A second connection to a server, for long answers: short answers never wait behind them.
 //!
-//! It is opened when it is first needed, shared, and closed after half a minute without use. It does not say whether the
-//! server is down: what fails on it fails alone.
+//! The first caller that needs it opens it, all callers share it, and it closes after half a minute
+//! without use. Its failures say nothing about the server: only the callers that use it fail.
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use tokio::{runtime::Handle as Runtime, sync::watch, time::Instant};
 use super::{connection::Connection, failure};
 use crate::ConnectError;
 
-/// How long it stays without use.
+/// How long it stays open without use.
 const LINGER: Duration = Duration::from_secs(30);
 
 /// The second connection, if there is one.
@@ -39,17 +39,17 @@ enum Opened {
 impl Current {
     fn is_usable(&self) -> bool {
         match &*self.opened.borrow() {
-            // If whoever opens it is gone, so is its runtime.
+            // The task that opens it ends without a result only with its runtime.
             Opened::NotYet => self.opened.has_changed().is_ok(),
-            Opened::Is(connection) => !connection.is_over(),
+            Opened::Is(connection) => !connection.is_closed(),
             Opened::Failed(_) => false,
         }
     }
 }
 
 impl Bulk {
-    /// The connection, and whether it was opened for this call. It is opened on `runtime`, by one for all who wait, and
-    /// further if the caller gives up meanwhile.
+    /// The connection, and whether it was opened for this call. A task on `runtime` opens it once
+    /// for all callers that wait, and goes on if a caller gives up.
     pub(super) async fn connection<F>(
         &self,
         runtime: &Runtime,
@@ -83,13 +83,13 @@ impl Bulk {
             return Ok((current.opened.clone(), false));
         }
         let opening = open()?;
-        let (tell, opened) = watch::channel(Opened::NotYet);
+        let (sender, opened) = watch::channel(Opened::NotYet);
         runtime.spawn(async move {
             let opened = match opening.await {
                 Ok(connection) => Opened::Is(Arc::new(connection)),
                 Err(error) => Opened::Failed(error.to_string()),
             };
-            tell.send_replace(opened);
+            sender.send_replace(opened);
         });
         *current = Some(Current {
             opened: opened.clone(),
@@ -98,7 +98,7 @@ impl Bulk {
         Ok((opened, true))
     }
 
-    /// It failed: the next one who needs it opens another.
+    /// Drops a connection that failed. The next caller opens another one.
     pub(super) fn discard(&self, failed: &Arc<Connection>) {
         let mut current = self.lock();
         let is_it = |current: &Current| match &*current.opened.borrow() {
@@ -110,7 +110,7 @@ impl Bulk {
         }
     }
 
-    /// Closes it if nobody has used it for a while.
+    /// Closes it if it has not been used for [`LINGER`].
     pub(super) fn close_if_idle(&self) {
         let mut current = self.lock();
         if current
@@ -121,7 +121,7 @@ impl Bulk {
         }
     }
 
-    /// Closes it once those who use it have their answers.
+    /// Closes it as soon as its users have their answers.
     pub(super) fn close(&self) {
         *self.lock() = None;
     }

@@ -1,12 +1,12 @@
-//! The codes that errors of Redis begin with, and what they mean to a store.
+//! Error codes of Redis, and the store errors they become.
 
 use portcullis_core::store::StoreErrorKind::{self, Full, Misconfigured, ReadOnly, Unavailable};
 
-/// A code that is told apart from others.
+/// An error code with a meaning of its own.
 pub(super) struct Code {
     pub(super) word: &'static str,
     pub(super) kind: StoreErrorKind,
-    /// What happened and what to do.
+    /// What happened, and what to do.
     pub(super) message: &'static str,
 }
 
@@ -20,7 +20,8 @@ const fn code(word: &'static str, kind: StoreErrorKind, message: &'static str) -
 
 const CLUSTER: &str = "this is a node of a Redis Cluster; write redis-cluster:// in the address";
 
-/// The text after each of these codes is fixed, but for `ERR` and `WRONGTYPE`: it holds no key and no value.
+/// The text after each of these codes is fixed and holds no key and no value. `ERR` and `WRONGTYPE`
+/// are the exceptions.
 pub(super) const CODES: [Code; 19] = [
     code(
         "LOADING",
@@ -45,7 +46,7 @@ pub(super) const CODES: [Code; 19] = [
     code(
         "BUSY",
         Unavailable,
-        "Redis is busy with a script that takes too long; find out whose it is",
+        "Redis is busy with a script that takes too long; find out which application runs it",
     ),
     code(
         "READONLY",
@@ -55,7 +56,8 @@ pub(super) const CODES: [Code; 19] = [
     code(
         "NOREPLICAS",
         ReadOnly,
-        "Redis takes no writes because it has too few replicas; check them, or min-replicas-to-write",
+        "Redis takes no writes because it has too few replicas; check them, or \
+         min-replicas-to-write",
     ),
     code(
         "MISCONF",
@@ -70,7 +72,8 @@ pub(super) const CODES: [Code; 19] = [
     code(
         "NOPERM",
         Misconfigured,
-        "Redis refuses a command this user has no right to; grant what the README of portcullis-redis lists",
+        "Redis refuses a command this user has no right to; grant what the README of \
+         portcullis-redis lists",
     ),
     code(
         "NOAUTH",
@@ -98,11 +101,12 @@ pub(super) const CODES: [Code; 19] = [
     code(
         "NOSCRIPT",
         Misconfigured,
-        "Redis does not keep scripts; use a server that supports EVAL",
+        "Redis does not cache scripts; use a server that supports EVAL",
     ),
     code(
         "ERR",
         Misconfigured,
-        "Redis refused a command of portcullis-redis; use Redis 6.2 or later, or a server compatible with it",
+        "Redis refused a command of portcullis-redis; use Redis 6.2 or later, or a server compatible \
+         with it",
     ),
 ];

@@ -1,4 +1,4 @@
-//! One connection, with settings under which it cannot hang, grow or write twice.
+//! One connection, set up so that it cannot hang, grow without bound or write twice.
 
 use std::time::{Duration, Instant};
 
@@ -16,27 +16,29 @@ use fred::{
 use socket2::TcpKeepalive;
 use tokio::{sync::broadcast::Receiver, task::JoinHandle};
 
-use super::{Settings, StillClock, failure, subscription};
+#[cfg(feature = "tls")]
+use super::tls;
+use super::{command::Command, failure, paused_clock::PausedClock, settings::Settings};
 use crate::{ConnectError, endpoint::Endpoint};
 
-/// Who restores a connection that broke.
+/// What restores a connection that broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Restored {
-    /// The library, at once, to the same address.
-    ByItself,
-    /// Nobody: what is there by then must be looked at first.
+pub(super) enum Reconnect {
+    /// The client library, at once, to the same address.
+    ByLibrary,
+    /// Nothing: another server may be at the address by then and must be checked first.
     Never,
 }
 
 const CONNECT: Duration = Duration::from_secs(1);
-/// At least: whoever waits longer for an operation also waits longer for what it needs first.
+/// Shortest timeout of the handshake. With a longer wait of operations it is longer too.
 const HANDSHAKE: Duration = Duration::from_millis(500);
 const OPEN: Duration = Duration::from_secs(2);
-/// Beyond the wait: the connection is not given up before the operation.
+/// Added to the wait, so that the connection is not given up before an operation is.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
 
-/// How many messages wait to be taken, where none are expected. The library makes room for each in advance, and has
-/// channels of its own with as much.
+/// Capacity for messages where none are expected. The library allocates it in advance, and as much
+/// again for channels of its own.
 const NO_MESSAGES: usize = 32;
 
 /// A client and the task that serves it. Dropping it ends both.
@@ -47,37 +49,41 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects. Also returns when the server was asked for its time, and what it said.
+    /// Connects. Also returns when the server was asked for its time, and its answer.
     pub(super) async fn open(
         settings: &Settings,
-        restored: Restored,
+        reconnect: Reconnect,
     ) -> Result<(Self, Instant, u64), ConnectError> {
-        let connection = Self::unproven(settings, restored, NO_MESSAGES)?;
+        let connection = Self::unproven(settings, reconnect, NO_MESSAGES)?;
         let ask = async |client: &Client| time(client, None).await;
         connection.answering(settings, ask).await
     }
 
-    /// The same for what is published. The library does not restore it: what was missed meanwhile must be told.
-    pub(super) async fn open_to_listen(settings: &Settings) -> Result<Self, ConnectError> {
-        let connection = Self::unproven(settings, Restored::Never, subscription::ROOM)?;
+    /// Connects for a subscription, with room for this many messages. The library does not restore
+    /// it: the subscriber must know that it missed messages.
+    pub(super) async fn open_to_subscribe(
+        settings: &Settings,
+        messages: usize,
+    ) -> Result<Self, ConnectError> {
+        let connection = Self::unproven(settings, Reconnect::Never, messages)?;
         let ask = async |client: &Client| time(client, None).await;
         let opened = connection.answering(settings, ask).await?;
         Ok(opened.0)
     }
 
-    /// The same to a server that does not tell the time to everybody, as a Sentinel does not.
+    /// Connects to a Sentinel, which may refuse to tell the time.
     pub(super) async fn open_to_sentinel(settings: &Settings) -> Result<Self, ConnectError> {
-        let connection = Self::unproven(settings, Restored::Never, NO_MESSAGES)?;
+        let connection = Self::unproven(settings, Reconnect::Never, NO_MESSAGES)?;
         let opened = connection.answering(settings, async |_| Ok(0)).await?;
         Ok(opened.0)
     }
 
     fn unproven(
         settings: &Settings,
-        restored: Restored,
+        reconnect: Reconnect,
         messages: usize,
     ) -> Result<Self, ConnectError> {
-        let client = build(settings, restored, messages)?;
+        let client = build(settings, reconnect, messages)?;
         Ok(Self {
             task: client.connect(),
             client,
@@ -85,17 +91,17 @@ impl Connection {
         })
     }
 
-    /// This connection, when it is there, and what it was first asked.
+    /// Waits until the connection is established, and sends the first command.
     async fn answering(
         mut self,
         settings: &Settings,
         ask: impl AsyncFnOnce(&Client) -> Result<u64, Error>,
     ) -> Result<(Self, Instant, u64), ConnectError> {
-        let still = StillClock::hold();
+        let clock = PausedClock::hold();
         let client = self.client.clone();
         let ready = async {
             while !client.is_connected() {
-                still.sleep(Duration::from_millis(2)).await;
+                clock.sleep(Duration::from_millis(2)).await;
             }
             let sent = Instant::now();
             ask(&client).await.map(|answer| (sent, answer))
@@ -106,7 +112,9 @@ impl Connection {
                 Ok(Err(error)) => error,
                 _ => Error::new(ErrorKind::IO, "closed"),
             }),
-            () = tokio::time::sleep(OPEN.max(CONNECT + settings.wait)) => Err(Error::new(ErrorKind::Timeout, "no answer")),
+            () = tokio::time::sleep(OPEN.max(CONNECT + settings.wait)) => {
+                Err(Error::new(ErrorKind::Timeout, "no answer"))
+            }
         };
         match opened {
             Ok((sent, answer)) => Ok((self, sent, answer)),
@@ -123,59 +131,59 @@ impl Connection {
         time(&self.client, None).await
     }
 
-    /// The same, and whatever the wait of other operations is, it may take this long.
-    pub(super) async fn time_within(&self, wait: Duration) -> Result<u64, Error> {
-        time(&self.client, Some(wait)).await
+    /// The server's time in ms, with a timeout of its own.
+    pub(super) async fn time_within(&self, timeout: Duration) -> Result<u64, Error> {
+        time(&self.client, Some(timeout)).await
     }
 
-    /// What `INFO` says.
+    /// The text of `INFO`.
     pub(super) async fn info(&self) -> Result<String, Error> {
         self.client.info(None).await
     }
 
-    /// What `INFO` says of the memory.
+    /// The section on memory of `INFO`.
     pub(super) async fn memory(&self) -> Result<String, Error> {
         self.client.info(Some(InfoKind::Memory)).await
     }
 
-    /// Whether the server says that it is a primary.
+    /// Whether the server reports that it is a primary.
     pub(super) async fn is_primary(&self) -> Result<bool, Error> {
-        let told = self.send("ROLE", Vec::new()).await?;
-        let role = told.into_array().first().and_then(Value::as_string);
+        let answer = self.send("ROLE", Vec::new()).await?;
+        let role = answer.into_array().first().and_then(Value::as_string);
         Ok(role.as_deref() == Some("master"))
     }
 
-    /// What is published on the channels it subscribes to, from now on.
+    /// Messages published from now on, on the channels it subscribes to.
     pub(super) fn messages(&self) -> Receiver<Message> {
         self.client.message_rx()
     }
 
-    /// Sends the command, and does not wait for an answer.
+    /// Sends `SUBSCRIBE`. Does not wait for the answer.
     pub(super) async fn subscribe(&self, channel: &str) -> Result<(), Error> {
         self.client.subscribe(channel).await
     }
 
-    /// One of the few commands that a connection which is subscribed may send.
+    /// Sends `PING`, one of the few commands that a subscribed connection may send.
     pub(super) async fn ping(&self) -> Result<(), Error> {
         self.send("PING", Vec::new()).await.map(drop)
     }
 
-    /// Waits until it is closed, unless it is restored.
+    /// Waits until the connection is closed for good.
     pub(super) async fn ended(&mut self) {
         let _ = (&mut self.task).await;
     }
 
     /// Whether it is closed for good.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// Where it leads.
+    /// The server it leads to, where the address alone does not say.
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.endpoint.as_ref()
     }
 
-    /// One command, as it stands.
+    /// Sends one command.
     pub(super) async fn send(
         &self,
         name: &'static str,
@@ -185,7 +193,7 @@ impl Connection {
         self.client.custom(name, arguments).await
     }
 
-    /// One command on a slot that is moving to this node.
+    /// Sends one command on a slot that is moving to this node.
     pub(super) async fn send_asking(
         &self,
         name: &'static str,
@@ -201,10 +209,36 @@ impl Connection {
             .pop()
             .unwrap_or_else(|| Err(Error::new(ErrorKind::Protocol, "no answer")))
     }
+
+    /// Sends several commands in one round trip. If the connection breaks, all of them fail.
+    pub(super) async fn send_all(
+        &self,
+        commands: &[Command],
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let pipeline = self.client.pipeline();
+        for command in commands {
+            let name = CustomCommand::new_static(command.name, ClusterHash::FirstKey, false);
+            let () = pipeline.custom(name, command.arguments.clone()).await?;
+        }
+        let answers = pipeline.try_all::<Value>().await;
+        if answers.len() < commands.len() {
+            let missing = || Error::new(ErrorKind::Protocol, "answers are missing");
+            let first = answers.into_iter().find_map(Result::err);
+            return Err(first.unwrap_or_else(missing));
+        }
+        let mut answered = Vec::with_capacity(answers.len());
+        for (answer, command) in answers.into_iter().zip(commands) {
+            match command.ignore_other_type(answer) {
+                Err(error) if failure::is_outage(&error) => return Err(error),
+                answer => answered.push(answer),
+            }
+        }
+        Ok(answered)
+    }
 }
 
 impl Drop for Connection {
-    // The library's task holds the client and would wait for commands for ever.
+    // The library's task holds the client and would wait for commands forever.
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -220,19 +254,23 @@ async fn time(client: &Client, timeout: Option<Duration>) -> Result<u64, Error> 
     Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
 }
 
-fn build(settings: &Settings, restored: Restored, messages: usize) -> Result<Client, ConnectError> {
+fn build(
+    settings: &Settings,
+    reconnect: Reconnect,
+    messages: usize,
+) -> Result<Client, ConnectError> {
     let mut config = Config::from_url_centralized(settings.address.plain_url())
         .map_err(|_| ConnectError::Address("host, port or database cannot be read"))?;
     if let Some(endpoint) = settings.address.endpoint() {
         config.server = ServerConfig::new_centralized(endpoint.host(), endpoint.port());
     }
     if config.username.is_some() && config.password.is_none() {
-        // The library would not log in at all and stay the default user.
+        // Without a password the library would not log in, and would stay the default user.
         config.password = Some(String::new());
     }
     #[cfg(feature = "tls")]
     if settings.address.tls() {
-        config.tls = Some(super::tls::config(settings.ca_certificate.as_deref())?);
+        config.tls = Some(tls::config(settings.ca_certificate.as_deref())?);
     }
     let mut builder = Builder::from_config(config);
     builder
@@ -240,7 +278,7 @@ fn build(settings: &Settings, restored: Restored, messages: usize) -> Result<Cli
         .with_performance_config(|performance| {
             *performance = performance_config(settings.give_up_after(), messages);
         });
-    if restored == Restored::ByItself {
+    if reconnect == Reconnect::ByLibrary {
         builder.set_policy(ReconnectPolicy::new_exponential(0, 20, 1000, 2));
     }
     builder
@@ -252,9 +290,10 @@ fn connection_config(wait: Duration) -> ConnectionConfig {
     ConnectionConfig {
         connection_timeout: CONNECT,
         internal_command_timeout: HANDSHAKE.max(wait),
-        // A command whose answer was lost may have been carried out: only the caller may send it again.
+        // A command whose answer was lost may have been executed: only its caller may send it
+        // again.
         max_command_attempts: 1,
-        // Without a bound, an outage fills the memory.
+        // Without a bound, commands fill the memory during an outage.
         max_command_buffer_len: 5000,
         unresponsive: UnresponsiveConfig {
             max_timeout: Some(UNRESPONSIVE + wait.max(UNRESPONSIVE)),

@@ -1,4 +1,5 @@
-//! Asks a server everything that tells whether sessions are safe on it. `check/` judges the answers.
+//! Asks a server everything that shows whether sessions are safe on it. `check/` judges the
+//! answers.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,27 +12,29 @@ use portcullis_core::store::RegisteredRealm;
 use tokio::task::JoinSet;
 
 use super::{
-    Answer, Settings, boxed, cluster,
-    connection::{Connection, Restored},
+    answer::Answer,
+    boxed::boxed,
+    cluster,
+    connection::{Connection, Reconnect},
     failure, sentinel,
+    settings::Settings,
 };
 use crate::{
     ConnectError,
     address::Layout,
-    check::{Fact, Facts, May, PartOf, Sample, UserRules, Withheld},
+    check::{self, Fact, Facts, May, Right, Sample, Topology, UserRules, Withheld},
     endpoint::Endpoint,
     info::Info,
-    keys::Prefix,
-    realms,
-    rights::{self, Right},
+    layout::{Prefix, registry},
 };
 
-/// A server that is too slow for the application's wait is to be told of, so it is given more.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
-/// For everything together.
-const ENOUGH: Duration = Duration::from_secs(30);
+/// Shortest wait of a check. A server that is too slow for the wait of the application is a
+/// finding, not an error.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// Timeout of all questions to one server.
+const LONGEST: Duration = Duration::from_secs(30);
 const SAMPLES: usize = 20;
-/// Before one more sample: in this time a clock that runs has moved.
+/// Pause before the last sample, in which a running clock moves.
 const PAUSE: Duration = Duration::from_millis(50);
 
 const CONFIG: [&str; 5] = [
@@ -42,58 +45,59 @@ const CONFIG: [&str; 5] = [
     "min-replicas-max-lag",
 ];
 
-/// What was asked of each server, and which were not there to be asked.
+/// The answers of each server, and the servers that did not answer.
 #[derive(Debug)]
 pub(crate) struct Examined {
     pub(crate) servers: Vec<Facts>,
-    /// Primaries of a cluster, by their addresses.
+    /// The addresses of primaries of a cluster.
     pub(crate) unreachable: Vec<String>,
 }
 
-/// Connects, whatever the settings of the servers, and asks each. Writes nothing and reads the registry of realms only.
+/// Connects and asks each server, whatever its settings. Writes nothing, and reads no key but the
+/// registry of realms.
 pub(crate) async fn examine(settings: Settings, prefix: &Prefix) -> Result<Examined, ConnectError> {
     let wait = settings.wait;
-    let patient = Settings {
-        wait: wait.max(GIVE_UP_AFTER),
+    let settings = Settings {
+        wait: wait.max(SHORTEST_WAIT),
         ..settings
     };
-    let (connection, settings, part_of) = match patient.address.layout() {
+    let (connection, settings, topology) = match settings.address.layout() {
         Layout::Cluster(seeds) => {
-            return boxed(examine_all(&patient, seeds, wait, prefix)).await;
+            return boxed(examine_all(&settings, seeds, wait, prefix)).await;
         }
         Layout::Sentinel(sentinels) => {
-            let (connection, ..) = boxed(sentinel::open(&patient, sentinels)).await?;
-            let named = connection.endpoint().map(|primary| patient.at(primary));
-            (connection, named.unwrap_or(patient), PartOf::Sentinels)
+            let (connection, ..) = boxed(sentinel::open(&settings, sentinels)).await?;
+            let named = connection.endpoint().map(|primary| settings.at(primary));
+            (connection, named.unwrap_or(settings), Topology::Sentinels)
         }
         Layout::Single => {
-            let (connection, ..) = Connection::open(&patient, Restored::ByItself).await?;
-            (connection, patient, PartOf::Nothing)
+            let (connection, ..) = Connection::open(&settings, Reconnect::ByLibrary).await?;
+            (connection, settings, Topology::Single)
         }
     };
-    let facts = ask_everything(&connection, &settings, part_of, wait, prefix).await?;
+    let facts = ask_everything(&connection, &settings, topology, wait, prefix).await?;
     Ok(Examined {
         servers: vec![facts],
         unreachable: Vec::new(),
     })
 }
 
-/// All primaries at once, so that their clocks can be compared.
+/// Asks all primaries at once, so that their clocks can be compared.
 async fn examine_all(
     settings: &Settings,
     seeds: &[Endpoint],
     wait: Duration,
     prefix: &Prefix,
 ) -> Result<Examined, ConnectError> {
-    let view = cluster::look(settings, seeds).await?;
+    let view = cluster::discover(settings, seeds).await?;
     let mut asked = JoinSet::new();
     for (place, primary) in view.primaries().into_iter().enumerate() {
         let (settings, prefix) = (settings.at(&primary), prefix.clone());
         asked.spawn(async move {
-            let connected = match Connection::open(&settings, Restored::ByItself).await {
+            let connected = match Connection::open(&settings, Reconnect::ByLibrary).await {
                 Ok((connection, ..)) => {
-                    let part_of = PartOf::Cluster;
-                    ask_everything(&connection, &settings, part_of, wait, &prefix).await
+                    let topology = Topology::Cluster;
+                    ask_everything(&connection, &settings, topology, wait, &prefix).await
                 }
                 Err(error) => Err(error),
             };
@@ -120,20 +124,23 @@ async fn examine_all(
 async fn ask_everything(
     connection: &Connection,
     settings: &Settings,
-    part_of: PartOf,
+    topology: Topology,
     wait: Duration,
     prefix: &Prefix,
 ) -> Result<Facts, ConnectError> {
-    tokio::time::timeout(ENOUGH, gather(connection, settings, part_of, wait, prefix))
-        .await
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "no answer")))
-        .map_err(|error| failure::connect_error(&settings.address, &error))
+    tokio::time::timeout(
+        LONGEST,
+        gather(connection, settings, topology, wait, prefix),
+    )
+    .await
+    .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "no answer")))
+    .map_err(|error| failure::connect_error(&settings.address, &error))
 }
 
 async fn gather(
     connection: &Connection,
     settings: &Settings,
-    part_of: PartOf,
+    topology: Topology,
     wait: Duration,
     prefix: &Prefix,
 ) -> Result<Facts, Error> {
@@ -148,12 +155,12 @@ async fn gather(
     };
     let mut config = Vec::new();
     for name in CONFIG {
-        let told = ask(connection, "+config|get", &["CONFIG", "GET", name]).await?;
-        config.push((name, told.and_then(setting)));
+        let answer = ask(connection, "+config|get", &["CONFIG", "GET", name]).await?;
+        config.push((name, answer.and_then(setting)));
     }
     Ok(Facts {
         server: settings.address.to_string(),
-        part_of,
+        topology,
         prefix: prefix.clone(),
         wait,
         unsafe_eviction: settings.unsafe_eviction,
@@ -164,7 +171,7 @@ async fn gather(
         cluster,
         config,
         samples,
-        may: rights(connection, settings, part_of, &user, prefix).await?,
+        may: rights(connection, settings, topology, &user, prefix).await?,
         own_rules: rules(connection, &user).await?,
         default_rules: rules(connection, "default").await?,
         realms: realms(connection, prefix).await?,
@@ -172,7 +179,8 @@ async fn gather(
     })
 }
 
-/// The wall clock is read once: should it be set meanwhile, the server is not to blame.
+/// Asks for the time again and again. The wall clock of this machine is read once: if it is set
+/// meanwhile, the samples do not show it.
 async fn samples(connection: &Connection) -> Result<Vec<Sample>, Error> {
     let (started, epoch) = (Instant::now(), SystemTime::now());
     let epoch = epoch.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -193,10 +201,10 @@ async fn samples(connection: &Connection) -> Result<Vec<Sample>, Error> {
     Ok(samples)
 }
 
-/// Who the server takes this for, or else as whom it logged in.
+/// The user of this connection, as the server reports it or as it logged in.
 async fn user(connection: &Connection) -> Result<String, Error> {
-    let told = ask(connection, "+acl|whoami", &["ACL", "WHOAMI"]).await?;
-    Ok(text(told).unwrap_or_else(|_| {
+    let answer = ask(connection, "+acl|whoami", &["ACL", "WHOAMI"]).await?;
+    Ok(text(answer).unwrap_or_else(|_| {
         let config = connection.client().client_config();
         config.username.unwrap_or_else(|| "default".to_owned())
     }))
@@ -206,37 +214,37 @@ async fn realms(
     connection: &Connection,
     prefix: &Prefix,
 ) -> Result<Fact<Vec<RegisteredRealm>>, Error> {
-    let told = ask(connection, "+hgetall", &["HGETALL", &prefix.registry()]).await?;
-    Ok(told.map(|told| realms::read_all(Answer(told).pairs())))
+    let answer = ask(connection, "+hgetall", &["HGETALL", &prefix.registry()]).await?;
+    Ok(answer.map(|answer| registry::read_all(Answer(answer).pairs())))
 }
 
-/// Has the server say whether it would, without doing it.
+/// Asks with `ACL DRYRUN` for each right. The server does not execute the commands.
 async fn rights(
     connection: &Connection,
     settings: &Settings,
-    part_of: PartOf,
+    topology: Topology,
     user: &str,
     prefix: &Prefix,
 ) -> Result<Fact<Vec<(&'static Right, May)>>, Error> {
-    let mut told = Vec::new();
-    for right in rights::asked_for(settings.copies.is_some(), part_of) {
+    let mut all = Vec::new();
+    for right in check::required(settings.copies.is_some(), topology) {
         let mut command = vec!["ACL".to_owned(), "DRYRUN".to_owned(), user.to_owned()];
         command.extend(right.example(prefix));
         let command: Vec<_> = command.iter().map(String::as_str).collect();
         let may = match send(connection, &command).await {
             Ok(answer) => may(&answer.as_string().unwrap_or_default()),
-            Err(error) if error.details().starts_with("ERR Command ") => May::Unheard,
+            Err(error) if error.details().starts_with("ERR Command ") => May::Unknown,
             Err(error) => match withheld(error, "+acl|dryrun") {
                 Ok(withheld) => return Ok(Err(withheld)),
                 Err(error) => return Err(error),
             },
         };
-        told.push((right, may));
+        all.push((right, may));
     }
-    Ok(Ok(told))
+    Ok(Ok(all))
 }
 
-/// A refusal is an answer here and no error. It says in words of what.
+/// Reads the answer to `ACL DRYRUN`. It is no error, and describes a refusal in words.
 fn may(answer: &str) -> May {
     match answer {
         "OK" => May::Yes,
@@ -246,16 +254,16 @@ fn may(answer: &str) -> May {
 }
 
 async fn rules(connection: &Connection, user: &str) -> Result<Fact<UserRules>, Error> {
-    let told = ask(connection, "+acl|getuser", &["ACL", "GETUSER", user]).await?;
-    Ok(told.and_then(|told| read_rules(told).ok_or(Withheld::Missing)))
+    let answer = ask(connection, "+acl|getuser", &["ACL", "GETUSER", user]).await?;
+    Ok(answer.and_then(|answer| read_rules(answer).ok_or(Withheld::Missing)))
 }
 
-/// Hashes of passwords are in it too; they are left where they are.
-fn read_rules(told: Value) -> Option<UserRules> {
-    let Value::Array(items) = told else {
+/// Reads the answer to `ACL GETUSER`. Ignores the hashes of passwords in it.
+fn read_rules(answer: Value) -> Option<UserRules> {
+    let Value::Array(items) = answer else {
         return None;
     };
-    // A list of words, or, of keys and commands and from version 7 on, the words in one text.
+    // A list of words. From version 7 on, keys and commands are one text.
     let words = |name: &str| -> Vec<String> {
         let named = items
             .iter()
@@ -274,19 +282,20 @@ fn read_rules(told: Value) -> Option<UserRules> {
         enabled: among(&flags, &["on"]),
         without_password: among(&flags, &["nopass"]),
         every_key: among(&flags, &["allkeys"]) || among(&keys, &["~*", "*"]),
-        // Where some are taken away, it is not every one, and nobody knows which count.
+        // With exceptions, it is not every command. Which ones matter is not known.
         every_command: among(&flags, &["allcommands"]) || *commands == ["+@all"],
     })
 }
 
-/// The second half of what `CONFIG GET` answers. Nothing is there if the server does not have the setting.
-fn setting(told: Value) -> Fact<String> {
-    let value = told.into_array().get(1).and_then(Value::as_string);
+/// The value in the answer to `CONFIG GET`. The answer is empty if the server does not have the
+/// setting.
+fn setting(answer: Value) -> Fact<String> {
+    let value = answer.into_array().get(1).and_then(Value::as_string);
     value.ok_or(Withheld::Missing)
 }
 
-fn text(told: Fact<Value>) -> Fact<String> {
-    told.and_then(|value| value.as_string().ok_or(Withheld::Missing))
+fn text(answer: Fact<Value>) -> Fact<String> {
+    answer.and_then(|value| value.as_string().ok_or(Withheld::Missing))
 }
 
 async fn ask(
@@ -300,7 +309,7 @@ async fn ask(
     }
 }
 
-/// A server that refuses has answered; any other error is one.
+/// Why a server refused to answer. Other errors are returned.
 fn withheld(error: Error, right: &'static str) -> Result<Withheld, Error> {
     if failure::is_outage(&error) {
         Err(error)
@@ -326,7 +335,7 @@ mod tests {
         Value::Array(items.iter().map(|item| Value::from(*item)).collect())
     }
 
-    fn told(flags: &[&str], commands: &str, keys: Value) -> Option<UserRules> {
+    fn rules_with(flags: &[&str], commands: &str, keys: Value) -> Option<UserRules> {
         read_rules(Value::Array(vec![
             "flags".into(),
             list(flags),
@@ -340,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_of_a_user_are_understood_as_every_version_tells_them() {
+    fn rules_of_a_user_are_read_in_the_form_of_every_version() {
         let open = UserRules {
             enabled: true,
             without_password: true,
@@ -348,25 +357,28 @@ mod tests {
             every_command: true,
         };
         let flags = ["on", "allkeys", "allcommands", "nopass"];
-        assert_eq!(told(&flags, "+@all", list(&["*"])), Some(open));
+        assert_eq!(rules_with(&flags, "+@all", list(&["*"])), Some(open));
         let flags = ["on", "nopass"];
-        assert_eq!(told(&flags, "+@all", "~*".into()), Some(open));
-        let bounded = UserRules {
+        assert_eq!(rules_with(&flags, "+@all", "~*".into()), Some(open));
+        let limited = UserRules {
             enabled: true,
             without_password: false,
             every_key: false,
             every_command: false,
         };
-        let nearly = told(&["on"], "+@all -@dangerous", "~pc:*".into());
-        assert_eq!(nearly, Some(bounded));
+        let nearly = rules_with(&["on"], "+@all -@dangerous", "~pc:*".into());
+        assert_eq!(nearly, Some(limited));
         for keys in [list(&["pc:*"]), "~pc:* %R~*x".into(), list(&[])] {
-            assert_eq!(told(&["on"], "-@all +get +config|get", keys), Some(bounded));
+            assert_eq!(
+                rules_with(&["on"], "-@all +get +config|get", keys),
+                Some(limited)
+            );
         }
         assert_eq!(read_rules(Value::Null), None);
     }
 
     #[test]
-    fn what_is_refused_is_understood_as_every_version_words_it() {
+    fn a_refusal_is_read_in_the_words_of_every_version() {
         for (answer, expected) in [
             ("OK", May::Yes),
             (

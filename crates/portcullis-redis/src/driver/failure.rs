@@ -1,4 +1,4 @@
-//! From errors of Redis and of the connection to errors of a store.
+//! Converts errors of Redis and of the connection to errors of a store.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use portcullis_core::store::{StoreError, StoreErrorKind as Kind};
 use super::codes::{CODES, Code};
 use crate::{ConnectError, address::Address};
 
-/// The code of the server's error; nothing if it is not the server that raised it.
+/// The code of the server's error; `None` if the server did not raise it.
 ///
-/// Older servers wrap what a script raised: the code then stands inside the text.
+/// Older servers wrap an error of a script: the code is then inside the text.
 fn code(error: &Error) -> Option<&'static Code> {
     let text = error.details();
     let first = text.split_whitespace().next()?;
@@ -35,19 +35,19 @@ pub(super) fn is(error: &Error, expected: &str) -> bool {
     code(error).is_some_and(|code| code.word == expected)
 }
 
-/// Whether it is the connection that failed: the server gave no answer.
+/// Whether the connection failed: the server gave no answer.
 pub(super) fn is_outage(error: &Error) -> bool {
     code(error).is_none()
 }
 
-/// Whether a node of a cluster sends somebody to another one, or to a later moment.
+/// Whether a node of a cluster redirects to another node, or asks to try again.
 pub(super) fn is_redirection(error: &Error) -> bool {
     ["MOVED", "ASK", "TRYAGAIN"]
         .iter()
         .any(|code| is(error, code))
 }
 
-/// Whether user, password or rights were refused.
+/// Whether the server refused the user, the password or a right.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Auth)
         || ["NOAUTH", "WRONGPASS", "NOPERM"]
@@ -55,26 +55,26 @@ fn is_refusal(error: &Error) -> bool {
             .any(|code| is(error, code))
 }
 
-/// Whether the user has no right to what failed with this.
+/// Whether the operation failed because the user lacks a right.
 pub(crate) fn is_forbidden(error: &StoreError) -> bool {
     let cause = std::error::Error::source(error);
     cause.is_some_and(|cause| cause.to_string().contains("NOPERM"))
 }
 
-/// What to show of an error. Texts that might repeat an argument are left out.
+/// The text of an error for logs. Texts that may repeat an argument are left out.
 pub(super) fn shown(error: &Error) -> String {
     match code(error) {
         Some(Code {
             word: "ERR" | "WRONGTYPE",
             ..
         }) => "Redis answered with an error".to_owned(),
-        // In the server's own words; the library's name for the kind of error says less.
+        // The server's own words say more than the library's kind of error.
         Some(_) => error.details().to_owned(),
         None => error.to_string(),
     }
 }
 
-/// What it means to somebody who wanted to connect.
+/// Converts an error to one of connecting.
 pub(super) fn connect_error(address: &Address, error: &Error) -> ConnectError {
     let has_tls = address.tls();
     let address = address.to_string();
@@ -85,12 +85,12 @@ pub(super) fn connect_error(address: &Address, error: &Error) -> ConnectError {
         return ConnectError::Database { address };
     }
     let mut reason = shown(error);
-    // That passes.
+    // This passes without a change of settings.
     if is(error, "ERR") && error.details().contains("max number of clients") {
         reason = "it has as many connections as its `maxclients` allows".to_owned();
         return ConnectError::Unreachable { address, reason };
     }
-    // A server that answers need not be looked for.
+    // The server answers, so it is reachable.
     if is_refusal(error) || is(error, "ERR") {
         return ConnectError::Refused { address, reason };
     }
@@ -106,18 +106,19 @@ pub(super) fn connect_error(address: &Address, error: &Error) -> ConnectError {
     ConnectError::Unreachable { address, reason }
 }
 
-/// What is wrong with a certificate, if that is it. The client library has only the text of what TLS said.
+/// What is wrong with a certificate, if that caused the error. The client library passes on only
+/// the text of the TLS error.
 fn certificate(error: &Error) -> Option<String> {
     if !is_outage(error) {
         return None;
     }
     let text = error.details();
-    let behind = |start: &str| {
+    let after = |start: &str| {
         let (_, rest) = text.split_once(start)?;
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
         rest.get(..end.unwrap_or(rest.len()))
     };
-    if let Some(what) = behind("AlertReceived(") {
+    if let Some(what) = after("AlertReceived(") {
         return Some(match what {
             "CertificateRequired" => {
                 "Redis asks this client for a certificate, and it has none: set tls-auth-clients to no"
@@ -126,8 +127,8 @@ fn certificate(error: &Error) -> Option<String> {
             what => format!("Redis ended the handshake: {what}"),
         });
     }
-    let what = behind("InvalidCertificate(")?;
-    let known = match what {
+    let what = after("InvalidCertificate(")?;
+    let reason = match what {
         "UnknownIssuer" | "CaUsedAsEndEntity" => {
             "its certificate comes from an authority that is not trusted"
         }
@@ -136,7 +137,7 @@ fn certificate(error: &Error) -> Option<String> {
         "NotValidYet" | "NotValidYetContext" => "its certificate is not valid yet",
         what => return Some(format!("its certificate is not accepted: {what}")),
     };
-    Some(known.to_owned())
+    Some(reason.to_owned())
 }
 
 pub(super) fn store_error(error: &Error) -> StoreError {
@@ -160,7 +161,7 @@ pub(super) fn store_error(error: &Error) -> StoreError {
     StoreError::new(kind, message).with_source(Cause(shown(error)))
 }
 
-/// Without asking: it is known that the server does not answer.
+/// Fails without sending anything: the server is known to be down.
 pub(super) fn known_down() -> StoreError {
     StoreError::new(
         Kind::Unavailable,
@@ -168,16 +169,16 @@ pub(super) fn known_down() -> StoreError {
     )
 }
 
-/// The task that would restore the connection is no more.
-pub(super) fn unwatched() -> StoreError {
+/// The task that restores the connection has ended with its runtime.
+pub(super) fn unsupervised() -> StoreError {
     StoreError::new(
         Kind::Misconfigured,
-        "the Tokio runtime on which this store was connected has ended, so its connection is not restored; connect on a \
-         runtime that lives as long as the store",
+        "the Tokio runtime on which this store was connected has ended, so its connection is not \
+         restored; connect on a runtime that lives as long as the store",
     )
 }
 
-/// A slot of a cluster is between two nodes, or went from one to another faster than it could be followed.
+/// A slot of a cluster is moving between nodes, or has moved too often to follow.
 pub(super) fn moving() -> StoreError {
     StoreError::new(
         Kind::Unavailable,
@@ -185,6 +186,7 @@ pub(super) fn moving() -> StoreError {
     )
 }
 
+/// No node of the cluster has the slot.
 pub(super) fn unserved() -> StoreError {
     StoreError::new(
         Kind::Unavailable,
@@ -192,16 +194,17 @@ pub(super) fn unserved() -> StoreError {
     )
 }
 
-/// The same error for another command that failed with it.
-pub(super) fn again(error: &StoreError) -> StoreError {
+/// A copy of an error, for another command that failed with it.
+pub(super) fn copy_of(error: &StoreError) -> StoreError {
     let cause = std::error::Error::source(error).map(|source| Cause(source.to_string()));
-    let again = StoreError::new(error.kind(), error.to_string());
+    let copy = StoreError::new(error.kind(), error.to_string());
     match cause {
-        Some(cause) => again.with_source(cause),
-        None => again,
+        Some(cause) => copy.with_source(cause),
+        None => copy,
     }
 }
 
+/// The dedicated connection for a confirmation by replicas could not be opened.
 pub(super) fn not_connected(error: ConnectError) -> StoreError {
     StoreError::new(
         Kind::Unavailable,
@@ -210,20 +213,22 @@ pub(super) fn not_connected(error: ConnectError) -> StoreError {
     .with_source(error)
 }
 
-/// Only what needs it fails.
+/// The connection for long answers could not be opened. Only its users fail.
 pub(super) fn no_second_connection(reason: String) -> StoreError {
     StoreError::new(
         Kind::Unavailable,
-        "Redis takes no second connection, which lists and the log need; check how many it allows, and the network",
+        "Redis takes no second connection, which lists and the log need; check how many it allows, and \
+         the network",
     )
     .with_source(Cause(reason))
 }
 
-pub(super) fn unexpected_reply() -> StoreError {
+/// A reply that is none of a script's.
+pub(super) fn unreadable_reply() -> StoreError {
     StoreError::new(
         Kind::Misconfigured,
-        "a script of portcullis-redis got an answer it cannot read; check that the server is compatible with \
-         Redis 6.2 and that no proxy changes its answers",
+        "the reply to a script of portcullis-redis cannot be read; check that the server is compatible \
+         with Redis 6.2 and that no proxy changes its answers",
     )
 }
 
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_scripts_raise_are_told_apart_on_old_and_new_servers() {
+    fn errors_that_scripts_raise_are_distinguished_on_old_and_new_servers() {
         for (text, kind) in [
             (
                 "OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:9.",
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_is_an_outage_whatever_the_library_calls_it() {
+    fn a_lost_connection_is_an_outage_for_every_error_kind_of_the_library() {
         for kind in [
             ErrorKind::IO,
             ErrorKind::Timeout,
@@ -301,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_not_accepted_is_told_from_a_server_that_is_away() {
+    fn a_refused_certificate_is_distinguished_from_an_unreachable_server() {
         for (text, reason) in [
             ("InvalidCertificate(UnknownIssuer)", Some("not trusted")),
             (
@@ -332,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_repeats_its_arguments_is_not_passed_on() {
+    fn an_error_text_that_repeats_its_arguments_is_not_shown() {
         let error = store_error(&server(
             "ERR unknown command 'GET', with args beginning with: 'pc:{1}secret'",
         ));

@@ -1,8 +1,8 @@
-//! Is this a server that sessions are safe on?
+//! Checks whether sessions are safe on a server.
 
 use fred::prelude::Error;
 
-use super::{Settings, connection::Connection};
+use super::{connection::Connection, settings::Settings};
 use crate::{ConnectError, info::Info};
 
 /// Refuses a server that sessions are not safe on.
@@ -21,7 +21,8 @@ pub(super) async fn at_start(
     if info.get("maxmemory_policy").is_none() {
         tracing::warn!(
             address = %settings.address,
-            "Redis does not tell its maxmemory-policy; make sure that it is noeviction or one of volatile-*"
+            "Redis does not show its maxmemory-policy; make sure that it is noeviction or one of \
+             volatile-*"
         );
     }
     match info.unsafe_policy() {
@@ -33,8 +34,8 @@ pub(super) async fn at_start(
     }
 }
 
-/// Says so if the server has become one that sessions are not safe on. A running application is better off
-/// with it than without, so this is all it does.
+/// Logs an error if sessions are no longer safe on the server. It does no more: a running
+/// application is better off with this server than without any.
 pub(super) async fn again(connection: &Connection, settings: &Settings) -> Result<(), Error> {
     let text = connection.info().await?;
     let policy = Info::new(&text).unsafe_policy();
@@ -42,8 +43,8 @@ pub(super) async fn again(connection: &Connection, settings: &Settings) -> Resul
         tracing::error!(
             address = %settings.address,
             policy,
-            "Redis evicts keys whatever they are, so sessions and their ends can get lost; set \
-             maxmemory-policy to noeviction or one of volatile-*"
+            "Redis evicts any key, so sessions and their ends can get lost; set maxmemory-policy \
+             to noeviction or one of volatile-*"
         );
     }
     Ok(())

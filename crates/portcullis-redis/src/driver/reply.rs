@@ -1,4 +1,4 @@
-//! What scripts answer. `lua/prelude.lua` is the other side of this file.
+//! Replies of scripts. `lua/prelude.lua` writes what this file reads.
 
 use std::time::Duration;
 
@@ -9,43 +9,45 @@ use portcullis_core::{
     store::{StoreError, StoreErrorKind, Timing},
 };
 
-/// What came of a script.
+use super::answer::bytes;
+
+/// The reply of a script.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Gone,
-    /// With the entries of the sessions that have to end for it.
+    /// The timing of the session, and the entries of the sessions it displaces.
     Done(Timing, Vec<Bytes>),
-    /// With the record as it is stored now.
+    /// The record as it is stored now.
     Conflict(Bytes),
     Taken,
     Newer,
-    /// With the key the session was moved to, as the tombstone in its place spells it, or its digest alone.
+    /// The key that the session was moved to, as the tombstone spells it, or its digest alone.
     Moved(Bytes),
     AtLimit,
     Revoked,
-    /// How many were looked at, and what was found.
+    /// How many items the script checked, and what it found.
     Listed(u64, Vec<Bytes>),
-    /// Whether there was one of a newer version, and the names of those that were ended.
+    /// Whether a session was written by a newer version, and the names of the ended sessions.
     Ended(bool, Vec<Bytes>),
-    Expired(Vec<Over>),
-    /// It came when its caller no longer waited, and did nothing.
+    Expired(Vec<ExpiredMember>),
+    /// The script ran after its caller had given up, and did nothing.
     Late,
-    /// A session that must be live is neither where it was nor in its user's list.
+    /// A session that must be live is neither under its key nor in its user's list.
     Lost,
 }
 
-/// A member of a list whose time was over.
+/// A member of a bucket's list that was past its deadline.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Over {
+pub(crate) struct ExpiredMember {
     pub(crate) member: Bytes,
     /// The code of the reason.
     pub(crate) code: u8,
-    /// When, in ms.
+    /// The deadline, in ms.
     pub(crate) at: u64,
 }
 
 impl Reply {
-    /// The reply, and the server's time in ms.
+    /// Reads a reply, and the server's time in ms.
     pub(super) fn read(value: Value) -> Option<(Self, u64)> {
         let Value::Array(items) = value else {
             return None;
@@ -71,7 +73,7 @@ impl Reply {
             7 => Self::Revoked,
             8 => Self::Listed(items.next()?.as_u64()?, rest(items)?),
             9 => Self::Ended(bytes(items.next()?)? == "1", rest(items)?),
-            10 => Self::Expired(over(items)?),
+            10 => Self::Expired(expired(items)?),
             11 => Self::Late,
             12 => Self::Lost,
             _ => return None,
@@ -84,32 +86,25 @@ fn rest(items: impl Iterator<Item = Value>) -> Option<Vec<Bytes>> {
     items.map(bytes).collect()
 }
 
-fn over(mut items: impl Iterator<Item = Value>) -> Option<Vec<Over>> {
-    let mut over = Vec::new();
+fn expired(mut items: impl Iterator<Item = Value>) -> Option<Vec<ExpiredMember>> {
+    let mut expired = Vec::new();
     while let Some(member) = items.next() {
-        over.push(Over {
+        expired.push(ExpiredMember {
             member: bytes(member)?,
             code: *bytes(items.next()?)?.first()?,
             at: items.next()?.as_u64()?,
         });
     }
-    Some(over)
+    Some(expired)
 }
 
-/// The error for a reply that is none of those the script has.
-pub(crate) fn out_of_place() -> StoreError {
+/// The error for a reply that the script never gives.
+pub(crate) fn wrong_reply() -> StoreError {
     StoreError::new(
         StoreErrorKind::Misconfigured,
-        "a script answered what it never answers; check that nothing between here and Redis mixes up answers",
+        "a script gave a reply that it never gives; check that no proxy between here and Redis mixes \
+         up answers",
     )
-}
-
-pub(crate) fn bytes(value: Value) -> Option<Bytes> {
-    match value {
-        Value::Bytes(bytes) => Some(bytes),
-        Value::String(text) => Some(text.into_inner()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -123,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_is_not_understood_is_no_reply() {
+    fn a_reply_that_cannot_be_read_is_no_reply() {
         for hostile in [
             &[][..],
             &[1],
@@ -149,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_of_the_scripts_is_understood() {
+    fn every_code_of_the_scripts_is_read() {
         assert_eq!(read(&[0, 5]), Some((Reply::Gone, 5)));
         assert_eq!(read(&[3, 5]), Some((Reply::Taken, 5)));
         assert_eq!(read(&[4, 5]), Some((Reply::Newer, 5)));
@@ -185,11 +180,11 @@ mod tests {
             Value::String("i".into()),
             Value::Integer(4),
         ]));
-        let over = Over {
+        let member = ExpiredMember {
             member: "member".into(),
             code: b'i',
             at: 4,
         };
-        assert_eq!(expired, Some((Reply::Expired(vec![over]), 5)));
+        assert_eq!(expired, Some((Reply::Expired(vec![member]), 5)));
     }
 }

@@ -1,4 +1,4 @@
-//! Finding a primary through Sentinels.
+//! Finds a primary through Sentinels.
 
 use std::{
     cmp::Reverse,
@@ -10,17 +10,19 @@ use fred::prelude::Value;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
-    Settings,
-    connection::{Connection, Restored},
-    failure, reply,
+    answer,
+    connection::{Connection, Reconnect},
+    failure,
+    settings::Settings,
 };
 use crate::{ConnectError, address::Sentinels, endpoint::Endpoint};
 
-/// For one Sentinel.
-const ANSWER: Duration = Duration::from_millis(500);
+/// Timeout of one Sentinel.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A connection to the primary: to the one that most Sentinels name, if it says so itself, or else to another one that
-/// does. One that has not heard of a failover yet still names the old one.
+/// Connects to the primary. Tries the servers that Sentinels name, the most often named first, and
+/// takes one that reports to be a primary. A Sentinel may still name the old primary for a moment
+/// after a failover.
 pub(super) async fn open(
     settings: &Settings,
     sentinels: &Sentinels,
@@ -33,7 +35,7 @@ pub(super) async fn open(
     for (primary, _) in votes {
         match open_primary(&settings.at(&primary)).await {
             Ok(opened) => return Ok(opened),
-            // More is known of it than of any Sentinel.
+            // This error says more than that of a Sentinel.
             Err(error) => failed = Some(error),
         }
     }
@@ -47,14 +49,14 @@ pub(super) async fn elected(settings: &Settings, sentinels: &Sentinels) -> Optio
     votes.filter_map(majority).next()
 }
 
-/// What Sentinels said.
+/// The answers of the Sentinels.
 struct Named {
-    /// The servers that were named, and how often.
+    /// The named servers, and how many Sentinels named each.
     votes: Vec<(Endpoint, usize)>,
     failed: Option<ConnectError>,
 }
 
-/// All at once, and until most of them agree.
+/// Asks all Sentinels at once, until more than half of them agree.
 async fn ask_all(settings: &Settings, sentinels: &Sentinels) -> Named {
     let mut asked = JoinSet::new();
     for endpoint in &sentinels.endpoints {
@@ -92,7 +94,7 @@ fn is_majority(count: usize, sentinels: &Sentinels) -> bool {
     2 * count > sentinels.endpoints.len()
 }
 
-/// Which server this Sentinel takes for the primary.
+/// The server that this Sentinel names as the primary.
 pub(super) async fn primary(
     settings: &Settings,
     sentinels: &Sentinels,
@@ -106,11 +108,14 @@ pub(super) async fn primary(
         Bytes::from_static(b"GET-MASTER-ADDR-BY-NAME"),
         Bytes::copy_from_slice(sentinels.service.as_bytes()),
     ];
-    let answer = timeout(ANSWER, async {
+    let answer = timeout(TIMEOUT, async {
         let connection = Connection::open_to_sentinel(&asked).await?;
         let answer = connection.send("SENTINEL", command).await;
         answer.map_err(|error| match failure::is(&error, "ERR") {
-            true => unnamed(settings, &format!("what is at {endpoint} is no Sentinel")),
+            true => unnamed(
+                settings,
+                &format!("the server at {endpoint} is no Sentinel"),
+            ),
             false => failure::connect_error(&asked.address, &error),
         })
     });
@@ -125,17 +130,18 @@ fn read(answer: Value) -> Option<Endpoint> {
         return None;
     };
     let mut items = items.into_iter();
-    let host = reply::bytes(items.next()?)?;
+    let host = answer::bytes(items.next()?)?;
     let port = items.next()?.as_u64()?;
     let host = std::str::from_utf8(&host).ok()?;
     Some(Endpoint::new(host, u16::try_from(port).ok()?))
 }
 
-/// The library does not restore it: what comes back at this address after a failover is a replica.
+/// Connects to a server that must be a primary. The library does not restore the connection: after
+/// a failover a replica answers at this address.
 pub(super) async fn open_primary(
     settings: &Settings,
 ) -> Result<(Connection, Instant, u64), ConnectError> {
-    let (connection, sent, server_ms) = Connection::open(settings, Restored::Never).await?;
+    let (connection, sent, server_ms) = Connection::open(settings, Reconnect::Never).await?;
     match connection.is_primary().await {
         Ok(true) => Ok((connection, sent, server_ms)),
         Ok(false) => Err(unnamed(

@@ -1,4 +1,4 @@
-//! TLS with rustls and ring, whatever else the application has linked in.
+//! TLS with rustls and ring, even if the application has linked in another provider.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use rustls::{
 
 use crate::ConnectError;
 
-/// Trusts the authorities in `pem`, or those of the operating system.
+/// A configuration that trusts the authorities in `pem`, or those of the operating system.
 pub(super) fn config(pem: Option<&[u8]>) -> Result<TlsConfig, ConnectError> {
     let roots = match pem {
         Some(pem) => given(pem)?,
         None => native()?,
     };
-    // With the provider named, it does not matter if the application has another one as well.
+    // The provider is named here: the application may have installed another one.
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| ConnectError::Tls(error.to_string()))?
@@ -52,7 +52,11 @@ fn native() -> Result<RootCertStore, ConnectError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err(ConnectError::Tls("this system has no certificate authorities; install them (ca-certificates), or name one with ca_certificate_pem()".into()));
+        return Err(ConnectError::Tls(
+            "this system has no certificate authorities; install them (ca-certificates), or name one \
+             with ca_certificate_pem()"
+                .into(),
+        ));
     }
     Ok(roots)
 }

@@ -1,33 +1,33 @@
-//! A Redis Cluster of one's own.
+//! A Redis Cluster for one test.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Answer, TestServer};
+use super::{resp::Answer, server::TestServer};
 
-/// All slots there are.
+/// How many slots a cluster has.
 const SLOTS: usize = 16_384;
 
-/// How soon a node that does not answer is taken for failed, in ms.
+/// After how many ms without an answer a node counts as failed.
 const NODE_TIMEOUT: &str = "600";
 
-/// A Redis Cluster on free ports of this machine: primaries, each with an equal share of the slots, and replicas of
-/// them. It ends when this is dropped.
+/// A Redis Cluster on free ports of this machine: primaries, each with an equal share of the slots,
+/// and replicas of them. It ends when this is dropped.
 ///
-/// All methods block the thread. Starting takes some three seconds: a node takes no writes before it has been up for
-/// two.
+/// All methods block the thread. Starting takes some three seconds: a node takes no writes before
+/// it has been up for two.
 #[derive(Debug)]
 pub struct TestCluster {
-    /// The primaries in the order of their slots, as they were in the beginning, and then the replicas, the first of
-    /// the first primary and so on.
+    /// The initial primaries in the order of their slots, and then the replicas in the order of
+    /// their primaries.
     pub nodes: Vec<TestServer>,
     primaries: usize,
 }
 
 impl TestCluster {
-    /// Starts so many primaries, and a replica for each of the first `replicas` of them.
+    /// Starts this many primaries, and a replica for each of the first `replicas` of them.
     ///
     /// # Panics
     ///
@@ -36,7 +36,7 @@ impl TestCluster {
         Self::start_with(primaries, replicas, &[])
     }
 
-    /// The same with further options of `redis-server`.
+    /// As [`start`](Self::start), with further options of `redis-server`.
     ///
     /// # Panics
     ///
@@ -95,28 +95,28 @@ impl TestCluster {
         u16::try_from(slot).expect("a slot")
     }
 
-    /// The place of the primary among the nodes that had this slot in the beginning.
+    /// The place among the nodes of the primary that had this slot at the start.
     pub fn owner(&self, slot: u16) -> usize {
         (0..self.primaries)
             .find(|primary| self.share(*primary).contains(&usize::from(slot)))
             .expect("an owner")
     }
 
-    /// The replica of this primary, by its place among the nodes.
+    /// The place among the nodes of the replica of this primary.
     pub fn replica_of(&self, primary: usize) -> usize {
         self.primaries + primary
     }
 
-    /// What this node calls itself in the cluster.
+    /// The identifier of this node in the cluster.
     pub fn id(&self, node: usize) -> String {
         self.nodes[node].cli(&["CLUSTER", "MYID"]).text()
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition holds. `what` names the condition.
     ///
     /// # Panics
     ///
-    /// When it is not within 20 seconds.
+    /// When it does not hold within 20 seconds.
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let since = Instant::now();
         while !is_so(self) {
@@ -139,7 +139,7 @@ impl TestCluster {
         }
         let port = self.nodes[0].port().to_string();
         for (place, node) in self.nodes.iter().enumerate() {
-            // Else two of them expire_due the same one, and one has to give way.
+            // Otherwise two nodes claim the same epoch, and one of them has to change its own.
             let epoch = (place + 1).to_string();
             assert_eq!(
                 node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).text(),

@@ -1,4 +1,5 @@
-//! For tests of applications and of this crate: a Redis of one's own, and a way to let time pass in it.
+//! For tests of applications and of this crate: Redis servers for one test, and a way to let time
+//! pass in them.
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -6,14 +7,14 @@
 //! # async fn test() -> Result<(), portcullis_redis::ConnectError> {
 //! let server = TestServer::start();
 //! let store = RedisStore::connect(server.url()).await?;
-//! // … sign somebody in …
+//! // … sign a user in …
 //! server.age_sessions(Duration::from_secs(31 * 60));
-//! // … and they are signed out.
+//! // … and the user is signed out.
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Everything here panics when something does not work, as tests do.
+//! Everything here panics when something fails, as tests do.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,

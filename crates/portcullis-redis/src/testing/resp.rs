@@ -1,4 +1,4 @@
-//! Just enough of the protocol of Redis for tests.
+//! The part of the protocol of Redis that tests need.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// What the server answered.
+/// The answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the protocol has no more")]
 pub enum Answer {
@@ -16,9 +16,9 @@ pub enum Answer {
     Integer(i64),
     /// A list.
     List(Vec<Answer>),
-    /// Nothing.
+    /// An absent value.
     Nil,
-    /// A refusal, with its text.
+    /// An error, with its text.
     Error(String),
 }
 
@@ -60,7 +60,7 @@ impl Answer {
     }
 }
 
-/// Sends one command over a connection of its own.
+/// Sends one command over a new connection.
 pub(super) fn ask(port: u16, command: &[&[u8]]) -> io::Result<Answer> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;

@@ -1,30 +1,30 @@
-//! A primary under the eyes of Sentinels of one's own.
+//! A primary, a replica and Sentinels for one test.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-use super::TestServer;
+use super::server::TestServer;
 
-/// What the Sentinels call it.
+/// The name of the primary in the Sentinels.
 const SERVICE: &str = "mymaster";
 
-/// A primary, a replica of it, and three Sentinels that put the one in the place of the other when it does not answer
-/// for a third of a second. They end when this is dropped.
+/// A primary, a replica of it, and three Sentinels that promote the replica when the primary does
+/// not answer for a third of a second. They end when this is dropped.
 ///
 /// All methods block the thread. Starting takes some three seconds.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TestSentinels {
-    /// First what was the primary in the beginning, then what was the replica.
+    /// The initial primary, and then the initial replica.
     pub servers: Vec<TestServer>,
-    /// Those who watch them.
+    /// The Sentinels that watch them.
     pub sentinels: Vec<TestServer>,
 }
 
 impl TestSentinels {
-    /// Starts them all.
+    /// Starts all of them.
     ///
     /// # Panics
     ///
@@ -67,11 +67,11 @@ impl TestSentinels {
         format!("{url}&sentinelServiceName={SERVICE}")
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition holds. `what` names the condition.
     ///
     /// # Panics
     ///
-    /// When it is not within 20 seconds.
+    /// When it does not hold within 20 seconds.
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let since = Instant::now();
         while !is_so(self) {

@@ -1,4 +1,4 @@
-//! A Redis of one's own.
+//! A Redis server for one test.
 
 use std::{
     env,
@@ -15,12 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Answer, resp::ask};
+use super::resp::{Answer, ask};
 
 const AGE: &str = include_str!("../../lua/testing/age.lua");
 
-/// A Redis (or Valkey) server on a free port of this machine, in a directory of its own, empty and without
-/// persistence. It ends when this is dropped.
+/// A Redis (or Valkey) server on a free port of this machine, in a directory of its own, empty and
+/// without persistence. It ends when this is dropped.
 ///
 /// All methods block the thread for a moment.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct TestServer {
     directory: PathBuf,
     options: Vec<String>,
     environment: Vec<(String, String)>,
-    /// Of a Sentinel: all of its file but for where it listens.
+    /// For a Sentinel: its configuration file, without its own address.
     watches: Option<String>,
     process: Option<Child>,
 }
@@ -44,7 +44,8 @@ impl TestServer {
         Self::start_with(&[])
     }
 
-    /// The same with further options of `redis-server`, such as `["--maxmemory", "10mb"]`.
+    /// As [`start`](Self::start), with further options of `redis-server`, such as `["--maxmemory",
+    /// "10mb"]`.
     ///
     /// # Panics
     ///
@@ -53,7 +54,7 @@ impl TestServer {
         Self::start_in(options, &[])
     }
 
-    /// The same with these variables in the environment of the server.
+    /// As [`start_with`](Self::start_with), with these variables in the environment of the server.
     ///
     /// # Panics
     ///
@@ -62,7 +63,7 @@ impl TestServer {
         Self::start_as(options, environment, None)
     }
 
-    /// A Sentinel with this in its file.
+    /// Starts a Sentinel with this configuration.
     pub(super) fn start_sentinel(watches: String) -> Self {
         Self::start_as(&[], &[], Some(watches))
     }
@@ -83,7 +84,7 @@ impl TestServer {
             watches,
             process: None,
         };
-        // Between finding a free port and using it another program may be faster.
+        // Another program may take the free port before the server does.
         for _ in 0..5 {
             server.port = if options.contains(&"--cluster-enabled") {
                 free_port_of_a_node()
@@ -125,7 +126,8 @@ impl TestServer {
         self.cli_bytes(&bytes)
     }
 
-    /// The same for a server that may cut the connection, as one does that Sentinels give another role.
+    /// As [`cli`](Self::cli), for a server that may close the connection. A server does so when
+    /// Sentinels change its role.
     ///
     /// # Errors
     ///
@@ -135,7 +137,7 @@ impl TestServer {
         ask(self.port, &bytes)
     }
 
-    /// The same for arguments that are not text.
+    /// As [`cli`](Self::cli), for arguments that are not text.
     ///
     /// # Panics
     ///
@@ -156,7 +158,7 @@ impl TestServer {
         }
     }
 
-    /// Kills the server as a crash would. Everything in it is lost.
+    /// Kills the server as a crash would. All its data is lost.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("kill the server");
@@ -183,13 +185,13 @@ impl TestServer {
         self.signal("-STOP");
     }
 
-    /// Lets a server that hangs go on.
+    /// Lets a paused server continue.
     pub fn resume(&self) {
         self.signal("-CONT");
     }
 
-    /// Lets time pass for every session in the server: afterwards all is as if each had last been used, and
-    /// created, this much earlier. Ended ones are forgotten this much earlier.
+    /// Lets time pass for every session in the server: afterwards each is as if it had been created
+    /// and last used this much earlier. The server forgets ended sessions this much earlier.
     ///
     /// # Panics
     ///
@@ -199,7 +201,8 @@ impl TestServer {
         assert!(matches!(answer, Answer::Integer(_)), "{answer:?}");
     }
 
-    /// From now on the server refuses `user` whatever touches the session under `key`, and no other.
+    /// Makes the server refuse `user` every command on the session under `key`, and on no other
+    /// session.
     ///
     /// # Panics
     ///
@@ -208,7 +211,8 @@ impl TestServer {
         let mut rule = ["ACL", "SETUSER", user, "resetkeys"]
             .map(String::from)
             .to_vec();
-        // Patterns can only allow: all that differs in the first character, or in the second, and so on.
+        // Patterns can only allow. So they allow every key that differs in the first character, or
+        // in the second, and so on.
         rule.extend(key.char_indices().map(|(at, character)| {
             let (same, _) = key.split_at(at);
             format!("~{same}[^{character}]*")
@@ -228,7 +232,7 @@ impl TestServer {
     fn arguments(&self) -> Vec<OsString> {
         let port = self.port.to_string();
         if let Some(watches) = &self.watches {
-            // It keeps what it learns there.
+            // The Sentinel stores its state in this file.
             let file = self.directory.join("sentinel.conf");
             let directory = self.directory.display();
             let text = format!("port {port}\nbind 127.0.0.1\ndir {directory}\n{watches}");
@@ -272,9 +276,9 @@ impl TestServer {
                 return false;
             }
             match ask(self.port, &[b"INFO", b"server"]) {
-                // Somebody else's, who was faster.
+                // The server of another program that took the port.
                 Ok(Answer::Bytes(info)) if !is_of(&info, &process) => break,
-                // An error is an answer too: it may ask for a password.
+                // An error is an answer too: the server may ask for a password.
                 Ok(_) => {
                     self.process = Some(process);
                     return true;
@@ -289,12 +293,12 @@ impl TestServer {
     }
 }
 
-/// Whether this is what the server says that runs as this process.
+/// Whether this is the `INFO` of the server that runs as this process.
 fn is_of(info: &[u8], process: &Child) -> bool {
     let line = format!("process_id:{}", process.id());
     String::from_utf8_lossy(info)
         .lines()
-        .any(|told| told == line)
+        .any(|other| other == line)
 }
 
 impl Drop for TestServer {
@@ -312,11 +316,11 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// One whose neighbour ten thousand above is free too: there the nodes of a cluster talk to each other. Both are below
-/// those that the system hands out, which others may be given meanwhile.
+/// A free port for a node of a cluster. The port ten thousand above it must be free too: the nodes
+/// use it among themselves. Both are below the range from which the system gives ports to programs.
 fn free_port_of_a_node() -> u16 {
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    // Not the same ones as other programs that do this, and none twice.
+    // Starts at a random port, so that parallel test programs differ, and uses no port twice.
     static FIRST: LazyLock<u16> = LazyLock::new(|| rand::random_range(0..12_000));
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let step = || NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;

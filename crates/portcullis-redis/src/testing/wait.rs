@@ -1,12 +1,12 @@
-//! For what happens in tasks of the test's own runtime.
+//! Waits for tasks of the test's own runtime.
 
 use std::time::{Duration, Instant};
 
-/// Waits until something is so, and lets other tasks run meanwhile.
+/// Waits until a condition holds, and lets other tasks run meanwhile. `what` names the condition.
 ///
 /// # Panics
 ///
-/// When it is not within 20 seconds.
+/// When it does not hold within 20 seconds.
 pub async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let since = Instant::now();
     while !is_so() {

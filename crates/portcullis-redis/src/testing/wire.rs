@@ -1,4 +1,4 @@
-//! A wire that fails when a test wants it to.
+//! A proxy in front of a server that a test can make fail.
 
 use std::{
     io::{Read, Write},
@@ -12,12 +12,13 @@ use std::{
     time::Duration,
 };
 
-use super::TestServer;
+use super::server::TestServer;
 
-/// Longer than anything takes that works.
+/// Longer than any successful operation takes.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
-/// A way to a server on which what is sent can be held, and answers lost. Its threads live as long as the program.
+/// A proxy that can hold what is sent to a server, and lose answers. Its threads last as long as
+/// the program.
 ///
 /// All methods block the thread for a moment.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ enum Order {
     Cut,
 }
 
-/// What was sent and has not arrived yet. It does once this is dropped.
+/// Data that was sent and has not arrived yet. It arrives when this is dropped.
 #[derive(Debug)]
 pub struct Held {
     reached: mpsc::Receiver<()>,
@@ -42,11 +43,11 @@ pub struct Held {
 }
 
 impl Held {
-    /// Returns when it was sent.
+    /// Waits until the data was sent.
     ///
     /// # Panics
     ///
-    /// When nobody sends it.
+    /// When it is not sent within ten seconds.
     pub fn reached(&self) {
         let reached = self.reached.recv_timeout(GIVE_UP_AFTER);
         reached.expect("something to be sent");
@@ -54,7 +55,7 @@ impl Held {
 }
 
 impl TestWire {
-    /// A wire to `server`.
+    /// Starts a proxy in front of `server`.
     ///
     /// # Panics
     ///
@@ -79,25 +80,26 @@ impl TestWire {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Holds the next that is sent with `mark` in it, and what comes after it on the same connection.
-    pub fn hold(&self, mark: &str) -> Held {
+    /// Holds the next data that contains `text`, and what follows it on the same connection.
+    pub fn hold(&self, text: &str) -> Held {
         let (arrive, reached) = mpsc::channel();
         let (open, opened) = mpsc::channel();
-        self.order(mark, Order::Hold(arrive, opened));
+        self.order(text, Order::Hold(arrive, opened));
         Held {
             reached,
             _open: open,
         }
     }
 
-    /// Lets the next that is sent with `mark` in it be carried out, and closes the connection in place of an answer.
-    pub fn lose_answer(&self, mark: &str) {
-        self.order(mark, Order::Cut);
+    /// Lets the server execute the next command that contains `text`, and closes the connection
+    /// before the answer.
+    pub fn lose_answer(&self, text: &str) {
+        self.order(text, Order::Cut);
     }
 
-    fn order(&self, mark: &str, order: Order) {
+    fn order(&self, text: &str, order: Order) {
         let mut orders = self.orders.lock().expect("orders");
-        orders.push((mark.as_bytes().into(), order));
+        orders.push((text.as_bytes().into(), order));
     }
 }
 
@@ -111,7 +113,7 @@ fn carry(client: TcpStream, server: TcpStream, orders: Orders) {
                 match order {
                     Order::Hold(arrived, open) => {
                         let _ = arrived.send(());
-                        // Whoever holds it drops the other end.
+                        // The test drops the other end.
                         let _ = open.recv();
                     }
                     Order::Cut => is_cut.store(true, Ordering::SeqCst),
@@ -130,7 +132,7 @@ fn ends(from: &TcpStream, to: &TcpStream) -> (TcpStream, TcpStream) {
     (from, to)
 }
 
-/// Carries on what comes, while it may, and then closes both ends.
+/// Forwards data while `may` allows it, and then closes both ends.
 fn pass(from: &mut TcpStream, to: &mut TcpStream, may: impl Fn(&[u8]) -> bool) {
     let mut buffer = vec![0; 65536];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
@@ -146,9 +148,9 @@ fn pass(from: &mut TcpStream, to: &mut TcpStream, may: impl Fn(&[u8]) -> bool) {
 
 fn ordered(orders: &Orders, sent: &[u8]) -> Option<Order> {
     let mut orders = orders.lock().expect("orders");
-    let found = orders.iter().position(|(mark, _)| {
-        let mut parts = sent.windows(mark.len());
-        parts.any(|part| part == mark)
+    let found = orders.iter().position(|(text, _)| {
+        let mut parts = sent.windows(text.len());
+        parts.any(|part| part == text)
     });
     found.map(|at| orders.remove(at).1)
 }

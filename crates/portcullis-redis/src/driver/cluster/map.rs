@@ -1,23 +1,22 @@
-//! Which node has which slot, and what is known of it.
+//! The map of a cluster, from slots to nodes.
 
 use std::sync::Arc;
 
-use super::{
-    super::node::Node,
-    view::{SLOTS, View},
-};
-use crate::endpoint::Endpoint;
+use super::view::{SLOTS, View};
+use crate::{driver::node::Node, endpoint::Endpoint};
 
-/// Never changed: a newer one takes its place.
+/// Which node has which slots. It never changes: a newer map replaces it.
 pub(super) struct Map {
     view: View,
     nodes: Vec<Arc<Node>>,
-    /// For each slot its place among the nodes; beyond the last one if nobody has it.
+    /// For each slot the place of its node in `nodes`, or a place behind the last one if no node
+    /// has it.
     owners: Box<[u16]>,
 }
 
 impl Map {
-    /// What this view says, with these nodes. A primary that is not among them has its slots in vain.
+    /// The map of this view with these nodes. Slots of a primary that is not among them have no
+    /// node.
     pub(super) fn new(view: View, nodes: Vec<Arc<Node>>) -> Self {
         let mut owners = vec![u16::MAX; usize::from(SLOTS)];
         for (first, last, primary) in view.ranges() {
@@ -54,5 +53,5 @@ impl Map {
 }
 
 pub(super) fn is_at(node: &Node, endpoint: &Endpoint) -> bool {
-    node.shared().settings.address.endpoint() == Some(endpoint)
+    node.state().settings.address.endpoint() == Some(endpoint)
 }

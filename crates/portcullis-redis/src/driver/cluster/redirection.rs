@@ -1,22 +1,23 @@
-//! Where a node of a cluster sends somebody who asked for a slot that it has not.
+//! Redirections: the answer of a node to a command on a slot that it does not have.
 
 use fred::prelude::Error;
 
 use crate::{driver::failure, endpoint::Endpoint};
 
-/// Nothing was carried out where it came from, so what was asked may be asked again.
+/// A redirection to another node. The node that sent it has executed nothing, so the command may be
+/// sent again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Redirection {
     /// That node has the slot now.
     Moved(Endpoint),
-    /// That node is taking the slot over and has this key already: it must be told that one knows.
+    /// That node is taking over the slot and has this key already. The command needs `ASKING`.
     Ask(Endpoint),
-    /// Some keys are here and some there.
+    /// Some of the keys have been moved and some have not.
     TryAgain,
 }
 
 impl Redirection {
-    /// What the node at `asked` meant.
+    /// The redirection in an error of the node at `asked`.
     pub(super) fn of(error: &Error, asked: &Endpoint) -> Option<Self> {
         if failure::is(error, "TRYAGAIN") {
             return Some(Self::TryAgain);
@@ -28,7 +29,7 @@ impl Redirection {
         // The code, the slot, and the address.
         let text = error.details().split_whitespace().nth(2)?;
         let endpoint = match text.strip_prefix('?').unwrap_or(text).strip_prefix(':') {
-            // It has no name for the other one.
+            // An address without a host means the host of the node that was asked.
             Some(port) if !port.contains(':') => Endpoint::new(asked.host(), port.parse().ok()?),
             _ => Endpoint::parse(text, None)?,
         };
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirection_says_where_to_go() {
+    fn a_redirection_names_the_other_node() {
         let there = |host: &str| Endpoint::new(host, 7001);
         for (text, endpoint) in [
             ("MOVED 3999 10.0.0.1:7001", there("10.0.0.1")),
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_redirection_leads_nowhere() {
+    fn other_errors_are_no_redirection() {
         for text in [
             "MOVED 3999",
             "MOVED 3999 nowhere",

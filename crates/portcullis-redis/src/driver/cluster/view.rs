@@ -1,25 +1,25 @@
-//! Which node has which slots, as one of them sees it.
+//! The view that one node has of its cluster.
 
 use fred::prelude::Value;
 
-use crate::{driver::reply, endpoint::Endpoint};
+use crate::{driver::answer, endpoint::Endpoint};
 
-/// All there are in a cluster.
-pub(in crate::driver) const SLOTS: u16 = 16384;
+/// How many slots a cluster has.
+pub(crate) const SLOTS: u16 = 16384;
 
-/// From a first slot to a last one, and the primary that has them.
-pub(in crate::driver) type Range = (u16, u16, Endpoint);
+/// The first slot of a range, the last one, and the primary that has them.
+pub(crate) type Range = (u16, u16, Endpoint);
 
-/// What `CLUSTER SLOTS` says.
+/// The answer to `CLUSTER SLOTS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::driver) struct View {
+pub(crate) struct View {
     ranges: Vec<Range>,
 }
 
 impl View {
-    /// As the node at `asked` answers. A node that has no name for another, or for itself, means the one that one
-    /// has asked: the port tells them apart.
-    pub(in crate::driver) fn read(value: Value, asked: &Endpoint) -> Option<Self> {
+    /// Reads the answer of the node at `asked`. A node without a host is at the host that was
+    /// asked, with a port of its own.
+    pub(crate) fn read(value: Value, asked: &Endpoint) -> Option<Self> {
         let Value::Array(items) = value else {
             return None;
         };
@@ -29,12 +29,12 @@ impl View {
         Some(Self { ranges })
     }
 
-    pub(in crate::driver) fn ranges(&self) -> &[Range] {
+    pub(crate) fn ranges(&self) -> &[Range] {
         &self.ranges
     }
 
     /// The primaries that have slots.
-    pub(in crate::driver) fn primaries(&self) -> Vec<Endpoint> {
+    pub(crate) fn primaries(&self) -> Vec<Endpoint> {
         let mut primaries: Vec<Endpoint> = Vec::new();
         for (.., primary) in &self.ranges {
             if !primaries.contains(primary) {
@@ -44,21 +44,21 @@ impl View {
         primaries
     }
 
-    /// How many slots somebody has.
-    pub(in crate::driver) fn served(&self) -> u16 {
+    /// How many slots have a node.
+    pub(crate) fn served(&self) -> u16 {
         let ranges = self.ranges.iter();
         ranges.map(|(first, last, _)| last - first + 1).sum()
     }
 
-    /// What most of them say; of those that are said equally often, the first.
-    pub(in crate::driver) fn most_common(views: &[Self]) -> Option<&Self> {
+    /// The most common of these views, and the first of several that are equally common.
+    pub(crate) fn most_common(views: &[Self]) -> Option<&Self> {
         let count = |view: &Self| views.iter().filter(|other| *other == view).count();
-        // The last of equals is what `max` finds.
+        // `max_by_key` returns the last of equals.
         views.iter().rev().max_by_key(|view| count(view))
     }
 }
 
-/// The replicas behind the primary are left where they are.
+/// Reads one range. The replicas behind the primary are ignored.
 fn range(value: Value, asked: &Endpoint) -> Option<Range> {
     let Value::Array(items) = value else {
         return None;
@@ -70,7 +70,7 @@ fn range(value: Value, asked: &Endpoint) -> Option<Range> {
         return None;
     };
     let mut node = node.into_iter();
-    let host = reply::bytes(node.next()?).unwrap_or_default();
+    let host = answer::bytes(node.next()?).unwrap_or_default();
     let port = u16::try_from(node.next()?.as_u64()?).ok()?;
     let host = match std::str::from_utf8(&host).ok()? {
         "" | "?" => asked.host(),
@@ -89,7 +89,7 @@ mod tests {
         Endpoint::new("asked", 1)
     }
 
-    fn said(first: i64, last: i64, host: Value, port: i64) -> Value {
+    fn slots(first: i64, last: i64, host: Value, port: i64) -> Value {
         let node = Value::Array(vec![host, port.into(), "id".into(), Value::Array(vec![])]);
         let replica = Value::Array(vec!["replica".into(), 9.into(), "id".into()]);
         Value::Array(vec![first.into(), last.into(), node, replica])
@@ -100,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn the_primary_of_each_range_is_found_and_replicas_are_left_out() {
+    fn the_primary_of_each_range_is_read_and_replicas_are_ignored() {
         let view = read(vec![
-            said(100, 16383, "b".into(), 2),
-            said(0, 98, "a".into(), 1),
-            said(99, 99, "b".into(), 2),
+            slots(100, 16383, "b".into(), 2),
+            slots(0, 98, "a".into(), 1),
+            slots(99, 99, "b".into(), 2),
         ]);
         let (a, b) = (Endpoint::new("a", 1), Endpoint::new("b", 2));
         let view = view.unwrap();
@@ -121,20 +121,20 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_a_name_is_where_the_one_that_was_asked_is() {
+    fn a_node_without_a_host_is_at_the_host_that_was_asked() {
         for nameless in [Value::Null, "".into(), "?".into()] {
-            let view = read(vec![said(0, 1, nameless, 7)]).unwrap();
+            let view = read(vec![slots(0, 1, nameless, 7)]).unwrap();
             assert_eq!(view.primaries(), [Endpoint::new("asked", 7)]);
         }
     }
 
     #[test]
-    fn what_cannot_be_read_is_no_view() {
+    fn an_unreadable_answer_is_no_view() {
         for hostile in [
-            said(5, 4, "a".into(), 1),
-            said(0, 16384, "a".into(), 1),
-            said(-1, 4, "a".into(), 1),
-            said(0, 4, "a".into(), 65536),
+            slots(5, 4, "a".into(), 1),
+            slots(0, 16384, "a".into(), 1),
+            slots(-1, 4, "a".into(), 1),
+            slots(0, 4, "a".into(), 65536),
             Value::Null,
             Value::Array(vec![0.into(), 1.into()]),
         ] {
@@ -144,8 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn one_node_that_lags_behind_is_outvoted() {
-        let [old, new] = ["old", "new"].map(|host| read(vec![said(0, 1, host.into(), 1)]).unwrap());
+    fn one_node_with_an_old_view_is_outvoted() {
+        let [old, new] =
+            ["old", "new"].map(|host| read(vec![slots(0, 1, host.into(), 1)]).unwrap());
         let views = [old.clone(), new.clone(), new.clone()];
         assert_eq!(View::most_common(&views), Some(&new));
         assert_eq!(View::most_common(&[old.clone(), new]), Some(&old));

@@ -1,7 +1,7 @@
-//! When to try again to subscribe, and what to say of it.
+//! When to subscribe again, and when to log a failure.
 //!
-//! It outlives those who listen. Somebody who comes and goes would otherwise have the server asked each time as if for the
-//! first time.
+//! The attempts outlive the listeners. Otherwise each new listener would make the server be asked
+//! as if for the first time.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use tokio::time::Instant;
 
 use crate::driver::backoff::{Backoff, LONGEST};
 
-/// Somebody has to change the rights of the user first.
+/// Pause after a refusal: an operator has to change the rights of the user first.
 pub(super) const REFUSED: Duration = Duration::from_secs(60);
-/// So many in a row, while everything else works, are no outage that has just begun.
+/// After so many failures in a row, while everything else works, the cause is not a new outage.
 const MANY: u32 = 8;
 
-/// All attempts of one store.
+/// The attempts of one store.
 #[derive(Debug)]
 pub(super) struct Attempts {
     backoff: Backoff,
     not_before: Option<Instant>,
     failures: u32,
-    is_told: bool,
+    is_logged: bool,
 }
 
 impl Attempts {
@@ -29,48 +29,49 @@ impl Attempts {
             backoff: Backoff::new(),
             not_before: None,
             failures: 0,
-            is_told: false,
+            is_logged: false,
         }
     }
 
-    /// When to make the next one; at once if that is over.
+    /// When to start the next attempt. It is `now` if no pause is needed.
     pub(super) fn next(&self, now: Instant) -> Instant {
         self.not_before.unwrap_or(now)
     }
 
-    /// One begins. Its task may die before it can say what came of it.
-    pub(super) fn begins(&mut self, now: Instant) {
+    /// An attempt starts. Its task may end before it can report the result.
+    pub(super) fn started(&mut self, now: Instant) {
         self.not_before = Some(now + LONGEST);
     }
 
-    /// It failed, or what it made did not last. Whether to tell somebody.
+    /// The attempt failed, or its connection was soon lost. Returns whether to log it.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
         self.not_before = Some(now + self.backoff.pause());
         self.failures = self.failures.saturating_add(1);
-        self.failures >= MANY && self.tell()
+        self.failures >= MANY && self.log_once()
     }
 
-    /// It was refused, as the next one will be unless somebody changes something. Whether to tell them.
+    /// The server refused, and will refuse again unless its configuration changes. Returns whether
+    /// to log it.
     pub(super) fn refused(&mut self, now: Instant) -> bool {
         self.not_before = Some(now + REFUSED);
-        self.tell()
+        self.log_once()
     }
 
-    /// There is no server to try at, as everybody knows.
-    pub(super) fn nowhere(&mut self, now: Instant) {
+    /// No server answers at the moment, which is logged elsewhere.
+    pub(super) fn no_server(&mut self, now: Instant) {
         self.not_before = Some(now + self.backoff.pause());
         self.failures = 0;
     }
 
-    /// What it made lasts.
+    /// The connection is stable.
     pub(super) fn succeeded(&mut self) {
         self.backoff = Backoff::new();
         self.failures = 0;
     }
 
-    /// Once.
-    fn tell(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_told, true)
+    /// Whether to log: only once.
+    fn log_once(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_logged, true)
     }
 }
 
@@ -78,13 +79,12 @@ impl Attempts {
 mod tests {
     use super::*;
 
-    /// How long to wait after this.
     fn pause(attempts: &Attempts, now: Instant) -> Duration {
         attempts.next(now) - now
     }
 
     #[test]
-    fn the_first_one_is_made_at_once_and_each_that_fails_makes_the_next_one_wait_longer() {
+    fn the_first_attempt_starts_at_once_and_each_failure_makes_the_next_pause_longer() {
         let (mut attempts, now) = (Attempts::new(), Instant::now());
         assert_eq!(pause(&attempts, now), Duration::ZERO);
         attempts.failed(now);
@@ -101,27 +101,27 @@ mod tests {
     }
 
     #[test]
-    fn one_that_nobody_hears_of_any_more_makes_the_next_one_wait_too() {
+    fn an_attempt_without_a_result_delays_the_next_one_too() {
         let (mut attempts, now) = (Attempts::new(), Instant::now());
-        attempts.begins(now);
+        attempts.started(now);
         assert_eq!(pause(&attempts, now), LONGEST);
     }
 
     #[test]
-    fn many_failures_in_a_row_are_told_once() {
+    fn many_failures_in_a_row_are_logged_once() {
         let (mut attempts, now) = (Attempts::new(), Instant::now());
-        let told: Vec<_> = (0..2 * MANY).map(|_| attempts.failed(now)).collect();
-        let first = told.iter().position(|told| *told);
+        let logged: Vec<_> = (0..2 * MANY).map(|_| attempts.failed(now)).collect();
+        let first = logged.iter().position(|logged| *logged);
         assert_eq!(first, Some(MANY as usize - 1));
-        assert_eq!(told.iter().filter(|told| **told).count(), 1);
+        assert_eq!(logged.iter().filter(|logged| **logged).count(), 1);
         assert!(!attempts.refused(now));
     }
 
     #[test]
-    fn failures_that_an_outage_or_a_success_interrupts_are_not_told() {
+    fn failures_that_an_outage_or_a_success_interrupts_are_not_logged() {
         let (mut attempts, now) = (Attempts::new(), Instant::now());
         for interrupt in [
-            |it: &mut Attempts| it.nowhere(Instant::now()),
+            |it: &mut Attempts| it.no_server(Instant::now()),
             Attempts::succeeded,
         ] {
             for _ in 1..MANY {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_once_and_holds_for_a_minute() {
+    fn a_refusal_is_logged_once_and_holds_for_a_minute() {
         let (mut attempts, now) = (Attempts::new(), Instant::now());
         assert!(attempts.refused(now));
         assert_eq!(pause(&attempts, now), REFUSED);

@@ -1,11 +1,13 @@
-//! What scripts publish, for whoever listens.
+//! What scripts publish, for all who listen.
 //!
-//! A connection of its own, for one that is subscribed takes no other commands in the protocol that every server speaks. It
-//! is there while somebody listens and a little longer, and one serves all. One that is silent looks like one that is dead,
-//! so it is asked in between; and since what is published meanwhile is lost, each new one begins with saying so.
+//! It has a connection of its own: in the protocol that every server speaks, a subscribed
+//! connection takes no other commands. One connection serves all listeners, and stays a little
+//! longer than the last of them. A silent connection looks like a dead one, so it is pinged.
+//! Messages published without a connection are lost, so each new one begins with [`Hint::Missed`].
 
 mod attempts;
-mod line;
+mod connection;
+mod server;
 
 use std::{
     sync::{
@@ -22,22 +24,17 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+pub(super) use self::server::ChooseServer;
 use self::{
     attempts::Attempts,
-    line::{Line, Unopened},
+    connection::{CAPACITY, OpenError, SubscribedConnection},
 };
-use super::Settings;
-use crate::endpoint::Endpoint;
 
-/// Whoever is further behind is told that it missed something. More than a mass revocation ends in one step.
-pub(super) const ROOM: usize = 1024;
-/// How long it stays when nobody listens any more: those who come and go do not each cost a connection.
+/// How long the connection stays after the last listener: listeners that come and go share one.
 const LINGER: Duration = Duration::from_secs(30);
-/// Before somebody begins another one whose task died under them. Their own runtime may be about to end.
-const BREATH: Duration = Duration::from_millis(50);
-
-/// Where to listen: to the server at this endpoint, if it will do, or to another one. `None` while nobody is known to answer.
-pub(super) type Place = Box<dyn Fn(Option<&Endpoint>) -> Option<Settings> + Send + Sync>;
+/// Pause before a listener starts a new task when the old one has died. The listener's own runtime
+/// may be about to end as well.
+const RESTART_PAUSE: Duration = Duration::from_millis(50);
 
 /// The subscription of a store, if it has one.
 pub(super) struct Subscriptions {
@@ -53,46 +50,55 @@ impl Subscriptions {
         }
     }
 
-    /// Tells of what is published on this channel until it is dropped.
+    /// Emits what is published on this channel until it is dropped.
     pub(super) async fn listen(
         &self,
         channel: &str,
-        place: impl Fn() -> Place,
-        told: &(dyn Fn(Hint) + Send + Sync),
+        choose_server: impl Fn() -> ChooseServer,
+        emit: &(dyn Fn(Hint) + Send + Sync),
     ) {
         loop {
-            let (mut hints, is_up) = self.join(channel, &place);
-            // Who comes later has not heard what the first one was told.
+            let (mut hints, is_up) = self.join(channel, &choose_server);
+            // A later listener did not receive the first hint of the connection.
             if is_up.load(Ordering::SeqCst) {
-                told(Hint::Missed);
+                emit(Hint::Missed);
             }
             loop {
                 match hints.recv().await {
-                    Ok(hint) => told(hint),
-                    Err(RecvError::Lagged(_)) => told(Hint::Missed),
+                    Ok(hint) => emit(hint),
+                    Err(RecvError::Lagged(_)) => emit(Hint::Missed),
                     Err(RecvError::Closed) => break,
                 }
             }
-            sleep(BREATH).await;
+            sleep(RESTART_PAUSE).await;
         }
     }
 
-    /// Its hints, and whether it is up. Begins it if there is none, or none any more: a task ends with its runtime, and
-    /// those who listen may be on another one.
-    fn join(&self, channel: &str, place: impl Fn() -> Place) -> (Receiver<Hint>, Arc<AtomicBool>) {
+    /// The hints of the subscription, and whether it is up. Starts the subscription if there is
+    /// none. Its task ends with its runtime, and listeners may be on another runtime.
+    fn join(
+        &self,
+        channel: &str,
+        choose_server: impl Fn() -> ChooseServer,
+    ) -> (Receiver<Hint>, Arc<AtomicBool>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = current.as_ref();
-        if let Some((hints, is_up)) = known.and_then(Subscription::join) {
+        let existing = current.as_ref();
+        if let Some((hints, is_up)) = existing.and_then(Subscription::join) {
             return (hints, is_up);
         }
-        let (hints, receiver) = tokio::sync::broadcast::channel(ROOM);
+        let (hints, receiver) = tokio::sync::broadcast::channel(CAPACITY);
         let is_up = Arc::new(AtomicBool::new(false));
         let weak = hints.downgrade();
-        let news = News {
+        let listeners = Listeners {
             hints,
             is_up: is_up.clone(),
         };
-        let task = run(channel.to_owned(), place(), news, self.attempts.clone());
+        let task = run(
+            channel.to_owned(),
+            choose_server(),
+            listeners,
+            self.attempts.clone(),
+        );
         *current = Some(Subscription {
             hints: weak,
             is_up: is_up.clone(),
@@ -102,7 +108,7 @@ impl Subscriptions {
     }
 }
 
-/// Its task has the only sender, so that whoever listens is told when the task is no more, whatever it died of.
+/// A running subscription. Its task holds the only sender, so listeners notice when the task ends.
 struct Subscription {
     hints: WeakSender<Hint>,
     is_up: Arc<AtomicBool>,
@@ -131,19 +137,20 @@ impl SharedAttempts {
     }
 }
 
-struct News {
+/// Those who listen to a subscription.
+struct Listeners {
     hints: Sender<Hint>,
     is_up: Arc<AtomicBool>,
 }
 
-impl News {
-    fn tell(&self, hint: Hint) {
-        // Nobody is there at the moment.
+impl Listeners {
+    fn emit(&self, hint: Hint) {
+        // It fails when there is no listener at the moment.
         let _ = self.hints.send(hint);
     }
 
-    /// Returns when nobody has listened for a while.
-    async fn unwanted(&self) {
+    /// Returns when there has been no listener for [`LINGER`].
+    async fn none_left(&self) {
         loop {
             self.hints.closed().await;
             sleep(LINGER).await;
@@ -154,52 +161,65 @@ impl News {
     }
 }
 
-async fn run(channel: String, place: Place, news: News, attempts: SharedAttempts) {
+async fn run(
+    channel: String,
+    choose_server: ChooseServer,
+    listeners: Listeners,
+    attempts: SharedAttempts,
+) {
     tokio::select! {
-        () = keep_up(&channel, &place, &news, &attempts) => {}
-        () = news.unwanted() => {}
+        () = stay_subscribed(&channel, &choose_server, &listeners, &attempts) => {}
+        () = listeners.none_left() => {}
     }
 }
 
-/// Subscribes again whenever the subscription is lost.
-async fn keep_up(channel: &str, place: &Place, news: &News, attempts: &SharedAttempts) {
+/// Subscribes, and again whenever the subscription is lost.
+async fn stay_subscribed(
+    channel: &str,
+    choose_server: &ChooseServer,
+    listeners: &Listeners,
+    attempts: &SharedAttempts,
+) {
     loop {
         let next = attempts.lock().next(Instant::now());
         sleep_until(next).await;
-        let Some(settings) = place(None) else {
-            attempts.lock().nowhere(Instant::now());
+        let Some(settings) = choose_server(None) else {
+            attempts.lock().no_server(Instant::now());
             continue;
         };
-        attempts.lock().begins(Instant::now());
-        let reason = match Line::open(settings, channel).await {
-            Ok(mut line) => {
-                news.is_up.store(true, Ordering::SeqCst);
-                news.tell(Hint::Missed);
-                let (tell, lasting) = (|hint| news.tell(hint), || attempts.lock().succeeded());
-                let why = line.pass_on(place, tell, lasting).await;
-                news.is_up.store(false, Ordering::SeqCst);
-                why.to_owned()
+        attempts.lock().started(Instant::now());
+        let reason = match SubscribedConnection::open(settings, channel).await {
+            Ok(mut connection) => {
+                listeners.is_up.store(true, Ordering::SeqCst);
+                listeners.emit(Hint::Missed);
+                let emit = |hint| listeners.emit(hint);
+                let stable = || attempts.lock().succeeded();
+                let reason = connection.forward(choose_server, emit, stable).await;
+                listeners.is_up.store(false, Ordering::SeqCst);
+                reason.to_owned()
             }
-            Err(Unopened::Refused(reason)) => {
+            Err(OpenError::Refused(reason)) => {
                 if attempts.lock().refused(Instant::now()) {
                     tracing::warn!(
                         reason,
-                        "Redis does not let this user subscribe to ends of sessions, so live connections notice an end \
-                         on another server only when they look; grant what the README of portcullis-redis lists"
+                        "Redis does not let this user subscribe to ends of sessions, so live \
+                         connections notice an end on another server only at their next check; grant \
+                         what the README of portcullis-redis lists"
                     );
                 }
                 continue;
             }
-            Err(Unopened::Failed(reason)) => reason,
+            Err(OpenError::Failed(reason)) => reason,
         };
         if attempts.lock().failed(Instant::now()) {
             tracing::warn!(
                 reason,
-                "a second connection to Redis, for ends of sessions, fails again and again, so live connections notice \
-                 an end on another server only when they look; check what Redis allows of connections and the network"
+                "a second connection to Redis, for ends of sessions, fails again and again, so live \
+                 connections notice an end on another server only at their next check; check how many \
+                 connections Redis allows, and the network"
             );
         } else {
-            tracing::debug!(reason, "the subscription to ends of sessions is made anew");
+            tracing::debug!(reason, "subscribing to ends of sessions again");
         }
     }
 }

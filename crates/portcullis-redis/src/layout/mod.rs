@@ -1,0 +1,15 @@
+//! How keys, records, list entries and the registry are stored.
+
+pub(crate) mod entry;
+pub(crate) mod record;
+pub(crate) mod registry;
+
+mod key_set;
+mod keys;
+
+pub(crate) use self::{
+    entry::{Entry, Member},
+    key_set::KeySet,
+    keys::Prefix,
+    record::Record,
+};

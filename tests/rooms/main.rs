@@ -28,6 +28,12 @@ const REDIS: [&str; 12] = [
     "testing",
 ];
 
+/// The folders and files of `portcullis`, from the ground up.
+const LAYER: [&str; 16] = [
+    "headers", "body", "activity", "outcome", "reject", "writing", "client", "runtime", "config",
+    "request", "guard", "admin", "routes", "live", "layer", "testing",
+];
+
 fn modules(krate: &str) -> Modules {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
     Modules::read(&root.join(krate).join("src"))
@@ -43,6 +49,12 @@ fn imports_of_portcullis_redis_never_go_up() {
 fn modules_of_portcullis_redis_have_no_circle() {
     let circles = modules("portcullis-redis").circles();
     assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn imports_of_portcullis_never_go_up() {
+    let upward = modules("portcullis").upward_imports(&LAYER);
+    assert!(upward.is_empty(), "\n{}", upward.join("\n"));
 }
 
 #[test]

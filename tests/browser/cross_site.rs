@@ -38,7 +38,8 @@ async fn sign_in(session: Session) -> Result<Redirect, SessionError> {
     Ok(Redirect::to("account"))
 }
 
-/// The answer of an identity provider. It asks for its own state, since the session's cookie does not come along.
+/// The answer of an identity provider. It asks for its own state, since the session's cookie does
+/// not come along.
 async fn callback(session: Session, headers: HeaderMap) -> Result<Response, SessionError> {
     let cookies = headers.get_all(header::COOKIE).iter();
     let mut cookies = cookies.filter_map(|cookies| cookies.to_str().ok());

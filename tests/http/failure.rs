@@ -21,8 +21,8 @@ on_every_store![
     rule_13_of_many_wishes_only_the_safe_ones_are_carried_out,
     rule_13_without_a_session_a_failure_begins_none,
     a_refusal_of_the_application_is_no_failure,
-    rule_13_a_refused_sign_in_signs_nobody_in,
-    rule_13_a_refused_elevation_elevates_nobody,
+    rule_13_a_refused_sign_in_signs_no_user_in,
+    rule_13_a_refused_elevation_elevates_no_session,
     rule_13_of_a_refused_request_what_came_before_the_grant_is_written_and_nothing_after,
     rule_13_a_refused_visitor_keeps_what_was_written_before_the_sign_in,
     rule_13_a_sign_out_is_carried_out_and_the_sign_in_after_it_is_not,
@@ -32,29 +32,29 @@ on_every_store![
     rule_13_an_extension_before_the_grant_is_written_and_after_it_is_not,
     rule_13_what_was_committed_before_the_refusal_stays,
     rule_13_our_own_error_that_a_handler_passes_on_refuses_the_sign_in_before_it,
-    rule_13_a_refused_sign_in_displaces_nobody,
+    rule_13_a_refused_sign_in_displaces_no_session,
     grants_can_be_kept_on_purpose_where_the_request_was_refused,
     grants_cannot_be_kept_where_the_request_failed,
-    grants_that_are_kept_and_cannot_be_had_are_not_answered_as_if_they_were,
+    grants_that_are_kept_and_fail_are_not_answered_as_granted,
     the_head_of_a_response_can_refuse_or_fail_in_another_protocol,
-    an_answer_that_fails_in_another_protocol_speaks_for_itself,
+    a_failure_in_another_protocol_keeps_its_response,
     a_response_that_is_refused_in_another_protocol_is_no_activity,
-    a_classifier_that_panics_keeps_nobody_signed_in,
-    nobody_classifies_what_does_not_look_at_its_session,
+    a_classifier_that_panics_keeps_no_user_signed_in,
+    no_classifier_runs_for_a_response_that_did_not_use_its_session,
     rule_13_a_handler_that_was_cut_off_by_a_time_limit_grants_nothing,
-    rule_12_a_commit_that_nobody_waits_for_is_finished_and_told,
+    rule_12_a_commit_that_no_request_waits_for_is_finished_and_reported,
     what_was_committed_before_the_failure_stays,
     rule_13_a_failed_handler_after_logout_elsewhere_keeps_its_status,
     s139_a_panic_changes_nothing,
     s139_a_panic_after_signing_out_signs_out,
-    s139_a_client_that_leaves_changes_nothing,
-    s139_a_client_that_leaves_after_signing_out_is_signed_out,
-    s139_a_write_under_way_is_finished_though_the_client_leaves,
-    s139_s031_a_rotation_under_way_is_finished_whole_though_the_client_leaves,
-    s139_a_sign_out_under_way_is_finished_though_the_client_leaves,
+    s139_a_client_that_disconnects_changes_nothing,
+    s139_a_client_that_disconnects_after_signing_out_is_signed_out,
+    s139_a_write_under_way_is_finished_though_the_client_disconnects,
+    s139_s031_a_rotation_under_way_is_finished_whole_though_the_client_disconnects,
+    s139_a_sign_out_under_way_is_finished_though_the_client_disconnects,
     s139_a_panic_between_two_changes_of_one_value_keeps_neither,
     @one_thread:
-    rule_13_a_sign_in_that_was_dropped_is_said_in_the_log,
+    rule_13_a_dropped_sign_in_is_logged,
 ];
 
 async fn rule_13_data_written_by_a_handler_that_failed_is_dropped<B: Backend>() {
@@ -73,7 +73,7 @@ async fn rule_13_data_written_by_a_handler_that_failed_is_dropped<B: Backend>() 
         }
         assert!(!world.store.take_calls().contains(&Op::Commit));
     }
-    assert_eq!(client.look().await.cart, [1]);
+    assert_eq!(client.view().await.cart, [1]);
     assert_eq!(client.get("/get/a").await.body(), "1");
     client.get("/get/b").await.is(404);
 }
@@ -81,13 +81,13 @@ async fn rule_13_data_written_by_a_handler_that_failed_is_dropped<B: Backend>() 
 async fn rule_13_a_sign_in_by_a_handler_that_failed_is_dropped<B: Backend>() {
     let world = World::<B>::start().await;
     let login = |client: &Client| client.post("/login?user=bob").answered(500);
-    let stranger = world.client();
-    login(&stranger).await.is(500).keeps_the_cookie();
+    let anonymous = world.client();
+    login(&anonymous).await.is(500).keeps_the_cookie();
     assert_eq!(world.store.take_calls(), []);
     let shopping = world.shopping(&[1]).await;
     login(&shopping).await.is(500).keeps_the_cookie();
-    let look = shopping.look().await;
-    assert_eq!((look.user, look.cart), (None, vec![1]));
+    let view = shopping.view().await;
+    assert_eq!((view.user, view.cart), (None, vec![1]));
     let alice = world.signed_in("alice").await;
     login(&alice).await.is(500).keeps_the_cookie();
     assert_eq!(alice.get("/me").await.body(), "alice");
@@ -178,31 +178,31 @@ async fn rule_13_without_a_session_a_failure_begins_none<B: Backend>() {
 async fn a_refusal_of_the_application_is_no_failure<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.client();
-    // Counting failed attempts is what such a write is for.
+    // Such a write counts failed attempts.
     for _ in 0..3 {
         client.post("/number/attempts").answered(403).await.is(403);
     }
     assert_eq!(client.get("/number/attempts").await.body(), "Some(3)");
 }
 
-/// Those with which applications refuse, and one that nobody knows.
+/// The statuses with which applications refuse, and an unknown one.
 const REFUSALS: [u16; 8] = [400, 401, 403, 404, 409, 422, 429, 499];
 
-async fn rule_13_a_refused_sign_in_signs_nobody_in<B: Backend>() {
+async fn rule_13_a_refused_sign_in_signs_no_user_in<B: Backend>() {
     let world = World::<B>::start().await;
     let login = "/login?user=bob";
     for status in REFUSALS {
         world.forget();
-        let stranger = world.client();
-        let reply = stranger.post(login).answered(status).await;
+        let anonymous = world.client();
+        let reply = anonymous.post(login).answered(status).await;
         reply.is(status).keeps_the_cookie();
         assert_eq!(world.store.take_calls(), [], "{status}");
 
         let shopping = world.shopping(&[1]).await;
         let reply = shopping.post(login).answered(status).await;
         reply.is(status).keeps_the_cookie();
-        let look = shopping.look().await;
-        assert_eq!((look.user, look.cart), (None, vec![1]));
+        let view = shopping.view().await;
+        assert_eq!((view.user, view.cart), (None, vec![1]));
 
         let alice = world.signed_in("alice").await;
         let reply = alice.post(login).answered(status).await;
@@ -212,7 +212,7 @@ async fn rule_13_a_refused_sign_in_signs_nobody_in<B: Backend>() {
     }
 }
 
-async fn rule_13_a_refused_elevation_elevates_nobody<B: Backend>() {
+async fn rule_13_a_refused_elevation_elevates_no_session<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     for status in REFUSALS {
@@ -295,13 +295,13 @@ async fn rule_13_a_sign_out_that_comes_too_late_is_refused_with_the_sign_in_afte
 async fn rule_13_a_new_identifier_is_given_to_the_session_there_was<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let before = client.look().await.handle;
+    let before = client.view().await.handle;
     let old = client.fork();
     let steps = "/in-order?steps=put:a,login:bob,regenerate,put:b";
     client.post(steps).answered(409).await.is(409).new_id();
     old.get("/me").await.is(401);
-    let look = client.look().await;
-    assert_eq!((look.user.as_deref(), look.handle), (Some("alice"), before));
+    let view = client.view().await;
+    assert_eq!((view.user.as_deref(), view.handle), (Some("alice"), before));
     client.get("/get/a").await.is(200);
     client.get("/get/b").await.is(404);
     assert!(!world.audit.has(&EventKind::Authenticated));
@@ -328,7 +328,7 @@ async fn rule_13_an_extension_before_the_grant_is_written_and_after_it_is_not<B:
         world.advance(minutes(20));
         let steps = format!("/in-order?steps={steps}");
         client.post(&steps).answered(422).await.keeps_the_cookie();
-        let since = client.look().await.inactive;
+        let since = client.view().await.inactive;
         assert_eq!(since / 60_000, inactive, "{steps}");
     }
 }
@@ -363,22 +363,22 @@ async fn rule_13_our_own_error_that_a_handler_passes_on_refuses_the_sign_in_befo
     assert_eq!(world.store.take_calls(), []);
 }
 
-async fn rule_13_a_sign_in_that_was_dropped_is_said_in_the_log<B: Backend>() {
+async fn rule_13_a_dropped_sign_in_is_logged<B: Backend>() {
     let world = World::<B>::start().await;
     let log = CapturedLog::start();
-    let said = || log.count("a sign-in or elevation was dropped");
+    let count = || log.count("a sign-in or elevation was dropped");
     let client = world.client();
     for status in [401, 503] {
         client.post("/login?user=alice").answered(status).await;
     }
-    assert_eq!(said(), 2);
+    assert_eq!(count(), 2);
     client.post("/put/a/b").answered(403).await;
     client.post("/put/a/b").answered(500).await;
     client.post("/login?user=alice").await.is(204);
-    assert_eq!(said(), 2, "only where something was dropped");
+    assert_eq!(count(), 2, "only where something was dropped");
 }
 
-async fn rule_13_a_refused_sign_in_displaces_nobody<B: Backend>() {
+async fn rule_13_a_refused_sign_in_displaces_no_session<B: Backend>() {
     let one = SessionLimit::displace(1).unwrap();
     let world = World::<B>::with(|layer| layer.session_limit(one)).await;
     let client = world.signed_in("alice").await;
@@ -417,8 +417,9 @@ async fn grants_cannot_be_kept_where_the_request_failed<B: Backend>() {
     assert_eq!(world.store.take_calls(), []);
 }
 
-/// The handler refuses and yet says that it signed somebody in. When it did not, its answer is not true.
-async fn grants_that_are_kept_and_cannot_be_had_are_not_answered_as_if_they_were<B: Backend>() {
+/// The handler refuses, and yet keeps its grants. If the sign-in fails, the response must not
+/// report success.
+async fn grants_that_are_kept_and_fail_are_not_answered_as_granted<B: Backend>() {
     let one = SessionLimit::refuse(1).unwrap();
     let world = World::<B>::with(|layer| layer.session_limit(one)).await;
     world.signed_in("alice").await;
@@ -430,7 +431,7 @@ async fn grants_that_are_kept_and_cannot_be_had_are_not_answered_as_if_they_were
     login().await.is(403).keeps_the_cookie();
 }
 
-/// As gRPC says it: 200, and what became of the call in a field.
+/// A response as in gRPC: 200, and the result of the call in a field.
 async fn grpc<B: Backend>() -> World<B> {
     World::with(|layer| {
         layer.classify_responses(|head| match head.headers.get("grpc-status") {
@@ -464,14 +465,14 @@ async fn the_head_of_a_response_can_refuse_or_fail_in_another_protocol<B: Backen
         client.get("/get/before").await.is(before);
         client.get("/get/after").await.is(after);
     }
-    // What a layer in between answers has no such field.
+    // The response of a layer in between has no such field.
     let unavailable = world.client().post("/login?user=alice").answered(503);
     unavailable.await.is(503).keeps_the_cookie();
     let refused = world.client().post("/login?user=alice").answered(403);
     refused.await.is(403).keeps_the_cookie();
 }
 
-async fn an_answer_that_fails_in_another_protocol_speaks_for_itself<B: Backend>() {
+async fn a_failure_in_another_protocol_keeps_its_response<B: Backend>() {
     let world = grpc::<B>().await;
     for (field, status) in [
         ("grpc-status: 0", 401),
@@ -499,12 +500,12 @@ async fn a_response_that_is_refused_in_another_protocol_is_no_activity<B: Backen
         let client = world.signed_in("alice").await;
         world.advance(minutes(20));
         client.get("/me").with_response_field(field).await.is(200);
-        let since = client.look().await.inactive;
+        let since = client.view().await.inactive;
         assert_eq!(since / 60_000, inactive, "{field}");
     }
 }
 
-async fn a_classifier_that_panics_keeps_nobody_signed_in<B: Backend>() {
+async fn a_classifier_that_panics_keeps_no_user_signed_in<B: Backend>() {
     let world = grpc::<B>().await;
     let panicking = "grpc-status: 99";
     let client = world.signed_in("alice").await;
@@ -518,7 +519,7 @@ async fn a_classifier_that_panics_keeps_nobody_signed_in<B: Backend>() {
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn nobody_classifies_what_does_not_look_at_its_session<B: Backend>() {
+async fn no_classifier_runs_for_a_response_that_did_not_use_its_session<B: Backend>() {
     let world = grpc::<B>().await;
     let call = world.client().get("/public");
     call.with_response_field("grpc-status: 99").await.is(200);
@@ -531,8 +532,8 @@ async fn rule_13_a_handler_that_was_cut_off_by_a_time_limit_grants_nothing<B: Ba
         let reply = client.post(change).answered(408).await;
         reply.is(408).keeps_the_cookie();
     }
-    let look = client.look().await;
-    assert_eq!((look.user.as_deref(), look.cart), (Some("alice"), vec![]));
+    let view = client.view().await;
+    assert_eq!((view.user.as_deref(), view.cart), (Some("alice"), vec![]));
     client
         .post("/logout")
         .answered(408)
@@ -540,7 +541,7 @@ async fn rule_13_a_handler_that_was_cut_off_by_a_time_limit_grants_nothing<B: Ba
         .removes_the_cookie();
 }
 
-async fn rule_12_a_commit_that_nobody_waits_for_is_finished_and_told<B: Backend>() {
+async fn rule_12_a_commit_that_no_request_waits_for_is_finished_and_reported<B: Backend>() {
     let world = World::<B>::start().await;
     for status in [204, 504] {
         let client = world.signed_in("alice").await;
@@ -550,7 +551,7 @@ async fn rule_12_a_commit_that_nobody_waits_for_is_finished_and_told<B: Backend>
         gate.reached().await;
         gate.open();
         flight.reply().await.is(status).new_id();
-        assert_eq!(client.look().await.user.as_deref(), Some("bob"));
+        assert_eq!(client.view().await.user.as_deref(), Some("bob"));
         let events = [
             EventKind::Ended(EndReason::ReplacedAtSignIn),
             EventKind::Regenerated,
@@ -571,9 +572,9 @@ async fn what_was_committed_before_the_failure_stays<B: Backend>() {
     client.get("/get/before").await.is(200);
     client.get("/get/after").await.is(404);
 
-    let stranger = world.client();
-    stranger.post("/commit-then-fail").await.is(500).new_id();
-    stranger.get("/get/before").await.is(200);
+    let anonymous = world.client();
+    anonymous.post("/commit-then-fail").await.is(500).new_id();
+    anonymous.get("/get/before").await.is(200);
 }
 
 async fn rule_13_a_failed_handler_after_logout_elsewhere_keeps_its_status<B: Backend>() {
@@ -623,7 +624,7 @@ async fn s139_a_panic_after_signing_out_signs_out<B: Backend>() {
     }
 }
 
-async fn s139_a_client_that_leaves_changes_nothing<B: Backend>() {
+async fn s139_a_client_that_disconnects_changes_nothing<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let before = world.live(&client.id()).await;
@@ -634,7 +635,7 @@ async fn s139_a_client_that_leaves_changes_nothing<B: Backend>() {
     assert_eq!(world.audit.take_kinds(), []);
 }
 
-async fn s139_a_client_that_leaves_after_signing_out_is_signed_out<B: Backend>() {
+async fn s139_a_client_that_disconnects_after_signing_out_is_signed_out<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     leave_during(&world, &client, "/logout").await;
@@ -646,16 +647,16 @@ async fn s139_a_client_that_leaves_after_signing_out_is_signed_out<B: Backend>()
     client.get("/me").await.is(401).keeps_the_cookie();
 }
 
-/// The client goes away when the handler has done its work but not answered.
+/// The client disconnects when the handler has done its work but not answered.
 async fn leave_during<B: Backend>(world: &World<B>, client: &Client, change: &str) {
     let gate = Gate::closed();
     let flight = client.post(change).held_at(&gate).start();
     gate.reached().await;
     flight.disconnect().await;
-    world.departed().await;
+    world.client_disconnected().await;
 }
 
-/// The client goes away when the store has been asked; what was asked is done all the same.
+/// The client disconnects when the store has been called. The operation is executed all the same.
 async fn leave_at_the_store<B: Backend>(world: &World<B>, client: &Client, change: &str, op: Op) {
     let (before, after) = (
         world.store.hold(op, Moment::Before),
@@ -664,20 +665,22 @@ async fn leave_at_the_store<B: Backend>(world: &World<B>, client: &Client, chang
     let flight = client.post(change).start();
     before.reached().await;
     flight.disconnect().await;
-    world.departed().await;
+    world.client_disconnected().await;
     before.open();
     after.reached().await;
     after.open();
 }
 
-async fn s139_a_write_under_way_is_finished_though_the_client_leaves<B: Backend>() {
+async fn s139_a_write_under_way_is_finished_though_the_client_disconnects<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     leave_at_the_store(&world, &client, "/put/a/b", Op::Commit).await;
     assert_eq!(client.get("/get/a").await.body(), "b");
 }
 
-async fn s139_s031_a_rotation_under_way_is_finished_whole_though_the_client_leaves<B: Backend>() {
+async fn s139_s031_a_rotation_under_way_is_finished_whole_though_the_client_disconnects<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     leave_at_the_store(&world, &client, "/elevate", Op::Replace).await;
@@ -689,7 +692,7 @@ async fn s139_s031_a_rotation_under_way_is_finished_whole_though_the_client_leav
     assert_eq!(world.backend.live(), 1);
 }
 
-async fn s139_a_sign_out_under_way_is_finished_though_the_client_leaves<B: Backend>() {
+async fn s139_a_sign_out_under_way_is_finished_though_the_client_disconnects<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(5));

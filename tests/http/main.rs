@@ -1,7 +1,8 @@
 //! What Portcullis promises, over real HTTP, on every store.
 //!
-//! The name of a test is the sentence it proves. A number in front of it is that of the requirement (`s026`),
-//! of the trap that real systems fell into (`t01`), or of the rule in ARCHITECTURE.md (`rule_13`).
+//! The name of a test is the sentence it proves. A number in front of it is that of the requirement
+//! (`s026`), of the trap that real systems fell into (`t01`), or of the rule in ARCHITECTURE.md
+//! (`rule_13`).
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -10,6 +11,7 @@
     reason = "the exemption for tests does not reach their helpers"
 )]
 
+mod all_users;
 mod audit;
 mod bodies;
 mod caching;
@@ -21,7 +23,6 @@ mod cost;
 mod cross_site;
 mod device;
 mod elevation;
-mod everybody;
 mod expiry;
 mod failure;
 mod fixation;

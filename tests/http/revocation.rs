@@ -11,31 +11,31 @@ use portcullis_tests::{
 };
 
 on_every_store![
-    s059_s063_a_revoked_session_is_dead_on_every_server_and_its_person_is_told_why,
-    s064_what_was_revoked_does_not_come_back,
+    s059_s063_a_revoked_session_is_dead_on_every_server_and_its_client_gets_the_reason,
+    s064_a_revoked_session_does_not_come_back,
     s074_to_end_other_sessions_needs_a_recent_proof_and_to_sign_out_does_not,
     t78_s075_somebody_elses_session_is_not_found_just_like_none,
-    s067_after_a_change_of_the_password_only_this_session_goes_on_under_a_new_identifier,
+    s067_after_a_change_of_the_password_only_this_session_continues_under_a_new_identifier,
     to_revoke_all_signs_out_here_too_and_removes_the_cookie,
     to_revoke_the_current_session_is_to_sign_out,
     s068_an_operator_ends_sessions_in_their_own_name,
-    rule_12_each_end_is_told_once_with_session_and_user,
+    rule_12_each_end_is_reported_once_with_session_and_user,
     rule_2_a_write_under_way_in_a_revoked_session_is_refused_with_the_reason,
     rule_2_what_only_read_in_a_revoked_session_passes,
-    t06_a_sign_in_under_way_while_all_are_revoked_does_not_come_to_its_end,
-    t06_a_sign_in_from_a_strangers_session_under_way_does_not_either,
+    t06_a_sign_in_under_way_while_all_are_revoked_is_refused,
+    t06_a_sign_in_from_an_anonymous_session_under_way_is_refused_too,
     t06_a_sign_in_whose_password_was_still_being_verified_does_not_either,
-    rule_1_who_was_signed_out_while_a_request_was_held_up_signs_nobody_out,
-    t06_a_sign_in_that_begins_afterwards_does,
+    rule_1_a_revocation_from_a_session_that_ended_meanwhile_ends_no_other_session,
+    t06_a_sign_in_that_begins_afterwards_succeeds,
     t06_a_rotation_under_way_while_all_are_revoked_is_refused,
     t06_a_rotation_that_was_faster_is_revoked_all_the_same,
-    t06_a_proof_under_way_in_the_session_that_is_kept_comes_to_its_end,
+    t06_a_proof_under_way_in_the_session_that_is_kept_succeeds,
     t06_an_own_revocation_held_up_follows_a_new_identifier,
-    rule_8_a_revocation_that_cannot_be_carried_out_says_so_and_can_be_repeated,
+    rule_8_a_revocation_that_cannot_be_carried_out_is_an_error_and_can_be_repeated,
     a_revocation_whose_answer_was_lost_is_not_taken_for_done_and_can_be_repeated,
-    s102_a_revocation_whose_client_went_away_is_finished_and_told,
+    s102_a_revocation_whose_client_disconnected_is_finished_and_reported,
     rule_13_a_handler_that_failed_after_a_revocation_does_not_undo_it,
-    a_receipt_counts_what_was_ended_now,
+    a_report_counts_the_sessions_that_this_revocation_ended,
 ];
 
 #[track_caller]
@@ -49,7 +49,7 @@ async fn revoke(client: &Client, other: &Client) -> Reply {
     client.delete(&format!("/sessions/{handle}")).await
 }
 
-async fn s059_s063_a_revoked_session_is_dead_on_every_server_and_its_person_is_told_why<
+async fn s059_s063_a_revoked_session_is_dead_on_every_server_and_its_client_gets_the_reason<
     B: Backend,
 >() {
     let world = World::<B>::start().await;
@@ -59,14 +59,14 @@ async fn s059_s063_a_revoked_session_is_dead_on_every_server_and_its_person_is_t
     let copy = phone.fork();
     assert_eq!(revoke(&desk, &phone).await.is(200).body(), "1");
     for client in [&phone, &copy, &phone.at(server.address())] {
-        client.is_told_why("revoked_by_user").await;
+        client.gets_end_reason("revoked_by_user").await;
     }
     desk.get("/me").await.is(200);
     assert_eq!(desk.devices().await.len(), 1);
     assert_eq!(world.ended(&phone.id()).await, Some(RevokedByUser));
 }
 
-async fn s064_what_was_revoked_does_not_come_back<B: Backend>() {
+async fn s064_a_revoked_session_does_not_come_back<B: Backend>() {
     let world = World::<B>::start().await;
     let [desk, phone] = world.elevated_and_other("alice").await;
     phone.post("/put/a/secret").await.is(204);
@@ -83,10 +83,10 @@ async fn s064_what_was_revoked_does_not_come_back<B: Backend>() {
             copy.get("/me").await.is(401);
         }
     }
-    // What a stranger writes under it begins a session of a stranger.
+    // A write under the dead identifier begins an anonymous session.
     phone.post("/cart?item=1").await.is(204).new_id();
-    let look = phone.look().await;
-    assert_eq!((look.user, look.cart), (None, vec![1]));
+    let view = phone.view().await;
+    assert_eq!((view.user, view.cart), (None, vec![1]));
     phone.get("/get/a").await.is(404);
     phone.post("/login?user=alice").await.is(204);
     assert_eq!(desk.devices().await.len(), 2);
@@ -118,10 +118,10 @@ async fn s074_to_end_other_sessions_needs_a_recent_proof_and_to_sign_out_does_no
 
 async fn t78_s075_somebody_elses_session_is_not_found_just_like_none<B: Backend>() {
     let world = World::<B>::start().await;
-    let [alice, gone] = world.elevated_and_other("alice").await;
+    let [alice, ended] = world.elevated_and_other("alice").await;
     let bob = world.signed_in("bob").await;
-    let (bobs, mine) = (bob.handle().await, gone.handle().await);
-    gone.post("/logout").await.is(204);
+    let (bobs, mine) = (bob.handle().await, ended.handle().await);
+    ended.post("/logout").await.is(204);
     let mut answers = Vec::new();
     for handle in [&bobs, "AAAAAAAAAAAAAAAA", &mine] {
         world.forget();
@@ -141,7 +141,7 @@ async fn t78_s075_somebody_elses_session_is_not_found_just_like_none<B: Backend>
     assert_eq!(bob.get("/me").await.is(200).body(), "bob");
 }
 
-async fn s067_after_a_change_of_the_password_only_this_session_goes_on_under_a_new_identifier<
+async fn s067_after_a_change_of_the_password_only_this_session_continues_under_a_new_identifier<
     B: Backend,
 >() {
     let world = World::<B>::start().await;
@@ -154,7 +154,7 @@ async fn s067_after_a_change_of_the_password_only_this_session_goes_on_under_a_n
     assert_eq!(reply.is(200).body(), "2");
     assert_ne!(reply.new_id(), before.id());
     for other in [&phone, &tablet] {
-        other.is_told_why("revoked_by_user").await;
+        other.gets_end_reason("revoked_by_user").await;
     }
     before.get("/me").await.is(401);
     assert_eq!(desk.handle().await, handle);
@@ -172,8 +172,8 @@ async fn to_revoke_all_signs_out_here_too_and_removes_the_cookie<B: Backend>() {
     let reply = desk.delete("/sessions").await;
     assert_eq!(reply.is(200).removes_the_cookie().body(), "2");
     assert!(!desk.has_cookie());
-    phone.is_told_why("revoked_by_user").await;
-    copy.is_told_why("signed_out").await;
+    phone.gets_end_reason("revoked_by_user").await;
+    copy.gets_end_reason("signed_out").await;
     assert_eq!(world.backend.live(), 0);
 }
 
@@ -183,7 +183,7 @@ async fn to_revoke_the_current_session_is_to_sign_out<B: Backend>() {
     let copy = desk.fork();
     let reply = revoke(&desk, &copy).await;
     assert_eq!(reply.is(200).removes_the_cookie().body(), "1");
-    copy.is_told_why("signed_out").await;
+    copy.gets_end_reason("signed_out").await;
     phone.get("/me").await.is(200);
     assert_eq!(phone.devices().await.len(), 1);
 }
@@ -202,10 +202,10 @@ async fn s068_an_operator_ends_sessions_in_their_own_name<B: Backend>() {
     world.forget();
     let right = format!("/operator/alice/{handle}");
     assert_eq!(operator.delete(&right).await.is(200).body(), "1");
-    desk.is_told_why("revoked_by_operator").await;
+    desk.gets_end_reason("revoked_by_operator").await;
     phone.get("/me").await.is(200);
     assert_eq!(operator.delete("/operator/alice").await.body(), "1");
-    phone.is_told_why("revoked_by_operator").await;
+    phone.gets_end_reason("revoked_by_operator").await;
     bob.get("/me").await.is(200);
 
     let events = world.audit.take_ends();
@@ -219,7 +219,7 @@ async fn s068_an_operator_ends_sessions_in_their_own_name<B: Backend>() {
     assert_eq!(events[0].session.unwrap().to_string(), handle);
 }
 
-async fn rule_12_each_end_is_told_once_with_session_and_user<B: Backend>() {
+async fn rule_12_each_end_is_reported_once_with_session_and_user<B: Backend>() {
     let world = World::<B>::start().await;
     let [desk, phone] = world.elevated_and_other("alice").await;
     let tablet = world.signed_in("alice").await;
@@ -227,16 +227,20 @@ async fn rule_12_each_end_is_told_once_with_session_and_user<B: Backend>() {
     let current = desk.handle().await;
     desk.delete("/sessions").await.is(200);
     let events = world.audit.take_ends();
-    let (told, last) = (&events[..2], &events[2]);
+    let (events, last) = (&events[..2], &events[2]);
     assert_eq!(events.len(), 3);
-    let mut names: Vec<_> = told
+    let mut names: Vec<_> = events
         .iter()
         .map(|event| event.session.unwrap().to_string())
         .collect();
     names.sort_unstable();
     others.sort_unstable();
     assert_eq!(names, others);
-    assert!(told.iter().all(|event| event.kind == Ended(RevokedByUser)));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.kind == Ended(RevokedByUser))
+    );
     assert!(events.iter().all(|event| event.actor == Actor::Client));
     assert!(
         events
@@ -298,8 +302,8 @@ async fn rule_2_what_only_read_in_a_revoked_session_passes<B: Backend>() {
     gate.open();
     let reply = slow.reply().await;
     assert_eq!(reply.is(200).keeps_the_cookie().body(), "alice");
-    phone.is_told_why("revoked_by_user").await;
-    // A sign-out finds its work done.
+    phone.gets_end_reason("revoked_by_user").await;
+    // A sign-out finds the session ended.
     let [desk, phone] = world.elevated_and_other("carol").await;
     let gate = Gate::closed();
     let slow = phone.post("/logout").held_at(&gate).start();
@@ -317,7 +321,7 @@ async fn revoke_all_as_operator<B: Backend>(world: &World<B>, user: &str) {
     world.backend.later().await;
 }
 
-async fn t06_a_sign_in_under_way_while_all_are_revoked_does_not_come_to_its_end<B: Backend>() {
+async fn t06_a_sign_in_under_way_while_all_are_revoked_is_refused<B: Backend>() {
     let world = World::<B>::start().await;
     let old = world.signed_in("alice").await;
     let thief = world.client();
@@ -338,7 +342,7 @@ async fn t06_a_sign_in_under_way_while_all_are_revoked_does_not_come_to_its_end<
     assert_eq!(world.backend.live(), 0);
 }
 
-/// What was proved while all were revoked may have been proved with a password that is none any more.
+/// A proof given while all were revoked may be one with a password that is no longer valid.
 async fn t06_a_sign_in_whose_password_was_still_being_verified_does_not_either<B: Backend>() {
     let world = World::<B>::start().await;
     let thief = world.shopping(&[1]).await;
@@ -353,7 +357,9 @@ async fn t06_a_sign_in_whose_password_was_still_being_verified_does_not_either<B
     thief.post("/login?user=alice").await.is(204).new_id();
 }
 
-async fn rule_1_who_was_signed_out_while_a_request_was_held_up_signs_nobody_out<B: Backend>() {
+async fn rule_1_a_revocation_from_a_session_that_ended_meanwhile_ends_no_other_session<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     for target in ["/sessions/others", "/sessions"] {
         let [thief, _] = world.elevated_and_other("alice").await;
@@ -369,7 +375,7 @@ async fn rule_1_who_was_signed_out_while_a_request_was_held_up_signs_nobody_out<
     }
 }
 
-async fn t06_a_sign_in_from_a_strangers_session_under_way_does_not_either<B: Backend>() {
+async fn t06_a_sign_in_from_an_anonymous_session_under_way_is_refused_too<B: Backend>() {
     let world = World::<B>::start().await;
     let thief = world.shopping(&[1]).await;
     let bob = world.signed_in("bob").await;
@@ -381,13 +387,13 @@ async fn t06_a_sign_in_from_a_strangers_session_under_way_does_not_either<B: Bac
         gate.open();
         sign_in.reply().await.is(401).keeps_the_cookie();
     }
-    assert_eq!(thief.look().await.cart, [1]);
+    assert_eq!(thief.view().await.cart, [1]);
     bob.get("/me").await.is(200);
     assert_eq!(world.backend.live(), 2);
     assert_eq!(world.client().get("/operator/alice").await.body(), "[]");
 }
 
-async fn t06_a_sign_in_that_begins_afterwards_does<B: Backend>() {
+async fn t06_a_sign_in_that_begins_afterwards_succeeds<B: Backend>() {
     let world = World::<B>::start().await;
     let [desk, _] = world.elevated_and_other("alice").await;
     let revoke = world.store.hold(Op::Revoke, Moment::After);
@@ -419,7 +425,7 @@ async fn t06_a_rotation_under_way_while_all_are_revoked_is_refused<B: Backend>()
         revoke_all_as_operator(&world, "alice").await;
         gate.open();
         was_refused(&slow.reply().await, Some("revoked_by_operator"));
-        client.is_told_why("revoked_by_operator").await;
+        client.gets_end_reason("revoked_by_operator").await;
         assert_eq!(world.backend.live(), 0, "{change}");
         a_moment().await;
     }
@@ -435,13 +441,13 @@ async fn t06_a_rotation_that_was_faster_is_revoked_all_the_same<B: Backend>() {
         revoke_all_as_operator(&world, "alice").await;
         gate.open();
         slow.reply().await.is(204).new_id();
-        client.is_told_why("revoked_by_operator").await;
+        client.gets_end_reason("revoked_by_operator").await;
         assert_eq!(world.backend.live(), 0, "{change}");
         a_moment().await;
     }
 }
 
-async fn t06_a_proof_under_way_in_the_session_that_is_kept_comes_to_its_end<B: Backend>() {
+async fn t06_a_proof_under_way_in_the_session_that_is_kept_succeeds<B: Backend>() {
     let world = World::<B>::start().await;
     let [desk, phone] = world.elevated_and_other("alice").await;
     for change in ["/login?user=alice", "/regenerate", "/elevate"] {
@@ -456,7 +462,7 @@ async fn t06_a_proof_under_way_in_the_session_that_is_kept_comes_to_its_end<B: B
         slow.reply().await.is(204).new_id();
         desk.get("/me").await.is(200);
     }
-    phone.is_told_why("revoked_by_user").await;
+    phone.gets_end_reason("revoked_by_user").await;
 }
 
 async fn t06_an_own_revocation_held_up_follows_a_new_identifier<B: Backend>() {
@@ -475,11 +481,13 @@ async fn t06_an_own_revocation_held_up_follows_a_new_identifier<B: Backend>() {
         world.advance(minutes(1));
         gate.open();
         assert_eq!(slow.reply().await.is(200).body(), "1");
-        phone.is_told_why("revoked_by_user").await;
+        phone.gets_end_reason("revoked_by_user").await;
     }
 }
 
-async fn rule_8_a_revocation_that_cannot_be_carried_out_says_so_and_can_be_repeated<B: Backend>() {
+async fn rule_8_a_revocation_that_cannot_be_carried_out_is_an_error_and_can_be_repeated<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     let [desk, phone] = world.elevated_and_other("alice").await;
     let one = format!("/sessions/{}", phone.handle().await);
@@ -509,14 +517,14 @@ async fn a_revocation_whose_answer_was_lost_is_not_taken_for_done_and_can_be_rep
         .await
         .is(503)
         .keeps_the_cookie();
-    phone.is_told_why("revoked_by_user").await;
+    phone.gets_end_reason("revoked_by_user").await;
     assert_eq!(desk.delete("/sessions/others").await.is(200).body(), "0");
-    // Nobody told the audit; the log was written with the end.
+    // The audit received no event. The log was written with the end.
     let history = desk.get("/history").await;
     assert!(history.body().contains("session_ended revoked_by_user"));
 }
 
-async fn s102_a_revocation_whose_client_went_away_is_finished_and_told<B: Backend>() {
+async fn s102_a_revocation_whose_client_disconnected_is_finished_and_reported<B: Backend>() {
     let world = World::<B>::start().await;
     let [desk, phone] = world.elevated_and_other("alice").await;
     let one = format!("/sessions/{}", phone.handle().await);
@@ -530,10 +538,10 @@ async fn s102_a_revocation_whose_client_went_away_is_finished_and_told<B: Backen
         let flight = desk.delete(target).start();
         done.reached().await;
         flight.disconnect().await;
-        world.departed().await;
+        world.client_disconnected().await;
         done.open();
         world.audit.until(Ended(reason)).await;
-        victim.is_told_why(reason.as_str()).await;
+        victim.gets_end_reason(reason.as_str()).await;
     }
 }
 
@@ -542,12 +550,12 @@ async fn rule_13_a_handler_that_failed_after_a_revocation_does_not_undo_it<B: Ba
     let [desk, phone] = world.elevated_and_other("alice").await;
     let one = format!("/sessions/{}", phone.handle().await);
     desk.delete(&one).answered(500).await.is(500);
-    phone.is_told_why("revoked_by_user").await;
+    phone.gets_end_reason("revoked_by_user").await;
     assert!(world.audit.has(&Ended(RevokedByUser)));
 
     let phone = world.signed_in("alice").await;
     desk.delete("/sessions/others").panicking().breaks().await;
-    phone.is_told_why("revoked_by_user").await;
+    phone.gets_end_reason("revoked_by_user").await;
 
     let id = desk.id();
     let reply = desk.delete("/sessions").answered(500).await;
@@ -562,7 +570,7 @@ async fn rule_13_a_handler_that_failed_after_a_revocation_does_not_undo_it<B: Ba
     assert_eq!(ends, [Ended(RevokedByUser), Ended(SignedOut)]);
 }
 
-async fn a_receipt_counts_what_was_ended_now<B: Backend>() {
+async fn a_report_counts_the_sessions_that_this_revocation_ended<B: Backend>() {
     let world = World::<B>::start().await;
     let [desk, phone] = world.elevated_and_other("alice").await;
     let one = format!("/sessions/{}", phone.handle().await);
@@ -571,11 +579,12 @@ async fn a_receipt_counts_what_was_ended_now<B: Backend>() {
     desk.delete(&one).await.is(404);
     assert_eq!(desk.delete("/sessions/others").await.body(), "1");
     assert_eq!(desk.delete("/sessions/others").await.body(), "0");
-    assert_eq!(desk.delete("/operator/nobody").await.body(), "0");
+    assert_eq!(desk.delete("/operator/unknown").await.body(), "0");
     assert_eq!(desk.delete("/sessions").await.body(), "1");
 }
 
-/// The list has lost a session, by eviction or by hand. The revocation of all finds it where it is due.
+/// The user's list has lost a session, by eviction or by hand. The revocation finds it in the
+/// expiry list.
 #[tokio::test(flavor = "multi_thread")]
 async fn t07_a_session_that_is_missing_from_its_users_list_is_revoked_with_all() {
     let world = World::<Redis>::start().await;
@@ -585,10 +594,10 @@ async fn t07_a_session_that_is_missing_from_its_users_list_is_revoked_with_all()
     assert_eq!(operator.get("/operator/alice").await.body(), "[]");
     a_moment().await;
     assert_eq!(operator.delete("/operator/alice").await.body(), "1");
-    client.is_told_why("revoked_by_operator").await;
+    client.gets_end_reason("revoked_by_operator").await;
 }
 
-/// Both lists have lost it. It can be read until it is touched or written, and then it is over.
+/// Both lists have lost it. It can be read until it is touched or written, and then it ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn t07_a_session_that_is_missing_from_every_list_ends_when_it_is_next_written() {
     let world = World::<Redis>::start().await;
@@ -614,7 +623,7 @@ async fn t07_a_session_that_is_missing_from_every_list_ends_when_it_is_next_writ
     world.client().delete("/operator/alice").await.is(200);
     world.advance(minutes(2));
     client.get("/me").await;
-    client.is_told_why("revoked_by_operator").await;
+    client.gets_end_reason("revoked_by_operator").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -626,18 +635,18 @@ async fn s069_sessions_are_revoked_while_redis_has_no_room_and_by_another_proces
     world.backend.configure("maxmemory", "1");
     let there = desk.at(server.address());
     assert_eq!(revoke(&there, &phone).await.is(200).body(), "1");
-    phone.is_told_why("revoked_by_user").await;
+    phone.gets_end_reason("revoked_by_user").await;
     assert_eq!(there.delete("/sessions/others").await.is(200).body(), "1");
-    tablet.is_told_why("revoked_by_user").await;
+    tablet.gets_end_reason("revoked_by_user").await;
     let operator = world.client_of(&server);
     assert_eq!(operator.delete("/operator/bob").await.is(200).body(), "1");
-    bob.is_told_why("revoked_by_operator").await;
+    bob.gets_end_reason("revoked_by_operator").await;
     assert_eq!(there.delete("/sessions").await.is(200).body(), "1");
     assert_eq!(world.backend.live(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_12_what_a_revocation_did_that_came_to_no_end_is_told() {
+async fn rule_12_the_ends_of_a_revocation_that_failed_halfway_are_reported() {
     let world = World::<Redis>::start().await;
     let newer = world.signed_in("alice").await;
     let redis = world.backend.server();
@@ -650,16 +659,16 @@ async fn rule_12_what_a_revocation_did_that_came_to_no_end_is_told() {
     let revoked = world.layer.sessions().revoke_all("alice").await;
     assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::NewerFormat);
     for client in &clients {
-        client.is_told_why("revoked_by_operator").await;
+        client.gets_end_reason("revoked_by_operator").await;
     }
-    let told = world.audit.take_kinds();
+    let events = world.audit.take_kinds();
     assert_eq!(
-        told[..2],
+        events[..2],
         [Ended(RevokedByOperator), Ended(RevokedByOperator)]
     );
 
     redis.cli(&["SETRANGE", &session, "0", "1"]);
     let receipt = world.layer.sessions().revoke_all("alice").await.unwrap();
     assert_eq!(receipt.ended.len(), 1);
-    newer.is_told_why("revoked_by_operator").await;
+    newer.gets_end_reason("revoked_by_operator").await;
 }

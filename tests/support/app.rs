@@ -1,7 +1,7 @@
 //! The application under test: one small route for everything an application does with a session.
 //!
-//! What a handler does and how it ends are chosen apart: every route can be held before it answers, answer
-//! with any status and field, or panic. See [`Call`](crate::Call).
+//! What a handler does and how it ends are chosen apart. Every route can be held before it answers,
+//! answer with any status and field, or panic. See [`Call`](crate::Call).
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,7 @@ impl Scope for Payments {
     const NAME: &'static str = "payments";
 }
 
-/// A scope with a name that would like to be two lines of a log.
+/// A scope with a name that tries to forge a second line of the log.
 #[derive(Debug)]
 struct Hostile;
 
@@ -56,7 +56,7 @@ const DONE: Done = Ok(StatusCode::NO_CONTENT);
 /// The routes, without a session layer around them.
 pub fn routes(gates: Gates) -> Router {
     let passive = Router::new()
-        .route("/passive/session", get(look))
+        .route("/passive/session", get(view))
         .route("/passive/sessions", get(devices))
         .route("/passive/put/{key}/{value}", post(put))
         .route_layer(PassiveLayer::new());
@@ -78,7 +78,7 @@ pub fn routes(gates: Gates) -> Router {
             get(|| async { "public" }).post(|| async { "public" }),
         )
         .nest("/session", SessionRoutes::new().into_router())
-        .route("/session", get(look))
+        .route("/session", get(view))
         .route("/me", get(me).options(me))
         .route("/maybe", get(maybe))
         .route("/debug", get(debug))
@@ -105,7 +105,7 @@ pub fn routes(gates: Gates) -> Router {
         .route("/password", post(change_password))
         .route("/history", get(history))
         .route("/confirm", get(me).post(confirm))
-        .route("/operator", delete(operator_revokes_everybody))
+        .route("/operator", delete(operator_revokes_all_users))
         .route("/operator/flagged", get(flagged))
         .route("/operator/history", get(history_of_all))
         .route(
@@ -131,7 +131,7 @@ pub fn routes(gates: Gates) -> Router {
         .route("/commit-only", post(commit_only))
         .route("/commit-only/ignored", post(commit_only_ignored))
         .route("/commit-beside/{gate}", post(commit_beside))
-        .route("/commit-and-look/{gate}", post(commit_and_look))
+        .route("/commit-and-view/{gate}", post(commit_and_read))
         .route("/own-changes", post(own_changes))
         .route("/nested/read", post(nested_read))
         .route("/nested/write", post(nested_write))
@@ -153,12 +153,16 @@ pub fn routes(gates: Gates) -> Router {
         .layer(from_fn_with_state(gates, ending))
 }
 
-/// How a handler ends, as the test wants it.
+/// Ends a handler as the test configured it.
 async fn ending(State(gates): State<Gates>, request: Request, next: Next) -> Response {
-    let wishes = request.headers().clone();
-    let wish = |name: &str| Some(wishes.get(name)?.to_str().expect("text"));
-    let (gate, status, panics) = (wish("test-gate"), wish("test-status"), wish("test-panic"));
-    let (field, keeps) = (wish("test-field"), wish("test-keep"));
+    let headers = request.headers().clone();
+    let setting = |name: &str| Some(headers.get(name)?.to_str().expect("text"));
+    let (gate, status, panics) = (
+        setting("test-gate"),
+        setting("test-status"),
+        setting("test-panic"),
+    );
+    let (field, keeps) = (setting("test-field"), setting("test-keep"));
     let answered = request.extensions().get::<Answered>().cloned();
     let mut response = next.run(request).await;
     if let Some(name) = gate {
@@ -176,7 +180,7 @@ async fn ending(State(gates): State<Gates>, request: Request, next: Next) -> Res
     if keeps.is_some() {
         response.extensions_mut().insert(KeepGrants);
     }
-    assert!(panics.is_none(), "the handler panics, as the test wants");
+    assert!(panics.is_none(), "the handler panics, as configured");
     if let Some(Answered(answered)) = answered {
         answered.store(true, Ordering::SeqCst);
     }
@@ -185,7 +189,7 @@ async fn ending(State(gates): State<Gates>, request: Request, next: Next) -> Res
 
 /// The session as the application sees it. All times in milliseconds before or after the present.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Look {
+pub struct SessionView {
     /// The session's public name, if there is a session.
     pub handle: Option<String>,
     /// Its user.
@@ -206,7 +210,7 @@ pub struct Look {
     pub inactive: u64,
     /// Until it ends without activity.
     pub idle_left: u64,
-    /// Until it ends whatever happens.
+    /// Until it ends despite activity.
     pub absolute_left: u64,
     /// Until the elevation ends.
     pub elevated_left: Option<u64>,
@@ -214,11 +218,11 @@ pub struct Look {
     pub payments_left: Option<u64>,
 }
 
-async fn look(session: Session) -> Result<Json<Look>, SessionError> {
+async fn view(session: Session) -> Result<Json<SessionView>, SessionError> {
     let now = session.now();
     let since = |moment: Timestamp| millis(now.since(moment));
     let until = |moment: Timestamp| millis(moment.since(now));
-    let mut look = Look {
+    let mut view = SessionView {
         user: session.user().map(|user| user.to_string()),
         ended: session
             .end_reason()
@@ -227,18 +231,18 @@ async fn look(session: Session) -> Result<Json<Look>, SessionError> {
         cart: session.get(CART)?.unwrap_or_default(),
         elevated_left: session.elevated_until().map(until),
         payments_left: session.elevated_until_for::<Payments>().map(until),
-        ..Look::default()
+        ..SessionView::default()
     };
     if let Some(info) = session.info() {
-        look.handle = Some(info.handle.to_string());
-        look.remembered = info.remembered;
-        look.age = since(info.created_at);
-        look.authenticated = info.authenticated_at.map(since);
-        look.inactive = since(info.last_active_at);
-        look.idle_left = until(info.idle_deadline);
-        look.absolute_left = until(info.absolute_deadline);
+        view.handle = Some(info.handle.to_string());
+        view.remembered = info.remembered;
+        view.age = since(info.created_at);
+        view.authenticated = info.authenticated_at.map(since);
+        view.inactive = since(info.last_active_at);
+        view.idle_left = until(info.idle_deadline);
+        view.absolute_left = until(info.absolute_deadline);
     }
-    Ok(Json(look))
+    Ok(Json(view))
 }
 
 fn millis(length: Duration) -> u64 {
@@ -329,16 +333,16 @@ async fn big_under_another_identifier(session: Session, path: Path<(String, usiz
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Who {
+pub(crate) struct SignIn {
     pub(crate) user: String,
 }
 
-async fn login(session: Session, Query(Who { user }): Query<Who>) -> Done {
+async fn login(session: Session, Query(SignIn { user }): Query<SignIn>) -> Done {
     session.authenticate(user)?;
     DONE
 }
 
-async fn clear_and_login(session: Session, Query(Who { user }): Query<Who>) -> Done {
+async fn clear_and_login(session: Session, Query(SignIn { user }): Query<SignIn>) -> Done {
     session.clear()?;
     session.authenticate(user)?;
     DONE
@@ -349,10 +353,10 @@ async fn login_bytes(session: Session, user: Bytes) -> Done {
     DONE
 }
 
-/// Asks the person what to do where they have too many sessions.
+/// Lets the user decide what to do when they have too many sessions.
 async fn login_asking(
     session: Session,
-    Query(Who { user }): Query<Who>,
+    Query(SignIn { user }): Query<SignIn>,
 ) -> Result<&'static str, SessionError> {
     session.authenticate(user)?;
     match session.commit().await {
@@ -365,7 +369,7 @@ async fn login_asking(
 }
 
 /// The end of a password reset: the link of a mail was followed, and the new password is stored.
-async fn reset_password(session: Session, Query(Who { user }): Query<Who>) -> Done {
+async fn reset_password(session: Session, Query(SignIn { user }): Query<SignIn>) -> Done {
     session.authenticate_and_end_others(user)?;
     DONE
 }
@@ -375,11 +379,11 @@ async fn reset_password_of_bytes(session: Session, user: Bytes) -> Done {
     DONE
 }
 
-/// As one would do it without looking into the manual.
+/// A password reset in two steps, as without the documentation.
 async fn reset_password_in_two_steps(
     session: Session,
     sessions: Sessions,
-    Query(Who { user }): Query<Who>,
+    Query(SignIn { user }): Query<SignIn>,
 ) -> Done {
     sessions.revoke_all(user.clone()).await?;
     session.authenticate(user)?;
@@ -393,9 +397,9 @@ pub struct Device {
     pub handle: String,
     /// Its user.
     pub user: Option<String>,
-    /// It is the one that asks.
+    /// It is the session of this request.
     pub current: bool,
-    /// What its client is called, and where it is.
+    /// The name of its client, and its network.
     pub client: Option<String>,
     /// What is different about the device.
     pub flagged: Option<String>,
@@ -434,7 +438,7 @@ async fn devices(signed_in: Authenticated) -> Result<Json<Vec<Device>>, SessionE
     Ok(table(entries, signed_in.session().now()))
 }
 
-/// How many sessions were ended. None is not found.
+/// The number of sessions that were ended. Zero is answered with 404.
 fn ended(receipt: &RevocationReport) -> Response {
     match receipt.ended.len() {
         0 => StatusCode::NOT_FOUND.into_response(),
@@ -472,24 +476,24 @@ async fn confirm(signed_in: Authenticated) -> Done {
 
 /// An event in a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LogLine {
     /// What happened, with its detail.
     pub event: String,
     /// Of which session.
     pub session: Option<String>,
     /// Of which user.
     pub user: Option<String>,
-    /// At whose wish, with the operator's name.
+    /// At whose setting, with the operator's name.
     pub actor: String,
-    /// What tells events of one session.
+    /// The correlator of the session's events.
     pub correlator: Option<String>,
-    /// From which client.
+    /// The client of the request.
     pub client: Option<String>,
 }
 
-fn lines(logged: Vec<Logged>) -> Json<Vec<Line>> {
+fn lines(logged: Vec<Logged>) -> Json<Vec<LogLine>> {
     let events = logged.into_iter().map(|line| line.event.expect("an event"));
-    let lines = events.map(|event| Line {
+    let lines = events.map(|event| LogLine {
         event: [event.kind.as_str(), event.kind.detail().unwrap_or_default()].join(" "),
         session: event.session.map(|session| session.to_string()),
         user: event.user.map(|user| user.to_string()),
@@ -504,12 +508,12 @@ fn lines(logged: Vec<Logged>) -> Json<Vec<Line>> {
     Json(lines.collect())
 }
 
-async fn history(signed_in: Authenticated) -> Result<Json<Vec<Line>>, SessionError> {
+async fn history(signed_in: Authenticated) -> Result<Json<Vec<LogLine>>, SessionError> {
     Ok(lines(signed_in.history(1000).await?))
 }
 
-/// Who may do this is the application's business.
-async fn history_of_all(sessions: Sessions) -> Result<Json<Vec<Line>>, SessionError> {
+/// The application decides which users may do this.
+async fn history_of_all(sessions: Sessions) -> Result<Json<Vec<LogLine>>, SessionError> {
     let everything = LogQuery {
         most: 1000,
         ..LogQuery::default()
@@ -540,7 +544,7 @@ async fn operator_revokes(
     Ok(ended(&sessions.revoke(user, handle).await?))
 }
 
-async fn operator_revokes_everybody(sessions: Sessions) -> Result<String, SessionError> {
+async fn operator_revokes_all_users(sessions: Sessions) -> Result<String, SessionError> {
     let sessions = sessions.as_operator("ops\nolga");
     Ok(sessions.revoke_everybody().await?.ended.len().to_string())
 }
@@ -590,7 +594,8 @@ async fn pay(elevated: Elevated<Payments>) -> String {
     elevated.user().to_string()
 }
 
-/// Changes the identifier in every way there is, more than once; then signs out if the query says so.
+/// Changes the identifier in every possible way, more than once. Then signs out if the query has
+/// `logout`.
 async fn everything(session: Session, Query(query): Query<BTreeMap<String, String>>) -> Done {
     for _ in 0..3 {
         session.regenerate()?;
@@ -610,7 +615,7 @@ struct Steps {
     steps: String,
 }
 
-/// Does what the query lists, in order: `put:name`, `login:user`, `elevate`, …
+/// Executes the steps of the query, in order: `put:name`, `login:user`, `elevate`, …
 async fn in_order(session: Session, Query(Steps { steps }): Query<Steps>) -> Done {
     for step in steps.split(',') {
         let (what, of) = step.split_once(':').unwrap_or((step, ""));
@@ -657,7 +662,7 @@ async fn commit_then_fail(session: Session) -> Result<StatusCode, SessionError> 
 
 async fn commit_ignored(session: Session) -> Done {
     session.insert("before", "1")?;
-    // What becomes of it is left to the layer.
+    // The layer handles the error.
     let _ = session.commit().await;
     session.insert("after", "2")?;
     DONE
@@ -692,8 +697,8 @@ async fn commit_beside(
     Ok(format!("{beside:?}"))
 }
 
-/// Looks at the cart once something else is committed.
-async fn commit_and_look(
+/// Reads the cart after another change was committed.
+async fn commit_and_read(
     session: Session,
     Extension(gates): Extension<Gates>,
     Path(gate): Path<String>,
@@ -712,31 +717,31 @@ async fn own_changes(session: Session) -> Result<String, SessionError> {
     session.insert("a", "1")?;
     let inserted: Option<String> = session.get("a")?;
     let removed = session.remove("a")?;
-    let gone: Option<String> = session.get("a")?;
+    let after_removal: Option<String> = session.get("a")?;
     session.authenticate("alice")?;
     let user = session.user();
     session.elevate()?;
     let elevated = session.elevated_until().is_some();
     session.terminate()?;
-    let (nobody, info) = (session.user(), session.info().is_some());
+    let (signed_out, info) = (session.user(), session.info().is_some());
     Ok(format!(
-        "{inserted:?} {removed} {gone:?} {user:?} {elevated} {nobody:?} {info}"
+        "{inserted:?} {removed} {after_removal:?} {user:?} {elevated} {signed_out:?} {info}"
     ))
 }
 
 async fn nested_read(session: Session) -> Result<String, SessionError> {
-    let (inner, (told, hear)) = (session.clone(), std::sync::mpsc::channel());
+    let (inner, (send, receive)) = (session.clone(), std::sync::mpsc::channel());
     session.update(CART, move |cart| {
         let seen = (inner.get(CART).ok(), inner.user(), inner.contains("cart"));
         cart.push(9);
-        // The receiver is gone when the change is applied once more.
-        let _ = told.send(format!("{seen:?}"));
+        // The receiver is dropped when the change is applied once more.
+        let _ = send.send(format!("{seen:?}"));
     })?;
-    Ok(hear.try_recv().expect("the function ran"))
+    Ok(receive.try_recv().expect("the function ran"))
 }
 
 async fn nested_write(session: Session) -> Result<String, SessionError> {
-    let (inner, (told, hear)) = (session.clone(), std::sync::mpsc::channel());
+    let (inner, (send, receive)) = (session.clone(), std::sync::mpsc::channel());
     session.update(CART, move |cart| {
         cart.push(9);
         let refused = [
@@ -749,32 +754,32 @@ async fn nested_write(session: Session) -> Result<String, SessionError> {
         let all = refused
             .iter()
             .all(|result| matches!(result, Err(SessionError::InsideUpdate)));
-        let _ = told.send(all);
+        let _ = send.send(all);
     })?;
     Ok(format!(
         "all refused: {}",
-        hear.try_recv().expect("the function ran")
+        receive.try_recv().expect("the function ran")
     ))
 }
 
 async fn nested_panic(session: Session) -> Done {
     session.insert("a", "b")?;
-    session.update(CART, |_| panic!("the function panics, as the test wants"))?;
+    session.update(CART, |_| panic!("the function panics, as configured"))?;
     DONE
 }
 
-/// The function panics when it is applied to what another request has written.
+/// The function panics when it is applied to a value that another request wrote.
 async fn nested_panic_later(session: Session, Path(key): Path<String>) -> Done {
     let mut first = true;
     session.update(key, move |number: &mut u64| {
-        assert!(first, "the function panics later, as the test wants");
+        assert!(first, "the function panics later, as configured");
         first = false;
         *number += 1;
     })?;
     DONE
 }
 
-/// The session is changed when the head of the response has left.
+/// Changes the session after the head of the response was sent.
 async fn late(session: Session) -> Response {
     body_of(async move {
         let results = [
@@ -787,12 +792,12 @@ async fn late(session: Session) -> Response {
     })
 }
 
-/// The session is committed when the head of the response has left.
+/// Commits the session after the head of the response was sent.
 async fn late_commit(session: Session) -> Response {
     body_of(async move { format!("{:?}", session.commit().await) })
 }
 
-/// The session is looked at for the first time when the head of the response has left.
+/// Loads the session after the head of the response was sent.
 async fn late_load(request: Request) -> Response {
     body_of(async move {
         match Session::load(request.extensions()).await {
@@ -802,7 +807,7 @@ async fn late_load(request: Request) -> Response {
     })
 }
 
-/// What `select!` or a time limit does to a commit: it is begun and nobody waits for it.
+/// Starts a commit and drops it, as `select!` or a time limit does.
 async fn commit_abandoned(session: Session) -> Done {
     session.regenerate()?;
     session.authenticate("bob")?;
@@ -845,7 +850,7 @@ async fn nested_commit(session: Session) -> Result<String, SessionError> {
     Ok(receive.recv().expect("the function ran"))
 }
 
-/// A body that is made when it is asked for.
+/// A body that is produced when it is polled.
 fn body_of(text: impl Future<Output = String> + Send + 'static) -> Response {
     Body::new(LateBody(Some(Box::pin(text)))).into_response()
 }

@@ -56,13 +56,13 @@ pub enum Op {
 /// A side of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// The store does not know of it yet.
+    /// Before the store has executed it.
     Before,
-    /// The store has done it, the caller does not know yet.
+    /// After the store has executed it, before the caller gets the answer.
     After,
 }
 
-/// Wraps a store. Clones share what was asked of it and what it is to do.
+/// Wraps a store. Clones share the recorded calls and the configured failures.
 #[derive(Clone)]
 pub struct ProbeStore<S> {
     inner: S,
@@ -91,7 +91,7 @@ impl<S> ProbeStore<S> {
         &self.inner
     }
 
-    /// What was asked of the store since the last time somebody looked.
+    /// The calls of the store since they were last taken.
     pub fn take_calls(&self) -> Vec<Op> {
         self.with(|probe| std::mem::take(&mut probe.calls))
     }
@@ -111,12 +111,12 @@ impl<S> ProbeStore<S> {
         gate
     }
 
-    /// Lets the next operation of this kind fail: before the store learns of it, or after it was done.
+    /// Lets the next operation of this kind fail, before or after the store has executed it.
     pub fn fail(&self, op: Op, moment: Moment) {
         self.with(|probe| probe.faults.push((op, moment)));
     }
 
-    /// From now on, or until further notice, no operation reaches the store.
+    /// From now on no operation reaches the store, or all do again.
     pub fn set_down(&self, down: bool) {
         self.with(|probe| probe.down = down);
     }
@@ -130,7 +130,7 @@ impl<S> ProbeStore<S> {
         op: Op,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        // What the layer's own task does comes at any time, and is no part of what a request costs.
+        // The layer's own task calls this at any time. It is no part of a request's cost.
         if !matches!(op, Op::Sweep | Op::Observe) {
             self.with(|probe| probe.calls.push(op));
         }
@@ -180,7 +180,7 @@ impl<S: Store> Store for ProbeStore<S> {
         }
     }
 
-    // The layer's own task does this, at any time.
+    // The layer's own task calls this at any time.
     async fn register(&self, cookie: &str, longest: Duration) -> Result<(), StoreError> {
         self.inner.register(cookie, longest).await
     }
@@ -274,7 +274,7 @@ impl<S: Store> Store for ProbeStore<S> {
         self.around(Op::ReadLog, self.inner.read_log(query)).await
     }
 
-    async fn listen(&self, told: &(dyn Fn(Hint) + Send + Sync)) {
-        self.inner.listen(told).await;
+    async fn listen(&self, notify: &(dyn Fn(Hint) + Send + Sync)) {
+        self.inner.listen(notify).await;
     }
 }

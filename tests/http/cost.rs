@@ -216,7 +216,7 @@ async fn a_sign_in_costs_redis_three_round_trips_and_four_with_a_displaced_sessi
     }
 }
 
-/// Nothing else is waited for: whoever came without a session has none that is ended after that.
+/// Nothing else is waited for: a client without a session has none that is ended after that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_sign_in_costs_redis_one_round_trip_and_two_with_a_displaced_session() {
     let world =
@@ -242,7 +242,7 @@ async fn activity_costs_redis_one_script_in_a_step() {
     }
 }
 
-/// However often what is refused is told.
+/// Whether or not each refusal is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn s102_logging_a_read_costs_the_request_no_command() {
     let world = World::<Redis>::start().await;
@@ -254,7 +254,7 @@ async fn s102_logging_a_read_costs_the_request_no_command() {
     dead.get("/me").await.is(401);
     assert_eq!(world.store.take_calls(), [Load]);
     world.audit.until(UsedAfterEnd(SignedOut)).await;
-    // It is written into the log by and by.
+    // It is written into the log in the background.
     let mut sent = monitor.sent();
     sent.retain(|command| command != OBSERVE);
     assert_eq!(sent, ["get"]);

@@ -139,7 +139,7 @@ enum Answer {
 }
 use Answer::{AskedAgain, Begins, Refused};
 
-fn is_asked_again(reply: &Reply) -> bool {
+fn is_requested_again(reply: &Reply) -> bool {
     reply.body().contains("<a href=\"\">Continue</a>")
 }
 
@@ -220,7 +220,7 @@ async fn is_answered<B: Backend>(world: &World<B>, reply: Reply, expected: Answe
             reply.is(200).keeps_the_cookie();
         }
     }
-    assert_eq!(is_asked_again(&reply), expected == AskedAgain, "{row}");
+    assert_eq!(is_requested_again(&reply), expected == AskedAgain, "{row}");
     let calls = world.store.take_calls();
     assert_eq!(calls.is_empty(), expected != Begins, "{row}: {calls:?}");
 }
@@ -312,7 +312,7 @@ async fn a_refused_write_that_the_handler_ignores_is_reported_all_the_same<B: Ba
     reply.is_problem(403, "session-cookie-withheld");
     is_page(with(client.post("/write_and_ignore"), LINK).await.is(403));
     let reply = with(client.get("/write_and_ignore"), LINK).await;
-    assert!(is_asked_again(reply.is(200)));
+    assert!(is_requested_again(reply.is(200)));
     assert_eq!(client.get("/write_and_ignore").await.is(200).body(), "done");
 }
 
@@ -324,7 +324,10 @@ async fn a_link_to_what_needs_the_session_is_requested_once_more<B: Backend>() {
     let own = [("sec-fetch-site", "same-origin"), NAVIGATE, DOCUMENT];
     for (target, status) in [("/count", 204), ("/me", 200)] {
         let reply = with(anonymous.get(target), LINK).await;
-        assert!(is_asked_again(reply.is(200).keeps_the_cookie()), "{target}");
+        assert!(
+            is_requested_again(reply.is(200).keeps_the_cookie()),
+            "{target}"
+        );
         assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
         assert!(reply.header("cache-control").contains("no-store"));
         // The page of the site sends the request, so the cookie comes along.
@@ -347,7 +350,7 @@ async fn the_page_that_requests_again_refreshes_once_at_most<B: Backend>() {
     ] {
         let call = with(client.get("/count"), link);
         let reply = with(call, cause.as_slice()).await;
-        assert!(is_asked_again(reply.is(200)));
+        assert!(is_requested_again(reply.is(200)));
         let refresh = reply.body().contains("http-equiv=\"refresh\"");
         let hidden = reply
             .body()

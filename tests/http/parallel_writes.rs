@@ -340,7 +340,7 @@ async fn a_request_sees_what_was_written_with_it<B: Backend>() {
     let (gate, name) = world.gate();
     queue
         .flights
-        .push(client.post(&format!("/commit-and-look/{name}")).start());
+        .push(client.post(&format!("/commit-and-read/{name}")).start());
     gate.reached().await;
     gate.open();
     let replies = queue.replies().await;

@@ -308,7 +308,7 @@ async fn a_page_that_was_requested_again_is_served_once_the_browser_has_the_new_
     );
 }
 
-/// A session of alice's that guards send to prove who they are.
+/// A flagged session of alice, which guards redirect to the page of the proof.
 async fn flagged<B: Backend>(world: &World<B>) -> Client {
     let alice = world.client().calling_itself(
         "Mozilla/5.0 (Windows NT 11.0; Win64; x64; rv:151.0) Gecko/20100101 Firefox/151.0",

@@ -10,10 +10,10 @@ use portcullis_tests::{
 on_every_store![
     s006_a_remembered_user_has_a_cookie_that_outlives_the_browser,
     a_remembered_session_ends_by_limits_of_its_own,
-    a_layer_may_set_them,
+    a_layer_may_set_the_limits_of_remembered_sessions,
     t23_it_is_kept_through_every_new_identifier,
     s006_its_cookie_ends_with_the_session_whenever_it_is_set,
-    it_ends_with_a_sign_out_and_with_a_sign_in_that_does_not_ask_for_it,
+    a_remembered_session_ends_with_a_sign_out_and_with_an_ordinary_sign_in,
     rule_7_it_is_no_recent_proof,
     rule_13_a_refused_sign_in_remembers_no_user,
     a_password_reset_may_ask_for_it,
@@ -92,7 +92,7 @@ async fn a_remembered_session_ends_by_limits_of_its_own<B: Backend>() {
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn a_layer_may_set_them<B: Backend>() {
+async fn a_layer_may_set_the_limits_of_remembered_sessions<B: Backend>() {
     let limits = RememberMe::new(2 * DAY, 3 * DAY).unwrap();
     let world = World::<B>::with(|layer| layer.remember_me(limits)).await;
     let client = world.client();
@@ -135,7 +135,7 @@ async fn s006_its_cookie_ends_with_the_session_whenever_it_is_set<B: Backend>() 
     }
 }
 
-async fn it_ends_with_a_sign_out_and_with_a_sign_in_that_does_not_ask_for_it<B: Backend>() {
+async fn a_remembered_session_ends_with_a_sign_out_and_with_an_ordinary_sign_in<B: Backend>() {
     let world = World::<B>::with(allowed).await;
     for user in ["alice", "bob"] {
         let client = remembered(&world).await;

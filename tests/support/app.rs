@@ -131,7 +131,7 @@ pub fn routes(gates: Gates) -> Router {
         .route("/commit-only", post(commit_only))
         .route("/commit-only/ignored", post(commit_only_ignored))
         .route("/commit-beside/{gate}", post(commit_beside))
-        .route("/commit-and-view/{gate}", post(commit_and_read))
+        .route("/commit-and-read/{gate}", post(commit_and_read))
         .route("/own-changes", post(own_changes))
         .route("/nested/read", post(nested_read))
         .route("/nested/write", post(nested_write))

@@ -4,11 +4,13 @@ use axum::{body::Body, response::Response};
 use http::{Request, header::COOKIE};
 use portcullis::EventKind;
 use portcullis_tests::{
-    Backend, Call, Client, Flight, Gate, Moment,
-    Op::{self, Commit, End, Replace, Touch},
+    Backend, Client, Gate, Moment,
+    Op::{Commit, End, Replace, Touch},
     Redis, Reply, World, about, minutes, on_every_store, seconds,
 };
 use tower::ServiceExt;
+
+use crate::write_queue::{WriteQueue, writes};
 
 on_every_store![
     writes_that_wait_are_stored_in_one_write,
@@ -30,94 +32,10 @@ on_every_store![
     a_store_that_is_down_keeps_no_request_waiting_for_its_turn,
     a_request_whose_client_has_disconnected_keeps_its_place,
     beyond_256_that_wait_a_write_is_refused_at_once_and_a_logout_is_not,
-    a_write_of_another_server_meanwhile_loses_nothing,
-    a_request_that_has_seen_what_another_server_wrote_overwrites_it,
-    a_request_that_has_seen_what_another_server_wrote_overwrites_it_behind_one_that_has_not,
-    a_request_that_has_seen_a_newer_value_than_the_conflict_returned_overwrites_it,
-    what_fits_is_not_refused_for_what_another_server_has_removed,
-    what_fits_is_not_refused_for_a_change_that_was_not_written,
-    a_new_identifier_is_not_refused_for_what_another_server_has_removed,
     when_the_runtime_of_the_first_stops_the_next_one_leads,
     when_the_runtime_of_the_first_stops_at_the_store_the_outcome_of_its_group_is_unknown,
     of_2000_at_once_each_is_applied_once_or_refused,
 ];
-
-/// The first request is at the store with its change. The others wait behind it in this order.
-struct WriteQueue {
-    gate: Gate,
-    flights: Vec<Flight>,
-}
-
-impl WriteQueue {
-    async fn begin<B: Backend>(world: &World<B>, first: Call) -> Self {
-        world.forget();
-        let gate = world.store.hold(Commit, Moment::Before);
-        let flights = vec![first.start()];
-        world.requests_waiting(1).await;
-        gate.reached().await;
-        Self { gate, flights }
-    }
-
-    async fn join<B: Backend>(&mut self, world: &World<B>, call: Call) {
-        self.flights.push(call.start());
-        world.requests_waiting(1).await;
-    }
-
-    /// Adds this many requests that increment a number, in any order.
-    async fn crowd<B: Backend>(&mut self, world: &World<B>, client: &Client, requests: usize) {
-        let gate = Gate::closed();
-        for at in 0..requests {
-            let call = client.post("/number/n").held_at(&gate);
-            self.flights.push(call.start());
-            // Only so many read at once.
-            if at >= BATCH {
-                gate.reached().await;
-            }
-        }
-        for _ in 0..requests.min(BATCH) {
-            gate.reached().await;
-        }
-        gate.open();
-        world.requests_waiting(requests).await;
-    }
-
-    async fn of<B: Backend, const N: usize>(
-        world: &World<B>,
-        client: &Client,
-        paths: [&str; N],
-    ) -> Self {
-        let mut calls = paths.into_iter().map(|path| client.post(path));
-        let mut queue = Self::begin(world, calls.next().unwrap()).await;
-        for call in calls {
-            queue.join(world, call).await;
-        }
-        queue
-    }
-
-    async fn replies(self) -> Vec<Reply> {
-        self.gate.open();
-        let mut replies = Vec::new();
-        for flight in self.flights {
-            replies.push(flight.reply().await);
-        }
-        replies
-    }
-
-    async fn statuses(self) -> Vec<u16> {
-        let replies = self.replies().await;
-        replies.iter().map(Reply::status).collect()
-    }
-}
-
-/// The number of requests that read their session at once.
-const BATCH: usize = 50;
-
-/// The calls of the store, without those that load.
-fn writes<B: Backend>(world: &World<B>) -> Vec<Op> {
-    let mut calls = world.store.take_calls();
-    calls.retain(|op| *op != Op::Load);
-    calls
-}
 
 async fn writes_that_wait_are_stored_in_one_write<B: Backend>() {
     let world = World::<B>::start().await;
@@ -499,136 +417,6 @@ async fn beyond_256_that_wait_a_write_is_refused_at_once_and_a_logout_is_not<B: 
     }
     let written = writes(&world);
     assert!(written.len() <= 3, "{written:?}");
-}
-
-async fn a_write_of_another_server_meanwhile_loses_nothing<B: Backend>() {
-    let world = World::<B>::start().await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let queue = WriteQueue::of(&world, &client, ["/number/n", "/number/n", "/put/a/1"]).await;
-    let there = client.at(other.address());
-    there.post("/number/n").await.is(204);
-    assert_eq!(queue.statuses().await, [204; 3]);
-    // The write of the other server, the one that lost to it, and the group.
-    assert_eq!(writes(&world), [Commit, Commit, Commit]);
-    assert_eq!(client.get("/number/n").await.body(), "Some(3)");
-    assert_eq!(client.get("/get/a").await.body(), "1");
-}
-
-/// The first request has its answer from the store. The others wait behind it, and have read what
-/// another server has written since.
-async fn overtaken<B: Backend>(world: &World<B>, first: Call) -> WriteQueue {
-    world.forget();
-    let gate = world.store.hold(Commit, Moment::After);
-    let flights = vec![first.start()];
-    gate.reached().await;
-    world.requests_waiting(1).await;
-    WriteQueue { gate, flights }
-}
-
-async fn a_request_that_has_seen_what_another_server_wrote_overwrites_it<B: Backend>() {
-    let world = World::<B>::start().await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let mut queue = overtaken(&world, client.post("/put/a/1")).await;
-    client.at(other.address()).post("/put/a/2").await.is(204);
-    queue.join(&world, client.post("/put/a/1")).await;
-    assert_eq!(queue.statuses().await, [204; 2]);
-    assert_eq!(writes(&world), [Commit; 3]);
-    assert_eq!(client.get("/get/a").await.body(), "1");
-}
-
-async fn a_request_that_has_seen_what_another_server_wrote_overwrites_it_behind_one_that_has_not<
-    B: Backend,
->() {
-    let world = World::<B>::start().await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    client.post("/put/a/0").await.is(204);
-    // The leader has a turn of its own, so that the next request builds only on what it has read.
-    world.forget();
-    let gate = world.store.hold(Replace, Moment::Before);
-    world.store.fail(Replace, Moment::Before);
-    let mut queue = WriteQueue {
-        gate,
-        flights: vec![client.fork().post("/regenerate").start()],
-    };
-    queue.gate.reached().await;
-    world.requests_waiting(1).await;
-    queue.join(&world, client.post("/put/a/1")).await;
-    client.at(other.address()).post("/put/a/2").await.is(204);
-    queue.join(&world, client.post("/put/a/0")).await;
-    assert_eq!(queue.statuses().await, [503, 204, 204]);
-    assert_eq!(client.get("/get/a").await.body(), "0");
-}
-
-async fn a_request_that_has_seen_a_newer_value_than_the_conflict_returned_overwrites_it<
-    B: Backend,
->() {
-    let world = World::<B>::start().await;
-    let other = world.another_process().await;
-    // The request that loses is the first one, or the next one behind it.
-    for behind in [false, true] {
-        let client = world.signed_in("alice").await;
-        let there = client.at(other.address());
-        client.post("/put/a/1").await.is(204);
-        let first = if behind { "/put/b/1" } else { "/put/a/2" };
-        let mut queue = WriteQueue::begin(&world, client.post(first)).await;
-        if behind {
-            queue.join(&world, client.post("/put/a/2")).await;
-            let next = world.store.hold(Commit, Moment::Before);
-            queue.gate.open();
-            next.reached().await;
-            queue.gate = next;
-        }
-        there.post("/put/a/2").await.is(204);
-        let conflict = world.store.hold(Commit, Moment::After);
-        queue.gate.open();
-        conflict.reached().await;
-        there.post("/put/a/3").await.is(204);
-        queue.join(&world, client.post("/put/a/2")).await;
-        queue.gate = conflict;
-        let statuses = queue.statuses().await;
-        assert!(statuses.iter().all(|status| *status == 204), "{statuses:?}");
-        assert_eq!(client.get("/get/a").await.body(), "2", "{behind}");
-    }
-}
-
-async fn what_fits_is_not_refused_for_what_another_server_has_removed<B: Backend>() {
-    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let mut queue = overtaken(&world, client.post("/big/a/800")).await;
-    client.at(other.address()).delete("/key/a").await.is(200);
-    queue.join(&world, client.post("/big/b/800")).await;
-    assert_eq!(queue.statuses().await, [204; 2]);
-    client.get("/get/b").await.is(200);
-}
-
-async fn what_fits_is_not_refused_for_a_change_that_was_not_written<B: Backend>() {
-    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let mut queue = overtaken(&world, client.post("/big/a/500")).await;
-    queue.join(&world, client.post("/big/b/400")).await;
-    queue.join(&world, client.post("/big/c/400")).await;
-    // The two values do not fit together, until they are written.
-    client.at(other.address()).delete("/key/a").await.is(200);
-    assert_eq!(queue.statuses().await, [204; 3]);
-    client.get("/get/c").await.is(200);
-}
-
-async fn a_new_identifier_is_not_refused_for_what_another_server_has_removed<B: Backend>() {
-    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let mut queue = overtaken(&world, client.post("/big/a/800")).await;
-    client.at(other.address()).delete("/key/a").await.is(200);
-    queue
-        .join(&world, client.post("/big/b/800/regenerate"))
-        .await;
-    assert_eq!(queue.statuses().await, [204; 2]);
-    client.get("/get/b").await.is(200);
 }
 
 /// A request to the first process without a connection. It can run on another runtime than the

@@ -200,7 +200,7 @@ async fn a_form_that_is_refused_or_fails_is_answered_with_a_page<B: Backend>() {
     );
     let forged = alice.post("/session/extend").navigating();
     let reply = forged.header("sec-fetch-site", "cross-site").await;
-    reply.is_page(403, "Another site request for this");
+    reply.is_page(403, "Another site asked for this");
     world.store.set_down(true);
     let reply = alice.post("/put/a/b").submitted_on("/form").await;
     reply.is_page(503, "Try again shortly.");
@@ -531,9 +531,9 @@ async fn s061_the_log_has_both_sides_where_another_site_is_refused<B: Backend>()
     request.try_socket().await.err().expect("no socket").is(403);
     let text = log.text();
     for side in [
-        "a session route was request for by another site",
+        "a session route was asked for by another site",
         "origin=\"https://shop.example\" host=\"10.0.0.7:8080\"",
-        "a WebSocket was request for by another site",
+        "a WebSocket was asked for by another site",
         "origin=\"https://evil.example\" host=\"shop.example\"",
         "trusted_origins",
     ] {

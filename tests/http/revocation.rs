@@ -216,9 +216,9 @@ async fn rule_12_each_end_is_reported_once_with_session_and_user<B: Backend>() {
     let current = desk.handle().await;
     desk.delete("/sessions").await.is(200);
     let events = world.audit.take_ends();
-    let (events, last) = (&events[..2], &events[2]);
+    let (others_ended, last) = (&events[..2], &events[2]);
     assert_eq!(events.len(), 3);
-    let mut names: Vec<_> = events
+    let mut names: Vec<_> = others_ended
         .iter()
         .map(|event| event.session.unwrap().to_string())
         .collect();
@@ -226,13 +226,17 @@ async fn rule_12_each_end_is_reported_once_with_session_and_user<B: Backend>() {
     others.sort_unstable();
     assert_eq!(names, others);
     assert!(
-        events
+        others_ended
             .iter()
             .all(|event| event.kind == Ended(RevokedByUser))
     );
-    assert!(events.iter().all(|event| event.actor == Actor::Client));
     assert!(
-        events
+        others_ended
+            .iter()
+            .all(|event| event.actor == Actor::Client)
+    );
+    assert!(
+        others_ended
             .iter()
             .all(|event| event.user == Some("alice".into()))
     );

@@ -318,7 +318,7 @@ fn user(argument: OsString) -> Result<UserId, &'static str> {
 
 fn handle(text: &str) -> Result<SessionHandle, &'static str> {
     SessionHandle::parse(text)
-        .ok_or("a handle has 16 characters, digits, - and _, as `list` shows it")
+        .ok_or("a handle has 16 letters, digits, - and _, as `list` shows it")
 }
 
 fn event_names() -> PossibleValuesParser {

@@ -1,5 +1,6 @@
-//! actix-web alone, and with actix-session on its Redis store, as its documentation sets it up, with sessions that
-//! slide on every request. One worker thread, and the thread that accepts connections.
+//! actix-web alone, and with actix-session on its Redis store, as its documentation sets it up,
+//! with sessions that slide on every request. One worker thread, and the thread that accepts
+//! connections.
 
 use std::{net::Ipv4Addr, sync::Arc};
 

@@ -1,8 +1,9 @@
-//! session-guard on its Redis store, as its documentation sets it up: the layer around the routes that need a session,
-//! the task that purges, everything else at its default but the lifetimes, which are those of Portcullis.
+//! session-guard on its Redis store, as its documentation sets it up: the layer around the routes
+//! that need a session, the task that purges, everything else at its default but the lifetimes,
+//! which are those of Portcullis.
 //!
-//! It keeps no data: the user of the session stands for the value others read. A visitor who is not signed in has no
-//! session.
+//! It keeps no data: the user of the session stands for the value others read. A visitor who is not
+//! signed in has no session.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! tower-sessions with its Redis store, set up as its documentation does, with sessions that slide on every
-//! request as Portcullis's do: `Expiry::OnInactivity` and `with_always_save(true)`.
+//! tower-sessions with its Redis store, set up as its documentation does, with sessions that slide
+//! on every request as Portcullis's do: `Expiry::OnInactivity` and `with_always_save(true)`.
 
 use axum::{
     Router,

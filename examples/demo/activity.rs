@@ -1,4 +1,4 @@
-//! What happened to your sessions, as the log of the store has it.
+//! The events of your sessions, from the log of the store.
 
 use axum::extract::State;
 use maud::{Markup, html};
@@ -29,7 +29,7 @@ pub(crate) async fn show(
         }
         table.log role="table" {
             caption.unseen { "Events, newest first" }
-            // The roles stay what they are where `style.css` puts the cells below each other.
+            // The roles stay the same where `style.css` puts the cells below each other.
             thead role="rowgroup" {
                 tr role="row" {
                     @for title in ["When", "What", "Where", "Session"] {
@@ -37,7 +37,7 @@ pub(crate) async fn show(
                     }
                 }
             }
-            // `news.js` adds what happens from now on.
+            // `news.js` adds new events.
             tbody role="rowgroup" aria-live="polite" {
                 @for line in &log {
                     @if let Some(event) = &line.event {
@@ -60,7 +60,7 @@ pub(crate) async fn show(
     ))
 }
 
-/// How often it happened and since when, if it was more than once.
+/// The number of repetitions and the first moment, if it happened more than once.
 fn repeated(line: &Logged) -> Markup {
     html! {
         @if line.count > 1 {
@@ -69,7 +69,7 @@ fn repeated(line: &Logged) -> Markup {
     }
 }
 
-/// What happened, where, and to which session, in the eyes of the `current` one.
+/// The event, its client and its session, as seen from the `current` one.
 pub(crate) fn row(event: &Event, current: Option<SessionHandle>) -> [String; 3] {
     let session = match event.session {
         None => String::new(),
@@ -87,9 +87,9 @@ fn words(event: &Event) -> String {
         EventKind::ElevationEnded => "Elevated mode ended by itself".to_owned(),
         EventKind::Regenerated => "New identifier".to_owned(),
         EventKind::Ended(reason) => format!("Ended: {}", reason.as_str().replace('_', " ")),
-        EventKind::DeviceChanged(_) => "Used from what looks like another device".to_owned(),
+        EventKind::DeviceChanged(_) => "Used on a device that seems to be another one".to_owned(),
         EventKind::WriteRefused => "A late change was refused: the session had ended".to_owned(),
-        EventKind::RevocationRefused => "Wanted to end a session that is none of yours".to_owned(),
+        EventKind::RevocationRefused => "Tried to end a session of another user".to_owned(),
         other => other.as_str().replace('_', " "),
     }
 }

@@ -24,8 +24,8 @@ pub(crate) async fn show(
     let main = html! {
         h1 { "What happened to your sessions" }
         p.lead {
-            "Each entry was written in the same step as the change it tells of. The newest " (SHOWN) " at most, and what \
-             happens while you look."
+            "Each entry was written in the same step as its change. The newest " (SHOWN) " at most, and new \
+             ones while this page is open."
         }
         table.log role="table" {
             caption.unseen { "Events, newest first" }

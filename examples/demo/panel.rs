@@ -48,7 +48,7 @@ impl Notice {
             Self::ElevationLeft => "You have left elevated mode. The session has a new identifier.",
             Self::PasswordChanged => {
                 "Your password has been changed. You are signed out everywhere else; this session has a new identifier, and is \
-                 not elevated any more."
+                 no longer elevated."
             }
             Self::DeviceEnded => "The session has been ended.",
             Self::OthersEnded => "All other sessions have been ended.",

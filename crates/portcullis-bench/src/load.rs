@@ -382,7 +382,7 @@ impl Worker {
             self.ask_who(&new, &changed.user).await?;
         }
         if let Some(old) = changed.old {
-            self.ask_who(&old, "nobody").await?;
+            self.ask_who(&old, "none").await?;
         }
         Ok(())
     }

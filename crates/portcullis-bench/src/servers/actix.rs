@@ -140,7 +140,7 @@ async fn sign_out(session: Session) -> &'static str {
 }
 
 async fn who(session: Session) -> Answer<String> {
-    Ok(session.get(USER)?.unwrap_or_else(|| "nobody".into()))
+    Ok(session.get(USER)?.unwrap_or_else(|| "none".into()))
 }
 
 fn payload(session: &Session) -> Answer<String> {

@@ -75,7 +75,7 @@ async fn sign_out(session: Pooled) -> &'static str {
 }
 
 async fn who(session: Pooled) -> String {
-    session.get(USER).unwrap_or_else(|| "nobody".into())
+    session.get(USER).unwrap_or_else(|| "none".into())
 }
 
 fn payload(session: &Pooled) -> String {

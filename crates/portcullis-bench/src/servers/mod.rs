@@ -11,7 +11,7 @@
 //! | `POST /sign-out` | `ok` |
 //! | `GET /sessions` | how many sessions the user of the session has |
 //! | `POST /revoke-all/{user}` | how many sessions were ended |
-//! | `GET /who` | the user of the session, or `nobody` |
+//! | `GET /who` | the user of the session, or `none` |
 //!
 //! One that keeps no data answers with the user where others answer with a value.
 

@@ -92,9 +92,9 @@ async fn revoke_all(
 
 async fn who(sessions: OfUser) -> std::result::Result<String, StatusCode> {
     let Some(token) = sessions.token() else {
-        return Ok("nobody".into());
+        return Ok("none".into());
     };
     let found = sessions.guard().peek(token).await;
     let found = found.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(found.map_or_else(|| "nobody".into(), |session| session.subject))
+    Ok(found.map_or_else(|| "none".into(), |session| session.subject))
 }

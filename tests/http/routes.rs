@@ -375,15 +375,15 @@ async fn a_trusted_origin_may<B: Backend>() {
         (Method::GET, "/session/status"),
         (Method::POST, "/session/extend"),
     ] {
-        let extend = || {
+        let request = || {
             let call = client.call(method.clone(), target);
             call.header("sec-fetch-site", "cross-site")
         };
-        let by = |origin: &'static str| extend().header("origin", origin);
+        let by = |origin: &'static str| request().header("origin", origin);
         by(TRUSTED).await.is(200);
         is_refused(&by("https://app.example.evil").await);
         is_refused(&by("null").await);
-        is_refused(&extend().await);
+        is_refused(&request().await);
     }
 }
 

@@ -2,7 +2,11 @@
 
 use axum::extract::State;
 use maud::{Markup, html};
-use portcullis::{Actor, Authenticated, Event, EventKind, Logged, SessionHandle};
+use portcullis::{
+    Authenticated,
+    audit::{Actor, Event, EventKind, Logged},
+    session::SessionHandle,
+};
 
 use crate::{
     error::Error,

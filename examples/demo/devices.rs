@@ -6,7 +6,11 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
-use portcullis::{Authenticated, ClientChange, Elevated, SessionEntry, SessionHandle, Timestamp};
+use portcullis::{
+    Authenticated, Elevated,
+    client::ClientChange,
+    session::{SessionEntry, SessionHandle, Timestamp},
+};
 use serde::Deserialize;
 
 use crate::{

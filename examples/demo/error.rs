@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use maud::{Markup, html};
-use portcullis::{Refusal, SessionError};
+use portcullis::{SessionError, reject::Refusal};
 
 use crate::page::{Here, page};
 

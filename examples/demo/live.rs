@@ -7,7 +7,10 @@ use axum::{
     extract::{State, ws::Message},
     response::{IntoResponse, Response},
 };
-use portcullis::{Authenticated, SessionSocket, SessionWebSocket, UserId};
+use portcullis::{
+    Authenticated, UserId,
+    live::{SessionSocket, SessionWebSocket},
+};
 use tokio::sync::watch;
 
 use crate::page;

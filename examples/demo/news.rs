@@ -8,7 +8,10 @@ use axum::{
     },
 };
 use futures_util::stream;
-use portcullis::{Audit, Authenticated, Event, TracingAudit};
+use portcullis::{
+    Authenticated,
+    audit::{Audit, Event, TracingAudit},
+};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{activity, page};

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use maud::{Markup, html};
-use portcullis::{Key, Session, SessionInfo, Timestamp, UserId};
+use portcullis::{
+    Key, Session, UserId,
+    session::{SessionInfo, Timestamp},
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 

@@ -10,7 +10,7 @@ use axum::{
     http::{Method, Request, Response, StatusCode, header},
 };
 use http_body_util::BodyExt;
-use portcullis::{ManualClock, MemoryStore, SessionLayer, UserId};
+use portcullis::{MemoryStore, SessionLayer, UserId, store::ManualClock};
 use tower::ServiceExt;
 
 use crate::{app::app, timeouts, users::Users};

@@ -11,8 +11,8 @@ use axum::{
     routing::{get, post},
 };
 use portcullis::{
-    Authenticated, CookieConfig, CrossSiteSignInLayer, Key, MemoryStore, SameSite, Session,
-    SessionError, SessionLayer,
+    Authenticated, CookieConfig, Key, MemoryStore, Session, SessionError, SessionLayer,
+    cookie::SameSite, route::CrossSiteSignInLayer,
 };
 use tokio::net::TcpListener;
 

@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use portcullis::{Actor, EndReason::RevokedByOperator, EventKind::Ended, StoreErrorKind};
+use portcullis::{
+    audit::{Actor, EventKind::Ended},
+    session::EndReason::RevokedByOperator,
+    store::StoreErrorKind,
+};
 use portcullis_tests::{
     Backend, Client, Moment, Op, Redis, Reply, World, a_moment, on_every_store,
 };

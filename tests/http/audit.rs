@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis::{
-    EndReason::{Replaced, ReplacedAtSignIn, SignedOut},
-    Event,
-    EventKind::{self, *},
-    LogQuery, SessionLayer, SessionLimit, TracingAudit,
+    SessionLayer,
+    audit::{
+        Event,
+        EventKind::{self, *},
+        LogQuery, TracingAudit,
+    },
+    session::EndReason::{Replaced, ReplacedAtSignIn, SignedOut},
+    settings::SessionLimit,
 };
 use portcullis_core::{Bucket, SessionId};
 use portcullis_tests::{
@@ -124,7 +128,7 @@ async fn rule_12_an_event_names_session_user_and_moment<B: Backend>() {
             (handle.clone(), &Some("alice".into())),
             "{change}"
         );
-        let passed = portcullis::Store::now(&world.store).since(event.at);
+        let passed = portcullis::store::Store::now(&world.store).since(event.at);
         assert!(passed < minutes(1), "{change}: {passed:?}");
     }
 }
@@ -504,8 +508,8 @@ async fn a_page_left_open_after_a_timeout_causes_no_warning_and_one_event<B: Bac
     for _ in 0..5 {
         client.get("/me").await.is(401);
     }
-    let used = UsedAfterEnd(portcullis::EndReason::IdleTimeout);
-    let expired = Ended(portcullis::EndReason::IdleTimeout);
+    let used = UsedAfterEnd(portcullis::session::EndReason::IdleTimeout);
+    let expired = Ended(portcullis::session::EndReason::IdleTimeout);
     assert_eq!(world.audit.take_kinds(), [expired, used]);
     let text = log.text();
     let lines: Vec<_> = text
@@ -558,7 +562,7 @@ async fn several_audits_receive_each_event<B: Backend>() {
     }
     sessions.revoke_all("alice").await.unwrap();
     for audit in [&another, &world.audit, &theirs] {
-        let revoked = portcullis::EndReason::RevokedByOperator;
+        let revoked = portcullis::session::EndReason::RevokedByOperator;
         assert_eq!(audit.take_kinds(), [Ended(revoked)]);
     }
 }

@@ -1,6 +1,9 @@
 //! More than one cookie of the session's name.
 
-use portcullis::{CookieConfig, EndReason, EventKind, SameSite, SessionLayer, SessionLimit};
+use portcullis::{
+    CookieConfig, SessionLayer, audit::EventKind, cookie::SameSite, session::EndReason,
+    settings::SessionLimit,
+};
 use portcullis_core::{Bucket, SessionId, store::Loaded};
 use portcullis_tests::{
     Backend, COOKIE, Call, Client, Gate, Moment, Op, Reply, SessionView, World, hours, minutes,
@@ -474,7 +477,7 @@ async fn a_former_cookie_is_expired_with_each_cookie_that_is_set_or_removed<B: B
 async fn a_changed_domain_locks_a_user_out_until_the_next_sign_in_at_most<B: Backend>() {
     let old = CookieConfig::builder().name("shop").domain("shop.example");
     let old = old.build().unwrap();
-    let new = |builder: portcullis::CookieBuilder| {
+    let new = |builder: portcullis::cookie::CookieBuilder| {
         let cookie = builder.formerly(old.clone()).build().unwrap();
         move |layer: SessionLayer| layer.cookie(cookie)
     };

@@ -1,6 +1,6 @@
 //! `Clear-Site-Data` with a sign-out, and the header that sends deadlines with ordinary responses.
 
-use portcullis::{ClearSiteData, DeviceBinding, Timeouts};
+use portcullis::{Timeouts, client::DeviceBinding, cookie::ClearSiteData};
 use portcullis_tests::{Backend, Moment, Op, World, hours, minutes, on_every_store, seconds};
 
 on_every_store![

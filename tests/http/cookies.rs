@@ -1,6 +1,6 @@
 //! The cookie: its attributes, and which values count as one.
 
-use portcullis::{CookieConfig, EventKind, SameSite, SessionLayer, Timeouts};
+use portcullis::{CookieConfig, SessionLayer, Timeouts, audit::EventKind, cookie::SameSite};
 use portcullis_tests::{Backend, COOKIE, Reply, World, hours, on_every_store, seconds};
 
 on_every_store![

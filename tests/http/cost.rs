@@ -1,6 +1,8 @@
 //! The cost of a request: its exact operations of the store, and its commands of Redis.
 
-use portcullis::{EndReason::SignedOut, EventKind::UsedAfterEnd, SessionLimit};
+use portcullis::{
+    audit::EventKind::UsedAfterEnd, session::EndReason::SignedOut, settings::SessionLimit,
+};
 use portcullis_tests::{
     Backend, Client, Gate, OBSERVE,
     Op::{self, *},

@@ -9,8 +9,8 @@ use axum::{
 };
 use http::{Method, Request, StatusCode};
 use portcullis::{
-    Authenticated, CookieConfig, CrossSiteSignInLayer, Key, Refusal, SameSite, Session,
-    SessionError, SessionLayer,
+    Authenticated, CookieConfig, Key, Session, SessionError, SessionLayer, cookie::SameSite,
+    reject::Refusal, route::CrossSiteSignInLayer,
 };
 use portcullis_tests::{
     Backend, Call, Client, Reply, Server, World, about, minutes, on_every_store, seconds,

@@ -1,12 +1,14 @@
 //! A session that is used on another device, as far as its requests show.
 
 use portcullis::{
-    Actor, ClientAddresses,
-    ClientChange::{Both, Name, Network},
-    DeviceBinding,
-    EndReason::DeviceChanged as Other,
-    EventKind::*,
-    ForwardedHeader, SessionLayer,
+    SessionLayer,
+    audit::{Actor, EventKind::*},
+    client::{
+        ClientAddresses,
+        ClientChange::{Both, Name, Network},
+        DeviceBinding, ForwardedHeader,
+    },
+    session::EndReason::DeviceChanged as Other,
 };
 use portcullis_tests::{Backend, Client, Device, Gate, Moment, Op, World, minutes, on_every_store};
 

@@ -1,6 +1,6 @@
 //! Requests whose client disconnects, and commits that no request waits for.
 
-use portcullis::{EndReason, EventKind};
+use portcullis::{audit::EventKind, session::EndReason};
 use portcullis_tests::{Backend, Client, Gate, Moment, Op, World, minutes, on_every_store};
 
 on_every_store![

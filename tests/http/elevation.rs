@@ -1,6 +1,6 @@
 //! Elevation: short, fixed, and of one user, one session and one scope.
 
-use portcullis::{EventKind, Timeouts};
+use portcullis::{Timeouts, audit::EventKind};
 use portcullis_tests::{
     Backend, Gate, Moment, Op, World, about, hours, minutes, on_every_store, seconds,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use portcullis::{EndReason, EventKind, Timeouts};
+use portcullis::{Timeouts, audit::EventKind, session::EndReason};
 use portcullis_tests::{
     Backend, Gate, Memory, Moment, Op, Redis, World, about, hours, minutes, on_every_store, seconds,
 };

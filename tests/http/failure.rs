@@ -1,6 +1,6 @@
 //! Handlers that fail, panic or are cut off.
 
-use portcullis::{EndReason, EventKind};
+use portcullis::{audit::EventKind, session::EndReason};
 use portcullis_tests::{Backend, Client, Gate, Op, World, on_every_store};
 
 on_every_store![

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use portcullis::{EndReason, EventKind};
+use portcullis::{audit::EventKind, session::EndReason};
 use portcullis_core::{Bucket, SessionId, store::Loaded};
 use portcullis_tests::{Backend, World, on_every_store};
 

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use portcullis::{PassiveLayer, Refusal, ReturnTo, Session};
+use portcullis::{ReturnTo, Session, reject::Refusal, route::PassiveLayer};
 use portcullis_tests::{
     Backend, CapturedLog, Client, Gates, Server, World, minutes, on_every_store, routes,
 };

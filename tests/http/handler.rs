@@ -1,6 +1,6 @@
 //! What a handler can and cannot do with its session.
 
-use portcullis::{EventKind, SessionError};
+use portcullis::{SessionError, audit::EventKind};
 use portcullis_tests::{Backend, Moment, Op, World, on_every_store};
 
 on_every_store![

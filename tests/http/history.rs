@@ -1,6 +1,10 @@
 //! The store's log: the events of the audit, to be read later.
 
-use portcullis::{EndReason, Event, EventKind, LogQuery, Logged, SessionLimit};
+use portcullis::{
+    audit::{Event, EventKind, LogQuery, Logged},
+    session::EndReason,
+    settings::SessionLimit,
+};
 use portcullis_tests::{
     Backend, Client, Gate, LogLine, Moment, Op, Redis, World, minutes, on_every_store,
 };
@@ -386,7 +390,7 @@ async fn a_session_can_be_followed_alone<B: Backend>() {
     for change in ["/regenerate", "/login?user=alice", "/logout"] {
         desk.post(change).await.is(204);
     }
-    let session = portcullis::SessionHandle::parse(&phone.handle().await);
+    let session = portcullis::session::SessionHandle::parse(&phone.handle().await);
     let query = LogQuery {
         session,
         ..of("alice")

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use portcullis::{ClientAddresses, SessionLimit};
+use portcullis::{client::ClientAddresses, settings::SessionLimit};
 use portcullis_tests::{
     Backend, Client, Moment, Op, Redis, World, about, key, minutes, on_every_store,
 };
@@ -367,7 +367,7 @@ async fn rule_8_while_the_store_is_down_the_list_is_unavailable_and_no_user_is_s
         assert!(!reply.header("retry-after").is_empty());
         assert_eq!(
             world.audit.take_kinds(),
-            [portcullis::EventKind::StoreFailed]
+            [portcullis::audit::EventKind::StoreFailed]
         );
         client.get(page).await.is(200);
     }

@@ -7,7 +7,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, Method, header};
-use portcullis::{Refusal, SessionLayer};
+use portcullis::{SessionLayer, reject::Refusal};
 use portcullis_tests::{Backend, Call, Client, Moment, Op, Reply, World, on_every_store};
 use tower_http::{
     compression::CompressionLayer, cors::CorsLayer, set_header::SetResponseHeaderLayer,

@@ -1,6 +1,6 @@
 //! Bounds on what anonymous clients and handlers can make a server store.
 
-use portcullis::{LogQuery, SessionHandle};
+use portcullis::{audit::LogQuery, session::SessionHandle};
 
 use portcullis_tests::{Backend, Moment, Op, World, on_every_store};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use portcullis::{SessionLimit, Timeouts};
+use portcullis::{Timeouts, settings::SessionLimit};
 use portcullis_tests::{
     Backend, CapturedAudit, Client, Moment, Op, Redis, World, about, hours, late, minutes,
     on_every_store, seconds, some_polls, soon, within,

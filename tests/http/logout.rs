@@ -1,6 +1,6 @@
 //! Ended means ended: for slow requests, for parallel ones, and for the browser's cookie.
 
-use portcullis::{EndReason, EventKind};
+use portcullis::{audit::EventKind, session::EndReason};
 
 use portcullis_tests::{Backend, Gate, Moment, Op, World, hours, minutes, on_every_store};
 

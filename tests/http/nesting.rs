@@ -9,8 +9,8 @@ use axum::{
     routing::get,
 };
 use portcullis::{
-    CookieConfig, CrossSiteSignInLayer, GuardLayer, MemoryStore, PassiveLayer, Session,
-    SessionError, SessionLayer, Timeouts,
+    CookieConfig, GuardLayer, MemoryStore, Session, SessionError, SessionLayer, Timeouts,
+    route::{CrossSiteSignInLayer, PassiveLayer},
 };
 use portcullis_tests::{
     Backend, COOKIE, CapturedLog, Client, Gate, Gates, Op, Server, SessionView, World, hours,

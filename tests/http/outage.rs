@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use portcullis::{EndReason, EventKind, SessionLimit};
+use portcullis::{audit::EventKind, session::EndReason, settings::SessionLimit};
 use portcullis_tests::{
     Backend, Client, Memory, Moment, Op, Redis, Reply, World, about, minutes, on_every_store,
 };

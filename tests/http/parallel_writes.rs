@@ -2,7 +2,7 @@
 
 use axum::{body::Body, response::Response};
 use http::{Request, header::COOKIE};
-use portcullis::EventKind;
+use portcullis::audit::EventKind;
 use portcullis_tests::{
     Backend, Client, Gate, Moment,
     Op::{Commit, End, Replace, Touch},
@@ -216,7 +216,8 @@ async fn what_each_request_noticed_goes_into_the_one_write<B: Backend>() {
     assert_eq!(writes(&world), [Commit, Commit]);
     // Each of the two devices is reported once, with its client.
     let events = world.audit.take();
-    let changed = |event: &portcullis::Event| matches!(event.kind, EventKind::DeviceChanged(_));
+    let changed =
+        |event: &portcullis::audit::Event| matches!(event.kind, EventKind::DeviceChanged(_));
     assert!(events.iter().all(changed), "{events:?}");
     let clients: Vec<_> = events
         .iter()

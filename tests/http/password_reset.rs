@@ -1,7 +1,9 @@
 //! A sign-in that ends all other sessions of its user: the end of a password reset.
 
 use portcullis::{
-    Actor, EndReason::RevokedByUser, Event, EventKind::Ended, LogQuery, SessionLimit,
+    audit::{Actor, Event, EventKind::Ended, LogQuery},
+    session::EndReason::RevokedByUser,
+    settings::SessionLimit,
 };
 use portcullis_tests::{
     Backend, Client, Moment, Op, World, a_moment, minutes, on_every_store, seconds, soon, within,

@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
-use portcullis::{MemoryStore, RedisStore, SessionLayer, Store};
+use portcullis::{MemoryStore, RedisStore, SessionLayer, store::Store};
 use portcullis_redis::testing::TestServer;
 use portcullis_tests::{Gates, routes};
 use tower::ServiceExt;

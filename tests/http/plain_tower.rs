@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use portcullis::{EndReason, EventKind, GuardLayer, PassiveLayer, Session, SessionError};
+use portcullis::{
+    GuardLayer, Session, SessionError, audit::EventKind, route::PassiveLayer, session::EndReason,
+};
 use portcullis_tests::{Backend, Client, Gate, Server, World, minutes, on_every_store};
 use tower::{Layer, service_fn};
 

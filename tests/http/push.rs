@@ -1,7 +1,7 @@
 //! Redis notifies servers of what another one does to a session, so that streams need not wait for
 //! a poll.
 
-use portcullis::{RedisStore, SessionLayer, SessionLimit};
+use portcullis::{RedisStore, SessionLayer, settings::SessionLimit};
 use portcullis_core::{Bucket, UserId};
 use portcullis_redis::testing::{TestCluster, TestServer, wait_until};
 use portcullis_tests::{

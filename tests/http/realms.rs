@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use portcullis::{
-    CookieConfig,
-    EndReason::{RevokedByOperator, SignedOut},
-    EventKind::*,
-    LogQuery, Realm, SameSite, SessionLayer, SessionLimit, Store, Timeouts,
+    CookieConfig, SessionLayer, Timeouts,
+    audit::{EventKind::*, LogQuery},
+    cookie::SameSite,
+    session::EndReason::{RevokedByOperator, SignedOut},
+    settings::{Realm, SessionLimit},
+    store::Store,
 };
 use portcullis_core::store::Hint;
 use portcullis_tests::{

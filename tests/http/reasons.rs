@@ -1,6 +1,12 @@
 //! Why a session ended: the same reason in the audit, in the refusal and for the page, for a day.
 
-use portcullis::{DeviceBinding, EndReason, Event, EventKind, SessionLimit, Timeouts};
+use portcullis::{
+    Timeouts,
+    audit::{Event, EventKind},
+    client::DeviceBinding,
+    session::EndReason,
+    settings::SessionLimit,
+};
 use portcullis_tests::{
     Backend, Client, Gate, Moment, Op, World, hours, minutes, on_every_store, seconds,
 };

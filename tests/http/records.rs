@@ -1,7 +1,7 @@
 //! Records that cannot be read: damaged, of a newer version, or with a value of another type.
 
 use bytes::Bytes;
-use portcullis::EventKind;
+use portcullis::audit::EventKind;
 use portcullis_core::store::Loaded;
 use portcullis_redis::testing::Answer;
 use portcullis_tests::{Backend, Gate, Moment, Op, Redis, World, on_every_store};

@@ -2,8 +2,9 @@
 
 use axum::{Router, routing::get};
 use portcullis::{
-    ApiLayer, Authenticated, CookieConfig, DeviceBinding, Elevated, GuardLayer,
-    ReauthenticationPageLayer, Session, SessionLayer,
+    Authenticated, CookieConfig, Elevated, GuardLayer, Session, SessionLayer,
+    client::DeviceBinding,
+    route::{ApiLayer, ReauthenticationPageLayer},
 };
 use portcullis_tests::{
     Backend, Call, CapturedLog, Client, Gate, Payments, Server, World, on_every_store,

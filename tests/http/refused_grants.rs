@@ -6,7 +6,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use portcullis::{EndReason, EventKind, KeepGrants, Outcome, Session, SessionError, SessionLimit};
+use portcullis::{
+    Session, SessionError,
+    audit::EventKind,
+    reject::{KeepGrants, Outcome},
+    session::EndReason,
+    settings::SessionLimit,
+};
 use portcullis_tests::{Backend, CapturedLog, Gate, World, minutes, on_every_store};
 
 on_every_store![

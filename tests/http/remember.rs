@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::{EventKind, RememberMe, SessionLayer, Timeouts};
+use portcullis::{SessionLayer, Timeouts, audit::EventKind, settings::RememberMe};
 use portcullis_tests::{
     Backend, Client, Reply, World, about, hours, minutes, on_every_store, seconds,
 };

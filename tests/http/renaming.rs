@@ -2,7 +2,8 @@
 
 use axum::{Router, routing};
 use portcullis::{
-    CookieConfig, EventKind::MalformedIdentifier, MemoryStore, SessionLayer, SessionLimit, Timeouts,
+    CookieConfig, MemoryStore, SessionLayer, Timeouts, audit::EventKind::MalformedIdentifier,
+    settings::SessionLimit,
 };
 use portcullis_tests::{
     Backend, COOKIE as OLD, CapturedLog, Client, Gate, Moment, Op, Reply, Server, World, hours,

@@ -1,10 +1,12 @@
 //! Sessions ended from elsewhere: by their user, or by an operator.
 
 use portcullis::{
-    Actor,
-    EndReason::{RevokedByOperator, RevokedByUser, SignedOut},
-    EventKind::{self, *},
-    StoreErrorKind,
+    audit::{
+        Actor,
+        EventKind::{self, *},
+    },
+    session::EndReason::{RevokedByOperator, RevokedByUser, SignedOut},
+    store::StoreErrorKind,
 };
 use portcullis_tests::{
     Backend, Client, Moment, Op, Redis, Reply, World, a_moment, minutes, on_every_store,

@@ -1,6 +1,6 @@
 //! Revocations while other requests of the user are under way.
 
-use portcullis::EventKind::*;
+use portcullis::audit::EventKind::*;
 use portcullis_tests::{Backend, Gate, Moment, Op, World, a_moment, minutes, on_every_store};
 
 use crate::revocation::{revoke, revoke_all_as_operator, was_refused};

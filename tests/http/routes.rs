@@ -3,7 +3,8 @@
 use axum::{Router, routing::get};
 use http::Method;
 use portcullis::{
-    Authenticated, EndReason, EventKind, MemoryStore, SessionLayer, SessionRoutes, Timeouts,
+    Authenticated, MemoryStore, SessionLayer, SessionRoutes, Timeouts, audit::EventKind,
+    session::EndReason,
 };
 use portcullis_tests::{
     Backend, Call, CapturedLog, Client, Moment, Op, Reply, Server, World, about, hours, minutes,

@@ -1,10 +1,12 @@
 //! How many sessions a user may have, and what happens above the limit.
 
 use portcullis::{
-    Actor,
-    EndReason::Displaced,
-    EventKind::{self, *},
-    SessionLimit,
+    audit::{
+        Actor,
+        EventKind::{self, *},
+    },
+    session::EndReason::Displaced,
+    settings::SessionLimit,
 };
 use portcullis_tests::{
     Backend, Client, Device, Moment, Op, Redis, Reply, Server, World, minutes, on_every_store,

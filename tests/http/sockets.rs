@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::{DeviceBinding, SessionLayer, Timeouts};
+use portcullis::{SessionLayer, Timeouts, client::DeviceBinding};
 use portcullis_tests::{
     Backend, Redis, World, about, late, minutes, on_every_store, seconds, some_polls, soon, within,
 };

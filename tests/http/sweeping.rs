@@ -5,9 +5,13 @@ use std::{collections::HashSet, convert::Infallible, time::Duration};
 use axum::body::Body;
 use http::{Request, Response};
 use portcullis::{
-    Actor, EndReason,
-    EventKind::{self, *},
-    ManualClock, MemoryStore, Session, SessionLayer, Store, Timeouts,
+    MemoryStore, Session, SessionLayer, Timeouts,
+    audit::{
+        Actor,
+        EventKind::{self, *},
+    },
+    session::EndReason,
+    store::{ManualClock, Store},
 };
 use portcullis_tests::{
     Backend, CapturedAudit, Moment, Op, Redis, World, hours, minutes, on_every_store, seconds,

@@ -1,6 +1,6 @@
 //! Sessions that a test of an application begins without its sign-in page.
 
-use portcullis::{EventKind, Key, SessionLimit, testing::TestSession};
+use portcullis::{Key, audit::EventKind, settings::SessionLimit, testing::TestSession};
 use portcullis_tests::{Backend, Client, World, hours, on_every_store};
 
 on_every_store![

@@ -23,7 +23,9 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use portcullis::{GuardLayer, KeepGrants, Key, PassiveLayer, Scope, SessionError, SessionRoutes};
+use portcullis::{
+    GuardLayer, Key, Scope, SessionError, SessionRoutes, reject::KeepGrants, route::PassiveLayer,
+};
 
 pub(crate) use self::sign_in::SignIn;
 pub use self::{devices::Device, history::LogLine, reading::SessionView};

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis::{Audit, Event, EventKind};
+use portcullis::audit::{Audit, Event, EventKind};
 use tokio::{sync::Notify, time::timeout};
 
 /// Keeps every event. Clones share them.

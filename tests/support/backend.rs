@@ -2,7 +2,10 @@
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
-use portcullis::{ManualClock, MemoryStore, RedisStore, Store};
+use portcullis::{
+    MemoryStore, RedisStore,
+    store::{ManualClock, Store},
+};
 use portcullis_redis::testing::{Answer, TestServer, TestWire};
 
 use crate::Monitor;

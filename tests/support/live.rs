@@ -15,8 +15,8 @@ use axum::{
 };
 use futures_util::{SinkExt, Stream, StreamExt, stream};
 use portcullis::{
-    Authenticated, Elevated, Lifeline, Session, SessionError, SessionSocket, SessionWebSocket,
-    SocketGuard,
+    Authenticated, Elevated, Session, SessionError,
+    live::{Lifeline, SessionSocket, SessionWebSocket, SocketGuard},
 };
 use tokio::sync::oneshot;
 

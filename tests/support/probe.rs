@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use portcullis::{Realm, RegisteredRealm, Store, StoreError, StoreErrorKind, UserId};
+use portcullis::{
+    UserId,
+    settings::Realm,
+    store::{RegisteredRealm, Store, StoreError, StoreErrorKind},
+};
 use portcullis_core::{
     Bucket, SessionIdHash, SessionMeta,
     store::{

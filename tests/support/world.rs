@@ -16,7 +16,11 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use portcullis::{EndReason, SessionHandle, SessionLayer, Store};
+use portcullis::{
+    SessionLayer,
+    session::{EndReason, SessionHandle},
+    store::Store,
+};
 use portcullis_core::{
     Owner, SessionEntry, SessionId, SessionMeta,
     store::{Activity, Committed, Expiry, Loaded, RecordWrite, Revision, Stored},

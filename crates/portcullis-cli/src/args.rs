@@ -10,7 +10,7 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
-use portcullis::{ConfigError, EventKind, Realm, SessionHandle, UserId};
+use portcullis::{ConfigError, UserId, audit::EventKind, session::SessionHandle, settings::Realm};
 
 use crate::{
     commands,
@@ -317,8 +317,7 @@ fn user(argument: OsString) -> Result<UserId, &'static str> {
 }
 
 fn handle(text: &str) -> Result<SessionHandle, &'static str> {
-    SessionHandle::parse(text)
-        .ok_or("a handle has 16 letters, digits, - and _, as `list` shows it")
+    SessionHandle::parse(text).ok_or("a handle has 16 letters, digits, - and _, as `list` shows it")
 }
 
 fn event_names() -> PossibleValuesParser {
@@ -328,7 +327,7 @@ fn event_names() -> PossibleValuesParser {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use portcullis::EndReason;
+    use portcullis::session::EndReason;
 
     use super::*;
 

@@ -2,7 +2,13 @@
 
 use std::{fs, num::NonZeroU32, time::Duration};
 
-use portcullis::{LogQuery, Logged, Realm, RedisStore, Sessions, Store, Timestamp, UserId};
+use portcullis::{
+    RedisStore, Sessions, UserId,
+    audit::{LogQuery, Logged},
+    session::Timestamp,
+    settings::Realm,
+    store::Store,
+};
 use portcullis_redis::RedisStoreBuilder;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use portcullis::StoreError;
+use portcullis::store::StoreError;
 use portcullis_redis::ConnectError;
 
 use crate::text;

@@ -1,7 +1,12 @@
 //! Results as JSON. The README has a table of the fields.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use portcullis::{Client, Logged, SessionEntry, Timestamp, UserId};
+use portcullis::{
+    UserId,
+    audit::Logged,
+    client::Client,
+    session::{SessionEntry, Timestamp},
+};
 use serde::Serialize;
 
 use crate::{

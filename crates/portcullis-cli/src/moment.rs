@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::Timestamp;
+use portcullis::session::Timestamp;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A moment on a command line.

@@ -1,6 +1,10 @@
 //! The realms that a command is for.
 
-use portcullis::{Realm, RedisStore, RegisteredRealm, Store};
+use portcullis::{
+    RedisStore,
+    settings::Realm,
+    store::{RegisteredRealm, Store},
+};
 
 use crate::{
     args::Connection,
@@ -145,7 +149,7 @@ mod tests {
     use std::time::Duration;
 
     use clap::Parser;
-    use portcullis::Timestamp;
+    use portcullis::session::Timestamp;
 
     use super::*;
     use crate::args::CommandLine;

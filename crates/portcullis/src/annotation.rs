@@ -43,7 +43,7 @@ impl RouteAnnotations {
 ///
 /// ```
 /// # use axum::{Router, routing::get};
-/// # use portcullis::{ApiLayer, GuardLayer};
+/// # use portcullis::{GuardLayer, route::ApiLayer};
 /// # async fn orders() {}
 /// let api: Router = Router::new()
 ///     .route("/api/orders", get(orders))
@@ -66,7 +66,7 @@ impl ApiLayer {
 ///
 /// Requests on these routes are never redirected to the [re-authentication
 /// page](crate::SessionLayer::reauthentication_page), so the page cannot redirect to itself. Guards
-/// admit sessions that [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) flagged.
+/// admit sessions that [`DeviceBinding::StepUp`](crate::client::DeviceBinding::StepUp) flagged.
 ///
 /// The path of the page is recognized without this layer, if the application sees it as configured.
 /// Mark the routes if a proxy removes a prefix that is not set, or if each language has its own
@@ -77,7 +77,7 @@ impl ApiLayer {
 ///
 /// ```
 /// # use axum::{Router, routing::get};
-/// # use portcullis::{Authenticated, ReauthenticationPageLayer};
+/// # use portcullis::{Authenticated, route::ReauthenticationPageLayer};
 /// # async fn form(signed_in: Authenticated) {}
 /// # async fn submit(signed_in: Authenticated) {}
 /// let confirm: Router = Router::new()
@@ -113,7 +113,7 @@ impl<S> Layer<S> for ReauthenticationPageLayer {
 }
 
 /// The service of [`ApiLayer`], [`ReauthenticationPageLayer`],
-/// [`PassiveLayer`](crate::PassiveLayer) and [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
+/// [`PassiveLayer`](crate::route::PassiveLayer) and [`CrossSiteSignInLayer`](crate::route::CrossSiteSignInLayer).
 #[derive(Debug, Clone)]
 pub struct Annotated<S> {
     inner: S,

@@ -13,7 +13,7 @@ use portcullis_core::{Event, Severity};
 /// that order. The first replaces [`TracingAudit`]:
 ///
 /// ```
-/// # use portcullis::{Audit, Event, MemoryStore, SessionLayer, TracingAudit};
+/// # use portcullis::{MemoryStore, SessionLayer, audit::{Audit, Event, TracingAudit}};
 /// struct Siem;
 ///
 /// impl Audit for Siem {
@@ -47,7 +47,7 @@ use portcullis_core::{Event, Severity};
 /// [`Sessions::history`](crate::Sessions::history).
 ///
 /// Two kinds of use after the end are reported once for each session and client, not for each
-/// request. One is a use after a timeout. The other is by a request that is [no activity](crate::PassiveLayer),
+/// request. One is a use after a timeout. The other is by a request that is [no activity](crate::route::PassiveLayer),
 /// such as a poll.
 pub trait Audit: Send + Sync + 'static {
     /// Receives one event.

@@ -20,7 +20,7 @@ const FIELD: HeaderName = HeaderName::from_static("clear-site-data");
 /// example with `Cache-Control: private, max-age=60`.
 ///
 /// ```
-/// # use portcullis::{ClearSiteData, MemoryStore, SessionLayer};
+/// # use portcullis::{MemoryStore, SessionLayer, cookie::ClearSiteData};
 /// let layer = SessionLayer::new(MemoryStore::new()).clear_site_data(ClearSiteData::cache_and_storage());
 /// assert_eq!(ClearSiteData::default(), ClearSiteData::storage_only());
 /// ```

@@ -8,12 +8,12 @@
 /// noticed. So a comparison can only remove rights, and never grants any.
 ///
 /// Each other device is reported once, up to four, as
-/// [`EventKind::DeviceChanged`](crate::EventKind::DeviceChanged). The session is
-/// [`flagged`](crate::SessionEntry::flagged) until its user proves their identity again. Sessions
+/// [`EventKind::DeviceChanged`](crate::audit::EventKind::DeviceChanged). The session is
+/// [`flagged`](crate::session::SessionEntry::flagged) until its user proves their identity again. Sessions
 /// without a user are not compared.
 ///
 /// ```
-/// # use portcullis::{DeviceBinding, MemoryStore, SessionLayer};
+/// # use portcullis::{MemoryStore, SessionLayer, client::DeviceBinding};
 /// let sessions = SessionLayer::new(MemoryStore::new())
 ///     .device_binding(DeviceBinding::StepUp)
 ///     .reauthentication_page("/confirm")?;
@@ -29,17 +29,17 @@ pub enum DeviceBinding {
     Observe,
     /// As `Observe`; besides, elevations end. [`Authenticated`](crate::Authenticated) and
     /// [`Elevated`](crate::Elevated) refuse with
-    /// [`Refusal::ElevationRequired`](crate::Refusal::ElevationRequired) until the user proves
+    /// [`Refusal::ElevationRequired`](crate::reject::Refusal::ElevationRequired) until the user proves
     /// their identity again, with [`elevate`](crate::Session::elevate) or
     /// [`authenticate`](crate::Session::authenticate). [`Session`](crate::Session) itself stays
     /// usable.
     ///
     /// The guards admit requests to the path of the [re-authentication
     /// page](crate::SessionLayer::reauthentication_page), and to routes that are marked with
-    /// [`ReauthenticationPageLayer`](crate::ReauthenticationPageLayer). Without either,
+    /// [`ReauthenticationPageLayer`](crate::route::ReauthenticationPageLayer). Without either,
     /// re-authenticate in a handler that takes a plain `Session`.
     StepUp,
-    /// The session is ended, as [`EndReason::DeviceChanged`](crate::EndReason::DeviceChanged), and
+    /// The session is ended, as [`EndReason::DeviceChanged`](crate::session::EndReason::DeviceChanged), and
     /// the request has no session. It is for applications whose users do not move.
     End,
     /// Nothing is compared.

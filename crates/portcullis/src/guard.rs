@@ -29,7 +29,7 @@ use crate::{
 /// It is a check at one moment: a handler that runs for long, or a stream, may outlive a sign-out
 /// on another device. There, [`ended`](Self::ended) continues to check.
 ///
-/// With [`DeviceBinding::StepUp`](crate::DeviceBinding::StepUp) it also refuses a session that was
+/// With [`DeviceBinding::StepUp`](crate::client::DeviceBinding::StepUp) it also refuses a session that was
 /// used from another device, until its user has proved their identity again.
 ///
 /// ```

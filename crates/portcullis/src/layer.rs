@@ -44,7 +44,7 @@ use crate::{
 /// | [`public_base_path`](Self::public_base_path) | none: the application sees paths as browsers do |
 /// | [`clear_site_data`](Self::clear_site_data) | what scripts stored, with a sign-out |
 /// | [`session_timeout_header`](Self::session_timeout_header) | off |
-/// | [`audit`](Self::audit) | [`TracingAudit`](crate::TracingAudit) |
+/// | [`audit`](Self::audit) | [`TracingAudit`](crate::audit::TracingAudit) |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
 /// | [`revalidation_interval`](Self::revalidation_interval) | live connections notice an end on another server within 5 s at the latest |
 /// | [`without_sweeping`](Self::without_sweeping) | a task sweeps about every 30 s |
@@ -80,15 +80,15 @@ use crate::{
 ///
 /// | layer | where | because |
 /// |---|---|---|
-/// | [`GuardLayer`](crate::GuardLayer), [`PassiveLayer`](crate::PassiveLayer), any layer that looks at the session | inside | they use what this layer provides |
-/// | timeouts, caught panics (`TimeoutLayer`, `CatchPanicLayer`) | inside | this layer sees their 408, 500 or 503 and [grants nothing](crate::Outcome); if they are outside, it sees no response, and carries out only ends |
+/// | [`GuardLayer`](crate::GuardLayer), [`PassiveLayer`](crate::route::PassiveLayer), any layer that looks at the session | inside | they use what this layer provides |
+/// | timeouts, caught panics (`TimeoutLayer`, `CatchPanicLayer`) | inside | this layer sees their 408, 500 or 503 and [grants nothing](crate::reject::Outcome); if they are outside, it sees no response, and carries out only ends |
 /// | layers that set `Cache-Control` or a field of a CDN | inside | outside they would override even `no-store` |
 /// | CSRF (`CsrfLayer`) | outside | it refuses before the session is looked at |
 /// | CORS (`CorsLayer`) | outside | it answers preflights, and lets a page of the other origin read every refusal |
 /// | security headers (`SetResponseHeaderLayer`) | outside | every response has them, refusals included |
-/// | compression (`CompressionLayer`) | outside | refusals are compressed too; it passes on the failure of a [guarded body](crate::Lifeline::guard_body) |
+/// | compression (`CompressionLayer`) | outside | refusals are compressed too; it passes on the failure of a [guarded body](crate::live::Lifeline::guard_body) |
 /// | tracing, request identifiers (`TraceLayer`, `SetRequestIdLayer`) | outside | the logs of this layer are in the span of their request, and the logged status is the one that is sent |
-/// | a middleware that [rewords](crate::Refusal::reword) refusals | outside | it sees all of them |
+/// | a middleware that [rewords](crate::reject::Refusal::reword) refusals | outside | it sees all of them |
 ///
 /// If the changes of a request cannot be written, for example because the session ended, this layer
 /// replaces the response of the handler. A response that already reports a failure stays. The new
@@ -215,7 +215,7 @@ impl SessionLayer {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use portcullis::{MemoryStore, RememberMe, SessionLayer};
+    /// # use portcullis::{MemoryStore, SessionLayer, settings::RememberMe};
     /// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     /// let sessions = SessionLayer::new(MemoryStore::new()).remember_me(RememberMe::new(7 * DAY, 30 * DAY)?);
     /// # Ok::<(), portcullis::ConfigError>(())
@@ -234,7 +234,7 @@ impl SessionLayer {
     ///
     /// * Layers share sessions on purpose.
     /// * The cookie is renamed and the sessions are kept; see
-    ///   [`CookieBuilder::also_accept`](crate::CookieBuilder::also_accept).
+    ///   [`CookieBuilder::also_accept`](crate::cookie::CookieBuilder::also_accept).
     /// * Two applications have the same cookie name and one store. Without different realms or key
     ///   prefixes, the store takes them for two servers of one application.
     ///
@@ -304,7 +304,7 @@ impl SessionLayer {
     ///
     /// The page itself must need no elevation. The layer recognizes it by its path, if the
     /// application sees the path as it is written here. Otherwise mark its routes with
-    /// [`ReauthenticationPageLayer`](crate::ReauthenticationPageLayer).
+    /// [`ReauthenticationPageLayer`](crate::route::ReauthenticationPageLayer).
     ///
     /// # Errors
     ///
@@ -316,7 +316,7 @@ impl SessionLayer {
 
     /// The prefix that a proxy removes from the path. Browsers are redirected to pages below it:
     /// with `/shop`, `/sign-in` becomes `/shop/sign-in?return_to=/shop/cart`. All other settings
-    /// name paths as the application sees them. The cookie's [path](crate::CookieBuilder::path) is
+    /// name paths as the application sees them. The cookie's [path](crate::cookie::CookieBuilder::path) is
     /// as the browser sees it.
     ///
     /// ```
@@ -341,7 +341,7 @@ impl SessionLayer {
     /// are kept until the next sign-in.
     ///
     /// ```
-    /// # use portcullis::{MemoryStore, SessionLayer, SessionLimit};
+    /// # use portcullis::{MemoryStore, SessionLayer, settings::SessionLimit};
     /// let three = SessionLayer::new(MemoryStore::new()).session_limit(SessionLimit::refuse(3)?);
     /// let unlimited = SessionLayer::new(MemoryStore::new()).session_limit(None);
     /// # Ok::<(), portcullis::ConfigError>(())
@@ -384,7 +384,7 @@ impl SessionLayer {
     ///
     /// The stricter of this and [`Outcome::of_status`] holds. So a layer in between that answers
     /// with 503 grants nothing either. To grant something with a status of 400 or above, see
-    /// [`KeepGrants`](crate::KeepGrants).
+    /// [`KeepGrants`](crate::reject::KeepGrants).
     ///
     /// The function is called once for each response to a request that looked at its session. It
     /// must not block. It sees only the head: the body and its trailers come too late. A service
@@ -393,7 +393,7 @@ impl SessionLayer {
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer};
-    /// use portcullis::Outcome;
+    /// use portcullis::reject::Outcome;
     ///
     /// let sessions = SessionLayer::new(MemoryStore::new()).classify_responses(|head| {
     ///     let grpc_status = head.headers.get("grpc-status").map(|status| status.as_bytes());
@@ -415,7 +415,7 @@ impl SessionLayer {
     }
 
     /// Adds an [`Audit`], which is notified of events of sessions. The first replaces
-    /// [`TracingAudit`](crate::TracingAudit). With several, each is notified of every event.
+    /// [`TracingAudit`](crate::audit::TracingAudit). With several, each is notified of every event.
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
         self.with_shared(|settings| {
@@ -423,7 +423,7 @@ impl SessionLayer {
         })
     }
 
-    /// The key of the [correlators](crate::Correlator) in events: 32 random bytes that all servers
+    /// The key of the [correlators](crate::audit::Correlator) in events: 32 random bytes that all servers
     /// share. With it, events of one session from different servers and processes have the same
     /// correlator.
     #[must_use]
@@ -440,7 +440,7 @@ impl SessionLayer {
     /// ends by others, unless its rights [forbid](https://crates.io/crates/portcullis-redis) that.
     /// Another [`Store`] may do the same ([`Store::listen`]). After a lost connection to Redis, the
     /// sessions are looked at again. Ends by this server, and deadlines, take no time; see
-    /// [`Lifeline`](crate::Lifeline).
+    /// [`Lifeline`](crate::live::Lifeline).
     ///
     /// # Errors
     ///

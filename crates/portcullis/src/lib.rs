@@ -8,7 +8,9 @@
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
 //! use axum::{Router, response::Redirect, routing::{get, post}};
-//! use portcullis::{Authenticated, Elevated, Key, MemoryStore, Session, SessionError, SessionLayer};
+//! use portcullis::{
+//!     Authenticated, Elevated, Key, MemoryStore, Session, SessionError, SessionLayer,
+//! };
 //!
 //! const CART: Key<Vec<String>> = Key::new("cart");
 //!

@@ -36,7 +36,7 @@ impl Outcome {
     ///
     /// ```
     /// # use http::StatusCode;
-    /// # use portcullis::Outcome;
+    /// # use portcullis::reject::Outcome;
     /// assert_eq!(Outcome::of_status(StatusCode::SEE_OTHER), Outcome::Succeeded);
     /// assert_eq!(Outcome::of_status(StatusCode::UNPROCESSABLE_ENTITY), Outcome::Refused);
     /// assert_eq!(Outcome::of_status(StatusCode::BAD_GATEWAY), Outcome::Failed);
@@ -64,7 +64,7 @@ impl Outcome {
 #[cfg_attr(feature = "axum", doc = "```")]
 #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
 /// # use axum::{http::StatusCode, response::IntoResponse};
-/// # use portcullis::{KeepGrants, Session, SessionError};
+/// # use portcullis::{Session, SessionError, reject::KeepGrants};
 /// async fn sign_in(session: Session) -> Result<impl IntoResponse, SessionError> {
 ///     // … after the password was verified:
 ///     session.authenticate("alice")?;
@@ -76,7 +76,7 @@ impl Outcome {
 ///
 /// ```
 /// # use http::Response;
-/// # use portcullis::KeepGrants;
+/// # use portcullis::reject::KeepGrants;
 /// # fn grant<B>(mut response: Response<B>) -> Response<B> {
 /// response.extensions_mut().insert(KeepGrants);
 /// # response }

@@ -74,12 +74,12 @@ impl<S> Elevated<S> {
     /// current one, the response also removes the cookie, and the handler no longer has a session.
     ///
     /// For a session of another user, and for none, the receipt is empty, and
-    /// [`EventKind::RevocationRefused`](crate::EventKind::RevocationRefused) is reported. Both take
+    /// [`EventKind::RevocationRefused`](crate::audit::EventKind::RevocationRefused) is reported. Both take
     /// equally long: answer both with 404.
     ///
     /// ```
     /// # use axum::{extract::Path, http::StatusCode};
-    /// # use portcullis::{Elevated, SessionHandle, SessionError};
+    /// # use portcullis::{Elevated, SessionError, session::SessionHandle};
     /// async fn end(elevated: Elevated, Path(name): Path<String>) -> Result<StatusCode, SessionError> {
     ///     let Some(handle) = SessionHandle::parse(&name) else {
     ///         return Ok(StatusCode::NOT_FOUND);

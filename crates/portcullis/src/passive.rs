@@ -9,7 +9,7 @@ use crate::Annotated;
 ///
 /// ```
 /// # use axum::{Router, routing::get};
-/// # use portcullis::PassiveLayer;
+/// # use portcullis::route::PassiveLayer;
 /// # async fn unread() {}
 /// let router: Router = Router::new()
 ///     .route("/notifications/unread", get(unread))

@@ -32,7 +32,7 @@ use crate::{accept::prefers_page, fields::navigates};
 ///
 /// ```
 /// # use axum::response::{Html, IntoResponse, Response};
-/// # use portcullis::Refusal;
+/// # use portcullis::reject::Refusal;
 /// async fn in_our_words(response: Response) -> Response {
 ///     let page = match response.extensions().get::<Refusal>() {
 ///         Some(Refusal::SessionEnded { reason: Some(reason), .. }) => {
@@ -282,7 +282,7 @@ impl Refusal {
     ///
     /// ```
     /// # use http::Response;
-    /// # use portcullis::Refusal;
+    /// # use portcullis::reject::Refusal;
     /// let mut page = Response::builder().status(409).header("content-type", "text/html").body(())?;
     /// page.extensions_mut().insert(Refusal::AtLimit);
     /// assert_eq!(Refusal::of_page(&page), Some(&Refusal::AtLimit));
@@ -302,7 +302,7 @@ impl Refusal {
     ///
     /// ```
     /// # use http::Response;
-    /// # use portcullis::Refusal;
+    /// # use portcullis::reject::Refusal;
     /// # fn refused() -> Response<()> { Response::builder().status(401).header("cache-control", "no-store").body(()).unwrap() }
     /// let page = Response::builder().header("content-type", "text/html").body("<h1>Sign in</h1>");
     /// let response = Refusal::reword(refused(), page?);

@@ -49,7 +49,7 @@ use crate::{
 /// * If the store cannot write, the response becomes a 503 and the cookie is kept. If only the
 ///   answer of the store was lost, the change may have been made.
 ///
-/// [`Outcome`](crate::Outcome) says more about statuses. [`KeepGrants`](crate::KeepGrants) lets a
+/// [`Outcome`](crate::reject::Outcome) says more about statuses. [`KeepGrants`](crate::reject::KeepGrants) lets a
 /// response refuse and grant.
 /// [`SessionLayer::classify_responses`](crate::SessionLayer::classify_responses) is for protocols
 /// that report a refusal in another way than by the status.
@@ -57,7 +57,7 @@ use crate::{
 /// # Requests that another site causes
 ///
 /// Browsers do not send a cookie with every request that another site causes; its
-/// [`SameSite`](crate::SameSite) attribute decides. A session that began with such a request would
+/// [`SameSite`](crate::cookie::SameSite) attribute decides. A session that began with such a request would
 /// replace the one that the browser has, and sign the user out. So without a session cookie, these
 /// requests count as *withheld*:
 ///
@@ -89,7 +89,7 @@ use crate::{
 /// `Sec-Fetch-User: ?1`, and the refresh sends neither. Otherwise the page shows a link to follow.
 ///
 /// Mark routes that sign in at the request of another site, such as `form_post`, with
-/// [`CrossSiteSignInLayer`](crate::CrossSiteSignInLayer).
+/// [`CrossSiteSignInLayer`](crate::route::CrossSiteSignInLayer).
 ///
 /// # Errors of the methods
 ///
@@ -312,7 +312,7 @@ impl Session {
     }
 
     /// What was different, if the session was used from what looks like another device since the
-    /// user's last proof. See [`DeviceBinding`](crate::DeviceBinding).
+    /// user's last proof. See [`DeviceBinding`](crate::client::DeviceBinding).
     pub fn flagged(&self) -> Option<ClientChange> {
         self.state.view().flagged()
     }
@@ -326,7 +326,7 @@ impl Session {
     /// the data of a visitor without a user too.
     ///
     /// It takes effect when the response is decided, and not at all with a status of 400 or above.
-    /// [`KeepGrants`](crate::KeepGrants) makes an exception for one response.
+    /// [`KeepGrants`](crate::reject::KeepGrants) makes an exception for one response.
     ///
     /// # Errors
     ///

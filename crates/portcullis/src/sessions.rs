@@ -122,7 +122,7 @@ impl Sessions {
     }
 
     /// Adds an [`Audit`], which is notified besides those of the layer. Without a layer, the first
-    /// replaces [`TracingAudit`](crate::TracingAudit).
+    /// replaces [`TracingAudit`](crate::audit::TracingAudit).
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
         let changed = self
@@ -156,7 +156,7 @@ impl Sessions {
     /// Returns a handle to the sessions of another realm of the store.
     ///
     /// ```
-    /// # use portcullis::{MemoryStore, Realm, Sessions};
+    /// # use portcullis::{MemoryStore, Sessions, settings::Realm};
     /// let admin = Sessions::new(MemoryStore::new()).in_realm(&Realm::new("admin")?);
     /// # Ok::<(), portcullis::ConfigError>(())
     /// ```
@@ -197,7 +197,7 @@ impl Sessions {
     /// last. The next page begins after the last user of this one.
     ///
     /// ```
-    /// # use portcullis::{MemoryStore, Sessions, StoreError};
+    /// # use portcullis::{MemoryStore, Sessions, store::StoreError};
     /// # async fn everybody(sessions: Sessions) -> Result<(), StoreError> {
     /// let mut page = sessions.users(None, 100).await?;
     /// while let Some(last) = page.last().cloned() {
@@ -229,7 +229,7 @@ impl Sessions {
     /// are not counted, even before they are swept.
     ///
     /// ```
-    /// # use portcullis::{MemoryStore, Sessions, StoreError};
+    /// # use portcullis::{MemoryStore, Sessions, store::StoreError};
     /// # async fn report(sessions: Sessions) -> Result<(), StoreError> {
     /// let count = sessions.count().await?;
     /// println!("{} of users, {} of visitors", count.of_users, count.of_visitors);
@@ -308,7 +308,7 @@ impl Sessions {
     /// user in.
     ///
     /// ```
-    /// # use portcullis::{MemoryStore, Sessions, StoreError};
+    /// # use portcullis::{MemoryStore, Sessions, store::StoreError};
     /// # async fn reset(sessions: Sessions) -> Result<(), StoreError> {
     /// // … once the new password is stored:
     /// let receipt = sessions.revoke_all_in_every_realm("ada").await?;

@@ -49,7 +49,7 @@ use crate::{Refusal, Session, SessionError, SessionLayer};
 /// # }
 /// ```
 ///
-/// To let time pass, give the store a [`ManualClock`](crate::ManualClock):
+/// To let time pass, give the store a [`ManualClock`](crate::store::ManualClock):
 /// [`MemoryStore::with_clock`](crate::MemoryStore::with_clock).
 #[must_use = "call `cookie`"]
 pub struct TestSession {

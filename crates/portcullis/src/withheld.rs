@@ -33,7 +33,7 @@ use crate::Annotated;
 ///
 /// ```
 /// # use axum::{Router, routing::{get, post}};
-/// # use portcullis::{CrossSiteSignInLayer, MemoryStore, SessionLayer};
+/// # use portcullis::{MemoryStore, SessionLayer, route::CrossSiteSignInLayer};
 /// # use tower_http::csrf::CsrfLayer;
 /// # async fn sign_in() {}
 /// # async fn handler() {}

@@ -6,9 +6,9 @@ mod support;
 
 use axum::http::StatusCode;
 use portcullis::{
-    ClientChange, DeviceBinding,
-    EndReason::{self, DeviceChanged},
-    EventKind,
+    audit::EventKind,
+    client::{ClientChange, DeviceBinding},
+    session::EndReason::{self, DeviceChanged},
 };
 use support::{DESK, PHONE, Site};
 

@@ -6,7 +6,10 @@ mod support;
 
 use axum::http::StatusCode;
 use portcullis::{
-    Actor, EndReason, EventKind, LogQuery, SessionHandle, SessionLimit, Sessions, UserId,
+    Sessions, UserId,
+    audit::{Actor, EventKind, LogQuery},
+    session::{EndReason, SessionHandle},
+    settings::SessionLimit,
 };
 use support::{DESK, PHONE, Site};
 

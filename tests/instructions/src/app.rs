@@ -12,7 +12,9 @@ use axum::{
     },
     routing::{get, post},
 };
-use portcullis::{Key, MemoryStore, Session, SessionError, SessionLayer, SessionLimit, Timeouts};
+use portcullis::{
+    Key, MemoryStore, Session, SessionError, SessionLayer, Timeouts, settings::SessionLimit,
+};
 use tower::ServiceExt;
 
 use crate::{Result, case::Case};

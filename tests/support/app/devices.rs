@@ -8,8 +8,8 @@ use axum::{
     routing::{delete, get},
 };
 use portcullis::{
-    Authenticated, Elevated, RevocationReport, Session, SessionEntry, SessionError, SessionHandle,
-    Sessions, Timestamp,
+    Authenticated, Elevated, Session, SessionError, Sessions,
+    session::{RevocationReport, SessionEntry, SessionHandle, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,10 @@
 //! Routes that read the log.
 
 use axum::{Json, Router, routing::get};
-use portcullis::{Authenticated, LogQuery, Logged, SessionError, Sessions};
+use portcullis::{
+    Authenticated, SessionError, Sessions,
+    audit::{LogQuery, Logged},
+};
 use serde::{Deserialize, Serialize};
 
 /// The routes.

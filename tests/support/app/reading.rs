@@ -1,7 +1,7 @@
 //! Routes that read the session.
 
 use axum::{Json, Router, extract::Request, routing::get};
-use portcullis::{Authenticated, Elevated, Session, SessionError, Timestamp};
+use portcullis::{Authenticated, Elevated, Session, SessionError, session::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{CART, Payments, millis};

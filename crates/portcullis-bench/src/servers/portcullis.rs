@@ -10,7 +10,7 @@ use axum::{
 };
 use portcullis::{
     Authenticated, ConfigError, Key, MemoryStore, RedisStore, Session, SessionError, SessionLayer,
-    SessionLimit, Sessions, Store, Timeouts,
+    Sessions, Timeouts, settings::SessionLimit, store::Store,
 };
 
 use super::{Settings, ignored, proof};

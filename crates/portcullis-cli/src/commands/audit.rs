@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use portcullis::{Actor, EventKind, LogPlace, LogQuery, Logged, Timestamp};
+use portcullis::{
+    audit::{Actor, EventKind, LogPlace, LogQuery, Logged},
+    session::Timestamp,
+};
 use tokio::{signal, time};
 
 use super::in_each_realm;
@@ -239,7 +242,10 @@ pub(super) fn line(logged: &Logged) -> String {
 
 #[cfg(test)]
 mod tests {
-    use portcullis::{Client, EndReason, SessionHandle};
+    use portcullis::{
+        client::Client,
+        session::{EndReason, SessionHandle},
+    };
     use portcullis_core::{Event, Note};
 
     use super::*;

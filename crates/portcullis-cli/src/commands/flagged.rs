@@ -2,7 +2,10 @@
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
-use portcullis::{ClientChange, EventKind, LogQuery};
+use portcullis::{
+    audit::{EventKind, LogQuery},
+    client::ClientChange,
+};
 
 use super::list::table;
 use crate::{

@@ -1,6 +1,6 @@
 //! The sessions of a user.
 
-use portcullis::SessionEntry;
+use portcullis::session::SessionEntry;
 
 use crate::{
     args::{OfUser, OutputOptions},

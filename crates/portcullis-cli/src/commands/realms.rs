@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::{RegisteredRealm, Store};
+use portcullis::store::{RegisteredRealm, Store};
 use serde::Serialize;
 
 use crate::{

@@ -2,7 +2,12 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use portcullis::{Realm, ReplicaAcks, RevocationReport, SessionHandle, Store, UserId};
+use portcullis::{
+    UserId,
+    session::{ReplicaAcks, RevocationReport, SessionHandle},
+    settings::Realm,
+    store::Store,
+};
 use portcullis_core::Bucket;
 use serde::Serialize;
 use tokio::task::JoinSet;

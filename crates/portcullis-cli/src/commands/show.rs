@@ -1,6 +1,9 @@
 //! One session.
 
-use portcullis::{LogQuery, Logged, SessionEntry};
+use portcullis::{
+    audit::{LogQuery, Logged},
+    session::SessionEntry,
+};
 use serde::Serialize;
 
 use super::{

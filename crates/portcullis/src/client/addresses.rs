@@ -15,7 +15,7 @@ use super::{forwarded, peer};
 /// kept, because stored addresses need a privacy risk assessment (NIST SP 800-63B-4, 5.3).
 ///
 /// ```
-/// # use portcullis::{ClientAddresses, ForwardedHeader};
+/// # use portcullis::client::{ClientAddresses, ForwardedHeader};
 /// let direct = ClientAddresses::peer();
 /// let behind_nginx = ClientAddresses::behind(["10.0.0.0/8", "::1"])?;
 /// let behind_another = ClientAddresses::behind(["192.0.2.1"])?.header(ForwardedHeader::Forwarded);

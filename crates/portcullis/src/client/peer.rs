@@ -11,7 +11,7 @@ use http::Extensions;
 ///
 /// ```
 /// # use std::net::SocketAddr;
-/// # use portcullis::PeerAddress;
+/// # use portcullis::client::PeerAddress;
 /// # let peer = SocketAddr::from(([203, 0, 113, 7], 50_000));
 /// # let mut request = http::Request::new(());
 /// request.extensions_mut().insert(PeerAddress(peer)); // as accepted by the listener

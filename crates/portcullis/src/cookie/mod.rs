@@ -37,7 +37,7 @@ pub enum SameSite {
 /// `__Host-Http-id=…; HttpOnly; SameSite=Lax; Secure; Path=/`.
 ///
 /// ```
-/// # use portcullis::{CookieConfig, SameSite};
+/// # use portcullis::{CookieConfig, cookie::SameSite};
 /// let cookie = CookieConfig::builder()
 ///     .name("__Host-Http-session")
 ///     .same_site(SameSite::Strict)

@@ -39,7 +39,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// ```
 /// use axum::{Router, extract::ws::Message, response::Response, routing::any};
-/// use portcullis::{Authenticated, MemoryStore, SessionLayer, SessionSocket};
+/// use portcullis::{Authenticated, MemoryStore, SessionLayer, live::SessionSocket};
 ///
 /// async fn chat(socket: SessionSocket<Authenticated>) -> Response {
 ///     let user = socket.guard().user().to_string();
@@ -88,7 +88,7 @@ impl<G: SocketGuard> SessionSocket<G> {
     ///
     /// ```
     /// # use axum::response::Response;
-    /// # use portcullis::{Session, SessionSocket};
+    /// # use portcullis::{Session, live::SessionSocket};
     /// async fn chat(socket: SessionSocket<Session>) -> Response {
     ///     let socket = socket.configure(|upgrade| upgrade.max_message_size(64 * 1024).protocols(["chat"]));
     ///     socket.on_upgrade(async |_socket| {})

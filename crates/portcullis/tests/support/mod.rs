@@ -21,8 +21,10 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use portcullis::{
-    Audit, Authenticated, Elevated, Event, EventKind, ManualClock, MemoryStore, Session,
-    SessionError, SessionHandle, SessionLayer, Sessions,
+    Authenticated, Elevated, MemoryStore, Session, SessionError, SessionLayer, Sessions,
+    audit::{Audit, Event, EventKind},
+    session::SessionHandle,
+    store::ManualClock,
 };
 use tower::ServiceExt;
 

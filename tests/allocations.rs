@@ -1,7 +1,7 @@
-//! How often a request takes memory from the allocator because of its session. The counts are exact, so that none
+//! Counts the allocations of a request because of its session. The counts are exact, so that none
 //! grows unnoticed.
 //!
-//! A program of its own with one test, since whatever else runs in the process would be counted too.
+//! It is a program of its own with one test, since other tests in the process would be counted too.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -23,10 +23,11 @@ use tower::ServiceExt;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What a request allocates beyond what the same request does without the layer. Three of them are axum's for any layer.
+/// The allocations of a request beyond those of the same request without the layer. Three of them
+/// are axum's for any layer.
 ///
-/// If one of them changes: with fewer, write the new count. With more, look for what takes memory on the way of every
-/// request, and whether it must; if it must, write the new count and say why in the commit.
+/// If a count falls, write the new one. If it rises, find out what allocates on every
+/// request. If that is necessary, write the new count and the reason in the commit.
 const EXPECTED: [(&str, usize); 5] = [
     ("GET /unused", 8),
     ("GET /read", 13),
@@ -75,7 +76,7 @@ fn app() -> Router {
         .layer(SessionLayer::new(MemoryStore::new()))
 }
 
-/// How often memory was allocated for this request, and the cookie of the answer.
+/// The number of allocations of this request, and the cookie of the response.
 async fn send(app: &Router, request: &str, cookie: &str) -> (usize, String) {
     let (method, path) = request.split_once(' ').unwrap();
     let request = Request::builder()
@@ -89,7 +90,7 @@ async fn send(app: &Router, request: &str, cookie: &str) -> (usize, String) {
         .body(Body::empty())
         .unwrap();
     let app = app.clone();
-    // What a server hands over is part of what it received, shared already: a copy allocates nothing.
+    // A server passes on a shared part of the received bytes: a copy allocates nothing.
     let _shared = (request.uri().clone(), request.headers().clone());
     let counted = Region::new(ALLOCATOR);
     let (head, body) = app.oneshot(request).await.unwrap().into_parts();
@@ -103,7 +104,7 @@ async fn send(app: &Router, request: &str, cookie: &str) -> (usize, String) {
     (change.allocations + change.reallocations, cookie.to_owned())
 }
 
-/// The fewest of many: that a table of the store grows is no cost of a request.
+/// The fewest of many runs: the growth of a table in the store is no cost of a request.
 async fn fewest(app: &Router, request: &str, cookie: Option<&Router>) -> usize {
     let mut fewest = usize::MAX;
     for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! For people who are signed in.
+//! The pages for signed-in users.
 
 use axum::{
     Form,
@@ -22,9 +22,9 @@ pub(crate) async fn show(
     State(users): State<Users>,
 ) -> Result<Markup, Error> {
     let session = signed_in.session();
-    let person = users.get(signed_in.user()).ok_or(Error::NotFound)?;
+    let user = users.get(signed_in.user()).ok_or(Error::NotFound)?;
     let main = html! {
-        h1 { "Hello, " (person.name) }
+        h1 { "Hello, " (user.name) }
         (notice(session)?)
         p.lead { "Only those who are signed in get here." }
         ul.ways {
@@ -34,19 +34,19 @@ pub(crate) async fn show(
             }
             li {
                 h2 { a href="/account/devices" { "See your devices" } }
-                p { "Where you are signed in, and what happened. End any of it, or all but this." }
+                p { "Where you are signed in, and the events of your sessions. End any session, or all but this one." }
             }
             li {
                 h2 { a href="/account/letter" { "Write to us" } }
-                p { "What you write is not lost when the session ends meanwhile." }
+                p { "Your text is not lost if the session ends meanwhile." }
             }
             li {
                 h2 { a href="/confirm" { "Enter elevated mode" } }
-                p { "Whatever you do in it, it ends at a fixed time." }
+                p { "It ends at a fixed time, despite any activity." }
             }
             li {
                 h2 { a href="/cart" { "Look into your cart" } }
-                p { "What you put in before you signed in is there." }
+                p { "It still has what you put in before you signed in." }
             }
         }
     };
@@ -71,7 +71,7 @@ pub(crate) struct NewPassword {
     again: String,
 }
 
-/// What is wrong with the two fields.
+/// The errors of the two fields.
 #[derive(Default)]
 struct Faults {
     password: Option<&'static str>,
@@ -108,23 +108,26 @@ pub(crate) async fn change_password(
     let session = elevated.session();
     session.regenerate()?;
     Notice::PasswordChanged.leave(session)?;
-    // Before what cannot be undone: if the session has ended meanwhile, the password stays as it was.
+    // Comes before the change, which cannot be undone: if the session has ended meanwhile, the
+    // password stays the same.
     session.commit().await?;
     users.set(elevated.user(), hash);
-    // Whoever signed in with the old password is out, and so is a sign-in with it that is under way.
+    // Ends the sessions that signed in with the old password, and refuses sign-ins with it that are
+    // under way.
     if let Err(error) = elevated.revoke_other_sessions().await {
-        tracing::error!(%error, "a password was changed, but the other sessions live on");
+        tracing::error!(%error, "a password was changed, but the other sessions are still live");
         return Ok(half_done().into_response());
     }
     Ok(Redirect::to("/account").into_response())
 }
 
-/// The new password holds, and whoever knew the old one is still signed in: to be said, not to be left at an error.
+/// The new password is valid, but sessions with the old one are still live. The user must know, so
+/// this is a page and no error.
 fn half_done() -> Markup {
     let main = html! {
         h1 { "Your password has been changed" }
         p.lead {
-            "Your other devices could not be signed out at the moment. If somebody else knew the old password, they \
+            "Your other devices could not be signed out at the moment. If another user knew the old password, they \
              may still be signed in."
         }
         p { a.button href="/account/devices/manage" { "Sign them out" } }
@@ -134,13 +137,13 @@ fn half_done() -> Markup {
 
 fn password_page(elevated: &Elevated, users: &Users, faults: Faults) -> Result<Markup, Error> {
     let session = elevated.session();
-    let person = users.get(elevated.user()).ok_or(Error::NotFound)?;
+    let user = users.get(elevated.user()).ok_or(Error::NotFound)?;
     let main = html! {
         h1 { "Change your password" }
         (notice(session)?)
         form.fields method="post" action="/account/password" novalidate {
             // For password managers.
-            input type="hidden" name="username" autocomplete="username" value=(person.name);
+            input type="hidden" name="username" autocomplete="username" value=(user.name);
             label for="password" { "New password" }
             p.help #password-help { "At least 15 characters; a few words are fine." }
             (password_field("password", "password-help ", faults.password))

@@ -1,4 +1,4 @@
-//! What happened to your sessions, as the log of the store has it.
+//! The events of your sessions, from the log of the store.
 
 use axum::extract::State;
 use maud::{Markup, html};
@@ -28,12 +28,12 @@ pub(crate) async fn show(
     let main = html! {
         h1 { "What happened to your sessions" }
         p.lead {
-            "Each entry was written in the same step as the change it tells of. The newest " (SHOWN) " at most, and what \
-             happens while you look."
+            "Each entry was written in the same step as its change. The newest " (SHOWN) " at most, and new \
+             ones while this page is open."
         }
         table.log role="table" {
             caption.unseen { "Events, newest first" }
-            // The roles stay what they are where `style.css` puts the cells below each other.
+            // The roles stay the same where `style.css` puts the cells below each other.
             thead role="rowgroup" {
                 tr role="row" {
                     @for title in ["When", "What", "Where", "Session"] {
@@ -41,7 +41,7 @@ pub(crate) async fn show(
                     }
                 }
             }
-            // `news.js` adds what happens from now on.
+            // `news.js` adds new events.
             tbody role="rowgroup" aria-live="polite" {
                 @for line in &log {
                     @if let Some(event) = &line.event {
@@ -64,7 +64,7 @@ pub(crate) async fn show(
     ))
 }
 
-/// How often it happened and since when, if it was more than once.
+/// The number of repetitions and the first moment, if it happened more than once.
 fn repeated(line: &Logged) -> Markup {
     html! {
         @if line.count > 1 {
@@ -73,7 +73,7 @@ fn repeated(line: &Logged) -> Markup {
     }
 }
 
-/// What happened, where, and to which session, in the eyes of the `current` one.
+/// The event, its client and its session, as seen from the `current` one.
 pub(crate) fn row(event: &Event, current: Option<SessionHandle>) -> [String; 3] {
     let session = match event.session {
         None => String::new(),
@@ -91,9 +91,9 @@ fn words(event: &Event) -> String {
         EventKind::ElevationEnded => "Elevated mode ended by itself".to_owned(),
         EventKind::Regenerated => "New identifier".to_owned(),
         EventKind::Ended(reason) => format!("Ended: {}", reason.as_str().replace('_', " ")),
-        EventKind::DeviceChanged(_) => "Used from what looks like another device".to_owned(),
+        EventKind::DeviceChanged(_) => "Used on a device that seems to be another one".to_owned(),
         EventKind::WriteRefused => "A late change was refused: the session had ended".to_owned(),
-        EventKind::RevocationRefused => "Wanted to end a session that is none of yours".to_owned(),
+        EventKind::RevocationRefused => "Tried to end a session of another user".to_owned(),
         other => other.as_str().replace('_', " "),
     }
 }

@@ -1,4 +1,4 @@
-//! The routes, and what stands around them.
+//! The routes and their layers.
 
 use axum::{
     Router,
@@ -16,14 +16,15 @@ use crate::{
     users::Users,
 };
 
-/// A letter of 2000 characters takes up to 18 000 bytes: three of UTF-8 for each, each sent as `%E6`.
+/// A letter of 2000 characters takes up to 18 000 bytes: three of UTF-8 for each, each sent as
+/// `%E6`.
 const LARGEST_FORM: usize = 32 * 1024;
 
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
      style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The shop. A layer stands around everything that is added before it.
+/// The shop. A layer wraps everything that is added before it.
 pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, ConfigError> {
     let news = News::new();
     let sessions = sessions
@@ -79,9 +80,9 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
         )
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(sessions)
-        // `SameSite=Lax` keeps forged POSTs from carrying the cookie; this refuses them as well.
+        // With `SameSite=Lax` forged POSTs have no cookie. This layer refuses them as well.
         .layer(CsrfLayer::new())
-        .layer(middleware::from_fn(error::pages_for_people))
+        .layer(middleware::from_fn(error::pages_for_browsers))
         .layer(with(
             header::CONTENT_SECURITY_POLICY,
             CONTENT_SECURITY_POLICY,

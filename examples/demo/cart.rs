@@ -1,4 +1,4 @@
-//! The cart: data of a session, of visitors and of people who are signed in alike.
+//! The cart: data of a session, with and without a user.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ use crate::{
 
 const CART: Key<Cart> = Key::new("cart");
 
-/// How many there are of each product, by the product's number.
+/// The quantity of each product, by the product's number.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Cart(BTreeMap<u16, u8>);
 
-/// How many of one product anybody may take.
+/// The largest quantity of one product.
 const MOST: u8 = 10;
 
 impl Cart {
@@ -42,7 +42,7 @@ impl Cart {
         };
     }
 
-    /// What is still on offer.
+    /// The lines whose product is still on offer.
     fn lines(&self) -> Vec<(&'static Product, u8)> {
         let known = |(id, quantity): (&u16, &u8)| Some((Product::find(*id)?, *quantity));
         self.0.iter().filter_map(known).collect()
@@ -69,7 +69,7 @@ pub(crate) async fn add(session: Session, Form(form): Form<Addition>) -> Result<
 #[derive(Deserialize)]
 pub(crate) struct Quantity {
     product: u16,
-    /// As it was typed.
+    /// The text that was typed.
     quantity: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the shop offers. This page is the same for everybody.
+//! The products of the shop. This page is the same for every user.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -84,7 +84,7 @@ pub(crate) fn price(cents: u32) -> String {
     format!("€{}.{:02}", cents / 100, cents % 100)
 }
 
-/// Asks for no session, and so costs the store nothing, whoever looks.
+/// Loads no session, so no request for it costs a store command.
 pub(crate) async fn show() -> Markup {
     let main = html! {
         h1 { "Things for doors and gates" }
@@ -115,9 +115,6 @@ pub(crate) async fn show() -> Markup {
             p { "Your " a href="/cart" { "cart" } " is in the session: that page reads it, in one round trip." }
         }
     };
-    let panel = Panel {
-        person: None,
-        beside,
-    };
+    let panel = Panel { user: None, beside };
     page("Catalogue", Here::Catalogue, main, Some(panel))
 }

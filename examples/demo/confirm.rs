@@ -26,7 +26,7 @@ pub(crate) async fn form(
     confirm_page(&signed_in, &users, &wanted, None)
 }
 
-/// Who it is comes from the session and from nowhere else: nobody can confirm for another.
+/// The user comes from the session alone: no user can confirm for another.
 #[derive(Deserialize)]
 pub(crate) struct Confirmation {
     password: String,
@@ -44,7 +44,7 @@ pub(crate) async fn submit(
         let page = confirm_page(&signed_in, &users, &form.wanted, error)?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
-    // It takes effect with this answer, since its status is below 400.
+    // It takes effect with this response, since its status is below 400.
     signed_in.session().elevate()?;
     Notice::Confirmed.leave(signed_in.session())?;
     Ok(form.wanted.redirect().into_response())
@@ -64,15 +64,15 @@ fn confirm_page(
     error: Option<&str>,
 ) -> Result<Markup, Error> {
     let session = signed_in.session();
-    let person = users.get(signed_in.user()).ok_or(Error::NotFound)?;
+    let user = users.get(signed_in.user()).ok_or(Error::NotFound)?;
     let main = html! {
         h1 { "Confirm that it is you" }
         (notice(session)?)
-        p.lead { "What comes next is worth a second look. Enter the password of " strong { (person.name) } "." }
+        p.lead { "The next step needs a recent password check. Enter the password of " strong { (user.name) } "." }
         form.fields method="post" action="/confirm" {
             (wanted.field())
             // For password managers.
-            input type="hidden" name="username" autocomplete="username" value=(person.name);
+            input type="hidden" name="username" autocomplete="username" value=(user.name);
             label for="password" { "Password" }
             input #password name="password" type="password" required autocomplete="current-password"
                 maxlength=(LONGEST_PASSWORD) aria-invalid=[error.map(|_| "true")]

@@ -1,4 +1,4 @@
-//! Your devices: what is signed in with your account, and how to end it.
+//! Your devices: the sessions of your account, and how to end them.
 
 use axum::{
     Form,
@@ -28,7 +28,7 @@ pub(crate) async fn show(
     devices_page(&signed_in, &users, elevated).await
 }
 
-/// The same page for those who have just confirmed that it is them: they come back from there to here.
+/// The same page after the password was confirmed: the confirmation redirects here.
 pub(crate) async fn manage(_: Elevated) -> Redirect {
     Redirect::to("/account/devices")
 }
@@ -42,7 +42,7 @@ pub(crate) async fn end(elevated: Elevated, Form(which): Form<Which>) -> Result<
     let handle = SessionHandle::parse(&which.device).ok_or(Error::NotFound)?;
     let receipt = elevated.revoke_session(handle).await?;
     if receipt.ended.is_empty() {
-        // Not theirs, or over by now: the same for both.
+        // The session of another user, or one that has ended: the same answer for both.
         return Err(Error::NotFound);
     }
     Notice::DeviceEnded.leave(elevated.session())?;
@@ -67,7 +67,7 @@ async fn devices_page(
     let main = html! {
         h1 { "Your devices" }
         (notice(session)?)
-        p.lead { "Where you are signed in. Whatever you end here is signed out at once, wherever it is." }
+        p.lead { "Where you are signed in. A session that you end here is signed out at once, on any device." }
         ul.devices {
             @for device in &devices {
                 li { (device_card(device, session.now(), elevated)) }

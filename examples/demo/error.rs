@@ -1,4 +1,4 @@
-//! What goes wrong, as pages for people. Programs get the problem documents of Portcullis as they are.
+//! Errors as pages for browsers. Programs get the problem documents of Portcullis unchanged.
 
 use std::io;
 
@@ -14,12 +14,12 @@ use portcullis::{SessionError, reject::Refusal};
 
 use crate::page::{Here, page};
 
-/// What keeps a handler from answering.
+/// The errors of a handler.
 #[derive(Debug)]
 pub(crate) enum Error {
     Session(SessionError),
     Internal(io::Error),
-    /// Something was asked for that this shop does not have.
+    /// The request is for something that this shop does not have.
     NotFound,
 }
 
@@ -35,7 +35,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// [`pages_for_people`] finds the words.
+/// [`pages_for_browsers`] adds the page.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
@@ -49,25 +49,25 @@ impl IntoResponse for Error {
     }
 }
 
-/// Puts a page in the place of every refusal and error that is none yet, for those who read pages.
-pub(crate) async fn pages_for_people(request: Request, next: Next) -> Response {
-    let for_a_person = reads_pages(request.headers());
+/// Replaces every refusal and error that is no page yet by a page, if a browser asks.
+pub(crate) async fn pages_for_browsers(request: Request, next: Next) -> Response {
+    let for_a_browser = reads_pages(request.headers());
     let response = next.run(request).await;
-    if !for_a_person {
+    if !for_a_browser {
         return response;
     }
     let refusal = response.extensions().get::<Refusal>();
     let status = response.status();
-    // The pages of Portcullis say what happened, and this shop says it in its own words.
+    // The pages of Portcullis are replaced by those of this shop.
     let is_own_page = refusal.is_none() && is_page(&response);
     if !status.is_client_error() && !status.is_server_error() || is_own_page {
         return response;
     }
-    let page = tell(status, refusal);
+    let page = explain(status, refusal);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_TYPE);
     parts.headers.remove(header::CONTENT_LENGTH);
-    // What the refusal said in its headers, `Retry-After` and `Refresh` above all, goes along.
+    // The header fields of the refusal are kept, above all `Retry-After` and `Refresh`.
     let (mut head, body) = page.into_response().into_parts();
     parts.headers.extend(head.headers.drain());
     Response::from_parts(parts, Body::new(body))
@@ -93,7 +93,7 @@ fn mentions_html(headers: &HeaderMap, name: header::HeaderName) -> bool {
     })
 }
 
-fn tell(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
+fn explain(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
     match (status, refusal) {
         (
             _,
@@ -117,7 +117,7 @@ fn tell(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
         ),
         (_, Some(Refusal::SignInRequired { ended: None })) => error_page(
             "Sign in first",
-            "This is for people who are signed in.",
+            "This page is for users who are signed in.",
             ("/sign-in", "Sign in"),
         ),
         (
@@ -137,7 +137,7 @@ fn tell(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
         ),
         (StatusCode::UNAUTHORIZED, _) => error_page(
             "That session has ended",
-            "You were signed out, or the session went on under a new identifier, while this request was \
+            "You were signed out, or the session got a new identifier, while this request was \
              under way. Nothing was changed.",
             ("/account", "To your account"),
         ),
@@ -147,8 +147,8 @@ fn tell(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
             ("/", "To the catalogue"),
         ),
         (StatusCode::SERVICE_UNAVAILABLE, _) => error_page(
-            "Sessions are resting",
-            "They cannot be reached at the moment. If you were signed in, you still are, and your cart is \
+            "Sessions are unavailable",
+            "The store cannot be reached at the moment. If you were signed in, you still are, and your cart is \
              kept: go back and try again shortly. The catalogue is open meanwhile.",
             ("/", "To the catalogue"),
         ),
@@ -159,17 +159,17 @@ fn tell(status: StatusCode, refusal: Option<&Refusal>) -> Markup {
         ),
         (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => error_page(
             "There is nothing here",
-            "The address may be mistyped, or what it led to is gone.",
+            "The address may be mistyped, or the page no longer exists.",
             ("/", "To the catalogue"),
         ),
         (status, _) if status.is_client_error() => error_page(
             "That could not be read",
-            "The form did not arrive as this shop sends it out. Nothing was changed.",
+            "The form is not one of this shop. Nothing was changed.",
             ("/", "To the catalogue"),
         ),
         _ => error_page(
             "Something went wrong",
-            "It is our fault, not yours, and it is in the log. Nothing was changed.",
+            "This is an error of the shop, and it was logged. Nothing was changed.",
             ("/", "To the catalogue"),
         ),
     }

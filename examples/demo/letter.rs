@@ -1,4 +1,4 @@
-//! A letter to the shop: something that takes longer to write than a session may last.
+//! A letter to the shop: writing it may take longer than a session lasts.
 
 use axum::{
     Form,
@@ -36,7 +36,7 @@ pub(crate) async fn send(
     State(users): State<Users>,
     Form(letter): Form<Letter>,
 ) -> Result<Response, Error> {
-    // As the browser counts towards `maxlength`: a form sends each line break as two characters.
+    // The browser counts a line break as one character for `maxlength`, but a form sends two.
     let text = letter.text.trim().replace("\r\n", "\n");
     let fault = match text.chars().count() {
         0 => Some("There is nothing in it yet."),
@@ -64,7 +64,7 @@ fn letter_page(
         p.lead {
             "Take your time. If the session ends while you write, sign in again in this window: what you have written is still here."
         }
-        // Kept by `<portcullis-timeout>`, in this window, for the same person.
+        // Kept by `<portcullis-timeout>`, in this window, for the same user.
         form.fields.letter #letter method="post" action="/account/letter" data-portcullis-keep novalidate {
             label for="text" { "Your letter" }
             textarea #text name="text" rows="8" maxlength=(LONGEST) aria-invalid=[fault.map(|_| "true")]

@@ -1,5 +1,5 @@
-//! A line that stays open: how many windows of the same person are open right now. It closes with the
-//! session, wherever that is ended, and the page asks at once why.
+//! A WebSocket that sends the number of open windows of the same user. It closes with the
+//! session, on any server, and the page then loads the reason at once.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::page;
 
-/// How many windows each person has open.
+/// The number of open windows of each user.
 #[derive(Clone)]
 pub(crate) struct Windows(Arc<watch::Sender<HashMap<UserId, usize>>>);
 
@@ -28,7 +28,7 @@ impl Windows {
         let _open = Open::count(&self.0, user.clone());
         let mut windows = self.0.subscribe();
         windows.mark_changed();
-        let mut told = 0;
+        let mut sent = 0;
         loop {
             tokio::select! {
                 changed = windows.changed() => {
@@ -36,13 +36,13 @@ impl Windows {
                     if changed.is_err() {
                         return;
                     }
-                    // Most changes are of other people's windows.
-                    if count != told && socket.send(Message::text(count.to_string())).await.is_err() {
+                    // Most changes are of windows of other users.
+                    if count != sent && socket.send(Message::text(count.to_string())).await.is_err() {
                         return;
                     }
-                    told = count;
+                    sent = count;
                 }
-                // Nothing is expected from the page, but that it goes away.
+                // The page sends nothing. It only closes the socket.
                 said = socket.recv() => if !matches!(said, Some(Ok(_))) { return },
             }
         }

@@ -5,9 +5,9 @@
 //! | `REDIS_URL` | keeps the sessions in Redis instead of memory: `redis://127.0.0.1:6379` |
 //! | `PORT` | another port than 3000 |
 //! | `ADDR` | another address than 127.0.0.1:3000, such as `0.0.0.0:3000` |
-//! | `DEMO_TIMEOUTS=120,600,60` | idle, absolute and elevation timeout in seconds, to watch them strike |
+//! | `DEMO_TIMEOUTS=120,600,60` | idle, absolute and elevation timeout in seconds, to see them end sessions |
 //! | `DEMO_INSECURE_COOKIE=1` | for Safari, which refuses `Secure` cookies on http://localhost |
-//! | `RUST_LOG` | what is logged; what happens to sessions is, unless this says otherwise |
+//! | `RUST_LOG` | what is logged; by default the events of sessions are |
 
 mod account;
 mod activity;
@@ -44,7 +44,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{app::app, users::Users};
 
-/// How long what is under way may take once the program is asked to stop.
+/// The time that open requests have once the program is asked to stop.
 const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -77,7 +77,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[allow(clippy::print_stdout, reason = "a program tells where to find it")]
+#[allow(clippy::print_stdout, reason = "a program prints its address")]
 async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
     let address = listener.local_addr()?;
     // Browsers treat `localhost` as secure, so that `Secure` cookies work there without TLS.
@@ -89,7 +89,7 @@ async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
     let serving = axum::serve(listener, app).with_graceful_shutdown(asked_to_stop());
     tokio::select! {
         served = serving.into_future() => served,
-        // What is under way is finished, but a stream never is.
+        // Open requests are finished, but a stream never ends by itself.
         () = async {
             asked_to_stop().await;
             tokio::time::sleep(GRACE).await;
@@ -148,7 +148,7 @@ fn is_on(name: &str) -> bool {
     env::var(name).is_ok_and(|value| value == "1")
 }
 
-/// Ends with Ctrl-C, or with the signal that containers are stopped with.
+/// Returns at Ctrl-C, or at the signal that stops containers.
 async fn asked_to_stop() {
     let interrupt = async {
         if let Err(error) = tokio::signal::ctrl_c().await {

@@ -1,4 +1,4 @@
-//! What happens to one's sessions, as it happens: server-sent events that end with the session.
+//! The events of the user's sessions as server-sent events, in a stream that ends with the session.
 
 use axum::{
     extract::State,
@@ -16,10 +16,10 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{activity, page};
 
-/// How many events a window may lag behind before it misses some.
+/// The number of events that a window may lag behind before it misses some.
 const WAITING: usize = 64;
 
-/// Hands every event of this server on to the windows that show it, and to the log.
+/// Sends every event of this server to the windows that show it, and to the log.
 #[derive(Clone)]
 pub(crate) struct News(broadcast::Sender<Event>);
 
@@ -32,7 +32,7 @@ impl News {
 impl Audit for News {
     fn record(&self, event: &Event) {
         TracingAudit::default().record(event);
-        // Nobody may be there to see it.
+        // There may be no window.
         let _ = self.0.send(event.clone());
     }
 }

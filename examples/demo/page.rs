@@ -1,4 +1,4 @@
-//! What all pages have in common.
+//! The frame of all pages.
 
 use axum::{
     http::header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -23,11 +23,11 @@ const PLACES: [(Here, &str, &str); 3] = [
     (Here::Account, "/account", "Account"),
 ];
 
-/// A page with `main`, which has the heading, and the `panel` beside it. Where it is known who is signed in, the head of the
-/// page says so.
+/// A page with `main`, which has the heading, and the `panel` beside it. If the user is known, the
+/// head of the page shows the name.
 pub(crate) fn page(title: &str, here: Here, main: Markup, panel: Option<Panel>) -> Markup {
-    let (person, beside) = match panel {
-        Some(Panel { person, beside }) => (person, Some(beside)),
+    let (user, beside) = match panel {
+        Some(Panel { user, beside }) => (user, Some(beside)),
         None => (None, None),
     };
     html! {
@@ -58,9 +58,9 @@ pub(crate) fn page(title: &str, here: Here, main: Markup, panel: Option<Panel>) 
                                 }
                             }
                         }
-                        @if let Some(person) = person {
+                        @if let Some(user) = user {
                             form.who method="post" action="/session/sign-out" {
-                                span { "Signed in as " strong { (person.name) } }
+                                span { "Signed in as " strong { (user.name) } }
                                 button.quiet { "Sign out" }
                             }
                         }
@@ -80,7 +80,7 @@ pub(crate) fn page(title: &str, here: Here, main: Markup, panel: Option<Panel>) 
     }
 }
 
-/// A message about what is wrong with the field that is described by `id`.
+/// The error of the field that is described by `id`.
 pub(crate) fn field_error(id: &str, error: Option<&str>) -> Markup {
     html! {
         @if let Some(error) = error {

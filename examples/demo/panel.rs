@@ -1,4 +1,4 @@
-//! What the session knows, shown beside each page that uses it.
+//! The data of the session, shown beside each page that uses it.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use time::OffsetDateTime;
 
 use crate::{
     error::Error,
-    users::{Person, Users},
+    users::{User, Users},
 };
 
-/// What the next page is to say, once.
+/// A notice for the next page, shown once.
 const NOTICE: Key<Notice> = Key::new("notice");
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -51,18 +51,18 @@ impl Notice {
             Self::ElevationLeft => "You have left elevated mode. The session has a new identifier.",
             Self::PasswordChanged => {
                 "Your password has been changed. You are signed out everywhere else; this session has a new identifier, and is \
-                 not elevated any more."
+                 no longer elevated."
             }
             Self::DeviceEnded => "The session has been ended.",
             Self::OthersEnded => "All other sessions have been ended.",
             Self::LetterSent => {
-                "Your letter is on its way. Nobody will read it: this is a demonstration."
+                "Your letter is on its way. This is a demonstration, so it is not delivered."
             }
         }
     }
 }
 
-/// Why the session that the browser came with is none any more, and the notice that the last request left.
+/// Why the session of the browser's cookie has ended, and the notice of the last request.
 pub(crate) fn notice(session: &Session) -> Result<Markup, Error> {
     let notice = session.take(NOTICE)?;
     Ok(html! {
@@ -71,14 +71,14 @@ pub(crate) fn notice(session: &Session) -> Result<Markup, Error> {
     })
 }
 
-/// What stands beside a page, and whose page it is.
+/// The panel beside a page, and the user of the page.
 pub(crate) struct Panel {
-    pub(crate) person: Option<Person>,
+    pub(crate) user: Option<User>,
     pub(crate) beside: Markup,
 }
 
 pub(crate) fn panel(session: &Session, users: &Users) -> Panel {
-    let person = session.user().and_then(|user| users.get(&user));
+    let user = session.user().and_then(|user| users.get(&user));
     let beside = html! {
         aside.panel aria-labelledby="panel-title" {
             h2 #panel-title { "What your session knows" }
@@ -89,9 +89,9 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Panel {
                 Some(info) => {
                     dl {
                         dt { "Signed in" }
-                        dd { @match person { Some(person) => (person.name), None => "no" } }
+                        dd { @match user { Some(user) => (user.name), None => "no" } }
                         (moments(session, &info))
-                        @if person.is_some() {
+                        @if user.is_some() {
                             dt { "Your open windows" }
                             dd #windows { "not connected" }
                         }
@@ -104,16 +104,17 @@ pub(crate) fn panel(session: &Session, users: &Users) -> Panel {
                 }
             }
         }
-        @if let Some(person) = &person { (timeout(person)) }
+        @if let Some(user) = &user { (timeout(user)) }
     };
-    Panel { person, beside }
+    Panel { user, beside }
 }
 
-/// Warns before the session of `person` ends, and covers the page once it has, or where the browser has somebody else's.
-fn timeout(person: &Person) -> Markup {
+/// Warns before the session of `user` ends, and covers the page once it has ended, or if the
+/// browser has that of another user.
+fn timeout(user: &User) -> Markup {
     html! {
         script type="module" src="/session/timeout.js" {}
-        portcullis-timeout user=(UserId::from(person.id).fingerprint()) {}
+        portcullis-timeout user=(UserId::from(user.id).fingerprint()) {}
         script type="module" src="/live.js" {}
     }
 }
@@ -152,7 +153,7 @@ pub(crate) fn future(moment: Timestamp, now: Timestamp) -> Markup {
     dated(&format!("in {}", length(moment.since(now))), moment)
 }
 
-/// The two largest units; what is smaller is dropped, so that no deadline looks later than it is.
+/// The two largest units. Smaller ones are dropped, so that no deadline looks later than it is.
 fn length(length: Duration) -> String {
     let seconds = length.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {

@@ -17,7 +17,7 @@ use crate::{
     users::{DEMO_USERS, LONGEST_PASSWORD, Users},
 };
 
-/// The page somebody wanted before they were sent elsewhere.
+/// The page that was requested before the redirection.
 #[derive(Deserialize)]
 pub(crate) struct Wanted {
     return_to: Option<String>,
@@ -34,7 +34,7 @@ impl Wanted {
         Redirect::to(self.page().unwrap_or_default().as_str())
     }
 
-    /// For the form that leads there.
+    /// The field of the form that leads there.
     pub(crate) fn field(&self) -> Markup {
         html! {
             @if let Some(page) = self.page() { input type="hidden" name="return_to" value=(page); }
@@ -66,23 +66,23 @@ pub(crate) async fn submit(
     State(users): State<Users>,
     Form(form): Form<SignIn>,
 ) -> Result<Response, Error> {
-    // Whoever wants to be somebody else signs out first.
+    // To sign in as another user, one signs out first.
     if session.user().is_some() {
         return Ok(Redirect::to("/account").into_response());
     }
     let name = form.name.trim().to_lowercase();
-    let Some(person) = users.sign_in(&name, form.password).await? else {
+    let Some(user) = users.sign_in(&name, form.password).await? else {
         let page = sign_in_page(&session, &users, &form.wanted, Some(&form.name))?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     };
-    // A new identifier: whoever knew the old one, or planted it, is left with nothing.
-    session.authenticate(person.id)?;
-    // With an answer of 400 or above nobody would be signed in, and this would not be written.
+    // A new identifier: the old one, known to others or planted, opens nothing.
+    session.authenticate(user.id)?;
+    // With a status of 400 or above no user would be signed in, and this would not be written.
     Notice::SignedIn.leave(&session)?;
     Ok(form.wanted.redirect().into_response())
 }
 
-/// Where `/session/sign-out` leads to. The same for everybody, like the catalogue.
+/// The page after `/session/sign-out`. The same for every user, like the catalogue.
 pub(crate) async fn signed_out() -> Markup {
     let main = html! {
         h1 { "You are signed out" }
@@ -92,14 +92,14 @@ pub(crate) async fn signed_out() -> Markup {
     page("Signed out", Here::Elsewhere, main, None)
 }
 
-/// The form, with what is wrong about the last attempt, made under the name `failed`.
+/// The form, with the error of the last attempt, which had the name `failed`.
 fn sign_in_page(
     session: &Session,
     users: &Users,
     wanted: &Wanted,
     failed: Option<&str>,
 ) -> Result<Markup, Error> {
-    // It does not tell which of the two is wrong.
+    // It does not reveal which of the two is wrong.
     let error = failed.map(|_| "The name or the password is not right.");
     let invalid = error.map(|_| "true");
     let main = html! {
@@ -119,7 +119,7 @@ fn sign_in_page(
             button { "Sign in" }
         }
         section.hint aria-labelledby="hint-title" {
-            h2 #hint-title { "Two people have an account here" }
+            h2 #hint-title { "Two users have an account here" }
             table {
                 thead { tr { th scope="col" { "Name" } th scope="col" { "Password" } } }
                 tbody {

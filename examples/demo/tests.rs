@@ -1,4 +1,4 @@
-//! The shop, used as a browser would use it.
+//! The shop, as a browser uses it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,14 +15,14 @@ use tower::ServiceExt;
 
 use crate::{app::app, timeouts, users::Users};
 
-/// Remembers the cookie, and what the last page said.
+/// Keeps the cookie, and the text of the last page.
 #[derive(Clone)]
 struct Browser {
     shop: Router,
     cookie: Option<String>,
     page: String,
-    /// What it said of deadlines.
-    told: Option<String>,
+    /// The deadlines in its header.
+    deadlines: Option<String>,
 }
 
 impl Browser {
@@ -35,20 +35,20 @@ impl Browser {
             shop: app(sessions, Users::new().unwrap()).unwrap(),
             cookie: None,
             page: String::new(),
-            told: None,
+            deadlines: None,
         }
     }
 
     async fn get(&mut self, path: &str) -> (StatusCode, String) {
-        self.ask(Method::GET, path, "", "same-origin").await
+        self.send(Method::GET, path, "", "same-origin").await
     }
 
     async fn post(&mut self, path: &str, form: &str) -> (StatusCode, String) {
-        self.ask(Method::POST, path, form, "same-origin").await
+        self.send(Method::POST, path, form, "same-origin").await
     }
 
-    /// The status, and where the response sends on to.
-    async fn ask(
+    /// The status, and the target of a redirection.
+    async fn send(
         &mut self,
         method: Method,
         path: &str,
@@ -66,24 +66,24 @@ impl Browser {
         }
         let request = request.body(Body::from(form.to_owned())).unwrap();
         let response = self.shop.clone().oneshot(request).await.unwrap();
-        let said = |name| text(&response, name);
-        if let Some(cookie) = said(header::SET_COOKIE) {
+        let field = |name| text(&response, name);
+        if let Some(cookie) = field(header::SET_COOKIE) {
             let removed = cookie.contains("Max-Age=0");
             let pair = cookie.split(';').next().map(str::to_owned);
             self.cookie = pair.filter(|_| !removed);
         }
         let answer = (
             response.status(),
-            said(header::LOCATION).unwrap_or_default(),
+            field(header::LOCATION).unwrap_or_default(),
         );
-        self.told = said(header::HeaderName::from_static("session-timeout"));
-        assert!(said(header::CONTENT_SECURITY_POLICY).is_some());
+        self.deadlines = field(header::HeaderName::from_static("session-timeout"));
+        assert!(field(header::CONTENT_SECURITY_POLICY).is_some());
         assert_eq!(
-            said(header::RETRY_AFTER).is_some(),
+            field(header::RETRY_AFTER).is_some(),
             response.status() == StatusCode::SERVICE_UNAVAILABLE
         );
         assert_eq!(
-            said(header::WWW_AUTHENTICATE).is_some(),
+            field(header::WWW_AUTHENTICATE).is_some(),
             response.status() == StatusCode::UNAUTHORIZED
         );
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -98,7 +98,7 @@ impl Browser {
         assert_eq!(answer, to("/account"));
     }
 
-    fn says(&self, text: &str) -> bool {
+    fn shows(&self, text: &str) -> bool {
         self.page.contains(text)
     }
 }
@@ -116,7 +116,7 @@ fn page(status: StatusCode) -> (StatusCode, String) {
 }
 
 #[tokio::test]
-async fn looking_around_leaves_nothing_behind() {
+async fn reading_pages_stores_nothing() {
     let store = MemoryStore::new();
     let mut browser = Browser::new(store.clone());
     for path in [
@@ -137,19 +137,19 @@ async fn looking_around_leaves_nothing_behind() {
 async fn a_cart_survives_signing_in_under_a_new_identifier() {
     let mut browser = Browser::new(MemoryStore::new());
     assert_eq!(browser.post("/cart", "product=2").await, to("/cart"));
-    let mut stranger = browser.clone();
+    let mut copy = browser.clone();
     browser.sign_in().await;
-    assert_ne!(browser.cookie, stranger.cookie);
+    assert_ne!(browser.cookie, copy.cookie);
     browser.get("/cart").await;
-    assert!(browser.says("Gatehouse lantern"));
-    // Who knew the old identifier has nothing.
-    stranger.get("/cart").await;
-    assert!(stranger.says("There is nothing in it yet"));
+    assert!(browser.shows("Gatehouse lantern"));
+    // A copy of the old identifier opens nothing.
+    copy.get("/cart").await;
+    assert!(copy.shows("There is nothing in it yet"));
     assert_eq!(
-        stranger.post("/cart", "product=2").await,
+        copy.post("/cart", "product=2").await,
         page(StatusCode::UNAUTHORIZED)
     );
-    assert!(stranger.says("That session has ended"));
+    assert!(copy.shows("That session has ended"));
 }
 
 #[tokio::test]
@@ -214,8 +214,8 @@ async fn a_password_is_changed_in_elevated_mode_only() {
 }
 
 #[tokio::test]
-async fn s110_the_sign_in_page_tells_how_long_one_stays_signed_in() {
-    for (sessions, told) in [
+async fn s110_the_sign_in_page_shows_how_long_a_user_stays_signed_in() {
+    for (sessions, text) in [
         (
             SessionLayer::new(MemoryStore::new()),
             "after 30 minutes without activity, and 24 hours after you sign in at the latest.",
@@ -227,37 +227,40 @@ async fn s110_the_sign_in_page_tells_how_long_one_stays_signed_in() {
     ] {
         let mut browser = Browser::of(sessions);
         browser.get("/sign-in").await;
-        assert!(browser.says(told), "{told}");
+        assert!(browser.shows(text), "{text}");
     }
 }
 
 #[tokio::test]
-async fn a_page_tells_the_browser_whose_it_is() {
+async fn a_page_has_the_fingerprint_of_its_user() {
     let mut browser = Browser::new(MemoryStore::new());
     browser.sign_in().await;
     browser.get("/account").await;
     let ada = UserId::from(1).fingerprint();
-    assert!(browser.says(&format!(r#"<portcullis-timeout user="{ada}">"#)));
+    assert!(browser.shows(&format!(r#"<portcullis-timeout user="{ada}">"#)));
     browser.get("/").await;
-    assert!(!browser.says("portcullis-timeout"));
+    assert!(!browser.shows("portcullis-timeout"));
 }
 
 #[tokio::test]
-async fn each_answer_for_which_the_session_was_looked_at_tells_the_deadlines() {
+async fn each_response_for_which_the_session_was_loaded_has_the_deadlines() {
     let clock = ManualClock::new();
     let mut browser = Browser::new(MemoryStore::with_clock(&clock));
     browser.sign_in().await;
     browser.get("/account").await;
-    assert_eq!(browser.told.as_deref(), Some("idle=1800, absolute=86400"));
+    assert_eq!(
+        browser.deadlines.as_deref(),
+        Some("idle=1800, absolute=86400")
+    );
     browser.post("/confirm", "password=analytical+engine").await;
-    let told = "idle=1800, absolute=86400, elevated=900";
-    assert_eq!(browser.told.as_deref(), Some(told));
+    let deadlines = "idle=1800, absolute=86400, elevated=900";
+    assert_eq!(browser.deadlines.as_deref(), Some(deadlines));
     browser.get("/").await;
-    assert_eq!(browser.told, None);
+    assert_eq!(browser.deadlines, None);
 }
 
 #[tokio::test]
-async fn t61_nobody_confirms_for_another() {
+async fn t61_no_user_confirms_for_another() {
     let mut browser = Browser::new(MemoryStore::new());
     browser.sign_in().await;
     let other = "name=grace&username=grace&password=nanoseconds+of+wire";
@@ -265,7 +268,7 @@ async fn t61_nobody_confirms_for_another() {
     assert_eq!(answer, page(StatusCode::UNPROCESSABLE_ENTITY));
     assert_eq!(browser.post("/sign-in", other).await, to("/account"));
     browser.get("/account").await;
-    assert!(browser.says("Hello, ada"));
+    assert!(browser.shows("Hello, ada"));
 }
 
 #[tokio::test]
@@ -283,11 +286,11 @@ async fn a_copy_of_the_cookie_is_dead_after_signing_out() {
         to("/sign-in?return_to=/account")
     );
     thief.get("/sign-in").await;
-    assert!(thief.says("You signed out"));
+    assert!(thief.shows("You signed out"));
 }
 
 #[tokio::test]
-async fn a_device_is_ended_from_another_and_told_why() {
+async fn a_device_is_ended_from_another_and_shows_the_reason() {
     let store = MemoryStore::new();
     let shop = Browser::new(store);
     let (mut desk, mut phone, mut tablet) = (shop.clone(), shop.clone(), shop);
@@ -295,7 +298,7 @@ async fn a_device_is_ended_from_another_and_told_why() {
         device.sign_in().await;
     }
     desk.get("/account/devices").await;
-    assert!(desk.says("this device") && desk.says("Enter your password to end a session"));
+    assert!(desk.shows("this device") && desk.shows("Enter your password to end a session"));
     assert_eq!(
         desk.get("/account/devices/manage").await,
         to("/confirm?scope=general&return_to=/account/devices/manage")
@@ -322,8 +325,8 @@ async fn a_device_is_ended_from_another_and_told_why() {
         to("/account/devices")
     );
     let answers = [phone.get("/account").await, tablet.get("/account").await];
-    let lives = page(StatusCode::OK);
-    assert_eq!(answers.iter().filter(|answer| **answer == lives).count(), 1);
+    let live = page(StatusCode::OK);
+    assert_eq!(answers.iter().filter(|answer| **answer == live).count(), 1);
 
     assert_eq!(
         desk.post("/account/devices/end", &end).await,
@@ -339,14 +342,14 @@ async fn a_device_is_ended_from_another_and_told_why() {
             to("/sign-in?return_to=/account")
         );
         device.get("/sign-in").await;
-        assert!(device.says("You were signed out from another of your devices."));
+        assert!(device.shows("You were signed out from another of your devices."));
     }
     desk.get("/account/activity").await;
-    assert!(desk.says("Ended: revoked by user") && desk.says("Password confirmed"));
+    assert!(desk.shows("Ended: revoked by user") && desk.shows("Password confirmed"));
 }
 
 #[tokio::test]
-async fn a_device_of_somebody_else_is_none() {
+async fn a_device_of_another_user_is_not_found() {
     let shop = Browser::new(MemoryStore::new());
     let (mut ada, mut grace) = (shop.clone(), shop);
     ada.sign_in().await;
@@ -365,15 +368,15 @@ async fn a_device_of_somebody_else_is_none() {
         assert_eq!(answer, page(StatusCode::NOT_FOUND));
     }
     assert_eq!(grace.get("/account").await, page(StatusCode::OK));
-    // The name that cannot be one was not looked for. What was refused is written into the log by and by.
+    // The invalid name is not searched for. Refusals are written into the log in the background.
     for _ in 0..1000 {
         ada.get("/account/activity").await;
-        if ada.says("×2 since") {
+        if ada.shows("×2 since") {
             return;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    panic!("the page tells of two refusals in one line");
+    panic!("the page does not show two refusals in one line");
 }
 
 #[tokio::test]
@@ -393,28 +396,28 @@ async fn a_new_password_signs_out_everywhere_else() {
 }
 
 #[tokio::test]
-async fn what_is_typed_is_checked_kept_and_escaped() {
+async fn typed_text_is_checked_kept_and_escaped() {
     let mut browser = Browser::new(MemoryStore::new());
     browser.post("/cart", "product=1").await;
     for quantity in ["11", "-1", "1.5", "", "%22%3E%3Cscript%3E"] {
         let form = format!("product=1&quantity={quantity}");
         let answer = browser.post("/cart/quantity", &form).await;
         assert_eq!(answer, page(StatusCode::UNPROCESSABLE_ENTITY));
-        assert!(browser.says("quantity-1-error") && !browser.says("<script>"));
+        assert!(browser.shows("quantity-1-error") && !browser.shows("<script>"));
     }
     let unknown = browser.post("/cart", "product=99").await;
     assert_eq!(unknown, page(StatusCode::NOT_FOUND));
     let no_number = browser.post("/cart", "product=x").await;
     assert_eq!(no_number, page(StatusCode::UNPROCESSABLE_ENTITY));
-    assert!(browser.says("<h1>That could not be read</h1>"));
+    assert!(browser.shows("<h1>That could not be read</h1>"));
     let name = "name=%22%3E%3Cscript%3E&password=x";
     browser.post("/sign-in", name).await;
-    assert!(browser.says("&quot;&gt;&lt;script&gt;"));
+    assert!(browser.shows("&quot;&gt;&lt;script&gt;"));
     for _ in 0..12 {
         browser.post("/cart", "product=1").await;
     }
     browser.get("/cart").await;
-    assert!(browser.says(r#"value="10""#));
+    assert!(browser.shows(r#"value="10""#));
 }
 
 #[tokio::test]
@@ -431,19 +434,19 @@ async fn a_form_from_another_site_does_nothing() {
     let mut browser = Browser::new(MemoryStore::new());
     browser.sign_in().await;
     let forged = browser
-        .ask(Method::POST, "/session/sign-out", "", "cross-site")
+        .send(Method::POST, "/session/sign-out", "", "cross-site")
         .await;
     assert_eq!(forged, page(StatusCode::FORBIDDEN));
-    assert!(browser.says("Sent from another site"));
+    assert!(browser.shows("Sent from another site"));
     assert_eq!(browser.get("/account").await, page(StatusCode::OK));
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_write_is_told_in_words() {
+async fn a_store_that_cannot_write_gets_a_page() {
     let mut browser = Browser::new(MemoryStore::new().with_capacity(0));
     let answer = browser.post("/cart", "product=1").await;
     assert_eq!(answer, page(StatusCode::SERVICE_UNAVAILABLE));
-    assert!(browser.says("Sessions are resting"));
+    assert!(browser.shows("Sessions are unavailable"));
     assert_eq!(browser.get("/").await, page(StatusCode::OK));
 }
 

@@ -1,4 +1,4 @@
-//! Who may sign in. Kept in memory: a changed password lasts as long as the program runs.
+//! The accounts. Kept in memory: a changed password lasts as long as the program runs.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use argon2::{
 use portcullis::UserId;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-/// Nobody but this page tells passwords on the sign-in page.
+/// Only a demonstration shows passwords on the sign-in page.
 pub(crate) const DEMO_USERS: [(&str, &str); 2] = [
     ("ada", "analytical engine"),
     ("grace", "nanoseconds of wire"),
@@ -22,7 +22,7 @@ pub(crate) const DEMO_USERS: [(&str, &str); 2] = [
 pub(crate) const SHORTEST_PASSWORD: usize = 15;
 pub(crate) const LONGEST_PASSWORD: usize = 128;
 
-/// How many passwords are checked at once. Each takes some 20 MB.
+/// The number of passwords that are checked at once. Each takes some 20 MB.
 const AT_ONCE: usize = 4;
 
 #[derive(Clone)]
@@ -30,20 +30,20 @@ pub(crate) struct Users(Arc<Inner>);
 
 struct Inner {
     accounts: Vec<Account>,
-    /// Checked where there is no account, so that the answer takes as long.
+    /// Checked if there is no account, so that the answer takes the same time.
     decoy: PasswordHash,
     turns: Semaphore,
 }
 
 struct Account {
-    person: Person,
+    user: User,
     password: RwLock<PasswordHash>,
 }
 
-/// Somebody with an account.
+/// A user with an account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Person {
-    /// Stays the same whatever the person is called.
+pub(crate) struct User {
+    /// Stays the same if the name changes.
     pub(crate) id: u32,
     pub(crate) name: &'static str,
 }
@@ -52,7 +52,7 @@ impl Users {
     pub(crate) fn new() -> io::Result<Self> {
         let account = |(id, (name, password))| {
             Ok(Account {
-                person: Person { id, name },
+                user: User { id, name },
                 password: RwLock::new(hash(password)?),
             })
         };
@@ -61,30 +61,30 @@ impl Users {
                 .zip(DEMO_USERS)
                 .map(account)
                 .collect::<io::Result<_>>()?,
-            decoy: hash("nobody has this password")?,
+            decoy: hash("no user has this password")?,
             turns: Semaphore::new(AT_ONCE),
         })))
     }
 
-    /// The person a session is bound to.
-    pub(crate) fn get(&self, id: &UserId) -> Option<Person> {
-        self.account(id).map(|account| account.person)
+    /// The user that a session is bound to.
+    pub(crate) fn get(&self, id: &UserId) -> Option<User> {
+        self.account(id).map(|account| account.user)
     }
 
-    /// The person with this name, if the password is theirs.
-    pub(crate) async fn sign_in(&self, name: &str, password: String) -> io::Result<Option<Person>> {
+    /// The user with this name, if the password is correct.
+    pub(crate) async fn sign_in(&self, name: &str, password: String) -> io::Result<Option<User>> {
         let accounts = &self.0.accounts;
-        let account = accounts.iter().find(|account| account.person.name == name);
+        let account = accounts.iter().find(|account| account.user.name == name);
         let right = self.check(account, password).await?;
-        Ok(account.filter(|_| right).map(|account| account.person))
+        Ok(account.filter(|_| right).map(|account| account.user))
     }
 
-    /// Whether the password is the one of the person a session is bound to.
+    /// Whether the password is that of the user that a session is bound to.
     pub(crate) async fn confirm(&self, id: &UserId, password: String) -> io::Result<bool> {
         self.check(self.account(id), password).await
     }
 
-    /// What a new password becomes. It is in force once it is given to [`Self::set`].
+    /// The hash of a new password. It is valid once it is given to [`Self::set`].
     pub(crate) async fn hash(&self, password: String) -> io::Result<PasswordHash> {
         self.take_turn(move || hash(&password)).await?
     }
@@ -98,7 +98,7 @@ impl Users {
 
     fn account(&self, id: &UserId) -> Option<&Account> {
         let mut accounts = self.0.accounts.iter();
-        accounts.find(|account| UserId::from(account.person.id) == *id)
+        accounts.find(|account| UserId::from(account.user.id) == *id)
     }
 
     async fn check(&self, account: Option<&Account>, password: String) -> io::Result<bool> {
@@ -114,7 +114,7 @@ impl Users {
         Ok(right && account.is_some())
     }
 
-    /// Hashing takes a while, so it is done where it holds up nobody else's requests.
+    /// Hashing takes a while, so it runs where it does not block other requests.
     async fn take_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -139,7 +139,8 @@ fn hash(password: &str) -> io::Result<PasswordHash> {
     hash.map_err(io::Error::other)
 }
 
-/// For tests, which check many passwords and guard nothing. A hash says itself how it is to be checked.
+/// Cheap parameters for tests, which check many passwords and protect nothing. A hash contains its
+/// parameters.
 fn weakest(password: &str) -> password_hash::Result<PasswordHash> {
     let params = Params::new(Params::MIN_M_COST, 1, 1, None)?;
     Argon2::new(Algorithm::default(), Version::default(), params).hash_password(password.as_bytes())

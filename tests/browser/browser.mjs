@@ -16,7 +16,8 @@ export function launch(options = {}) {
 }
 after(async () => (await launched)?.close());
 
-// Waits for what comes about by itself, such as a message to another tab: two seconds, as long as tabs may disagree.
+// Waits up to two seconds for effects without an event, such as a message to another tab. Tabs may
+// disagree for so long.
 export async function eventually(holds, what = holds.toString()) {
   const end = performance.now() + 2000;
   while (!await holds()) {
@@ -32,7 +33,7 @@ export async function screenshots(name, pages) {
   }
 }
 
-// Counts what a page has asked for and not yet looked at.
+// Counts the requests of a page whose responses it has not handled yet.
 function countPending() {
   window.pending = 0;
   window.violations = [];
@@ -60,7 +61,8 @@ function countPending() {
 
 const answered = page => eventually(() => page.evaluate(() => window.pending === 0), 'all answers are in');
 
-// One test against the stand-in. `play` gets the world, the browser's context, `open` for a page of it, and `pass`.
+// One test against the stand-in. `play` gets the world, the browser's context, `open` for a page of
+// it, and `pass`.
 export function scene(name, options, play) {
   test(name, { timeout: 60_000 }, async () => {
     const browser = await (launched ??= launch());
@@ -107,7 +109,7 @@ export function scene(name, options, play) {
 export const dialog = page => page.getByRole('alertdialog');
 export const heading = page => page.getByRole('heading', { name: 'Secret heading' });
 export const visible = page => dialog(page).isVisible();
-// Nothing of the page is seen, read out, or reached.
+// No part of the page can be seen, read out, or reached.
 export const covered = async page => await page.locator('main').count() === 1 && await page.getByRole('main').count() === 0
   && !await page.locator('main').isVisible();
 
@@ -117,20 +119,21 @@ export const focused = page => page.evaluate(() => {
 });
 // Collects the events for the app.
 export const recorded = page => page.evaluate(() => {
-  window.told = [];
+  window.received = [];
   for (const name of ['warning', 'extended', 'ended'])
-    addEventListener(`portcullis-${name}`, ({ detail }) => window.told.push(detail.reason ? `${name} ${detail.reason}` : name));
+    addEventListener(`portcullis-${name}`, ({ detail }) => window.received.push(detail.reason ? `${name} ${detail.reason}` : name));
 });
-// What keeps forms is asked for by the component; this waits until it is there, and has asked in its turn.
+// The component loads the script that keeps forms. This waits until it is loaded and has its first
+// answer.
 export async function loaded(page) {
   await page.evaluate(() => import('/session/keep.js').then(() => {}));
   await answered(page);
 }
 
-// A cover hides the landmarks of the page: that is its point.
+// A cover hides the landmarks of the page on purpose.
 export const COVERED = { 'landmark-one-main': { enabled: false } };
 
-// What axe objects to. It is run by the debugger, which no policy of the page's applies to.
+// The violations that axe finds. The debugger runs it, so no policy of the page applies.
 const axe = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 export async function axeViolations(page, rules = {}) {
   if (!await page.evaluate(() => !!window.axe)) await page.evaluate(axe);
@@ -140,19 +143,20 @@ export async function axeViolations(page, rules = {}) {
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html)}`);
 }
 
-// What would move: elements, also within the element, with an animation or transition that takes time, or that scroll smoothly.
+// Elements that would move, also within the component: an animation or transition that takes time,
+// or smooth scrolling.
 export const moving = page => page.evaluate(() => {
   const takesTime = durations => durations.split(',').some(duration => parseFloat(duration) > 0);
   const found = [];
-  const look = root => {
+  const collect = root => {
     for (const element of root.querySelectorAll('*')) {
       for (const part of [null, '::before', '::after', '::backdrop']) {
         const { animationDuration, transitionDuration, scrollBehavior } = getComputedStyle(element, part);
         if (takesTime(animationDuration) || takesTime(transitionDuration) || scrollBehavior === 'smooth') found.push(`${element.localName}${part ?? ''}`);
       }
-      if (element.shadowRoot) look(element.shadowRoot);
+      if (element.shadowRoot) collect(element.shadowRoot);
     }
   };
-  look(document);
+  collect(document);
   return found;
 });

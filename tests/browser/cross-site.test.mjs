@@ -1,4 +1,5 @@
-// What another site can do to somebody's session cookie, and what it cannot: in a real Chromium, between two real sites.
+// What another site can do to a user's session cookie, and what it cannot: in a real Chromium,
+// between two real sites.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { spawn } from 'node:child_process';
@@ -22,7 +23,8 @@ async function start() {
   return { child, origin: line.match(/http:\S+/)[0] };
 }
 
-// The other site is `127.0.0.1`: another host, so another site, and as trustworthy as browsers ask.
+// The other site is `127.0.0.1`: another host, so another site, and trustworthy enough for
+// browsers.
 async function otherSite(pages) {
   const server = createServer((request, response) => {
     const page = pages[request.url];
@@ -34,7 +36,7 @@ async function otherSite(pages) {
   return { origin: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
 }
 
-// `pages` are those of the other site; `asked` counts what the site was asked for, by path.
+// `pages` are those of the other site; `asked` counts the requests to the site, by path.
 function scene(name, pages, play) {
   test(name, { timeout: 60_000 }, async () => {
     const browser = await (launched ??= launch());
@@ -71,18 +73,18 @@ const link = (address, more = '') => `<a href="${address}" ${more}>Go</a>`;
 const form = address => `<form method=post action="${address}"><button>Go</button></form>`;
 const go = page => page.getByText('Go').click();
 
-scene('whoever comes from a search engine begins a session at once under Lax, and keeps it', site => ({ '/': link(`${site}/lax/count`) }),
+scene('a visitor from a search engine begins a session at once under Lax, and keeps it', site => ({ '/': link(`${site}/lax/count`) }),
   async ({ other, page, cookie, asked }) => {
     for (const visit of [1, 2]) {
       await page.goto(other);
       await go(page);
-      await page.getByText(`nobody, visit ${visit}`).waitFor();
+      await page.getByText(`anonymous, visit ${visit}`).waitFor();
     }
     assert.ok(await cookie('lax'));
     assert.equal(asked['/lax/count'], 2);
   });
 
-scene('whoever comes from a search engine under Lax is who they were', site => ({ '/': link(`${site}/lax/count`) }),
+scene('a user who comes from a search engine under Lax stays signed in', site => ({ '/': link(`${site}/lax/count`) }),
   async ({ other, page, cookie, signIn }) => {
     const before = await signIn('lax');
     await page.goto(other);
@@ -109,7 +111,7 @@ for (const [how, pages] of Object.entries(MAIL)) {
     });
 }
 
-scene('a link in web mail to a page for signed-in people leads there, though the cookie is Strict', site => ({ '/': link(`${site}/strict/account`) }),
+scene('a link in web mail to a page for signed-in users leads there, though the cookie is Strict', site => ({ '/': link(`${site}/strict/account`) }),
   async ({ other, page, signIn, asked }) => {
     await signIn('strict');
     asked['/strict/account'] = 0;
@@ -119,44 +121,44 @@ scene('a link in web mail to a page for signed-in people leads there, though the
     assert.equal(asked['/strict/account'], 2);
   });
 
-scene('whoever has no session yet comes through as well under Strict', site => ({ '/': link(`${site}/strict/count`) }),
+scene('a visitor without a session is served as well under Strict', site => ({ '/': link(`${site}/strict/count`) }),
   async ({ other, page, cookie, asked }) => {
     await page.goto(other);
     await go(page);
-    await page.getByText('nobody, visit 1').waitFor();
+    await page.getByText('anonymous, visit 1').waitFor();
     assert.ok(await cookie('strict'));
     assert.equal(asked['/strict/count'], 2);
   });
 
-scene('the way back does not lead through the page that asked once more', site => ({ '/': link(`${site}/strict/count`) }),
+scene('the back button skips the page that requested again', site => ({ '/': link(`${site}/strict/count`) }),
   async ({ other, page }) => {
     await page.goto(other);
     await go(page);
-    await page.getByText('nobody, visit 1').waitFor();
+    await page.getByText('anonymous, visit 1').waitFor();
     await page.goBack({ waitUntil: 'commit' });
     assert.equal(new URL(page.url()).origin, other);
   });
 
-// A sandbox has no origin, so what is asked for from there is always another site's.
-scene('in a sandbox the page does not ask for ever', site => ({
+// A sandbox has no origin, so a request from there is always cross-site.
+scene('in a sandbox the page does not request again for ever', site => ({
   '/': `<iframe sandbox="allow-popups allow-scripts" srcdoc='${link(`${site}/strict/count`, 'target=_blank').replaceAll("'", '')}'></iframe>`,
 }), async ({ other, context, page, asked, cookie, signIn }) => {
   const before = await signIn('strict');
   await page.goto(other);
   const [popup] = await Promise.all([context.waitForEvent('page'), page.frameLocator('iframe').getByText('Go').click()]);
-  // It went on by itself once, and then has only a link.
+  // It requested again once, and then has only a link.
   await popup.waitForFunction(() => document.querySelector('a') && !document.querySelector('meta[http-equiv=refresh]'));
   await page.waitForTimeout(500);
   assert.equal(asked['/strict/count'], 2);
   assert.equal(await cookie('strict'), before);
 });
 
-scene('without a person and a referrer the page waits for one', site => ({
+scene('without a click and a referrer the page waits for a click', site => ({
   '/': `<meta name=referrer content=no-referrer><script>location = "${site}/strict/count"</script>`,
 }), async ({ other, page, asked }) => {
   await page.goto(other);
   await page.getByText('Continue').click();
-  await page.getByText('nobody, visit 1').waitFor();
+  await page.getByText('anonymous, visit 1').waitFor();
   assert.equal(asked['/strict/count'], 2);
 });
 
@@ -186,7 +188,7 @@ sceneOfBoth('a frame of another site begins no session', site => `<iframe src="$
     assert.equal(await cookie(of), before);
   });
 
-sceneOfBoth('whoever comes back from paying by a form is who they were', site => form(`${site}/paid`),
+sceneOfBoth('a user who comes back from a payment by a form stays signed in', site => form(`${site}/paid`),
   async ({ other, of, page, cookie, signIn }) => {
     const before = await signIn(of);
     await page.goto(other);
@@ -195,7 +197,7 @@ sceneOfBoth('whoever comes back from paying by a form is who they were', site =>
     assert.equal(await cookie(of), before);
   });
 
-sceneOfBoth('a form of another site that would write signs nobody out', site => form(`${site}/count`),
+sceneOfBoth('a form of another site that would write signs no user out', site => form(`${site}/count`),
   async ({ site, other, of, page, cookie, signIn }) => {
     const before = await signIn(of);
     await page.goto(other);
@@ -205,7 +207,7 @@ sceneOfBoth('a form of another site that would write signs nobody out', site => 
     assert.equal(await cookie(of), before);
   });
 
-sceneOfBoth('a form of another site signs nobody in', site => form(`${site}/sign-in`),
+sceneOfBoth('a form of another site signs no user in', site => form(`${site}/sign-in`),
   async ({ site, other, of, page, cookie }) => {
     await page.goto(other);
     const answer = page.waitForResponse(`${site}/sign-in`);
@@ -214,7 +216,7 @@ sceneOfBoth('a form of another site signs nobody in', site => form(`${site}/sign
     assert.equal(await cookie(of), undefined);
   });
 
-sceneOfBoth('form_post signs in where this browser asked for it, and nowhere else', site => form(`${site}/callback`),
+sceneOfBoth('form_post signs in only the browser that started the sign-in', site => form(`${site}/callback`),
   async ({ site, other, of, context, page, cookie, signIn }) => {
     const before = await signIn(of);
     await context.clearCookies({ name: '__Host-state' });

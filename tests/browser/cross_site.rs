@@ -1,7 +1,7 @@
-//! A site that others link to, embed and post to: what the scenes of `cross-site.test.mjs` visit.
+//! A site that others link to, embed and post to, for the scenes of `cross-site.test.mjs`.
 //!
-//! Under `/lax` and `/strict` there is the same, with cookies of their own.
-#![allow(clippy::print_stdout, reason = "it tells where to find it")]
+//! `/lax` and `/strict` have the same routes, with cookies of their own.
+#![allow(clippy::print_stdout, reason = "it prints its address")]
 
 use axum::{
     Router,
@@ -25,7 +25,7 @@ async fn count(session: Session) -> Result<Html<String>, SessionError> {
     let visits = session.get(VISITS)?.unwrap_or_default();
     let user = session
         .user()
-        .map_or("nobody".into(), |user| user.to_string());
+        .map_or("anonymous".into(), |user| user.to_string());
     Ok(Html(format!("<!doctype html><p>{user}, visit {visits}")))
 }
 
@@ -38,18 +38,19 @@ async fn sign_in(session: Session) -> Result<Redirect, SessionError> {
     Ok(Redirect::to("account"))
 }
 
-/// The answer of an identity provider. It asks for its own state, since the session's cookie does not come along.
+/// The response of an identity provider. It has a cookie for its own state, since the session's cookie does
+/// not come along.
 async fn callback(session: Session, headers: HeaderMap) -> Result<Response, SessionError> {
     let cookies = headers.get_all(header::COOKIE).iter();
     let mut cookies = cookies.filter_map(|cookies| cookies.to_str().ok());
     if !cookies.any(|cookies| cookies.split("; ").any(|cookie| cookie == STATE)) {
-        return Ok((StatusCode::BAD_REQUEST, "Nobody here asked for this.").into_response());
+        return Ok((StatusCode::BAD_REQUEST, "This browser started no sign-in.").into_response());
     }
     session.authenticate("bob")?;
     Ok(Redirect::to("account").into_response())
 }
 
-/// Where somebody begins to sign in elsewhere.
+/// The start of a sign-in at an identity provider.
 async fn depart() -> Response {
     let cookie = format!("{STATE}; Secure; HttpOnly; Path=/; SameSite=None");
     (
@@ -83,7 +84,7 @@ fn site(name: &'static str, same_site: SameSite) -> Router {
         .layer(layer.cookie(cookie.build().unwrap_or_default()))
 }
 
-/// What a careful application says of all its pages.
+/// The header fields of a careful application.
 async fn strict_policy(mut response: Response) -> Response {
     let policy = "default-src 'none'; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'";
     let policy = HeaderValue::from_static(policy);

@@ -1,11 +1,11 @@
-// The cookie, as the browser itself keeps it, and what a sign-out leaves behind.
+// The cookie as the browser stores it, and what remains after a sign-out.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { at, covered, ready, scene, signIn, signOut } from './demo.mjs';
 
 const NAME = '__Host-Http-id';
-// What the developer tools show of the whole jar.
+// The whole jar, as the developer tools show it.
 async function jar(page) {
   const [tools, whole] = await Promise.all([page.context().newCDPSession(page), page.context().browser().newBrowserCDPSession()]);
   const { targetInfo: { browserContextId } } = await tools.send('Target.getTargetInfo');
@@ -21,7 +21,7 @@ const addToCart = async page => {
   await at(page, '/cart');
 };
 
-scene('s001 s002 s006 the cookie is secure, http-only, lax, host-only, and gone with the browser', {}, async ({ context }) => {
+scene('s001 s002 s006 the cookie is secure, http-only, lax, host-only, and ends with the browser', {}, async ({ context }) => {
   const page = await context.newPage();
   await page.goto('/cart');
   assert.deepEqual(await jar(page), []);
@@ -80,13 +80,13 @@ scene('s025 the cookie cannot be planted by a neighbour of the same domain', {},
       document.cookie = `${name}=planted; Domain=shop.localhost; Secure; Path=/`;
   });
   await page.goto(demo.origin.replace('localhost', 'shop.localhost'));
-  // The jar would take them: it is the prefix that keeps them out.
+  // The jar would take them. Only the prefix keeps them out.
   assert.deepEqual((await names(page)).sort(), ['allowed', 'script']);
   neighbour.close();
   neighbour.closeAllConnections();
 });
 
-// A page that is being left may still ask why its line was closed.
+// A page that is being unloaded may still load the reason why its socket was closed.
 const LEFT = { refused: { '/session/status': 401 } };
 
 scene('s060 signing out empties the jar and what scripts have stored', LEFT, async ({ context }) => {
@@ -102,10 +102,10 @@ scene('s060 signing out empties the jar and what scripts have stored', LEFT, asy
   assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length]), [0, 0]);
 });
 
-// Nothing of an account is shown, at no moment, by whatever cache a page may come from.
+// No page of an account is shown at any moment, from any cache.
 const seen = () => {
   window.seen = [];
-  const look = () => {
+  const record = () => {
     for (const element of document.querySelectorAll('h1, aside'))
       if (getComputedStyle(element).visibility === 'visible') window.seen.push(element.textContent);
   };
@@ -114,9 +114,9 @@ const seen = () => {
     window.seen = [];
   });
   addEventListener('pageshow', () => {
-    look();
+    record();
     requestAnimationFrame(() => {
-      look();
+      record();
       window.looked = true;
     });
   });
@@ -154,7 +154,7 @@ scene('s060 after signing out in another tab, the back button shows nothing of t
   await goBackToNothing(page);
 });
 
-scene('s060 the warning\'s way of signing out leaves as little', LEFT, async ({ context }) => {
+scene('s060 signing out by the warning leaves nothing either', LEFT, async ({ context }) => {
   const page = await context.newPage();
   await signIn(page);
   await page.evaluate(() => localStorage.setItem('of', 'ada'));

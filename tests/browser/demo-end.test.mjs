@@ -1,4 +1,4 @@
-// Ends that come from elsewhere, and machines that sleep.
+// Ends from another device, and machines that sleep.
 import assert from 'node:assert/strict';
 import { dialog, eventually, visible } from './browser.mjs';
 import { at, confirm, covered, fillIn, scene, signIn } from './demo.mjs';
@@ -7,7 +7,8 @@ const ENDS = { refused: { '/session/status': 401 } };
 const line = page => page.locator('#windows').filter({ hasText: 'this one' }).waitFor();
 const over = page => dialog(page).getByRole('heading', { name: 'You are signed out' });
 
-// Ends all other sessions, from "Your devices", where the password is asked for; the moment at which that was pressed.
+// Ends all other sessions, from "Your devices", where the password is confirmed. Returns the moment
+// of the click.
 async function endOthers(browse) {
   const page = await (await browse()).newPage();
   await signIn(page, 'ada', '/account/devices');
@@ -19,7 +20,7 @@ async function endOthers(browse) {
   return { page, pressed };
 }
 
-scene('s063 s065 a device that is ended from another notices within two seconds, and says why', ENDS, async ({ context, browse }) => {
+scene('s063 s065 a device that is ended from another notices within two seconds, and shows the reason', ENDS, async ({ context, browse }) => {
   const page = await context.newPage();
   await signIn(page, 'ada', '/account/letter');
   await line(page);
@@ -34,8 +35,8 @@ scene('s063 s065 a device that is ended from another notices within two seconds,
 });
 
 for (const [who, outcome, expected] of [
-  ['ada', 'is back when the same person signs in again', 'Dear shop'],
-  ['grace', 'is not there when somebody else signs in', ''],
+  ['ada', 'is back when the same user signs in again', 'Dear shop'],
+  ['grace', 'is not there when another user signs in', ''],
 ]) {
   scene(`s110 a letter that was being written ${outcome}`, ENDS, async ({ context, browse }) => {
     const page = await context.newPage();
@@ -49,14 +50,15 @@ for (const [who, outcome, expected] of [
     await at(page, '/account/letter');
     const note = page.getByText('What you had written is back.');
     if (expected) await note.waitFor();
-    // What keeps letters has removed what is somebody else's once it knows who this is.
+    // The script that keeps letters removes those of another user once it knows the user.
     else await page.waitForFunction(() => !sessionStorage.length);
     assert.equal(await page.getByLabel('Your letter').inputValue(), expected);
     assert.equal(await note.count(), expected ? 1 : 0);
   });
 }
 
-// Holds back answers about the session until told; `asked` waits for a question, and not for long.
+// Holds back answers about the session until `answer` is called. `asked` waits for a request, for a
+// bounded time.
 async function hold(page) {
   let answer;
   const go = new Promise(resolve => { answer = resolve; });
@@ -67,7 +69,7 @@ async function hold(page) {
   return { asked: () => page.waitForRequest('**/session/status'), answer };
 }
 
-scene('s111 a laptop that slept past the deadline by its own clock asks the server before it says anything', {}, async ({ context }) => {
+scene('s111 a laptop that slept past the deadline by its own clock asks the server before it shows anything', {}, async ({ context }) => {
   const page = await context.newPage();
   await page.clock.install();
   await signIn(page);
@@ -76,14 +78,14 @@ scene('s111 a laptop that slept past the deadline by its own clock asks the serv
   // Two hours by the laptop; none by the server.
   await Promise.all([asked(), page.clock.fastForward(7_200_000)]);
   assert.equal(await over(page).count(), 0);
-  await eventually(() => covered(page)); // a window that asked a moment ago looks again within a second
+  await eventually(() => covered(page)); // a window that asked a moment ago asks again within a second
   assert.match(await dialog(page).innerText(), /Checking your session/);
   answer();
   await eventually(async () => !await visible(page));
   assert.equal(await page.getByRole('heading', { name: 'Hello, ada' }).isVisible(), true);
 });
 
-scene('s111 a page that stood still while its session ended asks, and only then says so', ENDS, async ({ context, browse }) => {
+scene('s111 a page that stood still while its session ended asks the server before it shows the end', ENDS, async ({ context, browse }) => {
   const page = await context.newPage();
   await signIn(page);
   await line(page);

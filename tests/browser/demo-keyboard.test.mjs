@@ -1,11 +1,12 @@
-// The demo without a mouse: Tab, Enter, Space and letters alone, and a ring around whatever has the focus.
+// The demo without a mouse: Tab, Enter, Space and letters alone, and a ring around whatever has the
+// focus.
 import assert from 'node:assert/strict';
 import { dialog } from './browser.mjs';
 import { at, endOthersFromElsewhere, ready, scene, signIn } from './demo.mjs';
 
 const refused = { '/session/status': 401, '/cart/quantity': 422, '/account/password': 422 };
 
-// What has the focus, also within the element, and whether a ring shows it.
+// The element with the focus, also within the component, and whether a ring shows it.
 const focus = page => page.evaluate(() => {
   let here = document.activeElement;
   while (here.shadowRoot?.activeElement) here = here.shadowRoot.activeElement;
@@ -18,7 +19,7 @@ async function isOn(page, name) {
   assert.deepEqual(await focus(page), { name, ring: true });
 }
 
-// Tab by tab to what has this name, as a person who uses no mouse.
+// Presses Tab until the element with this name has the focus, as a user without a mouse.
 async function tabTo(page, name) {
   for (let i = 0; i < 40; i++) {
     await page.keyboard.press('Tab');
@@ -38,7 +39,7 @@ async function type(page, name, text) {
   await page.keyboard.type(text);
 }
 
-const says = (page, text) => page.getByText(text).waitFor();
+const shows = (page, text) => page.getByText(text).waitFor();
 
 async function unlockDevices(page) {
   await press(page, 'Enter your password to end a session', '/confirm');
@@ -46,7 +47,7 @@ async function unlockDevices(page) {
   await press(page, 'Confirm', '/account/devices');
 }
 
-// In place of what is in the field.
+// Replaces the text of the field.
 async function retype(page, text) {
   await page.keyboard.press('Control+A');
   await page.keyboard.type(text);
@@ -64,7 +65,7 @@ scene('s108 signing in, confirming, ending a device and signing out need no mous
   await unlockDevices(page);
   await tabTo(page, 'End this session');
   await page.keyboard.press('Enter');
-  await says(page, 'The session has been ended.');
+  await shows(page, 'The session has been ended.');
   await ready(page);
   await press(page, 'Sign out', '/signed-out');
 });
@@ -73,18 +74,18 @@ scene('s108 filling, changing and emptying a cart needs no mouse', { refused }, 
   const page = await context.newPage();
   await page.goto('/');
   await press(page, 'Add to cart Brass padlock', '/cart');
-  await says(page, 'Added to your cart.');
+  await shows(page, 'Added to your cart.');
   await tabTo(page, 'Quantity of Brass padlock');
   await retype(page, '99');
   await press(page, 'Change quantity of Brass padlock', '/cart/quantity', 'Space');
-  await says(page, 'Enter a whole number');
+  await shows(page, 'Enter a whole number');
   await isOn(page, 'Quantity of Brass padlock');
   await retype(page, '3');
   await press(page, 'Change quantity of Brass padlock', '/cart', 'Space');
-  await says(page, 'The quantity has been changed.');
+  await shows(page, 'The quantity has been changed.');
   await tabTo(page, 'Remove Brass padlock');
   await page.keyboard.press('Space');
-  await says(page, 'Removed from your cart.');
+  await shows(page, 'Removed from your cart.');
 });
 
 scene('s108 changing a password needs no mouse', { refused }, async ({ context }) => {
@@ -95,12 +96,12 @@ scene('s108 changing a password needs no mouse', { refused }, async ({ context }
   await press(page, 'Confirm', '/account/password', 'Space');
   await type(page, 'New password', 'short');
   await page.keyboard.press('Enter');
-  await says(page, 'This is too short');
+  await shows(page, 'This is too short');
   await isOn(page, 'New password');
   await retype(page, 'a much longer password');
   await type(page, 'New password, once more', 'a much longer password');
   await press(page, 'Change the password', '/account');
-  await says(page, 'Your password has been changed.');
+  await shows(page, 'Your password has been changed.');
 });
 
 scene('s108 ending all other sessions needs no mouse', { refused }, async ({ context, browse }) => {
@@ -110,11 +111,11 @@ scene('s108 ending all other sessions needs no mouse', { refused }, async ({ con
   await unlockDevices(page);
   await tabTo(page, 'End all others');
   await page.keyboard.press('Space');
-  await says(page, 'All other sessions have been ended.');
-  await says(page, 'You are signed in nowhere else.');
+  await shows(page, 'All other sessions have been ended.');
+  await shows(page, 'You are signed in nowhere else.');
 });
 
-// A letter is being written when the session is ended elsewhere; then the same person signs in again.
+// The session is ended elsewhere while a letter is written. Then the same user signs in again.
 async function comeBackToLetter({ context, browse }) {
   const page = await context.newPage();
   await signIn(page, 'ada', '/account/letter');
@@ -126,7 +127,7 @@ async function comeBackToLetter({ context, browse }) {
   await type(page, 'Name', 'ada');
   await type(page, 'Password', 'analytical engine');
   await press(page, 'Sign in', '/account/letter');
-  await says(page, 'What you had written is back.');
+  await shows(page, 'What you had written is back.');
   assert.equal(await page.getByLabel('Your letter').inputValue(), 'Dear shop');
   return page;
 }
@@ -138,10 +139,10 @@ scene('s108 a letter that is back is finished and sent without a mouse', { refus
   await page.keyboard.type(', thank you.');
   assert.equal(await page.getByLabel('Your letter').inputValue(), 'Dear shop, thank you.');
   await press(page, 'Send it', '/account', 'Space');
-  await says(page, 'Your letter is on its way.');
+  await shows(page, 'Your letter is on its way.');
 });
 
-scene('s108 a letter that is back is discarded without a mouse, and the focus goes to where it was', { refused }, async play => {
+scene('s108 a letter that is back is discarded without a mouse, and the focus returns', { refused }, async play => {
   const page = await comeBackToLetter(play);
   await tabTo(page, 'Discard it');
   await page.keyboard.press('Space');

@@ -1,4 +1,4 @@
-// A letter is not lost, whatever it consists of and whatever becomes of it on its way.
+// A letter is not lost, for any text and any result of its request.
 import assert from 'node:assert/strict';
 import { dialog } from './browser.mjs';
 import { at, endOthersFromElsewhere, fillIn, scene, signIn } from './demo.mjs';
@@ -16,7 +16,7 @@ for (const [what, text] of [
   ['of many lines', `${'a line\n'.repeat(100)}${'x'.repeat(1250)}`],
   ['in Chinese', '信'.repeat(2000)],
 ]) {
-  scene(`a letter ${what} that fits into its field is taken`, {}, async ({ context }) => {
+  scene(`a letter ${what} that fits into its field is accepted`, {}, async ({ context }) => {
     const page = await write(context, text);
     assert.equal((await field(page).inputValue()).length, text.length);
     await send(page);

@@ -1,4 +1,4 @@
-// Every page of the demo: for everybody, in the light and in the dark, on a phone and on a desk.
+// Every page of the demo: accessible, in light and dark colours, on a phone and on a desktop.
 import assert from 'node:assert/strict';
 import { COVERED, axeViolations, dialog, moving } from './browser.mjs';
 import { at, confirm, endOthersFromElsewhere, fillIn, scene, signIn } from './demo.mjs';
@@ -24,7 +24,7 @@ const objections = async (page, rules) => {
   return found;
 };
 
-scene('s108 axe objects to nothing on the pages of a visitor', { refused }, async ({ context }) => {
+scene('s108 axe finds no violation on the pages of a visitor', { refused }, async ({ context }) => {
   const page = await context.newPage();
   const found = [];
   for (const path of ['/', '/cart', '/sign-in', '/signed-out', '/nowhere']) {
@@ -48,7 +48,7 @@ scene('s108 axe objects to nothing on the pages of a visitor', { refused }, asyn
   assert.deepEqual(found, []);
 });
 
-scene('s108 axe objects to nothing on the pages of an account', { refused }, async ({ context, browse }) => {
+scene('s108 axe finds no violation on the pages of an account', { refused }, async ({ context, browse }) => {
   const page = await context.newPage();
   await signIn(page);
   await signIn(await (await browse()).newPage());
@@ -77,14 +77,14 @@ scene('s108 axe objects to nothing on the pages of an account', { refused }, asy
   assert.deepEqual(found, []);
 });
 
-scene('s108 axe objects to nothing in the warning', { timeouts: '26,600,60' }, async ({ context }) => {
+scene('s108 axe finds no violation in the warning', { timeouts: '26,600,60' }, async ({ context }) => {
   const page = await context.newPage();
   await signIn(page, 'ada', '/account/letter');
   await dialog(page).waitFor({ timeout: 10_000 });
   assert.deepEqual(await objections(page), []);
 });
 
-scene('s108 axe objects to nothing at the end, and where a letter is back', { refused }, async ({ context, browse }) => {
+scene('s108 axe finds no violation at the end, and where a letter is back', { refused }, async ({ context, browse }) => {
   const page = await context.newPage();
   await signIn(page, 'ada', '/account/letter');
   await page.getByLabel('Your letter').fill('Dear shop');
@@ -104,7 +104,7 @@ const inWindow = async (page, locator) => {
   return x >= 0 && y >= 0 && x + width <= window.width && y + height <= window.height;
 };
 
-scene('on a phone it is in sight who is signed in and how to sign out, and nothing of what happened is hidden', {
+scene('a phone shows the user, the button that signs out, and every event', {
   viewport: { width: 390, height: 800 },
 }, async ({ context }) => {
   const page = await context.newPage();
@@ -118,17 +118,17 @@ scene('on a phone it is in sight who is signed in and how to sign out, and nothi
   assert.match(await row.innerText(), /^just now.*\s+Signed in\s+Chrome on .*\s+this one$/s);
 });
 
-scene('a person\'s open windows are counted, and nobody else\'s', {}, async ({ context, browse }) => {
+scene('the open windows of a user are counted, and no others', {}, async ({ context, browse }) => {
   const page = await context.newPage();
-  const says = text => page.waitForFunction(text => document.querySelector('#windows').textContent === text, text);
+  const shows = text => page.waitForFunction(text => document.querySelector('#windows').textContent === text, text);
   await signIn(page);
-  await says('this one');
+  await shows('this one');
   const other = await (await browse()).newPage();
   await signIn(other, 'grace');
   await other.locator('#windows').filter({ hasText: 'this one' }).waitFor();
   const second = await context.newPage();
   await second.goto('/account');
-  await says('2, including this one');
+  await shows('2, including this one');
   await second.close();
-  await says('this one');
+  await shows('this one');
 });

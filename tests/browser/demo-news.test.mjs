@@ -1,11 +1,11 @@
-// What happens to one's sessions is seen as it happens, by server-sent events that end with the session.
+// The events of the user's sessions appear at once, in a stream that ends with the session.
 import assert from 'node:assert/strict';
 import { dialog, eventually } from './browser.mjs';
 import { confirm, endOthersFromElsewhere, scene, signIn } from './demo.mjs';
 
 const NEWS = '/account/activity/news';
 
-// The table of what happened, with a line open for what will; how often that was asked for.
+// The table of events, with an open stream for new ones, and the requests for the stream.
 async function watch(context) {
   await context.addInitScript(() => {
     window.EventSource = class extends EventSource {
@@ -29,7 +29,7 @@ const elsewhere = async (browse, who) => {
   return page;
 };
 
-scene('what happens to one\'s sessions is seen as it happens, and nothing of anybody else\'s', {}, async ({ context, browse }) => {
+scene('the events of the user\'s sessions appear at once, and no others', {}, async ({ context, browse }) => {
   const { page } = await watch(context);
   await elsewhere(browse, 'grace');
   await confirm(await elsewhere(browse, 'ada'));
@@ -39,16 +39,16 @@ scene('what happens to one\'s sessions is seen as it happens, and nothing of any
   assert.match(await newest(page).innerText(), /^just now\s.*Chrome on/);
 });
 
-scene('s065 the line of news ends with the session, and does not come back', { refused: { '/session/status': 401 } }, async ({ context, browse }) => {
+scene('s065 the stream of events ends with the session, and is not opened again', { refused: { '/session/status': 401 } }, async ({ context, browse }) => {
   const { page, asked } = await watch(context);
   await endOthersFromElsewhere(browse);
   await dialog(page).getByText('from another of your devices').waitFor();
-  // For good, and not to be opened again three seconds later, as browsers do by themselves.
+  // It stays closed. A browser would open it again after three seconds.
   await eventually(() => page.evaluate(() => window.line.readyState === EventSource.CLOSED), 'the line is closed');
   assert.equal(asked.length, 1);
 });
 
-scene('the demo stops when it is asked to, though somebody watches', {}, async ({ demo, context }) => {
+scene('the demo stops on request, though a stream is open', {}, async ({ demo, context }) => {
   const { page } = await watch(context);
   const [{ name, value }] = await context.cookies();
   await page.close();

@@ -20,7 +20,7 @@ async function startRedis() {
 const redis = await startRedis();
 after(redis.stop);
 
-scene('rule 8 while nobody can tell, nothing is claimed; past the deadline the page is covered; then it is told', {
+scene('rule 8 during an outage the page shows no end; past the deadline it is covered; then it shows the end', {
   timeouts: '26,600,60', redis, refused: { '/session/status': [401, 503], '/session/extend': 503, '/live': [401, 503] },
 }, async ({ context }) => {
   const page = await context.newPage();
@@ -38,7 +38,7 @@ scene('rule 8 while nobody can tell, nothing is claimed; past the deadline the p
   assert.equal(await covered(page), true);
 });
 
-scene('t67 the line of news is brought back after an outage', {
+scene('t67 the stream of events is opened again after an outage', {
   redis, refused: { '/session/status': 503, '/account/activity/news': 503, '/live': 503 },
 }, async ({ context, browse }) => {
   const page = await context.newPage();

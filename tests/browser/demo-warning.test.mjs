@@ -1,9 +1,9 @@
-// The warning and the end by the server's own clock: these take the time they take.
+// The warning and the end by the server's own clock, in real time.
 import assert from 'node:assert/strict';
 import { dialog, eventually, visible } from './browser.mjs';
 import { at, covered, fillIn, ready, scene, signIn } from './demo.mjs';
 
-// Warned of 21 seconds before the end, which is 5 seconds after the last activity.
+// The warning comes 21 seconds before the end, which is 5 seconds after the last activity.
 const timeouts = '26,600,60';
 const warned = page => dialog(page).getByRole('heading', { name: 'Stay signed in?' }).waitFor({ timeout: 15_000 });
 const shownAt = page => page.evaluate(() => fetch('/session/status').then(reply => reply.json()).then(({ idle_deadline: deadline }) => deadline));
@@ -21,7 +21,7 @@ scene('s107 s109 one click in one tab extends, and closes the warning in both', 
   assert.ok(await shownAt(other) >= before + 4000);
 });
 
-scene('s108 the warning is answered by the keyboard alone, and the focus returns to what was written', { timeouts }, async ({ context }) => {
+scene('s108 the warning is answered by the keyboard alone, and the focus returns to the text', { timeouts }, async ({ context }) => {
   const page = await context.newPage();
   await signIn(page, 'ada', '/account/letter');
   await page.getByLabel('Your letter').focus();
@@ -35,7 +35,7 @@ scene('s108 the warning is answered by the keyboard alone, and the focus returns
   assert.equal(await page.getByLabel('Your letter').inputValue(), 'Dear shop');
 });
 
-scene('s110 s111 at the idle deadline the page is covered, says why, and leads back to what was written', {
+scene('s110 s111 at the idle deadline the page is covered, shows the reason, and the text is back after the sign-in', {
   timeouts: '22,600,60', refused: { '/session/status': 401 },
 }, async ({ context }) => {
   const page = await context.newPage();

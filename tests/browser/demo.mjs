@@ -1,4 +1,4 @@
-// The demo, as the program that it is, in a real Chromium: real clocks, real cookies, and nothing may complain.
+// The built demo in a real Chromium: real clocks, real cookies, and no errors in the console.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { spawn } from 'node:child_process';
@@ -14,34 +14,34 @@ async function start(timeouts, redis) {
   assert.ok(DEMO, 'DEMO is the path of the program; tests/browser/run builds it and sets that');
   const env = { PATH, PORT: '0', RUST_LOG: 'error', ...timeouts && { DEMO_TIMEOUTS: timeouts }, ...redis && { REDIS_URL: redis.url } };
   const child = spawn(DEMO, { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const gone = once(child, 'exit');
+  const exited = once(child, 'exit');
   const [line] = await Promise.race([
     once(createInterface(child.stdout), 'line'),
-    gone.then(([code]) => { throw new Error(`the demo ended at its start with ${code}`); }),
+    exited.then(([code]) => { throw new Error(`the demo ended at its start with ${code}`); }),
   ]);
   const [origin] = line.match(/http:\S+/);
   const demo = {
     origin,
-    left: null, // how it ended, if it did before it was told to
-    // What is under way is finished first; the code that it exits with.
+    left: null, // its exit code, if it ended before `stop`
+    // Open requests are finished first. Returns the exit code.
     async askToStop() {
       child.kill('SIGTERM');
-      const [code] = await gone;
+      const [code] = await exited;
       return code;
     },
     async stop() {
       child.kill('SIGKILL');
-      await gone;
+      await exited;
     },
   };
-  gone.then(([code, signal]) => { demo.left = code ?? signal; });
+  exited.then(([code, signal]) => { demo.left = code ?? signal; });
   return demo;
 }
 
 let launched;
 after(async () => (await launched)?.close());
 
-// Tells how lines are closed, and what violates the policy.
+// Records how sockets are closed, and violations of the policy.
 function instrument() {
   window.closings = [];
   window.WebSocket = class extends WebSocket {
@@ -53,16 +53,17 @@ function instrument() {
   addEventListener('securitypolicyviolation', event => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`));
 }
 
-// One test against a demo of its own. `browse` opens another browser, with a jar of its own. Whatever a console shows as
-// an error or warning fails the test, and so does an exception, but for answers that are `refused`: a browser reports
-// each 4xx and 5xx as an error of its own, so those that a test is about are named there by path and status.
+// One test against a demo of its own. `browse` opens another browser, with a jar of its own.
+// Whatever a console shows as an error or warning fails the test, and so does an exception, but for
+// answers that are `refused`: a browser reports each 4xx and 5xx as an error of its own, so those
+// that a test is about are named there by path and status.
 export function scene(name, { timeouts, redis, refused = {}, ...options }, play) {
   test(name, { timeout: 80_000 }, async () => {
     const browser = await (launched ??= launch());
     const demo = await start(timeouts, redis);
     const [contexts, complaints] = [[], []];
     const expected = (text, url) => {
-      const [, line] = text.match(/^WebSocket connection to '(\S+)' failed/) ?? []; // in words that vary with the status
+      const [, line] = text.match(/^WebSocket connection to '(\S+)' failed/) ?? []; // the text varies with the status
       if (line) return new URL(line).pathname in refused;
       const status = text.match(/^Failed to load resource: the server responded with a status of (\d+) /)?.[1];
       return status && [refused[new URL(url).pathname]].flat().includes(Number(status));
@@ -114,7 +115,7 @@ export async function confirm(page, who = 'ada') {
   await page.getByLabel('Password').fill(PASSWORDS[who]);
   await page.getByRole('button', { name: 'Confirm' }).click();
 }
-// Another browser of Ada's ends all her sessions but its own.
+// Another browser of Ada ends all her other sessions.
 export async function endOthersFromElsewhere(browse) {
   const other = await (await browse()).newPage();
   await signIn(other, 'ada', '/confirm');
@@ -126,5 +127,5 @@ export async function endOthersFromElsewhere(browse) {
 
 export const signOut = page => page.getByRole('button', { name: 'Sign out', exact: true }).click();
 
-// Nothing of the page is seen, and nothing of it is in the tree that screen readers read.
+// No part of the page is visible, or in the tree that screen readers read.
 export const covered = async page => !await page.locator('h1').first().isVisible() && !/Public handle|heading "(Hello|Write)/.test(await page.locator('body').ariaSnapshot());

@@ -1,4 +1,4 @@
-// What the guide tells others to write does what it says.
+// The scripts of the guide do what it promises.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { scene } from './browser.mjs';
@@ -6,27 +6,28 @@ import { scene } from './browser.mjs';
 const GUIDE = await readFile(new URL('../../crates/portcullis/docs/browser.md', import.meta.url), 'utf8');
 const [snippet, keepOpen] = [...GUIDE.matchAll(/```js\n(.*?)```/gs)].map(([, script]) => script);
 
-async function says(page) {
-  const said = page.waitForEvent('console', message => message.type() === 'log');
+async function shows(page) {
+  const message = page.waitForEvent('console', entry => entry.type() === 'log');
   await page.evaluate(`(async () => {${snippet}})()`);
-  return (await said).text();
+  return (await message).text();
 }
 
-scene('the guide\'s program for single-page applications tells a session, an end and an outage apart', {}, async ({ world, context }) => {
+scene('the guide\'s program for single-page applications distinguishes a session, an end and an outage', {}, async ({ world, context }) => {
   const page = await context.newPage();
   await page.goto('/plain');
-  assert.equal(await says(page), 'signed in for 300000 ms more');
+  assert.equal(await shows(page), 'signed in for 300000 ms more');
   world.end('replaced');
-  assert.equal(await says(page), 'nobody can say now');
+  assert.equal(await shows(page), 'nobody can say now');
   world.end('idle_timeout');
-  assert.equal(await says(page), 'signed out: Because of idle_timeout.');
+  assert.equal(await shows(page), 'signed out: Because of idle_timeout.');
   world.outage = [503, { 'retry-after': '7' }];
-  assert.equal(await says(page), 'nobody can say now');
+  assert.equal(await shows(page), 'nobody can say now');
   await page.route('**/session/status', route => route.fulfill({ status: 502, body: '<h1>Bad gateway</h1>' }));
-  assert.equal(await says(page), 'nobody can say now');
+  assert.equal(await shows(page), 'nobody can say now');
 });
 
-// A page with a line that `answers` are given to, one after the other: a status, or what is sent before the line ends.
+// A page with a stream that gets `answers` one after the other: a status, or the events before the
+// stream ends.
 async function listening(context, answers) {
   const page = await context.newPage();
   const line = { page, asked: 0 };
@@ -56,14 +57,14 @@ async function listening(context, answers) {
 }
 const ENDED = reason => `event: session-ended\ndata: {"reason":"${reason}"}`;
 
-scene('t67 a line that met an outage is given up by the browser, and brought back by the guide\'s script once the session can be verified', {}, async ({ world, context, pass }) => {
+scene('t67 a stream that met an outage is given up by the browser, and opened again by the guide\'s script once the session can be verified', {}, async ({ world, context, pass }) => {
   world.outage = [503, { 'retry-after': '5' }];
   const line = await listening(context, ['data: before', 503, 'data: after']);
   await line.heard('before');
   await line.closed();
   await pass(30);
   assert.ok(world.polls > 1, 'it asks more than once');
-  assert.ok(world.polls < 7, `it asks ${world.polls} times in half a minute, more often than it was told`);
+  assert.ok(world.polls < 7, `it asks ${world.polls} times in half a minute, more often than Retry-After allows`);
   assert.equal(line.asked, 2);
   world.outage = null;
   await pass(40); // whatever the pause has grown to
@@ -71,7 +72,7 @@ scene('t67 a line that met an outage is given up by the browser, and brought bac
   assert.equal(await line.checks(), 0);
 });
 
-scene('t67 a line that ends because nobody could verify the session is brought back as well', {}, async ({ context, pass }) => {
+scene('t67 a stream that ends because the session could not be verified is opened again as well', {}, async ({ context, pass }) => {
   const line = await listening(context, [ENDED('unverifiable'), 'data: after']);
   await line.closed();
   assert.equal(line.asked, 1);
@@ -79,7 +80,7 @@ scene('t67 a line that ends because nobody could verify the session is brought b
   await line.heard('after');
 });
 
-scene('s065 a line that ends with its session stays closed, and the element looks', {}, async ({ world, context, pass }) => {
+scene('s065 a stream that ends with its session stays closed, and the element checks', {}, async ({ world, context, pass }) => {
   const line = await listening(context, [ENDED('revoked_by_user')]);
   await line.closed();
   assert.equal(await line.checks(), 1);
@@ -87,7 +88,7 @@ scene('s065 a line that ends with its session stays closed, and the element look
   assert.deepEqual([line.asked, world.polls], [1, 0]);
 });
 
-scene('a line that is refused because the session ended stays closed, and one refused for a replaced identifier comes back', {}, async ({ world, context, pass }) => {
+scene('a stream that is refused because the session ended stays closed, and one refused for a replaced identifier is opened again', {}, async ({ world, context, pass }) => {
   world.end('idle_timeout');
   const over = await listening(context, [401]);
   await over.closed();
@@ -106,7 +107,7 @@ scene('a line that is refused because the session ended stays closed, and one re
   assert.equal(await replaced.checks(), 0);
 });
 
-scene('the demo\'s line is kept open by the script of the guide', {}, async () => {
+scene('the demo\'s stream is kept open by the script of the guide', {}, async () => {
   const demo = await readFile(new URL('../../examples/demo/news.js', import.meta.url), 'utf8');
   const bare = script => script.replaceAll(/^\s+/gm, '');
   assert.ok(bare(demo).includes(bare(keepOpen)));

@@ -1,9 +1,10 @@
-// The end, and what must not be taken for it.
+// The end of a session, and events that must not look like one.
 import assert from 'node:assert/strict';
 import { covered, dialog, eventually, focused, heading, recorded, scene, visible } from './browser.mjs';
 
 const check = page => page.evaluate(() => document.querySelector('portcullis-timeout').check());
-// As if the tab, or the machine, had slept: no timer ran, and the first thing that happens is that it is seen again.
+// Wakes the page as if the tab or the machine had slept: no timer ran, and the first event is that
+// the page is visible again.
 const hide = page => page.evaluate(() => {
   Object.defineProperty(document, 'hidden', { configurable: true, value: true });
   document.dispatchEvent(new Event('visibilitychange'));
@@ -12,12 +13,12 @@ const comeBack = page => page.evaluate(() => {
   Object.defineProperty(document, 'hidden', { configurable: true, value: false });
   document.dispatchEvent(new Event('visibilitychange'));
   const dialog = document.querySelector('portcullis-timeout').shadowRoot.querySelector('dialog');
-  // In the same task: nothing has been painted.
+  // In the same task, so nothing has been painted.
   return { hidden: getComputedStyle(document.querySelector('h1')).visibility === 'hidden', open: dialog.open };
 });
 
 for (const reason of ['idle_timeout', 'absolute_timeout', 'signed_out', 'revoked_by_user', 'revoked_by_operator', 'displaced_by_limit', 'device_changed']) {
-  scene(`s110 an end is told with its reason: ${reason}`, {}, async ({ world, open, pass, settle }) => {
+  scene(`s110 an end is shown with its reason: ${reason}`, {}, async ({ world, open, pass, settle }) => {
     const page = await open();
     await recorded(page);
     world.end(reason);
@@ -27,11 +28,11 @@ for (const reason of ['idle_timeout', 'absolute_timeout', 'signed_out', 'revoked
     assert.match(await dialog(page).innerText(), new RegExp(`You are signed out\\s+Because of ${reason}\\.`));
     assert.equal(await page.getByRole('link', { name: 'Sign in again' }).getAttribute('href'), '/sign-in?return_to=%2Fpage%3Fa%3Db');
     assert.equal(await focused(page), 'again');
-    assert.deepEqual(await page.evaluate(() => window.told), [`ended ${reason}`]);
+    assert.deepEqual(await page.evaluate(() => window.received), [`ended ${reason}`]);
   });
 }
 
-scene('s110 the reason is told in the words of the page, and the way back is the app\'s', {
+scene('s110 the reason is shown in the texts of the page, and the link back is the app\'s', {
   attributes: `texts='{"idle_timeout":"Zu lange untätig."}' sign-in="/anmelden" return-to="weiter"`,
 }, async ({ world, open, settle }) => {
   const page = await open();
@@ -54,13 +55,13 @@ scene('s111 at the deadline the page is covered, and nothing of it can be seen, 
   for (let i = 0; i < 3; i++) await page.keyboard.press('Escape');
   await eventually(() => visible(page));
   assert.equal(await covered(page), true);
-  // What insists on being visible is behind an opaque cover.
+  // An element that forces itself visible is behind an opaque cover.
   const backdrop = await page.evaluate(() => getComputedStyle(document.querySelector('portcullis-timeout').shadowRoot.querySelector('dialog'), '::backdrop').backgroundColor);
   assert.match(backdrop, /^rgb\(/);
   assert.equal(await page.evaluate(() => { getSelection().selectAllChildren(document.body); return getSelection().toString().includes('Secret'); }), false);
 });
 
-scene('an end elsewhere shows with the next poll, and at once when the app says so', { attributes: 'poll="30"' }, async ({ world, open, pass, settle }) => {
+scene('an end elsewhere shows with the next poll, and at once when the app requests a check', { attributes: 'poll="30"' }, async ({ world, open, pass, settle }) => {
   const page = await open();
   world.end('revoked_by_user');
   await pass(26);
@@ -76,13 +77,13 @@ scene('an end elsewhere shows with the next poll, and at once when the app says 
   assert.equal(await covered(page), true);
 });
 
-scene('s111 whoever comes back after the deadline sees nothing before the server has answered', {}, async ({ world, context, open, settle }) => {
+scene('s111 a page that wakes after the deadline shows nothing before the server has answered', {}, async ({ world, context, open, settle }) => {
   const page = await open();
   await hide(page);
   world.now += 1_200_000;
   await page.evaluate(() => {
     const now = Date.now;
-    Date.now = () => now() + 1_200_000; // the machine slept: only the wall clock went on
+    Date.now = () => now() + 1_200_000; // the machine slept: only the wall clock advanced
   });
   const { polls } = world;
   assert.deepEqual(await comeBack(page), { hidden: true, open: true });
@@ -91,7 +92,7 @@ scene('s111 whoever comes back after the deadline sees nothing before the server
   assert.match(await dialog(page).innerText(), /idle_timeout/);
 });
 
-scene('s111 whoever comes back and was kept signed in elsewhere goes on', {}, async ({ world, open, settle }) => {
+scene('s111 a page that wakes and was kept signed in elsewhere is uncovered', {}, async ({ world, open, settle }) => {
   const page = await open();
   await page.locator('#before').focus();
   await hide(page);
@@ -108,7 +109,7 @@ scene('s111 whoever comes back and was kept signed in elsewhere goes on', {}, as
   assert.equal(await focused(page), 'before');
 });
 
-scene('s111 a machine that slept asks before it says anything', {}, async ({ world, context, open, pass, settle }) => {
+scene('s111 a machine that slept asks before it shows anything', {}, async ({ world, context, open, pass, settle }) => {
   const page = await open();
   await pass(180);
   world.slide();
@@ -125,7 +126,7 @@ scene('s111 a machine that slept asks before it says anything', {}, async ({ wor
   assert.equal(await visible(page), false);
 });
 
-scene('while the server cannot tell, nothing is claimed', {}, async ({ world, open, pass, settle }) => {
+scene('while the server cannot answer, no end is shown', {}, async ({ world, open, pass, settle }) => {
   const page = await open();
   world.outage = [503, { 'retry-after': '7' }];
   await check(page);
@@ -169,7 +170,7 @@ scene('an attribute that is no number does not stop the questions', { attributes
   assert.equal(world.polls, polls + 1);
 });
 
-// A modal dialog of the page's own, with a field in it.
+// A modal dialog of the page itself, with a field in it.
 const openModal = page => page.evaluate(() => {
   const modal = document.body.appendChild(document.createElement('dialog'));
   modal.append('Are you sure?', document.createElement('input'));
@@ -192,7 +193,7 @@ for (const [when, play] of [
     await pass(1);
   }],
 ]) {
-  scene(`a modal dialog that the page opens ${when} does not stand before the way back`, {}, async world => {
+  scene(`a modal dialog that the page opens ${when} does not hide the link back`, {}, async world => {
     const page = await world.open();
     await play(world, page);
     assert.equal(await covered(page), true);
@@ -203,7 +204,7 @@ for (const [when, play] of [
   });
 }
 
-scene('a page that lets no pointer through keeps nobody from the way back', {}, async ({ world, open, settle }) => {
+scene('a page without pointer events does not block the link back', {}, async ({ world, open, settle }) => {
   const page = await open();
   await page.evaluate(() => { document.body.style.pointerEvents = 'none'; });
   world.end('idle_timeout');
@@ -213,7 +214,7 @@ scene('a page that lets no pointer through keeps nobody from the way back', {}, 
   await page.waitForURL('**/sign-in**');
 });
 
-scene('when the deadline passes and the server cannot tell, the page is covered, and says why', {}, async ({ world, open, pass }) => {
+scene('when the deadline passes and the server cannot answer, the page is covered, and shows the reason', {}, async ({ world, open, pass }) => {
   const page = await open();
   await recorded(page);
   await pass(175);
@@ -221,7 +222,7 @@ scene('when the deadline passes and the server cannot tell, the page is covered,
   await pass(130);
   assert.equal(await covered(page), true);
   assert.match(await dialog(page).innerText(), /Checking your session\s+This is not possible now/);
-  assert.deepEqual(await page.evaluate(() => window.told), ['warning']);
+  assert.deepEqual(await page.evaluate(() => window.received), ['warning']);
   world.outage = null;
   await pass(6);
   assert.match(await dialog(page).innerText(), /idle_timeout/);
@@ -256,7 +257,7 @@ scene('an identifier that was replaced a moment ago is no end', {}, async ({ wor
   assert.equal(await covered(page), false);
 });
 
-scene('s059 a sign-out that came with such an identifier is not said to be done', {}, async ({ world, context, open, pass, settle }) => {
+scene('s059 a sign-out that came with such an identifier is not reported as done', {}, async ({ world, context, open, pass, settle }) => {
   const page = await open();
   await pass(180);
   const problem = { type: 'urn:portcullis:problem:session-replaced', status: 401, detail: 'Try again.', reason: 'replaced' };
@@ -267,7 +268,7 @@ scene('s059 a sign-out that came with such an identifier is not said to be done'
   assert.match(await dialog(page).innerText(), /This is not possible now/);
 });
 
-// What can be seen at the first moment of a page that comes back.
+// The visible elements at the first moment of a page that comes back.
 const ATFIRST = () => addEventListener('pageshow', event => {
   window.shown = { persisted: event.persisted, visibility: getComputedStyle(document.querySelector('h1')).visibility };
 });
@@ -312,11 +313,11 @@ scene('a page that requires a session is covered when there is none', { attribut
   assert.equal(await covered(await open()), true);
 });
 
-scene('a page that requires somebody who is signed in is covered for a visitor', { attributes: 'required', user: null }, async ({ open }) => {
+scene('a page that requires a signed-in user is covered for a visitor', { attributes: 'required', user: null }, async ({ open }) => {
   assert.equal(await covered(await open()), true);
 });
 
-scene('a page stays covered wherever the element is moved to, and the way back stays', {}, async ({ world, open, settle, pass }) => {
+scene('a page stays covered wherever the element is moved to, and the link back stays', {}, async ({ world, open, settle, pass }) => {
   const page = await open();
   world.end('idle_timeout');
   await check(page);
@@ -333,7 +334,7 @@ scene('a page stays covered wherever the element is moved to, and the way back s
   }
 });
 
-scene('a page whose element is removed is uncovered, and asks for nothing', {}, async ({ world, open, settle, pass }) => {
+scene('a page whose element is removed is uncovered, and sends no requests', {}, async ({ world, open, settle, pass }) => {
   const page = await open();
   world.end('idle_timeout');
   await check(page);
@@ -346,7 +347,7 @@ scene('a page whose element is removed is uncovered, and asks for nothing', {}, 
   assert.equal(world.polls, polls);
 });
 
-// A second element, such as one of the layout's.
+// A second element, such as one of the layout.
 const addSecond = (page, attributes = {}) => page.evaluate(attributes => {
   const second = document.createElement('portcullis-timeout');
   for (const [name, value] of Object.entries(attributes)) second.setAttribute(name, value);
@@ -375,14 +376,14 @@ scene('two elements warn and extend as one', {}, async ({ world, open, pass, set
   assert.equal(world.polls, polls);
 });
 
-scene('a visitor who is not signed in is not bothered', { user: null }, async ({ open, pass }) => {
+scene('a visitor who is not signed in gets no warning', { user: null }, async ({ open, pass }) => {
   const page = await open();
   await pass(301);
   assert.equal(await visible(page), false);
   assert.equal(await covered(page), false);
 });
 
-scene('somebody else who signs in does not get to see the page', {}, async ({ world, open, settle }) => {
+scene('another user who signs in does not see the page', {}, async ({ world, open, settle }) => {
   const page = await open();
   world.signIn('grace');
   await check(page);
@@ -391,11 +392,11 @@ scene('somebody else who signs in does not get to see the page', {}, async ({ wo
 });
 
 for (const [whose, change] of [
-  ['somebody else is signed in', world => world.signIn('grace')],
+  ['another user is signed in', world => world.signIn('grace')],
   ['there is only a visitor', world => world.signIn(null)],
   ['there is no session', world => world.end('signed_out')],
 ]) {
-  scene(`a page that was rendered for one person is covered at once where ${whose}`, { attributes: 'user="ada"' }, async ({ world, open }) => {
+  scene(`a page that was rendered for one user is covered at once where ${whose}`, { attributes: 'user="ada"' }, async ({ world, open }) => {
     assert.equal(await covered(await open()), false);
     change(world);
     const page = await open();
@@ -406,7 +407,7 @@ for (const [whose, change] of [
   });
 }
 
-scene('s110 the same person who signs in again elsewhere goes on where they were', {}, async ({ world, open, settle }) => {
+scene('s110 a user who signs in again elsewhere continues on the same page', {}, async ({ world, open, settle }) => {
   const page = await open();
   world.end('idle_timeout');
   await check(page);

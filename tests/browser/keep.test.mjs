@@ -1,4 +1,4 @@
-// Unsent work survives the end of a session: for the same person, and without what is secret.
+// Unsent text survives the end of a session: for the same user, and without secrets.
 import assert from 'node:assert/strict';
 import { covered, loaded, scene } from './browser.mjs';
 
@@ -53,7 +53,7 @@ async function endAndSignIn({ world, settle, pass }, page, who = 'ada') {
   await pass(2);
 }
 
-scene('s110 what was written is back after signing in again, and says so', OPTIONS, async play => {
+scene('s110 the text is back after signing in again, with a notice', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -66,7 +66,7 @@ scene('s110 what was written is back after signing in again, and says so', OPTIO
   assert.equal(await page.getByLabel('Carrier').inputValue(), 'pigeon');
 });
 
-scene('passwords, card numbers, codes, hidden values and what is marked are never kept', OPTIONS, async play => {
+scene('passwords, card numbers, codes, hidden values and annotated fields are never kept', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -79,14 +79,14 @@ scene('passwords, card numbers, codes, hidden values and what is marked are neve
   }
 });
 
-scene('it is kept also when it was written in the last moment', OPTIONS, async play => {
+scene('text is kept also when it was written in the last moment', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await endAndSignIn(play, page);
   assert.equal(await text(page).inputValue(), 'Dear Grace');
 });
 
-scene('somebody else gets nothing, and leaves nothing', OPTIONS, async play => {
+scene('another user gets nothing, and leaves nothing', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -95,18 +95,18 @@ scene('somebody else gets nothing, and leaves nothing', OPTIONS, async play => {
   assert.equal(await stored(page), '{}');
 });
 
-scene('it is removed when its form was sent while the session was live', OPTIONS, async play => {
+scene('text is removed when its form was sent while the session was live', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
   await page.getByRole('button', { name: 'Send' }).click();
   await page.waitForURL('**/letters');
   assert.equal(play.world.submitted.length, 1);
-  // By the next page, though nothing is kept on it.
+  // The next page removes it, though it keeps nothing itself.
   await page.waitForFunction(() => !sessionStorage.length);
 });
 
-scene('it is not removed when its form was sent too late', OPTIONS, async play => {
+scene('text is not removed when its form was sent too late', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -129,7 +129,7 @@ for (const [how, leave] of [
     await page.getByRole('button', { name: 'Sign out now' }).click();
   }],
 ]) {
-  scene(`it is removed when the person signs out ${how}`, OPTIONS, async play => {
+  scene(`text is removed when the user signs out ${how}`, OPTIONS, async play => {
     const page = await play.open();
     await write(page);
     await play.pass(2);
@@ -139,7 +139,7 @@ for (const [how, leave] of [
   });
 }
 
-scene('it is removed after a day', { ...OPTIONS, absolute: 400_000, idle: 300_000 }, async play => {
+scene('text is removed after a day', { ...OPTIONS, absolute: 400_000, idle: 300_000 }, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -149,7 +149,7 @@ scene('it is removed after a day', { ...OPTIONS, absolute: 400_000, idle: 300_00
   assert.equal(await stored(page), '{}');
 });
 
-scene('it can be discarded', OPTIONS, async play => {
+scene('text can be discarded', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -176,7 +176,7 @@ scene('on another page, or in another form, nothing appears', OPTIONS, async pla
   }
 });
 
-scene('where the form is another by now, each value goes to its own field or nowhere', OPTIONS, async play => {
+scene('where the form has changed, each value is restored into its own field or not at all', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -189,7 +189,7 @@ scene('where the form is another by now, each value goes to its own field or now
   assert.equal(await text(page).inputValue(), 'Dear Grace');
 });
 
-scene('scripts of the page hear of what is restored', OPTIONS, async play => {
+scene('scripts of the page get an event for each restored field', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.pass(2);
@@ -201,7 +201,7 @@ scene('scripts of the page hear of what is restored', OPTIONS, async play => {
   assert.ok((await page.evaluate(() => window.heard)).includes('text'));
 });
 
-scene('whoever leaves at once leaves nothing out', OPTIONS, async play => {
+scene('leaving the page at once loses nothing', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await page.goto('/other');
@@ -215,7 +215,7 @@ scene('nothing of a visitor is stored', { ...OPTIONS, user: null }, async play =
   assert.equal(await stored(page), '{}');
 });
 
-scene('nothing is stored before it is known who writes', OPTIONS, async play => {
+scene('nothing is stored before the user is known', OPTIONS, async play => {
   play.world.outage = [503, {}];
   const page = await play.open();
   await write(page);
@@ -269,7 +269,7 @@ for (const [what, refuse] of [
     status: 503, contentType: 'text/html', body: '<script type="module" src="/session/timeout.js"></script><portcullis-timeout></portcullis-timeout>',
   }))],
 ]) {
-  scene(`what the server refused is not lost: ${what}`, { ...OPTIONS, realTime: true }, async play => {
+  scene(`a form that the server refused is not lost: ${what}`, { ...OPTIONS, realTime: true }, async play => {
     const page = await play.open();
     await write(page);
     await refuse(play);
@@ -283,7 +283,7 @@ for (const [what, refuse] of [
   });
 }
 
-scene('what is there already is not told of', OPTIONS, async play => {
+scene('text that is there already causes no notice', OPTIONS, async play => {
   const page = await play.open();
   await write(page);
   await play.context.addInitScript(() => addEventListener('DOMContentLoaded', () => {
@@ -294,7 +294,7 @@ scene('what is there already is not told of', OPTIONS, async play => {
   assert.equal(await note(page).count(), 0);
 });
 
-scene('an element for another session does not make off with what is kept', OPTIONS, async play => {
+scene('an element for another session does not take the kept text', OPTIONS, async play => {
   await play.context.route('**/staff/status', route => route.fulfill({ json: {
     now: 1, idle_deadline: 9e12, absolute_deadline: 9e12, ends_at: 9e12, extends_to: 9e12, authenticated: true, user_fingerprint: 'staff',
   } }));

@@ -1,4 +1,4 @@
-// Accessible, small, and content with a strict Content-Security-Policy.
+// Accessible, small, and compatible with a strict Content-Security-Policy.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { COVERED, axeViolations, dialog, loaded, moving, scene } from './browser.mjs';
@@ -10,7 +10,7 @@ const FORM = '<form id="letter" data-portcullis-keep><label>Text <textarea name=
 for (const colorScheme of ['light', 'dark']) {
   for (const width of [390, 1280]) {
     const context = { colorScheme, reducedMotion: 'reduce', viewport: { width, height: 700 } };
-    scene(`s108 axe finds nothing to object to and nothing moves, in ${colorScheme} at ${width} px`, { context, absolute: 600 }, async ({ world, open, pass, settle }) => {
+    scene(`s108 axe finds no violation and nothing moves, in ${colorScheme} at ${width} px`, { context, absolute: 600 }, async ({ world, open, pass, settle }) => {
       const page = await open();
       const fits = async rules => {
         assert.deepEqual(await moving(page), []);
@@ -33,7 +33,7 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 
-scene('s112 nothing violates a strict policy, whatever is shown', { content: FORM }, async ({ world, open, pass, settle }) => {
+scene('s112 nothing violates a strict policy in any state', { content: FORM }, async ({ world, open, pass, settle }) => {
   const page = await open();
   await loaded(page);
   await page.getByLabel('Text').fill('Dear Grace');

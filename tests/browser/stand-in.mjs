@@ -1,5 +1,5 @@
-// Answers as the routes of Portcullis do, by a clock that the test moves. For the component alone: what the real server
-// does is in `demo.test.mjs`.
+// Answers like the routes of Portcullis, by a clock that the test moves. For the component alone:
+// the real server is tested with the demo.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
@@ -24,7 +24,7 @@ export async function standIn({ idle = 300, absolute = 3600, user = 'ada', attri
     hold: null, // a promise that answers wait for
     slow: null, // a promise that forms wait for
     refuse: false, // answers a form with 422 and the same page
-    stale: false, // whether they tell what was true when they were asked
+    stale: false, // whether answers describe the state at the time of the request
     polls: 0,
     extensions: 0,
     submitted: [],
@@ -56,7 +56,7 @@ export async function standIn({ idle = 300, absolute = 3600, user = 'ada', attri
     }
     if (!world.session) {
       const problem = { type: 'urn:portcullis:problem:authentication-required', title: 'Unauthorized', status: 401, now: world.now, detail: 'Sign in to do this.', ...world.ended };
-      if (/^replaced/.test(problem.reason)) delete problem.now; // there is another session by now
+      if (/^replaced/.test(problem.reason)) delete problem.now; // there is another session now
       return [401, 'application/problem+json', problem];
     }
     const { user, idleDeadline, absoluteDeadline } = world.session;

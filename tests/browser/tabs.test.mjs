@@ -1,16 +1,16 @@
-// All tabs of a browser say the same.
+// All tabs of a browser agree.
 import assert from 'node:assert/strict';
 import { covered, eventually, heading, recorded, scene, visible } from './browser.mjs';
 
 const all = async (tabs, holds) => (await Promise.all(tabs.map(holds))).every(Boolean);
 const three = async open => [await open(), await open(), await open()];
-// Counts what other tabs tell a page.
+// Counts the messages of other tabs to a page.
 const listening = page => page.evaluate(() => {
-  window.heard = 0;
-  addEventListener('storage', ({ newValue }) => { if (newValue) window.heard++; });
+  window.messages = 0;
+  addEventListener('storage', ({ newValue }) => { if (newValue) window.messages++; });
 });
-const heard = (page, times) => eventually(() => page.evaluate(times => window.heard === times, times), `${times} heard`);
-const tell = (page, answer) => page.evaluate(answer => {
+const messages = (page, times) => eventually(() => page.evaluate(times => window.messages === times, times), `${times} messages`);
+const broadcast = (page, answer) => page.evaluate(answer => {
   localStorage['/session'] = JSON.stringify({ answer, age: 0 });
   delete localStorage['/session'];
 }, answer);
@@ -25,7 +25,7 @@ scene('s109 t82 an extension in one tab closes the warning in all', {}, async ({
   await tabs[0].getByRole('button', { name: 'Stay signed in' }).click();
   await eventually(() => all(tabs, async tab => !await visible(tab)));
   assert.equal(world.extensions, 1);
-  assert.deepEqual(await tabs[2].evaluate(() => window.told), ['warning', 'extended']);
+  assert.deepEqual(await tabs[2].evaluate(() => window.received), ['warning', 'extended']);
 });
 
 scene('s109 signing out in one tab covers all', {}, async ({ open, pass }) => {
@@ -35,7 +35,7 @@ scene('s109 signing out in one tab covers all', {}, async ({ open, pass }) => {
   await eventually(() => all(tabs, covered));
 });
 
-scene('s109 signing out by a form in one tab covers the others, wherever it leads', {
+scene('s109 signing out by a form in one tab covers the others, with any redirection', {
   content: '<form method="post" action="/sign-out"><button>Leave</button></form>',
 }, async ({ world, open, pass }) => {
   const tabs = await three(open);
@@ -61,10 +61,10 @@ scene('s109 signing out by a form that takes its time makes the others ask once 
   await listening(other);
   const answer = slowly(world);
   await page.getByRole('button', { name: 'Leave' }).click({ noWaitAfter: true });
-  await heard(other, 1);
+  await messages(other, 1);
   answer();
   await page.waitForURL('**/signed-out');
-  await heard(other, 2);
+  await messages(other, 2);
   await pass(2);
   await eventually(() => covered(other));
 });
@@ -88,7 +88,7 @@ scene('s109 signing out by a script is noticed in every tab within twice the tim
   await eventually(() => all(tabs, covered));
 });
 
-scene('s109 an end that one tab hears of covers all', {}, async ({ world, open }) => {
+scene('s109 an end that one tab learns of covers all', {}, async ({ world, open }) => {
   const tabs = await three(open);
   world.end('revoked_by_operator');
   await tabs[2].evaluate(() => document.querySelector('portcullis-timeout').check());
@@ -96,7 +96,7 @@ scene('s109 an end that one tab hears of covers all', {}, async ({ world, open }
   assert.equal(world.polls, 4);
 });
 
-for (const [how, script] of [['by a lock', AT_ONCE], ['by what they told each other, where there are no locks', WITHOUT_LOCKS]]) {
+for (const [how, script] of [['by a lock', AT_ONCE], ['by messages, where there are no locks', WITHOUT_LOCKS]]) {
   scene(`s109 one tab asks for all: ${how}`, { idle: 3600, absolute: 7200, script }, async ({ world, open, pass }) => {
     await three(open);
     const { polls } = world;
@@ -106,7 +106,7 @@ for (const [how, script] of [['by a lock', AT_ONCE], ['by what they told each ot
   });
 }
 
-scene('a tab that is not seen asks for nothing', { idle: 3600, absolute: 7200, script: () => {
+scene('a hidden tab sends no requests', { idle: 3600, absolute: 7200, script: () => {
   Object.defineProperty(document, 'hidden', { value: true });
 } }, async ({ world, open, pass }) => {
   await open();
@@ -120,20 +120,20 @@ scene('nothing of the session is left in storage', {}, async ({ open, pass }) =>
   assert.deepEqual(await page.evaluate(() => ({ ...localStorage })), {});
 });
 
-scene('an answer that was overtaken by an extension is not listened to', {}, async ({ world, open, pass, settle }) => {
+scene('an answer that was overtaken by an extension is ignored', {}, async ({ world, open, pass, settle }) => {
   const page = await open();
   await recorded(page);
   await pass(180);
   const release = await askSlowly(world, page);
   await page.getByRole('button', { name: 'Stay signed in' }).click();
-  await page.waitForFunction(() => window.told.includes('extended'));
+  await page.waitForFunction(() => window.received.includes('extended'));
   release();
   await settle();
   await pass(1);
   assert.equal(await visible(page), false);
 });
 
-scene('an older word of another tab does not undo a newer one', {}, async ({ world, open, pass }) => {
+scene('an older message of another tab does not undo a newer one', {}, async ({ world, open, pass }) => {
   const [page, other] = [await open(), await open()];
   const old = { now: world.now, ends_at: world.now + 300_000, extends_to: world.now + 300_000, authenticated: true, user_fingerprint: 'ada' };
   await pass(180);
@@ -153,16 +153,16 @@ scene('s109 an end from before a sign-in does not cover the page that has signed
   const page = await open();
   await listening(page);
   const end = { status: 401, reason: 'idle_timeout', detail: 'Too long.' };
-  await tell(other, { ...end, now: world.now - 1 });
-  await heard(page, 1);
+  await broadcast(other, { ...end, now: world.now - 1 });
+  await messages(page, 1);
   assert.equal(await covered(page), false);
-  await tell(other, { ...end, now: world.now + 1 });
+  await broadcast(other, { ...end, now: world.now + 1 });
   await eventually(() => covered(page));
 });
 
 const extend = page => page.evaluate(() => document.querySelector('portcullis-timeout').extend());
 
-// Has a page ask, and holds the answer to that back: it tells what was true when it was asked for.
+// Has a page ask, and holds the answer back: it describes the state at the time of the request.
 async function askSlowly(world, page) {
   let release;
   world.hold = new Promise(resolve => { release = resolve; });
@@ -176,8 +176,8 @@ async function askSlowly(world, page) {
 }
 
 for (const [who, end] of [
-  ['the person signed out in another tab', (world, other) => other.getByRole('button', { name: 'Sign out now' }).click()],
-  ['another tab heard of the end', (world, other) => {
+  ['the user signed out in another tab', (world, other) => other.getByRole('button', { name: 'Sign out now' }).click()],
+  ['another tab reports the end', (world, other) => {
     world.end('revoked_by_user');
     return extend(other);
   }],
@@ -220,26 +220,26 @@ scene('s109 an end from before a sign-in in another tab covers none, though its 
   world.now += 1000;
   world.signIn();
   await extend(tabs[1]);
-  await heard(tabs[0], 1);
+  await messages(tabs[0], 1);
   release();
   await settle();
   await pass(2);
   assert.deepEqual(await Promise.all(tabs.map(covered)), [false, false]);
 });
 
-scene('of what two tabs tell each other at once, what is true later holds in both', {}, async ({ world, open }) => {
+scene('of two simultaneous messages between tabs, the later state holds in both', {}, async ({ world, open }) => {
   const tabs = [await open(), await open()];
   const lives = { now: world.now, ends_at: world.now + 300_000, extends_to: world.now + 300_000, authenticated: true, user_fingerprint: 'ada' };
   const ended = { status: 401, reason: 'signed_out', detail: 'You signed out.', now: world.now + 1 };
   for (const page of tabs) await listening(page);
   for (const answer of [ended, lives]) {
-    for (const page of tabs) await tell(page, answer);
+    for (const page of tabs) await broadcast(page, answer);
   }
-  for (const page of tabs) await heard(page, 2);
+  for (const page of tabs) await messages(page, 2);
   assert.equal(await all(tabs, covered), true);
 });
 
-scene('an answer is listened to also when the clock of the server went back', {}, async ({ world, open, settle }) => {
+scene('an answer counts also when the clock of the server was set back', {}, async ({ world, open, settle }) => {
   const page = await open();
   world.now -= 60_000;
   world.end('revoked_by_user');

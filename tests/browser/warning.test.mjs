@@ -1,4 +1,4 @@
-// The warning before the end, and what one can do about it.
+// The warning before the end, and its buttons.
 import assert from 'node:assert/strict';
 import { covered, dialog, eventually, focused, heading, recorded, scene, visible } from './browser.mjs';
 
@@ -16,7 +16,7 @@ scene('s106 the warning appears at its lead and not before', {}, async ({ open, 
   assert.match(await dialog(page).innerText(), /signed out in 1 minute, 45 seconds\./);
 });
 
-scene('s106 a lead below 20 seconds is raised to 20, and says so', { idle: 60, attributes: 'lead="5"' }, async ({ open, pass, context }) => {
+scene('s106 a lead below 20 seconds is raised to 20, with a warning in the console', { idle: 60, attributes: 'lead="5"' }, async ({ open, pass, context }) => {
   const warnings = [];
   context.on('console', message => message.type() === 'warning' && warnings.push(message.text()));
   const page = await open();
@@ -47,7 +47,7 @@ scene('s106 answers that take three seconds leave 20 seconds to act', { attribut
   assert.equal(await visible(page), true);
   answer();
   await settle();
-  // However long it was on the way, the time of the answer is that of the question: early, never late.
+  // The time of the answer is that of the request, however long it took: early, never late.
   assert.match(await dialog(page).innerText(), /in 1[67] seconds/);
 });
 
@@ -117,14 +117,14 @@ scene('s108 the warning has a name and a description, and is announced at few mo
   await pass(180);
   assert.match(await dialog(page).ariaSnapshot(), /alertdialog "Stay signed in\?"/);
   await page.evaluate(() => {
-    window.said = [];
+    window.announced = [];
     const region = document.querySelector('portcullis-timeout').shadowRoot.querySelector('[role=status]');
-    new MutationObserver(() => region.textContent && window.said.push(region.textContent)).observe(region, { childList: true });
+    new MutationObserver(() => region.textContent && window.announced.push(region.textContent)).observe(region, { childList: true });
   });
   await pass(115);
-  const said = await page.evaluate(() => window.said);
-  assert.ok(said.length >= 2 && said.length <= 4, said.join('; '));
-  assert.match(said.at(-1), /in 20 seconds|in 19 seconds/);
+  const announced = await page.evaluate(() => window.announced);
+  assert.ok(announced.length >= 2 && announced.length <= 4, announced.join('; '));
+  assert.match(announced.at(-1), /in 20 seconds|in 19 seconds/);
 });
 
 scene('s111 a clock that is put forward or back changes nothing', {}, async ({ open, pass, context, settle }) => {
@@ -141,7 +141,7 @@ scene('s111 a clock that is put forward or back changes nothing', {}, async ({ o
   assert.match(await dialog(page).innerText(), /signed out in 1 minute, 4[12] seconds\./);
 });
 
-scene('an extension that fails says so, and can be tried again', {}, async ({ world, open, pass, settle }) => {
+scene('an extension that fails is reported, and can be tried again', {}, async ({ world, open, pass, settle }) => {
   const page = await open();
   await pass(180);
   for (const outage of [[503, { 'retry-after': '30' }], [403]]) {
@@ -158,7 +158,7 @@ scene('an extension that fails says so, and can be tried again', {}, async ({ wo
   assert.equal(await visible(page), false);
 });
 
-scene('s061 the warning signs out when asked to', {}, async ({ world, open, pass, settle }) => {
+scene('s061 the warning has a button that signs out', {}, async ({ world, open, pass, settle }) => {
   const page = await open();
   await pass(180);
   await leave(page).click();
@@ -175,7 +175,7 @@ scene('t36 asking does not keep a session alive', { idle: 120 }, async ({ world,
   assert.equal(await covered(page), true);
 });
 
-scene('an app is told, and may warn in its own way', {}, async ({ open, pass, settle }) => {
+scene('an app gets events, and may warn in its own way', {}, async ({ open, pass, settle }) => {
   const page = await open();
   await recorded(page);
   await page.evaluate(() => addEventListener('portcullis-warning', event => event.preventDefault()));
@@ -183,7 +183,7 @@ scene('an app is told, and may warn in its own way', {}, async ({ open, pass, se
   assert.equal(await visible(page), false);
   await page.evaluate(() => document.querySelector('portcullis-timeout').extend());
   await settle();
-  assert.deepEqual(await page.evaluate(() => window.told), ['warning', 'extended']);
+  assert.deepEqual(await page.evaluate(() => window.received), ['warning', 'extended']);
 });
 
 scene('texts and numbers are those of the page', { attributes: `texts='{"soon":"Abmeldung in {time} ({minutes}/{seconds})"}'` }, async ({ open, pass, context }) => {
@@ -202,7 +202,7 @@ scene('without the attribute, activity extends nothing', {}, async ({ world, ope
   assert.equal(world.extensions, 0);
 });
 
-scene('with the attribute, activity extends once a minute, and nobody\'s extends nothing', { attributes: 'activity' }, async ({ world, open, pass }) => {
+scene('with the attribute, activity extends once a minute, and no activity extends nothing', { attributes: 'activity' }, async ({ world, open, pass }) => {
   const page = await open();
   await pass(100);
   assert.equal(world.extensions, 0);

@@ -1,4 +1,4 @@
-//! One change, one event: what happened, when, to whose session.
+//! One change is one event, with its kind, moment, session and user.
 
 use std::collections::BTreeSet;
 
@@ -21,25 +21,25 @@ use portcullis_tests::{
 
 on_every_store![
     rule_12_every_change_is_one_event,
-    rule_12_what_was_not_carried_out_is_no_event,
+    rule_12_an_operation_that_was_not_carried_out_is_no_event,
     rule_12_an_event_is_not_lost_with_the_client_that_caused_it,
     rule_12_an_event_names_session_user_and_moment,
-    signing_in_as_somebody_else_tells_of_the_session_that_ended,
-    what_is_refused_is_told_with_its_reason,
+    signing_in_as_another_user_reports_the_session_that_ended,
+    a_refused_operation_is_reported_with_its_reason,
     reading_and_writing_values_are_no_events,
-    the_words_of_events_are_stable,
-    s097_every_kind_of_event_comes_about,
-    s100_a_correlator_is_stable_across_identifiers_and_says_nothing_without_the_key,
-    s100_servers_with_one_key_tell_of_a_session_alike,
+    the_names_of_events_are_stable,
+    s097_every_kind_of_event_is_emitted,
+    s100_a_correlator_is_stable_across_identifiers_and_reveals_nothing_without_the_key,
+    s100_servers_with_one_key_use_one_correlator_for_a_session,
     s103_an_identifier_that_is_guessed_twice_has_one_correlator,
     every_event_of_a_request_names_its_client,
-    a_page_that_polls_with_a_session_that_was_ended_elsewhere_is_one_event,
-    several_audits_hear_of_each_event,
-    an_audit_hears_what_its_own_process_does_and_the_log_has_it_all,
+    a_page_that_polls_with_a_session_ended_elsewhere_causes_one_event,
+    several_audits_receive_each_event,
+    an_audit_receives_the_events_of_its_own_process_and_the_log_has_all,
     @one_thread:
-    s101_nobody_can_write_a_line_of_the_log,
-    without_an_audit_of_ones_own_events_are_logged,
-    a_page_that_is_left_open_after_a_timeout_is_no_warning_and_one_event,
+    s101_no_client_can_write_a_line_of_the_log,
+    without_an_audit_of_the_application_events_are_logged,
+    a_page_left_open_after_a_timeout_causes_no_warning_and_one_event,
 ];
 
 async fn rule_12_every_change_is_one_event<B: Backend>() {
@@ -68,7 +68,7 @@ async fn rule_12_every_change_is_one_event<B: Backend>() {
     }
 }
 
-async fn rule_12_what_was_not_carried_out_is_no_event<B: Backend>() {
+async fn rule_12_an_operation_that_was_not_carried_out_is_no_event<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     for change in ["/elevate", "/login?user=bob", "/cart?item=1"] {
@@ -79,7 +79,7 @@ async fn rule_12_what_was_not_carried_out_is_no_event<B: Backend>() {
     for (op, change) in [(Op::Replace, "/elevate"), (Op::End, "/logout")] {
         world.store.fail(op, Moment::Before);
         if op == Op::End {
-            // An end that failed is asked for once more.
+            // An end that failed is tried once more.
             world.store.fail(op, Moment::Before);
         }
         client.post(change).await.is(503);
@@ -99,7 +99,7 @@ async fn rule_12_an_event_is_not_lost_with_the_client_that_caused_it<B: Backend>
         let flight = client.post(change).start();
         done.reached().await;
         flight.disconnect().await;
-        world.departed().await;
+        world.client_disconnected().await;
         done.open();
         world.audit.until(event.clone()).await;
         assert_eq!(world.audit.take_kinds(), [event]);
@@ -109,7 +109,7 @@ async fn rule_12_an_event_is_not_lost_with_the_client_that_caused_it<B: Backend>
 async fn rule_12_an_event_names_session_user_and_moment<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let handle = client.look().await.handle;
+    let handle = client.view().await.handle;
     for change in [
         "/elevate",
         "/drop",
@@ -133,11 +133,11 @@ async fn rule_12_an_event_names_session_user_and_moment<B: Backend>() {
     }
 }
 
-/// Nothing else in the audit says that the session of the one before is over.
-async fn signing_in_as_somebody_else_tells_of_the_session_that_ended<B: Backend>() {
+/// No other event reports that the session of the former user ended.
+async fn signing_in_as_another_user_reports_the_session_that_ended<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let alice = client.look().await.handle;
+    let alice = client.view().await.handle;
     client.post("/login?user=bob").await.is(204);
     let events: Vec<_> = world
         .audit
@@ -145,7 +145,7 @@ async fn signing_in_as_somebody_else_tells_of_the_session_that_ended<B: Backend>
         .into_iter()
         .map(|event| (event.kind, event.session.map(|s| s.to_string()), event.user))
         .collect();
-    let bob = client.look().await.handle;
+    let bob = client.view().await.handle;
     assert_eq!(events.len(), 2, "{events:?}");
     assert!(
         matches!(&events[0], (Ended(_), session, Some(user)) if *session == alice && user.as_str() == Some("alice")),
@@ -154,7 +154,7 @@ async fn signing_in_as_somebody_else_tells_of_the_session_that_ended<B: Backend>
     assert_eq!(events[1], (Authenticated, bob, Some("bob".into())));
 }
 
-async fn what_is_refused_is_told_with_its_reason<B: Backend>() {
+async fn a_refused_operation_is_reported_with_its_reason<B: Backend>() {
     let world = World::<B>::start().await;
     let expect = async |client: &Client, target: &str, events: &[EventKind]| {
         world.forget();
@@ -209,7 +209,7 @@ async fn reading_and_writing_values_are_no_events<B: Backend>() {
     assert_eq!(world.audit.take_kinds(), []);
 }
 
-async fn the_words_of_events_are_stable<B: Backend>() {
+async fn the_names_of_events_are_stable<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.client();
     for change in [
@@ -223,12 +223,12 @@ async fn the_words_of_events_are_stable<B: Backend>() {
         client.post(change).await;
     }
     let events = world.audit.take_kinds();
-    let words: Vec<_> = events
+    let texts: Vec<_> = events
         .iter()
         .map(|kind| (kind.as_str(), kind.detail()))
         .collect();
     assert_eq!(
-        words,
+        texts,
         [
             ("session_created", None),
             ("session_ended", Some("replaced_at_sign_in")),
@@ -241,11 +241,11 @@ async fn the_words_of_events_are_stable<B: Backend>() {
     );
 }
 
-async fn without_an_audit_of_ones_own_events_are_logged<B: Backend>() {
+async fn without_an_audit_of_the_application_events_are_logged<B: Backend>() {
     let world = World::<B>::with(|layer: SessionLayer| layer.audit(TracingAudit::default())).await;
     let log = CapturedLog::start();
     let client = world.signed_in("al%0Aice").await;
-    let handle = client.look().await.handle.unwrap();
+    let handle = client.view().await.handle.unwrap();
     let gate = Gate::closed();
     let slow = client.post("/put/a/b").held_at(&gate).start();
     gate.reached().await;
@@ -253,20 +253,20 @@ async fn without_an_audit_of_ones_own_events_are_logged<B: Backend>() {
     gate.open();
     slow.reply().await.is(401);
     let text = log.text();
-    let line = |words: &str| {
+    let line = |texts: &str| {
         let mut lines = text
             .lines()
             .filter(|line| line.contains("portcullis::audit"));
         lines
-            .find(|line| line.contains(words))
-            .unwrap_or_else(|| panic!("no {words} in {text}"))
+            .find(|line| line.contains(texts))
+            .unwrap_or_else(|| panic!("no {texts} in {text}"))
     };
-    for (words, level) in [
+    for (texts, level) in [
         ("authn_login_success", " INFO "),
         ("session_ended", " INFO "),
         ("session_write_refused", " WARN "),
     ] {
-        let line = line(words);
+        let line = line(texts);
         assert!(
             line.contains(level) && line.contains(&handle) && line.contains(r#"user="al\\nice""#),
             "{line}"
@@ -274,8 +274,8 @@ async fn without_an_audit_of_ones_own_events_are_logged<B: Backend>() {
     }
 }
 
-/// One of each. A kind that is new in a later version is missing here, and this test says so.
-async fn s097_every_kind_of_event_comes_about<B: Backend>() {
+/// One of each. This test fails when a later version adds a kind.
+async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
     let one = SessionLimit::refuse(1).unwrap();
     let world = World::<B>::with(|layer| layer.session_limit(one)).await;
     let client = world.client();
@@ -327,8 +327,8 @@ async fn s097_every_kind_of_event_comes_about<B: Backend>() {
     world.overwrite(&client.id(), &b"garbage"[..]).await;
     client.get("/me").await.is(401);
 
-    let told = world.audit.take_kinds();
-    let words: BTreeSet<_> = told.iter().map(EventKind::as_str).collect();
+    let events = world.audit.take_kinds();
+    let texts: BTreeSet<_> = events.iter().map(EventKind::as_str).collect();
     let expected = BTreeSet::from([
         "session_created",
         "authn_login_success",
@@ -349,19 +349,19 @@ async fn s097_every_kind_of_event_comes_about<B: Backend>() {
         "session_record_invalid",
         "security_control_failure",
     ]);
-    assert_eq!(words, expected);
-    // What changed a session was told once. The others are the requests that were made above.
-    let count = |word: &str| told.iter().filter(|kind| kind.as_str() == word).count();
+    assert_eq!(texts, expected);
+    // Each change of a session is reported once. The other counts are those of the requests above.
+    let count = |word: &str| events.iter().filter(|kind| kind.as_str() == word).count();
     for word in expected {
         let times = match word {
             "session_created" | "authn_login_success" | "privilege_elevated" | "session_ended" => 2,
             _ => 1,
         };
-        assert_eq!(count(word), times, "{word}: {told:?}");
+        assert_eq!(count(word), times, "{word}: {events:?}");
     }
 }
 
-/// The correlators of what was told, each once.
+/// The correlators of the events, each once.
 fn correlators(events: &[Event]) -> BTreeSet<String> {
     let correlators = events.iter().filter_map(|event| event.correlator);
     correlators
@@ -369,7 +369,7 @@ fn correlators(events: &[Event]) -> BTreeSet<String> {
         .collect()
 }
 
-async fn s100_a_correlator_is_stable_across_identifiers_and_says_nothing_without_the_key<
+async fn s100_a_correlator_is_stable_across_identifiers_and_reveals_nothing_without_the_key<
     B: Backend,
 >() {
     let world = World::<B>::with(|layer| layer.correlation_key([1; 32])).await;
@@ -400,7 +400,7 @@ async fn s100_a_correlator_is_stable_across_identifiers_and_says_nothing_without
             assert!(!found, "{text} is in the store");
         }
     }
-    // Under another key the same sessions are others, also in what the log tells.
+    // Another key gives the same sessions other correlators, also in the log.
     let other = world.another_layer().await.correlation_key([2; 32]);
     let query = LogQuery::default;
     let logged = other.sessions().history(query()).await.unwrap();
@@ -412,7 +412,7 @@ async fn s100_a_correlator_is_stable_across_identifiers_and_says_nothing_without
     assert_eq!(correlators(&ours), seen);
 }
 
-async fn s100_servers_with_one_key_tell_of_a_session_alike<B: Backend>() {
+async fn s100_servers_with_one_key_use_one_correlator_for_a_session<B: Backend>() {
     let world = World::<B>::with(|layer| layer.correlation_key([1; 32])).await;
     let client = world.client();
     client.post("/login?user=alice").await.is(204);
@@ -429,8 +429,11 @@ async fn s103_an_identifier_that_is_guessed_twice_has_one_correlator<B: Backend>
         let guess = world.client().with_id(&format!("{}{last}", "A".repeat(42)));
         guess.get("/me").await.is(401);
     }
-    let told = world.audit.take();
-    let correlators: Vec<_> = told.iter().map(|event| event.correlator.unwrap()).collect();
+    let events = world.audit.take();
+    let correlators: Vec<_> = events
+        .iter()
+        .map(|event| event.correlator.unwrap())
+        .collect();
     assert_eq!(correlators.len(), 3);
     assert_eq!(correlators[0], correlators[1]);
     assert_ne!(correlators[1], correlators[2]);
@@ -455,16 +458,16 @@ async fn every_event_of_a_request_names_its_client<B: Backend>() {
     client.post("/logout").await.is(204);
     tab.get("/me").await.is(401);
     client.clone().with_id("nonsense").get("/me").await.is(401);
-    let told = world.audit.take();
-    assert_eq!(told.len(), 10, "{told:?}");
-    for event in told {
+    let events = world.audit.take();
+    assert_eq!(events.len(), 10, "{events:?}");
+    for event in events {
         let client = event.client.as_ref().map(ToString::to_string);
         assert_eq!(client.as_deref(), Some("curl"), "{event:?}");
     }
 }
 
-/// Neither as a user, nor as an agent, nor as an operator, nor as a scope.
-async fn s101_nobody_can_write_a_line_of_the_log<B: Backend>() {
+/// Neither with the name of a user or an operator, nor with an agent or a scope.
+async fn s101_no_client_can_write_a_line_of_the_log<B: Backend>() {
     let world = World::<B>::with(|layer: SessionLayer| layer.audit(TracingAudit::default())).await;
     let log = CapturedLog::start();
     let agent = "curl/8\"} forged session_expired \u{1b}[31m";
@@ -484,19 +487,19 @@ async fn s101_nobody_can_write_a_line_of_the_log<B: Backend>() {
     let lines: Vec<_> = text.lines().filter(audit).collect();
     assert_eq!(lines.len(), 4, "{text}");
     for line in text.lines() {
-        // Each line begins with its moment; what was forged would not.
+        // Each line begins with its moment. A forged one would not.
         let begins = line.starts_with("20") && line.as_bytes().get(10) == Some(&b'T');
         assert!(begins, "{line:?}");
     }
     for line in lines {
-        let is_plain = |letter: char| !letter.is_control();
+        let is_plain = |character: char| !character.is_control();
         assert!(line.chars().all(is_plain), "{line:?}");
         assert!(!line.contains("} forged") && line.len() < 600, "{line:?}");
     }
 }
 
-/// The most ordinary thing that happens to a session.
-async fn a_page_that_is_left_open_after_a_timeout_is_no_warning_and_one_event<B: Backend>() {
+/// This happens to sessions most often.
+async fn a_page_left_open_after_a_timeout_causes_no_warning_and_one_event<B: Backend>() {
     let world = World::<B>::with(|layer: SessionLayer| layer.audit(TracingAudit::default())).await;
     let client = world.signed_in("alice").await;
     let log = CapturedLog::start();
@@ -517,8 +520,8 @@ async fn a_page_that_is_left_open_after_a_timeout_is_no_warning_and_one_event<B:
     assert!(lines.iter().all(|line| line.contains(" INFO ")), "{text}");
 }
 
-/// A person who comes by is reported each time.
-async fn a_page_that_polls_with_a_session_that_was_ended_elsewhere_is_one_event<B: Backend>() {
+/// A request that is not passive is reported each time.
+async fn a_page_that_polls_with_a_session_ended_elsewhere_causes_one_event<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let tab = client.fork();
@@ -533,7 +536,7 @@ async fn a_page_that_polls_with_a_session_that_was_ended_elsewhere_is_one_event<
         tab.fork().get("/me").await.is(401);
     }
     assert_eq!(world.audit.take_kinds(), vec![UsedAfterEnd(SignedOut); 2]);
-    // Nobody else hides behind the page by saying the same.
+    // Another client with the same header is reported too.
     let thief = tab.fork().calling_itself("curl/8");
     for _ in 0..2 {
         let poll = thief.get("/me").header("portcullis-passive", "1");
@@ -542,7 +545,7 @@ async fn a_page_that_polls_with_a_session_that_was_ended_elsewhere_is_one_event<
     assert_eq!(world.audit.take_kinds(), [UsedAfterEnd(SignedOut)]);
 }
 
-async fn several_audits_hear_of_each_event<B: Backend>() {
+async fn several_audits_receive_each_event<B: Backend>() {
     let another = CapturedAudit::default();
     let world = World::<B>::with(|layer| layer.audit(another.clone())).await;
     let client = world.signed_in("alice").await;
@@ -550,7 +553,7 @@ async fn several_audits_hear_of_each_event<B: Backend>() {
     client.post("/logout").await.is(204);
     assert_eq!(another.take_kinds(), [Ended(SignedOut)]);
     assert_eq!(world.audit.take_kinds(), [Ended(SignedOut)]);
-    // Operations from outside tell these and their own.
+    // Operations from outside report to these and to their own.
     let theirs = CapturedAudit::default();
     let sessions = world.layer.sessions().audit(theirs.clone());
     world.signed_in("alice").await;
@@ -564,7 +567,7 @@ async fn several_audits_hear_of_each_event<B: Backend>() {
     }
 }
 
-async fn an_audit_hears_what_its_own_process_does_and_the_log_has_it_all<B: Backend>() {
+async fn an_audit_receives_the_events_of_its_own_process_and_the_log_has_all<B: Backend>() {
     let world = World::<B>::start().await;
     let (theirs, layer) = (CapturedAudit::default(), world.another_layer().await);
     let server = world.serve(layer.audit(theirs.clone())).await;

@@ -1,4 +1,4 @@
-//! A response that is cut off because its session ended is never taken for a complete one. Seen from the socket.
+//! A response that is cut off because its session ended never looks complete. Read from the socket.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ on_every_store![
     s065_a_body_of_known_length_ends_before_it,
     s065_a_compressed_body_ends_without_the_last_chunk,
     s065_a_body_over_http2_is_reset,
-    a_body_whose_session_lives_is_complete,
+    a_body_whose_session_is_live_is_complete,
 ];
 
 const LAST_CHUNK: &str = "\r\n0\r\n\r\n";
@@ -30,7 +30,7 @@ const LAST_CHUNK: &str = "\r\n0\r\n\r\n";
 async fn s065_a_body_in_chunks_ends_without_the_last_one<B: Backend>() {
     let world = World::<B>::with(late).await;
     let client = world.signed_in("alice").await;
-    let received = cut_off(&world, &client, "chunked").await;
+    let received = body_of_ended_session(&world, &client, "chunked").await;
     assert!(received.contains("transfer-encoding: chunked"));
     assert_eq!(received.matches("row ").count(), 41, "{received}");
     assert!(!received.ends_with(LAST_CHUNK), "{received}");
@@ -39,7 +39,7 @@ async fn s065_a_body_in_chunks_ends_without_the_last_one<B: Backend>() {
 async fn s065_a_body_of_known_length_ends_before_it<B: Backend>() {
     let world = World::<B>::with(late).await;
     let client = world.signed_in("alice").await;
-    let received = cut_off(&world, &client, "told").await;
+    let received = body_of_ended_session(&world, &client, "known").await;
     assert!(received.contains("content-length: 9000"), "{received}");
     assert_eq!(received.matches("row ").count(), 41, "{received}");
 }
@@ -49,7 +49,7 @@ async fn s065_a_compressed_body_ends_without_the_last_chunk<B: Backend>() {
     let arrange = |routes: Router, sessions| routes.layer(sessions).layer(CompressionLayer::new());
     let (_server, client) = world.arranged(arrange).await;
     client.post("/login?user=alice").await.is(204);
-    let received = cut_off(&world, &client, "chunked").await;
+    let received = body_of_ended_session(&world, &client, "chunked").await;
     assert!(received.contains("content-encoding: gzip"), "{received}");
     assert!(!received.ends_with(LAST_CHUNK), "{received}");
 }
@@ -89,16 +89,16 @@ async fn s065_a_body_over_http2_is_reset<B: Backend>() {
     let reason = std::error::Error::source(&error).map(ToString::to_string);
     let reason = reason.unwrap_or_default();
     assert!(reason.contains("internal error"), "{error:?}");
-    // The connection goes on for others.
+    // The connection stays open for others.
     assert!(sender.ready().await.is_ok());
     talking.abort();
     serving.abort();
 }
 
-async fn a_body_whose_session_lives_is_complete<B: Backend>() {
+async fn a_body_whose_session_is_live_is_complete<B: Backend>() {
     let world = World::<B>::with(late).await;
     let client = world.signed_in("alice").await;
-    for length in ["chunked", "told"] {
+    for length in ["chunked", "known"] {
         let (gate, name) = world.gate();
         let mut stream = ask(&client, &format!("/live/rows/{name}/{length}")).await;
         gate.reached().await;
@@ -110,8 +110,12 @@ async fn a_body_whose_session_lives_is_complete<B: Backend>() {
     }
 }
 
-/// What comes of a response whose session ends after its first rows.
-async fn cut_off<B: Backend>(world: &World<B>, client: &Client, length: &str) -> String {
+/// The bytes of a response whose session ends after its first rows.
+async fn body_of_ended_session<B: Backend>(
+    world: &World<B>,
+    client: &Client,
+    length: &str,
+) -> String {
     let (gate, name) = world.gate();
     let mut stream = ask(client, &format!("/live/rows/{name}/{length}")).await;
     gate.reached().await;

@@ -6,9 +6,9 @@ on_every_store![
     t33_s085_a_response_with_the_cookie_is_never_stored,
     s085_no_field_of_a_cdn_lets_it_store_what_depends_on_the_session,
     s086_a_response_made_with_the_session_is_never_shared,
-    s087_every_response_made_with_a_look_at_the_session_varies_by_cookie,
-    s087_what_the_handler_said_about_vary_stays,
-    a_response_that_never_used_the_session_is_left_as_it_was,
+    s087_every_response_for_which_the_session_was_loaded_varies_by_cookie,
+    s087_the_vary_of_the_handler_stays,
+    a_response_that_never_used_the_session_is_unchanged,
     refusals_are_never_stored,
 ];
 
@@ -44,11 +44,11 @@ async fn s085_no_field_of_a_cdn_lets_it_store_what_depends_on_the_session<B: Bac
     ] {
         for (value, left) in [(allows, ""), (forbids, forbids)] {
             let field = format!("{name}: {value}");
-            let said = |call: Call| call.with_response_field(&field);
+            let cache_control = |call: Call| call.with_response_field(&field);
             for call in [client.get("/me"), client.post("/regenerate")] {
-                assert_eq!(said(call).await.header(name), left, "{field}");
+                assert_eq!(cache_control(call).await.header(name), left, "{field}");
             }
-            let reply = said(client.get("/public")).await;
+            let reply = cache_control(client.get("/public")).await;
             assert_eq!(reply.header(name), value, "{field}");
         }
     }
@@ -57,8 +57,8 @@ async fn s085_no_field_of_a_cdn_lets_it_store_what_depends_on_the_session<B: Bac
 async fn s086_a_response_made_with_the_session_is_never_shared<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let said = |call: Call| async { call.await.is(200).header("cache-control") };
-    assert_eq!(said(client.get("/me")).await, "no-store");
+    let cache_control = |call: Call| async { call.await.is(200).header("cache-control") };
+    assert_eq!(cache_control(client.get("/me")).await, "no-store");
     for (field, becomes) in [
         (CACHED, "private, max-age=600"),
         (
@@ -70,11 +70,11 @@ async fn s086_a_response_made_with_the_session_is_never_shared<B: Backend>() {
         ("Cache-Control: no-cache", "private, no-cache"),
     ] {
         let call = client.get("/me").with_response_field(field);
-        assert_eq!(said(call).await, becomes);
+        assert_eq!(cache_control(call).await, becomes);
     }
 }
 
-async fn s087_every_response_made_with_a_look_at_the_session_varies_by_cookie<B: Backend>() {
+async fn s087_every_response_for_which_the_session_was_loaded_varies_by_cookie<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
     for client in [alice, world.client(), world.client().with_id("x")] {
@@ -87,7 +87,7 @@ async fn s087_every_response_made_with_a_look_at_the_session_varies_by_cookie<B:
     assert_eq!(bob.get("/maybe").await.is(503).header("vary"), "Cookie");
 }
 
-async fn s087_what_the_handler_said_about_vary_stays<B: Backend>() {
+async fn s087_the_vary_of_the_handler_stays<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     for (field, becomes) in [
@@ -104,7 +104,7 @@ async fn s087_what_the_handler_said_about_vary_stays<B: Backend>() {
     }
 }
 
-async fn a_response_that_never_used_the_session_is_left_as_it_was<B: Backend>() {
+async fn a_response_that_never_used_the_session_is_unchanged<B: Backend>() {
     let world = World::<B>::start().await;
     for client in [world.client(), world.signed_in("alice").await] {
         let reply = client.get("/public").await;

@@ -6,31 +6,31 @@ use portcullis::{
 };
 use portcullis_core::{Bucket, SessionId, store::Loaded};
 use portcullis_tests::{
-    Backend, COOKIE, Call, Client, Gate, Look, Moment, Op, Reply, World, hours, minutes,
+    Backend, COOKIE, Call, Client, Gate, Moment, Op, Reply, SessionView, World, hours, minutes,
     on_every_store,
 };
 
 on_every_store![
-    s009_a_value_that_is_no_identifier_locks_nobody_out,
+    s009_a_value_that_is_no_identifier_locks_no_user_out,
     s009_of_two_under_a_host_name_the_live_one_counts,
     a_dead_one_beside_a_live_one_is_not_reported_again_and_again,
-    s009_t29_two_live_ones_under_a_host_name_are_nobody,
-    rule_6_a_look_at_two_candidates_is_no_activity,
+    s009_t29_two_live_ones_under_a_host_name_are_no_session,
+    rule_6_a_read_of_two_candidates_is_no_activity,
     rule_2_data_is_not_written_to_one_of_two_live_ones,
     a_sign_in_with_two_live_ones_ends_both_and_carries_nothing_over,
-    rule_13_a_sign_in_with_two_live_ones_that_is_refused_ends_neither,
+    rule_13_a_refused_sign_in_with_two_live_ones_ends_neither,
     a_sign_in_with_two_live_ones_ends_them_before_it_counts_against_the_limit,
     s059_a_sign_out_with_two_live_ones_ends_both,
     rule_4_a_sign_out_that_lost_one_of_two_removes_no_cookie,
-    rule_8_a_failure_between_two_ends_is_told_and_can_be_mended,
+    rule_8_a_failure_between_two_ends_is_reported_and_can_be_repaired,
     rule_8_a_store_that_does_not_answer_for_the_second_is_an_error,
     what_is_replaced_beside_a_dead_one_is_still_replaced,
-    s009_t29_two_under_any_other_name_are_nobody_and_not_looked_up,
-    s009_three_are_nobody_and_not_looked_up,
+    s009_t29_two_under_any_other_name_are_no_session_and_not_loaded,
+    s009_three_are_no_session_and_not_loaded,
     a_live_one_of_two_under_an_accepted_name_is_renamed,
     a_former_cookie_is_expired_with_each_cookie_that_is_set_or_removed,
-    a_changed_domain_locks_nobody_out_for_longer_than_a_sign_in,
-    a_partitioned_cookie_takes_over_from_one_that_is_not,
+    a_changed_domain_locks_a_user_out_until_the_next_sign_in_at_most,
+    a_partitioned_cookie_replaces_one_that_is_not,
 ];
 
 /// All cookies of these values under the session's name, in this order.
@@ -49,9 +49,9 @@ fn unknown() -> String {
     id.unwrap().expose()
 }
 
-/// The session of this identifier, as the application sees it. No activity.
-async fn look<B: Backend>(world: &World<B>, id: &str) -> Look {
-    world.client().with_id(id).look().await
+/// The session of this identifier, as the application sees it. This is no activity.
+async fn view<B: Backend>(world: &World<B>, id: &str) -> SessionView {
+    world.client().with_id(id).view().await
 }
 
 /// Two browsers' sessions, one of them elevated, each with something in the cart.
@@ -64,7 +64,7 @@ async fn two_live<B: Backend>(world: &World<B>) -> [String; 2] {
     [alice.id(), bob.id()]
 }
 
-async fn s009_a_value_that_is_no_identifier_locks_nobody_out<B: Backend>() {
+async fn s009_a_value_that_is_no_identifier_locks_no_user_out<B: Backend>() {
     for name in [COOKIE, "__Secure-id", "id"] {
         let cookie = CookieConfig::builder().name(name).build().unwrap();
         let world = World::<B>::with(|layer| layer.cookie(cookie)).await;
@@ -100,14 +100,14 @@ async fn s009_of_two_under_a_host_name_the_live_one_counts<B: Backend>() {
             let call = |call: Call| call.raw_cookie(cookies(&both));
             let reply = call(client.get("/me")).await;
             assert_eq!(reply.is(200).keeps_the_cookie().body(), "bob");
-            let look: Look = call(client.get("/session")).await.json();
-            assert_eq!(look.ended, None);
+            let view: SessionView = call(client.get("/session")).await.json();
+            assert_eq!(view.ended, None);
             call(client.post("/cart?item=1"))
                 .await
                 .is(204)
                 .keeps_the_cookie();
         }
-        assert_eq!(bob.look().await.cart, [1, 1]);
+        assert_eq!(bob.view().await.cart, [1, 1]);
     }
 }
 
@@ -124,7 +124,7 @@ async fn a_dead_one_beside_a_live_one_is_not_reported_again_and_again<B: Backend
     }
 }
 
-async fn s009_t29_two_live_ones_under_a_host_name_are_nobody<B: Backend>() {
+async fn s009_t29_two_live_ones_under_a_host_name_are_no_session<B: Backend>() {
     let world = World::<B>::start().await;
     let [alice, bob] = two_live(&world).await;
     let get = |target| world.client().get(target);
@@ -144,13 +144,13 @@ async fn s009_t29_two_live_ones_under_a_host_name_are_nobody<B: Backend>() {
         assert_eq!(world.store.take_calls(), [Op::Load, Op::Load]);
     }
     let maybe = get("/maybe").raw_cookie(cookies(&[&alice, &bob])).await;
-    let nobody = "session false, signed in false, elevated false";
-    assert_eq!(maybe.keeps_the_cookie().body(), nobody);
-    assert_eq!(look(&world, &alice).await.user.unwrap(), "alice");
-    assert_eq!(look(&world, &bob).await.user.unwrap(), "bob");
+    let no_session = "session false, signed in false, elevated false";
+    assert_eq!(maybe.keeps_the_cookie().body(), no_session);
+    assert_eq!(view(&world, &alice).await.user.unwrap(), "alice");
+    assert_eq!(view(&world, &bob).await.user.unwrap(), "bob");
 }
 
-async fn rule_6_a_look_at_two_candidates_is_no_activity<B: Backend>() {
+async fn rule_6_a_read_of_two_candidates_is_no_activity<B: Backend>() {
     let world = World::<B>::start().await;
     let [alice, bob] = two_live(&world).await;
     let dead = world.signed_in("carol").await;
@@ -163,13 +163,13 @@ async fn rule_6_a_look_at_two_candidates_is_no_activity<B: Backend>() {
     }
     assert_eq!(world.store.take_calls(), [Op::Load; 4]);
     for id in [&alice, &bob] {
-        let inactive = look(&world, id).await.inactive;
+        let inactive = view(&world, id).await.inactive;
         assert!(inactive >= 600_000, "{inactive}");
     }
-    // The request of somebody is.
+    // A request with a user is.
     let both = cookies(&[&dead.id(), &bob]);
     world.client().get("/me").raw_cookie(both).await.is(200);
-    let inactive = look(&world, &bob).await.inactive;
+    let inactive = view(&world, &bob).await.inactive;
     assert!(inactive < 600_000, "{inactive}");
 }
 
@@ -191,15 +191,15 @@ async fn rule_2_data_is_not_written_to_one_of_two_live_ones<B: Backend>() {
         let events = [EventKind::AmbiguousIdentifier, EventKind::WriteRefused];
         assert_eq!(world.audit.take_kinds()[..2], events);
     }
-    // To say that it was refused is the application's own affair.
+    // The application itself reports that it was refused.
     let call = world.client().post("/cart?item=3").answered(422);
     call.raw_cookie(&both).await.is(422).keeps_the_cookie();
     for nothing_to_change in ["/regenerate", "/drop"] {
         let call = world.client().post(nothing_to_change).raw_cookie(&both);
         assert!(call.await.keeps_the_cookie().status() < 300);
     }
-    assert_eq!(look(&world, &alice).await.cart, [1]);
-    assert_eq!(look(&world, &bob).await.cart, [2]);
+    assert_eq!(view(&world, &alice).await.cart, [1]);
+    assert_eq!(view(&world, &bob).await.cart, [2]);
     assert_eq!(world.backend.live(), 2);
 }
 
@@ -227,10 +227,10 @@ async fn a_sign_in_with_two_live_ones_ends_both_and_carries_nothing_over<B: Back
         for old in [&alice, &bob] {
             assert_eq!(world.ended(old).await, Some(EndReason::ReplacedAtSignIn));
         }
-        let look = look(&world, &id).await;
-        assert_eq!(look.user.as_deref(), Some(user));
-        assert_eq!((look.cart, look.elevated_left), (vec![], None));
-        assert!(look.age < 60_000);
+        let view = view(&world, &id).await;
+        assert_eq!(view.user.as_deref(), Some(user));
+        assert_eq!((view.cart, view.elevated_left), (vec![], None));
+        assert!(view.age < 60_000);
         assert_eq!(world.backend.live(), 1);
         let ended = EventKind::Ended(EndReason::ReplacedAtSignIn);
         let expected = [
@@ -243,7 +243,7 @@ async fn a_sign_in_with_two_live_ones_ends_both_and_carries_nothing_over<B: Back
     }
 }
 
-async fn rule_13_a_sign_in_with_two_live_ones_that_is_refused_ends_neither<B: Backend>() {
+async fn rule_13_a_refused_sign_in_with_two_live_ones_ends_neither<B: Backend>() {
     let world = World::<B>::start().await;
     let [alice, bob] = two_live(&world).await;
     let both = cookies(&[&alice, &bob]);
@@ -254,7 +254,7 @@ async fn rule_13_a_sign_in_with_two_live_ones_that_is_refused_ends_neither<B: Ba
         call.await.is(500).keeps_the_cookie();
     }
     assert_eq!(world.backend.live(), 2);
-    assert_eq!(look(&world, &alice).await.cart, [1]);
+    assert_eq!(view(&world, &alice).await.cart, [1]);
 }
 
 async fn a_sign_in_with_two_live_ones_ends_them_before_it_counts_against_the_limit<B: Backend>() {
@@ -313,7 +313,7 @@ async fn rule_4_a_sign_out_that_lost_one_of_two_removes_no_cookie<B: Backend>() 
     }
 }
 
-async fn rule_8_a_failure_between_two_ends_is_told_and_can_be_mended<B: Backend>() {
+async fn rule_8_a_failure_between_two_ends_is_reported_and_can_be_repaired<B: Backend>() {
     let world = World::<B>::start().await;
     let [alice, bob] = two_live(&world).await;
     let both = cookies(&[&alice, &bob]);
@@ -357,13 +357,13 @@ async fn what_is_replaced_beside_a_dead_one_is_still_replaced<B: Backend>() {
         call.await
             .is_problem(401, "session-replaced")
             .keeps_the_cookie();
-        let look = world.client().get("/session").raw_cookie(&both).await;
-        let look: Look = look.json();
-        assert_eq!(look.ended.as_deref(), Some("replaced"));
+        let view = world.client().get("/session").raw_cookie(&both).await;
+        let view: SessionView = view.json();
+        assert_eq!(view.ended.as_deref(), Some("replaced"));
     }
 }
 
-async fn s009_t29_two_under_any_other_name_are_nobody_and_not_looked_up<B: Backend>() {
+async fn s009_t29_two_under_any_other_name_are_no_session_and_not_loaded<B: Backend>() {
     for name in ["id", "__Secure-id", "__host-id"] {
         let cookie = CookieConfig::builder().name(name).build().unwrap();
         let world = World::<B>::with(|layer| layer.cookie(cookie)).await;
@@ -393,7 +393,7 @@ async fn s009_t29_two_under_any_other_name_are_nobody_and_not_looked_up<B: Backe
     }
 }
 
-async fn s009_three_are_nobody_and_not_looked_up<B: Backend>() {
+async fn s009_three_are_no_session_and_not_loaded<B: Backend>() {
     let world = World::<B>::start().await;
     let [alice, bob] = two_live(&world).await;
     let unknown = unknown();
@@ -474,14 +474,14 @@ async fn a_former_cookie_is_expired_with_each_cookie_that_is_set_or_removed<B: B
     }
 }
 
-async fn a_changed_domain_locks_nobody_out_for_longer_than_a_sign_in<B: Backend>() {
+async fn a_changed_domain_locks_a_user_out_until_the_next_sign_in_at_most<B: Backend>() {
     let old = CookieConfig::builder().name("shop").domain("shop.example");
     let old = old.build().unwrap();
     let new = |builder: portcullis::cookie::CookieBuilder| {
         let cookie = builder.formerly(old.clone()).build().unwrap();
         move |layer: SessionLayer| layer.cookie(cookie)
     };
-    // With another name as well, nobody is signed out at all.
+    // With another name as well, no user is signed out.
     let renamed = CookieConfig::builder()
         .name("__Host-shop")
         .also_accept("shop");
@@ -511,7 +511,7 @@ async fn a_changed_domain_locks_nobody_out_for_longer_than_a_sign_in<B: Backend>
     client.get("/me").await.is(200);
 }
 
-async fn a_partitioned_cookie_takes_over_from_one_that_is_not<B: Backend>() {
+async fn a_partitioned_cookie_replaces_one_that_is_not<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
     let embedded = CookieConfig::builder().dangerous_same_site_none("embedded");
@@ -524,7 +524,7 @@ async fn a_partitioned_cookie_takes_over_from_one_that_is_not<B: Backend>() {
     let cookies_set = reply.is(204).set_cookies();
     let partitioned = |n: usize| cookies_set[n].attributes.contains_key("partitioned");
     assert!(cookies_set[0].removes() && !partitioned(0) && partitioned(1));
-    // A browser that keeps the old one all the same is not locked out.
+    // A browser that keeps the old one anyway is not locked out.
     let both = cookies(&[&unpartitioned, &client.id()]);
     let reply = client.get("/me").raw_cookie(both).await;
     assert_eq!(reply.is(200).keeps_the_cookie().body(), "alice");

@@ -1,22 +1,22 @@
-//! What the browser is asked to forget with a sign-out, and what it is told of deadlines along with ordinary responses.
+//! `Clear-Site-Data` with a sign-out, and the header that sends deadlines with ordinary responses.
 
 use portcullis::{Timeouts, client::DeviceBinding, cookie::ClearSiteData};
 use portcullis_tests::{Backend, Moment, Op, World, hours, minutes, on_every_store, seconds};
 
 on_every_store![
-    s060_a_sign_out_asks_the_browser_to_forget_what_scripts_stored,
-    s060_so_does_a_sign_out_that_came_second,
-    s060_so_does_an_end_that_nobody_asked_for,
-    s060_who_brings_no_cookie_is_not_asked_to_forget_anything,
+    s060_a_sign_out_makes_the_browser_clear_what_scripts_stored,
+    s060_so_does_a_second_sign_out,
+    s060_so_does_an_end_without_a_sign_out,
+    s060_a_request_without_a_cookie_clears_nothing,
     s060_nothing_else_does,
     s060_a_sign_out_that_could_not_be_written_does_not,
-    s060_what_is_asked_for_can_be_chosen,
-    deadlines_are_told_in_seconds_left_where_that_is_wanted,
+    s060_what_is_cleared_can_be_configured,
+    deadlines_are_sent_in_seconds_left_where_configured,
 ];
 
 const FIELD: &str = "clear-site-data";
 
-async fn s060_a_sign_out_asks_the_browser_to_forget_what_scripts_stored<B: Backend>() {
+async fn s060_a_sign_out_makes_the_browser_clear_what_scripts_stored<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let reply = client.post("/logout").await;
@@ -24,7 +24,7 @@ async fn s060_a_sign_out_asks_the_browser_to_forget_what_scripts_stored<B: Backe
     assert_eq!(reply.header(FIELD), r#""storage""#);
 }
 
-async fn s060_so_does_a_sign_out_that_came_second<B: Backend>() {
+async fn s060_so_does_a_second_sign_out<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let tab = client.fork();
@@ -34,7 +34,7 @@ async fn s060_so_does_a_sign_out_that_came_second<B: Backend>() {
     assert_eq!(reply.header(FIELD), r#""storage""#);
 }
 
-async fn s060_so_does_an_end_that_nobody_asked_for<B: Backend>() {
+async fn s060_so_does_an_end_without_a_sign_out<B: Backend>() {
     let world = World::<B>::with(|layer| layer.device_binding(DeviceBinding::End)).await;
     let client = world
         .client()
@@ -46,8 +46,8 @@ async fn s060_so_does_an_end_that_nobody_asked_for<B: Backend>() {
     assert_eq!(reply.header(FIELD), r#""storage""#);
 }
 
-/// Another site can send somebody here, but not their cookie.
-async fn s060_who_brings_no_cookie_is_not_asked_to_forget_anything<B: Backend>() {
+/// Another site can cause a request, but without the cookie.
+async fn s060_a_request_without_a_cookie_clears_nothing<B: Backend>() {
     let world = World::<B>::start().await;
     assert_eq!(
         world.client().post("/logout").await.is(204).header(FIELD),
@@ -75,7 +75,7 @@ async fn s060_a_sign_out_that_could_not_be_written_does_not<B: Backend>() {
     assert_eq!(client.post("/logout").await.is(503).header(FIELD), "");
 }
 
-async fn s060_what_is_asked_for_can_be_chosen<B: Backend>() {
+async fn s060_what_is_cleared_can_be_configured<B: Backend>() {
     for (choice, field) in [
         (None, ""),
         (Some(ClearSiteData::storage_only()), r#""storage""#),
@@ -101,13 +101,13 @@ async fn s060_what_is_asked_for_can_be_chosen<B: Backend>() {
     }
 }
 
-async fn deadlines_are_told_in_seconds_left_where_that_is_wanted<B: Backend>() {
+async fn deadlines_are_sent_in_seconds_left_where_configured<B: Backend>() {
     const FIELD: &str = "session-timeout";
-    // Long steps of granularity and odd moments, so that whole seconds do not depend on the machine's haste.
+    // Long granularity and odd moments, so that whole seconds do not depend on the machine's speed.
     let timeouts = Timeouts::new(minutes(60), hours(12)).unwrap();
     let world = World::<B>::with(|layer| layer.timeouts(timeouts).session_timeout_header()).await;
     let client = world.signed_in("alice").await;
-    let told = |reply: portcullis_tests::Reply| {
+    let fields = |reply: portcullis_tests::Reply| {
         let field = reply.header(FIELD);
         let members = field.split(", ").map(|member| {
             let (name, seconds) = member.split_once('=').expect("a member");
@@ -116,11 +116,11 @@ async fn deadlines_are_told_in_seconds_left_where_that_is_wanted<B: Backend>() {
         members.collect::<Vec<_>>()
     };
     world.advance(minutes(10) - seconds(1));
-    let passive = told(client.get("/passive/session").await);
+    let passive = fields(client.get("/passive/session").await);
     assert_eq!(passive[0].0, "idle");
     assert!((2998..=3001).contains(&passive[0].1), "{passive:?}");
     assert!((42_598..=42_601).contains(&passive[1].1), "{passive:?}");
-    let active = told(client.post("/elevate").await);
+    let active = fields(client.post("/elevate").await);
     assert!((3598..=3600).contains(&active[0].1), "{active:?}");
     assert_eq!(active[2].0, "elevated");
     assert!((898..=900).contains(&active[2].1), "{active:?}");

@@ -11,12 +11,12 @@ on_every_store![
     rule_9_a_rotation_loses_no_write_that_came_before_it,
     t26_of_many_requests_with_the_old_identifier_none_starts_a_session,
     t26_requests_that_only_read_pass_while_another_rotates,
-    t08_two_people_at_two_places_sign_in_at_once,
+    t08_one_user_signs_in_on_two_devices_at_once,
     of_two_sign_ins_in_one_browser_one_counts,
     of_two_first_writes_in_one_browser_each_is_a_session_of_its_own,
     of_two_rotations_at_once_one_counts,
     an_update_that_was_applied_again_is_written_once,
-    a_write_that_never_gets_its_turn_says_so_in_the_end,
+    a_write_that_never_succeeds_is_answered_with_an_error,
     a_change_that_was_refused_is_not_written_with_a_later_one,
 ];
 
@@ -32,7 +32,7 @@ async fn at_once<B: Backend>(world: &World<B>, call: impl Fn(usize) -> Call) -> 
     }
     let commit = world.store.hold(Op::Commit, Moment::Before);
     gate.open();
-    world.waiting(CROWD).await;
+    world.requests_waiting(CROWD).await;
     commit.open();
     let mut statuses = Vec::new();
     for flight in flights {
@@ -61,7 +61,7 @@ async fn rule_9_no_update_is_lost_however_many_come_at_once<B: Backend>() {
     let add = |n| client.post(&format!("/cart?item={n}"));
     let statuses = at_once(&world, add).await;
     assert_eq!(statuses, [204; CROWD]);
-    let mut cart = client.look().await.cart;
+    let mut cart = client.view().await.cart;
     cart.sort_unstable();
     assert_eq!(cart, (0..CROWD as u32).collect::<Vec<_>>());
 }
@@ -75,7 +75,7 @@ async fn rule_9_an_update_is_applied_to_what_another_request_just_wrote<B: Backe
     client.post("/cart?item=2").await.is(204);
     gate.open();
     slow.reply().await.is(204);
-    assert_eq!(client.look().await.cart, [1, 2, 3]);
+    assert_eq!(client.view().await.cart, [1, 2, 3]);
 }
 
 async fn rule_9_of_two_plain_writes_to_one_value_one_stands<B: Backend>() {
@@ -117,7 +117,7 @@ async fn rule_9_a_rotation_loses_no_write_that_came_before_it<B: Backend>() {
         there.post("/cart?item=1").await.is(204);
         replace.open();
         slow.reply().await.is(204).new_id();
-        assert_eq!(client.look().await.cart, [1], "{rotation}");
+        assert_eq!(client.view().await.cart, [1], "{rotation}");
         assert_eq!(world.backend.live(), 1, "{rotation}");
         client.post("/logout").await.is(204);
     }
@@ -131,7 +131,7 @@ async fn t26_of_many_requests_with_the_old_identifier_none_starts_a_session<B: B
     let flights: Vec<_> = (0..10)
         .map(|n| client.post(&format!("/put/key{n}/x")).start())
         .collect();
-    world.waiting(10).await;
+    world.requests_waiting(10).await;
     let there = client.at(other.address());
     there.post("/regenerate").await.is(204).new_id();
     let fresh = client.id();
@@ -145,7 +145,7 @@ async fn t26_of_many_requests_with_the_old_identifier_none_starts_a_session<B: B
     }
     assert_eq!((client.id(), world.backend.live()), (fresh, 1));
 
-    // Those that start with the old identifier a moment later are no different.
+    // Requests that start with the old identifier a moment later get the same.
     let late = world.signed_in("bob").await;
     let old = late.fork();
     late.post("/regenerate").await.is(204);
@@ -175,7 +175,7 @@ async fn t26_requests_that_only_read_pass_while_another_rotates<B: Backend>() {
     }
 }
 
-async fn t08_two_people_at_two_places_sign_in_at_once<B: Backend>() {
+async fn t08_one_user_signs_in_on_two_devices_at_once<B: Backend>() {
     let world = World::<B>::start().await;
     let (desk, phone) = (world.client(), world.client());
     let gate = world.store.hold_each(Op::Create, Moment::Before, 2);
@@ -186,7 +186,7 @@ async fn t08_two_people_at_two_places_sign_in_at_once<B: Backend>() {
     for flight in flights {
         flight.reply().await.is(204).new_id();
     }
-    assert_ne!(desk.look().await.handle, phone.look().await.handle);
+    assert_ne!(desk.view().await.handle, phone.view().await.handle);
     assert_eq!(world.backend.live(), 2);
 }
 
@@ -211,13 +211,14 @@ async fn of_two_sign_ins_in_one_browser_one_counts<B: Backend>() {
         }
         statuses.sort_unstable();
         assert_eq!(statuses, [(204, 1), (401, 0)]);
-        assert!(users.contains(&client.look().await.user.unwrap().as_str()));
+        assert!(users.contains(&client.view().await.user.unwrap().as_str()));
         assert_eq!(world.backend.live(), 1);
         client.post("/logout").await.is(204);
     }
 }
 
-/// Nothing connects them: there is no cookie yet. The browser keeps the one whose answer comes last.
+/// Nothing connects them: there is no cookie yet. The browser keeps the cookie of the last
+/// response.
 async fn of_two_first_writes_in_one_browser_each_is_a_session_of_its_own<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.client();
@@ -229,7 +230,7 @@ async fn of_two_first_writes_in_one_browser_each_is_a_session_of_its_own<B: Back
     for flight in flights {
         flight.reply().await.is(204).new_id();
     }
-    assert_eq!(client.look().await.cart.len(), 1);
+    assert_eq!(client.view().await.cart.len(), 1);
 }
 
 async fn of_two_rotations_at_once_one_counts<B: Backend>() {
@@ -266,8 +267,8 @@ async fn an_update_that_was_applied_again_is_written_once<B: Backend>() {
     assert_eq!(client.get("/number/visits").await.body(), "Some(1)");
 }
 
-/// Another server writes again and again between its attempts; it does not try for ever.
-async fn a_write_that_never_gets_its_turn_says_so_in_the_end<B: Backend>() {
+/// Another server writes again and again between its attempts. The number of attempts is bounded.
+async fn a_write_that_never_succeeds_is_answered_with_an_error<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let other = world.another_process().await;
@@ -285,7 +286,7 @@ async fn a_write_that_never_gets_its_turn_says_so_in_the_end<B: Backend>() {
 /// How often a write is tried.
 const ATTEMPTS: usize = 32;
 
-/// Whenever the request comes to the store, `faster` has written before it.
+/// Each time the request reaches the store, `faster` has written before it.
 async fn lose<B: Backend>(
     world: &World<B>,
     faster: &Client,
@@ -306,7 +307,7 @@ async fn lose<B: Backend>(
     slow
 }
 
-/// The handler was told that it was not written, and goes on.
+/// The handler gets an error for the change that was not written, and continues.
 async fn a_change_that_was_refused_is_not_written_with_a_later_one<B: Backend>() {
     let world = World::<B>::start().await;
     let other = world.another_process().await;
@@ -317,7 +318,7 @@ async fn a_change_that_was_refused_is_not_written_with_a_later_one<B: Backend>()
     client.get("/get/before").await.is(404);
     client.get("/get/after").await.is(200);
 
-    // Who does not listen answers as if it had been written, and may not.
+    // A handler that ignores the error answers as if it had been written. Its response is replaced.
     let slow = lose(&world, &there, || {
         client.post("/commit-only/ignored").start()
     });

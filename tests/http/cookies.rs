@@ -1,17 +1,17 @@
-//! The cookie: what it says, and what counts as one.
+//! The cookie: its attributes, and which values count as one.
 
 use portcullis::{CookieConfig, SessionLayer, Timeouts, audit::EventKind, cookie::SameSite};
 use portcullis_tests::{Backend, COOKIE, Reply, World, hours, on_every_store, seconds};
 
 on_every_store![
     s001_s002_every_cookie_has_exactly_the_attributes_of_the_default,
-    s006_a_cookie_is_gone_with_the_browser_unless_asked_otherwise,
+    s006_a_cookie_ends_with_the_browser_by_default,
     s006_a_persistent_cookie_lasts_for_what_is_left_of_the_absolute_timeout,
-    s007_a_cookie_that_is_kept_for_longer_than_the_session_gains_nothing,
+    s007_a_cookie_kept_for_longer_than_the_session_opens_nothing,
     s008_however_often_the_identifier_changes_there_is_one_cookie,
     s009_the_same_identifier_twice_is_one,
     s010_the_cookie_is_found_in_any_of_several_fields,
-    s011_what_is_no_identifier_never_reaches_the_store,
+    s011_a_value_that_is_no_identifier_never_reaches_the_store,
     s012_the_cookie_is_small_whatever_the_session_holds,
     s013_t32_the_removal_has_the_scope_of_the_cookie_it_removes,
     s018_an_identifier_counts_in_the_cookie_and_nowhere_else,
@@ -36,7 +36,7 @@ async fn s001_s002_every_cookie_has_exactly_the_attributes_of_the_default<B: Bac
     }
 }
 
-async fn s006_a_cookie_is_gone_with_the_browser_unless_asked_otherwise<B: Backend>() {
+async fn s006_a_cookie_ends_with_the_browser_by_default<B: Backend>() {
     let world = World::<B>::start().await;
     let cookie = world.client().post("/login?user=alice").await.set_cookie();
     assert!(!cookie.attributes.contains_key("max-age"));
@@ -59,7 +59,7 @@ async fn s006_a_persistent_cookie_lasts_for_what_is_left_of_the_absolute_timeout
     );
 }
 
-async fn s007_a_cookie_that_is_kept_for_longer_than_the_session_gains_nothing<B: Backend>() {
+async fn s007_a_cookie_kept_for_longer_than_the_session_opens_nothing<B: Backend>() {
     let world = World::<B>::with(persistent).await;
     let client = world.signed_in("alice").await;
     world.advance(hours(24));
@@ -104,7 +104,7 @@ async fn s010_the_cookie_is_found_in_any_of_several_fields<B: Backend>() {
     call.raw_cookie(format!("g=h;{COOKIE}={id}")).await.is(200);
 }
 
-async fn s011_what_is_no_identifier_never_reaches_the_store<B: Backend>() {
+async fn s011_a_value_that_is_no_identifier_never_reaches_the_store<B: Backend>() {
     let world = World::<B>::start().await;
     let id = world.signed_in("alice").await.id();
     let named = |value: &str| format!("{COOKIE}={value}").into_bytes();

@@ -1,4 +1,4 @@
-//! What a request costs: exactly which operations of the store, and how many commands of Redis.
+//! The cost of a request: its exact operations of the store, and its commands of Redis.
 
 use portcullis::{
     audit::EventKind::UsedAfterEnd, session::EndReason::SignedOut, settings::SessionLimit,
@@ -15,11 +15,11 @@ on_every_store![
     a_request_costs_one_read_and_at_most_one_write,
     however_much_a_request_asks_for_it_is_written_once,
     what_changes_nothing_is_not_written,
-    looking_twice_reads_once,
+    two_extractors_read_once,
     a_request_that_lost_a_race_costs_one_write_more,
 ];
 
-/// What this request asks of the store.
+/// The operations of the store for this request.
 async fn cost<B: Backend>(world: &World<B>, client: &Client, request: &str) -> Vec<Op> {
     let (method, target) = request.split_once(' ').unwrap();
     world.forget();
@@ -116,7 +116,7 @@ async fn what_changes_nothing_is_not_written<B: Backend>() {
     assert_eq!(cost(&world, &client, "POST /clear").await, [Load]);
 }
 
-async fn looking_twice_reads_once<B: Backend>() {
+async fn two_extractors_read_once<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     // Three extractors, and a guard in front of the handler.
@@ -142,7 +142,7 @@ async fn a_request_that_lost_a_race_costs_one_write_more<B: Backend>() {
     }
 }
 
-/// In commands that are sent to Redis for the request. A script is one.
+/// The commands that are sent to Redis for a request. A script is one.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_costs_redis_the_commands_it_must_and_no_more() {
     let world = World::<Redis>::start().await;
@@ -154,7 +154,7 @@ async fn every_request_costs_redis_the_commands_it_must_and_no_more() {
     client.post("/login?user=alice").await.is(204);
     let (get, script) = ("get", "evalsha");
     let mut monitor = world.backend.monitor();
-    for (who, request, commands) in [
+    for (client, request, commands) in [
         (&client, "GET /public", &[][..]),
         (&client, "GET /nothing-here", &[]),
         (&client, "GET /me", &[get]),
@@ -175,7 +175,7 @@ async fn every_request_costs_redis_the_commands_it_must_and_no_more() {
         (&world.client(), "POST /login?user=alice", &[script]),
         (&world.client(), "POST /cart?item=1", &[script]),
         (&world.client().with_id("nonsense"), "GET /me", &[]),
-        // Its time may be over, which nobody may have told yet, or somebody just now. One round trip more.
+        // It may have expired without a report yet. One round trip more finds out.
         (
             &world.client().with_id(&"A".repeat(43)),
             "GET /me",
@@ -184,18 +184,19 @@ async fn every_request_costs_redis_the_commands_it_must_and_no_more() {
     ] {
         let (method, target) = request.split_once(' ').unwrap();
         monitor.sent();
-        who.call(method.parse().unwrap(), target).await;
+        client.call(method.parse().unwrap(), target).await;
         let mut sent = monitor.sent();
-        // What was refused is written into the log by and by.
+        // Refused operations are written into the log in the background.
         sent.retain(|command| command != OBSERVE);
         assert_eq!(sent, commands, "{request}");
     }
 }
 
-/// With the list of the user, the limit and the log. The new session is made, and the look at the old one is under way
-/// meanwhile; then the old one is ended. Who has to go goes before that: one round trip more, however many they are.
+/// With the user's list, the limit and the log. The new session is created while the old one is
+/// loaded. Then the old one is ended. Displaced sessions are ended before that, in one more round
+/// trip, however many they are.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_costs_redis_three_round_trips_and_four_where_somebody_has_to_go() {
+async fn a_sign_in_costs_redis_three_round_trips_and_four_with_a_displaced_session() {
     let two = SessionLimit::displace(2).unwrap();
     let world = World::<Redis>::with(|layer| layer.session_limit(two)).await;
     know_all_scripts(&world).await;
@@ -217,9 +218,9 @@ async fn a_sign_in_costs_redis_three_round_trips_and_four_where_somebody_has_to_
     }
 }
 
-/// Nothing else is waited for: whoever came without a session has none that is ended after that.
+/// Nothing else is waited for: a client without a session has none that is ended after that.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_sign_in_costs_redis_one_round_trip_and_two_where_somebody_has_to_go() {
+async fn a_first_sign_in_costs_redis_one_round_trip_and_two_with_a_displaced_session() {
     let world =
         World::<Redis>::with(|layer| layer.session_limit(SessionLimit::displace(1).unwrap())).await;
     know_all_scripts(&world).await;
@@ -243,9 +244,9 @@ async fn activity_costs_redis_one_script_in_a_step() {
     }
 }
 
-/// However often what is refused is told.
+/// Whether or not each refusal is reported.
 #[tokio::test(flavor = "multi_thread")]
-async fn s102_to_tell_of_what_was_read_costs_the_request_no_command() {
+async fn s102_logging_a_read_costs_the_request_no_command() {
     let world = World::<Redis>::start().await;
     let client = know_all_scripts(&world).await;
     let dead = client.fork();
@@ -255,7 +256,7 @@ async fn s102_to_tell_of_what_was_read_costs_the_request_no_command() {
     dead.get("/me").await.is(401);
     assert_eq!(world.store.take_calls(), [Load]);
     world.audit.until(UsedAfterEnd(SignedOut)).await;
-    // It is written into the log by and by.
+    // It is written into the log in the background.
     let mut sent = monitor.sent();
     sent.retain(|command| command != OBSERVE);
     assert_eq!(sent, ["get"]);
@@ -268,7 +269,8 @@ async fn s102_to_tell_of_what_was_read_costs_the_request_no_command() {
     );
 }
 
-/// A browser with a session, on a server that has seen every script once, and to which there are all connections.
+/// A browser with a session, on a server that has seen every script once, and to which there are
+/// all connections.
 async fn know_all_scripts(world: &World<Redis>) -> Client {
     let client = world.client();
     for change in [

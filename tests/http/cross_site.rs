@@ -21,16 +21,16 @@ on_every_store![
     where_a_browser_withholds_a_strict_cookie_no_session_begins,
     where_a_browser_withholds_a_lax_cookie_no_session_begins,
     a_cookie_without_a_restriction_is_never_withheld,
-    a_withheld_cookie_is_told_and_shows_nobody,
+    a_withheld_cookie_is_reported_and_shows_no_user,
     a_cookie_that_came_along_was_not_withheld,
     no_write_begins_a_session_where_the_cookie_is_withheld,
-    a_refused_write_that_the_handler_ignores_is_told_all_the_same,
+    a_refused_write_that_the_handler_ignores_is_reported_all_the_same,
     a_link_to_what_needs_the_session_is_requested_once_more,
     the_page_that_requests_again_refreshes_once_at_most,
     what_needs_no_session_is_served_at_once,
-    a_route_that_signs_in_from_another_site_is_marked,
-    a_write_that_was_refused_before_the_mark_does_not_refuse_the_sign_in,
-    rule_13_a_refused_sign_in_from_another_site_takes_nobodys_cookie_away,
+    a_route_that_signs_in_from_another_site_is_annotated,
+    a_write_refused_before_the_route_was_annotated_does_not_refuse_the_sign_in,
+    rule_13_a_refused_sign_in_from_another_site_removes_no_cookie,
     what_others_load_is_no_activity,
     what_a_page_of_a_trusted_origin_of_the_same_site_loads_is_no_activity,
     a_socket_over_http_2_is_no_activity,
@@ -61,8 +61,8 @@ async fn commit(session: Session) -> Done {
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Writes, and does not look at what comes of it.
-async fn careless(session: Session) -> &'static str {
+/// Writes, and ignores the result.
+async fn write_and_ignore(session: Session) -> &'static str {
     let _ = session.insert(VISITS, 1);
     "done"
 }
@@ -76,7 +76,7 @@ async fn read(session: Session) -> Result<String, SessionError> {
 }
 
 fn routes() -> Router {
-    let marked = Router::new()
+    let annotated = Router::new()
         .route("/callback", any(sign_in))
         .route("/callback/read", any(read))
         .route_layer(CrossSiteSignInLayer::new());
@@ -85,7 +85,7 @@ fn routes() -> Router {
         .route("/sign-in", any(sign_in))
         .route("/elevate", any(elevate))
         .route("/commit", any(commit))
-        .route("/careless", any(careless))
+        .route("/write_and_ignore", any(write_and_ignore))
         .route("/read", any(read))
         .route(
             "/me",
@@ -95,7 +95,7 @@ fn routes() -> Router {
             "/maybe",
             get(|me: Option<Authenticated>| async move { me.is_some().to_string() }),
         )
-        .merge(marked)
+        .merge(annotated)
 }
 
 async fn serving<B: Backend>(same_site: SameSite) -> (World<B>, Server, Client) {
@@ -139,11 +139,11 @@ enum Answer {
 }
 use Answer::{AskedAgain, Begins, Refused};
 
-fn is_asked_again(reply: &Reply) -> bool {
+fn is_requested_again(reply: &Reply) -> bool {
     reply.body().contains("<a href=\"\">Continue</a>")
 }
 
-/// The rows of the table: method, fields, and what becomes of a write under `Strict` and under `Lax`.
+/// The rows of the table: method, fields, and the result of a write under `Strict` and under `Lax`.
 fn rows() -> Vec<(&'static str, &'static [Field], Answer, Answer)> {
     vec![
         ("GET", LINK, AskedAgain, Begins),
@@ -220,7 +220,7 @@ async fn is_answered<B: Backend>(world: &World<B>, reply: Reply, expected: Answe
             reply.is(200).keeps_the_cookie();
         }
     }
-    assert_eq!(is_asked_again(&reply), expected == AskedAgain, "{row}");
+    assert_eq!(is_requested_again(&reply), expected == AskedAgain, "{row}");
     let calls = world.store.take_calls();
     assert_eq!(calls.is_empty(), expected != Begins, "{row}: {calls:?}");
 }
@@ -261,7 +261,7 @@ async fn a_cookie_without_a_restriction_is_never_withheld<B: Backend>() {
     }
 }
 
-async fn a_withheld_cookie_is_told_and_shows_nobody<B: Backend>() {
+async fn a_withheld_cookie_is_reported_and_shows_no_user<B: Backend>() {
     let (_world, _server, client) = serving::<B>(SameSite::Lax).await;
     for (fields, withheld) in [(IMAGE, true), (LINK, false)] {
         let reply = with(client.get("/read"), fields).await;
@@ -271,10 +271,10 @@ async fn a_withheld_cookie_is_told_and_shows_nobody<B: Backend>() {
 }
 
 async fn a_cookie_that_came_along_was_not_withheld<B: Backend>() {
-    let (world, _server, stranger) = serving::<B>(SameSite::Strict).await;
-    let alice = stranger.with_id(&world.signed_in("alice").await.id());
+    let (world, _server, anonymous) = serving::<B>(SameSite::Strict).await;
+    let alice = anonymous.with_id(&world.signed_in("alice").await.id());
     with(alice.post("/count"), SCRIPT).await.is(204);
-    // An identifier that is none any more came along as well.
+    // The request also has an identifier that is no longer one.
     let unknown = alice.fork().with_id(&alice.id().replace(|_| true, "A"));
     let reply = with(unknown.post("/count"), SCRIPT).await;
     reply.is(204).new_id();
@@ -293,7 +293,7 @@ async fn no_write_begins_a_session_where_the_cookie_is_withheld<B: Backend>() {
         reply
             .is_problem(403, "session-cookie-withheld")
             .keeps_the_cookie();
-        // A form, for which a person waits.
+        // A form, for which a user waits.
         let reply = with(client.post(target), LINK).await;
         is_page(reply.is(403).keeps_the_cookie());
     }
@@ -306,34 +306,37 @@ async fn no_write_begins_a_session_where_the_cookie_is_withheld<B: Backend>() {
     assert_eq!(refusal, Some(Refusal::CookieWithheld));
 }
 
-async fn a_refused_write_that_the_handler_ignores_is_told_all_the_same<B: Backend>() {
+async fn a_refused_write_that_the_handler_ignores_is_reported_all_the_same<B: Backend>() {
     let (_world, _server, client) = serving::<B>(SameSite::Strict).await;
-    let reply = with(client.post("/careless"), SCRIPT).await;
+    let reply = with(client.post("/write_and_ignore"), SCRIPT).await;
     reply.is_problem(403, "session-cookie-withheld");
-    is_page(with(client.post("/careless"), LINK).await.is(403));
-    let reply = with(client.get("/careless"), LINK).await;
-    assert!(is_asked_again(reply.is(200)));
-    assert_eq!(client.get("/careless").await.is(200).body(), "done");
+    is_page(with(client.post("/write_and_ignore"), LINK).await.is(403));
+    let reply = with(client.get("/write_and_ignore"), LINK).await;
+    assert!(is_requested_again(reply.is(200)));
+    assert_eq!(client.get("/write_and_ignore").await.is(200).body(), "done");
 }
 
 async fn a_link_to_what_needs_the_session_is_requested_once_more<B: Backend>() {
-    let (world, _server, stranger) = serving::<B>(SameSite::Strict).await;
-    let alice = stranger
+    let (world, _server, anonymous) = serving::<B>(SameSite::Strict).await;
+    let alice = anonymous
         .fork()
         .with_id(&world.signed_in("alice").await.id());
     let own = [("sec-fetch-site", "same-origin"), NAVIGATE, DOCUMENT];
     for (target, status) in [("/count", 204), ("/me", 200)] {
-        let reply = with(stranger.get(target), LINK).await;
-        assert!(is_asked_again(reply.is(200).keeps_the_cookie()), "{target}");
+        let reply = with(anonymous.get(target), LINK).await;
+        assert!(
+            is_requested_again(reply.is(200).keeps_the_cookie()),
+            "{target}"
+        );
         assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
         assert!(reply.header("cache-control").contains("no-store"));
-        // The page of the site asks, and so the cookie comes along.
+        // The page of the site sends the request, so the cookie comes along.
         let reply = with(alice.get(target), &own).await;
         reply.is(status).keeps_the_cookie();
     }
-    // And who has none is a stranger.
-    with(stranger.get("/me"), &own).await.is(401);
-    with(stranger.get("/count"), &own).await.is(204).new_id();
+    // A request without a cookie is anonymous.
+    with(anonymous.get("/me"), &own).await.is(401);
+    with(anonymous.get("/count"), &own).await.is(204).new_id();
 }
 
 async fn the_page_that_requests_again_refreshes_once_at_most<B: Backend>() {
@@ -342,12 +345,12 @@ async fn the_page_that_requests_again_refreshes_once_at_most<B: Backend>() {
     for (cause, by_itself) in [
         (Some(CLICKED), true),
         (Some(("referer", "https://mail.example/")), true),
-        // As the page itself asks, if a sandbox makes another site of it.
+        // The request of the page itself, if a sandbox makes it another site.
         (None, false),
     ] {
         let call = with(client.get("/count"), link);
         let reply = with(call, cause.as_slice()).await;
-        assert!(is_asked_again(reply.is(200)));
+        assert!(is_requested_again(reply.is(200)));
         let refresh = reply.body().contains("http-equiv=\"refresh\"");
         let hidden = reply
             .body()
@@ -360,7 +363,7 @@ async fn what_needs_no_session_is_served_at_once<B: Backend>() {
     let (_world, _server, client) = serving::<B>(SameSite::Strict).await;
     let reply = with(client.get("/maybe"), LINK).await;
     assert_eq!(reply.is(200).body(), "false");
-    // Nobody follows these.
+    // No user follows these.
     for fields in [IMAGE, SCRIPT] {
         let reply = with(client.get("/me"), fields).await;
         reply.is_problem(401, "authentication-required");
@@ -368,12 +371,12 @@ async fn what_needs_no_session_is_served_at_once<B: Backend>() {
     is_page(with(client.get("/me"), FRAME).await.is(401));
 }
 
-async fn a_route_that_signs_in_from_another_site_is_marked<B: Backend>() {
+async fn a_route_that_signs_in_from_another_site_is_annotated<B: Backend>() {
     let (world, server, client) = serving::<B>(SameSite::Strict).await;
     with(client.post("/callback"), LINK).await.is(204).new_id();
     let reply = with(client.get("/me"), &[]).await;
     assert_eq!(reply.is(200).body(), "alice");
-    // The mark may also stand outside of the session layer.
+    // The annotation may also stand outside of the session layer.
     let app = routes().layer(world.layer.clone());
     let outside = Server::of_router(app.layer(CrossSiteSignInLayer::new())).await;
     let reply = with(world.client_of(&outside).post("/sign-in"), LINK).await;
@@ -389,7 +392,7 @@ async fn count_each(request: Request<Body>, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn a_write_that_was_refused_before_the_mark_does_not_refuse_the_sign_in<B: Backend>() {
+async fn a_write_refused_before_the_route_was_annotated_does_not_refuse_the_sign_in<B: Backend>() {
     let world = World::<B>::start().await;
     let counted = routes().layer(from_fn(count_each));
     let (server, client) = world.serving(counted).await;
@@ -399,23 +402,23 @@ async fn a_write_that_was_refused_before_the_mark_does_not_refuse_the_sign_in<B:
     refused.is(403).keeps_the_cookie();
 }
 
-async fn rule_13_a_refused_sign_in_from_another_site_takes_nobodys_cookie_away<B: Backend>() {
+async fn rule_13_a_refused_sign_in_from_another_site_removes_no_cookie<B: Backend>() {
     let fails = async |session: Session| {
         session.insert(VISITS, 1)?;
         Ok::<_, SessionError>(StatusCode::BAD_REQUEST)
     };
-    let marked = Router::new()
+    let annotated = Router::new()
         .route("/callback", any(fails))
         .route_layer(CrossSiteSignInLayer::new());
     let world = World::<B>::start().await;
-    let (_server, client) = world.serving(marked).await;
+    let (_server, client) = world.serving(annotated).await;
     let reply = with(client.post("/callback"), &[CROSS_SITE, NAVIGATE, DOCUMENT]).await;
     reply.is(400).keeps_the_cookie();
-    // A handler that keeps the browser's cookie may count failures as ever.
+    // A handler that keeps the browser's cookie may still count failures.
     with(client.post("/callback"), &[]).await.is(400).new_id();
 }
 
-/// As the table in `activity.rs` says.
+/// The table in `activity.rs`.
 async fn what_others_load_is_no_activity<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
@@ -424,9 +427,9 @@ async fn what_others_load_is_no_activity<B: Backend>() {
     for fields in [IMAGE, SCRIPT, &iframe, &object] {
         world.advance(minutes(20));
         with(client.get("/me"), fields).await.is(200);
-        about(client.look().await.inactive, minutes(20));
+        about(client.view().await.inactive, minutes(20));
         with(client.get("/me"), LINK).await.is(200);
-        about(client.look().await.inactive, seconds(0));
+        about(client.view().await.inactive, seconds(0));
     }
 }
 
@@ -448,13 +451,13 @@ async fn what_a_page_of_a_trusted_origin_of_the_same_site_loads_is_no_activity<B
         for method in [Method::GET, Method::OPTIONS] {
             with(client.call(method, "/me"), fields).await.is(200);
         }
-        about(client.look().await.inactive, minutes(20));
+        about(client.view().await.inactive, minutes(20));
     }
     let own = [("sec-fetch-site", "same-origin"), ("origin", SIBLING)];
     let comes = [same_site, NAVIGATE, DOCUMENT];
     for fields in [&own[..], &comes] {
         with(client.get("/me"), fields).await.is(200);
-        about(client.look().await.inactive, seconds(0));
+        about(client.view().await.inactive, seconds(0));
         world.advance(minutes(20));
     }
 }
@@ -470,6 +473,6 @@ async fn a_socket_over_http_2_is_no_activity<B: Backend>() {
         let request = request.header("cookie", cookie).body(Body::empty());
         let response = app.clone().oneshot(request.unwrap()).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        about(alice.look().await.inactive, inactive);
+        about(alice.view().await.inactive, inactive);
     }
 }

@@ -1,4 +1,4 @@
-//! A session that is used from what looks like another device.
+//! A session that is used on another device, as far as its requests show.
 
 use portcullis::{
     SessionLayer,
@@ -15,25 +15,25 @@ use portcullis_tests::{Backend, Client, Device, Gate, Moment, Op, World, minutes
 on_every_store![
     s077_by_default_another_device_is_told_once_flagged_and_served,
     s079_the_same_browser_in_a_newer_version_is_the_same_device,
-    s077_a_client_that_says_nothing_is_another_one,
-    s077_each_other_device_is_told_of_once,
-    s084_only_a_proof_of_who_it_is_makes_another_device_the_known_one,
+    s077_a_client_without_a_user_agent_is_another_device,
+    s077_each_other_device_is_reported_once,
+    s084_only_an_authentication_makes_another_device_the_known_one,
     s078_step_up_asks_for_a_new_proof_and_ends_elevations,
     s078_step_up_leaves_the_page_of_the_proof_reachable,
     s084_step_up_grants_nothing_where_the_change_cannot_be_written,
-    s078_to_end_is_told_with_the_reason_and_removes_the_cookie,
-    s078_to_end_ends_for_the_owner_too,
+    s078_an_end_is_reported_with_the_reason_and_removes_the_cookie,
+    s078_an_end_holds_for_the_owner_too,
     s078_an_address_that_changes_never_ends_a_session_by_default,
     s079_an_address_in_the_same_network_is_no_change,
-    t79_without_being_asked_for_addresses_play_no_part,
-    t79_s080_of_a_peer_that_is_no_proxy_no_header_is_believed,
-    t79_s080_of_a_proxy_the_nearest_hop_that_is_none_is_the_client,
+    t79_addresses_are_ignored_by_default,
+    t79_s080_a_header_of_a_peer_that_is_no_proxy_is_ignored,
+    t79_s080_behind_a_proxy_the_nearest_hop_that_is_no_proxy_is_the_client,
     where_binding_is_off_nothing_is_compared,
-    rule_2_to_have_noticed_a_device_refuses_no_request_that_only_read,
+    rule_2_a_noticed_device_refuses_no_request_that_only_read,
     a_device_that_cannot_be_noted_refuses_no_request_that_only_read,
-    rule_9_two_requests_that_notice_at_once_tell_once,
+    rule_9_two_requests_that_notice_at_once_report_once,
     a_failed_handler_does_not_hide_the_device,
-    operators_see_what_was_flagged_until_it_is_over,
+    operators_see_a_flagged_session_until_it_ends,
 ];
 
 const FIREFOX: &str =
@@ -44,7 +44,7 @@ const SAFARI: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) App
 const CURL: &str = "curl/8.5.0";
 
 /// A Firefox in which `user` is signed in, and curl with its cookie.
-async fn robbed<B: Backend>(world: &World<B>, user: &str) -> [Client; 2] {
+async fn owner_and_thief<B: Backend>(world: &World<B>, user: &str) -> [Client; 2] {
     let owner = world.client().calling_itself(FIREFOX);
     let sign_in = owner.post(&format!("/login?user={user}")).await;
     sign_in.is(204).new_id();
@@ -66,7 +66,7 @@ async fn at_addresses<B: Backend>(addresses: ClientAddresses) -> World<B> {
 
 async fn s077_by_default_another_device_is_told_once_flagged_and_served<B: Backend>() {
     let world = World::<B>::start().await;
-    let [owner, thief] = robbed(&world, "alice").await;
+    let [owner, thief] = owner_and_thief(&world, "alice").await;
     let id = owner.id();
     for _ in 0..3 {
         let reply = thief.get("/me").await;
@@ -85,7 +85,7 @@ async fn s077_by_default_another_device_is_told_once_flagged_and_served<B: Backe
     let device = owner.devices().await.remove(0);
     assert_eq!(device.flagged.as_deref(), Some("name"));
     assert_eq!(device.client.as_deref(), Some("Firefox on Windows"));
-    assert_eq!(owner.look().await.flagged.as_deref(), Some("name"));
+    assert_eq!(owner.view().await.flagged.as_deref(), Some("name"));
     owner.elevate().await;
     assert_ne!(owner.id(), id);
     assert_eq!(owner.devices().await[0].flagged, None);
@@ -98,36 +98,36 @@ async fn s079_the_same_browser_in_a_newer_version_is_the_same_device<B: Backend>
         DeviceBinding::End,
     ] {
         let world = bound::<B>(binding).await;
-        let [owner, _] = robbed(&world, "alice").await;
+        let [owner, _] = owner_and_thief(&world, "alice").await;
         let updated = owner.calling_itself(NEWER_FIREFOX);
         updated.get("/me").await.is(200).keeps_the_cookie();
         assert_eq!(world.audit.take_kinds(), []);
         assert_eq!(world.store.take_calls(), [Op::Load]);
-        assert_eq!(owner.look().await.flagged, None);
+        assert_eq!(owner.view().await.flagged, None);
     }
 }
 
-async fn s077_a_client_that_says_nothing_is_another_one<B: Backend>() {
+async fn s077_a_client_without_a_user_agent_is_another_device<B: Backend>() {
     let world = bound::<B>(DeviceBinding::End).await;
     for agent in ["", "nonsense", "\t"] {
-        let [owner, _] = robbed(&world, "alice").await;
+        let [owner, _] = owner_and_thief(&world, "alice").await;
         let thief = owner.fork().calling_itself(agent);
         thief.get("/me").await.is(401).removes_the_cookie();
     }
-    let [owner, _] = robbed(&world, "alice").await;
+    let [owner, _] = owner_and_thief(&world, "alice").await;
     let silent = world.client().with_id(&owner.id());
     silent.get("/me").await.is(401).removes_the_cookie();
-    // And the other way round.
+    // And in the other direction.
     let silent = world.signed_in("alice").await;
     let thief = silent.calling_itself(FIREFOX);
     thief.get("/me").await.is(401).removes_the_cookie();
 }
 
-async fn s077_each_other_device_is_told_of_once<B: Backend>() {
+async fn s077_each_other_device_is_reported_once<B: Backend>() {
     let world = World::<B>::start().await;
-    let [owner, thief] = robbed(&world, "alice").await;
+    let [owner, thief] = owner_and_thief(&world, "alice").await;
     let phone = owner.calling_itself(SAFARI);
-    for (client, told) in [
+    for (client, kinds) in [
         (&thief, vec![DeviceChanged(Name)]),
         (&owner, vec![]),
         (&phone, vec![DeviceChanged(Name)]),
@@ -136,23 +136,23 @@ async fn s077_each_other_device_is_told_of_once<B: Backend>() {
     ] {
         world.forget();
         client.get("/me").await.is(200);
-        assert_eq!(world.audit.take_kinds(), told);
+        assert_eq!(world.audit.take_kinds(), kinds);
     }
 }
 
-async fn s084_only_a_proof_of_who_it_is_makes_another_device_the_known_one<B: Backend>() {
+async fn s084_only_an_authentication_makes_another_device_the_known_one<B: Backend>() {
     let world = World::<B>::start().await;
     for proof in ["/elevate", "/login?user=alice"] {
-        let [owner, _] = robbed(&world, "alice").await;
+        let [owner, _] = owner_and_thief(&world, "alice").await;
         let new = owner.calling_itself(SAFARI);
         new.get("/me").await.is(200);
         for change in ["/put/a/b", "/regenerate"] {
             new.post(change).await.is(204);
-            let look = new.look().await;
-            assert_eq!(look.flagged.as_deref(), Some("name"), "{change}");
+            let view = new.view().await;
+            assert_eq!(view.flagged.as_deref(), Some("name"), "{change}");
         }
         new.post(proof).await.is(204);
-        assert_eq!(new.look().await.flagged, None, "{proof}");
+        assert_eq!(new.view().await.flagged, None, "{proof}");
         let device = new.devices().await.remove(0);
         assert_eq!(device.client.as_deref(), Some("Safari on iPhone"));
         world.forget();
@@ -164,7 +164,7 @@ async fn s084_only_a_proof_of_who_it_is_makes_another_device_the_known_one<B: Ba
 
 async fn s078_step_up_asks_for_a_new_proof_and_ends_elevations<B: Backend>() {
     let world = bound::<B>(DeviceBinding::StepUp).await;
-    let [owner, _] = robbed(&world, "alice").await;
+    let [owner, _] = owner_and_thief(&world, "alice").await;
     owner.elevate().await;
     owner.get("/danger").await.is(200);
     let before = owner.fork();
@@ -179,26 +179,26 @@ async fn s078_step_up_asks_for_a_new_proof_and_ends_elevations<B: Backend>() {
         world.audit.take_kinds(),
         [DeviceChanged(Name), ElevationDropped]
     );
-    // Rule 3: the elevation went with its identifier.
+    // Rule 3: the elevation ended with its identifier.
     before.get("/session").await.is(200);
-    assert_eq!(before.look().await.ended.as_deref(), Some("replaced"));
-    assert_eq!(owner.look().await.elevated_left, None);
-    assert_eq!(thief.look().await.user.as_deref(), Some("alice"));
+    assert_eq!(before.view().await.ended.as_deref(), Some("replaced"));
+    assert_eq!(owner.view().await.elevated_left, None);
+    assert_eq!(thief.view().await.user.as_deref(), Some("alice"));
     thief.post("/put/a/b").await.is(204);
-    // The flag is the session's, so its owner must prove who they are as well.
+    // The flag belongs to the session, so its owner must authenticate too.
     owner.get("/me").await.is(401);
     owner.post("/elevate").await.is(204);
     owner.get("/me").await.is(200);
     owner.get("/danger").await.is(200);
-    assert_eq!(owner.look().await.flagged, None);
+    assert_eq!(owner.view().await.flagged, None);
 }
 
 async fn s078_step_up_leaves_the_page_of_the_proof_reachable<B: Backend>() {
     let world = bound::<B>(DeviceBinding::StepUp).await;
-    let [owner, _] = robbed(&world, "alice").await;
+    let [owner, _] = owner_and_thief(&world, "alice").await;
     let new = owner.calling_itself(SAFARI);
-    let person = new.get("/account").header("sec-fetch-mode", "navigate");
-    let reply = person.await;
+    let page = new.get("/account").header("sec-fetch-mode", "navigate");
+    let reply = page.await;
     reply.is(303).keeps_the_cookie();
     assert_eq!(
         reply.header("location"),
@@ -213,13 +213,13 @@ async fn s078_step_up_leaves_the_page_of_the_proof_reachable<B: Backend>() {
     new.post("/confirm").await.is(204).new_id();
     new.get("/account").await.is(200);
     new.get("/danger").await.is(200);
-    // Who is not signed in is let through nowhere.
+    // A client that is not signed in is refused everywhere.
     world.client().get("/confirm").await.is(401);
 }
 
 async fn s084_step_up_grants_nothing_where_the_change_cannot_be_written<B: Backend>() {
     let world = bound::<B>(DeviceBinding::StepUp).await;
-    let [owner, _] = robbed(&world, "alice").await;
+    let [owner, _] = owner_and_thief(&world, "alice").await;
     owner.elevate().await;
     let thief = owner.calling_itself(CURL);
     for moment in [Moment::Before, Moment::After] {
@@ -231,7 +231,7 @@ async fn s084_step_up_grants_nothing_where_the_change_cannot_be_written<B: Backe
     thief.get("/danger").await.is(401);
 }
 
-async fn s078_to_end_is_told_with_the_reason_and_removes_the_cookie<B: Backend>() {
+async fn s078_an_end_is_reported_with_the_reason_and_removes_the_cookie<B: Backend>() {
     let world = bound::<B>(DeviceBinding::End).await;
     for (target, status, body) in [
         ("/me", 401, None),
@@ -243,7 +243,7 @@ async fn s078_to_end_is_told_with_the_reason_and_removes_the_cookie<B: Backend>(
         ),
         ("/cart", 200, Some("[]")),
     ] {
-        let [owner, thief] = robbed(&world, "alice").await;
+        let [owner, thief] = owner_and_thief(&world, "alice").await;
         owner.post("/cart?item=1").await.is(204);
         let handle = owner.handle().await;
         world.forget();
@@ -264,9 +264,9 @@ async fn s078_to_end_is_told_with_the_reason_and_removes_the_cookie<B: Backend>(
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn s078_to_end_ends_for_the_owner_too<B: Backend>() {
+async fn s078_an_end_holds_for_the_owner_too<B: Backend>() {
     let world = bound::<B>(DeviceBinding::End).await;
-    let [owner, thief] = robbed(&world, "alice").await;
+    let [owner, thief] = owner_and_thief(&world, "alice").await;
     thief.get("/public").await.is(200).keeps_the_cookie();
     owner.get("/me").await.is(200);
     thief.get("/session").await.is(200).removes_the_cookie();
@@ -279,7 +279,7 @@ async fn s078_to_end_ends_for_the_owner_too<B: Backend>() {
 
 async fn s078_an_address_that_changes_never_ends_a_session_by_default<B: Backend>() {
     let world = at_addresses::<B>(ClientAddresses::peer()).await;
-    let [owner, _] = robbed(&world, "alice").await;
+    let [owner, _] = owner_and_thief(&world, "alice").await;
     owner.elevate().await;
     let roaming = owner.from_address([127, 0, 7, 1]);
     world.forget();
@@ -306,7 +306,7 @@ async fn s078_an_address_that_changes_never_ends_a_session_by_default<B: Backend
 async fn s079_an_address_in_the_same_network_is_no_change<B: Backend>() {
     for addresses in [ClientAddresses::peer(), ClientAddresses::peer().whole()] {
         let world = at_addresses::<B>(addresses).await;
-        let [owner, _] = robbed(&world, "alice").await;
+        let [owner, _] = owner_and_thief(&world, "alice").await;
         owner
             .from_address([127, 0, 0, 200])
             .get("/me")
@@ -316,9 +316,9 @@ async fn s079_an_address_in_the_same_network_is_no_change<B: Backend>() {
     }
 }
 
-async fn t79_without_being_asked_for_addresses_play_no_part<B: Backend>() {
+async fn t79_addresses_are_ignored_by_default<B: Backend>() {
     let world = bound::<B>(DeviceBinding::End).await;
-    let [owner, _] = robbed(&world, "alice").await;
+    let [owner, _] = owner_and_thief(&world, "alice").await;
     let elsewhere = owner.from_address([127, 99, 0, 1]).get("/me");
     let reply = elsewhere.header("x-forwarded-for", "203.0.113.7").await;
     reply.is(200).keeps_the_cookie();
@@ -330,7 +330,7 @@ const HEADERS: [(&str, &str); 2] = [
     ("forwarded", "for=203.0.113.7"),
 ];
 
-async fn t79_s080_of_a_peer_that_is_no_proxy_no_header_is_believed<B: Backend>() {
+async fn t79_s080_a_header_of_a_peer_that_is_no_proxy_is_ignored<B: Backend>() {
     let behind = ClientAddresses::behind(["127.0.3.0/24"]).unwrap();
     for addresses in [
         ClientAddresses::peer(),
@@ -338,7 +338,7 @@ async fn t79_s080_of_a_peer_that_is_no_proxy_no_header_is_believed<B: Backend>()
         behind.header(ForwardedHeader::Forwarded),
     ] {
         let world = at_addresses::<B>(addresses.whole()).await;
-        let [owner, _] = robbed(&world, "alice").await;
+        let [owner, _] = owner_and_thief(&world, "alice").await;
         for (name, value) in HEADERS {
             let reply = owner.get("/me").header(name, value).await;
             reply.is(200);
@@ -354,7 +354,7 @@ async fn t79_s080_of_a_peer_that_is_no_proxy_no_header_is_believed<B: Backend>()
     }
 }
 
-async fn t79_s080_of_a_proxy_the_nearest_hop_that_is_none_is_the_client<B: Backend>() {
+async fn t79_s080_behind_a_proxy_the_nearest_hop_that_is_no_proxy_is_the_client<B: Backend>() {
     let behind = ClientAddresses::behind(["127.0.3.0/24", "10.0.0.0/8"]).unwrap();
     for (header, fields) in [
         (
@@ -381,7 +381,7 @@ async fn t79_s080_of_a_proxy_the_nearest_hop_that_is_none_is_the_client<B: Backe
         let sign_in = proxy.post("/login?user=alice").header(name, fields[0]);
         sign_in.await.is(204);
         world.forget();
-        // What the client itself put in front does not count, and neither does the other header.
+        // Addresses that the client itself put in front are ignored, and so is the other header.
         let other = ["x-forwarded-for", "forwarded"]
             .into_iter()
             .find(|it| *it != name);
@@ -403,20 +403,20 @@ async fn t79_s080_of_a_proxy_the_nearest_hop_that_is_none_is_the_client<B: Backe
 
 async fn where_binding_is_off_nothing_is_compared<B: Backend>() {
     let world = bound::<B>(None).await;
-    let [_, thief] = robbed(&world, "alice").await;
+    let [_, thief] = owner_and_thief(&world, "alice").await;
     thief.get("/me").await.is(200);
     assert_eq!(world.store.take_calls(), [Op::Load]);
     assert_eq!(world.audit.take_kinds(), []);
 }
 
-async fn rule_2_to_have_noticed_a_device_refuses_no_request_that_only_read<B: Backend>() {
+async fn rule_2_a_noticed_device_refuses_no_request_that_only_read<B: Backend>() {
     for (binding, target, op) in [
         (DeviceBinding::Observe, "/me", Op::Commit),
         (DeviceBinding::StepUp, "/session", Op::Commit),
     ] {
         let world = bound::<B>(binding).await;
         let other = world.another_process().await;
-        let [owner, thief] = robbed(&world, "alice").await;
+        let [owner, thief] = owner_and_thief(&world, "alice").await;
         let held = world.store.hold(op, Moment::Before);
         let slow = thief.get(target).start();
         held.reached().await;
@@ -427,9 +427,9 @@ async fn rule_2_to_have_noticed_a_device_refuses_no_request_that_only_read<B: Ba
         assert_eq!(world.audit.take_kinds(), []);
         assert_eq!(world.backend.live(), 0);
     }
-    // One that wanted to write is refused as ever.
+    // A request that writes is refused as usual.
     let world = World::<B>::start().await;
-    let [owner, thief] = robbed(&world, "alice").await;
+    let [owner, thief] = owner_and_thief(&world, "alice").await;
     let gate = Gate::closed();
     let slow = thief.post("/put/a/b").held_at(&gate).start();
     gate.reached().await;
@@ -442,23 +442,23 @@ async fn rule_2_to_have_noticed_a_device_refuses_no_request_that_only_read<B: Ba
 
 async fn a_device_that_cannot_be_noted_refuses_no_request_that_only_read<B: Backend>() {
     let world = World::<B>::start().await;
-    let [_, thief] = robbed(&world, "alice").await;
+    let [_, thief] = owner_and_thief(&world, "alice").await;
     world.store.fail(Op::Commit, Moment::Before);
     thief.get("/me").await.is(200).keeps_the_cookie();
     assert_eq!(world.audit.take_kinds(), []);
-    // It is noted with the next one.
+    // The next request notes it.
     thief.get("/me").await.is(200);
     assert_eq!(world.audit.take_kinds(), [DeviceChanged(Name)]);
-    let [owner, thief] = robbed(&world, "bob").await;
+    let [owner, thief] = owner_and_thief(&world, "bob").await;
     world.store.fail(Op::Commit, Moment::Before);
     thief.post("/put/a/b").await.is(503);
     owner.get("/get/a").await.is(404);
 }
 
-async fn rule_9_two_requests_that_notice_at_once_tell_once<B: Backend>() {
+async fn rule_9_two_requests_that_notice_at_once_report_once<B: Backend>() {
     let world = World::<B>::start().await;
     let other = world.another_process().await;
-    let [owner, thief] = robbed(&world, "alice").await;
+    let [owner, thief] = owner_and_thief(&world, "alice").await;
     let gate = world.store.hold_each(Op::Commit, Moment::Before, 2);
     let there = thief.at(other.address());
     let flights = [thief.get("/me").start(), there.get("/me").start()];
@@ -482,13 +482,13 @@ async fn rule_9_two_requests_that_notice_at_once_tell_once<B: Backend>() {
 
 async fn a_failed_handler_does_not_hide_the_device<B: Backend>() {
     let world = World::<B>::start().await;
-    let [owner, thief] = robbed(&world, "alice").await;
+    let [owner, thief] = owner_and_thief(&world, "alice").await;
     thief.get("/me").answered(500).await.is(500);
     assert_eq!(world.audit.take_kinds(), [DeviceChanged(Name)]);
-    assert_eq!(owner.look().await.flagged.as_deref(), Some("name"));
+    assert_eq!(owner.view().await.flagged.as_deref(), Some("name"));
 }
 
-async fn operators_see_what_was_flagged_until_it_is_over<B: Backend>() {
+async fn operators_see_a_flagged_session_until_it_ends<B: Backend>() {
     let world = World::<B>::start().await;
     let operator = world.client();
     let flagged = async || -> Vec<String> {
@@ -498,7 +498,7 @@ async fn operators_see_what_was_flagged_until_it_is_over<B: Backend>() {
     assert_eq!(flagged().await, [""; 0]);
     let mut owners = Vec::new();
     for user in ["alice", "bob", "carol"] {
-        let [owner, thief] = robbed(&world, user).await;
+        let [owner, thief] = owner_and_thief(&world, user).await;
         world.advance(minutes(2));
         thief.get("/me").await.is(200);
         owners.push(owner);

@@ -8,14 +8,14 @@ use portcullis_tests::{
 on_every_store![
     t24_s027_an_elevation_brings_a_new_identifier_and_the_old_one_is_not_elevated,
     s049_only_a_session_with_a_user_can_be_elevated,
-    t57_signing_in_again_as_anybody_ends_elevations,
+    t57_signing_in_again_as_any_user_ends_elevations,
     t57_signing_out_and_in_again_brings_no_elevation_back,
-    t58_an_elevation_for_one_scope_says_nothing_about_another,
+    t58_an_elevation_for_one_scope_does_not_hold_for_another,
     t59_s050_an_elevation_does_not_slide,
     t59_elevating_again_counts_from_the_new_proof,
     t60_an_elevation_ends_with_its_session,
     an_elevation_never_outlives_the_absolute_deadline,
-    t61_a_proof_of_somebody_else_elevates_nobody,
+    t61_a_proof_of_another_user_elevates_no_session,
     t63_a_slow_write_does_not_undo_an_elevation,
     t63_a_slow_write_does_not_bring_a_dropped_elevation_back,
     t63_two_elevations_at_once_do_not_both_count,
@@ -50,7 +50,7 @@ async fn s049_only_a_session_with_a_user_can_be_elevated<B: Backend>() {
     assert_eq!(world.audit.take_kinds(), []);
 }
 
-async fn t57_signing_in_again_as_anybody_ends_elevations<B: Backend>() {
+async fn t57_signing_in_again_as_any_user_ends_elevations<B: Backend>() {
     let world = World::<B>::start().await;
     for user in ["alice", "bob"] {
         let client = world.signed_in("alice").await;
@@ -71,7 +71,7 @@ async fn t57_signing_out_and_in_again_brings_no_elevation_back<B: Backend>() {
     client.post("/transfer").await.is(401);
 }
 
-async fn t58_an_elevation_for_one_scope_says_nothing_about_another<B: Backend>() {
+async fn t58_an_elevation_for_one_scope_does_not_hold_for_another<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     client.post("/elevate/payments").await.is(204);
@@ -83,7 +83,7 @@ async fn t58_an_elevation_for_one_scope_says_nothing_about_another<B: Backend>()
     world.advance(minutes(10));
     client.post("/elevate").await.is(204);
     client.post("/transfer").await.is(200);
-    about(client.look().await.payments_left.unwrap(), minutes(5));
+    about(client.view().await.payments_left.unwrap(), minutes(5));
     world.advance(minutes(5));
     client.post("/pay").await.is(401);
     client.post("/transfer").await.is(200);
@@ -97,7 +97,7 @@ async fn t59_s050_an_elevation_does_not_slide<B: Backend>() {
         world.advance(minutes(1));
         client.post("/transfer").await.is(200);
         client.post("/put/a/b").await.is(204);
-        let left = client.look().await.elevated_left.unwrap();
+        let left = client.view().await.elevated_left.unwrap();
         about(left, minutes(15 - minute));
     }
     world.advance(minutes(1));
@@ -114,7 +114,7 @@ async fn t59_elevating_again_counts_from_the_new_proof<B: Backend>() {
     client.post("/elevate").await.is(204);
     world.advance(minutes(10));
     client.post("/elevate").await.is(204).new_id();
-    about(client.look().await.elevated_left.unwrap(), minutes(15));
+    about(client.view().await.elevated_left.unwrap(), minutes(15));
 }
 
 async fn t60_an_elevation_ends_with_its_session<B: Backend>() {
@@ -139,13 +139,13 @@ async fn an_elevation_never_outlives_the_absolute_deadline<B: Backend>() {
     let client = world.signed_in("alice").await;
     world.advance(minutes(50));
     client.post("/elevate").await.is(204);
-    let look = client.look().await;
-    assert_eq!(look.elevated_left, Some(look.absolute_left));
-    about(look.absolute_left, minutes(10));
+    let view = client.view().await;
+    assert_eq!(view.elevated_left, Some(view.absolute_left));
+    about(view.absolute_left, minutes(10));
 }
 
-/// A proof that is somebody else's is a sign-in of theirs, and that is all it is.
-async fn t61_a_proof_of_somebody_else_elevates_nobody<B: Backend>() {
+/// A proof of another user is a sign-in of that user, and no elevation.
+async fn t61_a_proof_of_another_user_elevates_no_session<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let alice = client.fork();

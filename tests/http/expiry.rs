@@ -24,7 +24,7 @@ on_every_store![
     t40_a_write_across_the_absolute_deadline_is_refused,
     t40_a_rotation_across_the_deadline_is_refused,
     t43_a_write_or_a_touch_that_reaches_the_store_after_expiry_creates_nothing,
-    t45_a_touch_that_is_overtaken_does_not_turn_time_back,
+    t45_a_touch_that_is_overtaken_does_not_move_activity_back,
     t46_servers_agree_when_a_session_ends,
     s046_after_expiry_the_session_is_gone_and_the_next_one_is_new,
     changed_timeouts_hold_for_sessions_that_begin_or_authenticate_after,
@@ -57,7 +57,7 @@ async fn s037_t39_a_session_ends_at_its_absolute_timeout_whatever_happens<B: Bac
         client.get("/me").await.is(200);
         client.post(change).await;
     }
-    about(client.look().await.absolute_left, minutes(19));
+    about(client.view().await.absolute_left, minutes(19));
     world.advance(minutes(19));
     client.get("/me").await.is(401).keeps_the_cookie();
     assert_eq!(world.backend.live(), 0);
@@ -65,11 +65,11 @@ async fn s037_t39_a_session_ends_at_its_absolute_timeout_whatever_happens<B: Bac
 
 async fn s038_a_session_always_has_both_deadlines<B: Backend>() {
     let world = World::<B>::start().await;
-    let (stranger, alice) = (world.shopping(&[1]).await, world.signed_in("alice").await);
-    for (client, absolute) in [(stranger, hours(4)), (alice, hours(24))] {
-        let look = client.look().await;
-        about(look.idle_left, minutes(30));
-        about(look.absolute_left, absolute);
+    let (anonymous, alice) = (world.shopping(&[1]).await, world.signed_in("alice").await);
+    for (client, absolute) in [(anonymous, hours(4)), (alice, hours(24))] {
+        let view = client.view().await;
+        about(view.idle_left, minutes(30));
+        about(view.absolute_left, absolute);
     }
 }
 
@@ -78,11 +78,11 @@ async fn s039_a_full_authentication_restarts_both_timeouts<B: Backend>() {
     let client = world.signed_in("alice").await;
     world.advance(hours(23));
     client.post("/login?user=alice").await.is(204);
-    let look = client.look().await;
-    about(look.absolute_left, hours(24));
-    about(look.idle_left, hours(24));
-    about(look.authenticated.unwrap(), seconds(0));
-    about(look.age, hours(23));
+    let view = client.view().await;
+    about(view.absolute_left, hours(24));
+    about(view.idle_left, hours(24));
+    about(view.authenticated.unwrap(), seconds(0));
+    about(view.age, hours(23));
 }
 
 async fn s039_t39_no_other_change_moves_the_absolute_deadline<B: Backend>() {
@@ -101,10 +101,10 @@ async fn s039_t39_no_other_change_moves_the_absolute_deadline<B: Backend>() {
         passed += hours(1);
         client.post(change).await;
         client.get("/me").await.is(200);
-        let look = client.look().await;
-        about(look.absolute_left, hours(24) - passed);
-        about(look.age, passed);
-        about(look.authenticated.unwrap(), passed);
+        let view = client.view().await;
+        about(view.absolute_left, hours(24) - passed);
+        about(view.age, passed);
+        about(view.authenticated.unwrap(), passed);
     }
 }
 
@@ -113,9 +113,9 @@ async fn idle_never_extends_past_the_absolute_deadline<B: Backend>() {
     let client = world.signed_in("alice").await;
     world.advance(hours(23));
     client.get("/me").await.is(200);
-    let look = client.look().await;
-    about(look.inactive, seconds(0));
-    assert_eq!(look.idle_left, look.absolute_left);
+    let view = client.view().await;
+    about(view.inactive, seconds(0));
+    assert_eq!(view.idle_left, view.absolute_left);
     world.advance(hours(1));
     client.get("/me").await.is(401);
 }
@@ -127,7 +127,7 @@ async fn t36_s041_passive_routes_do_not_keep_a_session_alive<B: Backend>() {
         world.advance(minutes(1));
         client.get("/passive/session").await.is(200);
     }
-    about(client.look().await.inactive, minutes(29));
+    about(client.view().await.inactive, minutes(29));
     world.advance(minutes(1));
     client.get("/me").await.is(401);
 }
@@ -137,7 +137,7 @@ async fn t36_a_write_of_a_passive_route_is_kept_but_is_no_activity<B: Backend>()
     let client = world.signed_in("alice").await;
     world.advance(minutes(20));
     client.post("/passive/put/a/b").await.is(204);
-    about(client.look().await.inactive, minutes(20));
+    about(client.view().await.inactive, minutes(20));
     client.call(Method::HEAD, "/get/a").await.is(200);
     world.advance(minutes(10));
     client.get("/me").await.is(401);
@@ -165,7 +165,7 @@ async fn t37_what_is_no_activity_does_not_move_the_idle_deadline<B: Backend>() {
         client.get("/me").answered(status).await.is(status);
     }
     client.get("/nothing-here").await.is(404);
-    about(client.look().await.inactive, minutes(20));
+    about(client.view().await.inactive, minutes(20));
 }
 
 async fn t38_a_request_that_is_refused_is_no_activity<B: Backend>() {
@@ -174,7 +174,7 @@ async fn t38_a_request_that_is_refused_is_no_activity<B: Backend>() {
     world.advance(minutes(20));
     client.post("/transfer").await.is(401);
     client.get("/danger").await.is(401);
-    about(client.look().await.inactive, minutes(20));
+    about(client.view().await.inactive, minutes(20));
 }
 
 async fn t37_what_is_activity_moves_the_idle_deadline<B: Backend>() {
@@ -191,7 +191,7 @@ async fn t37_what_is_activity_moves_the_idle_deadline<B: Backend>() {
         world.advance(minutes(20));
         let call = client.call(method.parse().unwrap(), target);
         call.answered(status).await.is(status);
-        about(client.look().await.inactive, seconds(0));
+        about(client.view().await.inactive, seconds(0));
     }
 }
 
@@ -267,7 +267,7 @@ async fn t43_a_write_or_a_touch_that_reaches_the_store_after_expiry_creates_noth
     }
 }
 
-async fn t45_a_touch_that_is_overtaken_does_not_turn_time_back<B: Backend>() {
+async fn t45_a_touch_that_is_overtaken_does_not_move_activity_back<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(10));
@@ -276,10 +276,10 @@ async fn t45_a_touch_that_is_overtaken_does_not_turn_time_back<B: Backend>() {
     touch.reached().await;
     world.advance(minutes(10));
     client.get("/me").await.is(200);
-    about(client.look().await.inactive, seconds(0));
+    about(client.view().await.inactive, seconds(0));
     touch.open();
     slow.reply().await.is(200);
-    about(client.look().await.inactive, seconds(0));
+    about(client.view().await.inactive, seconds(0));
 }
 
 async fn t46_servers_agree_when_a_session_ends<B: Backend>() {
@@ -290,7 +290,7 @@ async fn t46_servers_agree_when_a_session_ends<B: Backend>() {
     world.advance(minutes(20));
     there.get("/me").await.is(200);
     world.advance(minutes(20));
-    about(here.look().await.inactive, minutes(20));
+    about(here.view().await.inactive, minutes(20));
     here.get("/me").await.is(200);
     world.advance(minutes(30));
     there.get("/me").await.is(401);
@@ -301,7 +301,7 @@ async fn s046_after_expiry_the_session_is_gone_and_the_next_one_is_new<B: Backen
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     client.post("/put/a/b").await.is(204);
-    let before = client.look().await;
+    let before = client.view().await;
     world.advance(minutes(30));
     world.forget();
     client
@@ -317,7 +317,7 @@ async fn s046_after_expiry_the_session_is_gone_and_the_next_one_is_new<B: Backen
     let id = client.post("/login?user=alice").await.is(204).new_id();
     assert_ne!(id, old);
     client.get("/get/a").await.is(404);
-    assert_ne!(client.look().await.handle, before.handle);
+    assert_ne!(client.view().await.handle, before.handle);
 }
 
 async fn changed_timeouts_hold_for_sessions_that_begin_or_authenticate_after<B: Backend>() {
@@ -329,11 +329,11 @@ async fn changed_timeouts_hold_for_sessions_that_begin_or_authenticate_after<B: 
     let server = portcullis_tests::Server::of_router(routes.layer(stricter)).await;
     let there = client.at(server.address());
     there.post("/put/a/b").await.is(204);
-    about(there.look().await.idle_left, minutes(30));
-    about(there.look().await.absolute_left, hours(24));
+    about(there.view().await.idle_left, minutes(30));
+    about(there.view().await.absolute_left, hours(24));
     there.post("/login?user=alice").await.is(204);
-    about(there.look().await.idle_left, minutes(5));
-    about(there.look().await.absolute_left, hours(1));
+    about(there.view().await.idle_left, minutes(5));
+    about(there.view().await.absolute_left, hours(1));
 }
 
 fn day_of_idling() -> Timeouts {
@@ -341,13 +341,13 @@ fn day_of_idling() -> Timeouts {
 }
 
 #[tokio::test]
-async fn t49_a_session_lives_until_the_last_millisecond_and_not_at_its_deadline() {
+async fn t49_a_session_is_live_until_the_last_millisecond_and_not_at_its_deadline() {
     let millisecond = Duration::from_millis(1);
     let world = World::<Memory>::with(|layer| layer.timeouts(day_of_idling())).await;
     let client = world.signed_in("alice").await;
     world.advance(hours(24) - millisecond);
     client.get("/passive/session").await.is(200);
-    assert_eq!(client.look().await.absolute_left, 1);
+    assert_eq!(client.view().await.absolute_left, 1);
     client.get("/me").await.is(200);
     world.advance(millisecond);
     client.get("/me").await.is(401);
@@ -355,12 +355,12 @@ async fn t49_a_session_lives_until_the_last_millisecond_and_not_at_its_deadline(
     let world = World::<Memory>::start().await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(30) - millisecond);
-    assert_eq!(client.look().await.idle_left, 1);
+    assert_eq!(client.view().await.idle_left, 1);
     world.advance(millisecond);
     client.get("/me").await.is(401);
 }
 
-/// The one test that lets real time pass: nothing but Redis itself can show that a key goes by itself.
+/// The one test that lets real time pass: only Redis itself can show that a key expires.
 #[tokio::test]
 async fn t41_a_session_of_less_than_a_second_is_gone_in_time() {
     let timeouts = Timeouts::new(seconds(60), seconds(60)).unwrap();

@@ -9,14 +9,14 @@ use portcullis_tests::{Backend, World, on_every_store};
 on_every_store![
     t20_s025_a_planted_identifier_is_never_adopted,
     t21_signing_in_on_a_planted_session_ends_it,
-    t22_what_follows_a_rotation_in_the_same_request_goes_to_the_new_identifier,
+    t22_a_write_after_a_rotation_in_the_same_request_reaches_the_new_identifier,
     t23_the_old_identifier_is_dead_the_moment_it_is_replaced,
     s026_s027_every_change_of_rights_brings_a_new_identifier,
     t25_s055_somebody_else_signing_in_carries_nothing_over,
-    t25_the_session_of_the_one_before_is_ended_and_its_name_is_not_reused,
-    s026_the_same_person_signing_in_again_keeps_what_was_there,
-    s029_what_a_stranger_left_moves_along_only_if_the_application_lets_it,
-    s030_no_value_of_the_application_makes_a_user,
+    t25_the_session_of_the_former_user_is_ended_and_its_handle_is_not_reused,
+    s026_the_same_user_signing_in_again_keeps_the_values,
+    s029_values_of_an_anonymous_session_move_along_only_if_the_application_allows_it,
+    s030_no_value_of_the_application_signs_a_user_in,
     s034_a_new_identifier_reaches_the_client_whatever_the_status,
     s014_no_identifier_is_handed_out_twice,
     t18_signing_in_after_signing_out_starts_from_nothing,
@@ -35,7 +35,7 @@ async fn t20_s025_a_planted_identifier_is_never_adopted<B: Backend>() {
         assert_eq!(event[0], EventKind::UnknownIdentifier);
         assert_eq!(world.stored(&planted).await, Loaded::Absent);
         let attacker = world.client().with_id(&planted);
-        assert_eq!(attacker.look().await.handle, None);
+        assert_eq!(attacker.view().await.handle, None);
     }
 }
 
@@ -50,10 +50,10 @@ async fn t21_signing_in_on_a_planted_session_ends_it<B: Backend>() {
         .post("/cart?item=2")
         .await
         .is_problem(401, "session-replaced");
-    assert_eq!(victim.look().await.cart, [1]);
+    assert_eq!(victim.view().await.cart, [1]);
 }
 
-async fn t22_what_follows_a_rotation_in_the_same_request_goes_to_the_new_identifier<B: Backend>() {
+async fn t22_a_write_after_a_rotation_in_the_same_request_reaches_the_new_identifier<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let old = client.fork();
@@ -91,7 +91,7 @@ async fn s026_s027_every_change_of_rights_brings_a_new_identifier<B: Backend>() 
         assert_ne!(id, old.id(), "{change}");
         old.get("/me").await.is(401).keeps_the_cookie();
         old.post("/cart?item=8").await.is(401).keeps_the_cookie();
-        assert_eq!(client.look().await.cart, [7], "{change}");
+        assert_eq!(client.view().await.cart, [7], "{change}");
         assert_eq!(world.backend.live(), 1, "{change}");
     }
 }
@@ -108,40 +108,42 @@ async fn t25_s055_somebody_else_signing_in_carries_nothing_over<B: Backend>() {
         client.post(change).await.is(204);
     }
     client.post("/login?user=bob").await.is(204).new_id();
-    let look = client.look().await;
-    assert_eq!(look.user.as_deref(), Some("bob"));
+    let view = client.view().await;
+    assert_eq!(view.user.as_deref(), Some("bob"));
     assert_eq!(
-        (look.cart, look.elevated_left, look.payments_left),
+        (view.cart, view.elevated_left, view.payments_left),
         (vec![], None, None)
     );
     client.get("/get/address").await.is(404);
     client.post("/transfer").await.is(401);
 }
 
-async fn t25_the_session_of_the_one_before_is_ended_and_its_name_is_not_reused<B: Backend>() {
+async fn t25_the_session_of_the_former_user_is_ended_and_its_handle_is_not_reused<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let alice = client.fork();
-    let before = client.look().await;
+    let before = client.view().await;
     client.post("/login?user=bob").await.is(204);
-    let after = client.look().await;
+    let after = client.view().await;
     assert_ne!(before.handle, after.handle);
     assert!(after.age < 60_000);
     alice.get("/me").await.is(401).keeps_the_cookie();
     assert_eq!(world.backend.live(), 1);
 }
 
-async fn s026_the_same_person_signing_in_again_keeps_what_was_there<B: Backend>() {
+async fn s026_the_same_user_signing_in_again_keeps_the_values<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     client.post("/cart?item=1").await.is(204);
-    let before = client.look().await;
+    let before = client.view().await;
     client.post("/login?user=alice").await.is(204).new_id();
-    let after = client.look().await;
+    let after = client.view().await;
     assert_eq!((after.handle, after.cart), (before.handle, before.cart));
 }
 
-async fn s029_what_a_stranger_left_moves_along_only_if_the_application_lets_it<B: Backend>() {
+async fn s029_values_of_an_anonymous_session_move_along_only_if_the_application_allows_it<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     let client = world.shopping(&[1]).await;
     client.post("/put/is_admin/true").await.is(204);
@@ -149,13 +151,13 @@ async fn s029_what_a_stranger_left_moves_along_only_if_the_application_lets_it<B
     careful.post("/put/is_admin/true").await.is(204);
 
     client.post("/login?user=alice").await.is(204);
-    assert_eq!(client.look().await.cart, [1]);
+    assert_eq!(client.view().await.cart, [1]);
     careful.post("/clear-and-login?user=bob").await.is(204);
-    assert!(careful.look().await.cart.is_empty());
+    assert!(careful.view().await.cart.is_empty());
     careful.get("/get/is_admin").await.is(404);
 }
 
-async fn s030_no_value_of_the_application_makes_a_user<B: Backend>() {
+async fn s030_no_value_of_the_application_signs_a_user_in<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.client();
     let names = [
@@ -179,8 +181,8 @@ async fn s030_no_value_of_the_application_makes_a_user<B: Backend>() {
     for name in names {
         client.post(&format!("/put/{name}/alice")).await.is(204);
     }
-    let look = client.look().await;
-    assert_eq!((look.user, look.elevated_left), (None, None));
+    let view = client.view().await;
+    assert_eq!((view.user, view.elevated_left), (None, None));
     client.get("/me").await.is(401);
     client.post("/transfer").await.is(401);
     client.post("/login?user=bob").await.is(204);
@@ -215,10 +217,10 @@ async fn t18_signing_in_after_signing_out_starts_from_nothing<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     client.post("/cart?item=1").await.is(204);
-    let before = client.look().await;
+    let before = client.view().await;
     client.post("/logout").await.is(204).removes_the_cookie();
     client.post("/login?user=alice").await.is(204).new_id();
-    let after = client.look().await;
+    let after = client.view().await;
     assert!(after.cart.is_empty());
     assert_ne!(after.handle, before.handle);
 }

@@ -1,4 +1,4 @@
-//! Guards as extractors and as layers, and what a refused request is told.
+//! Guards as extractors and as layers, and the responses to refused requests.
 
 use axum::{
     Router, middleware,
@@ -11,31 +11,31 @@ use portcullis_tests::{
 };
 
 on_every_store![
-    guards_let_through_whom_they_name_and_nobody_else,
-    optional_extractors_serve_everybody,
+    guards_let_through_the_users_they_name_and_no_others,
+    optional_extractors_serve_every_request,
     s052_a_program_is_challenged_for_a_recent_proof,
     s052_a_challenge_names_scope_and_age,
-    s052_a_person_is_sent_to_the_page_for_it_and_back,
-    without_a_page_for_it_a_person_gets_the_status,
+    s052_a_browser_is_redirected_to_the_page_for_it_and_back,
+    without_a_page_for_it_a_browser_gets_the_status,
     a_form_that_was_submitted_is_not_a_place_to_return_to,
-    s058_no_place_of_another_site_is_handed_on,
+    s058_no_address_of_another_site_is_passed_on,
     s058_a_handler_returns_to_a_page_of_this_site_and_to_no_other,
-    an_application_can_answer_refusals_in_its_own_words,
-    a_layer_inside_another_of_the_same_cookie_leaves_the_session_to_it,
+    an_application_can_answer_refusals_itself,
+    a_layer_inside_another_of_the_same_cookie_uses_the_session_of_the_outer_one,
     s041_a_passive_layer_works_on_either_side_of_the_session_layer,
     a_refused_request_is_never_half_carried_out,
     @one_thread:
-    without_the_layer_a_route_fails_and_the_log_says_what_to_do,
+    without_the_layer_a_route_fails_and_the_log_has_the_remedy,
 ];
 
-async fn guards_let_through_whom_they_name_and_nobody_else<B: Backend>() {
+async fn guards_let_through_the_users_they_name_and_no_others<B: Backend>() {
     let world = World::<B>::start().await;
-    let stranger = world.shopping(&[1]).await;
+    let anonymous = world.shopping(&[1]).await;
     let alice = world.signed_in("alice").await;
     let elevated = world.signed_in("bob").await;
     elevated.post("/elevate").await.is(204);
     for (client, account, danger) in [
-        (stranger, 401, 401),
+        (anonymous, 401, 401),
         (alice, 200, 401),
         (elevated, 200, 200),
     ] {
@@ -49,17 +49,17 @@ async fn guards_let_through_whom_they_name_and_nobody_else<B: Backend>() {
     }
 }
 
-async fn optional_extractors_serve_everybody<B: Backend>() {
+async fn optional_extractors_serve_every_request<B: Backend>() {
     let world = World::<B>::start().await;
     let maybe =
         |client: Client| async move { client.get("/maybe").await.is(200).body().to_owned() };
-    let (nobody, stranger) = (world.client(), world.shopping(&[1]).await);
+    let (no_session, anonymous) = (world.client(), world.shopping(&[1]).await);
     assert_eq!(
-        maybe(nobody).await,
+        maybe(no_session).await,
         "session false, signed in false, elevated false"
     );
     assert_eq!(
-        maybe(stranger).await,
+        maybe(anonymous).await,
         "session true, signed in false, elevated false"
     );
     let alice = world.signed_in("alice").await;
@@ -111,7 +111,7 @@ async fn s052_a_challenge_names_scope_and_age<B: Backend>() {
     );
 }
 
-async fn s052_a_person_is_sent_to_the_page_for_it_and_back<B: Backend>() {
+async fn s052_a_browser_is_redirected_to_the_page_for_it_and_back<B: Backend>() {
     let world = with_pages::<B>().await;
     let alice = world.signed_in("alice").await;
     for (client, page) in [
@@ -135,7 +135,7 @@ async fn s052_a_person_is_sent_to_the_page_for_it_and_back<B: Backend>() {
     }
 }
 
-async fn without_a_page_for_it_a_person_gets_the_status<B: Backend>() {
+async fn without_a_page_for_it_a_browser_gets_the_status<B: Backend>() {
     let world = World::<B>::start().await;
     let call = world
         .client()
@@ -155,7 +155,7 @@ async fn a_form_that_was_submitted_is_not_a_place_to_return_to<B: Backend>() {
     assert_eq!(call.await.is(303).header("location"), "/sign-in?x=1");
 }
 
-async fn s058_no_place_of_another_site_is_handed_on<B: Backend>() {
+async fn s058_no_address_of_another_site_is_passed_on<B: Backend>() {
     let world = with_pages::<B>().await;
     let (server, client) = world.serving(everywhere_guarded()).await;
     for hostile in [
@@ -239,10 +239,10 @@ async fn s058_a_handler_returns_to_a_page_of_this_site_and_to_no_other<B: Backen
     assert_eq!(reply.is(303).header("location"), "/");
 }
 
-async fn an_application_can_answer_refusals_in_its_own_words<B: Backend>() {
+async fn an_application_can_answer_refusals_itself<B: Backend>() {
     let world = World::<B>::start().await;
     let routes = routes(Gates::default()).layer(world.layer.clone());
-    let routes = routes.layer(middleware::map_response(in_our_words));
+    let routes = routes.layer(middleware::map_response(own_response));
     let server = Server::of_router(routes).await;
     let client = world.client_of(&server);
     assert_eq!(client.get("/me").await.body(), "sign in");
@@ -256,14 +256,14 @@ async fn an_application_can_answer_refusals_in_its_own_words<B: Backend>() {
     assert_eq!(client.get("/me").await.body(), "come back in 1s");
 }
 
-async fn a_layer_inside_another_of_the_same_cookie_leaves_the_session_to_it<B: Backend>() {
+async fn a_layer_inside_another_of_the_same_cookie_uses_the_session_of_the_outer_one<B: Backend>() {
     let world = World::<B>::start().await;
     let routes = routes(Gates::default()).layer(world.layer.clone());
     let server = Server::of_router(routes.layer(world.layer.clone())).await;
     let client = world.client_of(&server);
     client.post("/cart?item=1").await.is(204).new_id();
     client.post("/login?user=alice").await.is(204).new_id();
-    assert_eq!(client.look().await.user.as_deref(), Some("alice"));
+    assert_eq!(client.view().await.user.as_deref(), Some("alice"));
     assert_eq!(world.backend.live(), 1);
 }
 
@@ -291,7 +291,7 @@ async fn a_refused_request_is_never_half_carried_out<B: Backend>() {
     assert_eq!(world.audit.take_kinds(), []);
 }
 
-async fn without_the_layer_a_route_fails_and_the_log_says_what_to_do<B: Backend>() {
+async fn without_the_layer_a_route_fails_and_the_log_has_the_remedy<B: Backend>() {
     let world = World::<B>::start().await;
     let id = world.signed_in("alice").await.id();
     let server = Server::of_router(routes(Gates::default())).await;
@@ -327,13 +327,13 @@ fn everywhere_guarded() -> Router {
         .route("/{*rest}", get(guarded))
 }
 
-async fn in_our_words(response: Response) -> Response {
-    let words = match response.extensions().get::<Refusal>() {
+async fn own_response(response: Response) -> Response {
+    let text = match response.extensions().get::<Refusal>() {
         Some(Refusal::SignInRequired { .. }) => "sign in".to_owned(),
         Some(Refusal::ElevationRequired { scope, .. }) => format!("confirm for {scope}"),
         Some(Refusal::SessionReplaced) => "replaced".to_owned(),
         Some(Refusal::Unavailable { retry_after }) => format!("come back in {retry_after:?}"),
         _ => return response,
     };
-    words.into_response()
+    text.into_response()
 }

@@ -8,14 +8,14 @@ on_every_store![
     a_function_given_to_update_cannot_change_the_session,
     a_function_given_to_update_cannot_commit_the_session,
     a_value_cannot_change_the_session_while_it_is_encoded,
-    t35_a_session_looked_at_after_the_head_of_the_response_is_closed,
+    t35_a_session_loaded_after_the_head_of_the_response_is_closed,
     t35_a_change_after_the_head_of_the_response_is_an_error,
     t35_a_change_while_the_session_is_being_committed_is_an_error,
     an_early_commit_is_visible_to_others_before_the_response,
-    an_early_commit_that_is_refused_tells_the_handler,
+    an_early_commit_that_is_refused_returns_an_error_to_the_handler,
     a_handler_sees_its_own_changes,
     values_are_removed_and_cleared,
-    nobody_is_signed_in_under_an_empty_name,
+    no_user_is_signed_in_under_an_empty_name,
 ];
 
 async fn a_function_given_to_update_may_read_the_session<B: Backend>() {
@@ -27,7 +27,7 @@ async fn a_function_given_to_update_may_read_the_session<B: Backend>() {
         seen.is(200).body(),
         "(Some(Some([1])), Some(UserId(alice)), true)"
     );
-    assert_eq!(client.look().await.cart, [1, 9]);
+    assert_eq!(client.view().await.cart, [1, 9]);
 }
 
 async fn a_function_given_to_update_cannot_change_the_session<B: Backend>() {
@@ -35,8 +35,8 @@ async fn a_function_given_to_update_cannot_change_the_session<B: Backend>() {
     let client = world.signed_in("alice").await;
     let reply = client.post("/nested/write").await;
     assert_eq!(reply.is(200).keeps_the_cookie().body(), "all refused: true");
-    let look = client.look().await;
-    assert_eq!((look.cart, look.user.as_deref()), (vec![9], Some("alice")));
+    let view = client.view().await;
+    assert_eq!((view.cart, view.user.as_deref()), (vec![9], Some("alice")));
     client.get("/get/inner").await.is(404);
 }
 
@@ -60,7 +60,7 @@ async fn a_value_cannot_change_the_session_while_it_is_encoded<B: Backend>() {
     );
 }
 
-async fn t35_a_session_looked_at_after_the_head_of_the_response_is_closed<B: Backend>() {
+async fn t35_a_session_loaded_after_the_head_of_the_response_is_closed<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let seen = client.get("/late/load").await;
@@ -116,7 +116,7 @@ async fn an_early_commit_is_visible_to_others_before_the_response<B: Backend>() 
     assert_eq!(world.store.take_calls(), []);
 }
 
-async fn an_early_commit_that_is_refused_tells_the_handler<B: Backend>() {
+async fn an_early_commit_that_is_refused_returns_an_error_to_the_handler<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let other = world.another_process().await;
@@ -158,7 +158,7 @@ async fn values_are_removed_and_cleared<B: Backend>() {
     assert_eq!(client.get("/me").await.body(), "alice");
 }
 
-async fn nobody_is_signed_in_under_an_empty_name<B: Backend>() {
+async fn no_user_is_signed_in_under_an_empty_name<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let reply = client.post("/login?user=").await;

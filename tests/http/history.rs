@@ -1,4 +1,4 @@
-//! The store's log: what the audit was told, for whoever asks later.
+//! The store's log: the events of the audit, to be read later.
 
 use portcullis::{
     audit::{Event, EventKind, LogQuery, Logged},
@@ -6,28 +6,28 @@ use portcullis::{
     settings::SessionLimit,
 };
 use portcullis_tests::{
-    Backend, Client, Gate, Line, Moment, Op, Redis, World, minutes, on_every_store,
+    Backend, Client, Gate, LogLine, Moment, Op, Redis, World, minutes, on_every_store,
 };
 
 on_every_store![
-    rule_12_the_log_holds_what_the_audit_was_told_in_its_order,
+    rule_12_the_log_has_the_events_of_the_audit_in_their_order,
     the_log_is_read_by_another_server_after_the_first_one_is_gone,
-    ends_that_nobody_asked_for_are_in_the_log,
-    s102_a_change_whose_client_went_away_is_in_the_log,
+    ends_without_a_sign_out_are_in_the_log,
+    s102_a_change_whose_client_disconnected_is_in_the_log,
     rule_12_a_change_whose_answer_was_lost_is_in_the_log,
     rule_12_what_was_refused_is_in_the_log_as_refused_and_nothing_else,
     s103_a_use_after_the_end_is_in_the_log_of_the_user_or_session,
-    s098_what_anybody_can_make_up_is_not_written_into_the_log,
-    people_see_their_own_history_and_nobody_elses,
-    people_are_not_told_who_the_operator_was,
+    s098_values_that_any_client_can_invent_are_not_logged,
+    users_see_their_own_history_and_no_other,
+    users_do_not_see_the_name_of_the_operator,
     the_newest_come_first_and_no_more_than_asked_for,
     a_session_can_be_followed_alone,
-    who_repeats_what_is_refused_fills_one_line_and_the_audit_hears_of_each,
+    a_repeated_refused_operation_fills_one_line_and_the_audit_receives_each,
 ];
 
-/// As the pages show it.
-fn lines<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<Line> {
-    let line = |event: &Event| Line {
+/// The lines as the pages show them.
+fn lines<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<LogLine> {
+    let line = |event: &Event| LogLine {
         event: [event.kind.as_str(), event.kind.detail().unwrap_or_default()].join(" "),
         session: event.session.map(|session| session.to_string()),
         user: event.user.as_ref().map(ToString::to_string),
@@ -42,8 +42,8 @@ fn lines<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<Line> {
     events.into_iter().map(line).collect()
 }
 
-async fn history(client: &Client) -> Vec<Line> {
-    let mut lines: Vec<Line> = client.get("/history").await.is(200).json();
+async fn history(client: &Client) -> Vec<LogLine> {
+    let mut lines: Vec<LogLine> = client.get("/history").await.is(200).json();
     lines.reverse();
     lines
 }
@@ -66,7 +66,7 @@ fn of(user: &str) -> LogQuery {
     }
 }
 
-/// Everything that happens in the life of some sessions of alice's.
+/// All kinds of changes of some sessions of alice.
 async fn story<B: Backend>(world: &World<B>) -> Client {
     let (desk, phone) = (
         world.client().calling_itself("curl/8"),
@@ -113,7 +113,7 @@ async fn with_three<B: Backend>() -> World<B> {
 }
 
 fn of_alice(events: &[Event]) -> Vec<&Event> {
-    // What was only seen is written by and by.
+    // Observations are written in the background.
     let changed = |event: &&Event| !matches!(event.kind, EventKind::UsedAfterEnd(_));
     let alices = events
         .iter()
@@ -121,11 +121,11 @@ fn of_alice(events: &[Event]) -> Vec<&Event> {
     alices.filter(changed).collect()
 }
 
-async fn rule_12_the_log_holds_what_the_audit_was_told_in_its_order<B: Backend>() {
+async fn rule_12_the_log_has_the_events_of_the_audit_in_their_order<B: Backend>() {
     let world = with_three::<B>().await;
     story(&world).await;
-    let told = world.audit.take();
-    let told = lines(of_alice(&told));
+    let events = world.audit.take();
+    let events = lines(of_alice(&events));
     let logged = lines(of_alice(&logged(&world, of("alice")).await));
     let kinds: Vec<_> = logged.iter().map(|line| line.event.as_str()).collect();
     assert!(
@@ -133,24 +133,24 @@ async fn rule_12_the_log_holds_what_the_audit_was_told_in_its_order<B: Backend>(
         "{kinds:?}"
     );
     assert!(kinds.contains(&"session_device_changed name"), "{kinds:?}");
-    // The ends of one revocation have no order among each other.
-    let sorted = |mut lines: Vec<Line>| {
+    // The ends of one revocation have no order.
+    let sorted = |mut lines: Vec<LogLine>| {
         lines.sort_by_key(|line| (line.event.clone(), line.session.clone()));
         lines
     };
-    let is_end = |line: &Line| line.event.ends_with("revoked_by_user");
-    let without = |lines: &[Line]| -> Vec<Line> {
+    let is_end = |line: &LogLine| line.event.ends_with("revoked_by_user");
+    let without = |lines: &[LogLine]| -> Vec<LogLine> {
         lines.iter().filter(|line| !is_end(line)).cloned().collect()
     };
-    assert_eq!(without(&logged), without(&told));
-    assert_eq!(sorted(logged), sorted(told));
+    assert_eq!(without(&logged), without(&events));
+    assert_eq!(sorted(logged), sorted(events));
 }
 
 async fn the_log_is_read_by_another_server_after_the_first_one_is_gone<B: Backend>() {
     let world = with_three::<B>().await;
     story(&world).await;
     let here = lines(&logged(&world, of("alice")).await);
-    let told = world.audit.take();
+    let events = world.audit.take();
     let layer = world.another_layer().await.correlation_key([7; 32]);
     let World { backend, .. } = world;
     let sessions = layer.sessions();
@@ -163,13 +163,16 @@ async fn the_log_is_read_by_another_server_after_the_first_one_is_gone<B: Backen
         .collect();
     there.reverse();
     assert_eq!(lines(&there), here);
-    let told: Vec<_> = of_alice(&told).into_iter().map(|event| event.at).collect();
+    let events: Vec<_> = of_alice(&events)
+        .into_iter()
+        .map(|event| event.at)
+        .collect();
     let last = there.last().unwrap().at;
-    assert!(last.since(*told.last().unwrap()) < minutes(3));
+    assert!(last.since(*events.last().unwrap()) < minutes(3));
     drop(backend);
 }
 
-async fn ends_that_nobody_asked_for_are_in_the_log<B: Backend>() {
+async fn ends_without_a_sign_out_are_in_the_log<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     client.elevate().await;
@@ -194,18 +197,18 @@ async fn ends_that_nobody_asked_for_are_in_the_log<B: Backend>() {
             EventKind::Ended(EndReason::IdleTimeout),
         ]
     );
-    // Also that of a stranger.
-    let stranger = world.shopping(&[1]).await;
-    let handle = stranger.handle().await;
+    // The history of an anonymous session too.
+    let anonymous = world.shopping(&[1]).await;
+    let handle = anonymous.handle().await;
     world.advance(minutes(30));
-    stranger.get("/me").await.is(401);
+    anonymous.get("/me").await.is(401);
     let all = logged(&world, LogQuery::default()).await;
     let last = all.last().unwrap();
     assert_eq!(last.kind, EventKind::Ended(EndReason::IdleTimeout));
     assert_eq!(last.session.unwrap().to_string(), handle);
 }
 
-async fn s102_a_change_whose_client_went_away_is_in_the_log<B: Backend>() {
+async fn s102_a_change_whose_client_disconnected_is_in_the_log<B: Backend>() {
     let world = World::<B>::start().await;
     for (op, change, event) in [
         (Op::Replace, "/regenerate", EventKind::Regenerated),
@@ -216,7 +219,7 @@ async fn s102_a_change_whose_client_went_away_is_in_the_log<B: Backend>() {
         let flight = client.post(change).start();
         held.reached().await;
         flight.disconnect().await;
-        world.departed().await;
+        world.client_disconnected().await;
         held.open();
         world.audit.until(event.clone()).await;
         let events = logged(&world, of("alice")).await;
@@ -234,7 +237,7 @@ async fn rule_12_a_change_whose_answer_was_lost_is_in_the_log<B: Backend>() {
     assert_eq!(events.last().unwrap().kind, EventKind::Regenerated);
 }
 
-/// Waits for what is written by and by.
+/// Waits for lines that are written in the background.
 async fn last_logged<B: Backend>(world: &World<B>, query: LogQuery, kind: &EventKind) -> Event {
     for _ in 0..500 {
         let last = logged(world, query.clone()).await.pop();
@@ -261,7 +264,7 @@ async fn rule_12_what_was_refused_is_in_the_log_as_refused_and_nothing_else<B: B
         assert_eq!(refused.session.unwrap().to_string(), handle);
         assert!(refused.client.is_some());
     }
-    // What failed because of the store left nothing.
+    // Operations that failed because of the store left no line.
     let client = world.signed_in("alice").await;
     world.store.fail(Op::Replace, Moment::Before);
     client.post("/elevate").await.is(503);
@@ -296,17 +299,17 @@ async fn s103_a_use_after_the_end_is_in_the_log_of_the_user_or_session<B: Backen
     assert_eq!(event.client.unwrap().to_string(), "curl");
 }
 
-async fn s098_what_anybody_can_make_up_is_not_written_into_the_log<B: Backend>() {
+async fn s098_values_that_any_client_can_invent_are_not_logged<B: Backend>() {
     let world = World::<B>::start().await;
-    let stranger = world.client();
+    let anonymous = world.client();
     for _ in 0..20 {
-        stranger
+        anonymous
             .clone()
             .with_id(&"A".repeat(43))
             .get("/me")
             .await
             .is(401);
-        stranger
+        anonymous
             .clone()
             .with_id("nonsense")
             .get("/me")
@@ -317,10 +320,10 @@ async fn s098_what_anybody_can_make_up_is_not_written_into_the_log<B: Backend>()
             "A".repeat(43),
             "B".repeat(43)
         );
-        stranger.get("/me").raw_cookie(both).await.is(401);
+        anonymous.get("/me").raw_cookie(both).await.is(401);
     }
     assert_eq!(world.audit.take().len(), 60);
-    // Something that is written comes after them in the same queue.
+    // This line comes after them in the same queue.
     let client = world.signed_in("alice").await;
     let thief = client.fork();
     client.post("/logout").await.is(204);
@@ -331,7 +334,7 @@ async fn s098_what_anybody_can_make_up_is_not_written_into_the_log<B: Backend>()
     assert_eq!(all.len(), 3, "{all:?}");
 }
 
-async fn people_see_their_own_history_and_nobody_elses<B: Backend>() {
+async fn users_see_their_own_history_and_no_other<B: Backend>() {
     let world = World::<B>::start().await;
     let (alice, bob) = (world.signed_in("alice").await, world.signed_in("bob").await);
     alice.elevate().await;
@@ -340,11 +343,11 @@ async fn people_see_their_own_history_and_nobody_elses<B: Backend>() {
         assert_eq!(lines.len(), count);
         assert!(lines.iter().all(|line| line.user.as_deref() == Some(user)));
     }
-    let all: Vec<Line> = bob.get("/operator/history").await.is(200).json();
+    let all: Vec<LogLine> = bob.get("/operator/history").await.is(200).json();
     assert_eq!(all.len(), 3);
 }
 
-async fn people_are_not_told_who_the_operator_was<B: Backend>() {
+async fn users_do_not_see_the_name_of_the_operator<B: Backend>() {
     let world = World::<B>::start().await;
     let (desk, phone) = (
         world.signed_in("alice").await,
@@ -397,7 +400,7 @@ async fn a_session_can_be_followed_alone<B: Backend>() {
     assert_eq!(events[0].kind, EventKind::Authenticated);
 }
 
-/// A full server carries out what takes away, without a note if there is no room for one.
+/// A full server still ends sessions, without a line in the log if there is no room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_without_room_keeps_nothing_from_ending() {
     let world = World::<Redis>::start().await;
@@ -412,7 +415,7 @@ async fn a_log_without_room_keeps_nothing_from_ending() {
     world.signed_in("alice").await;
 }
 
-async fn who_repeats_what_is_refused_fills_one_line_and_the_audit_hears_of_each<B: Backend>() {
+async fn a_repeated_refused_operation_fills_one_line_and_the_audit_receives_each<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let thief = client.fork();
@@ -428,7 +431,7 @@ async fn who_repeats_what_is_refused_fills_one_line_and_the_audit_hears_of_each<
         ..LogQuery::default()
     };
     let mut counts = Vec::new();
-    // It is written by and by.
+    // It is written in the background.
     for _ in 0..500 {
         let lines = world.layer.sessions().history(query.clone()).await.unwrap();
         counts = lines.iter().map(|line| line.count).collect();

@@ -1,4 +1,4 @@
-//! The page of one's devices: every live session of the user, and nothing else.
+//! The list of the user's devices: every live session of the user, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use portcullis_tests::{
 on_every_store![
     s072_the_list_shows_every_live_session_of_the_user_and_no_other,
     s072_the_most_recently_active_comes_first,
-    t19_what_is_over_is_not_in_the_list,
+    t19_a_session_that_ended_is_not_in_the_list,
     t19_a_session_is_in_the_list_once_under_the_same_name_whatever_its_identifier,
     t08_of_two_sign_ins_at_once_both_are_listed,
     t77_s072_no_list_shows_an_identifier_or_what_a_store_knows_of_it,
     s073_the_name_of_a_session_is_no_cookie,
     users_of_any_bytes_have_lists_of_their_own,
     sessions_are_listed_however_long_the_name_of_their_user_is,
-    s075_the_list_is_for_who_is_signed_in,
+    s075_the_list_is_for_users_who_are_signed_in,
     s083_a_device_has_a_name_of_fixed_words_and_no_address,
     where_addresses_are_used_the_list_has_the_network_or_what_the_application_chose,
     the_list_shows_elevations,
-    an_operator_sees_the_list_of_everybody_and_is_in_none,
+    an_operator_sees_the_list_of_every_user_and_is_in_none,
     what_cannot_be_read_is_left_out_and_revoked_all_the_same,
-    rule_8_while_the_store_is_down_the_list_is_unavailable_and_nobody_signed_out,
+    rule_8_while_the_store_is_down_the_list_is_unavailable_and_no_user_is_signed_out,
 ];
 
 const FIREFOX: &str =
@@ -85,7 +85,7 @@ async fn s072_the_most_recently_active_comes_first<B: Backend>() {
     about(desk.devices().await[0].age, minutes(10));
 }
 
-async fn t19_what_is_over_is_not_in_the_list<B: Backend>() {
+async fn t19_a_session_that_ended_is_not_in_the_list<B: Backend>() {
     let three = SessionLimit::displace(3).unwrap();
     let world = World::<B>::with(|layer| layer.session_limit(three)).await;
     let (desk, phone) = (
@@ -109,13 +109,16 @@ async fn t19_what_is_over_is_not_in_the_list<B: Backend>() {
     ];
     assert_eq!(names(&others[0]).await, handles(others.each_ref()).await);
     others[0].elevate().await;
-    let gone = others[1].handle().await;
-    others[0].delete(&format!("/sessions/{gone}")).await.is(200);
+    let ended = others[1].handle().await;
+    others[0]
+        .delete(&format!("/sessions/{ended}"))
+        .await
+        .is(200);
     assert_eq!(names(&others[0]).await.len(), 2);
     others[0].delete("/sessions/others").await.is(200);
     assert_eq!(names(&others[0]).await, handles([&others[0]]).await);
 
-    // Who signs in as somebody else is not in the first one's list any more.
+    // A session that signs in as another user is no longer in the list of the first one.
     let other = world.signed_in("alice").await;
     other.post("/login?user=bob").await.is(204);
     assert_eq!(names(&others[0]).await, handles([&others[0]]).await);
@@ -249,27 +252,27 @@ async fn users_of_any_bytes_have_lists_of_their_own<B: Backend>() {
 
 async fn sessions_are_listed_however_long_the_name_of_their_user_is<B: Backend>() {
     let world = World::<B>::start().await;
-    // The longest there may be.
+    // The longest name that is allowed.
     let user = "u".repeat(1024);
     let (desk, phone) = (world.signed_in(&user).await, world.signed_in(&user).await);
     assert_eq!(names(&desk).await, handles([&desk, &phone]).await);
 }
 
-async fn s075_the_list_is_for_who_is_signed_in<B: Backend>() {
+async fn s075_the_list_is_for_users_who_are_signed_in<B: Backend>() {
     let world = World::<B>::start().await;
     world.signed_in("alice").await;
-    for stranger in [world.client(), world.shopping(&[1]).await] {
-        stranger
+    for anonymous in [world.client(), world.shopping(&[1]).await] {
+        anonymous
             .get("/sessions")
             .await
             .is_problem(401, "authentication-required");
-        stranger.get("/history").await.is(401);
+        anonymous.get("/history").await.is(401);
     }
 }
 
 async fn s083_a_device_has_a_name_of_fixed_words_and_no_address<B: Backend>() {
     let world = World::<B>::start().await;
-    for (agent, words) in [
+    for (agent, text) in [
         (FIREFOX, "Firefox on Windows"),
         ("curl/8.5.0", "curl"),
         ("<script>alert(1)</script> evil", "Unknown client"),
@@ -279,7 +282,7 @@ async fn s083_a_device_has_a_name_of_fixed_words_and_no_address<B: Backend>() {
         client.post("/login?user=alice").await.is(204);
         let devices = client.devices().await;
         let current = devices.iter().find(|device| device.current).unwrap();
-        assert_eq!(current.client.as_deref(), Some(words));
+        assert_eq!(current.client.as_deref(), Some(text));
     }
     let silent = world.signed_in("alice").await;
     let current = silent.devices().await.into_iter().find(|it| it.current);
@@ -293,7 +296,7 @@ async fn s083_a_device_has_a_name_of_fixed_words_and_no_address<B: Backend>() {
 async fn where_addresses_are_used_the_list_has_the_network_or_what_the_application_chose<
     B: Backend,
 >() {
-    for (addresses, words) in [
+    for (addresses, text) in [
         (None, "curl"),
         (Some(ClientAddresses::peer()), "curl, 127.0.5.0/24"),
         (Some(ClientAddresses::peer().whole()), "curl, 127.0.5.9"),
@@ -304,7 +307,7 @@ async fn where_addresses_are_used_the_list_has_the_network_or_what_the_applicati
             .calling_itself("curl/8")
             .from_address([127, 0, 5, 9]);
         client.post("/login?user=alice").await.is(204);
-        assert_eq!(client.devices().await[0].client.as_deref(), Some(words));
+        assert_eq!(client.devices().await[0].client.as_deref(), Some(text));
     }
 }
 
@@ -326,7 +329,7 @@ async fn the_list_shows_elevations<B: Backend>() {
     assert!(devices.iter().all(|device| device.elevated_left.is_none()));
 }
 
-async fn an_operator_sees_the_list_of_everybody_and_is_in_none<B: Backend>() {
+async fn an_operator_sees_the_list_of_every_user_and_is_in_none<B: Backend>() {
     let world = World::<B>::start().await;
     let (alice, bob) = (world.signed_in("alice").await, world.signed_in("bob").await);
     let list = alice.get("/operator/bob").await;
@@ -334,7 +337,7 @@ async fn an_operator_sees_the_list_of_everybody_and_is_in_none<B: Backend>() {
     assert_eq!(list.len(), 1);
     assert_eq!(list[0].handle, bob.handle().await);
     assert!(!list[0].current);
-    assert_eq!(alice.get("/operator/nobody").await.body(), "[]");
+    assert_eq!(alice.get("/operator/unknown").await.body(), "[]");
 }
 
 async fn what_cannot_be_read_is_left_out_and_revoked_all_the_same<B: Backend>() {
@@ -350,7 +353,7 @@ async fn what_cannot_be_read_is_left_out_and_revoked_all_the_same<B: Backend>() 
     assert_eq!(world.backend.live(), 1);
 }
 
-async fn rule_8_while_the_store_is_down_the_list_is_unavailable_and_nobody_signed_out<
+async fn rule_8_while_the_store_is_down_the_list_is_unavailable_and_no_user_is_signed_out<
     B: Backend,
 >() {
     let world = World::<B>::start().await;

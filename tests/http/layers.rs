@@ -1,5 +1,5 @@
-//! The session layer among others: CORS, security headers, compression, tracing; and what is left of theirs where it answers
-//! in the handler's place.
+//! The session layer among others: CORS, security headers, compression, tracing. Which of their
+//! fields stay where it answers in place of the handler.
 
 use axum::{
     Router,
@@ -17,11 +17,11 @@ use tower_http::{
 on_every_store![
     a_page_of_another_origin_may_use_a_session_whichever_side_cors_is_on,
     a_page_of_another_origin_can_read_why_it_was_refused,
-    a_preflight_costs_no_look_at_the_session,
-    rule_2_an_answer_in_the_handlers_place_keeps_what_layers_inside_have_set_and_nothing_of_the_handler,
+    a_preflight_does_not_load_the_session,
+    rule_2_a_response_in_place_of_the_handlers_keeps_the_fields_of_inner_layers_and_nothing_of_the_handler,
     layers_outside_see_every_refusal,
-    rule_2_an_answer_in_the_handlers_place_is_not_compressed_by_a_layer_inside,
-    a_refused_write_in_other_words_is_a_refusal_still,
+    rule_2_a_response_in_place_of_the_handlers_is_not_compressed_by_an_inner_layer,
+    a_refused_write_that_the_application_answers_is_still_a_refusal,
 ];
 
 /// Another origin of the same site, whose pages send the cookie along.
@@ -46,7 +46,7 @@ fn cors_inside(routes: Router, sessions: SessionLayer) -> Router {
 
 const ARRANGEMENTS: [fn(Router, SessionLayer) -> Router; 2] = [cors_outside, cors_inside];
 
-/// As a browser sends it for `fetch(…, { credentials: 'include' })`.
+/// The request of a browser for `fetch(…, { credentials: 'include' })`.
 fn from_the_page(call: Call) -> Call {
     call.header("origin", ORIGIN)
         .header("sec-fetch-site", "same-site")
@@ -54,7 +54,8 @@ fn from_the_page(call: Call) -> Call {
         .header("sec-fetch-dest", "empty")
 }
 
-/// Whether the browser shows it to the page (Fetch, "CORS check"), and caches keep it apart.
+/// Checks that the browser shows it to the page (Fetch, "CORS check"), and that caches keep it
+/// apart.
 #[track_caller]
 fn is_for_the_page(reply: &Reply) {
     assert_eq!(reply.header("access-control-allow-origin"), ORIGIN);
@@ -80,7 +81,7 @@ async fn a_page_of_another_origin_may_use_a_session_whichever_side_cors_is_on<B:
     }
 }
 
-/// A write whose session ends while its handler is at work.
+/// A write whose session ends while its handler runs.
 async fn refused_write(client: &Client, write: Call) -> Reply {
     let gate = portcullis_tests::Gate::closed();
     let flight = write.held_at(&gate).start();
@@ -110,13 +111,13 @@ async fn a_page_of_another_origin_can_read_why_it_was_refused<B: Backend>() {
     }
 }
 
-async fn a_preflight_costs_no_look_at_the_session<B: Backend>() {
+async fn a_preflight_does_not_load_the_session<B: Backend>() {
     let world = World::<B>::start().await;
     for arrange in ARRANGEMENTS {
         let (_server, client) = world.arranged(arrange).await;
         client.post("/login?user=alice").await.is(204);
         world.forget();
-        // Browsers send no cookies with it; others may.
+        // Browsers send no cookies with it. Other clients may.
         let preflight = client.call(Method::OPTIONS, "/put/a/b");
         let reply = from_the_page(preflight)
             .header("access-control-request-method", "POST")
@@ -139,7 +140,7 @@ fn security(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<H
     SetResponseHeaderLayer::overriding(name, value)
 }
 
-async fn rule_2_an_answer_in_the_handlers_place_keeps_what_layers_inside_have_set_and_nothing_of_the_handler<
+async fn rule_2_a_response_in_place_of_the_handlers_keeps_the_fields_of_inner_layers_and_nothing_of_the_handler<
     B: Backend,
 >() {
     let world = World::<B>::start().await;
@@ -188,7 +189,7 @@ async fn layers_outside_see_every_refusal<B: Backend>() {
         let vary = reply.header("vary").to_ascii_lowercase();
         assert!(vary.contains("cookie") && vary.contains("accept-encoding"));
     };
-    // Of the extractor, of a guard layer, and in the handler's place.
+    // Refusals of the extractor, of a guard layer, and in place of the handler.
     for target in ["/me", "/account"] {
         sealed(zipped(client.get(target)).await.is(401));
     }
@@ -198,7 +199,9 @@ async fn layers_outside_see_every_refusal<B: Backend>() {
     sealed(reply.is(401));
 }
 
-async fn rule_2_an_answer_in_the_handlers_place_is_not_compressed_by_a_layer_inside<B: Backend>() {
+async fn rule_2_a_response_in_place_of_the_handlers_is_not_compressed_by_an_inner_layer<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     let arrange = |routes: Router, sessions| routes.layer(CompressionLayer::new()).layer(sessions);
     let (_server, client) = world.arranged(arrange).await;
@@ -212,7 +215,7 @@ async fn rule_2_an_answer_in_the_handlers_place_is_not_compressed_by_a_layer_ins
     assert_eq!(reply.header("content-encoding"), "");
 }
 
-async fn in_our_words(response: Response) -> Response {
+async fn own_response(response: Response) -> Response {
     let page = match response.extensions().get::<Refusal>() {
         Some(Refusal::SessionEnded {
             reason: Some(reason),
@@ -223,10 +226,10 @@ async fn in_our_words(response: Response) -> Response {
     Refusal::reword(response, page.into_response())
 }
 
-async fn a_refused_write_in_other_words_is_a_refusal_still<B: Backend>() {
+async fn a_refused_write_that_the_application_answers_is_still_a_refusal<B: Backend>() {
     let world = World::<B>::start().await;
     let arrange =
-        |routes: Router, sessions| routes.layer(sessions).layer(map_response(in_our_words));
+        |routes: Router, sessions| routes.layer(sessions).layer(map_response(own_response));
     let (_server, client) = world.arranged(arrange).await;
     client.post("/login?user=alice").await.is(204);
     let tab = client.fork();

@@ -1,4 +1,4 @@
-//! Bounds on what strangers and handlers can make a server keep.
+//! Bounds on what anonymous clients and handlers can make a server store.
 
 use portcullis::{audit::LogQuery, session::SessionHandle};
 
@@ -13,8 +13,8 @@ on_every_store![
     t69_two_writes_that_fit_only_one_by_one_do_not_both_pass,
     the_limit_can_be_set_within_reason,
     the_name_of_a_user_may_be_a_kibibyte_long,
-    nothing_is_asked_of_the_store_about_a_user_who_cannot_be,
-    the_name_of_an_operator_is_cut,
+    no_store_command_is_sent_for_an_invalid_user,
+    the_name_of_an_operator_is_truncated,
 ];
 
 async fn t68_s035_visitors_who_write_nothing_leave_no_trace<B: Backend>() {
@@ -97,7 +97,7 @@ async fn t69_an_update_that_grows_too_large_is_refused_and_nothing_is_lost<B: Ba
         .post("/cart?item=1")
         .await
         .is_problem(413, "session-too-large");
-    assert!(client.look().await.cart.is_empty());
+    assert!(client.view().await.cart.is_empty());
     assert_eq!(client.get("/get/a").await.body().len(), 65_532);
 }
 
@@ -163,7 +163,7 @@ async fn the_name_of_a_user_may_be_a_kibibyte_long<B: Backend>() {
     client.get("/me").await.is(401);
 }
 
-async fn nothing_is_asked_of_the_store_about_a_user_who_cannot_be<B: Backend>() {
+async fn no_store_command_is_sent_for_an_invalid_user<B: Backend>() {
     let world = World::<B>::start().await;
     let (sessions, handle) = (world.layer.sessions(), SessionHandle::from_bytes([7; 12]));
     for user in [String::new(), "a".repeat(1025)] {
@@ -184,13 +184,13 @@ async fn nothing_is_asked_of_the_store_about_a_user_who_cannot_be<B: Backend>() 
     assert_eq!(world.store.take_calls(), []);
 }
 
-async fn the_name_of_an_operator_is_cut<B: Backend>() {
+async fn the_name_of_an_operator_is_truncated<B: Backend>() {
     let world = World::<B>::start().await;
     world.signed_in("alice").await;
-    // The 1024th byte is the first of two that make one letter.
+    // The 1024th byte is the first of two that make one character.
     let (kept, name) = ("o".repeat(1023), "o".repeat(1023) + "é and more");
     let sessions = world.layer.sessions().as_operator(name);
     sessions.revoke_all("alice").await.unwrap();
-    let told = world.audit.take();
-    assert_eq!(told[0].actor.operator(), Some(kept.as_str()));
+    let events = world.audit.take();
+    assert_eq!(events[0].actor.operator(), Some(kept.as_str()));
 }

@@ -1,11 +1,12 @@
-//! What goes on after the response has begun ends with its session. Events here; sockets have a file of their own.
+//! Responses that continue after their head end with the session. Events here; sockets have a file
+//! of their own.
 
 use std::time::Duration;
 
 use portcullis::{Timeouts, settings::SessionLimit};
 use portcullis_tests::{
     Backend, CapturedAudit, Client, Moment, Op, Redis, World, about, hours, late, minutes,
-    on_every_store, seconds, some_looks, soon, within,
+    on_every_store, seconds, some_polls, soon, within,
 };
 use tokio::time::Instant;
 
@@ -17,16 +18,16 @@ on_every_store![
     t55_a_stream_ends_at_the_idle_deadline_and_is_no_activity,
     t55_a_stream_ends_at_the_absolute_deadline_whatever_the_activity,
     t55_s050_a_stream_that_needs_an_elevation_ends_with_it,
-    t55_a_stream_ends_when_the_elevation_is_given_up_or_left_behind,
-    a_stream_is_not_judged_by_a_look_that_began_before_it,
+    t55_a_stream_ends_when_the_elevation_is_dropped_or_lost_with_a_new_identifier,
+    a_stream_is_not_judged_by_a_load_that_began_before_it,
     an_elevation_for_another_scope_is_not_what_a_stream_needs,
     a_new_identifier_in_another_tab_is_followed,
-    t55_who_authenticates_begins_another_session_and_the_streams_of_this_one_end,
+    t55_an_authentication_begins_another_session_and_ends_the_streams_of_this_one,
     a_stream_begins_with_what_its_request_has_committed,
     a_stream_without_a_session_ends_at_once,
     a_long_poll_is_answered_when_its_session_ends,
     t67_a_store_that_is_down_for_long_ends_streams_and_for_a_moment_does_not,
-    a_session_is_looked_at_once_however_many_streams_it_has_and_only_while_it_has_any,
+    a_session_is_loaded_once_however_many_streams_it_has_and_only_while_it_has_any,
     bytes_that_are_always_ready_end_as_well,
 ];
 
@@ -110,7 +111,7 @@ async fn t55_whatever_ends_a_session_in_this_process_ends_its_streams_at_once<B:
                 sessions.revoke_all("alice").await.unwrap();
             }
             _ => {
-                // One that was there before the limit.
+                // A session from before the limit.
                 let unlimited = world.layer.clone().session_limit(None);
                 let server = world.serve(unlimited).await;
                 let desk = world.client_of(&server);
@@ -132,7 +133,7 @@ async fn t55_a_stream_ends_at_the_idle_deadline_and_is_no_activity<B: Backend>()
         world.advance(minutes(if passed == 29 { 9 } else { 10 }));
         tokio::time::sleep(seconds(1)).await;
         events.go_on().await;
-        about(client.look().await.inactive, minutes(passed));
+        about(client.view().await.inactive, minutes(passed));
     }
     world.advance(minutes(1));
     let reason = within(seconds(3), events.reason()).await;
@@ -172,7 +173,9 @@ async fn t55_s050_a_stream_that_needs_an_elevation_ends_with_it<B: Backend>() {
     signed_in.go_on().await;
 }
 
-async fn t55_a_stream_ends_when_the_elevation_is_given_up_or_left_behind<B: Backend>() {
+async fn t55_a_stream_ends_when_the_elevation_is_dropped_or_lost_with_a_new_identifier<
+    B: Backend,
+>() {
     let world = World::<B>::with(late).await;
     let client = world.signed_in("alice").await;
     let mut signed_in = client.get("/live").listen().await;
@@ -193,19 +196,19 @@ async fn t55_a_stream_ends_when_the_elevation_is_given_up_or_left_behind<B: Back
     }
 }
 
-async fn a_stream_is_not_judged_by_a_look_that_began_before_it<B: Backend>() {
+async fn a_stream_is_not_judged_by_a_load_that_began_before_it<B: Backend>() {
     let world = World::<B>::with(soon).await;
     let client = world.signed_in("alice").await;
     let mut signed_in = client.get("/live").listen().await;
     signed_in.go_on().await;
-    // It has found that nobody is elevated, and tells so later.
-    let look = world.store.hold(Op::Load, Moment::After);
-    look.reached().await;
+    // It has loaded the session before the elevation, and reports that later.
+    let view = world.store.hold(Op::Load, Moment::After);
+    view.reached().await;
     client.elevate().await;
     let mut elevated = client.get("/live/elevated").listen().await;
     elevated.go_on().await;
-    look.open();
-    some_looks().await;
+    view.open();
+    some_polls().await;
     elevated.go_on().await;
 }
 
@@ -215,7 +218,7 @@ async fn an_elevation_for_another_scope_is_not_what_a_stream_needs<B: Backend>()
     client.post("/elevate/payments").await.is(204);
     let mut payments = client.get("/live/payments").listen().await;
     world.advance(minutes(10));
-    // The other one stays, under the new identifier.
+    // The other elevation stays, under the new identifier.
     client.elevate().await;
     let mut general = client.get("/live/elevated").listen().await;
     payments.go_on().await;
@@ -232,7 +235,7 @@ async fn a_new_identifier_in_another_tab_is_followed<B: Backend>() {
         let world = World::<B>::with(configure).await;
         let client = world.signed_in("alice").await;
         let mut before = client.get("/live").listen().await;
-        // The other server tells this one of nothing.
+        // The other server sends no notifications to this one.
         let elsewhere = world.another_server().await;
         let there = client.at(elsewhere.address());
         for tab in [&client, &there, &there, &client] {
@@ -240,7 +243,7 @@ async fn a_new_identifier_in_another_tab_is_followed<B: Backend>() {
         }
         let mut after = client.get("/live").listen().await;
         there.post("/regenerate").await.is(204);
-        some_looks().await;
+        some_polls().await;
         for events in [&mut before, &mut after] {
             events.go_on().await;
         }
@@ -252,7 +255,7 @@ async fn a_new_identifier_in_another_tab_is_followed<B: Backend>() {
     }
 }
 
-async fn t55_who_authenticates_begins_another_session_and_the_streams_of_this_one_end<
+async fn t55_an_authentication_begins_another_session_and_ends_the_streams_of_this_one<
     B: Backend,
 >() {
     let world = World::<B>::with(late).await;
@@ -267,7 +270,7 @@ async fn t55_who_authenticates_begins_another_session_and_the_streams_of_this_on
         assert_eq!(reason, "replaced_at_sign_in");
         after.go_on().await;
     }
-    // The one of a moment ago is still watched, and nobody here has heard that it is over.
+    // The session of a moment ago is still watched. This server has not been notified of its end.
     let elsewhere = world.another_server().await;
     let client = world.signed_in("carol").await;
     let mut before = client.get("/live").listen().await;
@@ -277,13 +280,13 @@ async fn t55_who_authenticates_begins_another_session_and_the_streams_of_this_on
     there.post("/login?user=carol").await.is(204);
     let mut after = client.get("/live").listen().await;
     after.go_on().await;
-    some_looks().await;
+    some_polls().await;
     after.go_on().await;
 
-    let stranger = world.shopping(&[1]).await;
-    let mut before = stranger.get("/live/session").listen().await;
+    let anonymous = world.shopping(&[1]).await;
+    let mut before = anonymous.get("/live/session").listen().await;
     before.go_on().await;
-    stranger.post("/login?user=carol").await.is(204);
+    anonymous.post("/login?user=carol").await.is(204);
     assert_eq!(before.reason().await, "replaced_at_sign_in");
 }
 
@@ -302,11 +305,11 @@ async fn a_stream_begins_with_what_its_request_has_committed<B: Backend>() {
         let reason = within(seconds(5), events.reason()).await;
         assert_eq!(reason, "signed_out", "{route}");
     }
-    // Somebody waits for the end of the session while the request is about to begin another one.
+    // A task waits for the end of the session while the request is about to begin another one.
     for client in [world.client(), world.signed_in("bob").await] {
         let mut events = client.post("/live/early?user=alice").listen().await;
         events.go_on().await;
-        some_looks().await;
+        some_polls().await;
         events.go_on().await;
         client.post("/logout").await.is(204);
         while let Some((name, _)) = events.next().await {
@@ -350,17 +353,17 @@ async fn t67_a_store_that_is_down_for_long_ends_streams_and_for_a_moment_does_no
     world.store.set_down(true);
     tokio::time::sleep(seconds(1)).await;
     world.store.set_down(false);
-    some_looks().await;
+    some_polls().await;
     events.go_on().await;
     world.store.set_down(true);
     let reason = within(seconds(5), events.reason()).await;
     assert_eq!(reason, "unverifiable");
-    // It was not the session that ended.
+    // The session itself did not end.
     world.store.set_down(false);
     client.get("/me").await.is(200);
 }
 
-async fn a_session_is_looked_at_once_however_many_streams_it_has_and_only_while_it_has_any<
+async fn a_session_is_loaded_once_however_many_streams_it_has_and_only_while_it_has_any<
     B: Backend,
 >() {
     let world = World::<B>::with(soon).await;
@@ -375,7 +378,7 @@ async fn a_session_is_looked_at_once_however_many_streams_it_has_and_only_while_
     for events in &mut streams {
         events.go_on().await;
     }
-    let looks = || {
+    let loads = || {
         world
             .store
             .take_calls()
@@ -383,17 +386,17 @@ async fn a_session_is_looked_at_once_however_many_streams_it_has_and_only_while_
             .filter(|op| **op == Op::Load)
             .count()
     };
-    looks();
-    some_looks().await;
+    loads();
+    some_polls().await;
     // Every 0.7 to 0.9 seconds.
-    let seen = looks();
-    assert!((2..=5).contains(&seen), "{seen} looks");
+    let count = loads();
+    assert!((2..=5).contains(&count), "{count} loads");
 
     drop(streams);
     tokio::time::sleep(seconds(1)).await;
-    looks();
-    some_looks().await;
-    assert_eq!(looks(), 0);
+    loads();
+    some_polls().await;
+    assert_eq!(loads(), 0);
 }
 
 async fn bytes_that_are_always_ready_end_as_well<B: Backend>() {
@@ -405,7 +408,7 @@ async fn bytes_that_are_always_ready_end_as_well<B: Backend>() {
     within(seconds(10), download.breaks()).await;
 }
 
-/// This clock moves by itself, and nothing is noticed by looking in time.
+/// This clock moves by itself, and polling comes too late to notice anything.
 async fn with_idle_timeout(idle: Duration) -> (World<Redis>, Client) {
     let timeouts = Timeouts::new(idle, hours(1)).unwrap();
     let world = World::<Redis>::with(|layer| late(layer.timeouts(timeouts))).await;
@@ -416,7 +419,7 @@ async fn with_idle_timeout(idle: Duration) -> (World<Redis>, Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn t55_a_stream_ends_at_the_deadline_itself() {
     let (_world, client) = with_idle_timeout(seconds(2)).await;
-    let left = Duration::from_millis(client.look().await.idle_left);
+    let left = Duration::from_millis(client.view().await.idle_left);
     let began = Instant::now();
     let mut events = client.get("/live").listen().await;
     assert_eq!(events.reason().await, "idle_timeout");
@@ -428,7 +431,7 @@ async fn t55_a_stream_ends_at_the_deadline_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t55_activity_elsewhere_that_moves_the_idle_deadline_is_looked_up_first() {
+async fn t55_activity_elsewhere_that_moves_the_idle_deadline_is_loaded_first() {
     let (_world, client) = with_idle_timeout(seconds(5)).await;
     let mut events = client.get("/live").listen().await;
     for _ in 0..3 {
@@ -441,7 +444,7 @@ async fn t55_activity_elsewhere_that_moves_the_idle_deadline_is_looked_up_first(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t55_an_elevation_ends_at_its_moment_and_not_with_the_next_look() {
+async fn t55_an_elevation_ends_at_its_deadline_and_not_with_the_next_load() {
     let timeouts = Timeouts::default().with_elevation(seconds(2)).unwrap();
     let world = World::<Redis>::with(|layer| late(layer.timeouts(timeouts))).await;
     let client = world.signed_in("alice").await;
@@ -460,7 +463,7 @@ async fn t67_a_killed_redis_ends_streams_within_the_bound_and_one_that_is_back_s
     events.go_on().await;
     world.backend.server_mut().kill();
     world.backend.server_mut().restart();
-    some_looks().await;
+    some_polls().await;
     events.go_on().await;
     world.backend.server_mut().kill();
     let reason = within(seconds(7), events.reason()).await;

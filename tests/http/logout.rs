@@ -5,29 +5,29 @@ use portcullis::{audit::EventKind, session::EndReason};
 use portcullis_tests::{Backend, Gate, Moment, Op, World, hours, minutes, on_every_store};
 
 on_every_store![
-    s059_after_logout_the_identifier_is_dead_for_everybody,
+    s059_after_logout_the_identifier_is_dead_for_every_client,
     s062_signing_out_again_succeeds_and_leaves_the_cookie_alone,
     t01_a_slow_write_after_logout_is_refused_and_carries_no_cookie,
     t01_a_write_that_reaches_the_store_after_logout_creates_nothing,
     t02_a_slow_read_after_logout_passes_and_revives_nothing,
-    t03_a_response_that_is_late_brings_no_cookie_back,
+    t03_a_late_response_sets_no_cookie,
     t04_t05_nothing_that_renews_a_session_revives_one_that_ended,
     t04_a_rotation_that_reaches_the_store_after_logout_creates_nothing,
     t14_logout_is_not_undone_by_the_activity_of_its_own_request,
-    rule_2_a_request_that_says_itself_that_it_failed_keeps_its_answer,
-    rule_2_a_refused_commit_that_the_handler_ignores_is_told_all_the_same,
+    rule_2_a_request_that_answers_with_a_failure_keeps_its_response,
+    rule_2_a_refused_commit_that_the_handler_ignores_is_reported_all_the_same,
     rule_4_no_removal_for_an_identifier_that_is_unknown_expired_or_replaced,
     rule_4_of_two_parallel_logouts_one_removes_the_cookie,
     t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same,
-    rule_2_a_logout_that_lost_to_a_sign_in_says_so_and_ends_nobody_else,
-    rule_2_a_logout_with_a_replaced_identifier_does_not_claim_to_have_signed_out,
+    rule_2_a_logout_that_lost_to_a_sign_in_is_an_error_and_ends_no_other_session,
+    rule_2_a_logout_with_a_replaced_identifier_does_not_report_success,
     what_is_written_after_signing_out_begins_a_new_session,
     signing_out_without_a_session_does_nothing,
     s021_signing_out_on_one_server_holds_on_every_other,
-    a_page_can_tell_why_the_session_ended,
+    a_page_can_show_why_the_session_ended,
 ];
 
-async fn s059_after_logout_the_identifier_is_dead_for_everybody<B: Backend>() {
+async fn s059_after_logout_the_identifier_is_dead_for_every_client<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let copy = client.fork();
@@ -103,7 +103,7 @@ async fn t02_a_slow_read_after_logout_passes_and_revives_nothing<B: Backend>() {
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn t03_a_response_that_is_late_brings_no_cookie_back<B: Backend>() {
+async fn t03_a_late_response_sets_no_cookie<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     for change in [
@@ -177,7 +177,7 @@ async fn t14_logout_is_not_undone_by_the_activity_of_its_own_request<B: Backend>
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn rule_2_a_request_that_says_itself_that_it_failed_keeps_its_answer<B: Backend>() {
+async fn rule_2_a_request_that_answers_with_a_failure_keeps_its_response<B: Backend>() {
     let world = World::<B>::start().await;
     for status in [404, 409] {
         let client = world.signed_in("alice").await;
@@ -195,8 +195,8 @@ async fn rule_2_a_request_that_says_itself_that_it_failed_keeps_its_answer<B: Ba
     }
 }
 
-/// The handler neither looks at what became of its commit nor stops there.
-async fn rule_2_a_refused_commit_that_the_handler_ignores_is_told_all_the_same<B: Backend>() {
+/// The handler ignores the result of its commit and continues.
+async fn rule_2_a_refused_commit_that_the_handler_ignores_is_reported_all_the_same<B: Backend>() {
     let world = World::<B>::start().await;
     let other = world.another_process().await;
     for change in ["/commit-ignored", "/commit-only/ignored"] {
@@ -258,7 +258,8 @@ async fn rule_4_of_two_parallel_logouts_one_removes_the_cookie<B: Backend>() {
     );
 }
 
-/// One tab signs out, and before it comes to that another tab's request gives the session a new identifier.
+/// One tab signs out. Before its request is executed, another tab's request gives the session a new
+/// identifier.
 async fn t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same<B: Backend>() {
     let world = World::<B>::start().await;
     let other = world.another_process().await;
@@ -290,14 +291,16 @@ async fn t04_a_logout_that_lost_to_a_rotation_ends_the_session_all_the_same<B: B
         );
         assert_eq!(world.backend.live(), 0, "{changes:?}");
         let signed_out = EventKind::Ended(EndReason::SignedOut);
-        let told = world.audit.take_kinds();
-        let ends = told.iter().filter(|kind| **kind == signed_out);
-        assert_eq!(ends.count(), 1, "{changes:?}: {told:?}");
+        let kinds = world.audit.take_kinds();
+        let ends = kinds.iter().filter(|kind| **kind == signed_out);
+        assert_eq!(ends.count(), 1, "{changes:?}: {kinds:?}");
     }
 }
 
-/// A sign-in begins another session, over which the identifier before it has no power.
-async fn rule_2_a_logout_that_lost_to_a_sign_in_says_so_and_ends_nobody_else<B: Backend>() {
+/// A sign-in begins another session. The former identifier cannot end it.
+async fn rule_2_a_logout_that_lost_to_a_sign_in_is_an_error_and_ends_no_other_session<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     let other = world.another_process().await;
     for changes in [
@@ -321,9 +324,7 @@ async fn rule_2_a_logout_that_lost_to_a_sign_in_says_so_and_ends_nobody_else<B: 
     }
 }
 
-async fn rule_2_a_logout_with_a_replaced_identifier_does_not_claim_to_have_signed_out<
-    B: Backend,
->() {
+async fn rule_2_a_logout_with_a_replaced_identifier_does_not_report_success<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let tab = client.fork();
@@ -339,8 +340,8 @@ async fn what_is_written_after_signing_out_begins_a_new_session<B: Backend>() {
     let client = world.signed_in("alice").await;
     let old = client.fork();
     client.post("/logout-and-put").await.is(204).new_id();
-    let look = client.look().await;
-    assert_eq!((look.user, look.cart.len()), (None, 0));
+    let view = client.view().await;
+    assert_eq!((view.user, view.cart.len()), (None, 0));
     assert_eq!(client.get("/get/flash").await.body(), "signed out");
     old.get("/me").await.is(401);
 }
@@ -367,15 +368,15 @@ async fn s021_signing_out_on_one_server_holds_on_every_other<B: Backend>() {
     here.get("/me").await.is(401).keeps_the_cookie();
 }
 
-async fn a_page_can_tell_why_the_session_ended<B: Backend>() {
+async fn a_page_can_show_why_the_session_ended<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let copy = client.fork();
     client.post("/regenerate").await.is(204);
-    assert_eq!(copy.look().await.ended.as_deref(), Some("replaced"));
+    assert_eq!(copy.view().await.ended.as_deref(), Some("replaced"));
     let copy = client.fork();
     client.post("/logout").await.is(204);
-    assert_eq!(copy.look().await.ended.as_deref(), Some("signed_out"));
+    assert_eq!(copy.view().await.ended.as_deref(), Some("signed_out"));
     world.advance(hours(25));
-    assert_eq!(copy.look().await.ended, None);
+    assert_eq!(copy.view().await.ended, None);
 }

@@ -1,6 +1,8 @@
-//! Many people at two servers, for a long time, while Redis hangs, cuts them off or dies. Whatever they were told is true.
+//! Many users at two servers, for a long time, while Redis hangs, closes connections or dies. Every
+//! response stays true.
 //!
-//! What happens is drawn from a seed. A run that failed is walked again with its seed, though not in the same time.
+//! The steps are drawn from a seed. A run that failed can be repeated with its seed, though not
+//! with the same timing.
 
 use std::{
     collections::HashSet,
@@ -17,27 +19,27 @@ use portcullis_core::{
     store::{Loaded, Store},
 };
 use portcullis_redis::testing::{TestServer, wait_until};
-use portcullis_tests::{Client, Gates, Look, Reply, Server, key, routes};
+use portcullis_tests::{Client, Gates, Reply, Server, SessionView, key, routes};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{task::JoinSet, time::sleep};
 
-/// Some that are always run. One that has failed is added.
+/// Seeds that are always run. A seed that has failed is added.
 const SEEDS: [u64; 1] = [1];
 
-/// How often something happens to Redis.
+/// The number of faults of Redis in a run.
 const ROUNDS: usize = 16;
-/// So many sessions at least end in a run, or it shows nothing.
+/// At least so many sessions end in a run, or it shows nothing.
 const ENOUGH: usize = 10;
 
-const PEOPLE: usize = 6;
+const USERS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn what_people_were_told_is_true_though_redis_hangs_and_cuts_them_off() {
+async fn responses_stay_true_though_redis_hangs_and_closes_connections() {
     run_all(&[], false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn what_people_were_told_is_true_though_redis_dies_again_and_again_and_keeps_its_data() {
+async fn responses_stay_true_though_redis_is_killed_again_and_again_and_keeps_its_data() {
     run_all(&["--appendonly", "yes", "--appendfsync", "always"], true).await;
 }
 
@@ -45,7 +47,7 @@ async fn run_all(options: &'static [&'static str], kills: bool) {
     let mut runs = JoinSet::new();
     for seed in SEEDS.into_iter().chain([rand::random()]) {
         runs.spawn(async move {
-            let run = tokio::spawn(LongRun::go(seed, options, kills));
+            let run = tokio::spawn(LongRun::run(seed, options, kills));
             run.await
                 .unwrap_or_else(|_| panic!("the run of seed {seed} fails"));
         });
@@ -55,22 +57,22 @@ async fn run_all(options: &'static [&'static str], kills: bool) {
     }
 }
 
-/// What all have been told.
+/// The identifiers of all responses.
 #[derive(Default)]
-struct Told {
-    /// All identifiers that anybody was given.
-    given: HashSet<String>,
-    /// Those that somebody was told are dead.
+struct Answers {
+    /// All identifiers that were set.
+    ids: HashSet<String>,
+    /// Those that are dead according to a response.
     dead: HashSet<String>,
 }
 
-/// What the people have in common.
+/// Shared by all users.
 #[derive(Clone)]
 struct Site {
     stores: [RedisStore; 2],
     /// A browser without cookies at each server.
     browsers: [Client; 2],
-    told: Arc<Mutex<Told>>,
+    answers: Arc<Mutex<Answers>>,
     closes: Arc<AtomicBool>,
 }
 
@@ -82,29 +84,29 @@ struct LongRun {
 }
 
 impl LongRun {
-    async fn go(seed: u64, options: &[&str], kills: bool) {
+    async fn run(seed: u64, options: &[&str], kills: bool) {
         let mut run = Self::start(seed, options).await;
-        let mut people = JoinSet::new();
-        for number in 0..PEOPLE {
+        let mut users = JoinSet::new();
+        for number in 0..USERS {
             let random = SmallRng::seed_from_u64(seed.wrapping_add(number as u64 + 1));
-            let person = Person::new(number, random, run.site.clone());
-            people.spawn(person.lives());
+            let user = User::new(number, random, run.site.clone());
+            users.spawn(user.run());
         }
         for _ in 0..ROUNDS {
             let calm = run.random.random_range(50..300);
             sleep(Duration::from_millis(calm)).await;
-            run.something_happens(kills).await;
+            run.cause_fault(kills).await;
         }
-        // On a busy machine less happens in that time.
-        while run.site.told.lock().unwrap().dead.len() <= ENOUGH {
+        // A busy machine needs more time.
+        while run.site.answers.lock().unwrap().dead.len() <= ENOUGH {
             sleep(Duration::from_millis(50)).await;
         }
         run.site.closes.store(true, Ordering::Relaxed);
         let mut left = Vec::new();
-        while let Some(person) = people.join_next().await {
-            left.push(person.unwrap());
+        while let Some(user) = users.join_next().await {
+            left.push(user.unwrap());
         }
-        run.ends(left).await;
+        run.check(left).await;
     }
 
     async fn start(seed: u64, options: &[&str]) -> Self {
@@ -124,7 +126,7 @@ impl LongRun {
         let site = Site {
             browsers: [browser(&servers[0]), browser(&servers[1])],
             stores,
-            told: Arc::default(),
+            answers: Arc::default(),
             closes: Arc::default(),
         };
         Self {
@@ -135,7 +137,7 @@ impl LongRun {
         }
     }
 
-    async fn something_happens(&mut self, kills: bool) {
+    async fn cause_fault(&mut self, kills: bool) {
         let for_a_while = self.random.random_range(20..600);
         let for_a_while = sleep(Duration::from_millis(for_a_while));
         match self.random.random_range(0..if kills { 3 } else { 2 }) {
@@ -155,32 +157,36 @@ impl LongRun {
         }
     }
 
-    /// When all is well again, it is as everybody was told.
-    async fn ends(self, people: Vec<Person>) {
-        let nobody = SessionId::generate(Bucket::random().unwrap())
+    /// Checks that the store agrees with all responses once Redis is healthy again.
+    async fn check(self, users: Vec<User>) {
+        let unused = SessionId::generate(Bucket::random().unwrap())
             .unwrap()
             .key();
         for store in &self.site.stores {
-            while store.load(&nobody).await.is_err() {
+            while store.load(&unused).await.is_err() {
                 sleep(Duration::from_millis(10)).await;
             }
             let all = || format!("{store:?}").contains("to_withdraw: 0");
-            wait_until("all is undone that has to be", all).await;
+            wait_until("all withdrawals are done", all).await;
         }
         let builder = RedisStore::builder(self.redis.url()).wait(Duration::from_secs(10));
         let store = builder.connect().await.unwrap();
-        for mut person in people {
-            person.looks_at_everything().await;
+        for mut user in users {
+            user.read_all().await;
         }
-        let Told { given, dead } = std::mem::take(&mut *self.site.told.lock().unwrap());
-        let mut living = 0;
-        for id in &given {
+        let Answers { ids, dead } = std::mem::take(&mut *self.site.answers.lock().unwrap());
+        let mut live = 0;
+        for id in &ids {
             if let Loaded::Live(_) = store.load(&key(id)).await.unwrap() {
-                assert!(!dead.contains(id), "{id} is dead, and lives");
-                living += 1;
+                assert!(!dead.contains(id), "{id} is dead, and yet live");
+                live += 1;
             }
         }
-        assert_eq!(living, self.live(), "nobody was given some that live");
+        assert_eq!(
+            live,
+            self.live(),
+            "some live sessions were never returned to a client"
+        );
     }
 
     fn live(&self) -> usize {
@@ -191,8 +197,8 @@ impl LongRun {
     }
 }
 
-/// Somebody with two names and three browsers, who knows what they were told.
-struct Person {
+/// A user with two names and three browsers, and what the responses imply for each session.
+struct User {
     names: [String; 2],
     browsers: Vec<Browser>,
     random: SmallRng,
@@ -204,19 +210,19 @@ struct Browser {
     session: Option<Session>,
 }
 
-/// What is known of a session.
+/// What the responses imply for a session.
 #[derive(Debug, Clone)]
 struct Session {
     id: String,
     user: Option<String>,
-    /// What its counter may show.
+    /// The bounds of its counter.
     at_least: u64,
     at_most: u64,
-    /// It may have ended, or end at any moment: somebody was told that it is not known.
-    in_doubt: bool,
+    /// It may have ended, or end at any moment: a response left the outcome unknown.
+    unknown: bool,
 }
 
-impl Person {
+impl User {
     fn new(number: usize, random: SmallRng, site: Site) -> Self {
         let browser = || Browser {
             client: site.browsers[0].fork(),
@@ -230,16 +236,16 @@ impl Person {
         }
     }
 
-    async fn lives(mut self) -> Self {
+    async fn run(mut self) -> Self {
         while !self.site.closes.load(Ordering::Relaxed) {
             let browser = self.random.random_range(0..self.browsers.len());
             match self.random.random_range(0..20) {
-                0..=9 => self.counts(browser).await,
-                10..=12 => self.signs_in(browser).await,
-                13..=14 => self.gets_another_identifier(browser).await,
-                15 => self.signs_out(browser).await,
-                16 => self.is_revoked().await,
-                _ => self.looks(browser).await,
+                0..=9 => self.count(browser).await,
+                10..=12 => self.sign_in(browser).await,
+                13..=14 => self.replace_identifier(browser).await,
+                15 => self.sign_out(browser).await,
+                16 => self.revoke().await,
+                _ => self.read(browser).await,
             }
             sleep(Duration::from_millis(5)).await;
         }
@@ -247,32 +253,32 @@ impl Person {
     }
 
     /// This browser, at one of the servers.
-    fn anywhere(&mut self, browser: usize) -> Client {
+    fn at_any_server(&mut self, browser: usize) -> Client {
         let server = self.random.random_range(0..2);
         let there = self.site.browsers[server].address();
         self.browsers[browser].client.at(there)
     }
 
     /// Several requests at once add one each.
-    async fn counts(&mut self, browser: usize) {
+    async fn count(&mut self, browser: usize) {
         let session = self.browsers[browser].session.as_ref();
         let together = match session {
-            Some(session) if !session.in_doubt => self.random.random_range(1..4),
+            Some(session) if !session.unknown => self.random.random_range(1..4),
             // Each would begin a session of its own.
             _ => 1,
         };
-        let clients: Vec<_> = (0..together).map(|_| self.anywhere(browser)).collect();
+        let clients: Vec<_> = (0..together).map(|_| self.at_any_server(browser)).collect();
         let flights: Vec<_> = clients
             .iter()
             .map(|client| client.post("/number/n").start())
             .collect();
         for flight in flights {
             let reply = flight.reply().await;
-            let given = given(&reply);
-            match (reply.status(), given) {
+            let id = new_id(&reply);
+            match (reply.status(), id) {
                 (204, Some(id)) => {
-                    self.is_over(browser, &reply);
-                    self.begins(browser, id, None, 1, 1);
+                    self.has_ended(browser, &reply);
+                    self.note_session(browser, id, None, 1, 1);
                 }
                 (204, None) => {
                     let session = self.browsers[browser].session.as_mut().unwrap();
@@ -284,17 +290,17 @@ impl Person {
                         session.at_most += 1;
                     }
                 }
-                (401, None) => self.is_over(browser, &reply),
+                (401, None) => self.has_ended(browser, &reply),
                 _ => panic!("{reply:?}"),
             }
         }
     }
 
-    async fn signs_in(&mut self, browser: usize) {
+    async fn sign_in(&mut self, browser: usize) {
         let name = self.names[self.random.random_range(0..2)].clone();
-        let client = self.anywhere(browser);
+        let client = self.at_any_server(browser);
         let reply = client.post(&format!("/login?user={name}")).await;
-        match (reply.status(), given(&reply)) {
+        match (reply.status(), new_id(&reply)) {
             (204, Some(id)) => {
                 let (at_least, at_most) = match self.browsers[browser].session.take() {
                     None => (0, 0),
@@ -305,59 +311,59 @@ impl Person {
                         } else {
                             (0, 0)
                         };
-                        let least = if old.in_doubt { 0 } else { least };
-                        self.is_dead(&old.id);
+                        let least = if old.unknown { 0 } else { least };
+                        self.note_dead(&old.id);
                         (least, most)
                     }
                 };
-                self.begins(browser, id, Some(name), at_least, at_most);
+                self.note_session(browser, id, Some(name), at_least, at_most);
             }
-            (503, None) => self.is_in_doubt(browser),
-            (401, None) => self.is_over(browser, &reply),
+            (503, None) => self.note_unknown(browser),
+            (401, None) => self.has_ended(browser, &reply),
             _ => panic!("{reply:?}"),
         }
     }
 
-    async fn gets_another_identifier(&mut self, browser: usize) {
+    async fn replace_identifier(&mut self, browser: usize) {
         let Some(session) = self.browsers[browser].session.clone() else {
             return;
         };
-        let client = self.anywhere(browser);
+        let client = self.at_any_server(browser);
         let elevates = session.user.is_some() && self.random.random_ratio(1, 2);
         let target = if elevates { "/elevate" } else { "/regenerate" };
         let reply = client.post(target).await;
-        match (reply.status(), given(&reply)) {
+        match (reply.status(), new_id(&reply)) {
             (204, Some(id)) => {
-                self.is_dead(&session.id);
-                self.site.told.lock().unwrap().given.insert(id.clone());
+                self.note_dead(&session.id);
+                self.site.answers.lock().unwrap().ids.insert(id.clone());
                 self.browsers[browser].session = Some(Session { id, ..session });
             }
-            (503, None) => self.is_in_doubt(browser),
-            // There was nothing to be given another identifier.
-            (204, None) => self.is_over(browser, &reply),
-            (401 | 403, None) => self.is_over(browser, &reply),
+            (503, None) => self.note_unknown(browser),
+            // There was no session to get another identifier.
+            (204, None) => self.has_ended(browser, &reply),
+            (401 | 403, None) => self.has_ended(browser, &reply),
             _ => panic!("{reply:?}"),
         }
     }
 
-    async fn signs_out(&mut self, browser: usize) {
+    async fn sign_out(&mut self, browser: usize) {
         let Some(session) = self.browsers[browser].session.clone() else {
             return;
         };
-        let reply = self.anywhere(browser).post("/logout").await;
+        let reply = self.at_any_server(browser).post("/logout").await;
         match reply.status() {
             204 => {
-                self.is_dead(&session.id);
-                self.starts_afresh(browser);
+                self.note_dead(&session.id);
+                self.start_anew(browser);
             }
-            503 => self.is_in_doubt(browser),
-            401 => self.is_over(browser, &reply),
+            503 => self.note_unknown(browser),
+            401 => self.has_ended(browser, &reply),
             _ => panic!("{reply:?}"),
         }
     }
 
     /// An operator ends all that are signed in under a name.
-    async fn is_revoked(&mut self) {
+    async fn revoke(&mut self) {
         let name = self.names[self.random.random_range(0..2)].clone();
         let operator = self.site.browsers[self.random.random_range(0..2)].fork();
         let reply = operator.delete(&format!("/operator/{name}")).await;
@@ -368,14 +374,14 @@ impl Person {
             };
             match reply.status() {
                 200 => {
-                    self.is_dead(&session.id);
-                    self.starts_afresh(browser);
+                    self.note_dead(&session.id);
+                    self.start_anew(browser);
                 }
-                503 => self.is_in_doubt(browser),
+                503 => self.note_unknown(browser),
                 _ => panic!("{reply:?}"),
             }
         }
-        // Who signs in at that very moment counts as before it.
+        // A sign-in at that very moment counts as before it.
         for store in &self.site.stores {
             let then = store.clock().latest;
             while store.clock().earliest <= then {
@@ -384,46 +390,46 @@ impl Person {
         }
     }
 
-    async fn looks(&mut self, browser: usize) {
-        let client = self.anywhere(browser);
+    async fn read(&mut self, browser: usize) {
+        let client = self.at_any_server(browser);
         let reply = client.get("/passive/session").await;
         if reply.status() == 503 {
             return;
         }
-        let look: Look = reply.is(200).json();
+        let view: SessionView = reply.is(200).json();
         let Some(session) = self.browsers[browser].session.clone() else {
-            assert_eq!((look.user, look.handle), (None, None));
+            assert_eq!((view.user, view.handle), (None, None));
             return;
         };
-        if look.handle.is_none() {
-            return self.is_over(browser, &reply);
+        if view.handle.is_none() {
+            return self.has_ended(browser, &reply);
         }
-        assert_eq!(look.user, session.user, "{session:?}");
+        assert_eq!(view.user, session.user, "{session:?}");
         let reply = client.get("/number/n").await;
         match reply.status() {
-            200 if session.in_doubt && reply.body() == "None" => {}
+            200 if session.unknown && reply.body() == "None" => {}
             200 => {
-                let told = reply
+                let number = reply
                     .body()
                     .trim_start_matches("Some(")
                     .trim_end_matches(')');
-                let number = told.parse().unwrap_or(0);
+                let number = number.parse().unwrap_or(0);
                 let range = session.at_least..=session.at_most;
                 assert!(range.contains(&number), "{number} in {session:?}");
             }
             503 => {}
-            401 => self.is_over(browser, &reply),
+            401 => self.has_ended(browser, &reply),
             _ => panic!("{reply:?}"),
         }
     }
 
-    async fn looks_at_everything(&mut self) {
+    async fn read_all(&mut self) {
         for browser in 0..self.browsers.len() {
-            self.looks(browser).await;
+            self.read(browser).await;
         }
     }
 
-    fn begins(
+    fn note_session(
         &mut self,
         browser: usize,
         id: String,
@@ -431,50 +437,50 @@ impl Person {
         at_least: u64,
         at_most: u64,
     ) {
-        self.site.told.lock().unwrap().given.insert(id.clone());
+        self.site.answers.lock().unwrap().ids.insert(id.clone());
         self.browsers[browser].session = Some(Session {
             id,
             user,
             at_least,
             at_most,
-            in_doubt: false,
+            unknown: false,
         });
     }
 
-    /// The session of this browser has gone. It must be one that could.
-    fn is_over(&mut self, browser: usize, reply: &Reply) {
+    /// The session of this browser has ended. Its outcome must have been unknown.
+    fn has_ended(&mut self, browser: usize, reply: &Reply) {
         if let Some(session) = self.browsers[browser].session.take() {
-            assert!(session.in_doubt, "{session:?}: {reply:?}");
+            assert!(session.unknown, "{session:?}: {reply:?}");
         }
-        if given(reply).is_none() {
-            self.starts_afresh(browser);
+        if new_id(reply).is_none() {
+            self.start_anew(browser);
         }
     }
 
-    fn is_in_doubt(&mut self, browser: usize) {
+    fn note_unknown(&mut self, browser: usize) {
         if let Some(session) = &mut self.browsers[browser].session {
-            session.in_doubt = true;
+            session.unknown = true;
         }
     }
 
-    fn starts_afresh(&mut self, browser: usize) {
+    fn start_anew(&mut self, browser: usize) {
         self.browsers[browser] = Browser {
             client: self.site.browsers[0].fork(),
             session: None,
         };
     }
 
-    fn is_dead(&self, id: &str) {
-        self.site.told.lock().unwrap().dead.insert(id.to_owned());
+    fn note_dead(&self, id: &str) {
+        self.site.answers.lock().unwrap().dead.insert(id.to_owned());
     }
 }
 
-/// The identifier that a response gives. What is not available leaves the browser's cookies alone.
-fn given(reply: &Reply) -> Option<String> {
+/// The identifier that a response sets. A 503 leaves the browser's cookies unchanged.
+fn new_id(reply: &Reply) -> Option<String> {
     if reply.status() == 503 {
         reply.keeps_the_cookie();
     }
     let cookies = reply.set_cookies().into_iter();
-    let mut given = cookies.filter(|cookie| !cookie.removes());
-    given.next().map(|cookie| cookie.value)
+    let mut new = cookies.filter(|cookie| !cookie.removes());
+    new.next().map(|cookie| cookie.value)
 }

@@ -1,7 +1,8 @@
 //! What Portcullis promises, over real HTTP, on every store.
 //!
-//! The name of a test is the sentence it proves. A number in front of it is that of the requirement (`s026`),
-//! of the trap that real systems fell into (`t01`), or of the rule in ARCHITECTURE.md (`rule_13`).
+//! The name of a test is the sentence it proves. A number in front of it is that of the requirement
+//! (`s026`), of the trap that real systems fell into (`t01`), or of the rule in ARCHITECTURE.md
+//! (`rule_13`).
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -10,6 +11,7 @@
     reason = "the exemption for tests does not reach their helpers"
 )]
 
+mod all_users;
 mod audit;
 mod bodies;
 mod caching;
@@ -20,8 +22,8 @@ mod cookies;
 mod cost;
 mod cross_site;
 mod device;
+mod disconnects;
 mod elevation;
-mod everybody;
 mod expiry;
 mod failure;
 mod fixation;
@@ -36,6 +38,7 @@ mod logout;
 mod long_run;
 mod nesting;
 mod outage;
+mod overtaken_writes;
 mod parallel_writes;
 mod password_reset;
 mod paused;
@@ -45,9 +48,11 @@ mod realms;
 mod reasons;
 mod records;
 mod refused;
+mod refused_grants;
 mod remember;
 mod renaming;
 mod revocation;
+mod revocation_races;
 mod routes;
 mod secrecy;
 mod session_limit;
@@ -55,3 +60,4 @@ mod sockets;
 mod sweeping;
 mod test_sessions;
 mod values;
+mod write_queue;

@@ -13,8 +13,8 @@ use portcullis::{
     route::{CrossSiteSignInLayer, PassiveLayer},
 };
 use portcullis_tests::{
-    Backend, COOKIE, CapturedLog, Client, Gate, Gates, Look, Op, Server, World, hours, minutes,
-    on_every_store, routes,
+    Backend, COOKIE, CapturedLog, Client, Gate, Gates, Op, Server, SessionView, World, hours,
+    minutes, on_every_store, routes,
 };
 use tower::ServiceExt;
 
@@ -25,8 +25,8 @@ on_every_store![
     a_cookie_of_the_inner_layer_arrives_where_the_outer_one_refuses,
     a_route_signs_in_from_another_site_to_the_innermost_session_alone,
     a_passive_route_is_passive_for_every_layer_wherever_it_is_marked,
-    the_deadlines_that_are_told_are_those_of_the_innermost_session,
-    a_layer_inside_one_with_the_same_cookie_leaves_all_to_that_one,
+    the_deadlines_that_are_sent_are_those_of_the_innermost_session,
+    a_layer_inside_one_with_the_same_cookie_uses_the_outer_one,
     a_layer_of_another_realm_inside_one_with_the_same_cookie_opens_nothing,
 ];
 
@@ -67,8 +67,8 @@ async fn a_route_means_the_session_of_the_innermost_layer_around_it<B: Backend>(
     client.post("/admin/elevate").await.is(204).new_id();
     client.get("/admin/danger").await.is(200);
     client.get("/danger").await.is(401);
-    let look: Look = client.get("/admin/passive/session").await.json();
-    assert_eq!(look.user.as_deref(), Some("root"));
+    let view: SessionView = client.get("/admin/passive/session").await.json();
+    assert_eq!(view.user.as_deref(), Some("root"));
     assert_eq!(client.devices().await.len(), 1);
     client
         .post("/admin/session/sign-out")
@@ -98,7 +98,7 @@ async fn a_guard_between_two_layers_asks_for_the_outer_session<B: Backend>() {
     client.get("/admin/me").await.is(401);
 }
 
-/// What the handler is given of the outer layer.
+/// The session of the outer layer, passed on to the handler.
 #[derive(Clone)]
 struct OfShop(Session);
 
@@ -129,7 +129,8 @@ async fn each_layer_writes_its_own_session_and_sets_its_own_cookie<B: Backend>()
     assert_eq!(client.get("/me").await.body(), "alice");
 }
 
-/// Counts each visit in the outer session, after the handler. Who is signed in waits at the gate before that.
+/// Counts each visit in the outer session, after the handler. A signed-in request waits at the gate
+/// before that.
 async fn count_visits(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let outer = Session::load(request.extensions()).await.unwrap();
     let response = next.run(request).await;
@@ -160,13 +161,13 @@ async fn a_cookie_of_the_inner_layer_arrives_where_the_outer_one_refuses<B: Back
 async fn a_route_signs_in_from_another_site_to_the_innermost_session_alone<B: Backend>() {
     let world = World::<B>::start().await;
     for outside in [false, true] {
-        let mark = |marked: bool, routes: Router| match marked {
+        let annotate = |annotated: bool, routes: Router| match annotated {
             true => routes.layer(CrossSiteSignInLayer::new()),
             false => routes,
         };
-        let operators = mark(!outside, routes(Gates::default())).layer(admin(&world));
+        let operators = annotate(!outside, routes(Gates::default())).layer(admin(&world));
         let counted = from_fn_with_state(Gate::closed(), count_visits);
-        let operators = mark(outside, operators).layer(counted);
+        let operators = annotate(outside, operators).layer(counted);
         let shop = routes(Gates::default()).nest("/admin", operators);
         let (_server, client) = world.serving(shop).await;
         let call = client.post("/admin/login?user=root");
@@ -179,24 +180,24 @@ async fn a_route_signs_in_from_another_site_to_the_innermost_session_alone<B: Ba
 
 async fn a_passive_route_is_passive_for_every_layer_wherever_it_is_marked<B: Backend>() {
     let world = World::<B>::start().await;
-    let mark = |marked: bool, routes: Router| match marked {
+    let annotate = |annotated: bool, routes: Router| match annotated {
         true => routes.layer(PassiveLayer::new()),
         false => routes,
     };
-    // Both sessions are asked for. At place 3 there is no mark.
-    let marked_at = |place: usize| {
-        let inner = mark(place == 0, routes(Gates::default())).layer(admin(&world));
-        let between = mark(place == 1, inner).layer(GuardLayer::authenticated());
-        mark(place == 2, between.layer(world.layer.clone()))
+    // Both sessions are loaded. At place 3 there is no annotation.
+    let annotated_at = |place: usize| {
+        let inner = annotate(place == 0, routes(Gates::default())).layer(admin(&world));
+        let between = annotate(place == 1, inner).layer(GuardLayer::authenticated());
+        annotate(place == 2, between.layer(world.layer.clone()))
     };
     for place in [0, 1, 2, 3] {
-        let active = Server::of_router(marked_at(3)).await;
+        let active = Server::of_router(annotated_at(3)).await;
         let client = world.signed_in("alice").await.at(active.address());
         client.post("/login?user=root").await.is(204);
         assert_eq!(client.cookie_names(), [ADMIN, COOKIE]);
         world.advance(minutes(10));
         world.forget();
-        let server = Server::of_router(marked_at(place)).await;
+        let server = Server::of_router(annotated_at(place)).await;
         client.at(server.address()).get("/me").await.is(200);
         let mut calls = world.store.take_calls();
         calls.retain(|call| *call == Op::Touch);
@@ -205,7 +206,7 @@ async fn a_passive_route_is_passive_for_every_layer_wherever_it_is_marked<B: Bac
     }
 }
 
-async fn the_deadlines_that_are_told_are_those_of_the_innermost_session<B: Backend>() {
+async fn the_deadlines_that_are_sent_are_those_of_the_innermost_session<B: Backend>() {
     let world = World::<B>::with(SessionLayer::session_timeout_header).await;
     let timeouts = Timeouts::new(minutes(5), hours(1)).unwrap();
     let layer = admin(&world).timeouts(timeouts).session_timeout_header();
@@ -214,20 +215,20 @@ async fn the_deadlines_that_are_told_are_those_of_the_innermost_session<B: Backe
     let shop = routes(Gates::default()).nest("/admin", guarded);
     let (_server, client) = world.serving(shop).await;
     let idle = async |target: &str| {
-        let told = client.get(target).await.header("session-timeout");
-        let seconds = told.strip_prefix("idle=")?.split(',').next()?;
+        let field = client.get(target).await.header("session-timeout");
+        let seconds = field.strip_prefix("idle=")?.split(',').next()?;
         let seconds: u64 = seconds.parse().ok()?;
         Some(seconds.div_ceil(60))
     };
     client.post("/login?user=alice").await.is(204);
-    // Without an inner session, there is only the outer one to tell of.
+    // Without an inner session, the deadlines are those of the outer one.
     assert_eq!(idle("/admin/maybe").await, Some(30));
     client.post("/admin/login?user=root").await.is(204);
     assert_eq!(idle("/admin/me").await, Some(5));
     assert_eq!(idle("/me").await, Some(30));
 }
 
-async fn a_layer_inside_one_with_the_same_cookie_leaves_all_to_that_one<B: Backend>() {
+async fn a_layer_inside_one_with_the_same_cookie_uses_the_outer_one<B: Backend>() {
     let world = World::<B>::start().await;
     let again = |layer: SessionLayer, routes: Router| routes.layer(layer);
     let other = world.layer.clone();
@@ -257,7 +258,7 @@ async fn a_layer_inside_one_with_the_same_cookie_leaves_all_to_that_one<B: Backe
     }
 }
 
-/// The session that opens the outer one's routes must not open those of the inner one.
+/// The session that opens the routes of the outer layer must not open those of the inner one.
 async fn a_layer_of_another_realm_inside_one_with_the_same_cookie_opens_nothing<B: Backend>() {
     let world = World::<B>::start().await;
     let apart = world.layer.clone().realm("another").unwrap();
@@ -294,7 +295,7 @@ async fn warnings<const N: usize>(layers: [SessionLayer; N]) -> [usize; 3] {
 }
 
 #[tokio::test]
-async fn layers_that_get_in_each_others_way_are_warned_of_once() {
+async fn layers_that_conflict_are_warned_of_once() {
     let layer = |cookie| SessionLayer::new(MemoryStore::new()).cookie(cookie);
     let (shop, admin) = (|| layer(named(COOKIE)), || layer(named(ADMIN)));
     assert_eq!(warnings([shop(), admin()]).await, [0, 0, 0]);

@@ -1,4 +1,4 @@
-//! A store that is down, hangs, is full or loses its answers. Nobody is signed out by it, and nobody in.
+//! A store that is down, hangs, is full or loses its answers. No user is signed in or out by it.
 
 use std::time::{Duration, Instant};
 
@@ -9,22 +9,22 @@ use portcullis_tests::{
 
 on_every_store![
     t67_s134_while_the_store_is_down_sessions_are_unavailable_and_nothing_else_is,
-    t67_a_store_that_is_down_never_looks_like_somebody_signed_out,
+    t67_a_store_that_is_down_never_looks_like_a_signed_out_user,
     t67_a_request_that_cannot_be_written_is_refused_and_changes_nothing,
-    t67_a_sign_in_that_cannot_be_written_signs_nobody_in,
-    t67_a_sign_out_that_cannot_be_written_says_so,
+    t67_a_sign_in_that_cannot_be_written_signs_no_user_in,
+    t67_a_sign_out_that_cannot_be_written_is_an_error,
     t66_a_touch_that_fails_fails_no_request,
     an_answer_that_was_lost_is_not_taken_for_a_success,
-    rule_12_a_sign_out_whose_answer_was_lost_is_found_out_and_told,
+    rule_12_a_sign_out_whose_answer_was_lost_is_found_and_reported,
     an_answer_to_a_rotation_that_was_lost_leaves_no_identifier_that_works,
-    rule_12_a_sign_out_by_an_early_commit_whose_answers_were_lost_is_told,
+    rule_12_a_sign_out_by_an_early_commit_whose_answers_were_lost_is_reported,
     rule_9_an_early_commit_whose_answer_was_lost_is_not_done_twice,
     a_sign_out_that_was_done_removes_the_cookie_whatever_fails_after_it,
-    rule_8_a_failure_of_the_store_is_told_to_the_audit_once,
+    rule_8_a_failure_of_the_store_is_reported_to_the_audit_once,
     rule_13_a_handler_that_failed_keeps_its_status_when_the_store_fails_too,
 ];
 
-/// Sessions cannot be used, the cookie is kept, and the client is told when to come back.
+/// Sessions are unavailable, the cookie is kept, and the response has `Retry-After`.
 #[track_caller]
 fn is_unavailable(reply: &Reply) {
     reply
@@ -53,23 +53,23 @@ async fn t67_s134_while_the_store_is_down_sessions_are_unavailable_and_nothing_e
         is_unavailable(&client.post(change).await);
     }
     client.get("/public").await.is(200).keeps_the_cookie();
-    let stranger = world.client();
-    stranger.get("/session").await.is(200);
-    stranger.get("/maybe").await.is(200);
-    stranger.get("/me").await.is(401);
+    let anonymous = world.client();
+    anonymous.get("/session").await.is(200);
+    anonymous.get("/maybe").await.is(200);
+    anonymous.get("/me").await.is(401);
 
     world.store.set_down(false);
     assert_eq!(client.get("/me").await.is(200).body(), "alice");
-    assert!(client.look().await.cart.is_empty());
+    assert!(client.view().await.cart.is_empty());
 }
 
-async fn t67_a_store_that_is_down_never_looks_like_somebody_signed_out<B: Backend>() {
+async fn t67_a_store_that_is_down_never_looks_like_a_signed_out_user<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.store.set_down(true);
     is_unavailable(&client.get("/maybe").await);
-    let person = client.get("/account").header("sec-fetch-mode", "navigate");
-    let reply = person.await;
+    let page = client.get("/account").header("sec-fetch-mode", "navigate");
+    let reply = page.await;
     reply.is_page(503, "Try again shortly.").keeps_the_cookie();
     assert_eq!(reply.header("retry-after"), "1");
 }
@@ -90,12 +90,12 @@ async fn t67_a_request_that_cannot_be_written_is_refused_and_changes_nothing<B: 
         is_unavailable(&client.post(change).await);
         assert_eq!(client.get("/get/a").await.body(), "b", "{change}");
     }
-    assert_eq!(client.look().await.elevated_left, None);
+    assert_eq!(client.view().await.elevated_left, None);
     assert_ne!(world.live(&client.id()).await, before);
     assert_eq!(client.get("/me").await.body(), "alice");
 }
 
-async fn t67_a_sign_in_that_cannot_be_written_signs_nobody_in<B: Backend>() {
+async fn t67_a_sign_in_that_cannot_be_written_signs_no_user_in<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.client();
     world.store.fail(Op::Create, Moment::Before);
@@ -105,7 +105,7 @@ async fn t67_a_sign_in_that_cannot_be_written_signs_nobody_in<B: Backend>() {
     client.post("/login?user=alice").await.is(204).new_id();
 }
 
-async fn t67_a_sign_out_that_cannot_be_written_says_so<B: Backend>() {
+async fn t67_a_sign_out_that_cannot_be_written_is_an_error<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     for _ in 0..2 {
@@ -139,14 +139,14 @@ async fn an_answer_that_was_lost_is_not_taken_for_a_success<B: Backend>() {
     client.post("/put/a/b").await.is(204);
 }
 
-async fn rule_12_a_sign_out_whose_answer_was_lost_is_found_out_and_told<B: Backend>() {
+async fn rule_12_a_sign_out_whose_answer_was_lost_is_found_and_reported<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.store.fail(Op::End, Moment::After);
     client.post("/logout").await.is(204).keeps_the_cookie();
     client.get("/me").await.is(401);
-    let told = world.audit.take_kinds();
-    assert_eq!(told[0], EventKind::Ended(EndReason::SignedOut));
+    let kinds = world.audit.take_kinds();
+    assert_eq!(kinds[0], EventKind::Ended(EndReason::SignedOut));
 }
 
 async fn an_answer_to_a_rotation_that_was_lost_leaves_no_identifier_that_works<B: Backend>() {
@@ -160,7 +160,7 @@ async fn an_answer_to_a_rotation_that_was_lost_leaves_no_identifier_that_works<B
     }
 }
 
-async fn rule_12_a_sign_out_by_an_early_commit_whose_answers_were_lost_is_told<B: Backend>() {
+async fn rule_12_a_sign_out_by_an_early_commit_whose_answers_were_lost_is_reported<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     for _ in 0..2 {
@@ -168,10 +168,10 @@ async fn rule_12_a_sign_out_by_an_early_commit_whose_answers_were_lost_is_told<B
     }
     client.post("/logout-and-commit").await;
     client.get("/me").await.is(401);
-    let told = world.audit.take_kinds();
+    let kinds = world.audit.take_kinds();
     assert!(
-        told.contains(&EventKind::Ended(EndReason::SignedOut)),
-        "{told:?}"
+        kinds.contains(&EventKind::Ended(EndReason::SignedOut)),
+        "{kinds:?}"
     );
 }
 
@@ -198,7 +198,7 @@ async fn a_sign_out_that_was_done_removes_the_cookie_whatever_fails_after_it<B: 
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn rule_8_a_failure_of_the_store_is_told_to_the_audit_once<B: Backend>() {
+async fn rule_8_a_failure_of_the_store_is_reported_to_the_audit_once<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     for op in [Op::Load, Op::Commit] {
@@ -217,7 +217,7 @@ async fn rule_13_a_handler_that_failed_keeps_its_status_when_the_store_fails_too
     client.get("/me").await.is(200);
 }
 
-/// Sends the request and says how it was answered, within the bound for every wait.
+/// Sends the request and returns its response, within the bound for every wait.
 async fn in_time(client: &Client, target: &str) -> Reply {
     let sent = Instant::now();
     let reply = client.get(target).await;
@@ -229,7 +229,7 @@ async fn in_time(client: &Client, target: &str) -> Reply {
     reply
 }
 
-/// Asks until sessions can be used again, for as long as that may take.
+/// Sends requests until sessions can be used again, for as long as that may take.
 async fn healed(client: &Client) -> Reply {
     let since = Instant::now();
     loop {
@@ -251,7 +251,7 @@ async fn on_redis(options: &[&str]) -> World<Redis> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t67_redis_that_was_killed_and_kept_its_data_signs_nobody_out() {
+async fn t67_redis_that_was_killed_and_kept_its_data_signs_no_user_out() {
     let mut world = on_redis(&["--appendonly", "yes", "--appendfsync", "always"]).await;
     let client = world.signed_in("alice").await;
     world.backend.server_mut().kill();
@@ -278,7 +278,7 @@ async fn t67_redis_that_lost_everything_signs_out_and_serves_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t67_s136_redis_that_hangs_costs_a_bounded_wait_and_nobodys_session() {
+async fn t67_s136_redis_that_hangs_costs_a_bounded_wait_and_no_session() {
     let world = on_redis(&[]).await;
     let client = world.signed_in("alice").await;
     world.backend.server().pause();
@@ -293,7 +293,7 @@ async fn t67_s136_redis_that_hangs_costs_a_bounded_wait_and_nobodys_session() {
     assert_eq!(healed(&client).await.is(200).body(), "alice");
 }
 
-/// It may be carried out when Redis goes on: it was sent. It must not be taken for done.
+/// It was sent, so it may be executed when Redis continues. It must not be reported as done.
 #[tokio::test(flavor = "multi_thread")]
 async fn t67_a_write_while_redis_hangs_is_not_taken_for_done() {
     let world = on_redis(&[]).await;
@@ -310,8 +310,8 @@ async fn t67_a_write_while_redis_hangs_is_not_taken_for_done() {
     assert_eq!(world.backend.live(), 0);
 }
 
-/// Carried out or not at all, but never half: of a rotation whose answer was lost nobody has the new identifier, and no
-/// session is left that nobody can use.
+/// Executed whole or not at all: after a rotation whose answer was lost no client has the new
+/// identifier, and no unusable session is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn t67_s031_a_rotation_while_redis_hangs_is_whole_or_not_at_all() {
     let world = on_redis(&[]).await;
@@ -330,9 +330,9 @@ async fn t67_s031_a_rotation_while_redis_hangs_is_whole_or_not_at_all() {
     .await;
 }
 
-/// It was carried out. The same is asked for again, and found.
+/// It was executed. The same operation is sent again, and finds it done.
 #[tokio::test(flavor = "multi_thread")]
-async fn t67_a_new_identifier_whose_answer_was_lost_signs_nobody_out() {
+async fn t67_a_new_identifier_whose_answer_was_lost_signs_no_user_out() {
     for change in ["/elevate", "/regenerate", "/login?user=alice"] {
         let (redis, wire) = Redis::on_a_wire().await;
         let world = World::on(redis, |layer| layer).await;
@@ -349,9 +349,10 @@ async fn t67_a_new_identifier_whose_answer_was_lost_signs_nobody_out() {
     }
 }
 
-/// What Redis comes to when nobody waits for it any longer creates nothing that would count against a limit.
+/// An operation that Redis runs after its caller gave up creates nothing that counts against a
+/// limit.
 #[tokio::test(flavor = "multi_thread")]
-async fn t67_a_sign_in_that_redis_comes_to_too_late_leaves_nothing() {
+async fn t67_a_sign_in_that_redis_runs_too_late_leaves_nothing() {
     let redis = Redis::with_default_wait(&[]).await;
     let one = SessionLimit::refuse(1).unwrap();
     let world = World::on(redis, |layer| layer.session_limit(one)).await;
@@ -366,7 +367,7 @@ async fn t67_a_sign_in_that_redis_comes_to_too_late_leaves_nothing() {
     assert_eq!(world.backend.live(), 2);
 }
 
-/// It may be carried out when Redis goes on. Until that is known nobody says so.
+/// It may be executed when Redis continues. Until that is known it is not reported as done.
 #[tokio::test(flavor = "multi_thread")]
 async fn t67_a_revocation_while_redis_hangs_is_not_taken_for_done_and_can_be_repeated() {
     let world = on_redis(&[]).await;
@@ -390,13 +391,13 @@ async fn t67_a_revocation_while_redis_hangs_is_not_taken_for_done_and_can_be_rep
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t66_redis_that_is_full_refuses_sign_ins_aloud_and_signs_nobody_out() {
+async fn t66_redis_that_is_full_refuses_sign_ins_with_an_event_and_signs_no_user_out() {
     let world = on_redis(&[]).await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(5));
     world.backend.configure("maxmemory", "1");
     client.get("/me").await.is(200);
-    about(client.look().await.inactive, minutes(0));
+    about(client.view().await.inactive, minutes(0));
     is_unavailable(&world.client().post("/login?user=bob").await);
     is_unavailable(&client.post("/put/a/b").await);
     is_unavailable(&client.post("/regenerate").await);
@@ -408,7 +409,7 @@ async fn t66_redis_that_is_full_refuses_sign_ins_aloud_and_signs_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t66_redis_that_takes_no_writes_still_lets_people_read() {
+async fn t66_redis_that_takes_no_writes_still_serves_reads() {
     let world = on_redis(&[]).await;
     let client = world.signed_in("alice").await;
     world.backend.configure("min-replicas-to-write", "1");
@@ -420,7 +421,7 @@ async fn t66_redis_that_takes_no_writes_still_lets_people_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t66_a_full_memory_store_refuses_sign_ins_aloud_and_signs_nobody_out() {
+async fn t66_a_full_memory_store_refuses_sign_ins_with_an_event_and_signs_no_user_out() {
     let world = World::on(Memory::with_capacity(2), |layer| layer).await;
     let (alice, bob) = (world.signed_in("alice").await, world.signed_in("bob").await);
     is_unavailable(&world.client().post("/login?user=carol").await);

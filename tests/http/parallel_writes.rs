@@ -1,128 +1,46 @@
-//! Writes of one server to one session: they wait for each other, and go to the store together.
+//! Writes of one server to one session: they wait for each other, and are stored together.
 
 use axum::{body::Body, response::Response};
 use http::{Request, header::COOKIE};
 use portcullis::audit::EventKind;
 use portcullis_tests::{
-    Backend, Call, Client, Flight, Gate, Moment,
-    Op::{self, Commit, End, Replace, Touch},
+    Backend, Client, Gate, Moment,
+    Op::{Commit, End, Replace, Touch},
     Redis, Reply, World, about, minutes, on_every_store, seconds,
 };
 use tower::ServiceExt;
 
+use crate::write_queue::{WriteQueue, writes};
+
 on_every_store![
-    writes_that_wait_go_to_the_store_in_one_write,
-    no_more_than_64_go_to_the_store_together,
+    writes_that_wait_are_stored_in_one_write,
+    no_more_than_64_are_stored_together,
     an_update_that_fails_refuses_its_request_alone,
     a_limit_that_is_exceeded_refuses_that_request_alone,
     a_function_that_panics_breaks_its_request_alone,
     the_first_that_panics_still_writes_for_the_others,
     what_changes_the_identifier_or_ends_the_session_has_its_turn_alone,
     a_sign_in_keeps_what_was_written_before_its_turn,
-    who_waits_for_a_session_that_ended_is_refused_without_another_write,
+    a_request_that_waits_for_a_session_that_ended_is_refused_without_another_write,
     what_each_request_noticed_goes_into_the_one_write,
     writes_together_are_activity_if_one_of_them_is,
     a_request_sees_what_was_written_with_it,
     a_function_may_read_its_session_and_not_change_it_while_another_request_writes_for_it,
     changes_that_cancel_each_other_out_are_not_written,
-    all_who_went_together_are_refused_where_the_record_cannot_be_read_any_more,
-    a_lost_answer_refuses_all_that_went_together_and_nothing_is_done_twice,
-    a_store_that_is_down_keeps_nobody_waiting_for_their_turn,
-    a_request_whose_client_has_left_keeps_its_place,
+    all_grouped_requests_are_refused_where_the_record_can_no_longer_be_read,
+    a_lost_answer_refuses_all_grouped_requests_and_nothing_is_done_twice,
+    a_store_that_is_down_keeps_no_request_waiting_for_its_turn,
+    a_request_whose_client_has_disconnected_keeps_its_place,
     beyond_256_that_wait_a_write_is_refused_at_once_and_a_logout_is_not,
-    another_server_that_writes_meanwhile_takes_nothing_away,
-    who_has_seen_what_another_server_wrote_writes_over_it,
-    who_has_seen_what_another_server_wrote_writes_over_it_behind_one_that_has_not,
-    who_has_seen_a_newer_value_than_came_with_a_conflict_writes_over_it,
-    what_fits_is_not_refused_for_what_another_server_has_removed,
-    what_fits_is_not_refused_for_a_change_that_was_not_written,
-    a_new_identifier_is_not_refused_for_what_another_server_has_removed,
     when_the_runtime_of_the_first_stops_the_next_one_leads,
-    when_the_runtime_of_the_first_stops_at_the_store_those_with_it_are_in_doubt,
+    when_the_runtime_of_the_first_stops_at_the_store_the_outcome_of_its_group_is_unknown,
     of_2000_at_once_each_is_applied_once_or_refused,
 ];
 
-/// The first request is at the store with its change, and the others wait behind it in this order.
-struct Line {
-    gate: Gate,
-    flights: Vec<Flight>,
-}
-
-impl Line {
-    async fn begin<B: Backend>(world: &World<B>, first: Call) -> Self {
-        world.forget();
-        let gate = world.store.hold(Commit, Moment::Before);
-        let flights = vec![first.start()];
-        world.waiting(1).await;
-        gate.reached().await;
-        Self { gate, flights }
-    }
-
-    async fn join<B: Backend>(&mut self, world: &World<B>, call: Call) {
-        self.flights.push(call.start());
-        world.waiting(1).await;
-    }
-
-    /// So many that count, in any order.
-    async fn crowd<B: Backend>(&mut self, world: &World<B>, client: &Client, requests: usize) {
-        let gate = Gate::closed();
-        for at in 0..requests {
-            let call = client.post("/number/n").held_at(&gate);
-            self.flights.push(call.start());
-            // What many read at once is a burden of its own.
-            if at >= BATCH {
-                gate.reached().await;
-            }
-        }
-        for _ in 0..requests.min(BATCH) {
-            gate.reached().await;
-        }
-        gate.open();
-        world.waiting(requests).await;
-    }
-
-    async fn of<B: Backend, const N: usize>(
-        world: &World<B>,
-        client: &Client,
-        paths: [&str; N],
-    ) -> Self {
-        let mut calls = paths.into_iter().map(|path| client.post(path));
-        let mut line = Self::begin(world, calls.next().unwrap()).await;
-        for call in calls {
-            line.join(world, call).await;
-        }
-        line
-    }
-
-    async fn replies(self) -> Vec<Reply> {
-        self.gate.open();
-        let mut replies = Vec::new();
-        for flight in self.flights {
-            replies.push(flight.reply().await);
-        }
-        replies
-    }
-
-    async fn statuses(self) -> Vec<u16> {
-        let replies = self.replies().await;
-        replies.iter().map(Reply::status).collect()
-    }
-}
-
-/// So many read their session at once.
-const BATCH: usize = 50;
-
-/// What was written, however often it was read.
-fn writes<B: Backend>(world: &World<B>) -> Vec<Op> {
-    let mut calls = world.store.take_calls();
-    calls.retain(|op| *op != Op::Load);
-    calls
-}
-
-async fn writes_that_wait_go_to_the_store_in_one_write<B: Backend>() {
+async fn writes_that_wait_are_stored_in_one_write<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    client.post("/put/gone/1").await.is(204);
+    client.post("/put/removed/1").await.is(204);
     world.forget();
     let paths = [
         "/put/a/1",
@@ -131,25 +49,25 @@ async fn writes_that_wait_go_to_the_store_in_one_write<B: Backend>() {
         "/cart?item=1",
         "/number/n",
     ];
-    let mut line = Line::of(&world, &client, paths).await;
-    line.join(&world, client.delete("/key/gone")).await;
-    assert_eq!(line.statuses().await, [204, 204, 204, 204, 204, 200]);
+    let mut queue = WriteQueue::of(&world, &client, paths).await;
+    queue.join(&world, client.delete("/key/removed")).await;
+    assert_eq!(queue.statuses().await, [204, 204, 204, 204, 204, 200]);
     assert_eq!(writes(&world), [Commit, Commit]);
     assert_eq!(client.get("/get/a").await.body(), "1");
     assert_eq!(client.get("/get/b").await.body(), "2");
     assert_eq!(client.get("/number/n").await.body(), "Some(2)");
-    assert_eq!(client.look().await.cart, [1]);
-    client.get("/get/gone").await.is(404);
+    assert_eq!(client.view().await.cart, [1]);
+    client.get("/get/removed").await.is(404);
 }
 
-async fn no_more_than_64_go_to_the_store_together<B: Backend>() {
+async fn no_more_than_64_are_stored_together<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let mut line = Line::begin(&world, client.post("/number/n")).await;
+    let mut queue = WriteQueue::begin(&world, client.post("/number/n")).await;
     for _ in 0..65 {
-        line.join(&world, client.post("/number/n")).await;
+        queue.join(&world, client.post("/number/n")).await;
     }
-    assert_eq!(line.statuses().await, [204; 66]);
+    assert_eq!(queue.statuses().await, [204; 66]);
     assert_eq!(writes(&world), [Commit, Commit, Commit]);
     assert_eq!(client.get("/number/n").await.body(), "Some(66)");
 }
@@ -157,7 +75,7 @@ async fn no_more_than_64_go_to_the_store_together<B: Backend>() {
 async fn an_update_that_fails_refuses_its_request_alone<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    // What the second one counts is a text by the time it has its turn.
+    // The number of the second request is a text when its turn comes.
     let paths = [
         "/put/n/text",
         "/number/n",
@@ -165,8 +83,8 @@ async fn an_update_that_fails_refuses_its_request_alone<B: Backend>() {
         "/number/n",
         "/put/c/2",
     ];
-    let line = Line::of(&world, &client, paths).await;
-    assert_eq!(line.statuses().await, [204, 500, 204, 500, 204]);
+    let queue = WriteQueue::of(&world, &client, paths).await;
+    assert_eq!(queue.statuses().await, [204, 500, 204, 500, 204]);
     assert_eq!(writes(&world), [Commit, Commit]);
     for (key, value) in [("n", "text"), ("b", "1"), ("c", "2")] {
         assert_eq!(client.get(&format!("/get/{key}")).await.body(), value);
@@ -177,7 +95,7 @@ async fn a_limit_that_is_exceeded_refuses_that_request_alone<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let paths = ["/big/a/40000", "/put/b/1", "/big/c/40000", "/put/d/2"];
-    let replies = Line::of(&world, &client, paths).await.replies().await;
+    let replies = WriteQueue::of(&world, &client, paths).await.replies().await;
     let statuses: Vec<_> = replies.iter().map(Reply::status).collect();
     assert_eq!(statuses, [204, 204, 413, 204]);
     replies[2].is_problem(413, "session-too-large");
@@ -186,13 +104,13 @@ async fn a_limit_that_is_exceeded_refuses_that_request_alone<B: Backend>() {
     assert_eq!(client.get("/get/d").await.body(), "2");
 }
 
-/// The first, then each of these, of which one panics.
+/// The first request, then each of these. One of them panics.
 async fn panics_alone<B: Backend>(paths: [&str; 4], panics: usize) {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let line = Line::of(&world, &client, paths).await;
-    line.gate.open();
-    for (at, flight) in line.flights.into_iter().enumerate() {
+    let queue = WriteQueue::of(&world, &client, paths).await;
+    queue.gate.open();
+    for (at, flight) in queue.flights.into_iter().enumerate() {
         if at == panics {
             flight.breaks().await;
         } else {
@@ -226,11 +144,11 @@ async fn what_changes_the_identifier_or_ends_the_session_has_its_turn_alone<B: B
     ] {
         let client = world.signed_in("alice").await;
         let old = client.fork();
-        let mut line = Line::of(&world, &old, ["/put/a/1", "/put/b/2"]).await;
-        line.join(&world, client.post(change)).await;
-        line.join(&world, old.post("/put/c/3")).await;
-        // Those who came before are written, and who came after is refused.
-        assert_eq!(line.statuses().await, [204, 204, 204, 401], "{change}");
+        let mut queue = WriteQueue::of(&world, &old, ["/put/a/1", "/put/b/2"]).await;
+        queue.join(&world, client.post(change)).await;
+        queue.join(&world, old.post("/put/c/3")).await;
+        // The writes before it are stored, and the one after it is refused.
+        assert_eq!(queue.statuses().await, [204, 204, 204, 401], "{change}");
         assert_eq!(writes(&world), [Commit, Commit, op], "{change}");
         if op == Replace {
             assert_eq!(client.get("/get/b").await.body(), "2", "{change}");
@@ -244,32 +162,34 @@ async fn a_sign_in_keeps_what_was_written_before_its_turn<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.shopping(&[1]).await;
     let paths = ["/cart?item=2", "/cart?item=3", "/login?user=alice"];
-    let line = Line::of(&world, &client, paths).await;
-    assert_eq!(line.statuses().await, [204; 3]);
+    let queue = WriteQueue::of(&world, &client, paths).await;
+    assert_eq!(queue.statuses().await, [204; 3]);
     assert_eq!(writes(&world), [Commit, Commit, Replace]);
-    let look = client.look().await;
-    assert_eq!(look.cart, [1, 2, 3]);
-    assert_eq!(look.user.as_deref(), Some("alice"));
+    let view = client.view().await;
+    assert_eq!(view.cart, [1, 2, 3]);
+    assert_eq!(view.user.as_deref(), Some("alice"));
 }
 
-async fn who_waits_for_a_session_that_ended_is_refused_without_another_write<B: Backend>() {
+async fn a_request_that_waits_for_a_session_that_ended_is_refused_without_another_write<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     let other = world.another_process().await;
     let client = world.signed_in("alice").await;
-    let mut line = Line::of(&world, &client, ["/put/a/1", "/put/b/2", "/put/c/3"]).await;
-    line.join(&world, client.post("/regenerate")).await;
-    line.join(&world, client.post("/put/d/4")).await;
+    let mut queue = WriteQueue::of(&world, &client, ["/put/a/1", "/put/b/2", "/put/c/3"]).await;
+    queue.join(&world, client.post("/regenerate")).await;
+    queue.join(&world, client.post("/put/d/4")).await;
     client
         .fork()
         .at(other.address())
         .post("/logout")
         .await
         .is(204);
-    for reply in line.replies().await {
+    for reply in queue.replies().await {
         reply.is_problem(401, "session-ended").keeps_the_cookie();
         assert_eq!(reply.reason().as_deref(), Some("signed_out"));
     }
-    // The first, and at most one for all others.
+    // One write for the first, and at most one for all others.
     let written = writes(&world);
     assert!(
         matches!(written[..], [Commit, End] | [Commit, End, Commit]),
@@ -286,19 +206,20 @@ async fn what_each_request_noticed_goes_into_the_one_write<B: Backend>() {
     let client = world.client().calling_itself(FIREFOX);
     client.post("/login?user=alice").await.is(204);
     world.forget();
-    let mut line = Line::begin(&world, client.post("/put/a/1")).await;
+    let mut queue = WriteQueue::begin(&world, client.post("/put/a/1")).await;
     for agent in [SAFARI, "curl/8.5.0", SAFARI] {
-        line.join(&world, client.calling_itself(agent).get("/me"))
+        queue
+            .join(&world, client.calling_itself(agent).get("/me"))
             .await;
     }
-    assert_eq!(line.statuses().await, [204, 200, 200, 200]);
+    assert_eq!(queue.statuses().await, [204, 200, 200, 200]);
     assert_eq!(writes(&world), [Commit, Commit]);
-    // Each of the two is told of once, with the client that it is.
-    let told = world.audit.take();
+    // Each of the two devices is reported once, with its client.
+    let events = world.audit.take();
     let changed =
         |event: &portcullis::audit::Event| matches!(event.kind, EventKind::DeviceChanged(_));
-    assert!(told.iter().all(changed), "{told:?}");
-    let clients: Vec<_> = told
+    assert!(events.iter().all(changed), "{events:?}");
+    let clients: Vec<_> = events
         .iter()
         .map(|event| event.client.clone().unwrap().to_string())
         .collect();
@@ -307,10 +228,10 @@ async fn what_each_request_noticed_goes_into_the_one_write<B: Backend>() {
         clients[0].contains("Safari") && clients[1].contains("curl"),
         "{clients:?}"
     );
-    let logged: Vec<portcullis_tests::Line> = client.get("/history").await.json();
+    let logged: Vec<portcullis_tests::LogLine> = client.get("/history").await.json();
     let logged = logged
         .iter()
-        .filter(|line| line.event.starts_with("session_device_changed"));
+        .filter(|queue| queue.event.starts_with("session_device_changed"));
     assert_eq!(logged.count(), 2);
 }
 
@@ -325,22 +246,23 @@ async fn writes_together_are_activity_if_one_of_them_is<B: Backend>() {
             second,
             "/passive/put/d/4",
         ];
-        let line = Line::of(&world, &client, paths).await;
-        assert_eq!(line.statuses().await, [204; 4]);
-        about(client.look().await.inactive, inactive);
+        let queue = WriteQueue::of(&world, &client, paths).await;
+        assert_eq!(queue.statuses().await, [204; 4]);
+        about(client.view().await.inactive, inactive);
     }
 }
 
 async fn a_request_sees_what_was_written_with_it<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let mut line = Line::of(&world, &client, ["/cart?item=1", "/cart?item=2"]).await;
+    let mut queue = WriteQueue::of(&world, &client, ["/cart?item=1", "/cart?item=2"]).await;
     let (gate, name) = world.gate();
-    line.flights
-        .push(client.post(&format!("/commit-and-look/{name}")).start());
+    queue
+        .flights
+        .push(client.post(&format!("/commit-and-read/{name}")).start());
     gate.reached().await;
     gate.open();
-    let replies = line.replies().await;
+    let replies = queue.replies().await;
     assert_eq!(replies[2].is(200).body(), "[1,2]");
 }
 
@@ -350,10 +272,10 @@ async fn a_function_may_read_its_session_and_not_change_it_while_another_request
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let paths = ["/put/a/1", "/cart?item=1", "/nested/read", "/nested/write"];
-    let line = Line::of(&world, &client, paths).await;
-    assert_eq!(line.statuses().await, [204, 204, 200, 200]);
+    let queue = WriteQueue::of(&world, &client, paths).await;
+    assert_eq!(queue.statuses().await, [204, 204, 200, 200]);
     assert_eq!(writes(&world), [Commit, Commit]);
-    assert_eq!(client.look().await.cart, [1, 9, 9]);
+    assert_eq!(client.view().await.cart, [1, 9, 9]);
     client.get("/get/inner").await.is(404);
 }
 
@@ -364,36 +286,36 @@ async fn changes_that_cancel_each_other_out_are_not_written<B: Backend>() {
     for (time, written) in [(0, vec![Commit]), (5, vec![Commit, Touch])] {
         client.post("/clear").await.is(204);
         world.advance(minutes(time));
-        let line = Line::of(&world, &client, paths).await;
-        assert_eq!(line.statuses().await, [204; 3]);
+        let queue = WriteQueue::of(&world, &client, paths).await;
+        assert_eq!(queue.statuses().await, [204; 3]);
         assert_eq!(writes(&world), written);
         assert_eq!(client.get("/get/a").await.body(), "1");
-        about(client.look().await.inactive, seconds(0));
+        about(client.view().await.inactive, seconds(0));
     }
 }
 
-async fn all_who_went_together_are_refused_where_the_record_cannot_be_read_any_more<B: Backend>() {
+async fn all_grouped_requests_are_refused_where_the_record_can_no_longer_be_read<B: Backend>() {
     let world = World::<B>::start().await;
     for (payload, status, code) in [
         (&[0_u8][..], 401, "session-ended"),
         (&[2], 503, "session-unavailable"),
     ] {
         let client = world.signed_in("alice").await;
-        let mut line = Line::of(&world, &client, ["/put/a/1", "/put/b/2", "/put/c/3"]).await;
+        let mut queue = WriteQueue::of(&world, &client, ["/put/a/1", "/put/b/2", "/put/c/3"]).await;
         let together = world.store.hold(Commit, Moment::Before);
-        line.gate.open();
+        queue.gate.open();
         together.reached().await;
         world.overwrite(&client.id(), payload.to_vec()).await;
         together.open();
-        line.flights.remove(0).reply().await.is(204);
-        for reply in line.replies().await {
+        queue.flights.remove(0).reply().await.is(204);
+        for reply in queue.replies().await {
             reply.is_problem(status, code).keeps_the_cookie();
         }
         assert_eq!(writes(&world), [Commit, Commit]);
     }
 }
 
-async fn a_lost_answer_refuses_all_that_went_together_and_nothing_is_done_twice<B: Backend>() {
+async fn a_lost_answer_refuses_all_grouped_requests_and_nothing_is_done_twice<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let paths = [
@@ -402,14 +324,14 @@ async fn a_lost_answer_refuses_all_that_went_together_and_nothing_is_done_twice<
         "/cart?item=3",
         "/cart?item=4",
     ];
-    let mut line = Line::of(&world, &client, paths).await;
+    let mut queue = WriteQueue::of(&world, &client, paths).await;
     let together = world.store.hold(Commit, Moment::Before);
-    line.gate.open();
+    queue.gate.open();
     together.reached().await;
-    line.join(&world, client.post("/cart?item=5")).await;
+    queue.join(&world, client.post("/cart?item=5")).await;
     world.store.fail(Commit, Moment::After);
     together.open();
-    let replies = line.replies().await;
+    let replies = queue.replies().await;
     replies[0].is(204);
     for lost in &replies[1..4] {
         lost.is_problem(503, "session-unavailable")
@@ -417,58 +339,58 @@ async fn a_lost_answer_refuses_all_that_went_together_and_nothing_is_done_twice<
         assert_eq!(lost.header("retry-after"), "1");
     }
     replies[4].is(204);
-    // The store had done it.
-    assert_eq!(client.look().await.cart, [1, 2, 3, 4, 5]);
+    // The store had executed it.
+    assert_eq!(client.view().await.cart, [1, 2, 3, 4, 5]);
     let failures = world.audit.take_kinds();
     assert_eq!(failures, vec![EventKind::StoreFailed; 3]);
 }
 
-async fn a_store_that_is_down_keeps_nobody_waiting_for_their_turn<B: Backend>() {
+async fn a_store_that_is_down_keeps_no_request_waiting_for_its_turn<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let mut line = Line::begin(&world, client.post("/put/a/1")).await;
+    let mut queue = WriteQueue::begin(&world, client.post("/put/a/1")).await;
     for _ in 0..3 {
-        line.join(&world, client.post("/regenerate")).await;
-        line.join(&world, client.post("/put/b/2")).await;
+        queue.join(&world, client.post("/regenerate")).await;
+        queue.join(&world, client.post("/put/b/2")).await;
     }
-    line.join(&world, client.post("/logout")).await;
+    queue.join(&world, client.post("/logout")).await;
     world.store.set_down(true);
-    let replies = line.replies().await;
+    let replies = queue.replies().await;
     for reply in &replies {
         reply
             .is_problem(503, "session-unavailable")
             .keeps_the_cookie();
     }
-    // Two of them, one by one, and then all. An end is tried by each who asks for it.
+    // Two groups of writes, then the ends. Each request tries its own end.
     assert_eq!(writes(&world), [Commit, Replace, End, End]);
     world.store.set_down(false);
     client.get("/me").await.is(200);
     client.post("/put/a/1").await.is(204);
 }
 
-async fn a_request_whose_client_has_left_keeps_its_place<B: Backend>() {
+async fn a_request_whose_client_has_disconnected_keeps_its_place<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let mut line = Line::of(
+    let mut queue = WriteQueue::of(
         &world,
         &client,
         ["/put/a/1", "/cart?item=1", "/cart?item=2"],
     )
     .await;
-    line.flights.remove(1).disconnect().await;
-    world.departed().await;
-    line.join(&world, client.post("/cart?item=3")).await;
-    // It would be the next to lead.
-    assert_eq!(line.statuses().await, [204; 3]);
+    queue.flights.remove(1).disconnect().await;
+    world.client_disconnected().await;
+    queue.join(&world, client.post("/cart?item=3")).await;
+    // It would be the next leader.
+    assert_eq!(queue.statuses().await, [204; 3]);
     assert_eq!(writes(&world), [Commit, Commit]);
-    assert_eq!(client.look().await.cart, [1, 2, 3]);
+    assert_eq!(client.view().await.cart, [1, 2, 3]);
 }
 
 async fn beyond_256_that_wait_a_write_is_refused_at_once_and_a_logout_is_not<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let mut line = Line::begin(&world, client.post("/number/n")).await;
-    line.crowd(&world, &client, 256).await;
+    let mut queue = WriteQueue::begin(&world, client.post("/number/n")).await;
+    queue.crowd(&world, &client, 256).await;
     for change in ["/number/n", "/regenerate"] {
         let refused = client.post(change).await;
         refused
@@ -476,155 +398,30 @@ async fn beyond_256_that_wait_a_write_is_refused_at_once_and_a_logout_is_not<B: 
             .keeps_the_cookie();
         assert_eq!(refused.header("retry-after"), "1");
     }
-    line.gate.open();
-    for flight in line.flights {
+    queue.gate.open();
+    for flight in queue.flights {
         flight.reply().await.is(204);
     }
     assert_eq!(writes(&world), [Commit; 5]);
     assert_eq!(client.get("/number/n").await.body(), "Some(257)");
 
-    let mut line = Line::begin(&world, client.post("/number/n")).await;
-    line.crowd(&world, &client, 256).await;
+    let mut queue = WriteQueue::begin(&world, client.post("/number/n")).await;
+    queue.crowd(&world, &client, 256).await;
     client
         .fork()
         .post("/logout")
         .await
         .is(204)
         .removes_the_cookie();
-    for reply in line.replies().await {
+    for reply in queue.replies().await {
         reply.is_problem(401, "session-ended").keeps_the_cookie();
     }
     let written = writes(&world);
     assert!(written.len() <= 3, "{written:?}");
 }
 
-async fn another_server_that_writes_meanwhile_takes_nothing_away<B: Backend>() {
-    let world = World::<B>::start().await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let line = Line::of(&world, &client, ["/number/n", "/number/n", "/put/a/1"]).await;
-    let there = client.at(other.address());
-    there.post("/number/n").await.is(204);
-    assert_eq!(line.statuses().await, [204; 3]);
-    // The other server's, the one that lost to it, and all of them together.
-    assert_eq!(writes(&world), [Commit, Commit, Commit]);
-    assert_eq!(client.get("/number/n").await.body(), "Some(3)");
-    assert_eq!(client.get("/get/a").await.body(), "1");
-}
-
-/// The first request is done with the store, and the others wait behind it with what another server has written since.
-async fn overtaken<B: Backend>(world: &World<B>, first: Call) -> Line {
-    world.forget();
-    let gate = world.store.hold(Commit, Moment::After);
-    let flights = vec![first.start()];
-    gate.reached().await;
-    world.waiting(1).await;
-    Line { gate, flights }
-}
-
-async fn who_has_seen_what_another_server_wrote_writes_over_it<B: Backend>() {
-    let world = World::<B>::start().await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let mut line = overtaken(&world, client.post("/put/a/1")).await;
-    client.at(other.address()).post("/put/a/2").await.is(204);
-    line.join(&world, client.post("/put/a/1")).await;
-    assert_eq!(line.statuses().await, [204; 2]);
-    assert_eq!(writes(&world), [Commit; 3]);
-    assert_eq!(client.get("/get/a").await.body(), "1");
-}
-
-async fn who_has_seen_what_another_server_wrote_writes_over_it_behind_one_that_has_not<
-    B: Backend,
->() {
-    let world = World::<B>::start().await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    client.post("/put/a/0").await.is(204);
-    // What leads has a turn of its own, so that what the next one has seen is all there is to build on.
-    world.forget();
-    let gate = world.store.hold(Replace, Moment::Before);
-    world.store.fail(Replace, Moment::Before);
-    let mut line = Line {
-        gate,
-        flights: vec![client.fork().post("/regenerate").start()],
-    };
-    line.gate.reached().await;
-    world.waiting(1).await;
-    line.join(&world, client.post("/put/a/1")).await;
-    client.at(other.address()).post("/put/a/2").await.is(204);
-    line.join(&world, client.post("/put/a/0")).await;
-    assert_eq!(line.statuses().await, [503, 204, 204]);
-    assert_eq!(client.get("/get/a").await.body(), "0");
-}
-
-async fn who_has_seen_a_newer_value_than_came_with_a_conflict_writes_over_it<B: Backend>() {
-    let world = World::<B>::start().await;
-    let other = world.another_process().await;
-    // What loses is the first there is, or the next one behind it.
-    for behind in [false, true] {
-        let client = world.signed_in("alice").await;
-        let there = client.at(other.address());
-        client.post("/put/a/1").await.is(204);
-        let first = if behind { "/put/b/1" } else { "/put/a/2" };
-        let mut line = Line::begin(&world, client.post(first)).await;
-        if behind {
-            line.join(&world, client.post("/put/a/2")).await;
-            let next = world.store.hold(Commit, Moment::Before);
-            line.gate.open();
-            next.reached().await;
-            line.gate = next;
-        }
-        there.post("/put/a/2").await.is(204);
-        let conflict = world.store.hold(Commit, Moment::After);
-        line.gate.open();
-        conflict.reached().await;
-        there.post("/put/a/3").await.is(204);
-        line.join(&world, client.post("/put/a/2")).await;
-        line.gate = conflict;
-        let statuses = line.statuses().await;
-        assert!(statuses.iter().all(|status| *status == 204), "{statuses:?}");
-        assert_eq!(client.get("/get/a").await.body(), "2", "{behind}");
-    }
-}
-
-async fn what_fits_is_not_refused_for_what_another_server_has_removed<B: Backend>() {
-    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let mut line = overtaken(&world, client.post("/big/a/800")).await;
-    client.at(other.address()).delete("/key/a").await.is(200);
-    line.join(&world, client.post("/big/b/800")).await;
-    assert_eq!(line.statuses().await, [204; 2]);
-    client.get("/get/b").await.is(200);
-}
-
-async fn what_fits_is_not_refused_for_a_change_that_was_not_written<B: Backend>() {
-    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let mut line = overtaken(&world, client.post("/big/a/500")).await;
-    line.join(&world, client.post("/big/b/400")).await;
-    line.join(&world, client.post("/big/c/400")).await;
-    // The two do not fit together, until they are written.
-    client.at(other.address()).delete("/key/a").await.is(200);
-    assert_eq!(line.statuses().await, [204; 3]);
-    client.get("/get/c").await.is(200);
-}
-
-async fn a_new_identifier_is_not_refused_for_what_another_server_has_removed<B: Backend>() {
-    let world = World::<B>::with(|layer| layer.payload_limit(1000).unwrap()).await;
-    let other = world.another_process().await;
-    let client = world.signed_in("alice").await;
-    let mut line = overtaken(&world, client.post("/big/a/800")).await;
-    client.at(other.address()).delete("/key/a").await.is(200);
-    line.join(&world, client.post("/big/b/800/regenerate"))
-        .await;
-    assert_eq!(line.statuses().await, [204; 2]);
-    client.get("/get/b").await.is(200);
-}
-
-/// A request to the first process that is served on another runtime than all others, or without a connection.
+/// A request to the first process without a connection. It can run on another runtime than the
+/// others.
 async fn ask<B: Backend>(world: &World<B>, client: &Client, path: &str) -> Response {
     let request = request(client, path).body(Body::empty()).unwrap();
     world.app.clone().oneshot(request).await.unwrap()
@@ -650,11 +447,11 @@ async fn when_the_runtime_of_the_first_stops_the_next_one_leads<B: Backend>() {
         async move { ask(&world, &client, "/put/a/1").await.status() }
     });
     gate.reached().await;
-    world.waiting(1).await;
+    world.requests_waiting(1).await;
     let mut flights = Vec::new();
     for path in ["/put/b/2", "/regenerate"] {
         flights.push(client.post(path).start());
-        world.waiting(1).await;
+        world.requests_waiting(1).await;
     }
     doomed.shutdown_background();
     for flight in flights {
@@ -664,10 +461,12 @@ async fn when_the_runtime_of_the_first_stops_the_next_one_leads<B: Backend>() {
     assert_eq!(client.get("/get/b").await.body(), "2");
 }
 
-async fn when_the_runtime_of_the_first_stops_at_the_store_those_with_it_are_in_doubt<B: Backend>() {
+async fn when_the_runtime_of_the_first_stops_at_the_store_the_outcome_of_its_group_is_unknown<
+    B: Backend,
+>() {
     let world = std::sync::Arc::new(World::<B>::start().await);
     let client = world.signed_in("alice").await;
-    let mut line = Line::begin(&world, client.post("/cart?item=1")).await;
+    let mut queue = WriteQueue::begin(&world, client.post("/cart?item=1")).await;
     let done = world.store.hold(Commit, Moment::After);
     let lost = world.store.hold(Commit, Moment::After);
     let doomed = runtime();
@@ -675,43 +474,43 @@ async fn when_the_runtime_of_the_first_stops_at_the_store_those_with_it_are_in_d
         let (world, client) = (world.clone(), client.clone());
         async move { ask(&world, &client, "/cart?item=2").await.status() }
     });
-    world.waiting(1).await;
-    line.join(&world, client.post("/cart?item=3")).await;
-    line.gate.open();
+    world.requests_waiting(1).await;
+    queue.join(&world, client.post("/cart?item=3")).await;
+    queue.gate.open();
     done.open();
     lost.reached().await;
-    line.join(&world, client.post("/cart?item=4")).await;
+    queue.join(&world, client.post("/cart?item=4")).await;
     doomed.shutdown_background();
-    let replies = line.replies().await;
+    let replies = queue.replies().await;
     replies[0].is(204);
     replies[1].is_problem(503, "session-unavailable");
     replies[2].is(204);
-    assert_eq!(client.look().await.cart, [1, 2, 3, 4]);
+    assert_eq!(client.view().await.cart, [1, 2, 3, 4]);
 }
 
 async fn of_2000_at_once_each_is_applied_once_or_refused<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let (gate, name) = world.gate();
-    let mut asked = Vec::new();
+    let mut requests = Vec::new();
     for item in 0..2000 {
         let request = request(&client, &format!("/cart?item={item}"));
         let request = request.header("test-gate", &name).body(Body::empty());
         let answer = world.app.clone().oneshot(request.unwrap());
-        asked.push(tokio::spawn(async move {
+        requests.push(tokio::spawn(async move {
             (item, answer.await.unwrap().status().as_u16())
         }));
         gate.reached().await;
     }
     gate.open();
     let mut applied = Vec::new();
-    for answer in asked {
+    for answer in requests {
         match answer.await.unwrap() {
             (item, 204) => applied.push(item),
             (_, status) => assert_eq!(status, 503),
         }
     }
-    let mut cart = client.look().await.cart;
+    let mut cart = client.view().await.cart;
     cart.sort_unstable();
     assert_eq!(cart, applied);
     assert!(cart.len() >= 257, "{}", cart.len());
@@ -726,13 +525,13 @@ async fn filled<B: Backend>(world: &World<B>) -> Client {
     client
 }
 
-/// As Redis counts them: how many scripts were run.
+/// The number of scripts that ran, as Redis counts them.
 fn scripts(redis: &Redis) -> u64 {
     let stats = redis.server().cli(&["INFO", "commandstats"]).text();
-    let line = stats
+    let queue = stats
         .lines()
-        .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
-    let calls = line.and_then(|line| line.split(',').next());
+        .find_map(|queue| queue.strip_prefix("cmdstat_evalsha:calls="));
+    let calls = queue.and_then(|queue| queue.split(',').next());
     calls.map_or(0, |calls| calls.parse().unwrap())
 }
 
@@ -742,9 +541,9 @@ async fn at_most_two_scripts_are_run_for_ten_writes_at_once() {
     let client = filled(&world).await;
     for (requests, most) in [(1, 1), (20, 2), (200, 5)] {
         let before = scripts(&world.backend);
-        let mut line = Line::begin(&world, client.post("/number/n")).await;
-        line.crowd(&world, &client, requests - 1).await;
-        assert_eq!(line.statuses().await, vec![204; requests]);
+        let mut queue = WriteQueue::begin(&world, client.post("/number/n")).await;
+        queue.crowd(&world, &client, requests - 1).await;
+        assert_eq!(queue.statuses().await, vec![204; requests]);
         assert_eq!(scripts(&world.backend) - before, most, "{requests} at once");
     }
     assert_eq!(client.get("/number/n").await.body(), "Some(221)");

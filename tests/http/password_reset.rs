@@ -13,30 +13,30 @@ on_every_store![
     s067_a_password_reset_signs_in_and_ends_all_other_sessions_in_one_request,
     rule_3_what_the_session_held_moves_along_and_never_to_another_user,
     rule_12_each_session_that_ends_is_one_event,
-    t06_a_sign_in_under_way_that_began_before_does_not_come_to_its_end,
-    t06_a_sign_in_that_begins_afterwards_does,
-    t06_of_resets_at_once_one_comes_to_its_end,
+    t06_a_sign_in_under_way_that_began_before_is_refused,
+    t06_a_sign_in_that_begins_afterwards_succeeds,
+    t06_of_resets_at_once_one_succeeds,
     a_write_under_way_in_a_session_that_ended_is_refused_with_the_reason,
-    of_several_sign_ins_in_one_request_the_last_one_says_whose_others_end,
-    where_one_session_is_the_limit_the_others_make_room,
-    a_reset_for_a_user_who_cannot_be_ends_nothing,
+    of_several_sign_ins_in_one_request_the_last_one_decides_whose_others_end,
+    where_one_session_is_the_limit_the_others_are_ended,
+    a_reset_for_an_invalid_user_ends_nothing,
     a_reset_that_is_refused_for_a_revocation_ends_nothing,
     a_reset_that_cannot_be_written_ends_nothing,
-    rule_13_with_a_response_that_refuses_or_fails_nothing_ends_and_nobody_is_signed_in,
+    rule_13_with_a_response_that_refuses_or_fails_nothing_ends_and_no_user_is_signed_in,
     a_response_that_keeps_what_it_grants_ends_the_others,
-    s102_a_reset_whose_client_went_away_is_finished_and_told,
+    s102_a_reset_whose_client_disconnected_is_finished_and_reported,
     live_connections_of_the_others_end,
-    to_revoke_all_and_then_sign_in_with_one_request_signs_nobody_in,
+    revoking_all_and_signing_in_with_one_request_signs_no_user_in,
 ];
 
 const RESET: &str = "/reset?user=alice";
 
-/// Two sessions of alice, and one of somebody else.
-async fn somewhere_else<B: Backend>(world: &World<B>) -> ([Client; 2], Client) {
+/// Two sessions of alice, and one of another user.
+async fn sessions_elsewhere<B: Backend>(world: &World<B>) -> ([Client; 2], Client) {
     let desk = world.signed_in("alice").await;
     let phone = world.signed_in("alice").await;
     let bob = world.signed_in("bob").await;
-    // What comes next is not in the same millisecond.
+    // The next change is not in the same millisecond.
     world.backend.later().await;
     ([desk, phone], bob)
 }
@@ -49,12 +49,12 @@ async fn are_live(clients: &[Client]) {
 
 async fn were_ended(clients: &[Client]) {
     for client in clients {
-        client.is_told_why("revoked_by_user").await;
+        client.gets_end_reason("revoked_by_user").await;
     }
 }
 
-/// Browsers from which alice may come back: without a session, with that of a visitor, with her own, and with that of
-/// somebody else.
+/// Browsers in which alice may sign in: without a session, with an anonymous one, with her own, and
+/// with that of another user.
 async fn from_everywhere<B: Backend>(world: &World<B>) -> [Client; 4] {
     let from = [
         world.client(),
@@ -77,7 +77,7 @@ async fn s067_a_password_reset_signs_in_and_ends_all_other_sessions_in_one_reque
             .iter()
             .zip([Op::Create, Op::Replace, Op::Create, Op::Replace])
     {
-        let (others, bob) = somewhere_else(&world).await;
+        let (others, bob) = sessions_elsewhere(&world).await;
         let before = client.fork();
         world.forget();
         client.post(RESET).await.is(204).new_id();
@@ -102,7 +102,7 @@ async fn rule_3_what_the_session_held_moves_along_and_never_to_another_user<B: B
     ] {
         world.backend.later().await;
         client.post(RESET).await.is(204).new_id();
-        assert_eq!(client.look().await.cart, cart);
+        assert_eq!(client.view().await.cart, cart);
         assert_eq!(client.get("/get/a").await.body(), value);
         client
             .get("/danger")
@@ -114,7 +114,7 @@ async fn rule_3_what_the_session_held_moves_along_and_never_to_another_user<B: B
 async fn rule_12_each_session_that_ends_is_one_event<B: Backend>() {
     let world = World::<B>::start().await;
     for client in [world.client(), world.shopping(&[1]).await] {
-        let (others, _) = somewhere_else(&world).await;
+        let (others, _) = sessions_elsewhere(&world).await;
         let mut handles = Vec::new();
         for other in &others {
             handles.push(other.handle().await);
@@ -131,16 +131,16 @@ async fn rule_12_each_session_that_ends_is_one_event<B: Backend>() {
         };
         let logged = world.layer.sessions().history(query).await.unwrap();
         let logged: Vec<_> = logged.into_iter().map(|line| line.event.unwrap()).collect();
-        let told = names(&logged);
+        let events = names(&logged);
         for handle in &handles {
-            let times = told.iter().filter(|told| *told == handle).count();
-            assert_eq!(times, 1, "{told:?}");
+            let times = events.iter().filter(|events| *events == handle).count();
+            assert_eq!(times, 1, "{events:?}");
         }
         client.post("/logout").await.is(204);
     }
 }
 
-/// Of the sessions that ended for a reset, in order.
+/// The names of the sessions that ended for a reset, in order.
 #[track_caller]
 fn names(events: &[Event]) -> Vec<String> {
     let ends = events.iter().filter(|it| it.kind == Ended(RevokedByUser));
@@ -155,13 +155,13 @@ fn names(events: &[Event]) -> Vec<String> {
     names
 }
 
-/// However far it had come: before the password was verified, and just before it would be written.
-async fn t06_a_sign_in_under_way_that_began_before_does_not_come_to_its_end<B: Backend>() {
+/// At each stage: before the password was verified, and just before the sign-in would be written.
+async fn t06_a_sign_in_under_way_that_began_before_is_refused<B: Backend>() {
     let world = World::<B>::start().await;
-    let (stranger, visitor) = (world.client(), world.shopping(&[1]).await);
+    let (anonymous, visitor) = (world.client(), world.shopping(&[1]).await);
     let alice = world.client();
     for (thief, op, moment) in [
-        (&stranger, Op::Create, Moment::Before),
+        (&anonymous, Op::Create, Moment::Before),
         (&visitor, Op::Replace, Moment::Before),
         (&visitor, Op::Load, Moment::After),
     ] {
@@ -176,10 +176,10 @@ async fn t06_a_sign_in_under_way_that_began_before_does_not_come_to_its_end<B: B
         thief.get("/me").await.is(401);
         alice.get("/me").await.is(200);
     }
-    assert_eq!(visitor.look().await.cart, [1]);
+    assert_eq!(visitor.view().await.cart, [1]);
 }
 
-async fn t06_a_sign_in_that_begins_afterwards_does<B: Backend>() {
+async fn t06_a_sign_in_that_begins_afterwards_succeeds<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.client();
     let gate = world.store.hold(Op::Create, Moment::After);
@@ -191,7 +191,7 @@ async fn t06_a_sign_in_that_begins_afterwards_does<B: Backend>() {
     are_live(&[alice, phone]).await;
 }
 
-async fn t06_of_resets_at_once_one_comes_to_its_end<B: Backend>() {
+async fn t06_of_resets_at_once_one_succeeds<B: Backend>() {
     let world = World::<B>::start().await;
     let clients: [Client; 5] = std::array::from_fn(|_| world.client());
     let gate = world.store.hold_each(Op::Create, Moment::Before, 5);
@@ -227,7 +227,7 @@ async fn a_write_under_way_in_a_session_that_ended_is_refused_with_the_reason<B:
     }
 }
 
-async fn of_several_sign_ins_in_one_request_the_last_one_says_whose_others_end<B: Backend>() {
+async fn of_several_sign_ins_in_one_request_the_last_one_decides_whose_others_end<B: Backend>() {
     let world = World::<B>::start().await;
     for (steps, ends_alices, ends_bobs) in [
         ("reset:alice,login:alice", true, false),
@@ -237,7 +237,7 @@ async fn of_several_sign_ins_in_one_request_the_last_one_says_whose_others_end<B
         ("reset:alice,reset:bob", false, true),
         ("reset:alice,logout", false, false),
     ] {
-        let ([desk, _], bob) = somewhere_else(&world).await;
+        let ([desk, _], bob) = sessions_elsewhere(&world).await;
         let client = world.shopping(&[1]).await;
         client
             .post(&format!("/in-order?steps={steps}"))
@@ -250,7 +250,7 @@ async fn of_several_sign_ins_in_one_request_the_last_one_says_whose_others_end<B
     }
 }
 
-async fn where_one_session_is_the_limit_the_others_make_room<B: Backend>() {
+async fn where_one_session_is_the_limit_the_others_are_ended<B: Backend>() {
     for limit in [SessionLimit::refuse(1), SessionLimit::displace(1)] {
         let limit = limit.unwrap();
         let world = World::<B>::with(|layer| layer.session_limit(limit)).await;
@@ -258,22 +258,22 @@ async fn where_one_session_is_the_limit_the_others_make_room<B: Backend>() {
             let other = world.signed_in("alice").await;
             world.backend.later().await;
             client.post(RESET).await.is(204).new_id();
-            other.is_told_why("revoked_by_user").await;
+            other.gets_end_reason("revoked_by_user").await;
             client.get("/me").await.is(200);
             client.post("/logout").await.is(204);
         }
     }
 }
 
-async fn a_reset_for_a_user_who_cannot_be_ends_nothing<B: Backend>() {
+async fn a_reset_for_an_invalid_user_ends_nothing<B: Backend>() {
     let world = World::<B>::start().await;
-    let (others, bob) = somewhere_else(&world).await;
+    let (others, bob) = sessions_elsewhere(&world).await;
     for client in [world.client(), bob] {
         for name in [String::new(), "a".repeat(1025)] {
             let reply = client.post("/reset/bytes").body(name).await;
             assert!(reply.keeps_the_cookie().status() >= 400);
         }
-        assert_ne!(client.look().await.user.as_deref(), Some("alice"));
+        assert_ne!(client.view().await.user.as_deref(), Some("alice"));
     }
     are_live(&others).await;
     assert_eq!(world.backend.live(), 3);
@@ -301,7 +301,7 @@ async fn a_reset_that_is_refused_for_a_revocation_ends_nothing<B: Backend>() {
 
 async fn a_reset_that_cannot_be_written_ends_nothing<B: Backend>() {
     let world = World::<B>::start().await;
-    let (others, _) = somewhere_else(&world).await;
+    let (others, _) = sessions_elsewhere(&world).await;
     for (client, op) in [
         (world.client(), Op::Create),
         (world.shopping(&[1]).await, Op::Replace),
@@ -314,11 +314,11 @@ async fn a_reset_that_cannot_be_written_ends_nothing<B: Backend>() {
     are_live(&others).await;
 }
 
-async fn rule_13_with_a_response_that_refuses_or_fails_nothing_ends_and_nobody_is_signed_in<
+async fn rule_13_with_a_response_that_refuses_or_fails_nothing_ends_and_no_user_is_signed_in<
     B: Backend,
 >() {
     let world = World::<B>::start().await;
-    let (others, _) = somewhere_else(&world).await;
+    let (others, _) = sessions_elsewhere(&world).await;
     for client in [world.client(), world.shopping(&[1]).await] {
         for status in [400, 403, 408, 422, 500, 503] {
             let reply = client.post(RESET).answered(status).await;
@@ -328,7 +328,7 @@ async fn rule_13_with_a_response_that_refuses_or_fails_nothing_ends_and_nobody_i
         client.get("/me").await.is(401);
         assert!(!world.audit.has(&Ended(RevokedByUser)));
         are_live(&others).await;
-        // What was written before it is written, and what comes after it is not.
+        // The write before it is stored, and the one after it is not.
         let steps = "/in-order?steps=put:before,reset:alice,put:after";
         client.post(steps).answered(422).await.is(422);
         client.get("/get/before").await.is(200);
@@ -339,7 +339,7 @@ async fn rule_13_with_a_response_that_refuses_or_fails_nothing_ends_and_nobody_i
 
 async fn a_response_that_keeps_what_it_grants_ends_the_others<B: Backend>() {
     let world = World::<B>::start().await;
-    let (others, _) = somewhere_else(&world).await;
+    let (others, _) = sessions_elsewhere(&world).await;
     let client = world.client();
     let refused = client.post(RESET).answered(403).keeping_grants();
     refused.await.is(403).new_id();
@@ -347,7 +347,7 @@ async fn a_response_that_keeps_what_it_grants_ends_the_others<B: Backend>() {
     client.get("/me").await.is(200);
 }
 
-async fn s102_a_reset_whose_client_went_away_is_finished_and_told<B: Backend>() {
+async fn s102_a_reset_whose_client_disconnected_is_finished_and_reported<B: Backend>() {
     let world = World::<B>::start().await;
     for (client, op) in [
         (world.client(), Op::Create),
@@ -359,10 +359,10 @@ async fn s102_a_reset_whose_client_went_away_is_finished_and_told<B: Backend>() 
         let flight = client.post(RESET).start();
         held.reached().await;
         flight.disconnect().await;
-        world.departed().await;
+        world.client_disconnected().await;
         held.open();
         world.audit.until(Ended(RevokedByUser)).await;
-        other.is_told_why("revoked_by_user").await;
+        other.gets_end_reason("revoked_by_user").await;
         world.forget();
     }
 }
@@ -370,7 +370,7 @@ async fn s102_a_reset_whose_client_went_away_is_finished_and_told<B: Backend>() 
 async fn live_connections_of_the_others_end<B: Backend>() {
     let world = World::<B>::with(soon).await;
     let elsewhere = world.another_server().await;
-    let (others, bob) = somewhere_else(&world).await;
+    let (others, bob) = sessions_elsewhere(&world).await;
     let mut streams = [
         others[0].get("/live").listen().await,
         others[1].get("/live").listen().await,
@@ -388,16 +388,16 @@ async fn live_connections_of_the_others_end<B: Backend>() {
 }
 
 /// Its sign-in began before the revocation.
-async fn to_revoke_all_and_then_sign_in_with_one_request_signs_nobody_in<B: Backend>() {
+async fn revoking_all_and_signing_in_with_one_request_signs_no_user_in<B: Backend>() {
     let world = World::<B>::start().await;
-    let (others, _) = somewhere_else(&world).await;
+    let (others, _) = sessions_elsewhere(&world).await;
     for client in [world.client(), world.shopping(&[1]).await] {
         let reply = client.post("/reset/in-two-steps?user=alice").await;
         reply.is_problem(401, "session-ended").keeps_the_cookie();
         client.get("/me").await.is(401);
     }
     for other in &others {
-        other.is_told_why("revoked_by_operator").await;
+        other.gets_end_reason("revoked_by_operator").await;
     }
     world.backend.later().await;
     world

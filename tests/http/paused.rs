@@ -11,8 +11,8 @@ use portcullis_redis::testing::TestServer;
 use portcullis_tests::{Gates, routes};
 use tower::ServiceExt;
 
-/// A browser that signs in, looks around and signs out, with a second between any two requests.
-async fn visits_are_answered(store: impl Store) {
+/// A browser that signs in, reads pages and signs out, with a second between any two requests.
+async fn requests_are_answered(store: impl Store) {
     let app = routes(Gates::default()).layer(SessionLayer::new(store));
     for _ in 0..5 {
         let mut cookie = String::new();
@@ -43,11 +43,11 @@ async fn visits_are_answered(store: impl Store) {
 
 #[tokio::test(start_paused = true)]
 async fn with_a_paused_clock_sessions_in_memory_are_served() {
-    visits_are_answered(MemoryStore::new()).await;
+    requests_are_answered(MemoryStore::new()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_a_paused_clock_sessions_in_redis_are_served() {
     let server = TestServer::start();
-    visits_are_answered(RedisStore::connect(server.url()).await.unwrap()).await;
+    requests_are_answered(RedisStore::connect(server.url()).await.unwrap()).await;
 }

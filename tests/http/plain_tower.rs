@@ -1,4 +1,4 @@
-//! Any Tower service, any body: no axum in sight.
+//! Any Tower service, any body, without axum.
 
 use std::{convert::Infallible, io};
 
@@ -14,7 +14,7 @@ use tower::{Layer, service_fn};
 
 on_every_store![
     sessions_work_around_a_plain_service,
-    answers_in_place_of_the_services_own_have_a_body_of_its_type,
+    responses_in_place_of_the_services_own_have_a_body_of_its_type,
     guards_and_passive_routes_work_around_a_plain_service,
     rule_13_a_service_that_fails_grants_nothing,
     rule_13_a_service_that_fails_after_signing_out_signs_out,
@@ -78,7 +78,7 @@ async fn sessions_work_around_a_plain_service<B: Backend>() {
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn answers_in_place_of_the_services_own_have_a_body_of_its_type<B: Backend>() {
+async fn responses_in_place_of_the_services_own_have_a_body_of_its_type<B: Backend>() {
     let world = World::<B>::start().await;
     let gate = Gate::closed();
     let held = gate.clone();

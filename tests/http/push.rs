@@ -1,4 +1,5 @@
-//! What another server does to a session is told by Redis: streams need not wait until somebody looks.
+//! Redis notifies servers of what another one does to a session, so that streams need not wait for
+//! a poll.
 
 use portcullis::{RedisStore, SessionLayer, settings::SessionLimit};
 use portcullis_core::{Bucket, UserId};
@@ -9,7 +10,7 @@ use portcullis_tests::{
 };
 use tokio::runtime::Runtime;
 
-/// Expects that the stream ends much sooner than somebody would look.
+/// Expects that the stream ends much sooner than the next poll.
 #[track_caller]
 fn ends_soon(events: &mut Events) -> impl Future<Output = String> {
     within(seconds(2), events.reason())
@@ -19,10 +20,10 @@ fn subscribers(server: &TestServer) -> i64 {
     server.subscribers("pc:id:ended")
 }
 
-/// A stream of events, when its server hears of what others do.
+/// A stream of events, once its server is subscribed to the changes of others.
 async fn listen(client: &Client, route: &str, server: &TestServer) -> Events {
     let mut events = client.get(route).listen().await;
-    wait_until("somebody subscribes", || subscribers(server) == 1).await;
+    wait_until("a server subscribes", || subscribers(server) == 1).await;
     events.go_on().await;
     events
 }
@@ -57,7 +58,7 @@ async fn t55_s065_a_stream_ends_at_once_whatever_ends_its_session_on_another_ser
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t55_a_stream_that_needs_an_elevation_ends_at_once_when_it_is_given_up_on_another_server() {
+async fn t55_a_stream_that_needs_an_elevation_ends_at_once_when_it_is_dropped_on_another_server() {
     let world = World::<Redis>::with(late).await;
     let server = world.another_server().await;
     let client = world.signed_in("alice").await;
@@ -70,7 +71,7 @@ async fn t55_a_stream_that_needs_an_elevation_ends_at_once_when_it_is_given_up_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t55_s065_in_a_cluster_it_is_all_the_same_which_node_has_the_session() {
+async fn t55_s065_in_a_cluster_a_stream_ends_whichever_node_has_the_session() {
     let cluster = TestCluster::start(3, 0);
     let (here, there) = (
         RedisStore::connect(cluster.url()).await.unwrap(),
@@ -99,7 +100,7 @@ async fn t55_s065_in_a_cluster_it_is_all_the_same_which_node_has_the_session() {
         streams.push(events);
     }
     let subscribed = || cluster.nodes.iter().map(subscribers).sum::<i64>();
-    wait_until("somebody subscribes to one node", || subscribed() == 1).await;
+    wait_until("a server subscribes to one node", || subscribed() == 1).await;
     for (user, events) in users.iter().zip(&mut streams) {
         elsewhere.revoke_all(user.as_str()).await.unwrap();
         assert_eq!(ends_soon(events).await, "revoked_by_operator");
@@ -107,7 +108,7 @@ async fn t55_s065_in_a_cluster_it_is_all_the_same_which_node_has_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t67_after_a_redis_that_was_killed_is_back_it_is_as_before() {
+async fn t67_streams_end_again_after_a_killed_redis_is_back() {
     let backend = Redis::with_default_wait(&["--appendonly", "yes", "--appendfsync", "always"]);
     let mut world = World::on(backend.await, late).await;
     let client = world.signed_in("alice").await;
@@ -115,7 +116,7 @@ async fn t67_after_a_redis_that_was_killed_is_back_it_is_as_before() {
     world.backend.server_mut().kill();
     world.backend.server_mut().restart();
     let server = world.backend.server();
-    wait_until("somebody subscribes again", || subscribers(server) == 1).await;
+    wait_until("a server subscribes again", || subscribers(server) == 1).await;
     events.go_on().await;
     let elsewhere = world.another_layer().await;
     elsewhere.sessions().revoke_all("alice").await.unwrap();
@@ -123,7 +124,7 @@ async fn t67_after_a_redis_that_was_killed_is_back_it_is_as_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t67_what_nobody_was_told_of_is_found_as_soon_as_the_subscription_is_made_anew() {
+async fn t67_an_end_that_was_not_published_is_found_as_soon_as_the_subscription_is_renewed() {
     let world = World::<Redis>::with(late).await;
     let mut streams = Vec::new();
     for number in 0..3 {
@@ -131,7 +132,7 @@ async fn t67_what_nobody_was_told_of_is_found_as_soon_as_the_subscription_is_mad
         streams.push(listen(&client, "/live", world.backend.server()).await);
     }
     let server = world.backend.server();
-    // As if they had ended while nobody heard of it.
+    // As if they had ended without a notification.
     for key in world.backend.keys() {
         server.cli(&["DEL", &key]);
     }
@@ -145,7 +146,7 @@ async fn t67_what_nobody_was_told_of_is_found_as_soon_as_the_subscription_is_mad
 }
 
 #[tokio::test]
-async fn t55_s065_where_redis_forbids_to_publish_or_subscribe_looking_is_enough_and_it_is_said_once()
+async fn t55_s065_where_redis_forbids_to_publish_or_subscribe_polling_suffices_and_it_is_logged_once()
  {
     let log = CapturedLog::start();
     let world = World::<Redis>::with(soon).await;
@@ -168,23 +169,23 @@ async fn t55_s065_where_redis_forbids_to_publish_or_subscribe_looking_is_enough_
 }
 
 #[tokio::test]
-async fn where_redis_takes_no_second_connection_it_is_said() {
+async fn where_redis_takes_no_second_connection_it_is_logged() {
     let log = CapturedLog::start();
     let world = World::<Redis>::with(soon).await;
     let client = world.signed_in("alice").await;
     let server = world.backend.server();
     let connections = server.cli(&["CLIENT", "LIST"]).text();
-    // But for the one that asks.
+    // Except for the connection that asks.
     let most = (connections.lines().count() - 1).to_string();
     server.cli(&["CONFIG", "SET", "maxclients", &most]);
     let mut events = client.get("/live").listen().await;
     let failing = "a second connection to Redis, for ends of sessions, fails";
-    wait_until("it is said", || log.count(failing) == 1).await;
+    wait_until("it is logged", || log.count(failing) == 1).await;
     events.go_on().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_listened_and_died_with_its_runtime_is_replaced_by_those_who_still_watch() {
+async fn a_listener_that_died_with_its_runtime_is_replaced_by_the_remaining_watches() {
     let world = World::<Redis>::with(soon).await;
     let server = world.backend.server();
     let runtime = Runtime::new().unwrap();
@@ -201,7 +202,7 @@ async fn who_listened_and_died_with_its_runtime_is_replaced_by_those_who_still_w
     runtime.shutdown_background();
     let stats = || server.cli(&["INFO", "commandstats"]).text();
     let again = "cmdstat_subscribe:calls=2,";
-    wait_until("somebody subscribes again", || stats().contains(again)).await;
+    wait_until("a server subscribes again", || stats().contains(again)).await;
     events.go_on().await;
 }
 

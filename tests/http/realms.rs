@@ -1,4 +1,4 @@
-//! Two layers on one store: what each of them has to itself, and what they share on purpose.
+//! Two layers on one store: what each of them has of its own, and what they share on purpose.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use portcullis_tests::{
 on_every_store![
     s018_an_identifier_opens_nothing_in_another_realm,
     each_realm_has_its_own_cookie_and_timeouts_for_one_browser,
-    who_is_elevated_in_one_realm_is_not_in_the_other,
+    an_elevation_in_one_realm_does_not_hold_in_the_other,
     lists_and_limits_are_kept_by_realm,
     the_history_is_kept_by_realm,
     a_revocation_ends_sessions_of_its_realm_alone,
     a_sign_in_under_way_is_not_refused_for_a_revocation_in_another_realm,
-    a_live_connection_goes_on_when_a_session_of_another_realm_ends,
+    a_live_connection_stays_open_when_a_session_of_another_realm_ends,
     layers_of_one_realm_share_sessions_whatever_their_cookies_are_called,
     s063_a_revocation_in_every_realm_ends_the_sessions_of_all,
-    a_revocation_in_every_realm_does_what_it_can_and_says_if_it_could_not_do_all,
+    a_revocation_in_every_realm_does_what_it_can_and_reports_what_failed,
     the_registry_knows_the_realms_in_use,
 ];
 
@@ -57,12 +57,12 @@ impl<B: Backend> TwoApplications<B> {
         Self { shop, layer, admin }
     }
 
-    /// Somebody signs in to the shop.
+    /// A user signs in to the shop.
     async fn in_shop(&self, user: &str) -> Client {
         self.shop.signed_in(user).await
     }
 
-    /// Somebody signs in to the pages of the operators.
+    /// A user signs in to the pages of the operators.
     async fn in_admin(&self, user: &str) -> Client {
         let client = self.shop.client_of(&self.admin);
         self.shop.backend.later().await;
@@ -72,12 +72,12 @@ impl<B: Backend> TwoApplications<B> {
         client
     }
 
-    /// Who has a session in either of them.
+    /// A browser with a session in each of them.
     async fn in_both(&self, user: &str) -> [Client; 2] {
         [self.in_shop(user).await, self.in_admin(user).await]
     }
 
-    /// As an operator's page of each of them shows it.
+    /// The lists, as an operator's page of each of them shows them.
     async fn lists_of(&self, user: &str) -> [usize; 2] {
         let page = format!("/operator/{user}");
         let mut counts = [0; 2];
@@ -104,9 +104,9 @@ async fn s018_an_identifier_opens_nothing_in_another_realm<B: Backend>() {
         client.get("/me").await.is(401).keeps_the_cookie();
         client.post("/transfer").await.is(401).keeps_the_cookie();
         client.post("/logout").await.is(204).keeps_the_cookie();
-        // What a stranger writes under it begins a session of a stranger.
+        // A write under it begins an anonymous session.
         client.post("/cart?item=1").await.is(204).new_id();
-        assert_eq!(client.look().await.user, None);
+        assert_eq!(client.view().await.user, None);
     }
     shop.get("/me").await.is(200);
     admin.get("/me").await.is(200);
@@ -129,7 +129,7 @@ async fn each_realm_has_its_own_cookie_and_timeouts_for_one_browser<B: Backend>(
     assert_eq!(shop.cookie_names(), [ADMIN]);
 }
 
-async fn who_is_elevated_in_one_realm_is_not_in_the_other<B: Backend>() {
+async fn an_elevation_in_one_realm_does_not_hold_in_the_other<B: Backend>() {
     let world = TwoApplications::<B>::start().await;
     let [shop, admin] = world.in_both("alice").await;
     shop.elevate().await;
@@ -176,8 +176,8 @@ async fn the_history_is_kept_by_realm<B: Backend>() {
     ] {
         let logged = layer.sessions().history(everything()).await.unwrap();
         let events = logged.into_iter().map(|line| line.event.unwrap());
-        let told: Vec<_> = events.map(|event| event.kind).collect();
-        assert_eq!(told, kinds);
+        let events: Vec<_> = events.map(|event| event.kind).collect();
+        assert_eq!(events, kinds);
     }
 }
 
@@ -215,7 +215,7 @@ async fn a_sign_in_under_way_is_not_refused_for_a_revocation_in_another_realm<B:
     shop.get("/me").await.is(200);
 }
 
-async fn a_live_connection_goes_on_when_a_session_of_another_realm_ends<B: Backend>() {
+async fn a_live_connection_stays_open_when_a_session_of_another_realm_ends<B: Backend>() {
     let world = TwoApplications::<B>::with(soon).await;
     let [shop, admin] = world.in_both("alice").await;
     let mut of_shop = shop.get("/live").listen().await;
@@ -246,7 +246,7 @@ async fn layers_of_one_realm_share_sessions_whatever_their_cookies_are_called<B:
     let refused = world.client().post("/login?user=alice").await;
     refused.is_problem(409, "session-limit-reached");
     there.post("/logout").await.is(204).removes_the_cookie();
-    shop.is_told_why(SignedOut.as_str()).await;
+    shop.gets_end_reason(SignedOut.as_str()).await;
 }
 
 async fn s063_a_revocation_in_every_realm_ends_the_sessions_of_all<B: Backend>() {
@@ -263,10 +263,10 @@ async fn s063_a_revocation_in_every_realm_ends_the_sessions_of_all<B: Backend>()
     ended.sort_unstable();
     handles.sort_unstable();
     assert_eq!(ended, handles);
-    shop.is_told_why("revoked_by_operator").await;
-    admin.is_told_why("revoked_by_operator").await;
+    shop.gets_end_reason("revoked_by_operator").await;
+    admin.gets_end_reason("revoked_by_operator").await;
     bobs.get("/me").await.is(200);
-    assert_eq!(visitor.look().await.cart, [1]);
+    assert_eq!(visitor.view().await.cart, [1]);
     let events = world.shop.audit.take_ends();
     assert_eq!(events.len(), 2, "{events:?}");
     assert!(
@@ -278,9 +278,7 @@ async fn s063_a_revocation_in_every_realm_ends_the_sessions_of_all<B: Backend>()
     assert_eq!(again.ended, []);
 }
 
-async fn a_revocation_in_every_realm_does_what_it_can_and_says_if_it_could_not_do_all<
-    B: Backend,
->() {
+async fn a_revocation_in_every_realm_does_what_it_can_and_reports_what_failed<B: Backend>() {
     let world = TwoApplications::<B>::start().await;
     are_registered(&world, ["admin", "id"]).await;
     let [shop, admin] = world.in_both("alice").await;
@@ -314,7 +312,7 @@ async fn the_registry_knows_the_realms_in_use<B: Backend>() {
     }
 }
 
-/// Layers register theirs in the background.
+/// Layers register their realms in the background.
 async fn are_registered<B: Backend, const N: usize>(
     world: &TwoApplications<B>,
     expected: [&str; N],
@@ -333,25 +331,25 @@ async fn are_registered<B: Backend, const N: usize>(
     done.await.expect("the realms are registered");
 }
 
-/// Whoever hears of ends hears of those in its realm.
+/// A server is notified only of ends in its realm.
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_tells_of_what_ends_to_the_servers_of_its_realm_alone() {
+async fn redis_notifies_only_the_servers_of_the_realm() {
     let world = TwoApplications::<Redis>::start().await;
     let other = world.shop.backend.other_store().await;
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let of_shop = other.in_realm(&Realm::default());
     let listening = tokio::spawn(async move {
-        let hear = |hint| tell.send(hint).unwrap();
-        of_shop.listen(&hear).await;
+        let send = |hint| sender.send(hint).unwrap();
+        of_shop.listen(&send).await;
     });
-    // Before it hears of anything, it says that it may have missed something.
-    assert_eq!(told.recv().await, Some(Hint::Missed));
+    // The first notification is that it may have missed some.
+    assert_eq!(events.recv().await, Some(Hint::Missed));
     let [shop, admin] = world.in_both("alice").await;
     let handle = shop.handle().await;
     admin.post("/regenerate").await.is(204);
     admin.post("/logout").await.is(204);
     shop.post("/logout").await.is(204);
-    let Some(Hint::Changed(changed)) = told.recv().await else {
+    let Some(Hint::Changed(changed)) = events.recv().await else {
         panic!("a session of the shop has ended");
     };
     assert_eq!(changed.to_string(), handle);

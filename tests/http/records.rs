@@ -1,4 +1,4 @@
-//! Records that cannot be read: damaged, of a newer version, or holding another type than was asked for.
+//! Records that cannot be read: damaged, of a newer version, or with a value of another type.
 
 use bytes::Bytes;
 use portcullis::audit::EventKind;
@@ -59,8 +59,8 @@ async fn s135_a_damaged_record_gives_nothing_to_the_session_that_follows<B: Back
     let old = client.id();
     world.overwrite(&old, "\0garbage").await;
     assert_ne!(client.post("/cart?item=2").await.is(204).new_id(), old);
-    let look = client.look().await;
-    assert_eq!((look.user, look.cart), (None, vec![2]));
+    let view = client.view().await;
+    assert_eq!((view.user, view.cart), (None, vec![2]));
 }
 
 async fn s138_a_record_of_a_newer_version_is_left_alone<B: Backend>() {
@@ -92,7 +92,7 @@ async fn s138_a_field_of_a_newer_version_survives_writes_until_the_next_sign_in<
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let mut newer = world.live(&client.id()).await.payload.to_vec();
-    // Behind the format and the number of fields, which is one more then.
+    // After the format and the number of fields, which is then one more.
     newer[1] += 1;
     newer.splice(2..2, FIELD.iter().copied());
     world.overwrite(&client.id(), newer).await;

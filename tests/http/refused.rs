@@ -1,4 +1,4 @@
-//! What browsers and programs get whose requests are refused, and how people come back.
+//! Responses to refused requests of browsers and programs, and how users return to their page.
 
 use axum::{Router, routing::get};
 use portcullis::{
@@ -11,26 +11,26 @@ use portcullis_tests::{
 };
 
 on_every_store![
-    s052_the_page_is_told_the_scope,
+    s052_the_page_receives_the_scope,
     s058_a_refused_form_leads_back_to_its_page_and_to_no_other_site,
-    s052_who_asks_decides_between_a_redirection_a_page_and_a_document,
-    a_route_of_an_api_never_redirects_whatever_the_request_says,
+    s052_the_kind_of_client_decides_between_a_redirection_a_page_and_a_document,
+    a_route_of_an_api_never_redirects_whatever_the_request_header_has,
     a_form_that_is_refused_or_fails_is_answered_with_a_page,
-    a_change_that_came_too_late_is_a_page_with_a_way_back_and_no_redirection,
-    who_comes_with_an_identifier_that_was_just_replaced_is_asked_once_more_and_not_twice,
-    a_page_that_writes_is_asked_for_once_more_as_well,
-    a_program_or_a_form_with_a_replaced_identifier_is_not_asked_again,
-    a_page_that_was_asked_for_again_is_there_once_the_browser_has_the_new_identifier,
+    a_change_that_came_too_late_is_a_page_with_a_link_back_and_no_redirection,
+    a_page_with_an_identifier_that_was_just_replaced_is_requested_once_more_and_not_twice,
+    a_page_that_writes_is_requested_once_more_as_well,
+    a_program_or_a_form_with_a_replaced_identifier_is_not_requested_again,
+    a_page_that_was_requested_again_is_served_once_the_browser_has_the_new_identifier,
     s078_behind_a_proxy_that_takes_off_a_prefix_the_page_of_the_proof_is_reachable,
     s078_a_localized_page_of_the_proof_is_reachable_in_every_spelling,
-    s078_each_of_several_pages_of_the_proof_is_reachable_when_it_is_marked,
+    s078_each_of_several_pages_of_the_proof_is_reachable_when_it_is_annotated,
     a_page_is_never_redirected_to_itself,
-    people_are_sent_below_the_public_base_path,
+    redirections_lead_below_the_public_base_path,
     s061_the_host_of_a_request_is_compared_as_urls_are,
     s061_pages_of_apps_may_where_they_are_trusted,
     @one_thread:
     s061_the_log_has_both_sides_where_another_site_is_refused,
-    s140_the_log_says_why_the_cookie_for_local_development_is_refused,
+    s140_the_log_has_why_the_cookie_for_local_development_is_refused,
 ];
 
 fn with_pages(layer: SessionLayer) -> SessionLayer {
@@ -39,9 +39,9 @@ fn with_pages(layer: SessionLayer) -> SessionLayer {
 }
 
 trait AsBrowser {
-    /// As somebody navigates.
+    /// A navigation.
     fn navigating(self) -> Call;
-    /// As somebody submits a form on this page of the site.
+    /// The submission of a form on this page of the site.
     fn submitted_on(self, page: &str) -> Call;
 }
 
@@ -58,7 +58,7 @@ impl AsBrowser for Call {
     }
 }
 
-async fn s052_the_page_is_told_the_scope<B: Backend>() {
+async fn s052_the_page_receives_the_scope<B: Backend>() {
     let world = World::<B>::with(with_pages).await;
     let client = world.signed_in("alice").await;
     for (route, location) in [
@@ -122,7 +122,7 @@ async fn s058_a_refused_form_leads_back_to_its_page_and_to_no_other_site<B: Back
     assert_eq!(location, "/confirm?scope=general");
 }
 
-async fn s052_who_asks_decides_between_a_redirection_a_page_and_a_document<B: Backend>() {
+async fn s052_the_kind_of_client_decides_between_a_redirection_a_page_and_a_document<B: Backend>() {
     const REDIRECTED: &str = "";
     const PAGE: &str = "text/html; charset=utf-8";
     const DOCUMENT: &str = "application/problem+json";
@@ -163,7 +163,7 @@ async fn s052_who_asks_decides_between_a_redirection_a_page_and_a_document<B: Ba
     }
 }
 
-async fn a_route_of_an_api_never_redirects_whatever_the_request_says<B: Backend>() {
+async fn a_route_of_an_api_never_redirects_whatever_the_request_header_has<B: Backend>() {
     let world = World::<B>::with(with_pages).await;
     let routes = Router::new()
         .route("/guarded", get(async || {}))
@@ -188,7 +188,7 @@ async fn a_route_of_an_api_never_redirects_whatever_the_request_says<B: Backend>
 async fn a_form_that_is_refused_or_fails_is_answered_with_a_page<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
-    // What a handler passes on is answered like what a guard refuses.
+    // An error that a handler passes on is answered like a refusal of a guard.
     let reply = alice.post("/big/a/70000").submitted_on("/form").await;
     reply.is_page(413, "This is more than a session can hold.");
     assert!(reply.body().contains("<a href=\"/form\">"), "{reply:?}");
@@ -208,7 +208,7 @@ async fn a_form_that_is_refused_or_fails_is_answered_with_a_page<B: Backend>() {
     assert_eq!(reply.header("retry-after"), "1");
 }
 
-async fn a_change_that_came_too_late_is_a_page_with_a_way_back_and_no_redirection<B: Backend>() {
+async fn a_change_that_came_too_late_is_a_page_with_a_link_back_and_no_redirection<B: Backend>() {
     let world = World::<B>::with(with_pages).await;
     let alice = world.signed_in("alice").await;
     let gate = Gate::closed();
@@ -223,7 +223,7 @@ async fn a_change_that_came_too_late_is_a_page_with_a_way_back_and_no_redirectio
     assert!(reply.body().contains(link), "{reply:?}");
 }
 
-async fn who_comes_with_an_identifier_that_was_just_replaced_is_asked_once_more_and_not_twice<
+async fn a_page_with_an_identifier_that_was_just_replaced_is_requested_once_more_and_not_twice<
     B: Backend,
 >() {
     let world = World::<B>::start().await;
@@ -237,11 +237,11 @@ async fn who_comes_with_an_identifier_that_was_just_replaced_is_asked_once_more_
             reply.is_page(401, "Try again.");
             assert_eq!(reply.header("refresh"), "1; url=./account", "{renew}");
             assert_eq!(reply.header("location"), "");
-            let mark = reply.set_cookie();
-            assert_eq!(mark.name, "__Host-Http-id-retried");
-            assert_eq!(mark.attributes["max-age"], "60");
+            let marker = reply.set_cookie();
+            assert_eq!(marker.name, "__Host-Http-id-retried");
+            assert_eq!(marker.attributes["max-age"], "60");
             assert_eq!(
-                mark.scope(),
+                marker.scope(),
                 ["httponly", "path=/", "samesite=lax", "secure"]
             );
         }
@@ -257,7 +257,7 @@ async fn who_comes_with_an_identifier_that_was_just_replaced_is_asked_once_more_
     }
 }
 
-async fn a_page_that_writes_is_asked_for_once_more_as_well<B: Backend>() {
+async fn a_page_that_writes_is_requested_once_more_as_well<B: Backend>() {
     let world = World::<B>::start().await;
     let visit = async |session: Session| session.insert("seen", true);
     let routes = Router::new().route("/visit", get(visit));
@@ -273,7 +273,7 @@ async fn a_page_that_writes_is_asked_for_once_more_as_well<B: Backend>() {
     old.with_id(&new).get("/visit").navigating().await.is(200);
 }
 
-async fn a_program_or_a_form_with_a_replaced_identifier_is_not_asked_again<B: Backend>() {
+async fn a_program_or_a_form_with_a_replaced_identifier_is_not_requested_again<B: Backend>() {
     let world = World::<B>::with(with_pages).await;
     let alice = world.signed_in("alice").await;
     let (old, signed_out) = (alice.fork(), world.signed_in("bob").await);
@@ -293,7 +293,7 @@ async fn a_program_or_a_form_with_a_replaced_identifier_is_not_asked_again<B: Ba
     assert_eq!(reply.is(303).header("refresh"), "");
 }
 
-async fn a_page_that_was_asked_for_again_is_there_once_the_browser_has_the_new_identifier<
+async fn a_page_that_was_requested_again_is_served_once_the_browser_has_the_new_identifier<
     B: Backend,
 >() {
     let world = World::<B>::start().await;
@@ -309,7 +309,7 @@ async fn a_page_that_was_asked_for_again_is_there_once_the_browser_has_the_new_i
     );
 }
 
-/// A session of alice's that guards send to prove who they are.
+/// A flagged session of alice, which guards redirect to the page of the proof.
 async fn flagged<B: Backend>(world: &World<B>) -> Client {
     let alice = world.client().calling_itself(
         "Mozilla/5.0 (Windows NT 11.0; Win64; x64; rv:151.0) Gecko/20100101 Firefox/151.0",
@@ -335,18 +335,19 @@ async fn s078_behind_a_proxy_that_takes_off_a_prefix_the_page_of_the_proof_is_re
     let world = World::<B>::with(step_up).await;
     let layer = world.layer.clone();
     let with_base = layer.clone().public_base_path("/app").unwrap();
-    let mark = ReauthenticationPageLayer::new();
-    let marked = confirmations("/confirm").route_layer(mark);
+    let annotation = ReauthenticationPageLayer::new();
+    let annotated = confirmations("/confirm").route_layer(annotation);
     for (layer, page, routes) in [
         (with_base, "/confirm", confirmations("/confirm")),
-        // Without the setting, the page is what browsers see, and the mark is all there is.
-        (layer, "/app/confirm", marked),
+        // Without the setting, the page is the address that browsers see, and only the annotation
+        // helps.
+        (layer, "/app/confirm", annotated),
     ] {
         let layer = layer.reauthentication_page(page).unwrap();
         let unmarked = Router::new().route("/me", get(async |_: Authenticated| "me"));
         let server = Server::of_router(routes.merge(unmarked).layer(layer)).await;
         let client = flagged(&world).await.at(server.address());
-        // What the application sees of `/app/me`.
+        // The application sees this part of `/app/me`.
         let reply = client.get("/me").navigating().await;
         let location = reply.is(303).header("location");
         assert!(
@@ -384,7 +385,7 @@ async fn s078_a_localized_page_of_the_proof_is_reachable_in_every_spelling<B: Ba
         let page = client.get(page).navigating().await;
         assert_eq!(page.is(200).body(), "confirm");
     }
-    // An address in another script is a place to come back to.
+    // An address in another script can be returned to.
     let reply = client.get("/account?q=%C3%A4").navigating().await;
     let location = reply.is(303).header("location");
     assert!(
@@ -393,7 +394,7 @@ async fn s078_a_localized_page_of_the_proof_is_reachable_in_every_spelling<B: Ba
     );
 }
 
-async fn s078_each_of_several_pages_of_the_proof_is_reachable_when_it_is_marked<B: Backend>() {
+async fn s078_each_of_several_pages_of_the_proof_is_reachable_when_it_is_annotated<B: Backend>() {
     let world = World::<B>::with(|layer| {
         let layer = layer.device_binding(DeviceBinding::StepUp);
         layer.reauthentication_page("/en/confirm").unwrap()
@@ -409,7 +410,7 @@ async fn s078_each_of_several_pages_of_the_proof_is_reachable_when_it_is_marked<
     let client = flagged(&world).await.at(server.address());
     client.get("/me").navigating().await.is(303);
     client.get("/de/bestaetigen").navigating().await.is(200);
-    // A mark is no proof.
+    // An annotation is no proof.
     world
         .client()
         .at(server.address())
@@ -431,7 +432,7 @@ async fn a_page_is_never_redirected_to_itself<B: Backend>() {
     reply.is_page(401, "Prove again who you are to do this.");
 }
 
-async fn people_are_sent_below_the_public_base_path<B: Backend>() {
+async fn redirections_lead_below_the_public_base_path<B: Backend>() {
     let base = |layer| with_pages(layer).public_base_path("/app/").unwrap();
     let world = World::<B>::with(base).await;
     let alice = world.signed_in("alice").await;
@@ -440,7 +441,7 @@ async fn people_are_sent_below_the_public_base_path<B: Backend>() {
         reply.is(303).header("location"),
         "/app/confirm?scope=general&return_to=/app/danger%3Fa%3Db"
     );
-    // The page of a form is known as the browser sees it.
+    // The page of a form is the address that the browser sees.
     let reply = world
         .client()
         .post("/danger")
@@ -525,10 +526,10 @@ async fn s061_the_log_has_both_sides_where_another_site_is_refused<B: Backend>()
         .post("/session/extend")
         .header("host", "10.0.0.7:8080");
     call.header("origin", "https://shop.example").await.is(403);
-    let asked = client
+    let request = client
         .get("/socket")
         .header("origin", "https://evil.example");
-    asked.try_socket().await.err().expect("no socket").is(403);
+    request.try_socket().await.err().expect("no socket").is(403);
     let text = log.text();
     for side in [
         "a session route was asked for by another site",
@@ -541,7 +542,7 @@ async fn s061_the_log_has_both_sides_where_another_site_is_refused<B: Backend>()
     }
 }
 
-async fn s140_the_log_says_why_the_cookie_for_local_development_is_refused<B: Backend>() {
+async fn s140_the_log_has_why_the_cookie_for_local_development_is_refused<B: Backend>() {
     let local = |layer: SessionLayer| layer.cookie(CookieConfig::insecure_for_local_development());
     let world = World::<B>::with(local).await;
     let client = world.client();

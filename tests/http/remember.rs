@@ -8,17 +8,17 @@ use portcullis_tests::{
 };
 
 on_every_store![
-    s006_who_asks_for_it_has_a_cookie_that_outlives_the_browser,
+    s006_a_remembered_user_has_a_cookie_that_outlives_the_browser,
     a_remembered_session_ends_by_limits_of_its_own,
-    a_layer_may_set_them,
+    a_layer_may_set_the_limits_of_remembered_sessions,
     t23_it_is_kept_through_every_new_identifier,
     s006_its_cookie_ends_with_the_session_whenever_it_is_set,
-    it_ends_with_a_sign_out_and_with_a_sign_in_that_does_not_ask_for_it,
+    a_remembered_session_ends_with_a_sign_out_and_with_an_ordinary_sign_in,
     rule_7_it_is_no_recent_proof,
-    rule_13_a_sign_in_that_is_refused_remembers_nobody,
+    rule_13_a_refused_sign_in_remembers_no_user,
     a_password_reset_may_ask_for_it,
-    who_asks_for_it_without_a_sign_in_is_refused,
-    nobody_is_remembered_unless_the_layer_allows_it,
+    to_remember_without_a_sign_in_is_refused,
+    no_user_is_remembered_unless_the_layer_allows_it,
     s063_a_remembered_session_ends_with_all_others,
 ];
 
@@ -38,7 +38,7 @@ async fn remembered<B: Backend>(world: &World<B>) -> Client {
     client
 }
 
-/// The response sets a cookie that lasts for so long.
+/// The response sets a cookie with this lifetime.
 #[track_caller]
 fn lasts(reply: &Reply, expected: Duration) {
     let cookie = reply.is(204).set_cookie();
@@ -47,27 +47,27 @@ fn lasts(reply: &Reply, expected: Duration) {
     assert!(bounds.contains(&seconds(seconds_left)), "{seconds_left}");
 }
 
-/// The response sets a cookie that is gone with the browser.
+/// The response sets a cookie that ends with the browser.
 #[track_caller]
-fn is_gone_with_the_browser(reply: &Reply) {
+fn ends_with_the_browser(reply: &Reply) {
     let cookie = reply.is(204).set_cookie();
     assert!(!cookie.removes() && !cookie.attributes.contains_key("max-age"));
     assert!(!cookie.attributes.contains_key("expires"));
 }
 
-async fn s006_who_asks_for_it_has_a_cookie_that_outlives_the_browser<B: Backend>() {
+async fn s006_a_remembered_user_has_a_cookie_that_outlives_the_browser<B: Backend>() {
     let world = World::<B>::with(allowed).await;
     let client = world.client();
     let reply = client.post(SIGN_IN).await;
     lasts(&reply, 90 * DAY);
     let scope = ["httponly", "path=/", "samesite=lax", "secure"];
     assert_eq!(reply.set_cookie().scope(), scope);
-    let look = client.look().await;
-    assert!(look.remembered);
-    assert_eq!(look.user.as_deref(), Some("alice"));
+    let view = client.view().await;
+    assert!(view.remembered);
+    assert_eq!(view.user.as_deref(), Some("alice"));
     assert_eq!(world.audit.take_kinds(), [EventKind::Authenticated]);
-    is_gone_with_the_browser(&world.client().post("/login?user=bob").await);
-    is_gone_with_the_browser(&world.client().post("/cart?item=1").await);
+    ends_with_the_browser(&world.client().post("/login?user=bob").await);
+    ends_with_the_browser(&world.client().post("/cart?item=1").await);
 }
 
 async fn a_remembered_session_ends_by_limits_of_its_own<B: Backend>() {
@@ -75,31 +75,31 @@ async fn a_remembered_session_ends_by_limits_of_its_own<B: Backend>() {
     let client = remembered(&world).await;
     let idle = remembered(&world).await;
     let ordinary = world.signed_in("alice").await;
-    let look = client.look().await;
-    about(look.idle_left, 14 * DAY);
-    about(look.absolute_left, 90 * DAY);
+    let view = client.view().await;
+    about(view.idle_left, 14 * DAY);
+    about(view.absolute_left, 90 * DAY);
     world.advance(13 * DAY);
     client.get("/me").await.is(200);
     ordinary.get("/me").await.is(401);
     world.advance(DAY);
-    idle.is_told_why("idle_timeout").await;
+    idle.gets_end_reason("idle_timeout").await;
     for _ in 0..6 {
         world.advance(12 * DAY);
         client.get("/me").await.is(200);
     }
     world.advance(4 * DAY);
-    client.is_told_why("absolute_timeout").await;
+    client.gets_end_reason("absolute_timeout").await;
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn a_layer_may_set_them<B: Backend>() {
+async fn a_layer_may_set_the_limits_of_remembered_sessions<B: Backend>() {
     let limits = RememberMe::new(2 * DAY, 3 * DAY).unwrap();
     let world = World::<B>::with(|layer| layer.remember_me(limits)).await;
     let client = world.client();
     lasts(&client.post(SIGN_IN).await, 3 * DAY);
-    let look = client.look().await;
-    about(look.idle_left, 2 * DAY);
-    about(look.absolute_left, 3 * DAY);
+    let view = client.view().await;
+    about(view.idle_left, 2 * DAY);
+    about(view.absolute_left, 3 * DAY);
     world.advance(2 * DAY);
     client.get("/me").await.is(401);
 }
@@ -117,13 +117,13 @@ async fn t23_it_is_kept_through_every_new_identifier<B: Backend>() {
         let reply = client.post(change).await;
         let old = reply.set_cookie();
         assert!(old.attributes.contains_key("max-age"), "{change}");
-        let look = client.look().await;
-        assert!(look.remembered, "{change}");
-        about(look.idle_left, 14 * DAY);
-        about(look.absolute_left, 90 * DAY);
+        let view = client.view().await;
+        assert!(view.remembered, "{change}");
+        about(view.idle_left, 14 * DAY);
+        about(view.absolute_left, 90 * DAY);
     }
     client.post("/clear").await.is(204).keeps_the_cookie();
-    assert!(client.look().await.remembered);
+    assert!(client.view().await.remembered);
 }
 
 async fn s006_its_cookie_ends_with_the_session_whenever_it_is_set<B: Backend>() {
@@ -135,26 +135,26 @@ async fn s006_its_cookie_ends_with_the_session_whenever_it_is_set<B: Backend>() 
     }
 }
 
-async fn it_ends_with_a_sign_out_and_with_a_sign_in_that_does_not_ask_for_it<B: Backend>() {
+async fn a_remembered_session_ends_with_a_sign_out_and_with_an_ordinary_sign_in<B: Backend>() {
     let world = World::<B>::with(allowed).await;
     for user in ["alice", "bob"] {
         let client = remembered(&world).await;
         world.backend.later().await;
         let reply = client.post(&format!("/login?user={user}")).await;
-        is_gone_with_the_browser(&reply);
-        let look = client.look().await;
-        assert!(!look.remembered);
-        about(look.idle_left, minutes(30));
-        about(look.absolute_left, DAY);
+        ends_with_the_browser(&reply);
+        let view = client.view().await;
+        assert!(!view.remembered);
+        about(view.idle_left, minutes(30));
+        about(view.absolute_left, DAY);
     }
     let client = remembered(&world).await;
     client.post("/logout").await.is(204).removes_the_cookie();
-    is_gone_with_the_browser(&client.post("/cart?item=1").await);
-    is_gone_with_the_browser(&client.post("/login?user=alice").await);
-    assert!(!client.look().await.remembered);
-    // What is written after a sign-out in one request is another session, too.
+    ends_with_the_browser(&client.post("/cart?item=1").await);
+    ends_with_the_browser(&client.post("/login?user=alice").await);
+    assert!(!client.view().await.remembered);
+    // A write after a sign-out in one request begins another session, too.
     let client = remembered(&world).await;
-    is_gone_with_the_browser(&client.post("/logout-and-put").await);
+    ends_with_the_browser(&client.post("/logout-and-put").await);
 }
 
 async fn rule_7_it_is_no_recent_proof<B: Backend>() {
@@ -172,7 +172,7 @@ async fn rule_7_it_is_no_recent_proof<B: Backend>() {
         .get("/danger")
         .await
         .is_problem(401, "elevation-required");
-    // What was elevated in the request that signs in ends as usual.
+    // An elevation in the request that signs in ends as usual.
     let client = world.client();
     let steps = "/in-order?steps=login:alice,elevate,remember";
     lasts(&client.post(steps).await, 90 * DAY);
@@ -181,7 +181,7 @@ async fn rule_7_it_is_no_recent_proof<B: Backend>() {
     client.get("/danger").await.is(401);
 }
 
-async fn rule_13_a_sign_in_that_is_refused_remembers_nobody<B: Backend>() {
+async fn rule_13_a_refused_sign_in_remembers_no_user<B: Backend>() {
     let world = World::<B>::with(allowed).await;
     for status in [401, 422, 500] {
         let call = world.client().post(SIGN_IN).answered(status);
@@ -189,7 +189,7 @@ async fn rule_13_a_sign_in_that_is_refused_remembers_nobody<B: Backend>() {
         let client = world.shopping(&[1]).await;
         let call = client.post(SIGN_IN).answered(status);
         call.await.is(status).keeps_the_cookie();
-        assert!(!client.look().await.remembered);
+        assert!(!client.view().await.remembered);
     }
 }
 
@@ -201,10 +201,10 @@ async fn a_password_reset_may_ask_for_it<B: Backend>() {
     let steps = "/in-order?steps=reset:alice,remember";
     lasts(&client.post(steps).await, 90 * DAY);
     other.get("/me").await.is(401);
-    assert!(client.look().await.remembered);
+    assert!(client.view().await.remembered);
 }
 
-async fn who_asks_for_it_without_a_sign_in_is_refused<B: Backend>() {
+async fn to_remember_without_a_sign_in_is_refused<B: Backend>() {
     let world = World::<B>::with(allowed).await;
     let client = world.signed_in("alice").await;
     for steps in ["remember", "login:alice,commit,remember", "logout,remember"] {
@@ -221,7 +221,7 @@ async fn s063_a_remembered_session_ends_with_all_others<B: Backend>() {
     world.backend.later().await;
     let operator = world.client();
     assert_eq!(operator.delete("/operator/alice").await.body(), "1");
-    client.is_told_why("revoked_by_operator").await;
+    client.gets_end_reason("revoked_by_operator").await;
     // The registry knows how long sessions of the realm may live.
     let sessions = world.layer.sessions();
     for realm in sessions.realms().await.unwrap() {
@@ -229,7 +229,7 @@ async fn s063_a_remembered_session_ends_with_all_others<B: Backend>() {
     }
 }
 
-async fn nobody_is_remembered_unless_the_layer_allows_it<B: Backend>() {
+async fn no_user_is_remembered_unless_the_layer_allows_it<B: Backend>() {
     let world = World::<B>::start().await;
     let reply = world.client().post(SIGN_IN).await;
     reply.is_problem(500, "session-error").keeps_the_cookie();

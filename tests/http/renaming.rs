@@ -11,23 +11,24 @@ use portcullis_tests::{
 };
 
 on_every_store![
-    a_session_that_came_under_the_former_name_goes_on_under_the_new_one,
+    a_session_that_came_under_the_former_name_continues_under_the_new_one,
     a_new_identifier_comes_under_the_new_name_alone,
     s006_a_persistent_cookie_keeps_its_end_under_the_new_name,
-    the_own_name_wins,
+    the_layers_own_name_wins,
     a_sign_in_removes_what_came_under_other_names,
     s013_a_sign_out_removes_the_cookie_under_each_name_it_came,
-    a_sign_out_asks_the_browser_to_forget_also_for_a_cookie_of_the_former_name,
-    rule_4_what_is_not_live_is_left_as_it_is,
+    a_sign_out_clears_site_data_also_for_a_cookie_of_the_former_name,
+    rule_4_a_cookie_that_is_not_live_is_left_unchanged,
     rule_2_a_refusal_renames_nothing,
     rule_8_a_failure_of_the_store_renames_nothing,
-    a_request_that_does_not_look_at_its_session_renames_nothing,
+    a_request_that_does_not_load_its_session_renames_nothing,
     no_session_is_lost_and_none_comes_back_while_servers_of_both_names_answer,
 ];
 
 const NEW: &str = "__Host-Http-shop";
 
-/// A site in the second step of a rename: one server hands out the old name and one the new, and each understands both.
+/// A site in the second step of a rename. One server sets the old name and one the new, and each
+/// accepts both.
 struct Rollout<B: Backend> {
     old: World<B>,
     new: Server,
@@ -51,7 +52,8 @@ impl<B: Backend> Rollout<B> {
         Self { old, new }
     }
 
-    /// Somebody has signed in at the server with the old name and is about to visit the other.
+    /// A browser that has signed in at the server with the old name and is about to visit the
+    /// other.
     async fn arriving(&self, user: &str) -> Client {
         let client = self.old.signed_in(user).await;
         assert_eq!(client.cookie_names(), [OLD]);
@@ -59,7 +61,8 @@ impl<B: Backend> Rollout<B> {
     }
 }
 
-/// The response hands this identifier out under the one name, removes the cookie of the other, and does no more.
+/// The response sets this identifier under the one name and removes the cookie of the other. It has
+/// no other cookie.
 #[track_caller]
 fn renames(reply: &Reply, (from, to): (&str, &str)) -> String {
     let [set, removal] = &reply.set_cookies()[..] else {
@@ -72,7 +75,7 @@ fn renames(reply: &Reply, (from, to): (&str, &str)) -> String {
     set.value.clone()
 }
 
-async fn a_session_that_came_under_the_former_name_goes_on_under_the_new_one<B: Backend>() {
+async fn a_session_that_came_under_the_former_name_continues_under_the_new_one<B: Backend>() {
     let site = Rollout::<B>::start().await;
     let client = site.arriving("alice").await;
     let id = client.id();
@@ -85,7 +88,7 @@ async fn a_session_that_came_under_the_former_name_goes_on_under_the_new_one<B: 
     assert_eq!(site.old.store.take_calls(), [Op::Load]);
     assert_eq!(client.cookie_names(), [NEW]);
     client.get("/me").await.is(200).keeps_the_cookie();
-    // A refusal that ends nothing is as good as any other answer.
+    // A refusal that ends nothing renames the cookie like any other response.
     let client = site.arriving("alice").await;
     renames(client.get("/danger").await.is(401), (OLD, NEW));
     let client = site.arriving("alice").await;
@@ -124,7 +127,7 @@ async fn s006_a_persistent_cookie_keeps_its_end_under_the_new_name<B: Backend>()
     assert!(bounds.contains(&seconds(left)), "{left}");
 }
 
-async fn the_own_name_wins<B: Backend>() {
+async fn the_layers_own_name_wins<B: Backend>() {
     let site = Rollout::<B>::start().await;
     let mallory = site.arriving("mallory").await;
     let alice = site.arriving("alice").await;
@@ -136,16 +139,16 @@ async fn the_own_name_wins<B: Backend>() {
     let alice = alice.with_cookie(OLD, &planted);
     let reply = alice.get("/me").await;
     assert_eq!(reply.is(200).keeps_the_cookie().body(), "alice");
-    // With the next cookie the other one goes.
+    // The next cookie that is set removes the other one.
     renames(alice.post("/regenerate").await.is(204), (OLD, NEW));
     assert_eq!(alice.cookie_names(), [NEW]);
-    // What is no identifier does not stand in the way of one.
+    // A value that is no identifier does not hide one that is.
     let mallory = mallory.with_cookie(NEW, "nonsense");
     renames(&mallory.get("/me").await, (OLD, NEW));
     site.old.forget();
-    let nobody = site.old.client_of(&site.new).with_cookie(NEW, "nonsense");
-    let nobody = nobody.with_cookie(OLD, "nonsense");
-    nobody.get("/me").await.is(401).keeps_the_cookie();
+    let no_session = site.old.client_of(&site.new).with_cookie(NEW, "nonsense");
+    let no_session = no_session.with_cookie(OLD, "nonsense");
+    no_session.get("/me").await.is(401).keeps_the_cookie();
     assert_eq!(site.old.audit.take_kinds(), [MalformedIdentifier]);
     assert_eq!(site.old.store.take_calls(), []);
 }
@@ -179,7 +182,7 @@ async fn s013_a_sign_out_removes_the_cookie_under_each_name_it_came<B: Backend>(
     }
 }
 
-async fn a_sign_out_asks_the_browser_to_forget_also_for_a_cookie_of_the_former_name<B: Backend>() {
+async fn a_sign_out_clears_site_data_also_for_a_cookie_of_the_former_name<B: Backend>() {
     let site = Rollout::<B>::start().await;
     let client = site.arriving("alice").await;
     let late = client.fork();
@@ -189,9 +192,9 @@ async fn a_sign_out_asks_the_browser_to_forget_also_for_a_cookie_of_the_former_n
     assert!(!reply.header("clear-site-data").is_empty());
 }
 
-async fn rule_4_what_is_not_live_is_left_as_it_is<B: Backend>() {
+async fn rule_4_a_cookie_that_is_not_live_is_left_unchanged<B: Backend>() {
     let site = Rollout::<B>::start().await;
-    let [signed_out, replaced, over, unknown] = [
+    let [signed_out, replaced, expired, unknown] = [
         site.arriving("alice").await,
         site.arriving("alice").await,
         site.arriving("alice").await,
@@ -204,7 +207,7 @@ async fn rule_4_what_is_not_live_is_left_as_it_is<B: Backend>() {
         client.get("/maybe").await.is(200).keeps_the_cookie();
     }
     site.old.advance(hours(24));
-    over.get("/me").await.is(401).keeps_the_cookie();
+    expired.get("/me").await.is(401).keeps_the_cookie();
 }
 
 async fn rule_2_a_refusal_renames_nothing<B: Backend>() {
@@ -243,7 +246,7 @@ async fn rule_8_a_failure_of_the_store_renames_nothing<B: Backend>() {
     renames(&client.get("/get/a").await, (OLD, NEW));
 }
 
-async fn a_request_that_does_not_look_at_its_session_renames_nothing<B: Backend>() {
+async fn a_request_that_does_not_load_its_session_renames_nothing<B: Backend>() {
     let site = Rollout::<B>::start().await;
     let client = site.arriving("alice").await;
     client.get("/public").await.is(200).keeps_the_cookie();
@@ -285,7 +288,7 @@ async fn no_session_is_lost_and_none_comes_back_while_servers_of_both_names_answ
 
 /// The realm follows the name of the cookie unless it is named.
 #[tokio::test]
-async fn who_renames_a_cookie_and_leaves_its_sessions_behind_is_warned_once() {
+async fn a_renamed_cookie_that_leaves_its_sessions_behind_is_warned_of_once() {
     let layer = |accepted| {
         let cookie = CookieConfig::builder().name(NEW).also_accept(accepted);
         SessionLayer::new(MemoryStore::new()).cookie(cookie.build().unwrap())

@@ -1,4 +1,4 @@
-//! How long the session lasts, to stay, and to sign out: the routes for browsers and apps.
+//! The routes for browsers and apps: status of the session, extension, and sign-out.
 
 use axum::{Router, routing::get};
 use http::Method;
@@ -14,31 +14,31 @@ use serde_json::Value;
 use tower_http::csrf::CsrfLayer;
 
 on_every_store![
-    s105_the_status_tells_both_deadlines_and_what_an_extension_would_give,
+    s105_the_status_has_both_deadlines_and_what_an_extension_would_give,
     s105_the_status_costs_one_read_and_writes_nothing,
     t36_s105_however_often_it_is_asked_for_the_status_keeps_no_session_alive,
-    s105_after_the_end_the_status_tells_why,
-    s109_whoever_is_told_that_there_is_no_session_is_told_when,
-    who_has_no_session_is_told_so_and_gets_none,
-    s105_while_the_store_is_down_the_status_says_nothing_of_the_session,
-    the_status_tells_of_elevations,
-    the_status_names_a_person_by_the_same_word_everywhere_and_nobody_by_their_name,
+    s105_after_the_end_the_status_has_the_reason,
+    s109_the_answer_that_there_is_no_session_has_its_moment,
+    a_client_without_a_session_gets_that_answer_and_no_session,
+    s105_while_the_store_is_down_the_status_reveals_nothing_of_the_session,
+    the_status_shows_elevations,
+    the_status_has_one_fingerprint_for_a_user_everywhere_and_never_the_name,
     s107_an_extension_moves_the_idle_deadline_at_once_and_nothing_else,
     s107_ten_extensions_in_a_row_are_granted,
     t82_nothing_offers_an_extension_past_the_absolute_deadline,
-    s107_an_extension_brings_nothing_back,
+    s107_an_extension_revives_no_session,
     s107_an_extension_that_could_not_be_written_is_not_taken_for_done,
-    s107_an_extension_overtaken_by_the_end_says_why,
+    s107_an_extension_overtaken_by_the_end_has_the_reason,
     s061_s107_another_site_can_neither_extend_nor_sign_out_nor_ask,
     s061_a_link_can_neither_extend_nor_sign_out,
     a_trusted_origin_may,
     what_a_page_of_a_trusted_origin_does_is_no_activity_but_to_extend,
-    a_guard_around_the_application_must_be_told_of_trusted_origins_too,
+    a_guard_around_the_application_needs_the_trusted_origins_too,
     s059_signing_out_ends_the_session,
     s062_signing_out_twice_succeeds_twice,
-    s109_whoever_signed_out_is_told_a_moment_after_all_that_lived_until_then,
-    s109_what_a_replaced_identifier_is_told_has_no_moment_and_so_is_no_end,
-    a_person_who_signs_out_is_sent_to_a_page,
+    s109_the_answer_to_a_sign_out_has_a_moment_after_all_that_was_live_until_then,
+    s109_the_answer_to_a_replaced_identifier_has_no_moment_and_is_no_end,
+    a_browser_that_signs_out_is_redirected_to_a_page,
     s074_s075_a_device_is_ended_only_with_an_elevation_for_the_scope,
     s075_a_device_of_another_user_and_an_unknown_one_are_answered_alike,
     s074_a_browser_returns_to_the_page_of_devices,
@@ -60,12 +60,12 @@ fn moment(status: &Value, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("{name} in {status}"))
 }
 
-/// How long after the present of the answer.
+/// The milliseconds after the `now` of the answer.
 fn left(status: &Value, name: &str) -> u64 {
     moment(status, name) - moment(status, "now")
 }
 
-async fn s105_the_status_tells_both_deadlines_and_what_an_extension_would_give<B: Backend>() {
+async fn s105_the_status_has_both_deadlines_and_what_an_extension_would_give<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(10));
@@ -96,13 +96,16 @@ async fn t36_s105_however_often_it_is_asked_for_the_status_keeps_no_session_aliv
     client.get("/session/status").await.is(401);
 }
 
-async fn s105_after_the_end_the_status_tells_why<B: Backend>() {
+async fn s105_after_the_end_the_status_has_the_reason<B: Backend>() {
     let world = World::<B>::start().await;
     let [idle, out] = [world.signed_in("alice").await, world.signed_in("bob").await];
-    let gone = out.fork();
+    let signed_out = out.fork();
     out.post("/session/sign-out").await.is(200);
     world.advance(minutes(30));
-    for (client, reason) in [(idle, EndReason::IdleTimeout), (gone, EndReason::SignedOut)] {
+    for (client, reason) in [
+        (idle, EndReason::IdleTimeout),
+        (signed_out, EndReason::SignedOut),
+    ] {
         let reply = client.get("/session/status").await;
         reply
             .is_problem(401, "authentication-required")
@@ -112,7 +115,7 @@ async fn s105_after_the_end_the_status_tells_why<B: Backend>() {
     }
 }
 
-async fn s109_whoever_is_told_that_there_is_no_session_is_told_when<B: Backend>() {
+async fn s109_the_answer_that_there_is_no_session_has_its_moment<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
     world.advance(minutes(30));
@@ -129,12 +132,12 @@ async fn s109_whoever_is_told_that_there_is_no_session_is_told_when<B: Backend>(
         alice.post("/session/extend").await,
         world.client().get("/session/status").await,
     ] {
-        let told = moment(&reply.is(401).json(), "now");
-        about(told.checked_sub(before).unwrap(), seconds(0));
+        let answer = moment(&reply.is(401).json(), "now");
+        about(answer.checked_sub(before).unwrap(), seconds(0));
     }
 }
 
-async fn who_has_no_session_is_told_so_and_gets_none<B: Backend>() {
+async fn a_client_without_a_session_gets_that_answer_and_no_session<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.client();
     for call in [
@@ -150,7 +153,7 @@ async fn who_has_no_session_is_told_so_and_gets_none<B: Backend>() {
     assert_eq!(world.backend.live(), 0);
 }
 
-async fn s105_while_the_store_is_down_the_status_says_nothing_of_the_session<B: Backend>() {
+async fn s105_while_the_store_is_down_the_status_reveals_nothing_of_the_session<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.store.set_down(true);
@@ -168,7 +171,7 @@ async fn s105_while_the_store_is_down_the_status_says_nothing_of_the_session<B: 
     status(&client).await;
 }
 
-async fn the_status_tells_of_elevations<B: Backend>() {
+async fn the_status_shows_elevations<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     assert_eq!(status(&client).await["elevated_until"], Value::Null);
@@ -182,9 +185,7 @@ async fn the_status_tells_of_elevations<B: Backend>() {
     assert_eq!(status(&client).await["elevations"], serde_json::json!({}));
 }
 
-async fn the_status_names_a_person_by_the_same_word_everywhere_and_nobody_by_their_name<
-    B: Backend,
->() {
+async fn the_status_has_one_fingerprint_for_a_user_everywhere_and_never_the_name<B: Backend>() {
     let world = World::<B>::start().await;
     let [alice, again, bob] = [
         world.signed_in("alice").await,
@@ -192,22 +193,22 @@ async fn the_status_names_a_person_by_the_same_word_everywhere_and_nobody_by_the
         world.signed_in("bob").await,
     ];
     let server = world.another_server().await;
-    let person = |client: Client| async move {
+    let fingerprint = |client: Client| async move {
         let reply = client.get("/session/status").await;
         assert!(!reply.body().contains("alice"), "{reply:?}");
         reply.json::<Value>()["user_fingerprint"].clone()
     };
-    let of_alice = person(alice.clone()).await;
-    assert_eq!(of_alice, person(again.at(server.address())).await);
-    assert_ne!(of_alice, person(bob).await);
-    assert_eq!(person(world.shopping(&[1]).await).await, Value::Null);
+    let of_alice = fingerprint(alice.clone()).await;
+    assert_eq!(of_alice, fingerprint(again.at(server.address())).await);
+    assert_ne!(of_alice, fingerprint(bob).await);
+    assert_eq!(fingerprint(world.shopping(&[1]).await).await, Value::Null);
 }
 
 async fn s107_an_extension_moves_the_idle_deadline_at_once_and_nothing_else<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     client.elevate().await;
-    // Less than a step of granularity, so that an ordinary request would not be written down.
+    // Less than a step of granularity, so that an ordinary request would not be written.
     world.advance(seconds(30));
     let (id, before) = (client.id(), status(&client).await);
     let reply = client.post("/session/extend").await;
@@ -250,7 +251,7 @@ async fn t82_nothing_offers_an_extension_past_the_absolute_deadline<B: Backend>(
     client.post("/session/extend").await.is(401);
 }
 
-async fn s107_an_extension_brings_nothing_back<B: Backend>() {
+async fn s107_an_extension_revives_no_session<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(30));
@@ -273,7 +274,7 @@ async fn s107_an_extension_that_could_not_be_written_is_not_taken_for_done<B: Ba
     about(left(&status(&client).await, "idle_deadline"), minutes(20));
 }
 
-async fn s107_an_extension_overtaken_by_the_end_says_why<B: Backend>() {
+async fn s107_an_extension_overtaken_by_the_end_has_the_reason<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let gate = world.store.hold(Op::Touch, Moment::Before);
@@ -284,8 +285,8 @@ async fn s107_an_extension_overtaken_by_the_end_says_why<B: Backend>() {
     let reply = extension.reply().await;
     reply.is_problem(401, "session-ended").keeps_the_cookie();
     assert_eq!(reply.reason().as_deref(), Some("signed_out"));
-    let told: Vec<_> = world.audit.take().into_iter().map(|it| it.kind).collect();
-    assert!(told.contains(&EventKind::WriteRefused), "{told:?}");
+    let answer: Vec<_> = world.audit.take().into_iter().map(|it| it.kind).collect();
+    assert!(answer.contains(&EventKind::WriteRefused), "{answer:?}");
 }
 
 #[track_caller]
@@ -329,7 +330,7 @@ async fn s061_a_link_can_neither_extend_nor_sign_out<B: Backend>() {
 
 const TRUSTED: &str = "https://app.example";
 
-/// The application, for pages of another site as well.
+/// The application, for pages of another site too.
 fn trusting<B: Backend>(world: &World<B>) -> Router {
     let layer = world.layer.clone().trusted_origins([TRUSTED]).unwrap();
     let session_routes = layer.routes().into_router();
@@ -339,7 +340,7 @@ fn trusting<B: Backend>(world: &World<B>) -> Router {
     )
 }
 
-/// As a page of the other site asks.
+/// A request of a page of the other site.
 fn from_the_other_site(call: Call) -> Call {
     let call = call.header("sec-fetch-site", "cross-site");
     call.header("sec-fetch-mode", "cors")
@@ -349,8 +350,8 @@ fn from_the_other_site(call: Call) -> Call {
 async fn what_a_page_of_a_trusted_origin_does_is_no_activity_but_to_extend<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
-    let (_server, stranger) = world.serving(trusting(&world)).await;
-    let client = stranger.with_id(&alice.id());
+    let (_server, anonymous) = world.serving(trusting(&world)).await;
+    let client = anonymous.with_id(&alice.id());
     world.advance(minutes(10));
     from_the_other_site(client.get("/me")).await.is(200);
     about(left(&status(&alice).await, "idle_deadline"), minutes(20));
@@ -360,11 +361,11 @@ async fn what_a_page_of_a_trusted_origin_does_is_no_activity_but_to_extend<B: Ba
     about(left(&status(&alice).await, "idle_deadline"), minutes(30));
 }
 
-async fn a_guard_around_the_application_must_be_told_of_trusted_origins_too<B: Backend>() {
+async fn a_guard_around_the_application_needs_the_trusted_origins_too<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
-    let told = CsrfLayer::new().add_trusted_origin(TRUSTED).unwrap();
-    for (guard, expected) in [(CsrfLayer::new(), 403), (told, 200)] {
+    let answer = CsrfLayer::new().add_trusted_origin(TRUSTED).unwrap();
+    for (guard, expected) in [(CsrfLayer::new(), 403), (answer, 200)] {
         let app = trusting(&world).layer(world.layer.clone()).layer(guard);
         let server = Server::of_router(app).await;
         let client = world.client_of(&server).with_id(&alice.id());
@@ -376,21 +377,21 @@ async fn a_guard_around_the_application_must_be_told_of_trusted_origins_too<B: B
 async fn a_trusted_origin_may<B: Backend>() {
     let world = World::<B>::start().await;
     let alice = world.signed_in("alice").await;
-    let (_server, stranger) = world.serving(trusting(&world)).await;
-    let client = stranger.with_id(&alice.id());
+    let (_server, anonymous) = world.serving(trusting(&world)).await;
+    let client = anonymous.with_id(&alice.id());
     for (method, target) in [
         (Method::GET, "/session/status"),
         (Method::POST, "/session/extend"),
     ] {
-        let asked = || {
+        let request = || {
             let call = client.call(method.clone(), target);
             call.header("sec-fetch-site", "cross-site")
         };
-        let by = |origin: &'static str| asked().header("origin", origin);
+        let by = |origin: &'static str| request().header("origin", origin);
         by(TRUSTED).await.is(200);
         is_refused(&by("https://app.example.evil").await);
         is_refused(&by("null").await);
-        is_refused(&asked().await);
+        is_refused(&request().await);
     }
 }
 
@@ -413,14 +414,16 @@ async fn s062_signing_out_twice_succeeds_twice<B: Backend>() {
         copy.post("/session/sign-out").await,
         world.client().post("/session/sign-out").await,
     ] {
-        let told: Value = reply.is(200).json();
-        assert_eq!(told["reason"], "signed_out");
-        assert_eq!(told["detail"], EndReason::SignedOut.message());
+        let answer: Value = reply.is(200).json();
+        assert_eq!(answer["reason"], "signed_out");
+        assert_eq!(answer["detail"], EndReason::SignedOut.message());
     }
     copy.post("/session/sign-out").await.keeps_the_cookie();
 }
 
-async fn s109_whoever_signed_out_is_told_a_moment_after_all_that_lived_until_then<B: Backend>() {
+async fn s109_the_answer_to_a_sign_out_has_a_moment_after_all_that_was_live_until_then<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let copy = client.fork();
@@ -436,7 +439,7 @@ async fn s109_whoever_signed_out_is_told_a_moment_after_all_that_lived_until_the
     about(ended - last, seconds(0));
 }
 
-async fn s109_what_a_replaced_identifier_is_told_has_no_moment_and_so_is_no_end<B: Backend>() {
+async fn s109_the_answer_to_a_replaced_identifier_has_no_moment_and_is_no_end<B: Backend>() {
     let world = World::<B>::start().await;
     for change in ["/regenerate", "/login?user=alice"] {
         let client = world.signed_in("alice").await;
@@ -447,14 +450,14 @@ async fn s109_what_a_replaced_identifier_is_told_has_no_moment_and_so_is_no_end<
             late.post("/session/extend"),
             late.get("/me"),
         ] {
-            let told: Value = call.await.is(401).json();
-            assert!(told["reason"].as_str().unwrap().starts_with("replaced"));
-            assert_eq!(told["now"], Value::Null, "{told}");
+            let answer: Value = call.await.is(401).json();
+            assert!(answer["reason"].as_str().unwrap().starts_with("replaced"));
+            assert_eq!(answer["now"], Value::Null, "{answer}");
         }
     }
 }
 
-async fn a_person_who_signs_out_is_sent_to_a_page<B: Backend>() {
+async fn a_browser_that_signs_out_is_redirected_to_a_page<B: Backend>() {
     let world = World::<B>::start().await;
     let routes = SessionRoutes::new().after_sign_out("/goodbye?a=b").unwrap();
     let routes = Router::new().nest("/session", routes.into_router());
@@ -509,10 +512,10 @@ async fn s074_s075_a_device_is_ended_only_with_an_elevation_for_the_scope<B: Bac
 
     alice.post("/elevate/payments").await.is(204);
     alice.post(&revoke).await.is(204).keeps_the_cookie();
-    other.is_told_why("revoked_by_user").await;
+    other.gets_end_reason("revoked_by_user").await;
     third.get("/me").await.is(200);
     alice.post(others).await.is(204).keeps_the_cookie();
-    third.is_told_why("revoked_by_user").await;
+    third.gets_end_reason("revoked_by_user").await;
     alice.get("/me").await.is(200);
 }
 
@@ -617,13 +620,14 @@ async fn merged_routes_are_below_session_whatever_the_state_of_the_application<B
 async fn the_answers_are_never_stored<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let gone = client.fork();
+    let signed_out = client.fork();
     for call in [
         client.get("/session/status"),
         client.post("/session/extend"),
         client.post("/session/sign-out"),
-        gone.get("/session/status"),
-        gone.get("/session/status")
+        signed_out.get("/session/status"),
+        signed_out
+            .get("/session/status")
             .header("sec-fetch-site", "cross-site"),
     ] {
         let reply = call.await;
@@ -655,8 +659,11 @@ async fn s112_the_scripts_are_served_from_the_same_origin_and_cost_the_store_not
     assert_eq!(world.store.take_calls(), []);
 }
 
-/// What is logged about room for extensions where the routes are made.
-fn said_of(absolute: u64, change: impl FnOnce(SessionRoutes) -> SessionRoutes) -> Vec<String> {
+/// The warnings about extensions when the routes are created.
+fn warnings_about(
+    absolute: u64,
+    change: impl FnOnce(SessionRoutes) -> SessionRoutes,
+) -> Vec<String> {
     let log = CapturedLog::start();
     let timeouts = Timeouts::new(minutes(15), minutes(absolute)).unwrap();
     let layer = SessionLayer::new(MemoryStore::new()).timeouts(timeouts);
@@ -667,18 +674,18 @@ fn said_of(absolute: u64, change: impl FnOnce(SessionRoutes) -> SessionRoutes) -
 }
 
 #[test]
-fn s107_limits_without_room_for_ten_extensions_are_told_once_with_what_to_do() {
-    let said = said_of(164, |routes| routes);
-    let [line] = &said[..] else {
-        panic!("{said:?}")
+fn s107_limits_too_short_for_ten_extensions_are_warned_of_once_with_the_remedy() {
+    let warnings = warnings_about(164, |routes| routes);
+    let [line] = &warnings[..] else {
+        panic!("{warnings:?}")
     };
     for part in ["WARN", "900s", "9840s", "essential_limit"] {
         assert!(line.contains(part), "{part} in {line}");
     }
-    assert!(said_of(165, |routes| routes).is_empty());
+    assert!(warnings_about(165, |routes| routes).is_empty());
 }
 
 #[test]
 fn s107_a_limit_that_is_declared_essential_is_not_warned_of() {
-    assert!(said_of(60, |routes| routes.essential_limit("shifts change")).is_empty());
+    assert!(warnings_about(60, |routes| routes.essential_limit("shifts change")).is_empty());
 }

@@ -11,10 +11,10 @@ on_every_store![
     t77_no_identifier_of_a_failing_request_is_anywhere_but_in_the_cookie,
 ];
 
-/// Everything that could give an identifier away, and every identifier that was handed out.
+/// Everything that could reveal an identifier, and every identifier that was set.
 struct Watch {
     log: CapturedLog,
-    said: Vec<String>,
+    collected: Vec<String>,
     ids: Vec<String>,
 }
 
@@ -22,7 +22,7 @@ impl Watch {
     fn start() -> Self {
         Self {
             log: CapturedLog::start(),
-            said: Vec::new(),
+            collected: Vec::new(),
             ids: Vec::new(),
         }
     }
@@ -30,22 +30,22 @@ impl Watch {
     fn take(&mut self, client: &Client, reply: &Reply) {
         let mut headers = reply.headers().clone();
         headers.remove("set-cookie");
-        self.said.push(format!("{headers:?} {}", reply.body()));
+        self.collected.push(format!("{headers:?} {}", reply.body()));
         if client.has_cookie() {
             self.ids.push(client.id());
         }
     }
 
-    /// Panics if any of them is in any of it, whole, in part or in its bytes.
+    /// Panics if any identifier is in any text, whole, in part or as bytes.
     fn check<B: Backend>(&mut self, world: &World<B>) {
-        self.said.push(format!("{:?}", world.audit.take()));
-        self.said
+        self.collected.push(format!("{:?}", world.audit.take()));
+        self.collected
             .push(format!("{:?} {:#?}", world.layer, world.backend.store()));
         let log = self.log.text();
         assert!(log.lines().count() > 10, "the log is collected");
-        self.said.push(log);
+        self.collected.push(log);
         let mut places: Vec<_> = self
-            .said
+            .collected
             .iter()
             .map(|text| text.clone().into_bytes())
             .collect();
@@ -124,7 +124,8 @@ async fn t77_no_identifier_of_a_failing_request_is_anywhere_but_in_the_cookie<B:
     watch.check(&world);
 }
 
-/// The user's name is inside the record, which only the application reads; keys show up in tools and logs.
+/// The user's name is inside the record, which only the application reads. Keys appear in tools and
+/// logs.
 #[tokio::test]
 async fn t77_no_key_in_redis_names_a_user() {
     let world = World::<Redis>::start().await;

@@ -1,4 +1,4 @@
-//! How many sessions a user may have, and what becomes of one too many.
+//! How many sessions a user may have, and what happens above the limit.
 
 use portcullis::{
     audit::{
@@ -15,21 +15,21 @@ use portcullis_tests::{
 
 on_every_store![
     t76_s071_of_twenty_sign_ins_at_once_as_many_are_live_as_the_limit_allows,
-    t76_s071_of_twenty_strangers_who_sign_in_at_once_too,
-    t76_s071_where_more_are_refused_as_many_sign_ins_come_to_their_end_as_the_limit_allows,
-    s070_the_least_recently_used_is_displaced_and_its_person_is_told,
-    s070_where_more_are_refused_a_sign_in_says_so_and_the_stranger_keeps_what_they_had,
+    t76_s071_of_twenty_anonymous_sessions_that_sign_in_at_once_too,
+    t76_s071_where_more_are_refused_as_many_sign_ins_succeed_as_the_limit_allows,
+    s070_the_least_recently_used_is_displaced_and_its_client_gets_the_reason,
+    s070_where_more_are_refused_a_sign_in_is_an_error_and_the_anonymous_session_stays,
     an_application_can_ask_what_to_do,
     s070_by_default_ten_sessions_may_be_live,
     without_a_limit_there_is_none,
-    a_session_that_goes_on_is_not_counted_twice,
-    what_is_over_is_not_counted,
-    who_signs_in_as_somebody_else_makes_room,
+    a_session_that_continues_is_not_counted_twice,
+    a_session_that_ended_is_not_counted,
+    signing_in_as_another_user_frees_a_place,
     the_limit_is_each_users_own,
-    a_sign_in_of_a_handler_that_failed_displaces_nobody,
+    a_sign_in_of_a_handler_that_failed_displaces_no_session,
     a_session_displaced_while_it_writes_refuses_the_write_with_the_reason,
-    a_sign_in_that_cannot_be_written_displaces_nobody_and_the_stranger_keeps_what_they_had,
-    rule_12_who_had_to_go_is_told_though_the_client_went_away,
+    a_sign_in_that_cannot_be_written_displaces_no_session_and_the_anonymous_session_stays,
+    rule_12_a_displaced_session_is_reported_though_the_client_disconnected,
 ];
 
 fn three() -> SessionLimit {
@@ -45,7 +45,7 @@ async fn list_of<B: Backend>(world: &World<B>, user: &str) -> Vec<Device> {
     list.is(200).json()
 }
 
-/// All of them sign in, none before all are about to.
+/// All of them sign in, and none before all are about to.
 async fn sign_in_at_once<B: Backend>(world: &World<B>, op: Op, clients: &[Client]) -> Vec<Reply> {
     let gate = world.store.hold_each(op, Moment::Before, clients.len());
     let flights: Vec<_> = clients
@@ -89,12 +89,12 @@ async fn t76_s071_of_twenty_sign_ins_at_once_as_many_are_live_as_the_limit_allow
     assert_eq!(world.backend.live(), 3);
     assert_eq!(list_of(&world, "alice").await.len(), 3);
     let displaced = Ended(Displaced);
-    let told = world.audit.take_kinds();
-    let count = |kind: &EventKind| told.iter().filter(|told| *told == kind).count();
+    let kinds = world.audit.take_kinds();
+    let count = |kind: &EventKind| kinds.iter().filter(|kinds| *kinds == kind).count();
     assert_eq!((count(&Authenticated), count(&displaced)), (20, 17));
 }
 
-async fn t76_s071_of_twenty_strangers_who_sign_in_at_once_too<B: Backend>() {
+async fn t76_s071_of_twenty_anonymous_sessions_that_sign_in_at_once_too<B: Backend>() {
     let world = with_limit::<B>(three()).await;
     let mut clients = Vec::new();
     for n in 0..20 {
@@ -108,7 +108,7 @@ async fn t76_s071_of_twenty_strangers_who_sign_in_at_once_too<B: Backend>() {
     assert_eq!(list_of(&world, "alice").await.len(), 3);
 }
 
-async fn t76_s071_where_more_are_refused_as_many_sign_ins_come_to_their_end_as_the_limit_allows<
+async fn t76_s071_where_more_are_refused_as_many_sign_ins_succeed_as_the_limit_allows<
     B: Backend,
 >() {
     let world = with_limit::<B>(SessionLimit::refuse(3).unwrap()).await;
@@ -121,14 +121,14 @@ async fn t76_s071_where_more_are_refused_as_many_sign_ins_come_to_their_end_as_t
     assert_eq!(world.backend.live(), 3);
 }
 
-async fn s070_the_least_recently_used_is_displaced_and_its_person_is_told<B: Backend>() {
+async fn s070_the_least_recently_used_is_displaced_and_its_client_gets_the_reason<B: Backend>() {
     let world = with_limit::<B>(three()).await;
     let mut clients = Vec::new();
     for _ in 0..3 {
         clients.push(world.signed_in("alice").await);
         world.advance(minutes(2));
     }
-    // The oldest one is in use, so it is the second that goes.
+    // The oldest one is in use, so the second one is displaced.
     clients[0].get("/me").await.is(200);
     world.advance(seconds(1));
     let handle = clients[1].handle().await;
@@ -147,14 +147,14 @@ async fn s070_the_least_recently_used_is_displaced_and_its_person_is_told<B: Bac
     let reply = clients[1].get("/me").await;
     reply.is(401).keeps_the_cookie();
     assert_eq!(reply.reason().as_deref(), Some("displaced_by_limit"));
-    let page = clients[1].look().await;
+    let page = clients[1].view().await;
     assert_eq!(page.ended.as_deref(), Some("displaced_by_limit"));
     for client in [&clients[0], &clients[2], &fourth] {
         client.get("/me").await.is(200);
     }
 }
 
-async fn s070_where_more_are_refused_a_sign_in_says_so_and_the_stranger_keeps_what_they_had<
+async fn s070_where_more_are_refused_a_sign_in_is_an_error_and_the_anonymous_session_stays<
     B: Backend,
 >() {
     let world = with_limit::<B>(SessionLimit::refuse(1).unwrap()).await;
@@ -171,15 +171,15 @@ async fn s070_where_more_are_refused_a_sign_in_says_so_and_the_stranger_keeps_wh
         assert_eq!(event.user, Some("alice".into()));
     }
     assert_eq!(phone.id(), id);
-    let look = phone.look().await;
-    assert_eq!((look.user, look.cart), (None, vec![1]));
+    let view = phone.view().await;
+    assert_eq!((view.user, view.cart), (None, vec![1]));
     phone.post("/cart?item=2").await.is(204);
     desk.get("/me").await.is(200);
     assert_eq!(world.backend.live(), 2);
 
     desk.post("/logout").await.is(204);
     phone.post("/login?user=alice").await.is(204).new_id();
-    assert_eq!(phone.look().await.cart, [1, 2]);
+    assert_eq!(phone.view().await.cart, [1, 2]);
 }
 
 async fn an_application_can_ask_what_to_do<B: Backend>() {
@@ -193,7 +193,7 @@ async fn an_application_can_ask_what_to_do<B: Backend>() {
     let reply = phone.post("/login-asking?user=alice").await;
     assert_eq!(reply.is(200).keeps_the_cookie().body(), "too many");
     assert_eq!(phone.get("/get/asked").await.body(), "1");
-    assert_eq!(phone.look().await.user, None);
+    assert_eq!(phone.view().await.user, None);
 }
 
 async fn s070_by_default_ten_sessions_may_be_live<B: Backend>() {
@@ -203,9 +203,9 @@ async fn s070_by_default_ten_sessions_may_be_live<B: Backend>() {
     for _ in 0..9 {
         world.signed_in("alice").await;
     }
-    first.look().await.user.expect("a user");
+    first.view().await.user.expect("a user");
     world.signed_in("alice").await;
-    let page = first.look().await;
+    let page = first.view().await;
     assert_eq!(page.ended.as_deref(), Some("displaced_by_limit"));
     assert_eq!(list_of(&world, "alice").await.len(), 10);
     assert_eq!(world.backend.live(), 10);
@@ -219,7 +219,7 @@ async fn without_a_limit_there_is_none<B: Backend>() {
     assert_eq!(list_of(&world, "alice").await.len(), 15);
 }
 
-async fn a_session_that_goes_on_is_not_counted_twice<B: Backend>() {
+async fn a_session_that_continues_is_not_counted_twice<B: Backend>() {
     for limit in [SessionLimit::displace(1), SessionLimit::refuse(1)] {
         let world = with_limit::<B>(limit.unwrap()).await;
         let client = world.signed_in("alice").await;
@@ -236,7 +236,7 @@ async fn a_session_that_goes_on_is_not_counted_twice<B: Backend>() {
     }
 }
 
-async fn what_is_over_is_not_counted<B: Backend>() {
+async fn a_session_that_ended_is_not_counted<B: Backend>() {
     let world = with_limit::<B>(SessionLimit::refuse(1).unwrap()).await;
     world.signed_in("alice").await;
     world.advance(minutes(30));
@@ -250,7 +250,7 @@ async fn what_is_over_is_not_counted<B: Backend>() {
     is_at_limit(&world.client().post("/login?user=alice").await);
 }
 
-async fn who_signs_in_as_somebody_else_makes_room<B: Backend>() {
+async fn signing_in_as_another_user_frees_a_place<B: Backend>() {
     let world = with_limit::<B>(SessionLimit::refuse(1).unwrap()).await;
     let client = world.signed_in("alice").await;
     for user in ["bob", "alice"] {
@@ -261,7 +261,7 @@ async fn who_signs_in_as_somebody_else_makes_room<B: Backend>() {
             .new_id();
     }
     assert_eq!(world.backend.live(), 1);
-    // Who is refused stays who they were.
+    // A refused sign-in leaves the session unchanged.
     world.signed_in("bob").await;
     is_at_limit(&client.post("/login?user=bob").await);
     assert_eq!(client.get("/me").await.body(), "alice");
@@ -277,7 +277,7 @@ async fn the_limit_is_each_users_own<B: Backend>() {
     assert_eq!(world.backend.live(), 3);
 }
 
-async fn a_sign_in_of_a_handler_that_failed_displaces_nobody<B: Backend>() {
+async fn a_sign_in_of_a_handler_that_failed_displaces_no_session<B: Backend>() {
     let world = with_limit::<B>(SessionLimit::displace(1).unwrap()).await;
     let client = world.signed_in("alice").await;
     let failing = world.client().post("/login?user=alice").answered(500);
@@ -301,7 +301,7 @@ async fn a_session_displaced_while_it_writes_refuses_the_write_with_the_reason<B
     }
 }
 
-async fn a_sign_in_that_cannot_be_written_displaces_nobody_and_the_stranger_keeps_what_they_had<
+async fn a_sign_in_that_cannot_be_written_displaces_no_session_and_the_anonymous_session_stays<
     B: Backend,
 >() {
     let world = with_limit::<B>(SessionLimit::displace(1).unwrap()).await;
@@ -314,10 +314,10 @@ async fn a_sign_in_that_cannot_be_written_displaces_nobody_and_the_stranger_keep
         assert_eq!(world.audit.take_kinds(), [StoreFailed]);
     }
     desk.get("/me").await.is(200);
-    assert_eq!(phone.look().await.cart, [1]);
+    assert_eq!(phone.view().await.cart, [1]);
 }
 
-async fn rule_12_who_had_to_go_is_told_though_the_client_went_away<B: Backend>() {
+async fn rule_12_a_displaced_session_is_reported_though_the_client_disconnected<B: Backend>() {
     let world = with_limit::<B>(SessionLimit::displace(1).unwrap()).await;
     for (op, client) in [
         (Op::Create, world.client()),
@@ -329,16 +329,16 @@ async fn rule_12_who_had_to_go_is_told_though_the_client_went_away<B: Backend>()
         let flight = client.post("/login?user=alice").start();
         held.reached().await;
         flight.disconnect().await;
-        world.departed().await;
+        world.client_disconnected().await;
         held.open();
         world.audit.until(Ended(Displaced)).await;
-        is_told_once(&world, &handle);
+        is_reported_once(&world, &handle);
     }
 }
 
-/// That the session of this name had to go for another one, and no other.
+/// Checks that the session of this name was displaced, and no other.
 #[track_caller]
-fn is_told_once<B: Backend>(world: &World<B>, handle: &str) {
+fn is_reported_once<B: Backend>(world: &World<B>, handle: &str) {
     let ends = world.audit.take_ends();
     let displaced: Vec<_> = ends
         .iter()
@@ -349,7 +349,7 @@ fn is_told_once<B: Backend>(world: &World<B>, handle: &str) {
     assert_eq!(displaced[0].user, Some("alice".into()));
 }
 
-/// Another session of alice, who may have many on this server, and what it is stored under.
+/// Another session of alice, who may have many on this server, and its hash in the store.
 async fn one_more(world: &World<Redis>, server: &Server) -> (Client, String) {
     let known = world.backend.keys();
     let client = world.client_of(server);
@@ -360,45 +360,46 @@ async fn one_more(world: &World<Redis>, server: &Server) -> (Client, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_12_who_had_to_go_for_a_sign_in_that_failed_is_told_and_the_stranger_keeps_what_they_had()
+async fn rule_12_a_session_displaced_for_a_sign_in_that_failed_is_reported_and_the_anonymous_session_stays()
  {
     for goes_away in [false, true] {
         let world = with_limit::<Redis>(SessionLimit::displace(1).unwrap()).await;
         let (redis, unlimited) = (world.backend.server(), world.layer.clone());
         let server = world.serve(unlimited.session_limit(None)).await;
-        let ((gone, _), (stays, key)) = (
+        let ((ended, _), (live, key)) = (
             one_more(&world, &server).await,
             one_more(&world, &server).await,
         );
-        let (handle, phone) = (gone.handle().await, world.shopping(&[1]).await);
+        let (handle, phone) = (ended.handle().await, world.shopping(&[1]).await);
         redis.keep_from("default", &key);
         let held = world.store.hold(Op::Replace, Moment::Before);
         let flight = phone.post("/login?user=alice").start();
         held.reached().await;
         if goes_away {
             flight.disconnect().await;
-            world.departed().await;
+            world.client_disconnected().await;
             held.open();
         } else {
             held.open();
             flight.reply().await.is(503).keeps_the_cookie();
         }
         world.audit.until(StoreFailed).await;
-        is_told_once(&world, &handle);
+        is_reported_once(&world, &handle);
         redis.cli(&["ACL", "SETUSER", "default", "allkeys"]);
-        let reply = gone.get("/me").await;
+        let reply = ended.get("/me").await;
         assert_eq!(reply.reason().as_deref(), Some("displaced_by_limit"));
-        stays.get("/me").await.is(200);
-        let look = phone.look().await;
-        assert_eq!((look.user, look.cart), (None, vec![1]));
+        live.get("/me").await.is(200);
+        let view = phone.view().await;
+        assert_eq!((view.user, view.cart), (None, vec![1]));
         phone.post("/login?user=alice").await.is(204).new_id();
-        assert_eq!(phone.look().await.cart, [1]);
-        stays.get("/me").await.is(401);
+        assert_eq!(phone.view().await.cart, [1]);
+        live.get("/me").await.is(401);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_12_who_had_to_go_for_a_sign_in_that_was_overtaken_is_told_once_and_nothing_is_lost() {
+async fn rule_12_a_session_displaced_for_a_sign_in_that_was_overtaken_is_reported_once_and_nothing_is_lost()
+ {
     let (redis, wire) = Redis::on_a_wire().await;
     let one = SessionLimit::displace(1).unwrap();
     let world = World::on(redis, |layer| layer.session_limit(one)).await;
@@ -413,8 +414,8 @@ async fn rule_12_who_had_to_go_for_a_sign_in_that_was_overtaken_is_told_once_and
     other.post("/cart?item=2").await.is(204);
     drop(held);
     flight.reply().await.is(204).new_id();
-    is_told_once(&world, &handle);
-    assert_eq!(phone.look().await.cart, [1, 2]);
+    is_reported_once(&world, &handle);
+    assert_eq!(phone.view().await.cart, [1, 2]);
     portcullis_tests::a_moment().await;
     assert_eq!(world.backend.live(), 1);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis::{SessionLayer, Timeouts, client::DeviceBinding};
 use portcullis_tests::{
-    Backend, Redis, World, about, late, minutes, on_every_store, seconds, some_looks, soon, within,
+    Backend, Redis, World, about, late, minutes, on_every_store, seconds, some_polls, soon, within,
 };
 
 on_every_store![
@@ -15,12 +15,12 @@ on_every_store![
     t55_a_socket_that_needs_an_elevation_is_closed_with_it,
     t55_a_socket_is_closed_whatever_its_handler_does,
     a_new_identifier_in_another_tab_closes_no_socket,
-    t55_who_authenticates_closes_the_sockets_of_the_session_before,
+    t55_an_authentication_closes_the_sockets_of_the_session_before,
     t67_a_store_that_is_down_for_long_closes_sockets_and_for_a_moment_does_not,
     s095_a_page_of_another_site_gets_no_socket,
     s095_without_an_origin_a_cookie_is_not_enough,
     s095_a_site_that_is_trusted_gets_a_socket,
-    s095_without_what_it_needs_nobody_gets_a_socket,
+    s095_without_what_it_needs_no_client_gets_a_socket,
     s077_a_session_on_another_device_loses_its_sockets_where_that_is_the_policy,
 ];
 
@@ -70,7 +70,7 @@ async fn t55_a_socket_is_closed_at_the_idle_deadline_and_nothing_sent_moves_it<B
         tokio::time::sleep(seconds(1)).await;
         socket.ping().await;
         socket.echoes("I am here").await;
-        about(client.look().await.inactive, minutes(passed));
+        about(client.view().await.inactive, minutes(passed));
     }
     world.advance(minutes(10));
     let closed = within(seconds(3), socket.closed()).await;
@@ -122,7 +122,7 @@ async fn a_new_identifier_in_another_tab_closes_no_socket<B: Backend>() {
     assert_eq!(socket.closed().await, with(4401, "signed_out"));
 }
 
-async fn t55_who_authenticates_closes_the_sockets_of_the_session_before<B: Backend>() {
+async fn t55_an_authentication_closes_the_sockets_of_the_session_before<B: Backend>() {
     let world = World::<B>::with(late).await;
     for user in ["alice", "bob"] {
         let client = world.signed_in("alice").await;
@@ -141,7 +141,7 @@ async fn t67_a_store_that_is_down_for_long_closes_sockets_and_for_a_moment_does_
     world.store.set_down(true);
     tokio::time::sleep(seconds(1)).await;
     world.store.set_down(false);
-    some_looks().await;
+    some_polls().await;
     socket.echoes("still here").await;
     world.store.set_down(true);
     let closed = within(seconds(5), socket.closed()).await;
@@ -159,8 +159,8 @@ async fn s095_a_page_of_another_site_gets_no_socket<B: Backend>() {
         "null",
     ] {
         for client in [client.clone(), world.client()] {
-            let asked = client.get("/socket").header("origin", origin);
-            let reply = asked.try_socket().await.err().expect("no socket");
+            let request = client.get("/socket").header("origin", origin);
+            let reply = request.try_socket().await.err().expect("no socket");
             reply
                 .is_problem(403, "cross-site-request")
                 .keeps_the_cookie();
@@ -172,8 +172,8 @@ async fn s095_a_page_of_another_site_gets_no_socket<B: Backend>() {
 async fn s095_without_an_origin_a_cookie_is_not_enough<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
-    let asked = client.get("/socket").try_socket().await;
-    let reply = asked.err().expect("no socket");
+    let request = client.get("/socket").try_socket().await;
+    let reply = request.err().expect("no socket");
     reply
         .is_problem(403, "cross-site-request")
         .keeps_the_cookie();
@@ -183,42 +183,42 @@ async fn s095_a_site_that_is_trusted_gets_a_socket<B: Backend>() {
     let trust = |layer: SessionLayer| layer.trusted_origins(["https://app.example"]).unwrap();
     let world = World::<B>::with(trust).await;
     let client = world.signed_in("alice").await;
-    let asked = client
+    let request = client
         .get("/socket")
         .header("origin", "https://app.example");
-    let mut socket = asked.try_socket().await.expect("a socket");
+    let mut socket = request.try_socket().await.expect("a socket");
     socket.echoes("hello").await;
-    let asked = client.get("/socket").header("origin", "http://app.example");
-    asked.try_socket().await.err().expect("no socket").is(403);
+    let request = client.get("/socket").header("origin", "http://app.example");
+    request.try_socket().await.err().expect("no socket").is(403);
 }
 
-async fn s095_without_what_it_needs_nobody_gets_a_socket<B: Backend>() {
+async fn s095_without_what_it_needs_no_client_gets_a_socket<B: Backend>() {
     let world = World::<B>::start().await;
-    let (nobody, stranger) = (world.client(), world.shopping(&[1]).await);
+    let (no_session, anonymous) = (world.client(), world.shopping(&[1]).await);
     let alice = world.signed_in("alice").await;
     let ended = alice.fork();
     for (client, route, code) in [
-        (&nobody, "/socket", "authentication-required"),
-        (&nobody, "/socket/session", "authentication-required"),
-        (&stranger, "/socket", "authentication-required"),
+        (&no_session, "/socket", "authentication-required"),
+        (&no_session, "/socket/session", "authentication-required"),
+        (&anonymous, "/socket", "authentication-required"),
         (&alice, "/socket/elevated", "elevation-required"),
     ] {
-        let asked = client.get(route).header("origin", "https://shop.example");
-        let reply = asked.try_socket().await.err().expect("no socket");
+        let request = client.get(route).header("origin", "https://shop.example");
+        let reply = request.try_socket().await.err().expect("no socket");
         reply.is_problem(401, code);
     }
-    stranger.get("/socket/session").socket().await;
+    anonymous.get("/socket/session").socket().await;
     alice.post("/logout").await.is(204);
-    let asked = ended.get("/socket/session");
-    let asked = asked.header("origin", "https://shop.example");
-    let reply = asked.try_socket().await.err().expect("no socket");
+    let request = ended.get("/socket/session");
+    let request = request.header("origin", "https://shop.example");
+    let reply = request.try_socket().await.err().expect("no socket");
     assert_eq!(reply.is(401).reason().as_deref(), Some("signed_out"));
-    // What is no WebSocket is told so.
+    // A request that is no WebSocket is answered with 400.
     let alice = world.signed_in("alice").await;
-    let asked = alice
+    let request = alice
         .get("/socket")
         .header("origin", "https://shop.example");
-    asked.await.is(400);
+    request.await.is(400);
 }
 
 async fn s077_a_session_on_another_device_loses_its_sockets_where_that_is_the_policy<B: Backend>() {

@@ -1,4 +1,4 @@
-//! What is over is told though nobody comes back: once, by one server, however many there are.
+//! Expired sessions are reported without another request: once, by one of any number of servers.
 
 use std::{collections::HashSet, convert::Infallible, time::Duration};
 
@@ -19,21 +19,23 @@ use portcullis_tests::{
 use tower::{Layer, ServiceExt, service_fn};
 
 on_every_store![
-    t75_what_ran_out_while_the_application_was_down_is_told_when_it_is_back,
+    t75_a_session_that_expired_while_the_application_was_down_is_reported_when_it_is_back,
     t74_however_many_servers_sweep_at_once_each_end_is_told_once,
-    each_end_is_told_with_session_user_moment_and_reason,
-    an_elevation_that_runs_out_is_told,
-    what_lives_is_left_alone,
-    what_a_request_has_told_no_sweep_tells_again,
-    who_comes_back_after_the_sweep_is_told_why,
-    a_session_that_was_ended_or_moved_is_not_told_as_expired,
-    a_sweep_that_fails_tells_later,
-    s099_to_sweep_shows_the_store_to_nobody,
+    each_end_is_reported_with_session_user_moment_and_reason,
+    an_elevation_that_expires_is_reported,
+    a_live_session_is_left_alone,
+    an_end_that_a_request_reported_is_not_reported_by_a_sweep,
+    a_request_after_the_sweep_gets_the_reason,
+    a_session_that_was_ended_or_moved_is_not_reported_as_expired,
+    a_sweep_that_fails_reports_later,
+    s099_a_sweep_shows_the_contents_of_the_store_to_no_client,
 ];
 
 const IDLE: EventKind = Ended(EndReason::IdleTimeout);
 
-async fn t75_what_ran_out_while_the_application_was_down_is_told_when_it_is_back<B: Backend>() {
+async fn t75_a_session_that_expired_while_the_application_was_down_is_reported_when_it_is_back<
+    B: Backend,
+>() {
     let world = World::<B>::start().await;
     let mut expected = HashSet::new();
     for user in ["alice", "alice", "bob", "carol"] {
@@ -45,19 +47,19 @@ async fn t75_what_ran_out_while_the_application_was_down_is_told_when_it_is_back
     world.forget();
     world.advance(hours(48));
 
-    // Nobody of those who knew them is there any more.
+    // None of the clients that knew them is left.
     let audit = CapturedAudit::default();
     let layer = world.another_layer().await.audit(audit.clone());
     let sessions = layer.sessions();
     assert_eq!(sessions.sweep().await.unwrap(), expected.len());
-    let told: Vec<_> = audit.take();
-    assert_eq!(told.len(), expected.len());
-    let names: HashSet<_> = told
+    let events: Vec<_> = audit.take();
+    assert_eq!(events.len(), expected.len());
+    let names: HashSet<_> = events
         .iter()
         .map(|event| event.session.unwrap().to_string())
         .collect();
     assert_eq!(names, expected);
-    assert!(told.iter().all(|event| event.kind == IDLE));
+    assert!(events.iter().all(|event| event.kind == IDLE));
     assert_eq!(sessions.sweep().await.unwrap(), 0);
     assert_eq!(world.layer.sessions().sweep().await.unwrap(), 0);
     assert_eq!((audit.take(), world.audit.take()), (vec![], vec![]));
@@ -67,7 +69,7 @@ async fn t74_however_many_servers_sweep_at_once_each_end_is_told_once<B: Backend
     let world = World::<B>::with(|layer| layer.session_limit(None)).await;
     let clients: Vec<_> = (0..60).map(|_| world.client()).collect();
     for (n, client) in clients.iter().enumerate() {
-        // Many of them wait in one place.
+        // Many sessions expire in one bucket.
         let change = match n % 3 {
             0 => format!("/login?user=user{n}"),
             _ => "/login?user=alice".to_owned(),
@@ -83,29 +85,29 @@ async fn t74_however_many_servers_sweep_at_once_each_end_is_told_once<B: Backend
             layer.sessions().sweep().await.unwrap()
         }));
     }
-    // Some come back meanwhile.
+    // Some clients send a request meanwhile.
     let world_audit = world.audit.clone();
     world_audit.take();
     for client in &clients[..10] {
         client.get("/me").await.is(401).keeps_the_cookie();
     }
-    let mut told = 0;
+    let mut by_sweeps = 0;
     for sweep in sweeps {
-        told += sweep.await.unwrap();
+        by_sweeps += sweep.await.unwrap();
     }
     let mut events = world_audit.take_ends();
-    assert_eq!(told + events.len(), 60);
+    assert_eq!(by_sweeps + events.len(), 60);
     events.extend(audit.take());
     let names: HashSet<_> = events.iter().map(|event| event.session.unwrap()).collect();
     assert_eq!((names.len(), events.len()), (60, 60));
-    // Whoever it was that told it, the person is told as well.
+    // Whichever server reported it, the client gets the reason too.
     for client in &clients[..10] {
         let reply = client.get("/me").await;
         assert_eq!(reply.is(401).reason().as_deref(), Some("idle_timeout"));
     }
 }
 
-async fn each_end_is_told_with_session_user_moment_and_reason<B: Backend>() {
+async fn each_end_is_reported_with_session_user_moment_and_reason<B: Backend>() {
     let timeouts = Timeouts::new(minutes(30), minutes(40)).unwrap();
     let world = World::<B>::with(|layer| layer.timeouts(timeouts)).await;
     let (alice, bob) = (world.signed_in("alice").await, world.signed_in("bob").await);
@@ -115,14 +117,14 @@ async fn each_end_is_told_with_session_user_moment_and_reason<B: Backend>() {
     world.advance(minutes(60));
     world.forget();
     world.layer.sessions().sweep().await.unwrap();
-    let mut told = world.audit.take();
-    told.sort_by_key(|event| event.user.clone());
-    let [of_alice, of_bob] = &told[..] else {
-        panic!("{told:?}")
+    let mut events = world.audit.take();
+    events.sort_by_key(|event| event.user.clone());
+    let [of_alice, of_bob] = &events[..] else {
+        panic!("{events:?}")
     };
     assert_eq!(of_alice.kind, Ended(EndReason::AbsoluteTimeout));
     assert_eq!(of_bob.kind, IDLE);
-    for ((event, name), ago) in told.iter().zip(&names).zip([40, 50]) {
+    for ((event, name), ago) in events.iter().zip(&names).zip([40, 50]) {
         assert_eq!(event.session.unwrap().to_string(), *name);
         assert_eq!(event.actor, Actor::System);
         let passed = Store::now(&world.store).since(event.at);
@@ -130,7 +132,7 @@ async fn each_end_is_told_with_session_user_moment_and_reason<B: Backend>() {
     }
 }
 
-async fn an_elevation_that_runs_out_is_told<B: Backend>() {
+async fn an_elevation_that_expires_is_reported<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     client.elevate().await;
@@ -140,33 +142,36 @@ async fn an_elevation_that_runs_out_is_told<B: Backend>() {
     world.advance(minutes(15));
     world.forget();
     assert_eq!(world.layer.sessions().sweep().await.unwrap(), 1);
-    let told = world.audit.take();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].kind, ElevationEnded);
-    assert_eq!(told[0].session.unwrap().to_string(), client.handle().await);
+    let events = world.audit.take();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].kind, ElevationEnded);
+    assert_eq!(
+        events[0].session.unwrap().to_string(),
+        client.handle().await
+    );
     client.get("/me").await.is(200);
     world.advance(minutes(5));
     assert_eq!(world.layer.sessions().sweep().await.unwrap(), 0);
 }
 
-async fn what_lives_is_left_alone<B: Backend>() {
+async fn a_live_session_is_left_alone<B: Backend>() {
     let world = World::<B>::start().await;
-    let (client, stranger) = (world.signed_in("alice").await, world.shopping(&[7]).await);
+    let (client, anonymous) = (world.signed_in("alice").await, world.shopping(&[7]).await);
     client.elevate().await;
     for _ in 0..3 {
         world.advance(minutes(4));
         world.forget();
         assert_eq!(world.layer.sessions().sweep().await.unwrap(), 0);
         assert_eq!(client.get("/me").await.is(200).body(), "alice");
-        stranger.get("/cart").await.is(200);
+        anonymous.get("/cart").await.is(200);
         client.post("/transfer").await.is(200);
         assert_eq!(client.devices().await.len(), 1);
         assert_eq!(world.audit.take_kinds(), []);
     }
-    assert_eq!(stranger.look().await.cart, [7]);
+    assert_eq!(anonymous.view().await.cart, [7]);
 }
 
-async fn what_a_request_has_told_no_sweep_tells_again<B: Backend>() {
+async fn an_end_that_a_request_reported_is_not_reported_by_a_sweep<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(30));
@@ -178,7 +183,7 @@ async fn what_a_request_has_told_no_sweep_tells_again<B: Backend>() {
     assert_eq!(world.audit.take_kinds(), [used]);
 }
 
-async fn who_comes_back_after_the_sweep_is_told_why<B: Backend>() {
+async fn a_request_after_the_sweep_gets_the_reason<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(30));
@@ -187,10 +192,10 @@ async fn who_comes_back_after_the_sweep_is_told_why<B: Backend>() {
     world.advance(hours(23));
     let reply = client.get("/me").await;
     assert_eq!(reply.is(401).reason().as_deref(), Some("idle_timeout"));
-    assert_eq!(client.look().await.ended.as_deref(), Some("idle_timeout"));
+    assert_eq!(client.view().await.ended.as_deref(), Some("idle_timeout"));
 }
 
-async fn a_session_that_was_ended_or_moved_is_not_told_as_expired<B: Backend>() {
+async fn a_session_that_was_ended_or_moved_is_not_reported_as_expired<B: Backend>() {
     let world = World::<B>::start().await;
     let [desk, phone] = world.elevated_and_other("alice").await;
     desk.delete(&format!("/sessions/{}", phone.handle().await))
@@ -199,18 +204,18 @@ async fn a_session_that_was_ended_or_moved_is_not_told_as_expired<B: Backend>() 
     for change in ["/regenerate", "/elevate", "/login?user=alice"] {
         desk.post(change).await.is(204);
     }
-    let stranger = world.shopping(&[1]).await;
-    stranger.post("/login?user=bob").await.is(204);
-    stranger.post("/logout").await.is(204);
+    let anonymous = world.shopping(&[1]).await;
+    anonymous.post("/login?user=bob").await.is(204);
+    anonymous.post("/logout").await.is(204);
     let handle = desk.handle().await;
     world.forget();
     world.advance(hours(30));
     assert_eq!(world.layer.sessions().sweep().await.unwrap(), 1);
-    let told = world.audit.take();
-    assert_eq!(told[0].session.unwrap().to_string(), handle);
+    let events = world.audit.take();
+    assert_eq!(events[0].session.unwrap().to_string(), handle);
 }
 
-async fn a_sweep_that_fails_tells_later<B: Backend>() {
+async fn a_sweep_that_fails_reports_later<B: Backend>() {
     let world = World::<B>::start().await;
     world.signed_in("alice").await;
     world.advance(minutes(30));
@@ -221,16 +226,16 @@ async fn a_sweep_that_fails_tells_later<B: Backend>() {
     assert_eq!(world.audit.take_kinds(), [IDLE]);
 }
 
-async fn s099_to_sweep_shows_the_store_to_nobody<B: Backend>() {
+async fn s099_a_sweep_shows_the_contents_of_the_store_to_no_client<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     world.advance(minutes(30));
     world.layer.sessions().sweep().await.unwrap();
-    let told = format!("{:?}", world.audit.take());
-    assert!(!told.contains(&client.id()[..8]), "{told}");
+    let events = format!("{:?}", world.audit.take());
+    assert!(!events.contains(&client.id()[..8]), "{events}");
 }
 
-/// Without a sweep they would grow for as long as people let their sessions run out.
+/// Without a sweep the lists would grow with each session that expires.
 #[tokio::test(flavor = "multi_thread")]
 async fn t71_s076_after_a_sweep_no_list_is_left_in_redis() {
     let world = World::<Redis>::start().await;
@@ -250,7 +255,7 @@ async fn t71_s076_after_a_sweep_no_list_is_left_in_redis() {
     assert_eq!(world.backend.lists(), [""; 0]);
 }
 
-/// The layer does it by itself. This clock is Tokio's and moves as soon as everybody waits.
+/// The layer sweeps by itself. This clock is Tokio's and moves as soon as all tasks wait.
 #[tokio::test(start_paused = true)]
 async fn t75_the_layer_sweeps_by_itself_for_as_long_as_it_serves() {
     let (clock, audit) = (ManualClock::new(), CapturedAudit::default());
@@ -278,9 +283,9 @@ async fn t75_the_layer_sweeps_by_itself_for_as_long_as_it_serves() {
     assert_eq!(audit.take_kinds(), [Authenticated]);
 }
 
-/// Who says so sweeps elsewhere.
+/// For applications that sweep elsewhere.
 #[tokio::test(start_paused = true)]
-async fn without_sweeping_the_layer_tells_of_nothing_by_itself() {
+async fn without_sweeping_the_layer_reports_nothing_by_itself() {
     let (clock, audit) = (ManualClock::new(), CapturedAudit::default());
     let store = MemoryStore::with_clock(&clock);
     let layer = SessionLayer::new(store)

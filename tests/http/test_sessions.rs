@@ -15,9 +15,9 @@ use tower::ServiceExt;
 
 on_every_store![
     a_session_for_a_test_is_one_of_a_user_who_signed_in,
-    one_that_is_elevated_opens_what_its_scope_opens_and_no_more,
-    one_of_a_visitor_has_values_and_no_user,
-    it_follows_the_limits_of_the_layer,
+    an_elevated_session_opens_what_its_scope_opens_and_no_more,
+    an_anonymous_session_has_values_and_no_user,
+    a_session_for_a_test_follows_the_limits_of_the_layer,
     a_request_for_a_test_is_ready_to_be_sent,
     s052_a_declared_scope_opens_what_names_it_and_no_more,
 ];
@@ -39,7 +39,7 @@ async fn a_session_for_a_test_is_one_of_a_user_who_signed_in<B: Backend>() {
     client.get("/me").await.is(401);
 }
 
-async fn one_that_is_elevated_opens_what_its_scope_opens_and_no_more<B: Backend>() {
+async fn an_elevated_session_opens_what_its_scope_opens_and_no_more<B: Backend>() {
     let world = World::<B>::start().await;
     let elevated = has(&world, TestSession::of("alice").elevated()).await;
     assert_eq!(elevated.post("/transfer").await.body(), "alice");
@@ -50,7 +50,7 @@ async fn one_that_is_elevated_opens_what_its_scope_opens_and_no_more<B: Backend>
     payments.post("/transfer").await.is(401);
 }
 
-async fn one_of_a_visitor_has_values_and_no_user<B: Backend>() {
+async fn an_anonymous_session_has_values_and_no_user<B: Backend>() {
     let world = World::<B>::start().await;
     const CART: Key<Vec<u32>> = Key::new("cart");
     let visitor = has(&world, TestSession::of_a_visitor().with(CART, vec![7])).await;
@@ -60,7 +60,7 @@ async fn one_of_a_visitor_has_values_and_no_user<B: Backend>() {
     assert_eq!(customer.get("/cart").await.body(), "[8]");
 }
 
-async fn it_follows_the_limits_of_the_layer<B: Backend>() {
+async fn a_session_for_a_test_follows_the_limits_of_the_layer<B: Backend>() {
     let one = SessionLimit::displace(1).unwrap();
     let world = World::<B>::with(|layer| layer.session_limit(one)).await;
     let first = has(&world, TestSession::of("alice")).await;

@@ -1,4 +1,4 @@
-//! An audit that remembers.
+//! An audit that keeps its events.
 
 use std::{
     sync::{Arc, Mutex},
@@ -8,7 +8,7 @@ use std::{
 use portcullis::audit::{Audit, Event, EventKind};
 use tokio::{sync::Notify, time::timeout};
 
-/// Remembers every event. Clones share them.
+/// Keeps every event. Clones share them.
 #[derive(Clone, Default)]
 pub struct CapturedAudit {
     events: Arc<Mutex<Vec<Event>>>,
@@ -16,18 +16,17 @@ pub struct CapturedAudit {
 }
 
 impl CapturedAudit {
-    /// The events since the last time somebody took them.
+    /// The events since they were last taken.
     pub fn take(&self) -> Vec<Event> {
         std::mem::take(&mut self.events.lock().expect("events"))
     }
 
-    /// What happened since the last time somebody took the events.
+    /// The kinds of the events since they were last taken.
     pub fn take_kinds(&self) -> Vec<EventKind> {
         self.take().into_iter().map(|event| event.kind).collect()
     }
 
-    /// What happened to sessions that was an end, since the last time somebody took the events: with the session, its user and
-    /// at whose wish.
+    /// The ends of sessions among the events since they were last taken.
     pub fn take_ends(&self) -> Vec<Event> {
         let mut events = self.take();
         events.retain(|event| matches!(event.kind, EventKind::Ended(_)));
@@ -44,7 +43,7 @@ impl CapturedAudit {
         events.iter().filter(|event| event.kind == *kind).count()
     }
 
-    /// Returns when there is an event of this kind: what happens after the response.
+    /// Returns when there is an event of this kind. Some events come after the response.
     pub async fn until(&self, kind: EventKind) {
         self.until_there_are(1, kind).await;
     }
@@ -72,7 +71,7 @@ impl CapturedAudit {
 impl Audit for CapturedAudit {
     fn record(&self, event: &Event) {
         self.events.lock().expect("events").push(event.clone());
-        // One test waits at a time, and it may not have begun to.
+        // At most one test waits, and it may not have started to.
         self.arrived.notify_one();
     }
 }

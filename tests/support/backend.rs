@@ -10,7 +10,7 @@ use portcullis_redis::testing::{Answer, TestServer, TestWire};
 
 use crate::Monitor;
 
-/// A store of one's own for one test.
+/// A store of its own for one test.
 pub trait Backend: Sized + Send + Sync + 'static {
     /// The store's type.
     type Store: Store + Clone + Debug;
@@ -27,17 +27,18 @@ pub trait Backend: Sized + Send + Sync + 'static {
     /// Lets `by` pass, as far as sessions are concerned.
     fn advance(&self, by: Duration);
 
-    /// Lets so much time pass that what comes next is later than what came before by whatever is known of the clock.
+    /// Lets enough time pass that the next change is certainly later than the last one, also where
+    /// the clock is known only within bounds.
     fn later(&self) -> impl Future<Output = ()> + Send;
 
     /// How many sessions are live.
     fn live(&self) -> usize;
 
-    /// All that the store holds, as far as one can look inside.
+    /// All bytes that the store holds, as far as they can be read.
     fn contents(&self) -> Vec<u8>;
 }
 
-/// [`MemoryStore`], with a clock that stands still until it is told to move.
+/// [`MemoryStore`], with a clock that moves only when the test advances it.
 pub struct Memory {
     clock: ManualClock,
     store: MemoryStore,
@@ -90,7 +91,7 @@ pub struct Redis {
     store: RedisStore,
 }
 
-/// As long as it can be, so that a machine under load is no outage.
+/// The longest possible wait, so that a machine under load is no outage.
 const PATIENT: Duration = Duration::from_secs(10);
 
 impl Redis {
@@ -106,7 +107,8 @@ impl Redis {
         Self { server, store }
     }
 
-    /// With a wire between the store and the server. [Other stores](Backend::other_store) have their own.
+    /// With a wire between the store and the server. [Other stores](Backend::other_store) have
+    /// their own.
     pub async fn on_a_wire() -> (Self, TestWire) {
         let server = TestServer::start();
         let wire = TestWire::to(&server);
@@ -140,7 +142,7 @@ impl Redis {
         assert_eq!(answer.text(), "OK");
     }
 
-    /// The keys of sessions, and of marks of sessions that ended. Lists and logs have others.
+    /// The keys of sessions and of tombstones. Lists and logs have others.
     pub fn keys(&self) -> Vec<String> {
         let mut keys = self.all_keys();
         keys.retain(|key| !key.contains("}:"));
@@ -151,19 +153,19 @@ impl Redis {
         self.server.cli(&["KEYS", "*"]).texts()
     }
 
-    /// Begins to listen to what is sent to the server.
+    /// Starts to record the commands that are sent to the server.
     pub fn monitor(&self) -> Monitor<'_> {
         Monitor::of(&self.server)
     }
 
-    /// The lists of what is due and of users' sessions.
+    /// The expiry lists and the lists of users' sessions.
     pub fn lists(&self) -> Vec<String> {
         let mut keys = self.all_keys();
         keys.retain(|key| key.contains("}:x") || key.contains("}:u"));
         keys
     }
 
-    /// As by eviction, or by hand.
+    /// Removes a key, as eviction or an operator does.
     pub fn lose_lists_of_users(&self) {
         for key in self.lists().iter().filter(|key| key.contains("}:u")) {
             self.server.cli(&["DEL", key]);
@@ -219,7 +221,7 @@ impl Backend for Redis {
     }
 }
 
-/// All bytes of an answer. That a key holds something of another kind is none.
+/// All bytes of an answer. The error for a key of another type has none.
 fn gather(answer: &Answer, into: &mut Vec<u8>) {
     match answer {
         Answer::Bytes(bytes) => into.extend_from_slice(bytes),

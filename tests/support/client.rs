@@ -21,11 +21,12 @@ use tokio::{
 
 use tokio_tungstenite::tungstenite;
 
-use crate::{COOKIE, Device, Events, Gate, Gates, Look, Reply, Socket};
+use crate::{COOKIE, Device, Events, Gate, Gates, Reply, SessionView, Socket};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A browser with its cookies. Clones are tabs of it; a [`fork`](Self::fork) has cookies of its own.
+/// A browser with its cookies. Clones are tabs of it; a [`fork`](Self::fork) has cookies of its
+/// own.
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
@@ -47,7 +48,7 @@ impl Client {
         }
     }
 
-    /// The same cookies in a browser that calls itself so.
+    /// The same cookies in a browser with this `User-Agent`.
     #[must_use]
     pub fn calling_itself(&self, agent: &'static str) -> Self {
         Self {
@@ -92,36 +93,37 @@ impl Client {
         self.call(Method::DELETE, target)
     }
 
-    /// The page of devices.
+    /// The list of the user's devices.
     pub async fn devices(&self) -> Vec<Device> {
         self.get("/passive/sessions").await.is(200).json()
     }
 
     /// The public name of the session.
     pub async fn handle(&self) -> String {
-        self.look().await.handle.expect("a session")
+        self.view().await.handle.expect("a session")
     }
 
-    /// Somebody proves again who they are.
+    /// The user authenticates again, for an elevation.
     pub async fn elevate(&self) -> &Self {
         self.post("/elevate").await.is(204).new_id();
         self
     }
 
     /// The session as the application sees it. Is no activity.
-    pub async fn look(&self) -> Look {
+    pub async fn view(&self) -> SessionView {
         self.get("/passive/session").await.is(200).json()
     }
 
-    /// The session is dead, and its person can learn why: the request that needs somebody, and the page that does not.
-    pub async fn is_told_why(&self, reason: &str) {
+    /// The session is dead, and the client gets the reason: from a route that needs a user, and
+    /// from one that does not.
+    pub async fn gets_end_reason(&self, reason: &str) {
         let reply = self.get("/me").await;
         reply
             .is_problem(401, "authentication-required")
             .keeps_the_cookie();
         assert_eq!(reply.reason().as_deref(), Some(reason));
-        let look = self.look().await;
-        assert_eq!((look.user, look.ended.as_deref()), (None, Some(reason)));
+        let view = self.view().await;
+        assert_eq!((view.user, view.ended.as_deref()), (None, Some(reason)));
     }
 
     /// The value of the session cookie.
@@ -136,7 +138,7 @@ impl Client {
         self.jar.lock().expect("the jar").contains_key(COOKIE)
     }
 
-    /// Takes this identifier for the session cookie: one that was planted, copied or kept.
+    /// Sets this identifier as the session cookie, as one that was planted, copied or kept.
     #[must_use]
     pub fn with_id(self, id: &str) -> Self {
         let mut jar = self.jar.lock().expect("the jar");
@@ -155,7 +157,7 @@ impl Client {
         self.jar.lock().expect("the jar").keys().cloned().collect()
     }
 
-    /// Takes this for the cookie of this name, beside all others.
+    /// Sets this as the cookie of this name, beside all others.
     #[must_use]
     pub fn with_cookie(self, name: &str, value: &str) -> Self {
         let mut jar = self.jar.lock().expect("the jar");
@@ -238,7 +240,7 @@ impl Call {
         self.header("cookie", field)
     }
 
-    /// The handler has done its work and waits at `gate` before it answers.
+    /// The handler does its work and waits at `gate` before it answers.
     pub fn held_at(self, gate: &Gate) -> Self {
         let name = self.client.gates.put(gate);
         self.header("test-gate", name)
@@ -275,13 +277,13 @@ impl Call {
         assert!(result.is_err(), "{result:?}");
     }
 
-    /// Sends it, and listens to the events that it is answered with.
+    /// Sends it and reads the response as a stream of events.
     pub async fn listen(self) -> Events {
         let client = self.client.clone();
         let connected = connect(client.from.into(), client.address);
         let (mut sender, connection) = connected.await.expect("a connection");
         let connection = tokio::spawn(async {
-            // An end is what the page sees as well.
+            // The page sees an end too.
             let _ = connection.await;
         });
         let answer = sender.send_request(self.into_request()).await;
@@ -291,14 +293,14 @@ impl Call {
         Events::new(body, connection)
     }
 
-    /// Asks for a WebSocket, from a page of the site unless the request says otherwise.
+    /// Requests a WebSocket, from a page of the site unless the request has another `Origin`.
     pub async fn socket(self) -> Socket {
         let page = self.header("origin", "https://shop.example");
         let opened = page.try_socket().await;
         opened.unwrap_or_else(|reply| panic!("no socket but {reply:?}"))
     }
 
-    /// The same from nowhere in particular.
+    /// Requests a WebSocket without an `Origin`.
     pub async fn try_socket(self) -> Result<Socket, Reply> {
         let address = self.client.address;
         let (parts, _) = self
@@ -330,7 +332,7 @@ impl Call {
         let request = self.into_request();
         async move {
             let exchanged = exchange(client.from.into(), client.address, request);
-            // Longer than anything takes that works.
+            // Longer than any working request takes.
             let reply = timeout(Duration::from_secs(20), exchanged).await??;
             client.take(&reply);
             Ok(reply)
@@ -382,7 +384,7 @@ impl Flight {
         assert!(result.is_err(), "{result:?}");
     }
 
-    /// The client goes away.
+    /// The client disconnects.
     pub async fn disconnect(self) {
         self.0.abort();
         assert!(

@@ -6,8 +6,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::{task::JoinHandle, time::timeout};
 
-/// Longer than anything takes that works.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any working request takes.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 
 /// A stream of events that a server sends. The connection ends with this.
 pub struct Events {
@@ -38,8 +38,8 @@ impl Events {
                 self.unread = rest.to_owned();
                 return Some(event);
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await;
-            let frame = frame.expect("the stream goes on in silence")?;
+            let frame = timeout(GIVE_UP_AFTER, self.body.frame()).await;
+            let frame = frame.expect("the stream stays open without an event")?;
             let frame = frame.expect("a stream that does not break");
             if let Ok(data) = frame.into_data() {
                 self.unread.push_str(&String::from_utf8_lossy(&data));
@@ -47,7 +47,7 @@ impl Events {
         }
     }
 
-    /// Expects that the stream goes on.
+    /// Expects that the stream stays open.
     #[track_caller]
     pub fn go_on(&mut self) -> impl Future<Output = ()> + '_ {
         let place = std::panic::Location::caller();
@@ -61,14 +61,14 @@ impl Events {
         }
     }
 
-    /// Expects that the stream ends, and returns the reason that its last event tells.
+    /// Expects that the stream ends, and returns the reason in its last event.
     pub async fn reason(&mut self) -> String {
-        let ended = timeout(PATIENCE, async {
+        let ended = timeout(GIVE_UP_AFTER, async {
             loop {
                 match self.next().await {
                     Some((name, data)) if name == "session-ended" => break data,
                     Some(_) => {}
-                    None => panic!("the stream ended without a word"),
+                    None => panic!("the stream ended without a reason"),
                 }
             }
         });

@@ -9,10 +9,10 @@ use std::{
 
 use tokio::{sync::Semaphore, time::timeout};
 
-/// Longer than anything takes that works.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than any working request takes.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
-/// Holds whoever comes to it until it is opened. Clones are the same gate.
+/// Holds each caller until it is opened. Clones are the same gate.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
@@ -40,18 +40,18 @@ impl Gate {
         let _ = self.watch(self.0.open.acquire()).await;
     }
 
-    /// Comes to the gate without waiting.
+    /// Arrives at the gate without waiting.
     pub(crate) fn arrive(&self) {
         self.0.arrived.add_permits(1);
     }
 
-    /// Forgets who has come.
+    /// Forgets the arrivals.
     pub(crate) fn forget(&self) {
         let arrived = &self.0.arrived;
         arrived.forget_permits(arrived.available_permits());
     }
 
-    /// Does `work`, and takes note should it be given up.
+    /// Runs `work`, and notes if it is dropped before its end.
     pub(crate) async fn watch<F: Future>(&self, work: F) -> F::Output {
         let mut given_up = GivenUp(Some(&self.0.abandoned));
         let output = work.await;
@@ -59,24 +59,24 @@ impl Gate {
         output
     }
 
-    /// Returns when somebody has come to the gate. Each arrival counts once.
+    /// Returns when a caller has arrived at the gate. Each arrival counts once.
     pub async fn reached(&self) {
-        take(&self.0.arrived, "nobody came to the gate").await;
+        take(&self.0.arrived, "no caller arrived at the gate").await;
     }
 
-    /// Returns when somebody has gone away without passing.
+    /// Returns when a caller was dropped before it passed.
     pub async fn abandoned(&self) {
-        take(&self.0.abandoned, "nobody left the gate").await;
+        take(&self.0.abandoned, "no caller was dropped at the gate").await;
     }
 
-    /// Lets pass whoever waits and whoever comes.
+    /// Lets all present and later callers pass.
     pub fn open(&self) {
         self.0.open.close();
     }
 }
 
 async fn take(semaphore: &Semaphore, otherwise: &str) {
-    let permit = timeout(PATIENCE, semaphore.acquire()).await;
+    let permit = timeout(GIVE_UP_AFTER, semaphore.acquire()).await;
     permit.expect(otherwise).expect("never closed").forget();
 }
 

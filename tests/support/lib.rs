@@ -1,5 +1,5 @@
-//! What the suites stand on: an application, browsers that use it over real HTTP, the stores it runs on, and
-//! ways to stop the world at the moments that matter.
+//! Shared by the suites: an application, browsers that use it over real HTTP, the stores it runs
+//! on, and gates that hold requests and store operations at chosen moments.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,
@@ -30,7 +30,7 @@ mod time;
 mod world;
 
 pub use self::{
-    app::{Device, Line, Look, Payments, routes},
+    app::{Device, LogLine, Payments, SessionView, routes},
     audit::CapturedAudit,
     backend::{Backend, Memory, Redis},
     client::{Call, Client, Flight},
@@ -39,7 +39,7 @@ pub use self::{
     gate::{Gate, Gates},
     log::CapturedLog,
     monitor::{Monitor, OBSERVE},
-    poll_schedule::{late, some_looks, soon, within},
+    poll_schedule::{late, some_polls, soon, within},
     probe::{Moment, Op, ProbeStore},
     reply::Reply,
     serve::Server,
@@ -50,8 +50,8 @@ pub use self::{
 
 /// Makes a test of each scenario for each store.
 ///
-/// A scenario is a function that is generic over its [`Backend`]. One that is not listed is dead code, and
-/// the compiler says so.
+/// A scenario is a function that is generic over its [`Backend`]. One that is not listed is dead
+/// code, and the compiler says so.
 #[macro_export]
 macro_rules! on_every_store {
     ($($scenario:ident,)* $(@one_thread: $($lone:ident,)+)?) => {

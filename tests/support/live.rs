@@ -1,4 +1,4 @@
-//! Routes of the application that go on after the response has begun.
+//! Routes of the application that stay open after the response has begun.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -22,10 +22,10 @@ use tokio::sync::oneshot;
 
 use crate::{
     Gates,
-    app::{Payments, Who},
+    app::{Payments, SignIn},
 };
 
-/// How many rows the table has, and how many of them are there at once.
+/// The number of rows of the table, and how many of them are sent at once.
 const ROWS: u32 = 1000;
 const SOON: u32 = 41;
 
@@ -51,7 +51,7 @@ pub(crate) fn routes() -> Router {
         .route("/socket/split", any(split))
 }
 
-/// Something happens all the time.
+/// An endless stream of events.
 fn ticks() -> impl Stream<Item = Result<Event, Infallible>> {
     stream::repeat(()).then(|()| async {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -71,13 +71,14 @@ async fn signed_in(signed_in: Authenticated) -> Response {
     events(&signed_in.lifeline())
 }
 
-/// Bytes without an end, as fast as they are taken.
+/// An endless stream of bytes, as fast as they are read.
 async fn bytes(signed_in: Authenticated) -> Body {
     let bytes = stream::repeat_with(|| Ok::<_, Infallible>("byte ".repeat(100)));
     Body::new(signed_in.lifeline().guard_body(Body::from_stream(bytes)))
 }
 
-/// Some rows at once, and the rest when the test opens the gate. A table and its length in bytes, where it is told.
+/// Some rows at once, and the rest when the test opens the gate. A table, and its length in bytes
+/// if the request has `known`.
 async fn rows(
     signed_in: Authenticated,
     Extension(gates): Extension<Gates>,
@@ -89,7 +90,7 @@ async fn rows(
     let rows = stream::iter((0..SOON).map(row)).chain(rest);
     let body = signed_in.lifeline().guard_body(Body::from_stream(rows));
     let mut response = Response::new(Body::new(body));
-    if length == "told" {
+    if length == "known" {
         let length = HeaderValue::from(u64::from(ROWS) * 9);
         response.headers_mut().insert(CONTENT_LENGTH, length);
     }
@@ -105,14 +106,14 @@ async fn payments(elevated: Elevated<Payments>) -> Response {
 }
 
 /// The lifeline is made before the session is.
-async fn login(session: Session, Query(who): Query<Who>) -> Result<Response, SessionError> {
+async fn login(session: Session, Query(sign_in): Query<SignIn>) -> Result<Response, SessionError> {
     let lifeline = session.lifeline();
-    session.authenticate(who.user)?;
+    session.authenticate(sign_in.user)?;
     Ok(events(&lifeline))
 }
 
-/// Somebody waits for the end of the session before the request has brought about another.
-async fn early(session: Session, Query(who): Query<Who>) -> Result<Response, SessionError> {
+/// A task waits for the end of the session before the request replaces it.
+async fn early(session: Session, Query(sign_in): Query<SignIn>) -> Result<Response, SessionError> {
     let lifeline = session.lifeline();
     let (alive, ended) = oneshot::channel::<()>();
     tokio::spawn(async move {
@@ -121,7 +122,7 @@ async fn early(session: Session, Query(who): Query<Who>) -> Result<Response, Ses
     });
     session.insert("a", "b")?;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    session.authenticate(who.user)?;
+    session.authenticate(sign_in.user)?;
     Ok(Sse::new(ticks().take_until(ended)).into_response())
 }
 
@@ -143,7 +144,7 @@ async fn regenerate(signed_in: Authenticated) -> Result<Response, SessionError> 
     Ok(events(&lifeline))
 }
 
-/// A long poll: the response begins when there is something to tell.
+/// A long poll: the response begins when the session has ended.
 async fn poll(signed_in: Authenticated) -> Response {
     let lost = signed_in.lifeline().ended().await;
     lost.to_string().into_response()
@@ -171,7 +172,7 @@ async fn socket_of_elevated(socket: SessionSocket<Elevated>) -> Response {
     echo(socket)
 }
 
-/// The handler holds the socket and never looks at it, for as long as anybody has patience.
+/// The handler holds the socket and never reads from it, for longer than any test runs.
 async fn deaf(socket: SessionSocket<Authenticated>) -> Response {
     socket.on_upgrade(async |socket: SessionWebSocket| {
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -179,7 +180,7 @@ async fn deaf(socket: SessionSocket<Authenticated>) -> Response {
     })
 }
 
-/// The handler sends as fast as it can, and does not care about errors.
+/// The handler sends as fast as it can, and ignores errors.
 async fn loud(socket: SessionSocket<Authenticated>) -> Response {
     socket.on_upgrade(async |mut socket: SessionWebSocket| {
         while socket.ended().is_none() {
@@ -188,22 +189,22 @@ async fn loud(socket: SessionSocket<Authenticated>) -> Response {
     })
 }
 
-/// The handler gives the halves to tasks of their own and is done.
+/// The handler moves the halves to tasks of their own and returns.
 async fn split(socket: SessionSocket<Authenticated>) -> Response {
     socket.on_upgrade(async |socket: SessionWebSocket| {
         let (mut sink, mut stream) = socket.split();
-        let (said, mut to_say) = tokio::sync::mpsc::channel(8);
+        let (sender, mut outgoing) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move {
             while let Some(Ok(message)) = stream.next().await {
                 if let Message::Text(_) = message
-                    && said.send(message).await.is_err()
+                    && sender.send(message).await.is_err()
                 {
                     return;
                 }
             }
         });
         tokio::spawn(async move {
-            while let Some(message) = to_say.recv().await {
+            while let Some(message) = outgoing.recv().await {
                 if sink.send(message).await.is_err() {
                     return;
                 }

@@ -8,8 +8,8 @@ use std::{
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
-/// Collects everything that is logged, down to `TRACE`, on the thread it was made on. For tests on a runtime
-/// of one thread.
+/// Collects everything that is logged, down to `TRACE`, on the thread it was made on. For tests on
+/// a runtime of one thread.
 pub struct CapturedLog {
     lines: Lines,
     _guard: DefaultGuard,

@@ -1,4 +1,4 @@
-//! What is sent to Redis.
+//! Records the commands that are sent to Redis.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_redis::testing::TestServer;
 
-/// Listens to all that is sent to a server.
+/// Records all commands that are sent to a server.
 pub struct Monitor<'s> {
     server: &'s TestServer,
     lines: BufReader<TcpStream>,
@@ -16,23 +16,23 @@ pub struct Monitor<'s> {
 
 const END: &str = "that-is-all";
 
-/// What connections send to stay alive and to know the time, and what tests send themselves.
+/// Commands that keep connections alive and read the time, and those of tests themselves.
 const OURS: [&str; 5] = ["ping", "time", "echo", "config", "info"];
 
-/// What [`Monitor::sent`] calls the script that writes an observation.
+/// The name in [`Monitor::sent`] of the script that writes an observation.
 pub const OBSERVE: &str = "observe";
 
-/// Only of that script the first key is a log.
+/// Only this script has a log as its first key.
 fn is_log(key: &str) -> bool {
     key.ends_with(":l") || key.ends_with(":a")
 }
 
 impl<'s> Monitor<'s> {
-    /// Begins to listen.
+    /// Starts to record.
     pub fn of(server: &'s TestServer) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port())).expect("Redis");
-        let patience = Some(Duration::from_secs(10));
-        stream.set_read_timeout(patience).expect("a timeout");
+        let give_up_after = Some(Duration::from_secs(10));
+        stream.set_read_timeout(give_up_after).expect("a timeout");
         stream.write_all(b"MONITOR\r\n").expect("a command");
         let mut lines = BufReader::new(stream);
         let mut welcome = String::new();
@@ -41,8 +41,8 @@ impl<'s> Monitor<'s> {
         Self { server, lines }
     }
 
-    /// The commands that were sent since the last time somebody asked, in lower case, without those that scripts carry out.
-    /// The script that writes an observation into the log, at some later moment, is called [`OBSERVE`].
+    /// The commands since the last call, in lower case, without those that scripts execute.
+    /// The script that writes an observation into the log, some time later, is named [`OBSERVE`].
     pub fn sent(&mut self) -> Vec<String> {
         self.server.cli(&["ECHO", END]);
         let mut commands = Vec::new();
@@ -54,10 +54,10 @@ impl<'s> Monitor<'s> {
             }
             // `+1700000000.000000 [0 127.0.0.1:50000] "GET" "pc:…"`, and `[0 lua]` for a script's.
             let (sender, command) = line.split_once("] ").expect("a sender");
-            // Names, and what is between them.
-            let mut words = command.split('"').skip(1).step_by(2);
-            let mut name = words.next().expect("a name").to_lowercase();
-            if name.starts_with("eval") && words.nth(2).is_some_and(is_log) {
+            // Every second part is a quoted word.
+            let mut quoted = command.split('"').skip(1).step_by(2);
+            let mut name = quoted.next().expect("a name").to_lowercase();
+            if name.starts_with("eval") && quoted.nth(2).is_some_and(is_log) {
                 name = OBSERVE.to_owned();
             }
             if !sender.ends_with("lua") && !OURS.contains(&name.as_str()) {

@@ -1,4 +1,4 @@
-//! How soon live connections notice an end, and whether they do in time.
+//! How soon live connections notice an end, and checks that they do in time.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use tokio::time::Instant;
 
 use crate::seconds;
 
-/// As soon as it can be set.
+/// The shortest interval that can be set.
 pub fn soon(layer: SessionLayer) -> SessionLayer {
     layer.revalidation_interval(seconds(1)).expect("a period")
 }
 
-/// As late as it can be set, so that nothing is noticed by looking.
+/// The longest interval that can be set, so that polling notices nothing during a test.
 pub fn late(layer: SessionLayer) -> SessionLayer {
     layer.revalidation_interval(seconds(15)).expect("a period")
 }
 
-/// For as long as it takes to look at a session several times, where it is looked at [`soon`].
-pub async fn some_looks() {
+/// Waits for several polls of a session with [`soon`].
+pub async fn some_polls() {
     tokio::time::sleep(seconds(3)).await;
 }
 

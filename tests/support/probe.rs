@@ -83,13 +83,13 @@ impl Op {
 /// A side of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// The store does not know of it yet.
+    /// Before the store has executed it.
     Before,
-    /// The store has done it, the caller does not know yet.
+    /// After the store has executed it, before the caller gets the answer.
     After,
 }
 
-/// Wraps a store. Clones share what was asked of it and what it is to do.
+/// Wraps a store. Clones share the recorded calls and the configured failures.
 #[derive(Clone)]
 pub struct ProbeStore<S> {
     inner: S,
@@ -118,7 +118,7 @@ impl<S> ProbeStore<S> {
         &self.inner
     }
 
-    /// What was asked of the store since the last time somebody looked.
+    /// The calls of the store since they were last taken.
     pub fn take_calls(&self) -> Vec<Op> {
         self.with(|probe| std::mem::take(&mut probe.calls))
     }
@@ -138,12 +138,12 @@ impl<S> ProbeStore<S> {
         gate
     }
 
-    /// Lets the next operation of this kind fail: before the store learns of it, or after it was done.
+    /// Lets the next operation of this kind fail, before or after the store has executed it.
     pub fn fail(&self, op: Op, moment: Moment) {
         self.with(|probe| probe.faults.push((op, moment)));
     }
 
-    /// From now on, or until further notice, no operation reaches the store.
+    /// From now on no operation reaches the store, or all do again.
     pub fn set_down(&self, down: bool) {
         self.with(|probe| probe.down = down);
     }
@@ -157,7 +157,7 @@ impl<S> ProbeStore<S> {
         op: Op,
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        // What the layer's own task does comes at any time, and is no part of what a request costs.
+        // The layer's own task calls this at any time. It is no part of a request's cost.
         if !matches!(op, Op::Sweep | Op::Observe) {
             self.with(|probe| probe.calls.push(op));
         }

@@ -1,4 +1,4 @@
-//! What a client got.
+//! The response that a client received.
 
 use std::panic::Location;
 
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::SetCookie;
 
-/// A response, with what tests say about it. All checks panic where the test made them.
+/// A response with its checks. A check that fails panics at the line of the test.
 #[derive(Debug)]
 pub struct Reply {
     status: StatusCode,
@@ -66,7 +66,7 @@ impl Reply {
         self
     }
 
-    /// It is a problem document of this status and type that says nothing of the server.
+    /// It is a problem document of this status and type that reveals nothing of the server.
     #[track_caller]
     pub fn is_problem(&self, status: u16, code: &str) -> &Self {
         self.is(status);
@@ -92,18 +92,18 @@ impl Reply {
         self
     }
 
-    /// It is a page of this status that says so.
+    /// It is a page of this status that contains this text.
     #[track_caller]
-    pub fn is_page(&self, status: u16, says: &str) -> &Self {
+    pub fn is_page(&self, status: u16, text: &str) -> &Self {
         self.is(status);
         assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
         assert_eq!(self.header("cache-control"), "no-store");
         assert!(self.body.starts_with("<!doctype html>"), "{self:?}");
-        assert!(self.body.contains(says), "{self:?}");
+        assert!(self.body.contains(text), "{self:?}");
         self
     }
 
-    /// Why the session ended, as a problem document tells.
+    /// Why the session ended, from a problem document.
     pub fn reason(&self) -> Option<String> {
         let document: serde_json::Value = serde_json::from_str(&self.body).ok()?;
         document["reason"].as_str().map(ToOwned::to_owned)
@@ -133,7 +133,7 @@ impl Reply {
         self
     }
 
-    /// It hands out this identifier, and that is the only cookie in it.
+    /// It sets a new identifier, and no other cookie.
     #[track_caller]
     pub fn new_id(&self) -> String {
         let cookie = self.set_cookie();
@@ -141,7 +141,7 @@ impl Reply {
         cookie.value
     }
 
-    /// It tells the browser to forget the cookie, and that is the only cookie in it.
+    /// It removes the cookie from the browser, and sets no other.
     #[track_caller]
     pub fn removes_the_cookie(&self) -> &Self {
         let cookie = self.set_cookie();

@@ -45,7 +45,7 @@ impl Server {
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move {
-                    // An error is what the client sees as well.
+                    // The client sees the error too.
                     let _ = connection.await;
                 });
             }
@@ -53,7 +53,7 @@ impl Server {
         Self { address, task }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -6,8 +6,8 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-/// Longer than anything takes that works.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any working request takes.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 
 /// A WebSocket.
 pub struct Socket(WebSocketStream<TcpStream>);
@@ -17,7 +17,7 @@ impl Socket {
         Self(stream)
     }
 
-    /// Sends a text, and does not care whether it arrives.
+    /// Sends a text, and ignores whether it arrives.
     pub async fn send(&mut self, text: &str) {
         let _ = self.0.send(Message::text(text)).await;
     }
@@ -40,7 +40,7 @@ impl Socket {
         }
     }
 
-    /// Code and reason with which the server closes it, whatever it sends before.
+    /// Code and reason with which the server closes it, after any other messages.
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
             if let Message::Close(frame) = self.next().await {
@@ -51,9 +51,9 @@ impl Socket {
     }
 
     async fn next(&mut self) -> Message {
-        let next = timeout(PATIENCE, self.0.next()).await;
-        let next = next.expect("the socket goes on in silence");
-        next.expect("the socket is closed without a word")
+        let next = timeout(GIVE_UP_AFTER, self.0.next()).await;
+        let next = next.expect("the socket stays open without a message");
+        next.expect("the socket is closed without a reason")
             .expect("a socket that does not break")
     }
 }

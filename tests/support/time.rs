@@ -1,4 +1,4 @@
-//! Lengths of time, and how exactly they can be told over HTTP.
+//! Durations, and how precisely a test over HTTP can check them.
 
 use std::time::Duration;
 
@@ -17,12 +17,13 @@ pub const fn hours(count: u64) -> Duration {
     minutes(count * 60)
 }
 
-/// Long enough to come after what went before on everybody's clock, also where one is known only to a round trip.
+/// Waits until the next event is later than the last one on every clock, also on one known only
+/// within a round trip.
 pub async fn a_moment() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
-/// Some milliseconds are this length, give or take what a test takes.
+/// Checks that the milliseconds are this duration, give or take the time of a test.
 #[track_caller]
 pub fn about(milliseconds: u64, length: Duration) {
     let difference = Duration::from_millis(milliseconds).abs_diff(length);

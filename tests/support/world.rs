@@ -37,30 +37,30 @@ pub struct World<B: Backend> {
     gates: Gates,
     departures: Gate,
     waits: Gate,
-    /// The application, to be asked without a connection.
+    /// The application, for requests without a connection.
     pub app: Router,
-    /// What the application is configured with, to serve it once more.
+    /// The application's layer, to serve it once more.
     pub layer: SessionLayer,
     /// The store as the application uses it.
     pub store: ProbeStore<B::Store>,
-    /// What the application's audit was told.
+    /// The events that the application's audit received.
     pub audit: CapturedAudit,
     /// The store's own controls.
     pub backend: B,
 }
 
 impl<B: Backend> World<B> {
-    /// Everything as it is by default.
+    /// Starts with the defaults.
     pub async fn start() -> Self {
         Self::with(|layer| layer).await
     }
 
-    /// The layer configured otherwise.
+    /// Starts with a configured layer.
     pub async fn with(configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
         Self::on(B::start().await, configure).await
     }
 
-    /// On a store that exists.
+    /// Starts on an existing store.
     pub async fn on(backend: B, configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
         let (store, audit) = (ProbeStore::new(backend.store()), CapturedAudit::default());
         let quiet = SessionLayer::new(store.clone()).sweeping(false);
@@ -89,14 +89,15 @@ impl<B: Backend> World<B> {
         Client::new(self.server.address(), self.gates.clone())
     }
 
-    /// A gate for a handler that takes its name.
+    /// A gate, with the name under which a handler finds it.
     pub fn gate(&self) -> (Gate, String) {
         let gate = Gate::closed();
         let name = self.gates.put(&gate);
         (gate, name)
     }
 
-    /// A browser in which `user` is signed in. The audit and the store have forgotten how.
+    /// A browser in which `user` is signed in. The sign-in itself is no longer in the audit and the
+    /// recorded calls.
     pub async fn signed_in(&self, user: &str) -> Client {
         let client = self.client();
         // A sign-in does not follow a revocation in the same millisecond.
@@ -107,7 +108,7 @@ impl<B: Backend> World<B> {
         client
     }
 
-    /// Two browsers in which `user` is signed in, the first of which has just proved again who that is.
+    /// Two browsers in which `user` is signed in. The first one is elevated.
     pub async fn elevated_and_other(&self, user: &str) -> [Client; 2] {
         let clients = [self.signed_in(user).await, self.signed_in(user).await];
         clients[0].elevate().await;
@@ -115,7 +116,7 @@ impl<B: Backend> World<B> {
         clients
     }
 
-    /// A browser with the session of a stranger who has `items` in the cart.
+    /// A browser with an anonymous session that has `items` in the cart.
     pub async fn shopping(&self, items: &[u32]) -> Client {
         let client = self.client();
         for item in items {
@@ -125,19 +126,21 @@ impl<B: Backend> World<B> {
         client
     }
 
-    /// Returns when the server has noticed that a client went away.
-    pub async fn departed(&self) {
+    /// Returns when the server has noticed that a client disconnected.
+    pub async fn client_disconnected(&self) {
         self.departures.abandoned().await;
     }
 
-    /// Returns when so many more handlers have answered whose changes are waiting to be written, or being written.
-    pub async fn waiting(&self, requests: usize) {
+    /// Returns when this many more handlers have answered while their changes are still to be
+    /// written.
+    pub async fn requests_waiting(&self, requests: usize) {
         for _ in 0..requests {
             self.waits.reached().await;
         }
     }
 
-    /// Forgets what was asked of the store and told to the audit, and whose changes have waited.
+    /// Forgets the recorded calls of the store, the events of the audit and the requests_waiting
+    /// requests.
     pub fn forget(&self) {
         self.waits.forget();
         self.store.take_calls();
@@ -154,14 +157,14 @@ impl<B: Backend> World<B> {
         self.serve(self.another_layer().await).await
     }
 
-    /// Another process of the same site: what it asks of the store is held and counted as well, and it tells the same audit.
+    /// Another process of the same site, with the same probed store and the same audit.
     /// Its requests do not wait for those of the first one.
     pub async fn another_process(&self) -> Server {
         // Any setting makes it another one.
         self.serve(self.layer.clone().sweeping(false)).await
     }
 
-    /// What another server of the same site would be configured with, with a connection of its own to the store.
+    /// The layer of another server of the same site, with a connection of its own to the store.
     pub async fn another_layer(&self) -> SessionLayer {
         SessionLayer::new(self.backend.other_store().await).sweeping(false)
     }
@@ -194,7 +197,7 @@ impl<B: Backend> World<B> {
         Client::new(server.address(), self.gates.clone())
     }
 
-    /// What the store has under an identifier.
+    /// The store's answer for an identifier.
     pub async fn stored(&self, id: &str) -> Loaded {
         let loaded = self.store.inner().load(&key(id)).await;
         loaded.expect("a store that works")
@@ -220,7 +223,7 @@ impl<B: Backend> World<B> {
         }
     }
 
-    /// Puts something else in place of the payload of a session.
+    /// Overwrites the payload of a session.
     pub async fn overwrite(&self, id: &str, payload: impl Into<bytes::Bytes>) {
         let stored = self.live(id).await;
         let entry = SessionEntry::read(&stored, self.store.now());
@@ -256,7 +259,7 @@ impl<B: Backend> World<B> {
     }
 }
 
-/// What a handler says when it has answered.
+/// Set when the handler has answered.
 #[derive(Clone, Default)]
 pub(crate) struct Answered(pub(crate) Arc<AtomicBool>);
 
@@ -270,7 +273,7 @@ async fn watch(
     let mut response = pin!(departures.watch(next.run(request)));
     poll_fn(|cx| {
         let polled = response.as_mut().poll(cx);
-        // The layer goes on when the handler has answered, in the same call.
+        // The layer continues in the same call when the handler has answered.
         if polled.is_pending() && answered.0.swap(false, Ordering::SeqCst) {
             waits.arrive();
         }
@@ -279,7 +282,7 @@ async fn watch(
     .await
 }
 
-/// What stores know of an identifier.
+/// The hash of an identifier, as stores know it.
 pub fn key(id: &str) -> portcullis_core::SessionIdHash {
     let id = SessionId::parse(id.as_bytes());
     id.expect("an identifier").key()

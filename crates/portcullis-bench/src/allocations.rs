@@ -1,5 +1,5 @@
-//! How often a request takes memory from the allocator: counted in a server of its own, built with an allocator that
-//! counts.
+//! The number of allocations of a request, counted in a server of its own, which is built with an
+//! allocator that counts.
 
 use std::{path::PathBuf, process::Command};
 
@@ -28,7 +28,7 @@ pub(crate) struct Allocations {
     pub(crate) bytes: f64,
 }
 
-/// Nothing where the other program cannot be built.
+/// `None` if the other program cannot be built.
 pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<Vec<Allocations>> {
     let Some(program) = built()? else {
         return Ok(Vec::new());
@@ -67,17 +67,17 @@ fn built() -> Result<Option<PathBuf>> {
     if !cfg!(feature = "peers") {
         command.arg("--no-default-features");
     }
-    // What cargo tells a program that it runs would make it build some dependencies anew.
+    // With the variables that cargo sets for this program, it would build some dependencies anew.
     for (name, _) in std::env::vars_os() {
-        let told = [
+        let set_by_cargo = [
             "CARGO_MANIFEST_",
             "CARGO_PKG_",
             "CARGO_BIN_",
             "CARGO_CRATE_",
         ];
-        if told
+        if set_by_cargo
             .iter()
-            .any(|told| name.to_string_lossy().starts_with(told))
+            .any(|prefix| name.to_string_lossy().starts_with(prefix))
         {
             command.env_remove(name);
         }

@@ -25,7 +25,7 @@ Measures Portcullis beside its peers.
                   cases (ignored, read, touch, write, enter, sign-in, sign-out, list-10, list-100, revoke-all),
                   memory and growth
   --json FILE     also write every measured value to FILE
-  --from FILE     measure nothing, and show what such a file says";
+  --from FILE     measure nothing, and show the results in this file";
 
 pub(crate) enum Command {
     Help,
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     pub(crate) length: Duration,
     pub(crate) sessions: usize,
     pub(crate) most: usize,
-    /// How many requests are sent to count allocations.
+    /// The number of requests that are sent to count allocations.
     pub(crate) counted: usize,
     pub(crate) json: Option<PathBuf>,
     pub(crate) from: Option<PathBuf>,
@@ -145,7 +145,7 @@ impl Args {
             .collect()
     }
 
-    /// How many requests fill a measurement, if so many took so long.
+    /// The number of requests that fill a measurement, from the time of a sample.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

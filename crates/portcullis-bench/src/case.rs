@@ -1,20 +1,20 @@
-//! What is asked of each system.
+//! The requests that are measured.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How many bytes of text every session holds, where not told otherwise.
+/// The bytes of text in every session by default.
 pub(crate) const PAYLOAD_BYTES: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Case {
-    /// A route that does not use the session, asked with a cookie.
+    /// A route that does not use the session, requested with a cookie.
     Ignored,
     /// Reads a value of a session that slides.
     Read,
-    /// The same when the activity is due to be written down: once a minute with default timeouts.
+    /// The same when the activity is due to be written: once a minute with default timeouts.
     Touch,
     /// Adds one to a counter in the session.
     Write,
@@ -86,7 +86,7 @@ impl Case {
         Self::ALL.into_iter().find(|case| case.name() == name)
     }
 
-    /// Every request needs something of its own, which it uses up.
+    /// Every request uses up a session or user of its own.
     pub(crate) fn supplies(self) -> Supplies {
         match self {
             Self::Touch | Self::SignOut => Supplies::SignedIn,
@@ -96,7 +96,7 @@ impl Case {
         }
     }
 
-    /// How many sessions the user of a request has.
+    /// The number of sessions of the request's user.
     pub(crate) fn sessions_per_user(self) -> usize {
         match self {
             Self::List10 | Self::RevokeAll => 10,
@@ -105,7 +105,7 @@ impl Case {
         }
     }
 
-    /// The most requests in one measurement, where supplies are dear.
+    /// The most requests in one measurement, if their sessions are expensive to create.
     pub(crate) fn most_requests(self) -> usize {
         match self {
             Self::RevokeAll => 400,
@@ -114,7 +114,8 @@ impl Case {
         }
     }
 
-    /// The idle timeout. In `Touch` it is short, so that the activity is due a second after the last one.
+    /// The idle timeout. In `Touch` it is short, so that the activity is due a second after the
+    /// last one.
     pub(crate) fn idle(self) -> Duration {
         match self {
             Self::Touch => Duration::from_secs(30),
@@ -139,7 +140,7 @@ impl Case {
     }
 }
 
-/// What requests use up.
+/// A session or user that a request uses up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Supplies {
     Nothing,
@@ -147,6 +148,6 @@ pub(crate) enum Supplies {
     SignedIn,
     /// A session without one.
     Anonymous,
-    /// A user with as many sessions as the case says.
+    /// A user with the number of sessions of the case.
     Users,
 }

@@ -1,4 +1,5 @@
-//! How cost grows: with the sessions in Redis, with the sessions of a user, and with what a session holds.
+//! The growth of cost with the sessions in Redis, with the sessions of a user, and with the size of
+//! a session.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +15,13 @@ use crate::{
     servers::{self, Settings, System},
 };
 
-/// What grows.
+/// The quantity that grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum By {
     /// The sessions in Redis.
     Sessions,
-    /// The sessions of the user who asks.
+    /// The sessions of the request's user.
     PerUser,
     /// The bytes in a session.
     Payload,
@@ -97,7 +98,8 @@ async fn with_payload(
     Ok(grown)
 }
 
-/// Over one connection. A sign-in is that of a user who has as many sessions as the limit allows, so that one has to go.
+/// Over one connection. A sign-in is that of a user who has as many sessions as the limit allows,
+/// so that one is displaced.
 async fn with_sessions_of_a_user(
     args: &Args,
     redis: &redis::Server,

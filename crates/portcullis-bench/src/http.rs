@@ -22,7 +22,7 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// What a browser would send back: `name=value` of every cookie that was set.
+    /// The cookies that a browser would send back: `name=value` of every cookie that was set.
     pub(crate) fn cookies(&self) -> Option<String> {
         let set: Vec<_> = fields(self.head)
             .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
@@ -33,7 +33,7 @@ impl Answer<'_> {
     }
 }
 
-/// What a browser says of itself, which the libraries that look at it must read.
+/// The header fields of a browser, which some libraries read.
 const BROWSER: &str = "\
     user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0\r\n\
     accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
@@ -86,7 +86,7 @@ fn fields(head: &str) -> impl Iterator<Item = (&str, &str)> {
         .filter_map(|line| line.split_once(": "))
 }
 
-/// How long the whole answer is, once its head is there.
+/// The length of the whole response, once its head is complete.
 fn length(buffer: &[u8]) -> Result<Option<usize>> {
     let Some((head, _)) = split(buffer) else {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! Measures Portcullis beside its peers. `README.md` says what and how.
+//! Measures Portcullis beside its peers. `README.md` describes what and how.
 //!
-//! A library, so that it can be linked twice: `portcullis-bench` measures, and `portcullis-bench-counted` is the same
-//! with an allocator that counts.
+//! A library, so that it can be linked twice: `portcullis-bench` measures, and
+//! `portcullis-bench-counted` is the same with an allocator that counts.
 
 mod allocations;
 mod args;
@@ -31,23 +31,23 @@ use crate::{
     report::Results,
 };
 
-/// Errors are for the person at the terminal, so a sentence is enough.
+/// Errors are for the terminal, so a sentence is enough.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What the process has taken from its allocator since it began.
+/// The allocations of the process since its start.
 #[derive(Debug, Clone, Copy)]
 #[allow(
     clippy::exhaustive_structs,
-    reason = "made by a binary of this package, and by nobody else"
+    reason = "made only by a binary of this package"
 )]
 pub struct Allocated {
-    /// How often, where making an allocation larger is one more.
+    /// The number of allocations. Enlarging one counts as one more.
     pub count: usize,
-    /// How many bytes in all, also of those given back.
+    /// The bytes of all allocations, also of those that were freed.
     pub bytes: usize,
 }
 
-/// What a binary does. `counter` is how it counts its allocations, if it does.
+/// The main function of a binary. `counter` counts its allocations, if it does.
 #[must_use]
 pub fn run(counter: Option<fn() -> Allocated>) -> ExitCode {
     let done = Args::parse(std::env::args().skip(1)).and_then(|command| match command {
@@ -98,8 +98,8 @@ fn found(args: &Args) -> Result<Results> {
     Ok(results)
 }
 
-/// Tries something three times. A machine that is busy with something else can hold a server up for longer than it waits
-/// for Redis; what was measured then is thrown away, and said to have been.
+/// Tries something three times. A machine that is busy with something else can hold a server up for
+/// longer than it waits for Redis. Such a measurement is discarded, with a message.
 pub(crate) fn persistently<T>(what: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 0..2 {
         match attempt() {

@@ -1,5 +1,5 @@
-//! The load generator: keep-alive connections that each send one request after the other and look at every
-//! answer.
+//! The load generator: keep-alive connections that each send one request after the other and check
+//! every response.
 
 use std::{
     future::Future,
@@ -16,15 +16,15 @@ use crate::{
     stats::percentile,
 };
 
-/// What to send, and to whom.
+/// The requests to send, and their server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) system: System,
     pub(crate) case: Case,
     pub(crate) connections: usize,
-    /// How many bytes of text a session holds.
+    /// The bytes of text in a session.
     pub(crate) payload: usize,
-    /// How many sessions the user of a request has.
+    /// The number of sessions of the request's user.
     pub(crate) per_user: usize,
     /// Whether it is the same user who signs in again and again.
     pub(crate) same_user: bool,
@@ -53,11 +53,11 @@ struct Worker {
     connection: Connection,
     plan: Plan,
     payload: String,
-    /// Of the session that is used again and again, and its user.
+    /// The cookie and the user of the session that is used again and again.
     cookie: String,
     user: String,
     counter: u64,
-    /// What is used once: a user and the cookie of a session.
+    /// Used once: a user and the cookie of a session.
     unused: Vec<(String, String)>,
     /// User, old and new cookie of the last request that used something up.
     changed: Option<Changed>,
@@ -66,13 +66,13 @@ struct Worker {
 
 struct Changed {
     user: String,
-    /// Must be nobody afterwards.
+    /// Must open no session afterwards.
     old: Option<String>,
-    /// Must be the user afterwards.
+    /// Must open the session of the user afterwards.
     new: Option<String>,
 }
 
-/// What a run of the load was like.
+/// The result of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) elapsed: Duration,
@@ -115,7 +115,7 @@ impl Load {
         self.plan
     }
 
-    /// Makes what as many `requests` will use up, and lets it rest as the case wants.
+    /// Creates the sessions and users for this many `requests`, and waits as the case requires.
     pub(crate) async fn stock(&mut self, requests: usize) -> Result<()> {
         let supplies = self.plan.case.supplies();
         if supplies == Supplies::Nothing {
@@ -175,7 +175,7 @@ impl Load {
         })
     }
 
-    /// Looks whether what was changed last has the effect it must have.
+    /// Checks the effect of the last change.
     pub(crate) async fn verify(&mut self) -> Result<()> {
         for worker in &mut self.workers {
             worker.verify().await?;
@@ -183,7 +183,7 @@ impl Load {
         Ok(())
     }
 
-    /// Lets every worker do its share of `total`, all at once.
+    /// Runs every worker's share of `total`, all at once.
     async fn each<F>(&mut self, total: usize, work: impl Fn(Worker, usize) -> F) -> Result<()>
     where
         F: Future<Output = Result<Worker>> + Send + 'static,
@@ -224,7 +224,7 @@ impl Worker {
         Ok((user, cookie))
     }
 
-    /// What the server answers when it has read a value of a session of this user.
+    /// The response of the server for a value of a session of this user.
     fn value(&self, user: &str) -> String {
         match self.plan.system.has_data() {
             true => proof(&self.payload),
@@ -273,7 +273,8 @@ impl Worker {
         }
     }
 
-    /// Sends one request, notes how long that took, and wants this answer. The cookies that were set with it.
+    /// Sends one request, measures its time, and expects this response. Returns the cookies that
+    /// were set.
     async fn timed(&mut self, request: &str, expected: &str) -> Result<()> {
         let sent = Instant::now();
         let answer = self.connection.send(request).await?;
@@ -381,7 +382,7 @@ impl Worker {
             self.ask_who(&new, &changed.user).await?;
         }
         if let Some(old) = changed.old {
-            self.ask_who(&old, "nobody").await?;
+            self.ask_who(&old, "none").await?;
         }
         Ok(())
     }
@@ -392,13 +393,13 @@ impl Worker {
     }
 }
 
-/// A user whom no server has seen before.
+/// A user that no server has seen before.
 fn next_user() -> String {
     static USERS: AtomicU64 = AtomicU64::new(1_000_000);
     format!("user-{}", USERS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A text of this length that no server can know before it is told.
+/// A text of this length that no server can know in advance.
 pub(crate) fn payload(bytes: usize) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanos = now.map_or(0, |now| now.as_nanos()) & u128::from(u64::MAX);

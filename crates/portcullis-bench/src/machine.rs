@@ -1,4 +1,4 @@
-//! What was measured where, and when.
+//! The machine, the versions and the date of a measurement.
 
 use std::{env::consts, fs};
 

@@ -1,4 +1,4 @@
-//! Measures Portcullis beside its peers. `README.md` says what and how.
+//! Measures Portcullis beside its peers. `README.md` describes what and how.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What a signed-in session costs in the memory of Redis, with all that is kept beside it.
+//! The memory of a signed-in session in Redis, with its lists and logs.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::{
     servers::{self, Settings, System},
 };
 
-/// What was found of one system.
+/// The memory of one system.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Memory {
     pub(crate) system: System,
@@ -23,12 +23,12 @@ pub(crate) struct Memory {
     /// Growth of `used_memory` per session: keys, values, lists, hash tables.
     pub(crate) per_session: f64,
     pub(crate) keys_per_session: f64,
-    /// How much of it is a log of what happened, which an application may have without.
+    /// The part of it that is the log of events, which is optional.
     #[serde(default)]
     pub(crate) log_per_session: f64,
 }
 
-/// Takes away what Portcullis has logged.
+/// Removes the log of Portcullis.
 const FORGET_LOGS: &str = "for bucket = 0, 1023 do
     local key = string.format('pc:id:{%x}:', bucket)
     redis.call('DEL', key .. 'l', key .. 'a')
@@ -44,7 +44,7 @@ pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<V
         if !wanted || !system.is_shared() {
             continue;
         }
-        // Also without data, to be compared with what keeps none.
+        // Also without data, to compare with systems that store none.
         let compared = matches!(system, System::Portcullis | System::TowerSessions);
         let payloads: &[usize] = match (system.has_data(), compared) {
             (true, true) => &[PAYLOAD_BYTES, 0],

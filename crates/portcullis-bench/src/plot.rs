@@ -118,7 +118,7 @@ fn cases(value: impl Fn(System, Case) -> ByRound) -> Vec<Group> {
             (system.has_sessions() || system.is_raw()) && *system != System::TowerSessionsOne
         });
         let bars: Vec<_> = shown.filter_map(of).collect();
-        // To ignore a session is a matter of tables: next to nothing, and noise.
+        // The cost of an ignored session is almost nothing, so a plot would show noise.
         if !bars.is_empty() && case != Case::Ignored {
             groups.push((case.name().to_owned(), bars));
         }
@@ -157,7 +157,8 @@ fn bars(title: &str, groups: &[Group]) -> String {
     let mut svg = begin(title, height);
     let mut y = 44.0;
     for (name, bars) in groups {
-        // Each group has a scale of its own: a revocation of ten sessions would make everything else invisible.
+        // Each group has a scale of its own. A revocation of ten sessions would make all others
+        // invisible.
         let most = bars
             .iter()
             .fold(f64::MIN_POSITIVE, |most, bar| most.max(bar.value.max));
@@ -379,7 +380,7 @@ fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str, width:
     );
 }
 
-/// Three digits are enough for the eye.
+/// With three digits, which a plot can show.
 fn short(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{:.3} M", v / 1e6).replace(".000", ""),

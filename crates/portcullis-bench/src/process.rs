@@ -10,10 +10,10 @@ use std::{
 
 use crate::Result;
 
-/// Which core runs what, if the system lets us choose.
+/// The core of each process, if the system allows a choice.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cores {
-    /// How many there are.
+    /// The number of cores.
     pub(crate) count: usize,
     server: Option<usize>,
     load: Option<usize>,
@@ -21,8 +21,8 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// The server gets a core for itself. The load generator, which is this process, and Redis get one each
-    /// where there are three, else they share one.
+    /// The server gets a core for itself. The load generator, which is this process, and Redis get
+    /// one each where there are three, else they share one.
     pub(crate) fn assign() -> Self {
         let count = thread::available_parallelism().map_or(1, usize::from);
         let pid = std::process::id().to_string();
@@ -110,7 +110,8 @@ fn precise(pid: u32) -> Option<Duration> {
 /// `utime` and `stime`, in hundredths of a second.
 fn ticks(pid: u32) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; counted from after it, these are fields 12 and 13.
+    // The name in parentheses may contain anything. Counted from after it, these are fields 12 and
+    // 13.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;

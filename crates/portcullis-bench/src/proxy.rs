@@ -1,5 +1,6 @@
-//! A way to Redis that can be made longer: every reply arrives later by as much as one says. By how much a request takes
-//! longer for that says how many round trips it waits for, whatever is sent at once or side by side.
+//! A proxy to Redis that delays every reply by a chosen time. The extra time of a request divided
+//! by the delay is the number of round trips that it waits for, also with pipelined and concurrent
+//! commands.
 
 use std::{
     io::{Read, Write},
@@ -22,7 +23,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// On threads of its own, that live as long as the program.
+    /// It runs on threads of its own, which end with the program.
     pub(crate) fn start(upstream: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
@@ -30,7 +31,7 @@ impl Proxy {
         let of_connection = Arc::clone(&delay);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // Whoever is at the other end sees that the connection is closed.
+                // The other end sees that the connection is closed.
                 let _ = connect(client, upstream, &of_connection);
             }
         });

@@ -1,4 +1,4 @@
-//! A Redis server of our own, and a blocking client to ask it about itself.
+//! A Redis server of the bench, and a blocking client for its statistics.
 
 use std::{
     collections::BTreeMap,
@@ -75,7 +75,7 @@ impl Server {
     pub(crate) fn client(&self) -> Result<Client> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
-        // To throw ten million sessions away takes a while.
+        // Deleting ten million sessions takes a while.
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         Ok(Client {
             stream: BufReader::new(stream),
@@ -93,7 +93,7 @@ pub(crate) struct Client {
     received: u64,
 }
 
-/// What the server has done so far.
+/// The statistics of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Counters {
     /// Seconds of CPU.
@@ -106,8 +106,9 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// How many commands were executed since `earlier`, without those that do not come from requests: the
-    /// bench's own, and `TIME`, which Portcullis asks for four times a second to know that the server is up.
+    /// How many commands were executed since `earlier`, without those that do not come from
+    /// requests: the bench's own, and `TIME`, which Portcullis asks for four times a second to know
+    /// that the server is up.
     pub(crate) fn calls_since(&self, earlier: &Self) -> u64 {
         let own = ["info", "time", "flushdb"];
         self.calls
@@ -210,7 +211,7 @@ impl Client {
         let (received, sent) = (of("total_net_input_bytes")?, of("total_net_output_bytes")?);
         Ok(Counters {
             cpu: user + system,
-            // When Redis wrote this, it had read the question and not yet sent the answer.
+            // Redis counts the request for this value, but not yet the answer.
             received: received.saturating_sub(self.sent),
             sent: sent.saturating_sub(before),
             calls,
@@ -218,11 +219,11 @@ impl Client {
     }
 }
 
-/// One value of what `INFO` says.
+/// One value in the text of `INFO`.
 fn value<'a>(info: &'a str, name: &str) -> Result<&'a str> {
     let value = info
         .lines()
         .find_map(|line| line.split_once(':').filter(|(key, _)| *key == name));
-    let (_, value) = value.ok_or(format!("INFO does not tell {name}"))?;
+    let (_, value) = value.ok_or(format!("INFO does not have {name}"))?;
     Ok(value.trim_end())
 }

@@ -1,4 +1,4 @@
-//! Everything that was found out, what follows from it, and the report.
+//! All results, the values that follow from them, and the report.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -76,7 +76,8 @@ impl Results {
         self.cpu(system.floor(), case.floor(), connections)
     }
 
-    /// Server CPU above that of the same without sessions. A due touch is compared with a plain read.
+    /// Server CPU above that of the same without sessions. A due touch is compared with a plain
+    /// read.
     pub(crate) fn above_floor(&self, system: System, case: Case, connections: usize) -> ByRound {
         let floor = self.floor(system, case, connections);
         paired(
@@ -111,7 +112,7 @@ impl Results {
         )
     }
 
-    /// Which peer needs the least server CPU above its floor.
+    /// The peer with the least server CPU above its floor.
     pub(crate) fn best_peer(&self, case: Case, connections: usize) -> Option<System> {
         let above = |system: &System| {
             let above = Summary::of(self.above_floor(*system, case, connections).into_values());
@@ -127,7 +128,7 @@ impl Results {
         Some(self.memory(system, payload)?.per_session)
     }
 
-    /// How much of that is the log.
+    /// The part of it that is the log.
     pub(crate) fn log_of(&self, system: System, payload: usize) -> Option<f64> {
         Some(self.memory(system, payload)?.log_per_session)
     }

@@ -1,4 +1,4 @@
-//! Measures everything once per round, so that what disturbs the machine for a while disturbs every system.
+//! Measures everything once per round, so that a disturbance of the machine affects every system.
 
 use std::{collections::HashMap, io::Write};
 
@@ -31,7 +31,7 @@ pub(crate) struct Measured {
     /// Microseconds, as all below.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    /// Of the server process, per request. `None` where the system does not tell.
+    /// CPU time of the server process per request. `None` if the system does not report it.
     pub(crate) cpu: Option<f64>,
     /// Commands that Redis executed per request, also from inside scripts.
     pub(crate) commands: f64,
@@ -45,7 +45,7 @@ pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<V
         .enable_all()
         .build()?;
     let mut measured = Vec::new();
-    // How many requests make a measurement is found out in the first round, and then stays.
+    // The first round determines the number of requests. It stays the same afterwards.
     let mut requests = HashMap::new();
     for round in 0..args.rounds {
         write!(
@@ -98,7 +98,7 @@ async fn one(
     Ok(measured)
 }
 
-/// Sends as many requests, and says what each has cost.
+/// Sends this many requests, and returns the cost of each.
 pub(crate) async fn once(
     load: &mut Load,
     served: &Served,

@@ -1,4 +1,4 @@
-//! Numbers out of many numbers.
+//! Medians and other statistics.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What it costs Redis to clear away sessions that are over.
+//! The cost of removing expired sessions in Redis.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::{
 /// One sweep.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Swept {
-    /// How many sessions were over.
+    /// The number of expired sessions.
     pub(crate) sessions: usize,
     pub(crate) seconds: f64,
     /// Microseconds, of the whole sweep.
@@ -47,7 +47,7 @@ pub(crate) fn all(args: &Args, redis: &redis::Server, cores: &Cores) -> Result<V
             let plan = Plan::of(System::Portcullis, Case::Enter, CONNECTIONS);
             let mut load = Load::prepare(served.address, plan).await?;
             load.start_sessions(sessions).await?;
-            // The server is gone before it sweeps much itself.
+            // The server ends before it sweeps much itself.
         }
         tokio::time::sleep(IDLE + Duration::from_secs(1)).await;
         let url = format!("redis://{}", redis.address());

@@ -72,7 +72,7 @@ fn timings(results: &Results, case: Case, connections: usize) -> String {
         };
         let sessions = system.has_sessions();
         let above = results.above_floor(system, case, connections).into_values();
-        // To ignore a session costs so little that a ratio of it would be one of noise.
+        // An ignored session costs so little that its ratio would be noise.
         let of_best = best
             .filter(|_| sessions && case != Case::Ignored)
             .and_then(|best| results.of_other(system, best, case, connections));
@@ -355,7 +355,7 @@ fn capital(text: &str) -> String {
     })
 }
 
-/// Without decimals that say nothing.
+/// Without decimals that are noise.
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -372,7 +372,8 @@ fn shown_short(summary: Option<Summary>, digits: usize) -> String {
     })
 }
 
-/// A table of Markdown that is aligned for the eye too: the first column to the left, the others to the right.
+/// A table of Markdown that is aligned for the eye too: the first column to the left, the others to
+/// the right.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().copied().map(str::to_owned).collect();
     let width = |column: usize| {

@@ -1,4 +1,4 @@
-//! What Portcullis means to cost, beside what it does.
+//! The target costs of Portcullis, beside the measured ones.
 
 use crate::{
     case::{Case, PAYLOAD_BYTES},

@@ -1,5 +1,6 @@
-//! What a request asks of Redis: the commands, counted by `MONITOR`, and the round trips it waits for, counted by
-//! making each take longer. Apart from the measurements, which both would slow down.
+//! The cost of a request in Redis: its commands, counted by `MONITOR`, and the round trips it waits
+//! for, counted by making each take longer. Both would slow down the measurements, so they run
+//! apart.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,7 +30,7 @@ pub(crate) struct Trace {
     pub(crate) sent: BTreeMap<String, f64>,
     /// Executed inside scripts.
     pub(crate) inside: BTreeMap<String, f64>,
-    /// How many round trips the request waits for, one after the other.
+    /// The number of consecutive round trips that the request waits for.
     pub(crate) round_trips: f64,
 }
 
@@ -86,7 +87,7 @@ async fn one(
         case,
         sent: BTreeMap::new(),
         inside: BTreeMap::new(),
-        // A little more than asked for is what threads take to wake up.
+        // Threads take a little longer than requested to wake up.
         round_trips: (longer.as_secs_f64() / LONGER.as_secs_f64() - 0.1)
             .round()
             .max(0.0),
@@ -102,7 +103,7 @@ async fn one(
         };
         let inside = line.contains("[0 lua]");
         if name == "TIME" && !inside {
-            // Portcullis asks for it four times a second, whatever the load.
+            // Portcullis sends it four times a second, at any load.
             continue;
         }
         let commands = if inside {

@@ -25,16 +25,17 @@ pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) connection: Connection,
     #[command(flatten)]
-    pub(crate) look: Look,
+    pub(crate) output: OutputOptions,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// Where the sessions are.
+/// Where the sessions are stored.
 #[derive(Args)]
-#[command(next_help_heading = "Where the sessions are")]
+#[command(next_help_heading = "Store")]
 pub(crate) struct Connection {
-    // The variables are read later: an argument that the environment gives is shown as required in messages about others.
+    // The variables are read later. Otherwise clap shows an argument from the environment as
+    // required in messages about others.
     /// The server's address; rediss:// uses TLS. Set an address with a password in the environment
     /// [env: REDIS_URL] [default: redis://127.0.0.1:6379].
     #[arg(long, global = true, value_name = "URL")]
@@ -43,7 +44,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, value_name = "PREFIX")]
     prefix: Option<String>,
     /// The realm of the sessions [env: PORTCULLIS_REALM] [default: the only registered realm].
-    // The variable is read later: --all-realms on the command line counts more than it.
+    // The variable is read later: --all-realms on the command line overrides it.
     #[arg(long, global = true, value_name = "NAME", value_parser = realm)]
     pub(crate) realm: Option<Realm>,
     /// Run the command in each registered realm, in order of name.
@@ -77,10 +78,10 @@ fn given(argument: Option<&String>, variable: &str) -> Result<Option<String>, Fa
         .map_err(|_| Failure::Usage(format!("the variable {variable} is not Unicode")))
 }
 
-/// How results look.
+/// The format of results.
 #[derive(Args, Clone, Copy)]
-#[command(next_help_heading = "How results look")]
-pub(crate) struct Look {
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputOptions {
     /// Print JSON: one document; for audit, and with --all-realms, one object per line.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -89,7 +90,7 @@ pub(crate) struct Look {
     pub(crate) utc: bool,
 }
 
-/// The ways to say which sessions are to end. None allows the arguments of another.
+/// The forms of the command. None allows the arguments of another.
 const REVOCATIONS: &str = "\
 portcullis revoke [OPTIONS] <USER> <HANDLE>
        portcullis revoke [OPTIONS] <USER> --all [--keep <HANDLE>]
@@ -97,14 +98,14 @@ portcullis revoke [OPTIONS] <USER> <HANDLE>
 
 /// For `revoke --help`.
 const MARKERS: &str = "\
-Revoking all sessions of a user leaves a marker, which refuses sign-ins that began earlier. It lives
+Revoking all sessions of a user leaves a marker, which refuses sign-ins that began earlier. It is kept
 for an hour more than the longest absolute timeout registered for the realm. If none is registered,
-it lives for 400 days and an hour.";
+it is kept for 400 days and an hour.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List the sessions of a user, the most recently used first.
-    List(Whose),
+    List(OfUser),
     /// List the users with live sessions, page by page.
     Users(Users),
     /// Count the live sessions, with users and without.
@@ -114,9 +115,9 @@ pub(crate) enum Command {
     /// End one session of a user, all of them, or all sessions of all users.
     #[command(override_usage = REVOCATIONS, after_help = MARKERS)]
     Revoke(Revoke),
-    /// List the sessions that were used from what looks like another device.
+    /// List the sessions that seem to be used on another device.
     Flagged(Flagged),
-    /// Read the log of what happened to sessions, oldest first.
+    /// Read the log of session events, oldest first.
     Audit(Audit),
     /// List the realms that layers have registered, with their cookies.
     Realms,
@@ -157,7 +158,7 @@ fn from_hex(digits: &[u8]) -> Option<UserId> {
 }
 
 impl Command {
-    /// The same with its users decoded.
+    /// The command with its users decoded.
     pub(crate) fn with_users(mut self) -> Result<Self, Failure> {
         let (naming, user) = match &mut self {
             Self::List(whose) => (whose.naming, Some(&mut whose.user)),
@@ -177,7 +178,7 @@ impl Command {
 }
 
 #[derive(Args)]
-pub(crate) struct Whose {
+pub(crate) struct OfUser {
     /// The user, byte for byte as the application names it.
     #[arg(value_parser = users())]
     pub(crate) user: UserId,
@@ -201,7 +202,7 @@ pub(crate) struct Users {
 #[derive(Args)]
 pub(crate) struct ShowArguments {
     #[command(flatten)]
-    pub(crate) whose: Whose,
+    pub(crate) whose: OfUser,
     /// The session's handle, as `list` shows it.
     #[arg(value_parser = handle, allow_hyphen_values = true)]
     pub(crate) handle: SessionHandle,
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_revoke_must_be_said_and_said_once() {
+    fn the_sessions_to_revoke_must_be_named_exactly_once() {
         use clap::error::ErrorKind::{ArgumentConflict, MissingRequiredArgument, ValueValidation};
 
         let handle = "AAAAAAAAAAAAAAAA";

@@ -1,4 +1,4 @@
-//! Where commands find the sessions.
+//! The sessions that a command works on.
 
 use std::{fs, num::NonZeroU32, time::Duration};
 
@@ -13,24 +13,24 @@ use portcullis_redis::RedisStoreBuilder;
 use serde::Serialize;
 
 use crate::{
-    args::{Connection, Look},
+    args::{Connection, OutputOptions},
     exit::Failure,
     json::{self, InRealm},
     moment::Clock,
     realms::{Selected, Selection},
-    screen::mention,
+    screen::print_message,
     text::{self, Ink, Pen},
 };
 
-/// An operator can be further away than the application, and waits longer than a request may.
+/// An operator can be further away than the application, and may wait longer than a request.
 const WAIT: Duration = Duration::from_secs(3);
 
-/// A realm of a store that answered, and what is done with it.
+/// A realm of a connected store, with the options of the command.
 pub(crate) struct Context {
     /// Of this realm.
     pub(crate) store: RedisStore,
     pub(crate) sessions: Sessions,
-    look: Look,
+    output: OutputOptions,
     prefix: String,
     selected: Selected,
     /// No realm was named, and none is registered.
@@ -41,14 +41,17 @@ pub(crate) struct Context {
 
 impl Context {
     /// One for each realm that the command is for, in order of name: never none.
-    pub(crate) async fn open(connection: &Connection, look: Look) -> Result<Vec<Self>, Failure> {
-        Self::with(builder(connection)?, connection, look).await
+    pub(crate) async fn open(
+        connection: &Connection,
+        output: OutputOptions,
+    ) -> Result<Vec<Self>, Failure> {
+        Self::with(builder(connection)?, connection, output).await
     }
 
     /// The same, where revocations wait for this many replicas.
     pub(crate) async fn confirming(
         connection: &Connection,
-        look: Look,
+        output: OutputOptions,
         replicas: Option<NonZeroU32>,
     ) -> Result<Vec<Self>, Failure> {
         let builder = builder(connection)?;
@@ -56,13 +59,13 @@ impl Context {
             Some(replicas) => builder.confirm_by_replicas(replicas.get()),
             None => builder,
         };
-        Self::with(builder, connection, look).await
+        Self::with(builder, connection, output).await
     }
 
     async fn with(
         builder: RedisStoreBuilder,
         connection: &Connection,
-        look: Look,
+        output: OutputOptions,
     ) -> Result<Vec<Self>, Failure> {
         let (selection, prefix) = (Selection::of(connection)?, connection.prefix()?);
         let store = connect(builder).await?;
@@ -72,7 +75,7 @@ impl Context {
             Self {
                 sessions: Sessions::new(store.clone()),
                 store,
-                look,
+                output,
                 prefix: prefix.clone(),
                 is_unknown: selection == Selection::Sole && selected.cookie.is_none(),
                 selected,
@@ -91,9 +94,9 @@ impl Context {
         self.is_one_of_all
     }
 
-    /// What stands above the results of a realm for people.
+    /// The heading above the results of a realm. None with --json.
     pub(crate) fn heading(&self, pen: Pen) -> Option<String> {
-        if !self.is_one_of_all || self.look.json {
+        if !self.is_one_of_all || self.output.json {
             return None;
         }
         let about = match &self.selected.cookie {
@@ -105,26 +108,27 @@ impl Context {
     }
 
     /// A message, which names the realm where there can be several.
-    pub(crate) fn mention(&self, message: &str) {
+    pub(crate) fn print_message(&self, message: &str) {
         if self.is_one_of_all {
-            mention(&format!("realm {}: {message}", self.realm()));
+            print_message(&format!("realm {}: {message}", self.realm()));
         } else {
-            mention(message);
+            print_message(message);
         }
     }
 
-    /// Nothing was found. Where no layer has registered the realm either, the application is perhaps kept elsewhere.
+    /// A hint that nothing was found. If no layer has registered the realm either, the prefix or
+    /// the address may be wrong.
     pub(crate) fn hint_at_prefix(&self) {
         if self.is_unknown {
-            self.mention(&format!(
-                "no application has registered itself under the prefix {} at this address; is it the right one (--prefix, \
-                 --redis-url)?",
+            self.print_message(&format!(
+                "no application has registered a realm under the prefix {} at this address; check --prefix \
+                 and --redis-url",
                 text::word(self.prefix.as_bytes())
             ));
         }
     }
 
-    /// Nothing was found of this user.
+    /// A hint that nothing was found of this user.
     pub(crate) async fn hint_at_user(&self, user: &UserId) -> Result<(), Failure> {
         if self.is_unknown {
             self.hint_at_prefix();
@@ -136,15 +140,15 @@ impl Context {
             ..LogQuery::default()
         };
         if self.sessions.history(query).await?.is_empty() {
-            self.mention(&format!(
-                "the log has nothing of {} either; is the name the one that the application uses (see `portcullis users`)?",
+            self.print_message(&format!(
+                "the log has nothing of {} either; check the name (see `portcullis users`)",
                 text::user(user)
             ));
         }
         Ok(())
     }
 
-    /// A result for programs: a document, or, where another one may follow, a line.
+    /// A result as JSON: a document, or a line if another result may follow.
     pub(crate) fn document(&self, document: &impl Serialize) -> Result<String, Failure> {
         if self.is_one_of_all {
             self.line(document)
@@ -153,7 +157,7 @@ impl Context {
         }
     }
 
-    /// A result for programs of which there are several.
+    /// One of several results as a line of JSON.
     pub(crate) fn line(&self, document: &impl Serialize) -> Result<String, Failure> {
         json::line(&self.in_realm(document))
     }
@@ -173,12 +177,12 @@ impl Context {
     pub(crate) fn clock(&self) -> Clock {
         Clock {
             now: self.now(),
-            utc: self.look.utc,
+            utc: self.output.utc,
         }
     }
 
-    /// The newest `most` events that the query asks for and `is_wanted`, newest first. A query cannot say all of what
-    /// is wanted, so where the first are not enough, all are read.
+    /// The newest `most` events that match the query and `is_wanted`, newest first. A query does
+    /// not have all filters, so if the first events are not enough, all are read.
     pub(crate) async fn newest(
         &self,
         query: &LogQuery,
@@ -203,7 +207,8 @@ impl Context {
     }
 }
 
-/// `check` tells of eviction. Where an application runs with it all the same, its sessions can be ended.
+/// `check` reports eviction. If an application runs with it all the same, its sessions can be
+/// ended.
 pub(crate) async fn connect(builder: RedisStoreBuilder) -> Result<RedisStore, Failure> {
     let builder = builder.wait(WAIT).allow_unsafe_eviction();
     Ok(builder.connect().await?)

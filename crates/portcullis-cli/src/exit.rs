@@ -1,4 +1,4 @@
-//! How a command ends: what scripts can tell apart.
+//! The exit codes of commands, for scripts.
 
 use std::{fmt, process::ExitCode};
 
@@ -18,25 +18,25 @@ Exit codes:
   5  done, but replicas did not confirm it
   6  the result could not be written";
 
-/// A command did what it was asked for.
+/// The result of a command that was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    /// The server is not one that sessions are safe on.
+    /// Sessions are not safe on the server.
     Broken,
-    /// There is nothing like that; why was said already.
+    /// Not found. The reason has been printed.
     NotFound,
     /// Ended, but a failure of the primary may bring it back.
     Unconfirmed,
 }
 
-/// What the program ends with.
+/// The exit code of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Code(u8);
 
 impl Code {
-    /// Of what came of a command in several realms. A failure counts more than success, and success in one realm more
-    /// than that there was nothing in another.
+    /// The code of a command in several realms. A failure counts more than success, and success in
+    /// one realm more than nothing found in another.
     pub(crate) fn of_all(codes: &[Self]) -> Self {
         let first = [4, 2, 6, 1, 5, 0, 3].map(Self);
         let first = first.into_iter().find(|code| codes.contains(code));
@@ -61,7 +61,7 @@ impl From<Outcome> for Code {
     }
 }
 
-/// A command did not do what it was asked for. Its text is safe on a terminal.
+/// The failure of a command. Its text is safe on a terminal.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Usage(String),
@@ -114,7 +114,7 @@ impl From<ConnectError> for Failure {
     }
 }
 
-/// The error with what caused it, safe on a terminal: servers can say anything.
+/// The error with its causes, safe on a terminal: servers can send any text.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! What programs read. The README has a table of the fields.
+//! Results as JSON. The README has a table of the fields.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis::{
@@ -17,37 +17,37 @@ use crate::{
 
 /// One document.
 pub(crate) fn document(value: &impl Serialize) -> Result<String, Failure> {
-    finished(serde_json::to_string_pretty(value))
+    with_newline(serde_json::to_string_pretty(value))
 }
 
 /// One line.
 pub(crate) fn line(value: &impl Serialize) -> Result<String, Failure> {
-    finished(serde_json::to_string(value))
+    with_newline(serde_json::to_string(value))
 }
 
-fn finished(written: serde_json::Result<String>) -> Result<String, Failure> {
+fn with_newline(written: serde_json::Result<String>) -> Result<String, Failure> {
     let mut text =
         written.map_err(|error| Failure::Output(format!("the result has no JSON: {error}")))?;
     text.push('\n');
     Ok(ascii_where_unsafe(&text))
 }
 
-/// JSON escapes what is below a space. A terminal also obeys some of what is above.
+/// JSON escapes the characters below a space. A terminal also obeys some of those above.
 fn ascii_where_unsafe(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
-    for letter in json.chars() {
-        if is_invisible(letter) || (letter >= '\u{7f}' && letter.is_control()) {
-            for unit in letter.encode_utf16(&mut [0; 2]) {
+    for character in json.chars() {
+        if is_invisible(character) || (character >= '\u{7f}' && character.is_control()) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
                 safe.push_str(&format!("\\u{unit:04x}"));
             }
         } else {
-            safe.push(letter);
+            safe.push(character);
         }
     }
     safe
 }
 
-/// A document with the realm that it is about.
+/// A document with its realm.
 #[derive(Debug, Serialize)]
 pub(crate) struct InRealm<'r, T> {
     pub(crate) realm: &'r str,
@@ -55,7 +55,7 @@ pub(crate) struct InRealm<'r, T> {
     pub(crate) document: T,
 }
 
-/// A user: a string, or bytes in base64url where it is none.
+/// A user: a string, or bytes in base64url if it is no string.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum User<'u> {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_escaped_is_read_back_as_it_was() {
+    fn escaped_text_is_read_back_unchanged() {
         let text = "a\u{7f}\u{85}\u{9b}\u{200d}\u{feff}\u{e0041}\r\n\"\\";
         let json = line(&text).unwrap();
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);

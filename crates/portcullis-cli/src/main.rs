@@ -1,5 +1,5 @@
-//! The tool for operators of applications that keep their sessions in Redis with Portcullis. `README.md` says what
-//! it does.
+//! The tool for operators of applications that keep their sessions in Redis with Portcullis.
+//! `README.md` describes it.
 
 mod args;
 mod commands;
@@ -23,7 +23,7 @@ use crate::{
     commands::in_each_realm,
     context::Context,
     exit::{Code, Failure},
-    screen::mention,
+    screen::print_message,
 };
 
 fn main() -> ExitCode {
@@ -43,15 +43,16 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => code.into(),
         Err(failure) => {
-            mention(&failure.to_string());
+            print_message(&failure.to_string());
             failure.code().into()
         }
     }
 }
 
-/// Help and version, or what is wrong with the command line. The latter quotes it, and there can be anything in it.
+/// Prints help, version or the error in the command line. The error quotes it, so its text is made
+/// safe.
 fn explain(error: &clap::Error) -> ExitCode {
-    // Who closed the pipe does not want to read it.
+    // If the pipe is closed, the error is ignored.
     if error.use_stderr() {
         let _ = write!(io::stderr(), "{}", text::quotable(&error.to_string()));
         ExitCode::from(2)
@@ -64,39 +65,39 @@ fn explain(error: &clap::Error) -> ExitCode {
 async fn run(line: CommandLine) -> Result<Code, Failure> {
     let CommandLine {
         connection,
-        look,
+        output,
         command,
     } = line;
-    let realms = || Context::open(&connection, look);
+    let realms = || Context::open(&connection, output);
     match command.with_users()? {
         Command::List(whose) => {
-            let list = async |context: &Context| commands::list(context, look, &whose).await;
+            let list = async |context: &Context| commands::list(context, output, &whose).await;
             in_each_realm(&realms().await?, list).await
         }
         Command::Users(users) => {
-            let list = async |context: &Context| commands::users(context, look, &users).await;
+            let list = async |context: &Context| commands::users(context, output, &users).await;
             in_each_realm(&realms().await?, list).await
         }
         Command::Count => {
-            let count = async |context: &Context| commands::count(context, look).await;
+            let count = async |context: &Context| commands::count(context, output).await;
             in_each_realm(&realms().await?, count).await
         }
         Command::Show(which) => {
-            let show = async |context: &Context| commands::show(context, look, &which).await;
+            let show = async |context: &Context| commands::show(context, output, &which).await;
             in_each_realm(&realms().await?, show).await
         }
-        Command::Revoke(revoke) => commands::revoke(&connection, look, &revoke).await,
+        Command::Revoke(revoke) => commands::revoke(&connection, output, &revoke).await,
         Command::Flagged(flagged) => {
-            let list = async |context: &Context| commands::flagged(context, look, &flagged).await;
+            let list = async |context: &Context| commands::flagged(context, output, &flagged).await;
             in_each_realm(&realms().await?, list).await
         }
-        Command::Audit(audit) => commands::audit(&connection, look, &audit).await,
-        Command::Realms => commands::realms(&connection, look).await.map(Code::from),
-        Command::Check(check) => commands::check(&connection, look, &check)
+        Command::Audit(audit) => commands::audit(&connection, output, &audit).await,
+        Command::Realms => commands::realms(&connection, output).await.map(Code::from),
+        Command::Check(check) => commands::check(&connection, output, &check)
             .await
             .map(Code::from),
         Command::Sweep => {
-            let sweep = async |context: &Context| commands::sweep(context, look).await;
+            let sweep = async |context: &Context| commands::sweep(context, output).await;
             in_each_realm(&realms().await?, sweep).await
         }
     }

@@ -1,4 +1,4 @@
-//! Moments, as people write and read them. All are on the server's clock.
+//! Moments, as operators write and read them. All are on the server's clock.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const UNITS: [(char, u64); 5] = [
 ];
 
 impl Moment {
-    /// `90s`, `15m`, `1h`, `2d`, `1w` ago, or a moment as RFC 3339 has it.
+    /// `90s`, `15m`, `1h`, `2d`, `1w` ago, or a moment in RFC 3339.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         const HELP: &str =
             "write how long ago (90s, 15m, 1h, 2d, 1w), or a moment such as 2026-01-31T12:00:00Z";
@@ -73,7 +73,7 @@ fn day(moment: OffsetDateTime) -> String {
     format!("{year:04}-{:02}-{day:02}", u8::from(month))
 }
 
-/// How tables tell moments.
+/// Formats moments for tables.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     pub(crate) now: Timestamp,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn for_programs_there_are_milliseconds_and_utc() {
+    fn in_json_moments_have_milliseconds_and_utc() {
         assert_eq!(rfc3339(NOON), "2026-01-31T12:34:56.789Z");
         assert_eq!(
             rfc3339(Timestamp::from_millis(0)),
@@ -180,12 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn for_people_a_moment_is_relative_with_the_clock_beside_it() {
+    fn in_tables_a_moment_is_relative_with_the_clock_beside_it() {
         let clock = Clock {
             now: NOON,
             utc: false,
         };
-        for (at, told) in [
+        for (at, text) in [
             (NOON, "0s ago 12:34"),
             (NOON.before(seconds(59)), "59s ago 12:33"),
             (NOON.before(seconds(3599)), "59m ago 11:34"),
@@ -198,7 +198,7 @@ mod tests {
             (NOON.after(seconds(1800)), "in 30m 13:04"),
             (NOON.after(seconds(86_400)), "in 24h 02-01 12:34"),
         ] {
-            assert_eq!(clock.format(at), told);
+            assert_eq!(clock.format(at), text);
         }
         let utc = Clock {
             now: NOON,

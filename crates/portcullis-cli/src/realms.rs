@@ -1,4 +1,4 @@
-//! Which realms a command is for.
+//! The realms that a command is for.
 
 use portcullis::{
     RedisStore,
@@ -9,14 +9,14 @@ use portcullis::{
 use crate::{
     args::Connection,
     exit::{Failure, chain},
-    screen::mention,
+    screen::print_message,
     text,
 };
 
 /// In place of `--realm`.
 const VARIABLE: &str = "PORTCULLIS_REALM";
 
-/// What the command line, or else the environment, says.
+/// The choice on the command line, or else in the environment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Selection {
     /// The only one that is registered.
@@ -58,7 +58,8 @@ impl Selection {
         });
         match self {
             Self::Named(realm) => {
-                // The registry is asked for a hint only. Whether the store can be used, the command will find out.
+                // The registry is read for a hint only. The command itself finds out whether the
+                // store can be used.
                 let found = registered
                     .ok()
                     .and_then(|registered| named(realm, &registered));
@@ -68,7 +69,7 @@ impl Selection {
             Self::All => {
                 let registered = registered?;
                 if registered.is_empty() {
-                    mention("no layer has registered a realm; only the realm `id` is looked at");
+                    print_message("no layer has registered a realm; using only the realm `id`");
                     return Ok(vec![Realm::default().into()]);
                 }
                 Ok(registered.into_iter().map(Selected::from).collect())
@@ -81,7 +82,7 @@ impl Selection {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Selected {
     pub(crate) realm: Realm,
-    /// As far as the registry knows it.
+    /// Known if the realm is registered.
     pub(crate) cookie: Option<String>,
 }
 
@@ -103,8 +104,8 @@ impl From<RegisteredRealm> for Selected {
     }
 }
 
-/// `None` is for a realm that is not registered. It may be looked at and cleaned up all the same, so that is no more
-/// than a message.
+/// `None` is for a realm that is not registered. Its sessions can be listed and ended all the same,
+/// so this is only a message.
 fn named(realm: &Realm, registered: &[RegisteredRealm]) -> Option<Selected> {
     let found = registered.iter().find(|known| known.realm == *realm);
     if found.is_none() {
@@ -116,7 +117,7 @@ fn named(realm: &Realm, registered: &[RegisteredRealm]) -> Option<Selected> {
             [] => "none is registered".to_owned(),
             known => format!("registered: {}", known.join(", ")),
         };
-        mention(&format!(
+        print_message(&format!(
             "no layer has registered the realm {realm} ({known})"
         ));
     }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_counts_more_than_the_environment() {
+    fn the_command_line_overrides_the_environment() {
         let named = |name| Some(Selection::Named(realm(name)));
         for (arguments, variable, selection) in [
             (&[][..], None, Some(Selection::Sole)),
@@ -180,7 +181,7 @@ mod tests {
         ] {
             let line = [&["portcullis", "list", "alice"], arguments].concat();
             let Ok(line) = CommandLine::try_parse_from(line) else {
-                panic!("not understood")
+                panic!("not parsed")
             };
             let read = Selection::read(&line.connection, variable.map(Into::into));
             assert_eq!(read.ok(), selection, "{arguments:?} {variable:?}");
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn both_options_are_refused_also_where_the_command_stands_between_them() {
+    fn both_options_are_refused_even_with_the_command_between_them() {
         let line = [
             "portcullis",
             "--realm=shop",
@@ -197,7 +198,7 @@ mod tests {
             "--all-realms",
         ];
         let Ok(line) = CommandLine::try_parse_from(line) else {
-            panic!("not understood")
+            panic!("not parsed")
         };
         assert!(Selection::read(&line.connection, None).is_err());
     }

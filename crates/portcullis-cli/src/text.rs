@@ -4,13 +4,13 @@ use std::{fmt::Write, io::IsTerminal};
 
 use portcullis::UserId;
 
-/// What cannot break a line, drive the terminal, or turn the order of letters around.
+/// Text that cannot break a line, control the terminal, or reverse the order of characters.
 pub(crate) fn shown(text: &str) -> String {
     visible(&UserId::from(text).to_string())
 }
 
-/// The same for any bytes, in quotes unless it is plainly one word: where words follow each other, nobody may
-/// name themselves so as to look like the next one.
+/// The same for any bytes, in quotes unless it is one plain word. Otherwise a name could look like
+/// the next word of a line.
 pub(crate) fn word(bytes: &[u8]) -> String {
     let text = visible(&UserId::from(bytes).to_string());
     if !is_one_word(bytes) {
@@ -25,12 +25,12 @@ fn is_one_word(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(plain)
 }
 
-/// Whether a user is shown just as they are given.
+/// Whether a user's name is shown exactly as it is given.
 pub(crate) fn is_plain(user: &UserId) -> bool {
     is_one_word(user.as_bytes())
 }
 
-/// As `--hex` takes it.
+/// The form that `--hex` accepts.
 pub(crate) fn hex(user: &UserId) -> String {
     let bytes = user.as_bytes().iter();
     bytes.map(|byte| format!("{byte:02x}")).collect()
@@ -40,23 +40,23 @@ pub(crate) fn user(user: &UserId) -> String {
     word(user.as_bytes())
 }
 
-/// `Display` of a user leaves letters that have no width, or change the direction of others.
+/// `Display` of a user keeps characters that have no width, or change the direction of others.
 fn visible(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if is_invisible(letter) {
-            let _ = write!(safe, "{}", letter.escape_unicode());
+    for character in text.chars() {
+        if is_invisible(character) {
+            let _ = write!(safe, "{}", character.escape_unicode());
         } else {
-            safe.push(letter);
+            safe.push(character);
         }
     }
     safe
 }
 
-/// Whether a letter is not for eyes: it moves, hides or reorders what is around it.
-pub(crate) fn is_invisible(letter: char) -> bool {
+/// Whether a character is invisible: it moves, hides or reorders others.
+pub(crate) fn is_invisible(character: char) -> bool {
     matches!(
-        letter,
+        character,
         '\u{ad}'
             | '\u{61c}'
             | '\u{180e}'
@@ -69,22 +69,22 @@ pub(crate) fn is_invisible(letter: char) -> bool {
     )
 }
 
-/// What stands out, where the terminal can do that. It never tells anything that words do not.
+/// The colour of a text, if the terminal has colours. It never adds information to the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ink {
     Plain,
     Bold,
     Good,
-    Doubtful,
+    Warning,
     Bad,
 }
 
-/// Whether there is ink.
+/// Whether colours are used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pen(pub(crate) bool);
 
 impl Pen {
-    /// On a terminal, unless the person wants none.
+    /// Colours on a terminal, unless the operator disabled them.
     pub(crate) fn of_stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let able = std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
@@ -97,14 +97,14 @@ impl Pen {
             _ if !self.0 || text.is_empty() => return text.to_owned(),
             Ink::Bold => 1,
             Ink::Good => 32,
-            Ink::Doubtful => 33,
+            Ink::Warning => 33,
             Ink::Bad => 31,
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 }
 
-/// A table with a heading. Cells are text that is safe already. Where the terminal is too narrow, the last column is
+/// A table with a heading. Cells are safe text. If the terminal is too narrow, the last column is
 /// wrapped, or each row becomes a paragraph.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -123,7 +123,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// As it fits into `room` columns, if that is known.
+    /// Fits the table into `room` columns, if that is known.
     pub(crate) fn render(&self, pen: Pen, room: Option<usize>) -> String {
         let widths = self.widths();
         let Some((last, others)) = widths.split_last() else {
@@ -148,7 +148,7 @@ impl Table {
         widths
     }
 
-    /// One row after the other, with the last column wrapped to this many letters.
+    /// One row after the other, with the last column wrapped to this many characters.
     fn lines(&self, pen: Pen, widths: &[usize], last: Option<usize>) -> String {
         let mut rendered = String::new();
         for row in &self.rows {
@@ -201,7 +201,7 @@ impl Table {
     }
 }
 
-/// The least room in which a last column can be read.
+/// The least width in which a last column is readable.
 const LEAST: usize = 30;
 
 /// Broken between words so that no part is longer than this, unless it is one word.
@@ -232,16 +232,17 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     }
 }
 
-/// What may be quoted of a command line: no password of an address, and nothing that drives a terminal.
+/// A safe quote of a command line: without the password of an address and without control
+/// characters.
 pub(crate) fn quotable(text: &str) -> String {
     let quotable = |line: &str| {
-        let letters = line.chars().flat_map(|letter| {
-            let escaped =
-                (letter.is_control() || is_invisible(letter)).then(|| letter.escape_unicode());
-            let as_it_is = escaped.is_none().then_some(letter);
+        let characters = line.chars().flat_map(|character| {
+            let escaped = (character.is_control() || is_invisible(character))
+                .then(|| character.escape_unicode());
+            let as_it_is = escaped.is_none().then_some(character);
             escaped.into_iter().flatten().chain(as_it_is)
         });
-        without_password(&letters.collect::<String>())
+        without_password(&characters.collect::<String>())
     };
     let lines: Vec<_> = text.split('\n').map(quotable).collect();
     lines.join("\n")
@@ -256,7 +257,8 @@ fn without_password(line: &str) -> String {
         }
         _ => line.to_owned(),
     };
-    // That of a Sentinel stands behind the host. How far it reaches nobody knows, so all that follows goes with it.
+    // The password of a Sentinel is behind the host. Its end is unknown, so all that follows is
+    // removed.
     match line.split_once("entinelPassword=") {
         Some((before, _)) => format!("{before}entinelPassword=…"),
         None => line,
@@ -268,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s101_nothing_that_is_shown_can_drive_a_terminal() {
+    fn s101_no_shown_text_can_control_a_terminal() {
         for (text, safe) in [
             ("alice", "alice"),
             ("\x1b[31mred\x07", r"\u{1b}[31mred\u{7}"),
@@ -312,8 +314,11 @@ mod tests {
     #[test]
     fn a_table_that_is_too_wide_is_wrapped_in_its_last_column() {
         let mut table = Table::new(["ABOUT", "FINDING"]);
-        let says = "seven words that are too many here";
-        table.push(vec![(Ink::Plain, "log".into()), (Ink::Plain, says.into())]);
+        let finding = "seven words that are too many here";
+        table.push(vec![
+            (Ink::Plain, "log".into()),
+            (Ink::Plain, finding.into()),
+        ]);
         assert_eq!(
             table.render(Pen(false), Some(37)),
             "ABOUT  FINDING\nlog    seven words that are too many\n       here\n"
@@ -338,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn ink_does_not_move_columns() {
+    fn colours_do_not_move_columns() {
         let mut table = Table::new(["A", "B"]);
         table.push(vec![(Ink::Bad, "x".into()), (Ink::Plain, "y".into())]);
         assert_eq!(
@@ -348,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_of_a_command_line_shows_no_password_and_drives_nothing() {
+    fn a_quoted_command_line_shows_no_password_and_controls_no_terminal() {
         for (text, safe) in [
             (
                 "unexpected 'redis://a:p w@d@h:1' found",

@@ -1,4 +1,4 @@
-// The cookie, as each engine keeps it.
+// The cookie, as each engine stores it.
 import assert from 'node:assert/strict';
 
 const NAME = '__Host-Http-id';
@@ -21,7 +21,7 @@ export default function (scene, engine) {
     await click('button', 'Sign out');
     await at('/signed-out');
     assert.deepEqual(await cookies(), []);
-    // WebKit does not heed `Clear-Site-Data` on a redirect.
+    // WebKit ignores `Clear-Site-Data` on a redirect.
     if (engine !== 'webkit') assert.equal(await run(() => localStorage.getItem('of')), null);
     await go('/account');
     await at('/sign-in');
@@ -39,7 +39,7 @@ export default function (scene, engine) {
     await see('h1', 'Hello, ada');
   });
 
-  // WebKitGTK stores what breaks the rules of a prefix.
+  // WebKitGTK stores cookies that break the rules of a prefix.
   if (engine === 'webkit') return;
   scene('where there is no cookie, a script plants none', 'planted.shop.localhost', async ({ cookies, run, go }) => {
     await go('/');

@@ -1,4 +1,4 @@
-// The element, and the pages that ask again.
+// The element, and the pages that are requested again.
 import assert from 'node:assert/strict';
 import { until } from './processes.mjs';
 
@@ -7,7 +7,7 @@ const NAME = '__Host-Http-id';
 export default function (scene) {
   scene('it warns before the timeout, and "Stay signed in" extends', 'warning.shop.localhost', async ({ signIn, run, see, click }) => {
     await signIn();
-    // Of half an hour it leaves three seconds without a warning.
+    // All but three seconds of half an hour are within the lead of the warning.
     await run(() => {
       const element = document.querySelector('portcullis-timeout');
       const early = element.cloneNode();
@@ -25,9 +25,9 @@ export default function (scene) {
     assert.equal(extended[2], false);
   });
 
-  scene('an end elsewhere covers the page, says why, and leads back to the letter of the same person', 'ended.shop.localhost', async ({ device, signIn, see, type, run, click, at, fillIn }) => {
+  scene('an end elsewhere covers the page, shows the reason, and leads back to the letter of the same user', 'ended.shop.localhost', async ({ device, signIn, see, type, run, click, at, fillIn }) => {
     await signIn('ada', '/account/letter');
-    await see('#windows', 'this one'); // the line is open
+    await see('#windows', 'this one'); // the socket is open
     await type('#text', 'Dear shop');
     await (await device('ada')).endOthers();
     await see('dialog h1', 'You are signed out');
@@ -41,7 +41,7 @@ export default function (scene) {
     assert.equal(await run(() => document.querySelector('#text').value), 'Dear shop');
   });
 
-  scene('a letter is not shown to somebody else', 'else.shop.localhost', async ({ device, signIn, see, type, run, click, at, fillIn }) => {
+  scene('a letter is not shown to another user', 'else.shop.localhost', async ({ device, signIn, see, type, run, click, at, fillIn }) => {
     await signIn('ada', '/account/letter');
     await see('#windows', 'this one');
     await type('#text', 'Dear shop');
@@ -54,9 +54,9 @@ export default function (scene) {
     assert.equal(await run(() => document.querySelector('#text').value), '');
   });
 
-  scene('a page whose identifier was just replaced is asked for once more, and not again', 'replaced.shop.localhost', async ({ demo, signIn, cookie, go, at, requests }) => {
+  scene('a page whose identifier was just replaced is requested once more, and not again', 'replaced.shop.localhost', async ({ demo, signIn, cookie, go, at, requests }) => {
     await signIn();
-    // Confirms the password, as if in a request that this browser has no answer of yet.
+    // Confirms the password, as if in a request whose response this browser does not have yet.
     const answer = await fetch(`${demo}/confirm`, {
       method: 'POST', redirect: 'manual', headers: { cookie: `${NAME}=${await cookie(NAME)}` }, body: new URLSearchParams({ password: 'analytical engine' }),
     });

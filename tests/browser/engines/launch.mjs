@@ -1,4 +1,4 @@
-// The three engines, each with a profile of its own that is gone after the tests.
+// The three engines, each with a profile of its own that is deleted after the tests.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { START, alive, folder, heard, onFreePort, start, until } from './processes.mjs';
@@ -35,7 +35,7 @@ async function webkit() {
   const [, display] = await heard(screen, /^(\d+)$/);
   const port = await onFreePort(port => start('WebKitWebDriver', [`--port=${port}`], { DISPLAY: `:${display}` }), '/status');
   const browser = await overHttp(`http://127.0.0.1:${port}`);
-  // Without a word of the browser the driver starts the MiniBrowser that it came with.
+  // Unless a browser is named, the driver starts its own MiniBrowser.
   await browser.begin(ANY);
   return browser;
 }

@@ -1,4 +1,4 @@
-// A real nginx before the programs: TLS, HTTP/2, and a log of what browsers sent and were answered.
+// A real nginx before the programs: TLS, HTTP/2, and a log of requests and responses.
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -58,8 +58,8 @@ export async function nginx(programs) {
   }, '/'); // a 400, since it is not TLS
 }
 
-// The first `count` requests for a path of a host, or as many as there are then. Each is logged once its answer is sent,
-// so a page may be there before its line.
+// The first `count` requests for a path of a host, or as many as there are then. Each is logged
+// once its answer is sent, so a page may be shown before its line is written.
 export async function requests(host, path, count) {
   return until(async () => {
     const lines = (await readFile(join(folder, 'access.log'), 'utf8')).split('\n').slice(0, -1);

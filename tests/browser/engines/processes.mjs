@@ -1,4 +1,4 @@
-// Programs that end with the tests, and what they need: a folder, free ports, and patience.
+// Programs that end with the tests, their folder, free ports and time limits.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../port.mjs';
 
-// As long as anything may take on a machine with much else to do.
+// The limit for any step on a busy machine.
 const PATIENCE = 30_000;
 // A browser that starts reads hundreds of megabytes.
 export const START = 4 * PATIENCE;
@@ -15,12 +15,13 @@ export const START = 4 * PATIENCE;
 export const folder = mkdtempSync(join(tmpdir(), 'portcullis-engines-'));
 const children = new Set();
 
-// Browsers leave children of their own behind, so each program leads a group, which ends as a whole.
+// Browsers leave children of their own behind, so each program leads a group, which ends as a
+// whole.
 export function endAll() {
   for (const child of children) {
     try {
       process.kill(-child.pid, 'SIGKILL');
-    } catch {} // it is gone
+    } catch {} // it has ended
   }
   children.clear();
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -28,7 +29,7 @@ export function endAll() {
 process.on('exit', endAll);
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
-// Asks again and again until there is something to return. If nothing comes, says what went wrong last.
+// Tries again and again until there is a result. If none comes, reports the last error.
 export async function until(ask, what = `${ask}`, patience = PATIENCE) {
   const end = performance.now() + patience;
   for (let trouble = ''; ; await pause(50)) {
@@ -43,16 +44,16 @@ export async function until(ask, what = `${ask}`, patience = PATIENCE) {
   }
 }
 
-// `said` has the lines that it wrote.
+// `lines` has the lines that it wrote.
 export function start(program, given, env = {}) {
   const { PATH, LANG } = process.env;
   const child = spawn(program, given, {
     env: { PATH, LANG, HOME: folder, XDG_RUNTIME_DIR: folder, TMPDIR: folder, ...env }, stdio: ['ignore', 'pipe', 'pipe', 'pipe'], detached: true,
   });
   children.add(child);
-  const said = [];
-  for (const output of child.stdio.slice(1)) createInterface(output).on('line', line => said.push(line));
-  const running = { said, left: null };
+  const lines = [];
+  for (const output of child.stdio.slice(1)) createInterface(output).on('line', line => lines.push(line));
+  const running = { lines, left: null };
   const leave = how => {
     running.left = how;
     children.delete(child);
@@ -62,19 +63,20 @@ export function start(program, given, env = {}) {
   return running;
 }
 
-// What the program says that matches, unless it ends before that.
+// The first line of the program that matches, unless it ends before that.
 export function heard(program, pattern) {
   return until(() => {
-    for (const line of program.said) if (pattern.test(line)) return line.match(pattern);
+    for (const line of program.lines) if (pattern.test(line)) return line.match(pattern);
     alive(program);
   }, `a line like ${pattern}`, START);
 }
 
-export function alive({ left, said }) {
-  if (left !== null) throw Object.assign(new Error(`it ended with ${left}: ${said.slice(-5).join('\n')}`), { final: true });
+export function alive({ left, lines }) {
+  if (left !== null) throw Object.assign(new Error(`it ended with ${left}: ${lines.slice(-5).join('\n')}`), { final: true });
 }
 
-// Starts what cannot choose a port for itself. One that is free now may be taken a moment later.
+// Starts a program that cannot choose a port for itself. One that is free now may be taken a moment
+// later.
 export async function onFreePort(launch, path) {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();

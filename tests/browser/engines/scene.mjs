@@ -1,4 +1,5 @@
-// One test in one engine: a host of its own, so a jar of its own, on a server that all scenes of the engine share.
+// One test in one engine: a host of its own, so a jar of its own, on a server that all scenes of
+// the engine share.
 import { after, test } from 'node:test';
 import { mkdir, writeFile } from 'node:fs/promises';
 import cookie from './cookie.mjs';
@@ -11,7 +12,7 @@ import { endAll, heard, start, until } from './processes.mjs';
 const FAILURES = new URL('../../../target/browser-failures/', import.meta.url).pathname;
 const PASSWORDS = { ada: 'analytical engine', grace: 'nanoseconds of wire' };
 
-// A program of ours, on a port that the system chooses.
+// A program of this repository, on a port that the system chooses.
 async function origin(name) {
   const program = process.env[name];
   if (!program) throw new Error(`${name} is the path of a program; tests/browser/engines/run builds it and sets that`);
@@ -24,14 +25,15 @@ async function begin(engine) {
   return { demo, port, window: await ENGINES[engine]() };
 }
 
-// Run in the page: the first visible element with this selector and text, of the document or of Portcullis' own element.
+// Run in the page: the first visible element with this selector and text, of the document or of
+// Portcullis' own element.
 const FIND = `
   const [selector, text] = arguments;
   const shadow = document.querySelector('portcullis-timeout')?.shadowRoot;
   return [document, shadow].flatMap(root => [...root?.querySelectorAll(selector) ?? []])
     .find(element => element.textContent.includes(text) && element.checkVisibility({ visibilityProperty: true })) ?? null;`;
 
-// What scenes do in the window of their browser, on one host.
+// The actions of scenes in the window of their browser, on one host.
 function actions({ demo, port, window }, host) {
   const origin = `https://${host}:${port}`;
   const act = {
@@ -43,7 +45,7 @@ function actions({ demo, port, window }, host) {
     // Runs a function in the page.
     run: (play, ...given) => window.script(`return (${play})(...arguments)`, given),
     see: (selector, text = '') => until(() => window.script(FIND, [selector, text]), `to see ${selector} with "${text}"`),
-    // What is found may be replaced by the next page before it is clicked.
+    // The element may be replaced by the next page before it is clicked.
     click: (selector, text = '') => until(async () => {
       const found = await window.script(FIND, [selector, text]);
       if (found) await window.click(found).catch(error => { throw Object.assign(error, { final: !/stale|interact|intercept/.test(error.message) }); });
@@ -62,7 +64,7 @@ function actions({ demo, port, window }, host) {
       await act.type('input[name=password]', PASSWORDS[who]);
       await act.click('main button', 'Sign in');
     },
-    // Another device of theirs, which needs no browser.
+    // Another device of the user, which needs no browser.
     device: who => device(demo, who),
   };
   return act;

@@ -1,10 +1,10 @@
-// One window of a browser, by the commands of WebDriver (https://www.w3.org/TR/webdriver1/). Chromium and WebKit have
-// programs that take them over HTTP. Firefox takes the same ones over a socket of its own (Marionette), so it needs no
-// `geckodriver`, which Debian does not have.
+// One window of a browser, by the commands of WebDriver (https://www.w3.org/TR/webdriver1/).
+// Chromium and WebKit have programs that take them over HTTP. Firefox takes the same ones over a
+// socket of its own (Marionette), so it needs no `geckodriver`, which Debian does not have.
 import { connect } from 'node:net';
 import { once } from 'node:events';
 
-// A command that takes longer has got stuck.
+// A command that takes longer hangs.
 const LIMIT = 120_000;
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
 
@@ -31,7 +31,8 @@ export async function overHttp(origin) {
   };
 }
 
-// By Marionette: each message is its length, a colon, and `[0, id, command, parameters]` or `[1, id, error, result]`.
+// By Marionette: each message is its length, a colon, and `[0, id, command, parameters]` or `[1,
+// id, error, result]`.
 export async function overMarionette(port) {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');

@@ -56,7 +56,7 @@ async fn sign_in(
     Ok(user)
 }
 
-/// Sends so many requests, one after the other.
+/// Sends this many requests, one after the other.
 pub(crate) fn drive(case: Case, requests: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -92,7 +92,7 @@ pub(crate) fn drive(case: Case, requests: usize) -> Result<()> {
     })
 }
 
-/// The cookie that was set, and what was answered.
+/// The cookie that was set, and the body of the response.
 async fn send(
     app: &Router,
     method: &str,

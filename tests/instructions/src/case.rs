@@ -1,9 +1,9 @@
-//! What a request does.
+//! The measured requests.
 
 /// What a request does with its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Case {
-    /// Brings its cookie to a route that does not look at the session.
+    /// Sends its cookie to a route that does not load the session.
     Ignored,
     /// Reads a value of 200 bytes.
     Read,

@@ -1,4 +1,4 @@
-//! What valgrind counts.
+//! Counts instructions with valgrind.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use crate::{Result, case::Case};
 const FEW: u64 = 200;
 const MANY: u64 = 1200;
 
-/// What a longer run takes beyond a shorter one is what its requests take.
+/// The difference between a longer and a shorter run is the cost of its requests.
 pub(crate) fn of_a_request(case: Case) -> Result<u64> {
     let (few, many) = (of_a_run(case, FEW)?, of_a_run(case, MANY)?);
     Ok(many.saturating_sub(few) / (MANY - FEW))
@@ -44,10 +44,10 @@ fn of_a_run(case: Case, requests: u64) -> Result<u64> {
     Ok(text
         .lines()
         .find_map(summary)
-        .ok_or("valgrind has not told a total")?)
+        .ok_or("valgrind has not printed a total")?)
 }
 
-/// As `rustc` calls itself.
+/// The version of `rustc`.
 pub(crate) fn compiler() -> Result<String> {
     let output = Command::new("rustc").arg("--version").output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())

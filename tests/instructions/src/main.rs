@@ -1,7 +1,7 @@
-//! How many instructions a request takes, counted by valgrind: no clock, no network, hardly any noise. So a change
-//! that makes requests slower shows, on any machine, and before anybody measures.
+//! The number of instructions of a request, counted by valgrind: no clock, no network, hardly any
+//! noise. So a change that makes requests slower is visible on any machine, before any benchmark.
 //!
-//! Valgrind knows no instructions for SHA-256, so hashing weighs more here than it does in life.
+//! Valgrind knows no instructions for SHA-256, so hashing counts more here than in production.
 
 mod app;
 mod case;
@@ -18,7 +18,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const EXPECTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/expected.txt");
 
-/// By how much a count may differ from what is expected: seeds of hash maps, versions of libc.
+/// The largest difference from the expected count: seeds of hash maps, versions of libc.
 const TOLERANCE: f64 = 0.03;
 
 /// The same if another compiler made the program.

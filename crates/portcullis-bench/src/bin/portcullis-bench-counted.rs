@@ -1,4 +1,5 @@
-//! The bench with an allocator that counts: the servers of the runs in which allocations are counted, and of no others.
+//! The bench with an allocator that counts: the servers of the runs in which allocations are
+//! counted, and of no others.
 
 use std::{alloc::System, process::ExitCode};
 

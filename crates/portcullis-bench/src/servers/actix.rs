@@ -1,5 +1,6 @@
-//! actix-web alone, and with actix-session on its Redis store, as its documentation sets it up, with sessions that
-//! slide on every request. One worker thread, and the thread that accepts connections.
+//! actix-web alone, and with actix-session on its Redis store, as its documentation sets it up,
+//! with sessions that slide on every request. One worker thread, and the thread that accepts
+//! connections.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -139,7 +140,7 @@ async fn sign_out(session: Session) -> &'static str {
 }
 
 async fn who(session: Session) -> Answer<String> {
-    Ok(session.get(USER)?.unwrap_or_else(|| "nobody".into()))
+    Ok(session.get(USER)?.unwrap_or_else(|| "none".into()))
 }
 
 fn payload(session: &Session) -> Answer<String> {

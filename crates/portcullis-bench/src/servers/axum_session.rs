@@ -1,7 +1,7 @@
-//! axum_session on its Redis pool, as its example sets it up. Every process keeps a copy of each session it has seen
-//! for an hour, answers from that, and writes it down at most every ten seconds; another process does not see what
-//! this one has not written, nor that a session was ended elsewhere. Without the copy, which is one setting, every
-//! request reads and writes.
+//! axum_session on its Redis pool, as its example sets it up. Every process keeps a copy of each
+//! session it has seen for an hour, answers from that, and writes it down at most every ten
+//! seconds; another process does not see what this one has not written, nor that a session was
+//! ended elsewhere. Without the copy, which is one setting, every request reads and writes.
 
 use axum::{
     Router,
@@ -75,7 +75,7 @@ async fn sign_out(session: Pooled) -> &'static str {
 }
 
 async fn who(session: Pooled) -> String {
-    session.get(USER).unwrap_or_else(|| "nobody".into())
+    session.get(USER).unwrap_or_else(|| "none".into())
 }
 
 fn payload(session: &Pooled) -> String {

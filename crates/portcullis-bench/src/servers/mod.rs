@@ -11,7 +11,7 @@
 //! | `POST /sign-out` | `ok` |
 //! | `GET /sessions` | how many sessions the user of the session has |
 //! | `POST /revoke-all/{user}` | how many sessions were ended |
-//! | `GET /who` | the user of the session, or `nobody` |
+//! | `GET /who` | the user of the session, or `none` |
 //!
 //! One that keeps no data answers with the user where others answer with a value.
 
@@ -132,7 +132,7 @@ impl System {
         !matches!(self, Self::Axum | Self::AxumLayer | Self::Actix) && !self.is_raw()
     }
 
-    /// Whether it does nothing but ask Redis.
+    /// Whether it only sends commands to Redis.
     pub(crate) fn is_raw(self) -> bool {
         matches!(
             self,
@@ -196,13 +196,13 @@ impl System {
     }
 }
 
-/// What a server process is told.
+/// The settings of a server process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) system: System,
     pub(crate) redis: SocketAddr,
     pub(crate) idle: Duration,
-    /// How many sessions a user may have, where there is a limit.
+    /// The limit of sessions per user, if there is one.
     pub(crate) limit: usize,
 }
 
@@ -251,7 +251,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// What the process has allocated so far; only of a program that counts it.
+    /// The allocations of the process so far, if the program counts them.
     pub(crate) fn allocated(&mut self) -> Result<Allocated> {
         writeln!(self.stdin)?;
         let mut line = String::new();
@@ -293,10 +293,10 @@ pub(crate) fn spawn_program(program: &Path, settings: Settings, cores: &Cores) -
     })
 }
 
-/// What the server process does: serves until its standard input is closed, and at each line of it tells what it has
-/// allocated.
+/// The main function of the server process. Serves until its standard input is closed, and at each
+/// line of it prints its allocations.
 ///
-/// One thread: with a core of its own, that is what every system does best with, and it leaves no choice to
+/// One thread: on a core of its own every system is fastest with one, and it leaves no choice to
 /// the scheduler.
 pub(crate) fn serve(settings: &Settings, counter: Option<fn() -> Allocated>) -> Result<()> {
     std::thread::spawn(move || {

@@ -105,5 +105,5 @@ async fn revoke_all(
 async fn who(session: Session) -> String {
     session
         .user()
-        .map_or_else(|| "nobody".into(), |user| user.to_string())
+        .map_or_else(|| "none".into(), |user| user.to_string())
 }

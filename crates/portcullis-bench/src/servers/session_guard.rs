@@ -1,8 +1,9 @@
-//! session-guard on its Redis store, as its documentation sets it up: the layer around the routes that need a session,
-//! the task that purges, everything else at its default but the lifetimes, which are those of Portcullis.
+//! session-guard on its Redis store, as its documentation sets it up: the layer around the routes
+//! that need a session, the task that purges, everything else at its default but the lifetimes,
+//! which are those of Portcullis.
 //!
-//! It keeps no data: the user of the session stands for the value others read. A visitor who is not signed in has no
-//! session.
+//! It keeps no data: the user of the session stands for the value others read. A visitor who is not
+//! signed in has no session.
 
 use std::time::Duration;
 
@@ -91,9 +92,9 @@ async fn revoke_all(
 
 async fn who(sessions: OfUser) -> std::result::Result<String, StatusCode> {
     let Some(token) = sessions.token() else {
-        return Ok("nobody".into());
+        return Ok("none".into());
     };
     let found = sessions.guard().peek(token).await;
     let found = found.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(found.map_or_else(|| "nobody".into(), |session| session.subject))
+    Ok(found.map_or_else(|| "none".into(), |session| session.subject))
 }

@@ -1,5 +1,5 @@
-//! tower-sessions with its Redis store, set up as its documentation does, with sessions that slide on every
-//! request as Portcullis's do: `Expiry::OnInactivity` and `with_always_save(true)`.
+//! tower-sessions with its Redis store, set up as its documentation does, with sessions that slide
+//! on every request as Portcullis's do: `Expiry::OnInactivity` and `with_always_save(true)`.
 
 use axum::{
     Router,
@@ -83,7 +83,7 @@ async fn sign_out(session: Session) -> std::result::Result<&'static str, StatusC
 
 async fn who(session: Session) -> std::result::Result<String, StatusCode> {
     let user = session.get(USER).await.map_err(failed)?;
-    Ok(user.unwrap_or_else(|| "nobody".into()))
+    Ok(user.unwrap_or_else(|| "none".into()))
 }
 
 async fn payload(session: &Session) -> std::result::Result<String, StatusCode> {

@@ -10,25 +10,25 @@ use tokio::{signal, time};
 
 use super::in_each_realm;
 use crate::{
-    args::{Audit, Connection, Look},
+    args::{Audit, Connection, OutputOptions},
     context::Context,
     exit::{Code, Failure, Outcome},
     json::EventJson,
     moment::rfc3339,
-    screen::{Audience, mention, say},
+    screen::{Reader, print_message, print_result},
     text,
 };
 
-/// How often it is looked for what is new.
+/// The interval between two reads for new events.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How far back it is looked for what is new. Parts of the log are read one after the other, and an expiry is
-/// written when somebody notices it, with the moment it happened.
+/// How far back each read for new events goes. Parts of the log are read one after the other, and
+/// an expiry is written when a server notices it, with the moment it happened.
 const LOOKBACK: Duration = Duration::from_secs(120);
 
 pub(crate) async fn audit(
     connection: &Connection,
-    look: Look,
+    output: OutputOptions,
     audit: &Audit,
 ) -> Result<Code, Failure> {
     if audit.follow && connection.all_realms {
@@ -36,14 +36,14 @@ pub(crate) async fn audit(
             "the log of one realm can be followed, not those of all; name it with --realm, or leave out --follow".into(),
         ));
     }
-    let desks = Context::open(connection, look).await?;
-    in_each_realm(&desks, async |context: &Context| {
-        read(context, look, audit).await
+    let contexts = Context::open(connection, output).await?;
+    in_each_realm(&contexts, async |context: &Context| {
+        read(context, output, audit).await
     })
     .await
 }
 
-async fn read(context: &Context, look: Look, audit: &Audit) -> Result<Outcome, Failure> {
+async fn read(context: &Context, output: OutputOptions, audit: &Audit) -> Result<Outcome, Failure> {
     let now = context.now();
     let query = LogQuery {
         user: audit.user.clone(),
@@ -61,15 +61,15 @@ async fn read(context: &Context, look: Look, audit: &Audit) -> Result<Outcome, F
     let reading = Reading {
         audit,
         context,
-        look,
+        output,
     };
     let read = reading.first(&query, now);
     if !audit.follow {
         let (events, _) = read.await?;
         reading.print(&events)?;
         if events.is_empty() {
-            if !look.json {
-                context.mention("there is no such event");
+            if !output.json {
+                context.print_message("no event matches");
             }
             context.hint_at_prefix();
         }
@@ -80,13 +80,13 @@ async fn read(context: &Context, look: Look, audit: &Audit) -> Result<Outcome, F
         biased;
         caught = interrupted => match caught {
             Ok(()) => Ok(Outcome::Done),
-            Err(error) => Err(Failure::Usage(format!("Ctrl-C cannot be heard: {error}"))),
+            Err(error) => Err(Failure::Usage(format!("Ctrl-C cannot be received: {error}"))),
         },
         ended = async {
             let (events, tail) = read.await?;
             match reading.print(&events)? {
-                Audience::Listening => reading.follow(&query, tail).await,
-                Audience::Gone => Ok(Outcome::Done),
+                Reader::Open => reading.follow(&query, tail).await,
+                Reader::Closed => Ok(Outcome::Done),
             }
         } => ended,
     }
@@ -95,11 +95,11 @@ async fn read(context: &Context, look: Look, audit: &Audit) -> Result<Outcome, F
 struct Reading<'r> {
     audit: &'r Audit,
     context: &'r Context,
-    look: Look,
+    output: OutputOptions,
 }
 
 impl Reading<'_> {
-    /// What is there, oldest first, and where to go on.
+    /// The present events, oldest first, and where to continue.
     async fn first(
         &self,
         query: &LogQuery,
@@ -115,9 +115,9 @@ impl Reading<'_> {
         Ok((events, tail))
     }
 
-    /// Until nobody listens any more. An outage is waited for.
+    /// Prints new events until the output is closed. Waits through an outage.
     async fn follow(&self, query: &LogQuery, mut tail: Tail) -> Result<Outcome, Failure> {
-        let mut is_away = false;
+        let mut is_down = false;
         loop {
             time::sleep(PERIOD).await;
             let query = LogQuery {
@@ -126,19 +126,19 @@ impl Reading<'_> {
                 ..query.clone()
             };
             match self.context.sessions.history(query).await {
-                Err(error) if !is_away => {
-                    is_away = true;
-                    mention(&format!("{}; waiting for it", Failure::from(error)));
+                Err(error) if !is_down => {
+                    is_down = true;
+                    print_message(&format!("{}; waiting for it", Failure::from(error)));
                 }
                 Err(_) => {}
                 Ok(read) => {
-                    if is_away {
-                        is_away = false;
-                        mention("the store answers again");
+                    if is_down {
+                        is_down = false;
+                        print_message("the store answers again");
                     }
                     let mut events = tail.unseen(read);
                     events.retain(|logged| self.is_wanted(logged));
-                    if !events.is_empty() && self.print(&events)? == Audience::Gone {
+                    if !events.is_empty() && self.print(&events)? == Reader::Closed {
                         return Ok(Outcome::Done);
                     }
                 }
@@ -146,50 +146,53 @@ impl Reading<'_> {
         }
     }
 
-    /// What a query cannot say.
+    /// Filters that a query does not have.
     fn is_wanted(&self, logged: &Logged) -> bool {
         let kind = logged.event.as_ref().map(|event| &event.kind);
         let detail = kind.and_then(EventKind::detail);
         self.audit.reason.is_none() || self.audit.reason.as_deref() == detail
     }
 
-    fn print(&self, events: &[Logged]) -> Result<Audience, Failure> {
-        let mut told = String::new();
+    fn print(&self, events: &[Logged]) -> Result<Reader, Failure> {
+        let mut text = String::new();
         for logged in events {
-            told.push_str(&if self.look.json {
+            text.push_str(&if self.output.json {
                 self.context.line(&EventJson::from(logged))?
             } else {
                 line(logged)
             });
         }
-        say(&told)
+        print_result(&text)
     }
 }
 
-/// Which events were told already.
+/// Remembers which events were printed already.
 struct Tail {
     seen: BTreeSet<LogPlace>,
-    /// What is before this was left out on purpose.
+    /// Events before this were left out on purpose.
     first: Option<LogPlace>,
     newest: Timestamp,
 }
 
 impl Tail {
-    /// `told` are the newest, oldest first; there `are_more` before them.
-    fn new(told: &[Logged], are_more: bool, now: Timestamp) -> Self {
+    /// `printed` are the newest, oldest first. There may be more before them.
+    fn new(printed: &[Logged], are_more: bool, now: Timestamp) -> Self {
         Self {
-            seen: told.iter().map(|logged| logged.place).collect(),
-            first: told.first().map(|logged| logged.place).filter(|_| are_more),
+            seen: printed.iter().map(|logged| logged.place).collect(),
+            first: printed
+                .first()
+                .map(|logged| logged.place)
+                .filter(|_| are_more),
             newest: now,
         }
     }
 
-    /// No event that is not told yet is looked for before this.
+    /// The next read starts here.
     fn from(&self) -> Timestamp {
         self.newest.before(LOOKBACK)
     }
 
-    /// Of these, newest first, those that were not told; oldest first.
+    /// Takes events, newest first. Returns those that were not printed, oldest first.
     fn unseen(&mut self, mut read: Vec<Logged>) -> Vec<Logged> {
         read.retain(|logged| Some(logged.place) >= self.first && self.seen.insert(logged.place));
         read.reverse();
@@ -202,7 +205,8 @@ impl Tail {
     }
 }
 
-/// An event as a line of a log. What others named comes last, in quotes where it could be taken for more.
+/// An event as a line of a log. Names that others chose come last, in quotes where they could be
+/// mistaken.
 pub(super) fn line(logged: &Logged) -> String {
     let Some(event) = &logged.event else {
         let at = rfc3339(logged.place.written_at);
@@ -259,7 +263,7 @@ mod tests {
         }
     }
 
-    fn told(kind: EventKind, actor: Actor, user: &str, client: Option<Client>) -> String {
+    fn line_of(kind: EventKind, actor: Actor, user: &str, client: Option<Client>) -> String {
         let at = Timestamp::from_millis(1_769_862_896_789);
         let session = Some(SessionHandle::from_bytes([0; 12]));
         let note = Note::new(kind, actor, client);
@@ -270,10 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_who_did_what_to_which_session() {
+    fn a_line_has_actor_event_and_session() {
         let reason = EndReason::RevokedByOperator;
         assert_eq!(
-            told(
+            line_of(
                 EventKind::Ended(reason),
                 Actor::Operator("ops".into()),
                 "alice",
@@ -283,13 +287,13 @@ mod tests {
         );
         let client = Client::of_user_agent(b"curl/8.5.0");
         assert_eq!(
-            told(EventKind::Created, Actor::Client, "Zoë", Some(client)),
+            line_of(EventKind::Created, Actor::Client, "Zoë", Some(client)),
             "2026-01-31T12:34:56.789Z session_created session=AAAAAAAAAAAAAAAA user=\"Zoë\" actor=client client=\"curl\"\n"
         );
     }
 
     #[test]
-    fn a_line_of_several_events_tells_how_many_and_since_when() {
+    fn a_line_of_several_events_has_their_count_and_first_moment() {
         let at = Timestamp::from_millis(1_769_862_896_789);
         let note = Note::of_system(EventKind::WriteRefused);
         let line = line(&Logged {
@@ -306,7 +310,7 @@ mod tests {
 
     #[test]
     fn s101_no_name_can_forge_another_line_or_field() {
-        let line = told(
+        let line = line_of(
             EventKind::Elevated("pay\x1b[2J\u{202e}".into()),
             Actor::Operator("root\nforged".into()),
             "eve operator=root",
@@ -319,36 +323,36 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_all_the_same() {
+    fn an_unreadable_event_is_printed_all_the_same() {
         let line = line(&logged(0, 0, 0));
         assert!(line.starts_with("1970-01-01T00:00:00.000Z unreadable"));
     }
 
     #[test]
-    fn no_event_is_told_twice_and_one_that_comes_late_is_told() {
+    fn no_event_is_printed_twice_and_a_late_one_is_printed() {
         let start = 1_000_000;
         let first = [logged(start, 0, 1), logged(start + 5, 0, 1)];
         let mut tail = Tail::new(&first, false, Timestamp::from_millis(start));
         assert_eq!(tail.unseen(first.to_vec()), []);
-        // While part 1 was read, something was written to part 0, which had been read before.
+        // While part 1 was read, an event was written to part 0, which had been read before.
         let late = logged(start + 3, 0, 0);
         let read = vec![logged(start + 5, 0, 1), late.clone(), logged(start, 0, 1)];
         assert_eq!(tail.unseen(read), [late]);
         let (second, third) = (logged(start + 5, 1, 1), logged(start + 9, 0, 7));
-        let told = tail.unseen(vec![third.clone(), second.clone()]);
-        assert_eq!(told, [second, third]);
+        let unseen = tail.unseen(vec![third.clone(), second.clone()]);
+        assert_eq!(unseen, [second, third]);
     }
 
     #[test]
-    fn what_a_limit_left_out_does_not_come_later() {
-        let told = [logged(500, 0, 0)];
-        let mut tail = Tail::new(&told, true, Timestamp::from_millis(600));
+    fn an_event_left_out_by_the_limit_is_not_printed_later() {
+        let printed = [logged(500, 0, 0)];
+        let mut tail = Tail::new(&printed, true, Timestamp::from_millis(600));
         let read = vec![logged(501, 0, 0), logged(500, 0, 0), logged(499, 0, 0)];
         assert_eq!(tail.unseen(read), [logged(501, 0, 0)]);
     }
 
     #[test]
-    fn only_what_can_come_again_is_remembered() {
+    fn only_events_that_can_be_read_again_are_remembered() {
         let mut tail = Tail::new(&[], false, Timestamp::from_millis(0));
         for step in 0..1000 {
             tail.unseen(vec![logged(step * 1000, 0, 0)]);

@@ -1,14 +1,14 @@
-//! A look at the server.
+//! Checks the server.
 
 use portcullis_redis::{Finding, Verdict};
 use serde::Serialize;
 
 use crate::{
-    args::{Check, Connection, Look},
+    args::{Check, Connection, OutputOptions},
     context,
     exit::{Failure, Outcome},
     json,
-    screen::{columns, say},
+    screen::{columns, print_result},
     text::{Ink, Pen, Table, count, shown},
 };
 
@@ -28,12 +28,12 @@ struct Found {
 
 pub(crate) async fn check(
     connection: &Connection,
-    look: Look,
+    output: OutputOptions,
     check: &Check,
 ) -> Result<Outcome, Failure> {
     let findings = context::builder(connection)?.check().await?;
     let outcome = outcome(findings.iter().map(|finding| finding.verdict), check.strict);
-    say(&if look.json {
+    print_result(&if output.json {
         let found = |finding: &Finding| Found {
             about: finding.about.as_str(),
             verdict: finding.verdict.as_str(),
@@ -54,7 +54,7 @@ fn outcome(verdicts: impl IntoIterator<Item = Verdict>, strict: bool) -> Outcome
     let is_bad = |verdict| match verdict {
         Verdict::Fine => false,
         Verdict::Warning | Verdict::Unknown => strict,
-        // What a later version calls by another name is not well.
+        // A verdict of a later version counts as bad.
         _ => true,
     };
     if verdicts.into_iter().any(is_bad) {
@@ -67,8 +67,8 @@ fn outcome(verdicts: impl IntoIterator<Item = Verdict>, strict: bool) -> Outcome
 fn sign(verdict: Verdict) -> (Ink, &'static str) {
     match verdict {
         Verdict::Fine => (Ink::Good, "✓"),
-        Verdict::Warning => (Ink::Doubtful, "!"),
-        Verdict::Unknown => (Ink::Doubtful, "?"),
+        Verdict::Warning => (Ink::Warning, "!"),
+        Verdict::Unknown => (Ink::Warning, "?"),
         _ => (Ink::Bad, "✗"),
     }
 }
@@ -84,7 +84,7 @@ fn report(findings: &[Finding], pen: Pen) -> String {
             plain(&shown(&finding.message)),
         ]);
         if let Some(remedy) = &finding.remedy {
-            let remedy = format!("to remedy it: {}", shown(remedy));
+            let remedy = format!("remedy: {}", shown(remedy));
             table.push(vec![plain(""), plain(""), plain(&remedy)]);
         }
     }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_broken_is_bad_unless_one_is_strict() {
+    fn only_a_broken_finding_is_bad_unless_the_check_is_strict() {
         use Verdict::{Broken, Fine, Unknown, Warning};
 
         for (verdicts, usual, strict) in [
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_is_told_by_sign_and_word() {
+    fn a_verdict_has_a_sign_and_a_word() {
         use Verdict::{Broken, Fine, Unknown, Warning};
 
         let signs = [Fine, Warning, Broken, Unknown].map(|verdict| sign(verdict).1);

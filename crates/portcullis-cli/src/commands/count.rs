@@ -1,13 +1,13 @@
-//! How many sessions are live.
+//! The number of live sessions.
 
 use serde::Serialize;
 
 use crate::{
-    args::Look,
+    args::OutputOptions,
     context::Context,
     exit::{Failure, Outcome},
     moment,
-    screen::say,
+    screen::print_result,
 };
 
 #[derive(Serialize)]
@@ -17,10 +17,10 @@ struct Counted {
     of_visitors: u64,
 }
 
-pub(crate) async fn count(context: &Context, look: Look) -> Result<Outcome, Failure> {
+pub(crate) async fn count(context: &Context, output: OutputOptions) -> Result<Outcome, Failure> {
     let count = context.sessions.count().await?;
     let now = context.now();
-    say(&if look.json {
+    print_result(&if output.json {
         context.document(&Counted {
             now: moment::rfc3339(now),
             of_users: count.of_users,

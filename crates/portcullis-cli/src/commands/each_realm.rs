@@ -1,29 +1,30 @@
-//! A command in one realm after the other.
+//! Runs a command in one realm after the other.
 
 use crate::{
     context::Context,
     exit::{Code, Failure, Outcome},
-    screen::say,
+    screen::print_result,
     text::Pen,
 };
 
-/// Does it in each of these realms. What fails in one does not stop the others, unless the command itself is wrong.
+/// Runs a command in each of these realms. A failure in one does not stop the others, unless the
+/// command itself is wrong.
 pub(crate) async fn in_each_realm(
-    desks: &[Context],
+    contexts: &[Context],
     run: impl AsyncFn(&Context) -> Result<Outcome, Failure>,
 ) -> Result<Code, Failure> {
     let mut codes = Vec::new();
-    for (number, context) in desks.iter().enumerate() {
+    for (number, context) in contexts.iter().enumerate() {
         if !context.is_one_of_all() {
             return run(context).await.map(Code::from);
         }
         let gap = if number == 0 { "" } else { "\n" };
         let heading = context.heading(Pen::of_stdout());
         let headed = match heading {
-            Some(heading) => say(&format!("{gap}{heading}\n")).err(),
+            Some(heading) => print_result(&format!("{gap}{heading}\n")).err(),
             None => None,
         };
-        // Sessions are ended also where nothing can be written.
+        // Sessions are ended even if nothing can be written.
         let failed = match run(context).await {
             Ok(outcome) => {
                 codes.push(outcome.into());
@@ -33,7 +34,7 @@ pub(crate) async fn in_each_realm(
             Err(failure) => Some(failure),
         };
         for failure in headed.into_iter().chain(failed) {
-            context.mention(&failure.to_string());
+            context.print_message(&failure.to_string());
             codes.push(failure.code());
         }
     }

@@ -9,20 +9,20 @@ use portcullis::{
 
 use super::list::table;
 use crate::{
-    args::{Flagged, Look},
+    args::{Flagged, OutputOptions},
     context::Context,
     exit::{Failure, Outcome},
     json, moment,
-    screen::{columns, say},
+    screen::{columns, print_result},
     text::{self, Pen},
 };
 
 const CHANGE: &str = EventKind::DeviceChanged(ClientChange::Name).as_str();
 
-/// The log names the users; whether their sessions live, and are still flagged, their lists tell.
+/// The log names the users. Their lists show whether their sessions are live and still flagged.
 pub(crate) async fn flagged(
     context: &Context,
-    look: Look,
+    output: OutputOptions,
     flagged: &Flagged,
 ) -> Result<Outcome, Failure> {
     let query = LogQuery {
@@ -46,21 +46,21 @@ pub(crate) async fn flagged(
         context.hint_at_prefix();
     }
     let clock = context.clock();
-    if look.json {
-        say(&context.document(&json::Sessions::new(clock.now, &entries))?)?;
+    if output.json {
+        print_result(&context.document(&json::Sessions::new(clock.now, &entries))?)?;
     } else if entries.is_empty() {
         let since = moment::clock(flagged.since.on(clock.now));
-        context.mention(&format!("no live session was flagged since {since}"));
+        context.print_message(&format!("no live session was flagged since {since}"));
     } else {
         let sessions = text::count(entries.len(), "flagged session");
         let now = moment::clock(clock.now);
         let table = table(&entries, clock, true).render(Pen::of_stdout(), columns());
-        say(&format!("{sessions} at {now}\n\n{table}"))?;
+        print_result(&format!("{sessions} at {now}\n\n{table}"))?;
     }
     Ok(Outcome::Done)
 }
 
-/// As far back as sessions live unless the application says otherwise.
+/// The default absolute timeout of sessions.
 pub(crate) const SINCE: &str = "1d";
 
 #[cfg(test)]

@@ -3,37 +3,41 @@
 use portcullis::session::SessionEntry;
 
 use crate::{
-    args::{Look, Whose},
+    args::{OfUser, OutputOptions},
     context::Context,
     exit::{Failure, Outcome},
     json,
     moment::{self, Clock},
-    screen::{columns, say},
+    screen::{columns, print_result},
     text::{self, Ink, Pen, Table},
 };
 
-pub(crate) async fn list(context: &Context, look: Look, whose: &Whose) -> Result<Outcome, Failure> {
+pub(crate) async fn list(
+    context: &Context,
+    output: OutputOptions,
+    whose: &OfUser,
+) -> Result<Outcome, Failure> {
     let entries = context.sessions.list(whose.user.clone()).await?;
     let clock = context.clock();
     let user = text::user(&whose.user);
-    if look.json {
-        say(&context.document(&json::Sessions::new(clock.now, &entries))?)?;
+    if output.json {
+        print_result(&context.document(&json::Sessions::new(clock.now, &entries))?)?;
     }
     if entries.is_empty() {
-        context.mention(&format!("{user} has no session"));
+        context.print_message(&format!("{user} has no session"));
         context.hint_at_user(&whose.user).await?;
         return Ok(Outcome::NotFound);
     }
-    if !look.json {
+    if !output.json {
         let sessions = text::count(entries.len(), "session");
         let now = moment::clock(clock.now);
         let table = table(&entries, clock, false).render(Pen::of_stdout(), columns());
-        say(&format!("{sessions} of {user} at {now}\n\n{table}"))?;
+        print_result(&format!("{sessions} of {user} at {now}\n\n{table}"))?;
     }
     Ok(Outcome::Done)
 }
 
-/// With users, these come last: nobody knows how wide they are.
+/// With users, these come last: their width is unbounded.
 pub(super) fn table(entries: &[SessionEntry], clock: Clock, with_users: bool) -> Table {
     let headings = [
         "HANDLE",
@@ -78,7 +82,7 @@ pub(super) fn client(entry: &SessionEntry) -> String {
 
 pub(super) fn flag(entry: &SessionEntry) -> (Ink, String) {
     match entry.flagged {
-        Some(change) => (Ink::Doubtful, change.as_str().to_owned()),
+        Some(change) => (Ink::Warning, change.as_str().to_owned()),
         None => (Ink::Plain, "-".to_owned()),
     }
 }

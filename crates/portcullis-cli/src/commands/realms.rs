@@ -6,12 +6,12 @@ use portcullis::store::{RegisteredRealm, Store};
 use serde::Serialize;
 
 use crate::{
-    args::{Connection, Look},
+    args::{Connection, OutputOptions},
     context,
     exit::{Failure, Outcome},
     json,
     moment::{self, Clock},
-    screen::{columns, mention, say},
+    screen::{columns, print_message, print_result},
     text::{self, Ink, Pen, Table},
 };
 
@@ -41,25 +41,28 @@ impl<'r> From<&'r RegisteredRealm> for Entry<'r> {
     }
 }
 
-pub(crate) async fn realms(connection: &Connection, look: Look) -> Result<Outcome, Failure> {
+pub(crate) async fn realms(
+    connection: &Connection,
+    output: OutputOptions,
+) -> Result<Outcome, Failure> {
     let store = context::connect(context::builder(connection)?).await?;
     let realms = store.realms().await?;
     let clock = Clock {
         now: store.now(),
-        utc: look.utc,
+        utc: output.utc,
     };
-    if look.json {
-        say(&json::document(&Registry {
+    if output.json {
+        print_result(&json::document(&Registry {
             now: moment::rfc3339(clock.now),
             realms: realms.iter().map(Entry::from).collect(),
         })?)?;
     } else if realms.is_empty() {
-        mention("no layer has registered a realm; commands use the realm `id`");
+        print_message("no layer has registered a realm; commands use the realm `id`");
     } else {
         let number = text::count(realms.len(), "realm");
         let now = moment::clock(clock.now);
         let table = table(&realms, clock).render(Pen::of_stdout(), columns());
-        say(&format!("{number} at {now}\n\n{table}"))?;
+        print_result(&format!("{number} at {now}\n\n{table}"))?;
     }
     Ok(Outcome::Done)
 }

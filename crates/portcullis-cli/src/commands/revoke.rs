@@ -14,15 +14,15 @@ use tokio::task::JoinSet;
 
 use super::in_each_realm;
 use crate::{
-    args::{Connection, Look, Revoke},
+    args::{Connection, OutputOptions, Revoke},
     context::Context,
     exit::{Code, Failure, Outcome, chain},
     json::User,
-    screen::{mention, say},
+    screen::{print_message, print_result},
     text,
 };
 
-/// How many buckets are asked for their users at a time.
+/// The number of buckets whose users are read at a time.
 const AT_ONCE: usize = 16;
 
 #[derive(Serialize)]
@@ -38,13 +38,13 @@ struct Replicas {
     confirmed: u32,
 }
 
-/// Whose sessions, and which of them.
+/// The sessions to end.
 #[derive(Clone, Copy)]
 enum Target<'r> {
     One(&'r UserId, SessionHandle),
     All(&'r UserId),
     AllBut(&'r UserId, SessionHandle),
-    Everybody,
+    AllUsers,
 }
 
 impl<'r> Target<'r> {
@@ -53,86 +53,89 @@ impl<'r> Target<'r> {
             (Some(user), Some(handle), _) => Ok(Self::One(user, handle)),
             (Some(user), None, Some(keep)) if revoke.all => Ok(Self::AllBut(user, keep)),
             (Some(user), None, None) if revoke.all => Ok(Self::All(user)),
-            (None, ..) if revoke.everybody => Ok(Self::Everybody),
-            _ => Err(Failure::Usage("say which sessions to end".into())),
+            (None, ..) if revoke.everybody => Ok(Self::AllUsers),
+            _ => Err(Failure::Usage(
+                "name the sessions to end: a handle, --all or --everybody".into(),
+            )),
         }
     }
 
     fn user(self) -> Option<&'r UserId> {
         match self {
             Self::One(user, _) | Self::All(user) | Self::AllBut(user, _) => Some(user),
-            Self::Everybody => None,
+            Self::AllUsers => None,
         }
     }
 
     fn name(self) -> String {
         self.user()
-            .map_or_else(|| "everybody".to_owned(), text::user)
+            .map_or_else(|| "all users".to_owned(), text::user)
     }
 }
 
 pub(crate) async fn revoke(
     connection: &Connection,
-    look: Look,
+    output: OutputOptions,
     revoke: &Revoke,
 ) -> Result<Code, Failure> {
     let target = Target::of(revoke)?;
     let is_one = matches!(target, Target::One(..));
     if !is_one && !revoke.yes && !io::stdin().is_terminal() {
         return Err(Failure::Usage(
-            "ending all sessions must be confirmed, and there is nobody to ask; add --yes".into(),
+            "ending all sessions must be confirmed, and there is no terminal to ask on; add --yes"
+                .into(),
         ));
     }
-    let desks = Context::confirming(connection, look, revoke.confirm_replicas).await?;
+    let contexts = Context::confirming(connection, output, revoke.confirm_replicas).await?;
     let place = place(&connection.redis_url()?, &connection.prefix()?);
-    if !is_agreed(&desks, target, &place, revoke.yes).await? {
-        mention("nothing was ended");
+    if !is_agreed(&contexts, target, &place, revoke.yes).await? {
+        print_message("nothing was ended");
         return Ok(Outcome::NotFound.into());
     }
-    in_each_realm(&desks, async |context: &Context| {
-        end(context, look, revoke, target).await
+    in_each_realm(&contexts, async |context: &Context| {
+        end(context, output, revoke, target).await
     })
     .await
 }
 
 async fn end(
     context: &Context,
-    look: Look,
+    output: OutputOptions,
     revoke: &Revoke,
     target: Target<'_>,
 ) -> Result<Outcome, Failure> {
     let sessions = context.sessions.clone().as_operator(operator(revoke));
-    let receipt = match target {
+    let report = match target {
         Target::One(user, handle) => sessions.revoke(user.clone(), handle).await,
         Target::All(user) => sessions.revoke_all(user.clone()).await,
         Target::AllBut(user, keep) => sessions.revoke_others(user.clone(), keep).await,
-        Target::Everybody => sessions.revoke_everybody().await,
+        Target::AllUsers => sessions.revoke_everybody().await,
     };
-    let receipt = receipt.map_err(|error| match Failure::from(error) {
+    let report = report.map_err(|error| match Failure::from(error) {
         Failure::Store(text) => Failure::Store(format!(
-            "it is not known what was ended; ask for it again: {text}"
+            "the outcome is unknown; run the command again: {text}"
         )),
         other => other,
     })?;
-    let result = if look.json {
+    let result = if output.json {
         context.document(&Revoked {
             user: target.user().map(User::from),
-            ended: receipt.ended.iter().map(SessionHandle::to_string).collect(),
-            replicas: receipt.copies.map(|copies| Replicas {
+            ended: report.ended.iter().map(SessionHandle::to_string).collect(),
+            replicas: report.copies.map(|copies| Replicas {
                 asked: copies.asked,
                 confirmed: copies.confirmed,
             }),
         })?
-    } else if receipt.ended.is_empty() {
+    } else if report.ended.is_empty() {
         String::new()
     } else {
-        told(target, &receipt)
+        summary(target, &report)
     };
-    let said = say(&result);
-    // What is to be said of the end is said also where the result cannot be written.
-    let outcome = outcome(context, &receipt, target);
-    said?;
-    if receipt.ended.is_empty() {
+    let written = print_result(&result);
+    // The outcome is printed even if the result cannot be written.
+    let outcome = outcome(context, &report, target);
+    written?;
+    if report.ended.is_empty() {
         match target.user() {
             Some(user) => context.hint_at_user(user).await?,
             None => context.hint_at_prefix(),
@@ -141,29 +144,29 @@ async fn end(
     Ok(outcome)
 }
 
-/// Whether to go on: what is to be kept exists, and the person at the terminal wants all of them ended. It is asked once,
-/// for all realms.
+/// Whether to continue: the session to keep exists, and the operator at the terminal confirms. The
+/// question is asked once, for all realms.
 async fn is_agreed(
-    desks: &[Context],
+    contexts: &[Context],
     target: Target<'_>,
     place: &str,
     yes: bool,
 ) -> Result<bool, Failure> {
     match target {
         Target::One(..) => return Ok(true),
-        Target::All(_) | Target::Everybody if yes => return Ok(true),
-        Target::All(_) | Target::AllBut(..) | Target::Everybody => {}
+        Target::All(_) | Target::AllUsers if yes => return Ok(true),
+        Target::All(_) | Target::AllBut(..) | Target::AllUsers => {}
     }
     let mut counts = Vec::new();
     let (mut is_kept, mut failed) = (false, None);
-    for context in desks {
+    for context in contexts {
         let count = match count(context, target).await {
             Ok(count) => {
                 is_kept |= count.has_kept;
                 Some(count)
             }
             Err(failure) if context.is_one_of_all() => {
-                context.mention(&failure.to_string());
+                context.print_message(&failure.to_string());
                 failed = Some(failure);
                 None
             }
@@ -172,15 +175,15 @@ async fn is_agreed(
         counts.push((context.realm(), count));
     }
     if let (Target::AllBut(_, keep), false) = (target, is_kept) {
-        // A slip of the pen must not end the one session that was to stay.
+        // A typing error must not end the session that was to be kept.
         let name = target.name();
-        mention(&format!("{name} has no live session {keep} to keep"));
+        print_message(&format!("{name} has no live session {keep} to keep"));
         return failed.map_or(Ok(false), Err);
     }
     if yes {
         return Ok(true);
     }
-    let is_for_all = desks.iter().any(Context::is_one_of_all);
+    let is_for_all = contexts.iter().any(Context::is_one_of_all);
     let question = question(target, place, &counts, is_for_all);
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "{question} [y/N] ");
@@ -192,11 +195,11 @@ async fn is_agreed(
     Ok(is_yes(&answer))
 }
 
-/// How many there are to end in a realm.
+/// The number of sessions or users to end in a realm.
 struct Count {
     number: usize,
     of: &'static str,
-    /// The session that is to be kept is in this realm.
+    /// The session to keep is in this realm.
     has_kept: bool,
 }
 
@@ -220,18 +223,18 @@ async fn count(context: &Context, target: Target<'_>) -> Result<Count, Failure> 
     })
 }
 
-/// How many users have sessions. To count the sessions would mean to read all of them.
+/// The number of users with sessions. Counting the sessions would mean reading all of them.
 async fn users(context: &Context) -> Result<usize, Failure> {
-    let (mut buckets, mut asked) = (Bucket::all(), JoinSet::new());
+    let (mut buckets, mut pending) = (Bucket::all(), JoinSet::new());
     let mut number = 0;
     loop {
-        while asked.len() < AT_ONCE
+        while pending.len() < AT_ONCE
             && let Some(bucket) = buckets.next()
         {
             let store = context.store.clone();
-            asked.spawn(async move { store.users(bucket).await });
+            pending.spawn(async move { store.users(bucket).await });
         }
-        match asked.join_next().await {
+        match pending.join_next().await {
             Some(Ok(users)) => number += users?.len(),
             Some(Err(error)) => return Err(Failure::Store(chain(&error))),
             None => return Ok(number),
@@ -247,12 +250,12 @@ fn question(
 ) -> String {
     let whose = match target {
         Target::AllBut(_, keep) => format!("{} but {keep}", target.name()),
-        Target::Everybody => format!("all users of {place}"),
+        Target::AllUsers => format!("all users of {place}"),
         Target::One(..) | Target::All(_) => target.name(),
     };
     let number = |count: &Option<Count>| match count {
         Some(count) => text::count(count.number, count.of),
-        None => "how many is not known".to_owned(),
+        None => "number unknown".to_owned(),
     };
     match counts {
         [(_, count)] if !is_for_all && target.user().is_some() => {
@@ -278,7 +281,7 @@ fn question(
     }
 }
 
-/// Which application is meant, without the password: host and port, and prefix.
+/// Names the application without the password: prefix, host and port.
 fn place(url: &str, prefix: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -297,38 +300,38 @@ fn operator(revoke: &Revoke) -> String {
         .unwrap_or_else(|| "operator".to_owned())
 }
 
-fn told(target: Target<'_>, receipt: &RevocationReport) -> String {
-    let mut told = format!(
+fn summary(target: Target<'_>, report: &RevocationReport) -> String {
+    let mut summary = format!(
         "ended {} of {}\n",
-        text::count(receipt.ended.len(), "session"),
+        text::count(report.ended.len(), "session"),
         target.name()
     );
-    // Of everybody there may be millions.
+    // There may be millions of sessions of all users.
     if target.user().is_some() {
-        for handle in &receipt.ended {
-            told.push_str(&format!("  {handle}\n"));
+        for handle in &report.ended {
+            summary.push_str(&format!("  {handle}\n"));
         }
     }
-    if let Some(ReplicaAcks { asked, confirmed }) = receipt.copies {
-        told.push_str(&format!("confirmed by {confirmed} of {asked} replicas\n"));
+    if let Some(ReplicaAcks { asked, confirmed }) = report.copies {
+        summary.push_str(&format!("confirmed by {confirmed} of {asked} replicas\n"));
     }
-    told
+    summary
 }
 
-fn outcome(context: &Context, receipt: &RevocationReport, target: Target<'_>) -> Outcome {
-    let is_confirmed = receipt.copies.is_none_or(ReplicaAcks::are_enough);
-    if receipt.ended.is_empty() {
+fn outcome(context: &Context, report: &RevocationReport, target: Target<'_>) -> Outcome {
+    let is_confirmed = report.copies.is_none_or(ReplicaAcks::are_enough);
+    if report.ended.is_empty() {
         match target {
             Target::One(_, handle) => {
-                context.mention(&format!("{} has no live session {handle}", target.name()));
+                context.print_message(&format!("{} has no live session {handle}", target.name()));
             }
-            _ => context.mention("there was no session to end"),
+            _ => context.print_message("there was no session to end"),
         }
         Outcome::NotFound
     } else if is_confirmed {
         Outcome::Done
     } else {
-        context.mention(
+        context.print_message(
             "not enough replicas confirmed it in time: a failover may bring these sessions back",
         );
         Outcome::Unconfirmed
@@ -383,12 +386,12 @@ mod tests {
             "End all sessions of alice, now 1 session?"
         );
         assert_eq!(
-            ask(Target::Everybody, &[(&shop, count(3, "user"))], false),
+            ask(Target::AllUsers, &[(&shop, count(3, "user"))], false),
             "End all sessions of all users of pc on db in the realm shop, now 3 users?"
         );
         assert_eq!(
             ask(all, &[(&admin, count(2, "session")), (&shop, None)], true),
-            "End all sessions of alice in 2 realms: admin (2 sessions), shop (how many is not known)?"
+            "End all sessions of alice in 2 realms: admin (2 sessions), shop (number unknown)?"
         );
         assert_eq!(
             ask(
@@ -400,7 +403,7 @@ mod tests {
         );
         assert_eq!(
             ask(
-                Target::Everybody,
+                Target::AllUsers,
                 &[(&admin, count(1, "user")), (&shop, count(9, "user"))],
                 true
             ),
@@ -409,8 +412,8 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_says_what_was_ended_and_who_confirmed_it() {
-        let receipt = RevocationReport {
+    fn a_report_has_the_ended_sessions_and_the_confirmations() {
+        let report = RevocationReport {
             ended: vec![
                 SessionHandle::from_bytes([0; 12]),
                 SessionHandle::from_bytes([255; 12]),
@@ -421,7 +424,7 @@ mod tests {
             }),
         };
         assert_eq!(
-            told(Target::All(&UserId::from("eve\n")), &receipt),
+            summary(Target::All(&UserId::from("eve\n")), &report),
             "ended 2 sessions of \"eve\\n\"\n  AAAAAAAAAAAAAAAA\n  ________________\nconfirmed by 1 of 2 replicas\n"
         );
     }

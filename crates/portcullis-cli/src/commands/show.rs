@@ -11,16 +11,16 @@ use super::{
     list::{client, flag, user},
 };
 use crate::{
-    args::{Look, ShowArguments},
+    args::{OutputOptions, ShowArguments},
     context::Context,
     exit::{Failure, Outcome},
     json::{EventJson, SessionJson},
     moment::{self, Clock},
-    screen::say,
+    screen::print_result,
     text::{self, Ink, Pen},
 };
 
-/// How many events are shown.
+/// The number of events that are shown.
 const EVENTS: usize = 20;
 
 #[derive(Serialize)]
@@ -32,7 +32,7 @@ struct Shown<'s> {
 
 pub(crate) async fn show(
     context: &Context,
-    look: Look,
+    output: OutputOptions,
     arguments: &ShowArguments,
 ) -> Result<Outcome, Failure> {
     let (whose, handle) = (&arguments.whose.user, arguments.handle);
@@ -42,7 +42,7 @@ pub(crate) async fn show(
         .find(|entry| entry.info.handle == handle)
     else {
         return Err(Failure::NotFound(format!(
-            "{} has no live session {handle}; `portcullis audit --session={handle}` tells what became of it",
+            "{} has no live session {handle}; `portcullis audit --session={handle}` shows what happened to it",
             text::user(whose)
         )));
     };
@@ -54,7 +54,7 @@ pub(crate) async fn show(
     let mut events = context.newest(&query, EVENTS, |_| true).await?;
     events.reverse();
     let clock = context.clock();
-    say(&if look.json {
+    print_result(&if output.json {
         context.document(&Shown {
             now: moment::rfc3339(clock.now),
             session: SessionJson::from(&entry),
@@ -102,7 +102,7 @@ fn page(entry: &SessionEntry, events: &[Logged], clock: Clock, pen: Pen) -> Stri
     }
     let events: String = events.iter().map(line).collect();
     if events.is_empty() {
-        page.push_str("\nnothing of it is in the log\n");
+        page.push_str("\nthe log has no event of it\n");
     } else {
         page.push_str(&format!("\nits last events\n{events}"));
     }

@@ -1,12 +1,12 @@
-//! Clearing away what is over.
+//! Removing expired sessions.
 
 use serde::Serialize;
 
 use crate::{
-    args::Look,
+    args::OutputOptions,
     context::Context,
     exit::{Failure, Outcome},
-    screen::say,
+    screen::print_result,
 };
 
 #[derive(Serialize)]
@@ -14,12 +14,12 @@ struct Swept {
     cleared: usize,
 }
 
-pub(crate) async fn sweep(context: &Context, look: Look) -> Result<Outcome, Failure> {
+pub(crate) async fn sweep(context: &Context, output: OutputOptions) -> Result<Outcome, Failure> {
     let cleared = context.sessions.sweep().await?;
-    say(&if look.json {
+    print_result(&if output.json {
         context.document(&Swept { cleared })?
     } else {
-        format!("{cleared} cleared away\n")
+        format!("{cleared} expired entries removed\n")
     })?;
     if cleared == 0 {
         context.hint_at_prefix();

@@ -4,12 +4,12 @@ use portcullis::UserId;
 use serde::Serialize;
 
 use crate::{
-    args::{Look, Users},
+    args::{OutputOptions, Users},
     context::Context,
     exit::{Failure, Outcome},
     json::User,
     moment,
-    screen::say,
+    screen::print_result,
     text,
 };
 
@@ -23,15 +23,15 @@ struct Page<'u> {
 
 pub(crate) async fn users(
     context: &Context,
-    look: Look,
-    asked: &Users,
+    output: OutputOptions,
+    options: &Users,
 ) -> Result<Outcome, Failure> {
     let users = context
         .sessions
-        .users(asked.after.as_ref(), asked.limit.get());
+        .users(options.after.as_ref(), options.limit.get());
     let users = users.await?;
-    let hex = asked.naming.hex;
-    let next = users.last().filter(|_| users.len() >= asked.limit.get());
+    let hex = options.naming.hex;
+    let next = users.last().filter(|_| users.len() >= options.limit.get());
     let name = |user: &UserId| {
         if hex {
             text::hex(user)
@@ -39,7 +39,7 @@ pub(crate) async fn users(
             text::user(user)
         }
     };
-    if look.json {
+    if output.json {
         let user = |user| {
             if hex {
                 User::in_hex(user)
@@ -47,7 +47,7 @@ pub(crate) async fn users(
                 User::from(user)
             }
         };
-        say(&context.document(&Page {
+        print_result(&context.document(&Page {
             now: moment::rfc3339(context.now()),
             users: users.iter().map(user).collect(),
             next: next.map(user),
@@ -57,32 +57,33 @@ pub(crate) async fn users(
             .iter()
             .map(|user| format!("{}\n", name(user)))
             .collect();
-        say(&lines)?;
+        print_result(&lines)?;
     }
-    if users.is_empty() && !look.json {
-        context.mention(match asked.after {
+    if users.is_empty() && !output.json {
+        context.print_message(match options.after {
             Some(_) => "no user with a session follows",
             None => "no user has a session",
         });
     }
-    if users.is_empty() && asked.after.is_none() {
+    if users.is_empty() && options.after.is_none() {
         context.hint_at_prefix();
     }
-    if look.json {
+    if output.json {
         return Ok(Outcome::Done);
     }
     if !hex && users.iter().any(|user| !text::is_plain(user)) {
-        context
-            .mention("names in quotes are escaped; with --hex each can be given to other commands");
+        context.print_message(
+            "names in quotes are escaped; with --hex each can be given to other commands",
+        );
     }
     if let Some(last) = next {
         let hex = if hex { "--hex " } else { "" };
-        // What cannot be given back as it is shown is given in hexadecimal.
+        // A name that cannot be typed as it is shown is given in hexadecimal.
         let (hex, last) = match hex.is_empty() && !text::is_plain(last) {
             true => ("--hex ", text::hex(last)),
             false => (hex, name(last)),
         };
-        context.mention(&format!(
+        context.print_message(&format!(
             "there may be more: portcullis users {hex}--after={last}"
         ));
     }

@@ -413,7 +413,6 @@ impl Session {
     /// Those of every change, see [`Session`].
     #[doc(alias = "cycle_id")]
     #[doc(alias = "renew")]
-    #[doc(alias = "cycle_id")]
     pub fn regenerate(&self) -> Result<(), SessionError> {
         self.change(UnitOfWork::regenerate)
     }

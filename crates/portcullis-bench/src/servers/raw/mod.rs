@@ -1,7 +1,8 @@
-//! axum and one command of Redis per request: what the bare round trip costs with a client library, beside which
-//! everything else stands.
+//! axum and one command of Redis per request: what the bare round trip costs with a client library,
+//! beside which everything else stands.
 //!
-//! The script does next to nothing, but takes as many keys and arguments as that of a write by Portcullis.
+//! The script does next to nothing, but takes as many keys and arguments as that of a write by
+//! Portcullis.
 
 pub(super) mod fred;
 #[cfg(feature = "peers")]

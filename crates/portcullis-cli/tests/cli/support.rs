@@ -1,11 +1,4 @@
-//! A server with sessions, and the program as somebody would run it.
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "tests panic when something does not work"
-)]
-
+//! A server with sessions, and the built program.
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Read},
@@ -28,8 +21,8 @@ use serde_json::Value;
 
 const FIREFOX: &[u8] = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-/// Nothing takes longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any command takes.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
 fn policy() -> SessionSettings {
     SessionSettings {
@@ -41,39 +34,39 @@ fn policy() -> SessionSettings {
     }
 }
 
-pub struct Stand {
-    pub server: TestServer,
-    pub store: RedisStore,
+pub(crate) struct Fixture {
+    pub(crate) server: TestServer,
+    pub(crate) store: RedisStore,
 }
 
-pub struct Session {
-    pub handle: SessionHandle,
-    pub id: SessionId,
+pub(crate) struct Session {
+    pub(crate) handle: SessionHandle,
+    pub(crate) id: SessionId,
 }
 
 impl Session {
-    pub fn key(&self) -> SessionIdHash {
+    pub(crate) fn key(&self) -> SessionIdHash {
         self.id.key()
     }
 
-    /// How its key is spelled in the store.
-    pub fn spelled(&self) -> String {
+    /// Its key as the store spells it.
+    pub(crate) fn key_in_store(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.key().digest())
     }
 }
 
-impl Stand {
-    pub async fn new() -> Self {
+impl Fixture {
+    pub(crate) async fn new() -> Self {
         Self::on(TestServer::start()).await
     }
 
-    pub async fn on(server: TestServer) -> Self {
+    pub(crate) async fn on(server: TestServer) -> Self {
         let store = connect(&server).await;
         Self { server, store }
     }
 
-    /// As a layer with this cookie does.
-    pub async fn register(&self, realm: &str, cookie: &str) {
+    /// Registers a realm, as a layer with this cookie does.
+    pub(crate) async fn register(&self, realm: &str, cookie: &str) {
         let longest = Timeouts::default().absolute();
         let registered = self
             .store_of(realm)
@@ -86,24 +79,24 @@ impl Stand {
         self.store.in_realm(&Realm::new(realm).unwrap())
     }
 
-    pub async fn reconnect(&mut self) {
+    pub(crate) async fn reconnect(&mut self) {
         self.store = connect(&self.server).await;
     }
 
-    pub async fn sign_in(&self, user: impl Into<UserId>) -> Session {
+    pub(crate) async fn sign_in(&self, user: impl Into<UserId>) -> Session {
         begin(&self.store, user.into(), None).await
     }
 
-    pub async fn sign_in_to(&self, realm: &str, user: impl Into<UserId>) -> Session {
+    pub(crate) async fn sign_in_to(&self, realm: &str, user: impl Into<UserId>) -> Session {
         begin(&self.store_of(realm), user.into(), None).await
     }
 
-    pub async fn elevate_at_sign_in(&self, user: impl Into<UserId>) -> Session {
+    pub(crate) async fn elevate_at_sign_in(&self, user: impl Into<UserId>) -> Session {
         begin(&self.store, user.into(), Some("payments")).await
     }
 
     /// A request with this session from another client.
-    pub async fn use_from(&self, session: &Session, client: Client) {
+    pub(crate) async fn use_from(&self, session: &Session, client: Client) {
         let Loaded::Live(stored) = self.store.load(&session.key()).await.unwrap() else {
             panic!("not live")
         };
@@ -131,26 +124,26 @@ impl Stand {
         assert!(matches!(committed, Ok(Committed::Done(..))));
     }
 
-    pub async fn is_live(&self, session: &Session) -> bool {
+    pub(crate) async fn is_live(&self, session: &Session) -> bool {
         matches!(self.store.load(&session.key()).await, Ok(Loaded::Live(_)))
     }
 
-    pub async fn is_live_in(&self, realm: &str, session: &Session) -> bool {
+    pub(crate) async fn is_live_in(&self, realm: &str, session: &Session) -> bool {
         let loaded = self.store_of(realm).load(&session.key()).await;
         matches!(loaded, Ok(Loaded::Live(_)))
     }
 
-    pub fn program(&self, arguments: &[&str]) -> Program {
+    pub(crate) fn program(&self, arguments: &[&str]) -> Program {
         Program::new(&self.server.url(), arguments)
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.program(arguments).run()
     }
 }
 
 async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session {
-    // What happens to two users in one millisecond has no order.
+    // Changes of two users in one millisecond have no order.
     tokio::time::sleep(Duration::from_millis(2)).await;
     let now = store.now();
     let mut unit =
@@ -180,16 +173,16 @@ async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session
 }
 
 async fn connect(server: &TestServer) -> RedisStore {
-    // What is tested is what the program does, not how fast a busy machine answers.
+    // A busy machine may answer slowly.
     let builder = RedisStore::builder(server.url()).wait(Duration::from_secs(5));
     builder.allow_unsafe_eviction().connect().await.unwrap()
 }
 
-/// The program, with nobody at the terminal.
-pub struct Program(Command);
+/// The program, without a terminal.
+pub(crate) struct Program(Command);
 
 impl Program {
-    pub fn new(url: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn new(url: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command
             .env_remove("PORTCULLIS_PREFIX")
@@ -204,28 +197,28 @@ impl Program {
         Self(command)
     }
 
-    pub fn bytes(&mut self, argument: &[u8]) -> &mut Self {
+    pub(crate) fn bytes(&mut self, argument: &[u8]) -> &mut Self {
         self.0.arg(OsStr::from_bytes(argument));
         self
     }
 
-    pub fn env(&mut self, name: &str, value: &str) {
+    pub(crate) fn env(&mut self, name: &str, value: &str) {
         self.0.env(name, value);
     }
 
-    pub fn out(&mut self, to: Stdio) {
+    pub(crate) fn out(&mut self, to: Stdio) {
         self.0.stdout(to);
     }
 
-    /// Writes to a pipe that nobody reads from.
-    pub fn closed(mut self) -> Self {
+    /// Writes to a pipe whose other end is closed.
+    pub(crate) fn closed(mut self) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         self.0.stdout(writer);
         self
     }
 
-    pub fn run(&mut self) -> Ended {
+    pub(crate) fn run(&mut self) -> Ended {
         let output = self.0.output().unwrap();
         Ended {
             status: output.status,
@@ -236,25 +229,25 @@ impl Program {
 }
 
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     status: ExitStatus,
-    pub out: String,
-    pub err: String,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
     #[track_caller]
-    pub fn assert(&self, code: i32) {
+    pub(crate) fn assert(&self, code: i32) {
         assert_eq!(self.status.code(), Some(code), "{self:?}");
     }
 
-    pub fn both(&self) -> String {
+    pub(crate) fn both(&self) -> String {
         format!("{}{}", self.out, self.err)
     }
 
     /// One document per line.
     #[track_caller]
-    pub fn json_lines(&self) -> Vec<Value> {
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
         let lines = self.out.lines();
         lines
             .map(|line| {
@@ -264,20 +257,20 @@ impl Ended {
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 }
 
-/// The program while it runs. It is ended with this.
-pub struct Running {
+/// The running program. It is killed when this is dropped.
+pub(crate) struct Running {
     process: Child,
     out: Option<Receiver<String>>,
     err: Receiver<String>,
 }
 
 impl Running {
-    pub fn start(mut program: Program) -> Self {
+    pub(crate) fn start(mut program: Program) -> Self {
         let mut process = program.0.spawn().unwrap();
         Self {
             out: process.stdout.take().map(lines),
@@ -287,29 +280,29 @@ impl Running {
     }
 
     /// The next line of results.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let out = self.out.as_ref().unwrap();
-        out.recv_timeout(PATIENCE).unwrap()
+        out.recv_timeout(GIVE_UP_AFTER).unwrap()
     }
 
     /// The next message.
-    pub fn said(&self) -> String {
-        self.err.recv_timeout(PATIENCE).unwrap()
+    pub(crate) fn message(&self) -> String {
+        self.err.recv_timeout(GIVE_UP_AFTER).unwrap()
     }
 
-    /// All messages that are left.
-    pub fn rest(&self) -> String {
+    /// All remaining messages.
+    pub(crate) fn rest(&self) -> String {
         self.err.iter().collect()
     }
 
     /// Its exit code, once it has ended.
-    pub fn ended(&mut self) -> Option<i32> {
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let since = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(since.elapsed() < PATIENCE, "it does not end");
+            assert!(since.elapsed() < GIVE_UP_AFTER, "it does not end");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -323,7 +316,7 @@ impl Drop for Running {
 }
 
 /// Ctrl-C.
-pub fn interrupt(running: &Running) {
+pub(crate) fn interrupt(running: &Running) {
     let status = Command::new("kill")
         .args(["-INT", &running.process.id().to_string()])
         .status();
@@ -340,4 +333,26 @@ fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// Two layers, with a session of alice in each realm.
+pub(crate) async fn two_realms() -> (Fixture, [Session; 2]) {
+    let fixture = Fixture::new().await;
+    fixture.register("shop", "__Host-shop").await;
+    fixture.register("admin", "__Host-admin").await;
+    let sessions = [
+        fixture.sign_in_to("admin", "alice").await,
+        fixture.sign_in_to("shop", "alice").await,
+    ];
+    (fixture, sessions)
+}
+
+pub(crate) const REALMS: [&str; 2] = ["admin", "shop"];
+
+#[track_caller]
+pub(crate) fn assert_documented(fields: &[String]) {
+    for field in fields {
+        let row = format!("| `{field}` |");
+        assert!(include_str!("../../README.md").contains(&row), "{field}");
+    }
 }

@@ -1,0 +1,19 @@
+//! The built program, on a server of its own.
+#![cfg(unix)]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests panic when something does not work"
+)]
+
+mod audit;
+mod check;
+mod connection;
+mod list;
+mod messages;
+mod realms;
+mod revoke;
+mod safety;
+mod support;
+mod sweep;

@@ -1,0 +1,61 @@
+//! Routes that grant and need elevations.
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use portcullis::{Authenticated, Elevated, Session, SessionError};
+
+use super::reading::me;
+use super::{DONE, Done, Hostile, Payments};
+
+/// The routes.
+pub(super) fn routes() -> Router {
+    Router::new()
+        .route("/password", post(change_password))
+        .route("/confirm", get(me).post(confirm))
+        .route("/elevate", post(elevate))
+        .route("/elevate/payments", post(elevate_for_payments))
+        .route("/elevate/hostile", post(elevate_for_hostile))
+        .route("/drop", post(drop_elevation))
+        .route("/transfer", post(transfer))
+        .route("/pay", post(pay))
+}
+
+async fn change_password(elevated: Elevated) -> Result<String, SessionError> {
+    let report = elevated.revoke_other_sessions().await?;
+    elevated.session().regenerate()?;
+    Ok(report.ended.len().to_string())
+}
+
+async fn confirm(signed_in: Authenticated) -> Done {
+    signed_in.session().elevate()?;
+    DONE
+}
+
+async fn elevate(session: Session) -> Done {
+    session.elevate()?;
+    DONE
+}
+
+async fn elevate_for_payments(session: Session) -> Done {
+    session.elevate_for::<Payments>()?;
+    DONE
+}
+
+async fn elevate_for_hostile(session: Session) -> Done {
+    session.elevate_for::<Hostile>()?;
+    DONE
+}
+
+async fn drop_elevation(session: Session) -> Result<String, SessionError> {
+    Ok(session.drop_elevation()?.to_string())
+}
+
+async fn transfer(elevated: Elevated) -> String {
+    elevated.user().to_string()
+}
+
+async fn pay(elevated: Elevated<Payments>) -> String {
+    elevated.user().to_string()
+}

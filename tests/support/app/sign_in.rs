@@ -1,0 +1,89 @@
+//! Routes that sign in and out, reset passwords and change the identifier.
+
+use axum::{Router, body::Bytes, extract::Query, routing::post};
+use portcullis::{Session, SessionError, Sessions};
+use serde::Deserialize;
+
+use super::{DONE, Done};
+
+/// The routes.
+pub(super) fn routes() -> Router {
+    Router::new()
+        .route("/login", post(login))
+        .route("/login-bytes", post(login_bytes))
+        .route("/login-asking", post(login_asking))
+        .route("/reset", post(reset_password))
+        .route("/reset/bytes", post(reset_password_of_bytes))
+        .route("/reset/in-two-steps", post(reset_password_in_two_steps))
+        .route("/logout", post(logout))
+        .route("/regenerate", post(regenerate))
+        .route("/clear-and-login", post(clear_and_login))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SignIn {
+    pub(crate) user: String,
+}
+
+async fn login(session: Session, Query(SignIn { user }): Query<SignIn>) -> Done {
+    session.authenticate(user)?;
+    DONE
+}
+
+async fn clear_and_login(session: Session, Query(SignIn { user }): Query<SignIn>) -> Done {
+    session.clear()?;
+    session.authenticate(user)?;
+    DONE
+}
+
+async fn login_bytes(session: Session, user: Bytes) -> Done {
+    session.authenticate(user.to_vec())?;
+    DONE
+}
+
+/// Lets the user decide what to do when they have too many sessions.
+async fn login_asking(
+    session: Session,
+    Query(SignIn { user }): Query<SignIn>,
+) -> Result<&'static str, SessionError> {
+    session.authenticate(user)?;
+    match session.commit().await {
+        Err(SessionError::AtLimit) => {
+            session.insert("asked", "1")?;
+            Ok("too many")
+        }
+        done => done.map(|()| "signed in"),
+    }
+}
+
+/// The end of a password reset: the link of a mail was followed, and the new password is stored.
+async fn reset_password(session: Session, Query(SignIn { user }): Query<SignIn>) -> Done {
+    session.authenticate_and_end_others(user)?;
+    DONE
+}
+
+async fn reset_password_of_bytes(session: Session, user: Bytes) -> Done {
+    session.authenticate_and_end_others(user.to_vec())?;
+    DONE
+}
+
+/// A password reset in two steps, as without the documentation.
+async fn reset_password_in_two_steps(
+    session: Session,
+    sessions: Sessions,
+    Query(SignIn { user }): Query<SignIn>,
+) -> Done {
+    sessions.revoke_all(user.clone()).await?;
+    session.authenticate(user)?;
+    DONE
+}
+
+async fn logout(session: Session) -> Done {
+    session.terminate()?;
+    DONE
+}
+
+async fn regenerate(session: Session) -> Done {
+    session.regenerate()?;
+    DONE
+}

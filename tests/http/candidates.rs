@@ -17,7 +17,7 @@ on_every_store![
     s009_t29_two_live_ones_under_a_host_name_are_no_session,
     rule_6_a_read_of_two_candidates_is_no_activity,
     rule_2_data_is_not_written_to_one_of_two_live_ones,
-    a_sign_in_with_two_live_ones_ends_both_and_carries_nothing_over,
+    a_sign_in_with_two_live_cookies_ends_both_and_carries_nothing_over,
     rule_13_a_refused_sign_in_with_two_live_ones_ends_neither,
     a_sign_in_with_two_live_ones_ends_them_before_it_counts_against_the_limit,
     s059_a_sign_out_with_two_live_ones_ends_both,
@@ -216,7 +216,7 @@ fn set_after_a_removal(reply: &Reply) -> String {
     set.value.clone()
 }
 
-async fn a_sign_in_with_two_live_ones_ends_both_and_carries_nothing_over<B: Backend>() {
+async fn a_sign_in_with_two_live_cookies_ends_both_and_carries_nothing_over<B: Backend>() {
     for user in ["alice", "bob", "carol"] {
         let world = World::<B>::start().await;
         let [alice, bob] = two_live(&world).await;

@@ -31,7 +31,7 @@ on_every_store![
     a_route_that_signs_in_from_another_site_is_annotated,
     a_write_refused_before_the_route_was_annotated_does_not_refuse_the_sign_in,
     rule_13_a_refused_sign_in_from_another_site_removes_no_cookie,
-    what_others_load_is_no_activity,
+    what_other_sites_load_is_no_activity,
     what_a_page_of_a_trusted_origin_of_the_same_site_loads_is_no_activity,
     a_socket_over_http_2_is_no_activity,
 ];
@@ -419,7 +419,7 @@ async fn rule_13_a_refused_sign_in_from_another_site_removes_no_cookie<B: Backen
 }
 
 /// The table in `activity.rs`.
-async fn what_others_load_is_no_activity<B: Backend>() {
+async fn what_other_sites_load_is_no_activity<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let frame = |dest| [CROSS_SITE, NAVIGATE, ("sec-fetch-dest", dest)];

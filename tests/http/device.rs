@@ -13,7 +13,7 @@ use portcullis::{
 use portcullis_tests::{Backend, Client, Device, Gate, Moment, Op, World, minutes, on_every_store};
 
 on_every_store![
-    s077_by_default_another_device_is_told_once_flagged_and_served,
+    s077_by_default_another_device_is_reported_once_flagged_and_served,
     s079_the_same_browser_in_a_newer_version_is_the_same_device,
     s077_a_client_without_a_user_agent_is_another_device,
     s077_each_other_device_is_reported_once,
@@ -64,7 +64,7 @@ async fn at_addresses<B: Backend>(addresses: ClientAddresses) -> World<B> {
     World::with(|layer| layer.client_addresses(addresses)).await
 }
 
-async fn s077_by_default_another_device_is_told_once_flagged_and_served<B: Backend>() {
+async fn s077_by_default_another_device_is_reported_once_flagged_and_served<B: Backend>() {
     let world = World::<B>::start().await;
     let [owner, thief] = owner_and_thief(&world, "alice").await;
     let id = owner.id();

@@ -9,7 +9,7 @@ on_every_store![
     rule_13_an_elevation_by_a_handler_that_failed_is_dropped,
     rule_13_the_end_of_a_session_is_carried_out_all_the_same,
     rule_13_changes_of_the_identifier_are_carried_out_all_the_same,
-    rule_13_of_many_wishes_only_the_safe_ones_are_carried_out,
+    rule_13_of_many_operations_only_the_safe_ones_are_carried_out,
     rule_13_without_a_session_a_failure_begins_none,
     rule_13_a_handler_that_was_cut_off_by_a_time_limit_grants_nothing,
     what_was_committed_before_the_failure_stays,
@@ -98,7 +98,7 @@ async fn rule_13_changes_of_the_identifier_are_carried_out_all_the_same<B: Backe
     }
 }
 
-async fn rule_13_of_many_wishes_only_the_safe_ones_are_carried_out<B: Backend>() {
+async fn rule_13_of_many_operations_only_the_safe_ones_are_carried_out<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("bob").await;
     let old = client.fork();

@@ -12,7 +12,7 @@ on_every_store![
     t22_a_write_after_a_rotation_in_the_same_request_reaches_the_new_identifier,
     t23_the_old_identifier_is_dead_the_moment_it_is_replaced,
     s026_s027_every_change_of_rights_brings_a_new_identifier,
-    t25_s055_somebody_else_signing_in_carries_nothing_over,
+    t25_s055_another_user_signing_in_carries_nothing_over,
     t25_the_session_of_the_former_user_is_ended_and_its_handle_is_not_reused,
     s026_the_same_user_signing_in_again_keeps_the_values,
     s029_values_of_an_anonymous_session_move_along_only_if_the_application_allows_it,
@@ -96,7 +96,7 @@ async fn s026_s027_every_change_of_rights_brings_a_new_identifier<B: Backend>() 
     }
 }
 
-async fn t25_s055_somebody_else_signing_in_carries_nothing_over<B: Backend>() {
+async fn t25_s055_another_user_signing_in_carries_nothing_over<B: Backend>() {
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     for change in [

@@ -11,7 +11,7 @@ on_every_store![
     s006_a_remembered_user_has_a_cookie_that_outlives_the_browser,
     a_remembered_session_ends_by_limits_of_its_own,
     a_layer_may_set_the_limits_of_remembered_sessions,
-    t23_it_is_kept_through_every_new_identifier,
+    t23_remember_me_is_kept_through_every_new_identifier,
     s006_its_cookie_ends_with_the_session_whenever_it_is_set,
     a_remembered_session_ends_with_a_sign_out_and_with_an_ordinary_sign_in,
     rule_7_it_is_no_recent_proof,
@@ -104,7 +104,7 @@ async fn a_layer_may_set_the_limits_of_remembered_sessions<B: Backend>() {
     client.get("/me").await.is(401);
 }
 
-async fn t23_it_is_kept_through_every_new_identifier<B: Backend>() {
+async fn t23_remember_me_is_kept_through_every_new_identifier<B: Backend>() {
     let world = World::<B>::with(allowed).await;
     let client = remembered(&world).await;
     for change in [

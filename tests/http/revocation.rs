@@ -16,7 +16,7 @@ on_every_store![
     s059_s063_a_revoked_session_is_dead_on_every_server_and_its_client_gets_the_reason,
     s064_a_revoked_session_does_not_come_back,
     s074_to_end_other_sessions_needs_a_recent_proof_and_to_sign_out_does_not,
-    t78_s075_somebody_elses_session_is_not_found_just_like_none,
+    t78_s075_the_session_of_another_user_is_not_found_like_an_unknown_one,
     s067_after_a_change_of_the_password_only_this_session_continues_under_a_new_identifier,
     to_revoke_all_signs_out_here_too_and_removes_the_cookie,
     to_revoke_the_current_session_is_to_sign_out,
@@ -107,7 +107,7 @@ async fn s074_to_end_other_sessions_needs_a_recent_proof_and_to_sign_out_does_no
     desk.post("/logout").await.is(204).removes_the_cookie();
 }
 
-async fn t78_s075_somebody_elses_session_is_not_found_just_like_none<B: Backend>() {
+async fn t78_s075_the_session_of_another_user_is_not_found_like_an_unknown_one<B: Backend>() {
     let world = World::<B>::start().await;
     let [alice, ended] = world.elevated_and_other("alice").await;
     let bob = world.signed_in("bob").await;

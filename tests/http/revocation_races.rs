@@ -10,7 +10,7 @@ on_every_store![
     rule_2_what_only_read_in_a_revoked_session_passes,
     t06_a_sign_in_under_way_while_all_are_revoked_is_refused,
     t06_a_sign_in_from_an_anonymous_session_under_way_is_refused_too,
-    t06_a_sign_in_whose_password_was_still_being_verified_does_not_either,
+    t06_a_sign_in_whose_password_was_still_being_verified_is_refused_too,
     rule_1_a_revocation_from_a_session_that_ended_meanwhile_ends_no_other_session,
     t06_a_sign_in_that_begins_afterwards_succeeds,
     t06_a_rotation_under_way_while_all_are_revoked_is_refused,
@@ -103,7 +103,7 @@ async fn t06_a_sign_in_under_way_while_all_are_revoked_is_refused<B: Backend>() 
 }
 
 /// A proof given while all were revoked may be one with a password that is no longer valid.
-async fn t06_a_sign_in_whose_password_was_still_being_verified_does_not_either<B: Backend>() {
+async fn t06_a_sign_in_whose_password_was_still_being_verified_is_refused_too<B: Backend>() {
     let world = World::<B>::start().await;
     let thief = world.shopping(&[1]).await;
     let before_the_handler = world.store.hold(Op::Load, Moment::After);

@@ -20,7 +20,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 on_every_store![
     t75_a_session_that_expired_while_the_application_was_down_is_reported_when_it_is_back,
-    t74_however_many_servers_sweep_at_once_each_end_is_told_once,
+    t74_however_many_servers_sweep_at_once_each_end_is_reported_once,
     each_end_is_reported_with_session_user_moment_and_reason,
     an_elevation_that_expires_is_reported,
     a_live_session_is_left_alone,
@@ -65,7 +65,7 @@ async fn t75_a_session_that_expired_while_the_application_was_down_is_reported_w
     assert_eq!((audit.take(), world.audit.take()), (vec![], vec![]));
 }
 
-async fn t74_however_many_servers_sweep_at_once_each_end_is_told_once<B: Backend>() {
+async fn t74_however_many_servers_sweep_at_once_each_end_is_reported_once<B: Backend>() {
     let world = World::<B>::with(|layer| layer.session_limit(None)).await;
     let clients: Vec<_> = (0..60).map(|_| world.client()).collect();
     for (n, client) in clients.iter().enumerate() {

@@ -8,10 +8,10 @@ use portcullis_tests::{Backend, CapturedLog, Gate, World, on_every_store};
 use serde::{Deserialize, Serialize};
 
 on_every_store![
-    a_person_goes_on_after_the_type_of_a_key_has_changed,
+    a_user_continues_after_the_type_of_a_key_has_changed,
     what_another_request_stored_meanwhile_is_not_removed,
     a_value_that_can_be_read_is_not_removed,
-    a_value_that_could_not_be_read_back_is_refused_and_the_session_goes_on,
+    a_value_that_could_not_be_read_back_is_refused_and_the_session_stays_usable,
     an_address_in_a_tagged_type_comes_back,
     @one_thread:
     a_removal_is_logged_with_the_key_and_without_the_value,
@@ -50,7 +50,7 @@ fn shop() -> Router {
         .route("/heal-and-add", get(heal_and_add))
 }
 
-async fn a_person_goes_on_after_the_type_of_a_key_has_changed<B: Backend>() {
+async fn a_user_continues_after_the_type_of_a_key_has_changed<B: Backend>() {
     let world = World::<B>::start().await;
     let (_server, client) = world.serving(shop()).await;
     client.get("/old").await.is(200);
@@ -89,7 +89,7 @@ async fn a_value_that_can_be_read_is_not_removed<B: Backend>() {
     assert_eq!(client.get("/read").await.is(200).body(), "Some([1])");
 }
 
-async fn a_value_that_could_not_be_read_back_is_refused_and_the_session_goes_on<B: Backend>() {
+async fn a_value_that_could_not_be_read_back_is_refused_and_the_session_stays_usable<B: Backend>() {
     let put = |session: Session| async move {
         session.insert("kept", "value")?;
         match session.insert("wide", 1_u128) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Fixture, assert_documented};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s084_a_list_shows_handles_and_neither_keys_nor_identifiers() {
+async fn s073_a_list_shows_handles_and_neither_keys_nor_identifiers() {
     let fixture = Fixture::new().await;
     let first = fixture.sign_in("alice").await;
     let second = fixture.sign_in("alice").await;

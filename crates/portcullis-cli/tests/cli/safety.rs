@@ -61,7 +61,7 @@ async fn s101_no_name_breaks_a_terminal_or_a_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s106_a_password_is_never_printed() {
+async fn s099_a_password_is_never_printed() {
     let server = TestServer::start_with(&["--requirepass", "right-secret"]);
     let port = server.port();
     let right = format!("redis://:right-secret@127.0.0.1:{port}");

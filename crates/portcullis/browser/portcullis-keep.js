@@ -4,7 +4,7 @@ const DRAFTS = 'portcullis-drafts', FORM = 'form[data-portcullis-keep]', DAY = 8
 const SECRET = '[type=password],[type=file],[type=hidden],[data-portcullis-skip],'
 	+ '[autocomplete*=password i],[autocomplete*=cc- i],[autocomplete*=one-time-code i]';
 // Nothing is stored before it says who the user is.
-let status;
+let status, user;
 const dirty = new Set(), restored = new WeakSet(), secret = new WeakSet();
 
 const refused = performance.getEntriesByType('navigation')[0]?.responseStatus >= 400;
@@ -36,14 +36,14 @@ const held = field => 'selected' in field ? 'selected' : /^(checkbox|radio)$/.te
 const nameOf = field => field.name ?? field.value;
 
 const keep = (form, sent) => {
-	if (!status?.user_fingerprint) return;
-	const { user_fingerprint: user, now: at, absolute_deadline: session } = status;
+	if (!user) return;
+	const { now: at, absolute_deadline: session } = status;
 	const values = fields(form).map(field => [nameOf(field), field[held(field)]]);
 	change(drafts => { drafts[keyOf(form)] = { user, at, session, sent, values }; });
 };
 const keepAll = () => {
 	for (const form of dirty) keep(form);
-	if (status?.user_fingerprint) dirty.clear();
+	if (user) dirty.clear();
 };
 
 // Whether anything is different now.
@@ -76,7 +76,8 @@ const first = document.querySelector('portcullis-timeout'), base = first?.getAtt
 const hear = (type, listener) => addEventListener('portcullis-' + type, ({ target, detail }) =>
 	target.getAttribute('base') === base && listener(detail, target.texts));
 hear('status', (answer, texts) => {
-	const { user_fingerprint: user, now, absolute_deadline: session } = status = answer;
+	const { now, absolute_deadline: session } = status = answer;
+	user = answer.user_fingerprint;
 	if (!user) return;
 	// The absolute deadline tells sessions apart. What was sent in one that is still live has arrived, unless this page is a refusal.
 	change(drafts => {
@@ -97,7 +98,7 @@ hear('status', (answer, texts) => {
 hear('ended', ({ reason }) => {
 	keepAll();
 	if (reason === 'signed_out') forget();
-	status = null;
+	status = user = null;
 });
 addEventListener('input', ({ target: { form } }) => form && of(form, 'matches', FORM) && dirty.add(form));
 addEventListener('submit', ({ target: form }) => {

@@ -294,10 +294,10 @@ fn respond<B, E>(
     };
     let removes = matches!(cookie, CookieAction::Remove);
     // Without a cookie it may be another site that asks, and nobody who signs out.
-    if removes || (state.was_terminated() && succeeded && state.has_cookie()) {
-        if let Some(what) = state.config.clear_site_data {
-            what.ask(response.headers_mut(), removes);
-        }
+    if (removes || (state.was_terminated() && succeeded && state.has_cookie()))
+        && let Some(what) = state.config.clear_site_data
+    {
+        what.ask(response.headers_mut(), removes);
     }
     if state.config.tells_deadlines {
         session_timeout::set_header(&state.view(), state.now(), &mut response);

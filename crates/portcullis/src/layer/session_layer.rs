@@ -558,7 +558,7 @@ impl SessionLayer {
             cookie: config.cookie.name().to_owned(),
             longest: config.policy.longest(),
         };
-        if !config.shared.is_of(&realm, &registration) {
+        if !config.shared.has(&realm, &registration) {
             config.shared = Arc::new(config.shared.changed(|settings| {
                 settings.context().enter(&realm);
                 settings.registration = Some(registration);

@@ -22,7 +22,7 @@ use crate::{
     reject::{error::SessionError, page, refusal::Refusal},
     request::{
         commit::{self, Work},
-        state::{Ending, State},
+        state::{DoneOnDrop, State},
     },
     writing::working_copy::{CookieAction, WorkingCopyGuard},
 };
@@ -67,7 +67,7 @@ where
         self.config.start_background();
         let mut state = State::new(&self.config, &request);
         if outer.is_some() {
-            state.bar_nested();
+            state.block_nested();
         }
         let state = Arc::new(state);
         state.put_into(request.extensions_mut());
@@ -151,7 +151,7 @@ where
                             answer.map(|answer| answer.map(SessionBody::application)),
                         );
                     };
-                    let state = Ending(state);
+                    let state = DoneOnDrop(state);
                     state.seal();
                     match plan_commit(&state, verdict) {
                         Err(SessionError::Committing) => Box::pin(async move {
@@ -396,7 +396,7 @@ struct Unfinished(Option<Arc<State>>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some(state) = self.0.take().map(Ending) else {
+        let Some(state) = self.0.take().map(DoneOnDrop) else {
             return;
         };
         state.seal();

@@ -22,15 +22,15 @@ pub(super) fn client(
     hops: impl Iterator<Item = Option<IpAddr>>,
     is_proxy: impl Fn(IpAddr) -> bool,
 ) -> IpAddr {
-    let mut believed = peer;
+    let mut trusted = peer;
     let mut hops = hops.take(MOST_HOPS);
-    while is_proxy(believed) {
+    while is_proxy(trusted) {
         match hops.next() {
-            Some(Some(hop)) => believed = hop,
+            Some(Some(hop)) => trusted = hop,
             Some(None) | None => break,
         }
     }
-    believed
+    trusted
 }
 
 /// The hops of all `X-Forwarded-For` fields, which are one list (RFC 9110, 5.3).

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_one_only_as_browsers_write_it() {
+    fn an_origin_is_valid_only_as_browsers_write_it() {
         for text in [
             "null",
             "",

@@ -6,9 +6,10 @@ use portcullis_core::EndReason;
 
 /// Why a request was refused. It is among the extensions of the response, so that a middleware
 /// around the layer can answer with its own text.
+///
 /// [`reword`](Self::reword) replaces the body and keeps the rest. A new response would turn the
-/// refusal into a success: a 200 that caches store. It would lack the fields that ask a client to
-/// sign in or to wait.
+/// refusal into a success: a 200, which caches store. It would also lack the fields that ask a
+/// client to sign in or to wait.
 ///
 /// ```
 /// # use axum::response::{Html, IntoResponse, Response};

@@ -50,7 +50,7 @@ impl Script {
     pub(super) fn answer(&'static self, headers: &HeaderMap) -> Response {
         let Served { text, hash } = &*self.0;
         let tag = format!("\"{hash:016x}\"");
-        let mut response = if asks_for_another(headers, &tag) {
+        let mut response = if is_outdated(headers, &tag) {
             Body::from(text.as_str()).into_response()
         } else {
             StatusCode::NOT_MODIFIED.into_response()
@@ -67,7 +67,7 @@ impl Script {
     }
 }
 
-fn asks_for_another(headers: &HeaderMap, tag: &str) -> bool {
+fn is_outdated(headers: &HeaderMap, tag: &str) -> bool {
     let mut known = headers
         .get_all(IF_NONE_MATCH)
         .iter()

@@ -50,7 +50,7 @@ impl Status {
     }
 }
 
-/// The response to the client that signed out. A status request at that moment gets the same.
+/// The document for the client that signed out. A status request at that moment reports the same end.
 pub(super) fn signed_out(now: Timestamp) -> String {
     let reason = EndReason::SignedOut;
     serde_json::json!({

@@ -4,8 +4,8 @@
 const DRAFTS = 'portcullis-drafts', FORM = 'form[data-portcullis-keep]', DAY = 864e5;
 const SECRET = '[type=password],[type=file],[type=hidden],[data-portcullis-skip],'
 	+ '[autocomplete*=password i],[autocomplete*=cc- i],[autocomplete*=one-time-code i]';
-// The latest status. Nothing is stored before it names the user.
-let status;
+// The latest status and its user. Nothing is stored before the user is known.
+let status, user;
 const dirty = new Set(), restored = new WeakSet(), secret = new WeakSet();
 
 const refused = performance.getEntriesByType('navigation')[0]?.responseStatus >= 400;
@@ -37,14 +37,14 @@ const held = field => 'selected' in field ? 'selected' : /^(checkbox|radio)$/.te
 const nameOf = field => field.name ?? field.value;
 
 const keep = (form, sent) => {
-	if (!status?.user_fingerprint) return;
-	const { user_fingerprint: user, now: at, absolute_deadline: session } = status;
+	if (!user) return;
+	const { now: at, absolute_deadline: session } = status;
 	const values = fields(form).map(field => [nameOf(field), field[held(field)]]);
 	change(drafts => { drafts[keyOf(form)] = { user, at, session, sent, values }; });
 };
 const keepAll = () => {
 	for (const form of dirty) keep(form);
-	if (status?.user_fingerprint) dirty.clear();
+	if (user) dirty.clear();
 };
 
 // Returns how many fields changed.
@@ -77,7 +77,8 @@ const first = document.querySelector('portcullis-timeout'), base = first?.getAtt
 const hear = (type, listener) => addEventListener('portcullis-' + type, ({ target, detail }) =>
 	target.getAttribute('base') === base && listener(detail, target.texts));
 hear('status', (answer, texts) => {
-	const { user_fingerprint: user, now, absolute_deadline: session } = status = answer;
+	const { now, absolute_deadline: session } = status = answer;
+	user = answer.user_fingerprint;
 	if (!user) return;
 	// The absolute deadline identifies a session. What was sent in the live session has arrived,
 	// unless this page is a refusal.
@@ -99,7 +100,7 @@ hear('status', (answer, texts) => {
 hear('ended', ({ reason }) => {
 	keepAll();
 	if (reason === 'signed_out') forget();
-	status = null;
+	status = user = null;
 });
 addEventListener('input', ({ target: { form } }) => form && of(form, 'matches', FORM) && dirty.add(form));
 addEventListener('submit', ({ target: form }) => {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tracing_subscriber::{
-    filter::{DynFilterFn, LevelFilter},
+    filter::DynFilterFn,
     fmt::MakeWriter,
     layer::{Layer, SubscriberExt},
 };
@@ -34,8 +34,7 @@ thread_local! {
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        let is_captured = |_: &_, _: &_| CAPTURED.with_borrow(|logs| !logs.is_empty());
-        let filter = DynFilterFn::new(is_captured).with_max_level_hint(LevelFilter::TRACE);
+        let filter = DynFilterFn::new(|_, _| CAPTURED.with_borrow(|logs| !logs.is_empty()));
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .with_writer(OfThread)

@@ -20,11 +20,20 @@ pub(crate) struct Settings {
 /// Shortest timeout of a probe.
 const SHORTEST_PROBE: Duration = Duration::from_millis(250);
 
+/// Shortest pause after a probe that failed at once.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
 impl Settings {
     /// Timeout of a probe. After two probes without an answer the server counts as down. So it has
     /// been silent for as long as an operation waits, and for half a second at least.
     pub(crate) fn probe_timeout(&self) -> Duration {
         SHORTEST_PROBE.max(self.wait / 2)
+    }
+
+    /// Pause after a probe that failed at once, because the connection broke. The client library
+    /// may connect again meanwhile. Two such probes leave it a twelfth of the wait.
+    pub(crate) fn reconnect_pause(&self) -> Duration {
+        SHORTEST_PAUSE.max(self.wait / 25)
     }
 
     /// Timeout of one command in the client library. It is a little shorter than the wait: a

@@ -107,7 +107,7 @@ async fn answers(node: &NodeState) -> bool {
         Ok(Err(error)) if !failure::is_outage(&error) => true,
         Ok(Err(_)) => {
             // It failed at once. The library may reconnect within a moment.
-            sleep(PAUSE).await;
+            sleep(node.settings.reconnect_pause()).await;
             false
         }
         Err(_) => false,

@@ -62,6 +62,7 @@ impl<B: Backend> World<B> {
 
     /// Starts on an existing store.
     pub async fn on(backend: B, configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
+        crate::log::install();
         let (store, audit) = (ProbeStore::new(backend.store()), CapturedAudit::default());
         let quiet = SessionLayer::new(store.clone()).sweeping(false);
         let layer = configure(quiet.audit(audit.clone()));

@@ -114,17 +114,11 @@ impl Authority {
     }
 
     fn server_with(&self, options: &[&str]) -> (TestServer, String) {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let port_of_tls = port.to_string();
         let [certificate, key, authority] =
             ["server.pem", "server.key", "ca.pem"].map(|name| self.file(name));
         let mut all = vec![
             "--tls-port",
-            &port_of_tls,
+            "free",
             "--tls-cert-file",
             &certificate,
             "--tls-key-file",
@@ -136,7 +130,8 @@ impl Authority {
         ];
         all.extend(options);
         let server = TestServer::start_with(&all);
-        (server, format!("rediss://localhost:{port}"))
+        let url = format!("rediss://localhost:{}", server.tls_port());
+        (server, url)
     }
 }
 

@@ -1,10 +1,11 @@
-// Keeps what is written into <form data-portcullis-keep> when the session ends: for the same user, for a day.
-// In sessionStorage: no other tab sees it, and it goes with the tab as the cookie goes with the browser.
+// Keeps the input of <form data-portcullis-keep> when the session ends: for the same user, for a
+// day. It is in sessionStorage: no other tab sees it, and it ends with the tab, as the cookie ends
+// with the browser.
 const DRAFTS = 'portcullis-drafts', FORM = 'form[data-portcullis-keep]', DAY = 864e5;
 const SECRET = '[type=password],[type=file],[type=hidden],[data-portcullis-skip],'
 	+ '[autocomplete*=password i],[autocomplete*=cc- i],[autocomplete*=one-time-code i]';
-// Nothing is stored before it says who the user is.
-let status;
+// The latest status and its user. Nothing is stored before the user is known.
+let status, user;
 const dirty = new Set(), restored = new WeakSet(), secret = new WeakSet();
 
 const refused = performance.getEntriesByType('navigation')[0]?.responseStatus >= 400;
@@ -13,21 +14,21 @@ const change = alter => {
 	const drafts = load();
 	alter(drafts);
 	delete sessionStorage[DRAFTS];
-	// It may be full.
+	// The storage may be full.
 	if (Object.keys(drafts).length) try { sessionStorage[DRAFTS] = JSON.stringify(drafts); } catch {}
 };
 const forget = () => {
 	dirty.clear();
 	delete sessionStorage[DRAFTS];
 };
-// Fields give their names to their form: one called `id` or `reset` hides what the form has under that name.
+// A field's name hides the form's own member of that name, such as `id` or `reset`.
 const of = (form, method, given) => HTMLFormElement.prototype[method].call(form, given);
 const keyOf = form => {
 	const id = of(form, 'getAttribute', 'id');
 	return `${location.pathname}${location.search} ${id ? '#' + id : [...document.forms].indexOf(form)}`;
 };
 
-// A password shown as text stays one.
+// A password stays secret when it is shown as text.
 const fields = form => [...of(form, 'querySelectorAll', 'input,textarea,option')].filter(field => {
 	if (field.closest(SECRET)) secret.add(field);
 	return !secret.has(field);
@@ -36,17 +37,17 @@ const held = field => 'selected' in field ? 'selected' : /^(checkbox|radio)$/.te
 const nameOf = field => field.name ?? field.value;
 
 const keep = (form, sent) => {
-	if (!status?.user_fingerprint) return;
-	const { user_fingerprint: user, now: at, absolute_deadline: session } = status;
+	if (!user) return;
+	const { now: at, absolute_deadline: session } = status;
 	const values = fields(form).map(field => [nameOf(field), field[held(field)]]);
 	change(drafts => { drafts[keyOf(form)] = { user, at, session, sent, values }; });
 };
 const keepAll = () => {
 	for (const form of dirty) keep(form);
-	if (status?.user_fingerprint) dirty.clear();
+	if (user) dirty.clear();
 };
 
-// Whether anything is different now.
+// Returns how many fields changed.
 const fill = (form, values) => fields(form).filter((field, i) => {
 	const [name, value] = values[i] ?? [];
 	if (name !== nameOf(field) || field[held(field)] === value) return;
@@ -71,14 +72,16 @@ const tell = (form, texts) => {
 	setTimeout(() => note.append(texts.restored ?? 'What you had written is back.', ' ', discard), 100);
 };
 
-// Of several elements, those for the first one's session.
+// With several elements, forms belong to the session of the first.
 const first = document.querySelector('portcullis-timeout'), base = first?.getAttribute('base') ?? null;
 const hear = (type, listener) => addEventListener('portcullis-' + type, ({ target, detail }) =>
 	target.getAttribute('base') === base && listener(detail, target.texts));
 hear('status', (answer, texts) => {
-	const { user_fingerprint: user, now, absolute_deadline: session } = status = answer;
+	const { now, absolute_deadline: session } = status = answer;
+	user = answer.user_fingerprint;
 	if (!user) return;
-	// The absolute deadline tells sessions apart. What was sent in one that is still live has arrived, unless this page is a refusal.
+	// The absolute deadline identifies a session. What was sent in the live session has arrived,
+	// unless this page is a refusal.
 	change(drafts => {
 		for (const key in drafts) {
 			const draft = drafts[key];
@@ -97,7 +100,7 @@ hear('status', (answer, texts) => {
 hear('ended', ({ reason }) => {
 	keepAll();
 	if (reason === 'signed_out') forget();
-	status = null;
+	status = user = null;
 });
 addEventListener('input', ({ target: { form } }) => form && of(form, 'matches', FORM) && dirty.add(form));
 addEventListener('submit', ({ target: form }) => {

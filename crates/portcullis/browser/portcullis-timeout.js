@@ -1,4 +1,4 @@
-// <portcullis-timeout> warns before the session ends, extends it, covers the page after.
+// <portcullis-timeout> warns before the session ends, extends it, and then covers the page.
 const TEXTS = {
 	warning: 'Stay signed in?',
 	soon: 'You will be signed out in {time}.',
@@ -21,7 +21,7 @@ dialog{background:var(--portcullis-background,Canvas);color:var(--portcullis-col
 button,a{display:inline-block;margin:.3em;padding:.5em 1em;font:inherit;background:var(--portcullis-accent,CanvasText);color:var(--portcullis-accent-text,Canvas)}
 .warning a,.check :is(button,a),.over button{display:none}#said{position:absolute;inset:0;clip-path:inset(50%)}`);
 
-// What one element covers no other uncovers.
+// An element never uncovers what another one has covered.
 const covering = new Set;
 const start = element => {
 	const off = new AbortController;
@@ -62,13 +62,13 @@ const start = element => {
 	};
 	stay.onclick = () => box.close();
 	leave.onclick = () => send('/sign-out');
-	// Escape is like the first button. What is covered stays so.
+	// Escape acts like the first button. A covered page stays covered.
 	box.onclose = () => {
 		if (box.open || !view) return;
 		view !== 'warning' ? box.showModal() : known.extends_to && send('/extend');
 	};
 
-	// The server's clock rules, carried on by performance.now().
+	// The time is the server's, continued with performance.now().
 	const now = () => performance.now();
 	const cover = () => {
 		if (!known || view === 'check') return;
@@ -93,7 +93,7 @@ const start = element => {
 	};
 
 	const live = ({ answer, age, path, answer: { user_fingerprint: id } }) => {
-		// A visitor is nobody, and so is somebody else.
+		// A visitor has no user, and another user is not the same one.
 		if (user ? id !== user : !answer.authenticated || view === 'over') return over({});
 		known = answer;
 		user = id;
@@ -125,7 +125,7 @@ const start = element => {
 
 	const learn = news => {
 		const { now, ends_at } = news.answer;
-		// Overtaken.
+		// A later response has arrived.
 		if (now < latest) return;
 		latest = now;
 		ends_at ? live(news) : over(news.answer);
@@ -135,7 +135,7 @@ const start = element => {
 		// A form may sign out, at once or after a while.
 		if (key === base + '?') next = now() + (soon = 1e3);
 	});
-	// Every element of this page and of all others.
+	// Notifies every element of this page and of all others.
 	const tell = (key, newValue) => {
 		dispatchEvent(new StorageEvent('storage', { key, newValue }));
 		localStorage[key] = newValue;
@@ -151,11 +151,11 @@ const start = element => {
 		if (pending !== mine) return;
 		pending = 0;
 		if (answer?.now) {
-			// Even if its clock went back.
+			// Accepts the next response even if the server's clock was set back.
 			if (latest === heard) latest = 0;
 			return tell(base, JSON.stringify({ answer, age: now() - began, path }));
 		}
-		// Seconds, or a date.
+		// In seconds, or as a date.
 		const head = reply?.headers, after = head?.get('retry-after') ?? 0;
 		const wait = isNaN(after) ? Date.parse(after) - Date.parse(head.get('date')) : after * 1e3;
 		next = now() + Math.min(6e4, Math.max(1e3, wait || 5e3));
@@ -170,7 +170,8 @@ const start = element => {
 		if (document.hidden) return;
 		if (now() >= next) navigator.locks?.request(base, { ifAvailable: 1 }, ask) ?? ask(1);
 		if (known && sure) decide();
-		// A modal dialog that the page opened later is above this one; one that was moved is modal no more.
+		// A modal dialog that the page opened later is above this one.
+		// A moved dialog is no longer modal.
 		const { x, y, width, height } = box.getBoundingClientRect();
 		const hit = element.getRootNode().elementFromPoint(x + width / 2, y + height / 2);
 		if (!box.open || box.matches(':modal') && hit?.localName == element.localName) return;
@@ -188,7 +189,7 @@ const start = element => {
 	on(document, 'submit', () => tell(base + '?', sent = 1));
 	on(window, 'pageshow', event => event.persisted && check());
 	on(window, 'pagehide', event => {
-		// The answer is there.
+		// The response has arrived.
 		sent && tell(base + '?', 1);
 		event.persisted && cover();
 	});
@@ -207,7 +208,7 @@ const start = element => {
 customElements.define('portcullis-timeout', class extends HTMLElement {
 	connectedCallback() { this.stop ??= start(this); }
 	disconnectedCallback() {
-		// It may only be moved.
+		// The element may only have been moved.
 		queueMicrotask(() => this.isConnected || (this.stop &&= this.stop()));
 	}
 });

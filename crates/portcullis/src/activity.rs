@@ -1,4 +1,4 @@
-//! Which requests are activity of the person, and so move the idle deadline.
+//! Which requests are activity of the user, and so move the idle deadline.
 //!
 #![doc = include_str!("../docs/activity.md")]
 
@@ -7,6 +7,7 @@ use portcullis_core::store::Activity;
 
 use crate::headers::{fetch_metadata::FetchMetadata, fields::Fields};
 
+/// Whether a request is activity, according to its method and headers.
 pub(crate) fn of_request(request: FetchMetadata, fields: &Fields<'_>) -> Activity {
     let speculative = begins(fields.sec_purpose, "prefetch") || begins(fields.purpose, "prefetch");
     let streams = request.is_connect()
@@ -19,10 +20,10 @@ pub(crate) fn of_request(request: FetchMetadata, fields: &Fields<'_>) -> Activit
     Activity::Active
 }
 
-/// Whether a field begins with this word.
-fn begins(field: Option<&HeaderValue>, word: &str) -> bool {
-    let beginning = field.and_then(|value| value.as_bytes().get(..word.len()));
-    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(word.as_bytes()))
+/// Whether the value of a field begins with `prefix`, in any case.
+fn begins(field: Option<&HeaderValue>, prefix: &str) -> bool {
+    let beginning = field.and_then(|value| value.as_bytes().get(..prefix.len()));
+    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 #[cfg(test)]
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn t37_s041_what_nobody_asked_for_is_no_activity() {
+    fn t37_s041_requests_without_a_user_are_no_activity() {
         for fields in [
             &[("sec-purpose", "prefetch")][..],
             &[("sec-purpose", "prefetch;prerender")],
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_does_is() {
+    fn requests_of_a_user_are_activity() {
         for fields in [
             &[][..],
             &[("accept", "text/html")],
@@ -97,9 +98,10 @@ mod tests {
         }
     }
 
-    /// The rows of the table: `Sec-Fetch-Site` and `Origin`, and whether a page of its own, a frame and all else are.
+    /// The rows of the table: `Sec-Fetch-Site` and `Origin`, and the results for a page, a frame
+    /// and any other load.
     #[test]
-    fn whose_page_loads_it_and_what_for_decides() {
+    fn the_site_and_the_purpose_of_a_request_decide() {
         use Activity::{Active, Passive};
         let (own, trusted) = ("https://shop.example", "https://app.example");
         let other = "https://evil.example";

@@ -1,4 +1,4 @@
-//! The body of a response: the application's, or one of ours in its place.
+//! The body of a response: the application's, or one of this crate in its place.
 
 use std::{
     pin::Pin,
@@ -10,8 +10,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of a response that went through a layer of Portcullis: the application's own, or that of an
-    /// answer in its place. Works for every type of body.
+    /// The body of a response that passed a layer of Portcullis: the application's own, or that of
+    /// a refusal in its place. It works with every type of body.
     #[derive(Debug)]
     pub struct SessionBody<B> {
         #[pin]

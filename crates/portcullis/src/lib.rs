@@ -15,7 +15,7 @@
 //! const CART: Key<Vec<String>> = Key::new("cart");
 //!
 //! async fn home() -> &'static str {
-//!     "Costs no store command." // the session is not looked at
+//!     "Costs no store command." // the session is not read
 //! }
 //!
 //! async fn add_to_cart(session: Session, item: String) -> Result<(), SessionError> {
@@ -82,15 +82,16 @@
 //!    [`SessionHandle`](session::SessionHandle), `Debug` shows nothing.
 //! 7. **A request that is refused or fails grants nothing.** A status of 400 or above drops
 //!    sign-ins and elevations, and every write after the first of them. A status of 500 or above,
-//!    or 408, drops all data. Ends and new identifiers are carried out. See [`Outcome`](reject::Outcome).
-//! 8. **Every end is reported once, with its reason.** It goes to the [`Audit`](audit::Audit), and to the store's
-//!    log, which is written in the same step as the change. That includes sessions that expired
-//!    without another request.
+//!    or 408, drops all data. Ends and new identifiers are carried out. See
+//!    [`Outcome`](reject::Outcome).
+//! 8. **Every end is reported once, with its reason.** It is passed to the
+//!    [`Audit`](audit::Audit), and written to the store's log in the same step as the change. That
+//!    includes sessions that expired without another request.
 //! 9. **The list of a user's sessions is exact.** A session is in it from the step that begins it
-//!    to the step that ends it. So it can be listed, limited ([`SessionLimit`](settings::SessionLimit)) and ended from
-//!    another device.
+//!    to the step that ends it. So it can be listed, ended from another device, and limited
+//!    ([`SessionLimit`](settings::SessionLimit)).
 //! 10. **Streams and WebSockets end with their session**, or with the elevation that they need.
-//!     They end at once, or at the deadline, if this process can know. Otherwise they end usually
+//!     They end at once, or at the deadline, if this process can know. Otherwise they usually end
 //!     at once, and within 5 seconds at the latest. They also end if the store cannot answer. See
 //!     [`Lifeline`](live::Lifeline).
 //!
@@ -101,20 +102,27 @@
 //!
 //! # Where to look
 //!
-//! * Settings: [`SessionLayer`], [`Timeouts`], [`RememberMe`](settings::RememberMe), [`CookieConfig`], [`SessionLimit`](settings::SessionLimit),
-//!   [`DeviceBinding`](client::DeviceBinding), [`ClientAddresses`](client::ClientAddresses).
-//! * In handlers: [`Session`], [`Authenticated`], [`Elevated`]; for groups of routes
-//!   [`GuardLayer`], [`PassiveLayer`](route::PassiveLayer), [`CrossSiteSignInLayer`](route::CrossSiteSignInLayer).
-//! * Code that runs after the response has begun: [`Authenticated::lifeline`],
-//!   [`Lifeline::guard_body`](live::Lifeline::guard_body), `SessionSocket` (feature `ws`).
+//! The root holds the types of everyday use. Each module holds the rest of one subject.
+//!
+//! * Settings: [`SessionLayer`], with [`Timeouts`], [`CookieConfig`], and the modules [`settings`],
+//!   [`cookie`] and [`client`].
+//! * In handlers: [`Session`] and [`Key`], [`Authenticated`], [`Elevated`].
+//! * A recent proof for one purpose: [`Elevated`] with a [`Scope`], which [`scope!`] declares in
+//!   one line.
+//! * For groups of routes: [`GuardLayer`], and the layers of the module [`route`].
+//! * Code that runs after the response has begun: [`Authenticated::lifeline`] and the module
+//!   [`live`], with bodies, event streams and WebSockets (`live::SessionSocket`, feature `ws`).
 //! * A page with the user's own devices: [`Authenticated::list_sessions`],
 //!   [`Elevated::revoke_session`], [`Elevated::revoke_other_sessions`]; as ready routes:
 //!   `SessionRoutes::devices`.
-//! * For operators: [`Sessions`], with [`count`](Sessions::count) and [`users`](Sessions::users).
-//! * Recipes, such as how to test a handler as a signed-in user: `how_to`.
-//! * What users see: `SessionRoutes`, and the guide `browser`.
-//! * Responses to refused requests, and how users come back: the guide [`refused`], [`Refusal`](reject::Refusal),
-//!   [`ApiLayer`](route::ApiLayer), [`ReauthenticationPageLayer`](route::ReauthenticationPageLayer).
+//! * For operators and jobs: [`Sessions`], with [`count`](Sessions::count) and
+//!   [`users`](Sessions::users).
+//! * Recipes for most applications: `how_to`.
+//! * Tests of handlers as a signed-in user: `testing::TestSession` (feature `testing`). For
+//!   example, `TestSession::of("ada").get(&sessions, "/account")` returns a request.
+//! * Timeouts, warnings and sign-out as users see them: `SessionRoutes`, and the guide `browser`.
+//! * Responses to refused requests, and how users return: the guide [`refused`], and the module
+//!   [`reject`].
 //! * Events: [`Audit`](audit::Audit), [`Event`](audit::Event), [`Sessions::history`].
 //! * Stores: [`MemoryStore`], `RedisStore` (feature `redis`), or your own [`Store`](store::Store).
 //!
@@ -123,23 +131,20 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `axum` | yes | the extractors; without it, [`Session::load`] |
-//! | `ws` | no | `SessionSocket`, a WebSocket that is closed when its session ends |
+//! | `ws` | no | `live::SessionSocket`, a WebSocket that is closed when its session ends |
 //! | `redis` | no | `RedisStore`, with TLS |
-//! | `testing` | no | [`testing`](https://docs.rs/portcullis/latest/portcullis/testing): a session for a test, in one call |
+//! | `testing` | no | [`testing::TestSession`](https://docs.rs/portcullis/latest/portcullis/testing/struct.TestSession.html): a session for a test, in one call |
 //! | `uuid` | no | `UserId::from(Uuid)` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-/// A guide, without code of its own.
 #[cfg(feature = "axum")]
 #[doc = include_str!("../docs/browser.md")]
 pub mod browser {}
 
-/// Recipes, without code of their own.
 #[cfg(feature = "axum")]
 #[doc = include_str!("../docs/how-to.md")]
 pub mod how_to {}
 
-/// A guide, without code of its own.
 #[doc = include_str!("../docs/refused.md")]
 pub mod refused {}
 
@@ -167,7 +172,25 @@ mod runtime;
 pub mod testing;
 mod writing;
 
-/// Events: what happened to sessions, who caused it, and where it is reported and read.
+/// Events: receive them in this process, and read them from the store's log.
+///
+/// An [`Event`](audit::Event) has an [`EventKind`](audit::EventKind), the session and its user, and
+/// the [`Actor`](audit::Actor) that caused it. An [`Audit`](audit::Audit) receives the events of
+/// this process. The default is [`TracingAudit`](audit::TracingAudit). The store's log has the
+/// events of all processes:
+///
+/// ```
+/// # use portcullis::{Sessions, UserId, audit::LogQuery, store::StoreError};
+/// async fn print_log(sessions: Sessions) -> Result<(), StoreError> {
+///     let query = LogQuery { user: Some(UserId::from("ada")), ..LogQuery::default() };
+///     for entry in sessions.history(query).await? {
+///         if let Some(event) = entry.event {
+///             println!("{} by {:?}", event.kind.as_str(), event.actor);
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 pub mod audit {
     #[doc(inline)]
     pub use portcullis_core::{
@@ -179,7 +202,9 @@ pub mod audit {
     pub use crate::runtime::audit::{Audit, TracingAudit};
 }
 
-/// The session cookie and what a sign-out clears in the browser.
+/// The session cookie, and what a sign-out clears in the browser.
+///
+/// [`CookieConfig`] has the settings of the cookie.
 pub mod cookie {
     #[doc(inline)]
     pub use crate::headers::{
@@ -188,7 +213,26 @@ pub mod cookie {
     };
 }
 
-/// Layers that say what kind of route a route is.
+/// Layers that annotate routes: an API, a re-authentication page, background requests, sign-ins
+/// from another site.
+///
+/// ```
+/// # use axum::{Router, routing::get};
+/// # use portcullis::{MemoryStore, SessionLayer, route::{ApiLayer, PassiveLayer}};
+/// # async fn handler() {}
+/// let api = Router::new()
+///     .route("/api/orders", get(handler))
+///     .route_layer(ApiLayer::new()); // a refusal is a status, never a redirect
+/// let polled = Router::new()
+///     .route("/unread", get(handler))
+///     .route_layer(PassiveLayer::new()); // a poll does not keep a session alive
+/// let app: Router = Router::new()
+///     .merge(api)
+///     .merge(polled)
+///     .layer(SessionLayer::new(MemoryStore::new()));
+/// ```
+///
+/// [`GuardLayer`] refuses requests on groups of routes.
 pub mod route {
     #[doc(inline)]
     pub use crate::guard::{
@@ -198,7 +242,9 @@ pub mod route {
     };
 }
 
-/// The Tower service behind [`SessionLayer`].
+/// The Tower service that [`SessionLayer`] makes, and its future and body.
+///
+/// Applications rarely name these types.
 pub mod service {
     #[doc(inline)]
     pub use crate::{
@@ -207,7 +253,9 @@ pub mod service {
     };
 }
 
-/// What is known of a session: its name, times and end, and what revocations report.
+/// The public data of sessions: handles, times and ends, and the reports of revocations.
+///
+/// [`Session`] and [`Sessions`] return these types.
 pub mod session {
     #[doc(inline)]
     pub use portcullis_core::{
@@ -217,7 +265,16 @@ pub mod session {
     };
 }
 
-/// Settings of a layer beside its [`Timeouts`] and [`CookieConfig`].
+/// Settings of a layer, in addition to its [`Timeouts`] and [`CookieConfig`].
+///
+/// ```
+/// # use portcullis::{ConfigError, MemoryStore, SessionLayer};
+/// # use portcullis::settings::{RememberMe, SessionLimit};
+/// let sessions = SessionLayer::new(MemoryStore::new())
+///     .session_limit(SessionLimit::refuse(3)?) // the fourth sign-in of a user is refused
+///     .remember_me(RememberMe::default()); // users may ask for it, see `Session::remember`
+/// # Ok::<(), ConfigError>(())
+/// ```
 pub mod settings {
     #[doc(inline)]
     pub use portcullis_core::{
@@ -226,7 +283,9 @@ pub mod settings {
     };
 }
 
-/// The contract of stores, and the clock and log of those that come with this crate.
+/// The contract of stores, their errors, and the clock and log limits of the included stores.
+///
+/// [`MemoryStore`] and `RedisStore` (feature `redis`) implement [`Store`](store::Store).
 pub mod store {
     #[doc(inline)]
     pub use portcullis_core::store::{

@@ -1,4 +1,5 @@
-//! Sessions for tests of handlers.
+//! Sessions for tests of handlers: [`TestSession`] begins a session without a sign-in page.
+//! [`TestSession::get`] and [`TestSession::post`] return a request in it.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! Requests leave nothing behind in memory, also those that nobody waits for any more.
+//! Requests leave nothing behind in memory, also those that no client waits for.
 #![cfg(feature = "axum")]
 #![allow(
     clippy::indexing_slicing,
@@ -31,7 +31,7 @@ use tower::ServiceExt;
 
 static WATCHED: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
 
-/// The function given to `update` holds the session, which holds the function.
+/// A function that holds its session, which holds the function.
 async fn hold(session: Session) -> Result<(), SessionError> {
     let held = (session.clone(), Arc::clone(&WATCHED));
     session.update("n", move |n: &mut u32| {
@@ -45,12 +45,12 @@ async fn hold_and_fail(session: Session) -> StatusCode {
     StatusCode::INTERNAL_SERVER_ERROR
 }
 
-async fn hold_for_ever(session: Session) -> Result<(), SessionError> {
+async fn hold_and_wait(session: Session) -> Result<(), SessionError> {
     hold(session).await?;
     pending().await
 }
 
-/// Another server has written.
+/// Whether another server has written.
 static WRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// Another server writes to the session before this one does.
@@ -71,7 +71,7 @@ async fn text(session: Session) -> Result<(), SessionError> {
     session.insert("n", "text")
 }
 
-/// The function holds the session, and panics when it is applied to what another server has written.
+/// The function holds the session, and panics when it is applied to the write of another server.
 async fn hold_and_panic(
     session: Session,
     Extension(elsewhere): Extension<Elsewhere>,
@@ -81,14 +81,14 @@ async fn hold_and_panic(
     let mut first = true;
     session.update("m", move |m: &mut u32| {
         let (session, _watched) = &held;
-        assert!(std::mem::take(&mut first), "as the test wants");
+        assert!(std::mem::take(&mut first), "the panic that the test needs");
         *m += u32::from(session.user().is_none());
     })?;
     write_elsewhere(elsewhere, &headers[COOKIE]).await;
     Ok(())
 }
 
-/// The function cannot be applied to what another server has written.
+/// The function cannot be applied to the write of another server.
 async fn hold_and_be_refused(
     session: Session,
     Extension(elsewhere): Extension<Elsewhere>,
@@ -99,7 +99,7 @@ async fn hold_and_be_refused(
     Ok(())
 }
 
-async fn let_go() {
+async fn released() {
     for _ in 0..1000 {
         if Arc::strong_count(&WATCHED) == 1 {
             return;
@@ -109,7 +109,7 @@ async fn let_go() {
     panic!("the request is kept: {}", Arc::strong_count(&WATCHED));
 }
 
-async fn a_function_is_let_go_when_it_panics_or_is_refused_later() {
+async fn a_function_is_released_when_it_panics_or_is_refused_later() {
     let store = MemoryStore::new();
     let elsewhere = Router::new()
         .route("/text", post(text))
@@ -130,11 +130,11 @@ async fn a_function_is_let_go_when_it_panics_or_is_refused_later() {
             "/panics" => assert!(answer.unwrap_err().is_panic()),
             _ => assert_eq!(answer.unwrap().unwrap().status(), 500),
         }
-        let_go().await;
+        released().await;
 
-        // The client goes away while the change is being written.
+        // The client disconnects while the change is being written.
         let request = seeded(&app, path).await;
-        let_go_without_a_client(app.clone().oneshot(request)).await;
+        released_without_a_client(app.clone().oneshot(request)).await;
     }
 }
 
@@ -148,13 +148,13 @@ async fn seeded(app: &Router, path: &str) -> Request {
     request.body(Body::empty()).unwrap()
 }
 
-async fn let_go_without_a_client(answer: impl Future) {
+async fn released_without_a_client(answer: impl Future) {
     let mut answer = Box::pin(answer);
     WRITTEN.store(false, Ordering::SeqCst);
     loop {
         let polled = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         assert!(polled.is_pending());
-        // In the same call the handler has answered, and the write of its change was begun on another task.
+        // The same call ran the handler, and began the write of its change on another task.
         if WRITTEN.load(Ordering::SeqCst) {
             break;
         }
@@ -162,21 +162,21 @@ async fn let_go_without_a_client(answer: impl Future) {
     }
     assert!(Arc::strong_count(&WATCHED) > 1);
     drop(answer);
-    let_go().await;
+    released().await;
 }
 
-/// One after the other, because they watch the same.
+/// One after the other, because both watch the same counter.
 #[tokio::test]
-async fn a_function_that_holds_its_session_is_let_go_with_the_request() {
-    a_function_is_let_go_however_its_request_ends().await;
-    a_function_is_let_go_when_it_panics_or_is_refused_later().await;
+async fn a_function_that_holds_its_session_is_released_with_the_request() {
+    a_function_is_released_however_its_request_ends().await;
+    a_function_is_released_when_it_panics_or_is_refused_later().await;
 }
 
-async fn a_function_is_let_go_however_its_request_ends() {
+async fn a_function_is_released_however_its_request_ends() {
     let app = Router::new()
         .route("/answered", get(hold))
         .route("/failed", get(hold_and_fail))
-        .route("/abandoned", get(hold_for_ever))
+        .route("/abandoned", get(hold_and_wait))
         .layer(SessionLayer::new(MemoryStore::new()));
     for (path, ends) in [
         ("/answered", true),

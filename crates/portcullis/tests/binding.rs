@@ -15,10 +15,10 @@ use support::{DESK, PHONE, Site};
 const CHANGED: EventKind = EventKind::DeviceChanged(ClientChange::Name);
 
 #[tokio::test]
-async fn s078_by_default_another_device_is_told_once_and_nobody_is_signed_out() {
+async fn s078_by_default_another_device_is_reported_once_and_no_user_is_signed_out() {
     let site = Site::new(|layer| layer);
     let alice = site.signed_in("alice", PHONE).await;
-    site.told.take();
+    site.events.take();
     let mut thief = alice.stolen(DESK);
     for _ in 0..2 {
         let answer = thief.get("/account").await;
@@ -29,8 +29,10 @@ async fn s078_by_default_another_device_is_told_once_and_nobody_is_signed_out() 
             answer.body
         );
     }
-    let told = site.told.take();
-    let [event] = &*told else { panic!("{told:?}") };
+    let events = site.events.take();
+    let [event] = &*events else {
+        panic!("{events:?}")
+    };
     assert_eq!(event.kind, CHANGED);
     assert_eq!(
         event.client.as_ref().unwrap().to_string(),
@@ -48,7 +50,7 @@ async fn s078_by_default_another_device_is_told_once_and_nobody_is_signed_out() 
 }
 
 #[tokio::test]
-async fn s078_with_step_up_guards_refuse_until_the_user_proves_who_they_are() {
+async fn s078_with_step_up_guards_refuse_until_the_user_proves_their_identity() {
     let site = Site::new(|layer| {
         let layer = layer.device_binding(DeviceBinding::StepUp);
         layer.reauthentication_page("/confirm").unwrap()
@@ -65,11 +67,11 @@ async fn s078_with_step_up_guards_refuse_until_the_user_proves_who_they_are() {
         "{}",
         answer.body
     );
-    // The elevation is gone and the identifier with it.
+    // The elevation has ended, and the identifier was replaced.
     assert!(answer.set_cookie.is_some());
     assert_eq!(alice.get("/danger").await.status, StatusCode::UNAUTHORIZED);
-    assert!(alice.get("/look").await.body.contains("alice"));
-    // Back on the telephone it stays flagged.
+    assert!(alice.get("/read").await.body.contains("alice"));
+    // Back on the telephone, it stays flagged.
     alice.agent = PHONE;
     assert_eq!(alice.get("/account").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(alice.get("/confirm").await.status, StatusCode::OK);
@@ -84,25 +86,25 @@ async fn s078_with_step_up_guards_refuse_until_the_user_proves_who_they_are() {
 }
 
 #[tokio::test]
-async fn s078_with_end_the_session_is_over_and_the_answer_says_why() {
+async fn s078_with_end_the_session_is_ended_and_the_response_has_the_reason() {
     for (path, status) in [
         ("/account", StatusCode::UNAUTHORIZED),
         ("/fail", StatusCode::INTERNAL_SERVER_ERROR),
-        ("/look", StatusCode::OK),
+        ("/read", StatusCode::OK),
     ] {
         let site = Site::new(|layer| layer.device_binding(DeviceBinding::End));
         let mut alice = site.signed_in("alice", PHONE).await;
-        site.told.take();
+        site.events.take();
         let mut thief = alice.stolen(DESK);
         let answer = thief.get(path).await;
         assert_eq!(answer.status, status);
         assert!(answer.removes_the_cookie(), "{answer:?}");
         match path {
             "/account" => assert_eq!(answer.json()["reason"], "device_changed"),
-            "/look" => assert_eq!(answer.body, "None Some(DeviceChanged)"),
+            "/read" => assert_eq!(answer.body, "None Some(DeviceChanged)"),
             _ => {}
         }
-        assert_eq!(site.told.kinds(), [EventKind::Ended(DeviceChanged)]);
+        assert_eq!(site.events.kinds(), [EventKind::Ended(DeviceChanged)]);
         let answer = alice.get("/account").await;
         assert_eq!(answer.json()["reason"], "device_changed");
         assert_eq!(answer.set_cookie, None);
@@ -110,7 +112,7 @@ async fn s078_with_end_the_session_is_over_and_the_answer_says_why() {
 }
 
 #[tokio::test]
-async fn who_signs_in_anew_from_another_device_has_a_session_of_their_own() {
+async fn a_new_sign_in_from_another_device_begins_a_session_of_its_own() {
     let site = Site::new(|layer| layer.device_binding(DeviceBinding::End));
     let mut alice = site.signed_in("alice", PHONE).await;
     alice.agent = DESK;
@@ -120,7 +122,7 @@ async fn who_signs_in_anew_from_another_device_has_a_session_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_request_that_only_read_passes_though_the_change_could_not_be_noted() {
+async fn a_request_that_only_read_succeeds_even_if_the_device_change_was_not_written() {
     for binding in [DeviceBinding::Observe, DeviceBinding::StepUp] {
         let site = Site::new(|layer| layer.device_binding(binding));
         let mut alice = site.signed_in("alice", PHONE).await;
@@ -135,43 +137,43 @@ async fn a_request_that_only_read_passes_though_the_change_could_not_be_noted() 
 async fn a_write_to_a_session_that_ended_meanwhile_is_refused_with_the_reason() {
     let site = Site::new(|layer| layer);
     let mut alice = site.signed_in("alice", PHONE).await;
-    site.told.take();
+    site.events.take();
     let answer = alice.post("/ended-meanwhile").await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.json()["reason"], "revoked_by_operator");
     assert_eq!(answer.set_cookie, None);
-    let told = site.told.take();
+    let events = site.events.take();
     assert_eq!(
-        told[0].client.as_ref().unwrap().to_string(),
+        events[0].client.as_ref().unwrap().to_string(),
         "Safari on iPhone",
         "of the request in which the operator acted"
     );
-    assert_eq!(told[1].kind, EventKind::WriteRefused);
-    assert_eq!(told[1].session, told[0].session);
+    assert_eq!(events[1].kind, EventKind::WriteRefused);
+    assert_eq!(events[1].session, events[0].session);
 }
 
 #[tokio::test]
 async fn without_binding_nothing_is_compared() {
     let site = Site::new(|layer| layer.device_binding(None));
     let mut alice = site.signed_in("alice", PHONE).await;
-    site.told.take();
+    site.events.take();
     alice.agent = DESK;
     assert_eq!(alice.get("/account").await.status, StatusCode::OK);
-    assert_eq!(site.told.kinds(), []);
+    assert_eq!(site.events.kinds(), []);
 }
 
 #[tokio::test]
-async fn an_expired_session_is_told_once_and_the_refusal_says_why() {
+async fn an_expired_session_is_reported_once_and_the_refusal_has_the_reason() {
     let site = Site::new(|layer| layer);
     let mut alice = site.signed_in("alice", PHONE).await;
-    site.told.take();
+    site.events.take();
     site.clock.advance(std::time::Duration::from_secs(1800));
     for _ in 0..2 {
         let answer = alice.get("/account").await;
         assert_eq!(answer.json()["reason"], "idle_timeout");
     }
     assert_eq!(
-        site.told.kinds(),
+        site.events.kinds(),
         [
             EventKind::Ended(EndReason::IdleTimeout),
             EventKind::UsedAfterEnd(EndReason::IdleTimeout)

@@ -1,4 +1,4 @@
-//! What people see of their own sessions, and do to them; and the limit of them.
+//! Users list and end their own sessions; the limit of sessions per user.
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -23,7 +23,7 @@ fn own(devices: &str) -> SessionHandle {
 }
 
 #[tokio::test]
-async fn s072_people_see_their_own_sessions_and_which_is_the_current_one() {
+async fn s072_users_see_their_own_sessions_and_which_is_the_current_one() {
     let site = Site::new(|layer| layer);
     let mut phone = site.signed_in("alice", PHONE).await;
     site.clock.advance(std::time::Duration::from_secs(60));
@@ -39,7 +39,7 @@ async fn s072_people_see_their_own_sessions_and_which_is_the_current_one() {
 }
 
 #[tokio::test]
-async fn s074_s075_ending_a_session_needs_a_fresh_proof_and_ownership() {
+async fn s074_s075_the_end_of_a_session_needs_a_recent_proof_and_ownership() {
     let site = Site::new(|layer| layer);
     let mut phone = site.signed_in("alice", PHONE).await;
     let mut desk = site.signed_in("alice", DESK).await;
@@ -49,13 +49,15 @@ async fn s074_s075_ending_a_session_needs_a_fresh_proof_and_ownership() {
     let path = format!("/revoke/{of_desk}");
     assert_eq!(phone.post(&path).await.status, StatusCode::UNAUTHORIZED);
     phone.post("/confirm").await;
-    site.told.take();
+    site.events.take();
 
     for handle in [of_bob, SessionHandle::from_bytes([7; 12])] {
         let answer = phone.post(&format!("/revoke/{handle}")).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
-        let told = site.told.take();
-        let [event] = &*told else { panic!("{told:?}") };
+        let events = site.events.take();
+        let [event] = &*events else {
+            panic!("{events:?}")
+        };
         assert_eq!(event.kind, EventKind::RevocationRefused);
         assert_eq!(event.user, Some(UserId::from("alice")));
         assert_eq!(event.actor, Actor::Client);
@@ -63,17 +65,17 @@ async fn s074_s075_ending_a_session_needs_a_fresh_proof_and_ownership() {
     assert_eq!(bob.get("/account").await.status, StatusCode::OK);
 
     assert_eq!(phone.post(&path).await.status, StatusCode::NO_CONTENT);
-    let told = site.told.take();
-    assert_eq!(told[0].kind, EventKind::Ended(EndReason::RevokedByUser));
-    assert_eq!(told[0].session, Some(of_desk));
+    let events = site.events.take();
+    assert_eq!(events[0].kind, EventKind::Ended(EndReason::RevokedByUser));
+    assert_eq!(events[0].session, Some(of_desk));
     assert_eq!(
-        told[0].client.as_ref().unwrap().to_string(),
+        events[0].client.as_ref().unwrap().to_string(),
         "Safari on iPhone"
     );
     let answer = desk.get("/account").await;
     assert_eq!(answer.json()["reason"], "revoked_by_user");
 
-    // The refused ones are in the log as well, a little later, in one line.
+    // The refusals are in the log as well, a little later, in one entry.
     let query = LogQuery {
         user: Some(UserId::from("alice")),
         ..LogQuery::default()
@@ -97,16 +99,19 @@ async fn the_current_session_is_ended_with_its_cookie() {
     let mut phone = site.signed_in("alice", PHONE).await;
     phone.post("/confirm").await;
     let handle = own(&phone.get("/devices").await.body);
-    site.told.take();
+    site.events.take();
     let answer = phone.post(&format!("/revoke/{handle}")).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert!(answer.removes_the_cookie());
-    assert_eq!(site.told.kinds(), [EventKind::Ended(EndReason::SignedOut)]);
+    assert_eq!(
+        site.events.kinds(),
+        [EventKind::Ended(EndReason::SignedOut)]
+    );
     assert_eq!(site.store.live(), 0);
 }
 
 #[tokio::test]
-async fn s067_all_others_are_ended_and_the_current_one_goes_on_under_a_new_identifier() {
+async fn s067_all_others_are_ended_and_the_current_one_continues_under_a_new_identifier() {
     let site = Site::new(|layer| layer);
     let mut phone = site.signed_in("alice", PHONE).await;
     let mut others = [
@@ -133,14 +138,14 @@ async fn s067_all_others_are_ended_and_the_current_one_goes_on_under_a_new_ident
 }
 
 #[tokio::test]
-async fn s070_one_sign_in_too_many_displaces_the_least_recently_used() {
+async fn s070_a_sign_in_over_the_limit_displaces_the_least_recently_used() {
     let site = Site::new(|layer| layer.session_limit(SessionLimit::displace(2).unwrap()));
     let mut first = site.signed_in("alice", PHONE).await;
     site.signed_in("alice", DESK).await;
-    site.told.take();
+    site.events.take();
     site.signed_in("alice", DESK).await;
-    let told = site.told.take();
-    let kinds: Vec<_> = told.iter().map(|event| event.kind.clone()).collect();
+    let events = site.events.take();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.clone()).collect();
     assert_eq!(
         kinds,
         [
@@ -148,40 +153,42 @@ async fn s070_one_sign_in_too_many_displaces_the_least_recently_used() {
             EventKind::Ended(EndReason::Displaced)
         ]
     );
-    assert_eq!(told[1].actor, Actor::System);
+    assert_eq!(events[1].actor, Actor::System);
     let answer = first.get("/account").await;
     assert_eq!(answer.json()["reason"], "displaced_by_limit");
 }
 
 #[tokio::test]
-async fn s070_one_sign_in_too_many_is_refused_and_changes_nothing() {
+async fn s070_a_sign_in_over_the_limit_is_refused_and_changes_nothing() {
     let site = Site::new(|layer| layer.session_limit(SessionLimit::refuse(1).unwrap()));
     let mut first = site.signed_in("alice", PHONE).await;
-    site.told.take();
+    site.events.take();
     let mut stranger = site.browser(DESK);
     let mut visitor = site.browser(DESK);
     visitor.post("/write").await;
     let cookie = visitor.cookie.clone();
-    site.told.take();
+    site.events.take();
     for browser in [&mut stranger, &mut visitor] {
         let answer = browser.post("/sign-in/alice").await;
         assert_eq!(answer.status, StatusCode::CONFLICT);
         assert_eq!(answer.set_cookie, None);
         assert!(answer.body.contains("session-limit-reached"));
-        let told = site.told.take();
-        let [event] = &*told else { panic!("{told:?}") };
+        let events = site.events.take();
+        let [event] = &*events else {
+            panic!("{events:?}")
+        };
         assert_eq!(event.kind, EventKind::LimitReached);
         assert_eq!(event.user, Some(UserId::from("alice")));
     }
     assert_eq!(visitor.cookie, cookie);
     assert_eq!(visitor.post("/write").await.status, StatusCode::OK);
     assert_eq!(first.get("/account").await.status, StatusCode::OK);
-    // The same session again is not one more.
+    // A second sign-in of the same session is not one more session.
     assert_eq!(first.post("/sign-in/alice").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn s070_a_handler_may_make_room_and_may_not_ignore_the_limit() {
+async fn s070_a_handler_may_end_the_oldest_session_but_not_ignore_the_limit() {
     let site = Site::new(|layer| layer.session_limit(SessionLimit::refuse(1).unwrap()));
     let mut first = site.signed_in("alice", PHONE).await;
     let mut second = site.browser(DESK);
@@ -189,7 +196,7 @@ async fn s070_a_handler_may_make_room_and_may_not_ignore_the_limit() {
     assert_eq!(answer.status, StatusCode::CONFLICT);
     assert_eq!(first.get("/account").await.status, StatusCode::OK);
     let answer = second.post("/sign-in-for-the-oldest/alice").await;
-    assert_eq!(answer.body, "the oldest had to go");
+    assert_eq!(answer.body, "the oldest was ended");
     assert_eq!(second.get("/account").await.body, "alice");
     assert_eq!(first.get("/account").await.status, StatusCode::UNAUTHORIZED);
 }
@@ -202,11 +209,11 @@ async fn a_sign_in_that_was_under_way_when_all_sessions_were_revoked_is_refused(
         if visited_before {
             browser.post("/write").await;
         }
-        site.told.take();
+        site.events.take();
         let answer = browser.post("/sign-in-while-revoked/alice").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.body);
         assert_eq!(answer.set_cookie, None);
-        assert_eq!(site.told.kinds(), [EventKind::WriteRefused]);
+        assert_eq!(site.events.kinds(), [EventKind::WriteRefused]);
     }
 }
 
@@ -215,9 +222,9 @@ async fn s068_an_operator_ends_sessions_in_their_own_name() {
     let site = Site::new(|layer| layer);
     let mut alice = site.signed_in("alice", PHONE).await;
     site.signed_in("alice", DESK).await;
-    let told = support::Told::default();
+    let audit = support::RecordedEvents::default();
     let sessions = Sessions::new(site.store.clone())
-        .audit(told.clone())
+        .audit(audit.clone())
         .as_operator("carol");
     let listed = sessions.list("alice").await.unwrap();
     assert_eq!(listed.len(), 2);
@@ -229,7 +236,7 @@ async fn s068_an_operator_ends_sessions_in_their_own_name() {
     assert_eq!(receipt.ended, [listed[1].info.handle]);
     let receipt = sessions.revoke_all("alice").await.unwrap();
     assert_eq!(receipt.ended, [kept]);
-    for event in told.take() {
+    for event in audit.take() {
         assert_eq!(event.kind, EventKind::Ended(EndReason::RevokedByOperator));
         assert_eq!(event.actor, Actor::Operator("carol".into()));
         assert!(event.correlator.is_some());
@@ -240,15 +247,15 @@ async fn s068_an_operator_ends_sessions_in_their_own_name() {
 }
 
 #[tokio::test]
-async fn s105_a_sweep_by_hand_tells_what_nobody_asks_for_any_more() {
+async fn s105_a_manual_sweep_reports_sessions_without_further_requests() {
     let site = Site::new(|layer| layer.sweeping(false));
     site.signed_in("alice", PHONE).await;
-    site.told.take();
+    site.events.take();
     site.clock.advance(std::time::Duration::from_secs(3600));
     let sessions = site.layer.sessions();
     assert_eq!(sessions.sweep().await.unwrap(), 1);
     assert_eq!(sessions.sweep().await.unwrap(), 0);
-    let told = site.told.take();
-    assert_eq!(told[0].kind, EventKind::Ended(EndReason::IdleTimeout));
-    assert_eq!(told[0].actor, Actor::System);
+    let events = site.events.take();
+    assert_eq!(events[0].kind, EventKind::Ended(EndReason::IdleTimeout));
+    assert_eq!(events[0].actor, Actor::System);
 }

@@ -26,6 +26,7 @@ const AGE: &str = include_str!("../../lua/testing/age.lua");
 #[derive(Debug)]
 pub struct TestServer {
     port: u16,
+    tls_port: u16,
     directory: PathBuf,
     options: Vec<String>,
     environment: Vec<(String, String)>,
@@ -75,6 +76,7 @@ impl TestServer {
         fs::create_dir_all(&directory).expect("a directory for the server");
         let mut server = Self {
             port: 0,
+            tls_port: 0,
             directory,
             options: options.iter().map(ToString::to_string).collect(),
             environment: environment
@@ -86,11 +88,18 @@ impl TestServer {
         };
         // Another program may take the free port before the server does.
         for _ in 0..5 {
-            server.port = if options.contains(&"--cluster-enabled") {
-                free_port_of_a_node()
+            let free = if options.contains(&"--cluster-enabled") {
+                free_port_of_a_node
             } else {
-                free_port()
+                free_port
             };
+            server.port = free();
+            if let Some(at) = options.iter().position(|it| *it == "--tls-port")
+                && let Some(port) = server.options.get_mut(at + 1)
+            {
+                server.tls_port = free();
+                *port = server.tls_port.to_string();
+            }
             if server.try_start() {
                 return server;
             }
@@ -109,6 +118,12 @@ impl TestServer {
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port with TLS, of a server with the option `--tls-port`. Its value is replaced by a free
+    /// port.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
     }
 
     /// The server's directory. It is removed with the server.

@@ -1,4 +1,4 @@
-//! Sessions as operators and their own users list and revoke them.
+//! Lists and ends sessions, for operators and for users.
 
 pub(crate) mod own_sessions;
 pub(crate) mod sessions;

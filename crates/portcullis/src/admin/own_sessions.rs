@@ -16,8 +16,8 @@ use crate::{
 /// The user's own sessions and log.
 impl Authenticated {
     /// The live sessions of the signed-in user, the most recently active first.
-    /// [`current`](SessionEntry::current) marks the session of this request. It is for a page of
-    /// devices (OWASP ASVS 5.0, 7.5.2).
+    /// [`current`](SessionEntry::current) is set for the session of this request. It is for a page
+    /// of devices (OWASP ASVS 5.0, 7.5.2).
     ///
     /// ```
     /// # use portcullis::{Authenticated, SessionError};
@@ -60,7 +60,7 @@ impl Authenticated {
         let mut logged = logged.inspect_err(|error| report(state, error))?;
         for event in logged.iter_mut().filter_map(|line| line.event.as_mut()) {
             if let Actor::Operator(name) = &mut event.actor {
-                // Where operators sit and what they are called is not for the people they look after.
+                // Names and addresses of operators are not for the users they support.
                 name.clear();
                 event.client = None;
             }
@@ -70,22 +70,25 @@ impl Authenticated {
 }
 
 /// Methods that end the user's own sessions. They need a recent proof (OWASP ASVS 5.0, 7.5.2): a
-/// person who finds a signed-in device must not be able to sign its owner out everywhere else.
+/// stranger who finds a signed-in device must not sign its owner out everywhere else.
 /// [`Session::terminate`](crate::Session::terminate) ends the current session without that proof.
 impl<S> Elevated<S> {
     /// Ends one of the signed-in user's sessions, which has ended when this returns. If it is the
     /// current one, the response also removes the cookie, and the handler no longer has a session.
     ///
     /// For a session of another user, and for none, the receipt is empty, and
-    /// [`EventKind::RevocationRefused`](crate::audit::EventKind::RevocationRefused) is reported. Both take
-    /// equally long: answer both with 404.
+    /// [`EventKind::RevocationRefused`](crate::audit::EventKind::RevocationRefused) is reported.
+    /// Both take equally long: answer both with 404.
     ///
     /// ```
     /// # use axum::{extract::Path, http::StatusCode, response::Result};
     /// # use portcullis::{Elevated, session::SessionHandle};
     /// async fn end(elevated: Elevated, Path(handle): Path<SessionHandle>) -> Result<StatusCode> {
     ///     let receipt = elevated.revoke_session(handle).await?;
-    ///     Ok(if receipt.ended.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::NO_CONTENT })
+    ///     Ok(match receipt.ended.is_empty() {
+    ///         true => StatusCode::NOT_FOUND,
+    ///         false => StatusCode::NO_CONTENT,
+    ///     })
     /// }
     /// ```
     ///
@@ -158,9 +161,8 @@ impl<S> Elevated<S> {
         self.terminate(current, others).await
     }
 
-    /// The guard checked the session when the request arrived, and the handler may have waited
-    /// since, for a slow body. A user who was signed out in the meantime must not sign out other
-    /// sessions.
+    /// Checks the guard's condition again. The handler may have waited since the guard's check, for
+    /// a slow body. A user who was signed out in the meantime must not sign out other sessions.
     async fn still_in_force(&self) -> Result<&State, SessionError> {
         let state = self.session().state();
         if state.now() >= self.until() {
@@ -189,7 +191,7 @@ impl<S> Elevated<S> {
         self.session().terminate()?;
         self.session().commit().await?;
         let mut receipt = others;
-        // The cookie goes only with the request that ended the session, and so does the receipt.
+        // Only the request that ended the session removes the cookie and has the receipt.
         let copy = self.session().state().working_copy();
         if copy.is_some_and(|copy| matches!(copy.cookie, CookieAction::Remove)) {
             receipt.ended.push(current);

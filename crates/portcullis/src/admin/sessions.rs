@@ -1,4 +1,4 @@
-//! Sessions of users, listed and ended from outside of them.
+//! Lists and ends the sessions of all users.
 
 use std::{cmp::Reverse, collections::HashSet, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// Lists and ends sessions of any user, and reads their log, from outside of these sessions. It is
-/// for pages of operators, for jobs, and for commands of a program. Clones are the same.
+/// Lists and ends sessions of any user, and reads their log. It is for pages of operators, for
+/// jobs, and for commands of a program. Clones share all state.
 ///
 /// It has full rights over the sessions of all users, so protect every route that uses it, for
 /// example with [`Elevated`](crate::Elevated). The methods for a user's own sessions are on the
@@ -36,14 +36,15 @@ use crate::{
 /// It is also an extractor, so a page for operators needs no state of the application:
 ///
 /// ```
-/// use portcullis::{Elevated, Scope, SessionError, Sessions};
+/// use portcullis::{Elevated, SessionError, Sessions};
 ///
-/// struct Operators;
-/// impl Scope for Operators {
-///     const NAME: &'static str = "operators";
-/// }
+/// portcullis::scope!(Operators = "operators");
 ///
-/// async fn block(operator: Elevated<Operators>, sessions: Sessions, user: String) -> Result<String, SessionError> {
+/// async fn block(
+///     operator: Elevated<Operators>,
+///     sessions: Sessions,
+///     user: String,
+/// ) -> Result<String, SessionError> {
 ///     // … once `operator.user()` is known to be an operator, and `user` can no longer sign in:
 ///     let sessions = sessions.as_operator(operator.user().to_string());
 ///     let receipt = sessions.revoke_all(user).await?;
@@ -64,8 +65,8 @@ use crate::{
 /// An operation that ends sessions is finished, and reported to the [`Audit`], even if its caller
 /// stops waiting.
 ///
-/// No user has an empty name, or one of more than [`UserId::MAX_BYTES`]. For such a name there is
-/// no session to list or to end, and the store is not asked. [`UserId::check`] checks a name.
+/// No user has an empty name, or one of more than [`UserId::MAX_BYTES`]. For such a name, there is
+/// no session to list or to end, and no store command is sent. [`UserId::check`] checks a name.
 #[derive(Clone)]
 pub struct Sessions {
     shared: Arc<Shared>,
@@ -73,24 +74,23 @@ pub struct Sessions {
     client: Option<Client>,
 }
 
-/// How long the name of an operator may be, in bytes: as that of a user, which it may be.
+/// The longest name of an operator in bytes. It is that of a user, because operators may be users.
 const LONGEST_NAME: usize = UserId::MAX_BYTES;
 
 /// The default name of an operator.
 const APPLICATION: &str = "application";
 
-/// How far back, and how many changes of device, a look for flagged sessions goes.
+/// The time and the number of device changes that [`Sessions::flagged`] covers.
 const REVIEWED: (Duration, usize) = (Duration::from_secs(24 * 60 * 60), 1000);
 
-/// How many buckets are dealt with at a time where it is all of them.
+/// How many buckets are processed at a time in an operation on all of them.
 const AT_ONCE: usize = 16;
 
 const CHANGE: &str = EventKind::DeviceChanged(ClientChange::Name).as_str();
 
 impl Sessions {
     /// The sessions in `store`, for a program that serves no requests. The realm is that of the
-    /// store (by default `id`, see [`in_realm`](Self::in_realm)). It starts no task in the
-    /// background.
+    /// store (by default `id`, see [`in_realm`](Self::in_realm)). It starts no background task.
     pub fn new(store: impl Store) -> Self {
         Self::of_shared(&Arc::new(Shared::new(SharedSettings::new(store, false))))
     }
@@ -126,8 +126,8 @@ impl Sessions {
         }
     }
 
-    /// Adds an [`Audit`], which is notified besides those of the layer. Without a layer, the first
-    /// replaces [`TracingAudit`](crate::audit::TracingAudit).
+    /// Adds an [`Audit`], which is notified in addition to those of the layer. Without a layer, the
+    /// first one replaces [`TracingAudit`](crate::audit::TracingAudit).
     #[must_use]
     pub fn audit(self, audit: impl Audit) -> Self {
         let changed = self
@@ -146,7 +146,7 @@ impl Sessions {
         let mut name = name.into();
         let ends = name
             .char_indices()
-            .map(|(at, letter)| at + letter.len_utf8());
+            .map(|(at, character)| at + character.len_utf8());
         name.truncate(
             ends.take_while(|end| *end <= LONGEST_NAME)
                 .last()
@@ -257,7 +257,7 @@ impl Sessions {
     }
 
     /// Ends the session with this handle, if it belongs to `user`. The session has ended when this
-    /// returns. The receipt says whether this call ended it. It is empty for a session of another
+    /// returns. The receipt shows whether this call ended it. It is empty for a session of another
     /// user, and for none.
     ///
     /// # Errors
@@ -339,7 +339,7 @@ impl Sessions {
         let mut receipt = self.revoke_all(user.clone()).await;
         for realm in others.filter(|realm| *realm != ours) {
             let there = self.in_realm(&realm).revoke_all(user.clone()).await;
-            // All of them, also when one fails: what can be ended is.
+            // All realms, even if one fails, so that as many sessions as possible are ended.
             receipt = match (receipt, there) {
                 (Ok(mut receipt), Ok(more)) => {
                     add(&mut receipt, more);
@@ -355,10 +355,10 @@ impl Sessions {
     /// keep theirs.
     ///
     /// When this returns, every session has ended whose user was signed in when it was called. That
-    /// includes the caller's own session. It goes from user to user, each at its own moment as with
-    /// [`revoke_all`](Self::revoke_all). A user who signs in during the call may be signed out
-    /// again or not. If that matters, first make sure that no user can sign in. (OWASP ASVS 5.0,
-    /// 7.4.5)
+    /// includes the caller's own session. It processes one user after the other, each at its own
+    /// moment as with [`revoke_all`](Self::revoke_all). A user who signs in during the call may be
+    /// signed out again or not. If that matters, first make sure that no user can sign in. (OWASP
+    /// ASVS 5.0, 7.4.5)
     ///
     /// In Redis, it works on sixteen of the 1024 buckets at a time. It takes two round trips for
     /// each user, and one for each bucket or thousand sessions in it. If replicas must confirm it,
@@ -403,7 +403,7 @@ impl Sessions {
         Ok(logged)
     }
 
-    /// Live sessions to review, because they were used from what looks like another device. The
+    /// Live sessions to review, because they were used from what appears to be another device. The
     /// most recently active is first. The search covers the latest 1000 changes of device in the
     /// last 24 hours, and only sessions with a user. An [`Audit`] is notified of every change.
     ///
@@ -433,7 +433,7 @@ impl Sessions {
     }
 
     /// Removes expired sessions until none is left, reports each expiry to the audit, and returns
-    /// how many. It is for programs in which no [layer](crate::SessionLayer) does it.
+    /// their number. It is for programs in which no [layer](crate::SessionLayer) does it.
     ///
     /// # Errors
     ///
@@ -462,7 +462,7 @@ impl Sessions {
         Ok(entries)
     }
 
-    /// From all that is stored, where a list has too little of it.
+    /// Finds an entry in the whole bucket, for a session that is missing from its list.
     async fn entry_at(&self, key: &SessionIdHash) -> Result<Option<SessionEntry>, StoreError> {
         Ok(match self.shared.store().load(key).await? {
             Loaded::Live(stored) => SessionEntry::read(&stored, self.shared.now()),
@@ -475,7 +475,8 @@ impl Sessions {
     }
 
     async fn end(&self, user: UserId, which: RevokeScope) -> Result<RevocationReport, StoreError> {
-        // Nobody can sign in under such a name, so there is nothing to end, and no mark to be left.
+        // No user can sign in under such a name, so there is no session to end and no marker to
+        // write.
         if user.check().is_err() {
             return Ok(RevocationReport::default());
         }
@@ -484,14 +485,14 @@ impl Sessions {
     }
 
     async fn end_everybody(&self) -> Result<RevocationReport, StoreError> {
-        // Another layer of the realm may have made sessions that live longer than this one's.
+        // Another layer of the realm may have created sessions that last longer than this one's.
         let (ours, registered) = (self.shared.store().realm(), self.realms().await?);
         let registered = registered.into_iter().filter(|known| known.realm == ours);
         let longest = registered.map(|known| known.longest).max();
         let longest = longest.max(self.shared.longest());
         let buckets = Bucket::all().map(|bucket| self.end_bucket(bucket, longest));
         let buckets = stream::iter(buckets).buffer_unordered(AT_ONCE);
-        // All of them, also when one fails: what can be ended is.
+        // All buckets, even if one fails, so that as many sessions as possible are ended.
         let ended: Vec<_> = buckets.collect().await;
         let (mut receipt, mut failures) = (RevocationReport::default(), Vec::new());
         for ended in ended {
@@ -500,7 +501,7 @@ impl Sessions {
                 Err(error) => failures.push(error),
             }
         }
-        // What to ask for again comes before what will be as it is.
+        // An error that a retry can resolve takes precedence over one that stays.
         let failures = failures.into_iter();
         failures
             .min_by_key(|error| error.kind() == StoreErrorKind::NewerFormat)
@@ -521,7 +522,7 @@ impl Sessions {
             };
             match revoke(&self.shared, revocation).await {
                 Ok(more) => add(&mut receipt, more),
-                // It is in the way of nobody else.
+                // It does not prevent the end of other users' sessions.
                 Err(error) if error.kind() == StoreErrorKind::NewerFormat => newer = Some(error),
                 Err(error) => return Err(error),
             }
@@ -561,13 +562,13 @@ async fn revoke(shared: &Shared, revocation: Revocation) -> Result<RevocationRep
         tracing::warn!(
             asked = copies.asked,
             confirmed = copies.confirmed,
-            "not enough copies of the store confirmed an end of sessions; a failover may undo it"
+            "not enough replicas of the store confirmed an end of sessions; a failover may undo it"
         );
     }
     Ok(receipt)
 }
 
-/// All of it is confirmed by as many copies as confirmed each.
+/// The sum is confirmed by as many replicas as the least confirmed part.
 fn add(receipt: &mut RevocationReport, more: RevocationReport) {
     receipt.ended.extend(more.ended);
     let copies = receipt.copies.into_iter().chain(more.copies);

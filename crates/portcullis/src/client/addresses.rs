@@ -11,8 +11,8 @@ use crate::client::{forwarded, peer};
 /// How client addresses are used. Without this setting they are neither stored nor compared.
 ///
 /// Headers are used only if the application names the proxies that write them. Otherwise any client
-/// could claim any address (OWASP ASVS 5.0, 4.1.3). Only the [network](portcullis_core::Network) is
-/// kept, because stored addresses need a privacy risk assessment (NIST SP 800-63B-4, 5.3).
+/// could choose any address (OWASP ASVS 5.0, 4.1.3). Only the [network](portcullis_core::Network)
+/// is kept, because stored addresses need a privacy risk assessment (NIST SP 800-63B-4, 5.3).
 ///
 /// ```
 /// # use portcullis::client::{ClientAddresses, ForwardedHeader};
@@ -35,7 +35,7 @@ enum Source {
 }
 
 /// The header in which proxies report the client. Only the chosen one is read, because a proxy may
-/// pass on the other as the client wrote it.
+/// forward the other as the client wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardedHeader {
@@ -65,8 +65,8 @@ impl ClientAddresses {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] without a proxy, for a text that is neither an address nor a network, and
-    /// for a network of all addresses, which would let every client claim any address.
+    /// [`ConfigError`] without a proxy, and for a text that is neither an address nor a network. It
+    /// is also returned for a network of all addresses: every client could then choose any address.
     pub fn behind<P>(proxies: P) -> Result<Self, ConfigError>
     where
         P: IntoIterator,
@@ -96,7 +96,7 @@ impl ClientAddresses {
         self.whole
     }
 
-    /// The address of whoever sent a request with these headers and extensions.
+    /// The address of the client that sent a request with these headers and extensions.
     pub(super) fn address_of(
         &self,
         headers: &HeaderMap,
@@ -145,7 +145,7 @@ impl Proxies {
             .collect::<Result<_, _>>()?;
         if networks.is_empty() {
             return Err(ConfigError::new(
-                "there are no proxies to be behind of; name them, or use `ClientAddresses::peer()`",
+                "no proxies are named; name them, or use `ClientAddresses::peer()`",
             ));
         }
         Ok(Self(networks))
@@ -162,7 +162,7 @@ fn network(text: &str) -> Result<IpNet, ConfigError> {
         .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
     match network.map(unmapped) {
         Ok(network) if network.prefix_len() == 0 => Err(ConfigError::new(format!(
-            "the proxies {text:?} are all there is, so that every client could name any address; name the networks of the proxies"
+            "the proxies {text:?} are the network of all addresses, so that every client could name any address; name the networks of the proxies"
         ))),
         Ok(network) => Ok(network),
         Err(_) => Err(ConfigError::new(format!(
@@ -171,7 +171,7 @@ fn network(text: &str) -> Result<IpNet, ConfigError> {
     }
 }
 
-/// Addresses are compared after IPv4 was taken out of IPv6, so networks must be, too.
+/// Addresses are compared after IPv4 was extracted from IPv6, so networks must be converted, too.
 fn unmapped(network: IpNet) -> IpNet {
     let mapped = |network: ipnet::Ipv6Net| {
         let length = network.prefix_len().checked_sub(96)?;

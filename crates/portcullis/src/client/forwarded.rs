@@ -1,7 +1,7 @@
-//! The hops in front of the peer, as proxies tell them.
+//! The hops in front of the peer, as proxies report them.
 //!
-//! Everything is read from the right, where the nearest proxy writes, and no further than proxies are believed. What
-//! a client put in front, however malformed, is not even split.
+//! Fields are read from the right, where the nearest proxy writes, and only as far as proxies are
+//! trusted. What a client put in front, however malformed, is not even split.
 
 use std::{
     iter,
@@ -12,25 +12,25 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// How many hops are looked at. Nobody has so many proxies.
+/// How many hops are read at most. No deployment has so many proxies.
 const MOST_HOPS: usize = 32;
 
-/// The nearest address that is no proxy's, or the last one that was believed. `hops` come nearest first; one that cannot
-/// be read is `None`.
+/// The nearest address that is no proxy's, or else the last trusted one. `hops` are ordered from
+/// the nearest; an unreadable one is `None`.
 pub(super) fn client(
     peer: IpAddr,
     hops: impl Iterator<Item = Option<IpAddr>>,
     is_proxy: impl Fn(IpAddr) -> bool,
 ) -> IpAddr {
-    let mut believed = peer;
+    let mut trusted = peer;
     let mut hops = hops.take(MOST_HOPS);
-    while is_proxy(believed) {
+    while is_proxy(trusted) {
         match hops.next() {
-            Some(Some(hop)) => believed = hop,
+            Some(Some(hop)) => trusted = hop,
             Some(None) | None => break,
         }
     }
-    believed
+    trusted
 }
 
 /// The hops of all `X-Forwarded-For` fields, which are one list (RFC 9110, 5.3).
@@ -54,8 +54,8 @@ fn fields(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> 
         .map(HeaderValue::as_bytes)
 }
 
-/// The elements of a list, last one first. A comma between quotes separates nothing; quotes are counted from the
-/// right, so that none that a client left open can hide what a proxy appended.
+/// The elements of a list, the last one first. A comma between quotes separates nothing. Quotes are
+/// counted from the right, so an open quote of a client cannot hide what a proxy appended.
 fn elements(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(field);
     iter::from_fn(move || {
@@ -70,8 +70,9 @@ fn elements(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The address under `for` in one element. A quote anywhere but around a value makes it unreadable: the value of another
-/// parameter may be the client's, and an escaped quote in it may have had the list split at a comma of the client's.
+/// The address under `for` in one element. A quote anywhere but around a value makes the element
+/// unreadable. The client may control the value of another parameter, and an escaped quote in it
+/// may have split the list at the client's comma.
 fn node(element: &[u8]) -> Option<IpAddr> {
     let mut quoted = false;
     let pairs = element.split(move |byte| {

@@ -1,4 +1,13 @@
-//! The client of a request: its address, browser and system, and what binds a session to it.
+//! The client of a request: its address, browser and system, and how a session is bound to it.
+//!
+//! ```
+//! # use portcullis::{ConfigError, MemoryStore, SessionLayer};
+//! # use portcullis::client::{ClientAddresses, DeviceBinding};
+//! let sessions = SessionLayer::new(MemoryStore::new())
+//!     .client_addresses(ClientAddresses::behind(["10.0.0.0/8"])?)
+//!     .device_binding(DeviceBinding::End);
+//! # Ok::<(), ConfigError>(())
+//! ```
 
 mod addresses;
 pub(crate) mod device_binding;
@@ -17,7 +26,7 @@ pub use self::{
 #[doc(inline)]
 pub use portcullis_core::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network};
 
-/// What a request reveals of its client, kept until it is needed.
+/// The client data of a request, kept until it is needed.
 #[derive(Debug)]
 pub(crate) struct RequestClient {
     user_agent: Option<HeaderValue>,
@@ -26,7 +35,7 @@ pub(crate) struct RequestClient {
 }
 
 impl RequestClient {
-    /// Of a request with this `User-Agent`, these headers and extensions.
+    /// The client of a request with this `User-Agent`, these headers and extensions.
     pub(crate) fn of(
         addresses: Option<&ClientAddresses>,
         user_agent: Option<&HeaderValue>,
@@ -40,7 +49,8 @@ impl RequestClient {
         }
     }
 
-    /// The client. It reads the `User-Agent`, so it is not for requests that ignore their session.
+    /// The client. It reads the `User-Agent`, so do not call it for requests that ignore their
+    /// session.
     pub(crate) fn client(&self) -> Client {
         let user_agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
         let client = Client::new(ClientName::of_user_agent(user_agent.unwrap_or_default()));

@@ -1,4 +1,4 @@
-//! The other end of the connection.
+//! The address of the peer.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -17,14 +17,16 @@ use http::Extensions;
 /// request.extensions_mut().insert(PeerAddress(peer)); // as accepted by the listener
 /// ```
 ///
-/// Under axum nothing needs to be inserted; serve the router with `into_make_service_with_connect_info::<SocketAddr>()`.
-/// Where both are there, this one counts: a server that learned the address from elsewhere (the PROXY protocol)
-/// inserts it. One that listens on a Unix socket inserts the loopback address.
+/// Under axum, no insertion is needed: serve the router with
+/// `into_make_service_with_connect_info::<SocketAddr>()`. If both are present, this one counts: a
+/// server that knows the address from elsewhere (the PROXY protocol) inserts it. A server on a Unix
+/// socket inserts the loopback address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "servers make it")]
 pub struct PeerAddress(pub SocketAddr);
 
-/// The peer's address. An IPv4 address mapped into IPv6 (of a listener for both) is the IPv4 address.
+/// The peer's address. An IPv4 address mapped into IPv6, from a listener for both, is the IPv4
+/// address.
 pub(super) fn of(extensions: &Extensions) -> Option<IpAddr> {
     let peer = extensions
         .get()
@@ -49,12 +51,12 @@ fn of_axum(_: &Extensions) -> Option<SocketAddr> {
     None
 }
 
-/// Each request would be the same mistake of whoever set up the server.
+/// Warns once: the mistake is in the setup of the server, and the same for each request.
 fn warn_once() {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "client addresses are to be used and the peer's is not known; serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, or insert `PeerAddress` into the extensions of requests"
+            "client addresses are used, but the address of the peer is unknown; serve the router with `into_make_service_with_connect_info::<SocketAddr>()`, or insert `PeerAddress` into the extensions of requests"
         );
     }
 }

@@ -45,7 +45,7 @@ fn client_of<'a>(
     RequestClient::of(addresses.into(), user_agent, headers, extensions).client()
 }
 
-/// Who the client is when `peer` sent these fields.
+/// The client when `peer` sent these fields.
 fn found<V: AsRef<[u8]>>(
     addresses: &ClientAddresses,
     from: &str,
@@ -71,7 +71,7 @@ fn s083_without_configuration_there_is_no_address() {
 }
 
 #[test]
-fn s083_only_the_network_is_kept_unless_whole_addresses_are_asked_for() {
+fn s083_only_the_network_is_kept_unless_whole_addresses_are_configured() {
     let headers = headers("user-agent", &["curl/8.5.0"]);
     let network = client_of(&ClientAddresses::peer(), &headers, &peer(CLIENT));
     assert_eq!(network.to_string(), "curl, 203.0.113.0/24");
@@ -90,7 +90,7 @@ fn a_request_without_a_name_or_a_peer_has_an_unknown_client() {
 
 #[cfg(feature = "axum")]
 #[test]
-fn the_peer_is_known_from_axum_and_a_server_may_know_better() {
+fn the_peer_is_known_from_axum_and_a_server_may_override_it() {
     use axum::extract::connect_info::{ConnectInfo, MockConnectInfo};
 
     let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
@@ -118,7 +118,7 @@ fn s080_a_header_from_a_peer_that_is_no_proxy_is_ignored() {
 }
 
 #[test]
-fn s080_only_the_chosen_header_is_looked_at() {
+fn s080_only_the_chosen_header_is_read() {
     assert_eq!(found(&behind(), PROXY, FORWARDED, &["for=1.2.3.4"]), PROXY);
     assert_eq!(found(&rfc_7239(), PROXY, XFF, &["1.2.3.4"]), PROXY);
 }
@@ -145,7 +145,7 @@ fn s080_if_all_hops_are_proxies_the_farthest_is_the_client() {
 }
 
 #[test]
-fn s080_what_cannot_be_read_ends_the_search_at_the_last_hop_believed() {
+fn s080_an_unreadable_hop_ends_the_search_at_the_last_trusted_hop() {
     for (field, client) in [
         ("", PROXY),
         ("1.2.3.4, ", PROXY),
@@ -192,7 +192,7 @@ fn a_proxy_is_known_by_its_ipv4_address_also_within_ipv6() {
 }
 
 #[test]
-fn s080_no_more_than_32_hops_are_looked_at() {
+fn s080_no_more_than_32_hops_are_read() {
     let hops = |proxies: usize| format!("203.0.113.7{}", ", 10.0.0.2".repeat(proxies));
     assert_eq!(x_forwarded_for(PROXY, &[hops(31)]), CLIENT);
     assert_eq!(x_forwarded_for(PROXY, &[hops(32)]), "10.0.0.2");
@@ -205,13 +205,13 @@ fn iter_hops(proxies: usize) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn s080_a_header_of_64_kib_is_no_trouble() {
+fn s080_a_header_of_64_kib_does_no_harm() {
     for filling in ["a", ",", "10.0.0.2,", "\"", "for=\"", "1.2.3.4,", " "] {
         let huge = filling.repeat(64 * 1024 / filling.len());
         let (hop, element) = (format!("{huge},{CLIENT}"), format!("{huge},for={CLIENT}"));
         assert_eq!(x_forwarded_for(PROXY, &[&hop]), CLIENT, "{filling}");
         assert_eq!(forwarded(PROXY, &[&element]), CLIENT, "{filling}");
-        // Without what the proxy appends: some proxy, if need be, and no panic.
+        // Without what the proxy appends: the result may be a proxy, and there is no panic.
         x_forwarded_for(PROXY, &[&huge]);
         forwarded(PROXY, &[&huge]);
     }
@@ -236,7 +236,7 @@ fn s080_rfc_7239_is_read_in_all_its_spellings() {
 }
 
 #[test]
-fn s080_what_rfc_7239_hides_or_mangles_ends_the_search() {
+fn s080_a_hidden_or_malformed_hop_of_rfc_7239_ends_the_search() {
     for (field, client) in [
         ("for=1.2.3.4, for=unknown", PROXY),
         ("for=1.2.3.4, for=_hidden, for=10.0.0.2", "10.0.0.2"),
@@ -256,7 +256,7 @@ fn s080_what_rfc_7239_hides_or_mangles_ends_the_search() {
 }
 
 #[test]
-fn s080_a_client_cannot_put_itself_elsewhere_with_quotes() {
+fn s080_a_client_cannot_change_its_address_with_quotes() {
     for before in ["for=\"", "for=1.2.3.4;x=\"", "for=1.2.3.4;x=\"\\", "\"\"\""] {
         for appended in ["for=203.0.113.7", "for=\"203.0.113.7:1\";proto=https"] {
             let field = format!("{before}, {appended}");
@@ -308,26 +308,26 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn s080_nothing_a_client_writes_changes_what_its_proxy_says(
+    fn s080_no_field_of_a_client_changes_what_its_proxy_reports(
         written in bytes(),
         own_field: bool,
         appended in proptest::sample::select(vec!["203.0.113.7", "\"203.0.113.7\"", "\"203.0.113.7:80\";proto=https"]),
     ) {
-        for (addresses, name, said) in [
+        for (addresses, name, appended) in [
             (behind(), XFF, CLIENT.to_owned()),
             (rfc_7239(), FORWARDED, format!("for={appended}")),
         ] {
             let fields = if own_field {
-                vec![written.clone(), said.into_bytes()]
+                vec![written.clone(), appended.into_bytes()]
             } else {
-                vec![[&written[..], b", ", said.as_bytes()].concat()]
+                vec![[&written[..], b", ", appended.as_bytes()].concat()]
             };
             prop_assert_eq!(found(&addresses, PROXY, name, &fields), CLIENT);
         }
     }
 
     #[test]
-    fn s080_nothing_that_is_written_is_believed_of_a_stranger(written in bytes()) {
+    fn s080_no_field_of_an_untrusted_peer_is_used(written in bytes()) {
         prop_assert_eq!(x_forwarded_for(CLIENT, std::slice::from_ref(&written)), CLIENT);
         prop_assert_eq!(forwarded(CLIENT, &[written]), CLIENT);
     }

@@ -1,4 +1,4 @@
-//! The settings of a layer, as the services of it use them.
+//! The settings of a layer, as its services use them.
 
 mod nesting;
 
@@ -15,10 +15,11 @@ use crate::{
     runtime::shared::Shared,
 };
 
+/// The checked settings of a layer.
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) shared: Arc<Shared>,
-    /// Where the application has named one.
+    /// The realm that the application has named, if any.
     pub(crate) realm: Option<Realm>,
     pub(crate) policy: SessionSettings,
     pub(crate) cookie: CookieConfig,
@@ -26,7 +27,8 @@ pub(crate) struct Config {
     pub(crate) addresses: Option<ClientAddresses>,
     pub(crate) binding: Option<DeviceBinding>,
     pub(crate) clear_site_data: Option<ClearSiteData>,
-    pub(crate) tells_deadlines: bool,
+    /// Whether responses get the `Session-Timeout` header.
+    pub(crate) sends_session_timeout: bool,
     pub(crate) classifier: Classifier,
     #[cfg(feature = "axum")]
     pub(crate) trusted_origins: Vec<String>,
@@ -34,10 +36,10 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Starts what runs in the background, where it does not run yet.
+    /// Starts the background tasks, unless they run.
     pub(crate) fn start_background(&self) {
         if self.shared.start_background() && self.realm.is_none() {
-            self.warn_of_cookies_from_elsewhere();
+            self.warn_of_other_realms();
         }
     }
 
@@ -49,7 +51,7 @@ impl Config {
         }
     }
 
-    /// What distinguishes the site's own pages from those of others.
+    /// The names that count as this site.
     pub(crate) fn own_site(&self) -> OwnSite<'_> {
         OwnSite {
             #[cfg(feature = "axum")]
@@ -60,13 +62,14 @@ impl Config {
         }
     }
 
-    fn warn_of_cookies_from_elsewhere(&self) {
+    /// Warns if sessions under an additional cookie name are in another realm.
+    fn warn_of_other_realms(&self) {
         let own = Realm::of_cookie(self.cookie.name());
         let mut accepted = self.cookie.accepted().map(Realm::of_cookie);
         if accepted.any(|realm| realm != own) {
             tracing::warn!(
                 realm = own.as_str(),
-                "a session layer accepts a cookie under another name but names no realm, so sessions do not outlast the renaming; name the realm they are in"
+                "a session layer accepts a cookie under another name but names no realm, so sessions of the other cookie are lost; set `SessionLayer::realm` to their realm"
             );
         }
     }

@@ -1,7 +1,7 @@
-//! Session layers inside other session layers.
+//! Warnings about session layers inside other session layers.
 //!
-//! Each layer has a session of its own, and what looks at "the session" means that of the innermost layer around it.
-//! What cannot work is logged once for each layer.
+//! Each layer has its own sessions. Code uses the session of the innermost layer around it. Each
+//! conflict is logged once for each layer.
 
 use std::sync::{
     OnceLock,
@@ -16,14 +16,15 @@ use crate::headers::cookie::CookieConfig;
 #[derive(Clone, Copy)]
 pub(crate) struct Names<'a> {
     pub(crate) cookie: &'a CookieConfig,
-    /// If the application has named one.
+    /// The realm that the application has named, if any.
     pub(crate) realm: Option<&'a Realm>,
 }
 
-/// The warnings about the layers around a layer.
+/// The warnings about the layers around a layer. Each is logged once.
 #[derive(Default)]
 pub(crate) struct Nesting {
-    /// The address of the outer configuration that was checked last. It only saves work.
+    /// The address of the outer configuration that was checked last, so that it is not checked
+    /// again for each request.
     checked: AtomicUsize,
     same_cookie: OnceLock<()>,
     taken_cookie: OnceLock<()>,
@@ -31,17 +32,17 @@ pub(crate) struct Nesting {
 }
 
 impl Nesting {
-    /// The layer stands inside another one with the same cookie.
+    /// Warns that the layer is inside another one with the same cookie.
     pub(crate) fn warn_of_same_cookie(&self, inner: Names<'_>) {
         self.same_cookie.get_or_init(|| {
             tracing::warn!(
                 cookie = inner.cookie.name(),
-                "a session layer stands inside another one with the same cookie and does nothing, whatever its settings, or refuses all use if its realm is another; remove it, or give it a cookie name of its own"
+                "a session layer is inside another one with the same cookie and does nothing, or refuses all use if its realm is another; remove it, or give it another cookie name"
             );
         });
     }
 
-    /// Looks for what two layers with different cookies do to each other.
+    /// Warns about conflicts between two layers with different cookies.
     pub(crate) fn check(&self, inner: Names<'_>, outer: Names<'_>) {
         let address = std::ptr::from_ref(outer.cookie).addr();
         if self.checked.swap(address, Ordering::Relaxed) == address {
@@ -56,13 +57,13 @@ impl Nesting {
                 );
             });
         }
-        // Who names a realm may share it on purpose.
+        // A realm that is named may be shared on purpose.
         let unnamed = inner.realm.is_none() && outer.realm.is_none();
         if unnamed && Realm::of_cookie(cookies.0) == Realm::of_cookie(cookies.1) {
             self.same_realm.get_or_init(|| {
                 tracing::warn!(
                     ?cookies,
-                    "the cookies of two nested session layers differ in their prefix only, so both keep their sessions in one realm and an identifier of one opens the other; name the realm of each"
+                    "the cookies of two nested session layers differ in their prefix only, so both share one realm, and an identifier of one opens the other; name the realm of each"
                 );
             });
         }

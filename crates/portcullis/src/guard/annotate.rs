@@ -8,8 +8,8 @@ use tower_service::Service;
 
 use crate::request::{annotations::RouteAnnotations, state::State};
 
-/// Marks the routes of an API. A refusal there is a status with a problem document, never a
-/// redirect or a page, whatever the headers of the request.
+/// Annotates the routes of an API. A refusal there is a status with a problem document, never a
+/// redirect or a page. The headers of the request do not matter.
 ///
 /// Add it outside of the guards of the same routes, that is, after them. It may stand inside or
 /// outside of [`SessionLayer`](crate::SessionLayer). The guide [`refused`](crate::refused)
@@ -35,7 +35,7 @@ impl ApiLayer {
     }
 }
 
-/// Marks the routes on which users prove their identity again: the page, and the target of its
+/// Annotates the routes on which users prove their identity again: the page, and the target of its
 /// form.
 ///
 /// Requests on these routes are never redirected to the [re-authentication
@@ -43,7 +43,7 @@ impl ApiLayer {
 /// admit sessions that [`DeviceBinding::StepUp`](crate::client::DeviceBinding::StepUp) flagged.
 ///
 /// The path of the page is recognized without this layer, if the application sees it as configured.
-/// Mark the routes if a proxy removes a prefix that is not set, or if each language has its own
+/// Annotate the routes if a proxy removes a prefix that is not set, or if each language has its own
 /// page.
 ///
 /// Add it outside of the guards of the same routes, that is, after them. It may stand inside or
@@ -89,7 +89,8 @@ impl<S> Layer<S> for ReauthenticationPageLayer {
 }
 
 /// The service of [`ApiLayer`], [`ReauthenticationPageLayer`],
-/// [`PassiveLayer`](crate::route::PassiveLayer) and [`CrossSiteSignInLayer`](crate::route::CrossSiteSignInLayer).
+/// [`PassiveLayer`](crate::route::PassiveLayer) and
+/// [`CrossSiteSignInLayer`](crate::route::CrossSiteSignInLayer).
 #[derive(Debug, Clone)]
 pub struct Annotated<S> {
     inner: S,
@@ -123,7 +124,7 @@ where
             // A route signs in to the innermost session only.
             annotations.cross_site_sign_in = false;
         }
-        // Session layers further in read this.
+        // Session layers further inside read this.
         let annotations = RouteAnnotations::of(request.extensions()).and(self.annotations);
         request.extensions_mut().insert(annotations);
         self.inner.call(request)

@@ -7,22 +7,22 @@ use tower_layer::Layer;
 
 use crate::guard::annotate::Annotated;
 
-/// Marks routes that sign in by a request of another site: OpenID Connect's
+/// Annotates routes that sign in by a request of another site: OpenID Connect's
 /// `response_mode=form_post`, or SAML's POST binding. It may stand inside or outside of
 /// [`SessionLayer`](crate::SessionLayer).
 ///
-/// Such a request comes [without the session
+/// Such a request arrives [without the session
 /// cookie](crate::Session#requests-that-another-site-causes), so other routes refuse to begin a
-/// session with it. A marked route begins a new session, whose cookie replaces the one in the
-/// browser. The previous session does not end, because its cookie did not come; it lasts until its
-/// timeout. With a status from 400 on, nothing is written and the browser keeps its cookie. Of
-/// nested layers, only the innermost is meant.
+/// session with it. An annotated route begins a new session. Its cookie replaces the one in the
+/// browser. The previous session does not end, because its cookie was not sent; it lasts until its
+/// timeout. With a status of 400 or above, nothing is written and the browser keeps its cookie. Of
+/// nested layers, the annotation applies to the innermost only.
 ///
 /// **The route itself must check that this browser began the sign-in.** Otherwise any site can sign
-/// users in as a user of its choice (login CSRF; RFC 9700, 4.7). A value that is written before that
-/// check, such as a message for the next page, signs them out. Compare the `state` or `RelayState`
-/// with a short-lived cookie. The application sets that cookie at the start with
-/// `SameSite=None; Secure`. The session cannot hold the value, because its cookie does not come.
+/// users in as a user of its choice (login CSRF; RFC 9700, 4.7). A value that is written before
+/// that check, such as a message for the next page, signs them out. Compare the `state` or
+/// `RelayState` with a short-lived cookie. The application sets that cookie at the start with
+/// `SameSite=None; Secure`. The session cannot hold the value, because its cookie is not sent.
 ///
 /// A `CsrfLayer` refuses such a route too, and needs an exception:
 ///

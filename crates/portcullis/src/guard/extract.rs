@@ -1,8 +1,9 @@
 //! Extractors for axum.
 //!
-//! Each has an optional form, for handlers that serve everybody: `Option<Session>` is `None` where there is
-//! no live session, `Option<Authenticated>` and `Option<Elevated>` where the guard would refuse. A store
-//! that cannot answer is an error in every form: it never looks like somebody who is signed out.
+//! Each has an optional form, for handlers with and without a session. `Option<Session>` is `None`
+//! without a live session. `Option<Authenticated>` and `Option<Elevated>` are `None` where the
+//! guard would refuse. A store that cannot answer is an error in every form, and never counts as
+//! signed out.
 
 use std::convert::Infallible;
 
@@ -69,7 +70,7 @@ impl<S: Sync, N: Scope> OptionalFromRequestParts<S> for Elevated<N> {
     }
 }
 
-/// The target in the query, or the front page as browsers see it.
+/// The target in the query, or the site's front page.
 impl<S: Sync> FromRequestParts<S> for ReturnTo {
     type Rejection = Infallible;
 
@@ -98,7 +99,7 @@ fn return_to(parts: &Parts) -> Option<ReturnTo> {
 /// A redirect to the target, with 303 (See Other).
 impl IntoResponse for ReturnTo {
     fn into_response(self) -> Response {
-        // A target consists of visible ASCII, so it is a value of a header.
+        // A target consists of visible ASCII, so it is a valid header value.
         match HeaderValue::from_str(self.as_str()) {
             Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -123,7 +124,7 @@ impl IntoResponse for Rejection {
 impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
         if self.status().is_server_error() {
-            tracing::error!(error = %self, "a session could not be used");
+            tracing::error!(error = %self, "the session could not be used");
         }
         response::of_error(&self).map(Body::from)
     }

@@ -1,4 +1,9 @@
-//! Guards: extractors and layers that let only some requests pass.
+//! Guards: extractors and layers that admit only some requests.
+//!
+//! The guards are at the root: [`Authenticated`](crate::Authenticated),
+//! [`Elevated`](crate::Elevated) and [`GuardLayer`](crate::GuardLayer). [`scope!`](crate::scope)
+//! declares a [`Scope`](crate::Scope). This module has the default scope, the refusal of a guard,
+//! and the service of its layer.
 
 pub(crate) mod annotate;
 pub(crate) mod cross_site;

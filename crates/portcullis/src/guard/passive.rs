@@ -1,11 +1,11 @@
-//! Routes whose requests are no activity.
+//! The layer for routes whose requests are no activity.
 
 use tower_layer::Layer;
 
 use crate::guard::annotate::Annotated;
 
-/// Marks routes whose requests do not count as activity: polls, heartbeats, and other requests that
-/// no user caused. It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
+/// Annotates routes whose requests do not count as activity: polls, heartbeats, and other requests
+/// that no user caused. It may stand inside or outside of [`SessionLayer`](crate::SessionLayer).
 ///
 /// ```
 /// # use axum::{Router, routing::get};

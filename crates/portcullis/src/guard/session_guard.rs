@@ -23,13 +23,13 @@ use crate::{
     request::{session::Session, state::State},
 };
 
-/// Proof that a user is signed in. As an extractor it refuses all other requests.
+/// Proof that a user is signed in. As an extractor, it refuses all other requests.
 ///
-/// It is a check at one moment: a handler that runs for long, or a stream, may outlive a sign-out
-/// on another device. There, a [`lifeline`](Self::lifeline) continues to check.
+/// It is a check at one moment. A long-running handler or a stream may outlive a sign-out on
+/// another device. There, a [`lifeline`](Self::lifeline) continues to check.
 ///
-/// With [`DeviceBinding::StepUp`](crate::client::DeviceBinding::StepUp) it also refuses a session that was
-/// used from another device, until its user has proved their identity again.
+/// With [`DeviceBinding::StepUp`](crate::client::DeviceBinding::StepUp) it also refuses a session
+/// that was used from another device, until its user has proved their identity again.
 ///
 /// ```
 /// # use portcullis::Authenticated;
@@ -59,7 +59,8 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// The signed-in user of the request with these extensions, for services without extractors.
+    /// Loads the signed-in user of the request with these extensions, for services without
+    /// extractors.
     ///
     /// # Errors
     ///
@@ -79,8 +80,8 @@ impl Authenticated {
     }
 }
 
-/// Declares a type that names a [`Scope`](crate::Scope), in one line. An `impl Scope` for a type of your own does
-/// the same.
+/// Declares a type that names a [`Scope`](crate::Scope), in one line. An `impl Scope` for your own
+/// type does the same.
 ///
 /// ```
 /// # use portcullis::{Elevated, Scope};
@@ -91,8 +92,8 @@ impl Authenticated {
 /// ```
 ///
 /// Attributes and comments are kept. The name is stored and logged, and passed to the
-/// [re-authentication page](crate::SessionLayer::reauthentication_page). A name of more
-/// than [`MAX_SCOPE_BYTES`](crate::guard::MAX_SCOPE_BYTES) bytes does not compile.
+/// [re-authentication page](crate::SessionLayer::reauthentication_page). A name of more than
+/// [`MAX_SCOPE_BYTES`](crate::guard::MAX_SCOPE_BYTES) bytes does not compile.
 #[macro_export]
 macro_rules! scope {
     ($(#[$attribute:meta])* $visibility:vis $scope:ident = $name:literal) => {
@@ -111,7 +112,7 @@ macro_rules! scope {
 }
 
 /// Proof that a user is signed in and has recently proved their identity again, for the scope `S`.
-/// As an extractor it refuses all other requests.
+/// As an extractor, it refuses all other requests. [`scope!`](crate::scope) declares a scope.
 ///
 /// ```
 /// # use portcullis::{Elevated, SessionError};
@@ -135,7 +136,8 @@ pub struct Elevated<S = DefaultScope> {
 }
 
 impl<S: Scope> Elevated<S> {
-    /// The elevated user of the request with these extensions, for services without extractors.
+    /// Loads the elevated user of the request with these extensions, for services without
+    /// extractors.
     ///
     /// # Errors
     ///
@@ -176,11 +178,11 @@ impl<S> fmt::Debug for Elevated<S> {
     }
 }
 
-/// Why a guard refuses a request, and what is needed to answer it.
+/// The refusal of a guard, with what its response needs.
 pub struct Rejection(Cause);
 
 enum Cause {
-    /// The session could not be used. Without a layer there is no state.
+    /// The session could not be used. Without a layer, there is no state.
     Error(SessionError, Option<Arc<State>>),
     Refused(Problem, Arc<State>),
 }
@@ -210,10 +212,10 @@ impl Rejection {
         match self.0 {
             Cause::Error(error, Some(state)) => state.refusal_context().fail(&error),
             Cause::Error(error, None) => {
-                tracing::error!(error = %error, "a session could not be used");
+                tracing::error!(error = %error, "the session could not be used");
                 response::of_error(&error)
             }
-            // Whether a user is signed in is not known yet.
+            // It is not known yet whether a user is signed in.
             Cause::Refused(Problem::SignInRequired { .. }, state) if state.can_ask_again() => {
                 state.ask_again()
             }
@@ -285,11 +287,11 @@ fn step_up<S: Scope>(state: &Arc<State>) -> Rejection {
     Rejection::refused(problem, state)
 }
 
-/// What a [`GuardLayer`] asks for.
+/// The requirement of a [`GuardLayer`].
 type Check =
     for<'a> fn(&'a Arc<State>) -> Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send + 'a>>;
 
-/// Refuses requests that do not meet a condition. It belongs inside of
+/// Refuses requests that do not meet a requirement. Add it inside of
 /// [`SessionLayer`](crate::SessionLayer).
 ///
 /// ```
@@ -325,7 +327,7 @@ impl GuardLayer {
         Self::elevated_for::<DefaultScope>()
     }
 
-    /// The same for one scope.
+    /// Admits only users who have recently proved their identity again, for this scope.
     pub fn elevated_for<S: Scope>() -> Self {
         Self {
             check: |state| Box::pin(async { elevated::<S>(Some(state)).await.map(drop) }),
@@ -378,7 +380,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // The ready service goes along; the clone, which may not be ready, stays.
+        // The call uses the ready service. The clone, which may not be ready, stays.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let check = self.check;

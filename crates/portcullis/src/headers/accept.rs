@@ -1,11 +1,11 @@
-//! What a client would like to get, by its `Accept` fields (RFC 9110, 12.5.1).
+//! What a client prefers to receive, read from its `Accept` fields (RFC 9110, 12.5.1).
 
 use http::{HeaderMap, header::ACCEPT};
 
-/// Whether the client asks for a page, and would not rather have JSON.
+/// Whether the client asks for a page and does not prefer JSON.
 ///
-/// A page must be named: `text/html`, `application/xhtml+xml` or `text/*`. `*/*` names nothing, whatever its weight:
-/// that is what programs send.
+/// The client must name a page: `text/html`, `application/xhtml+xml` or `text/*`. Programs send
+/// `*/*`, so it never counts.
 pub(crate) fn prefers_page(headers: &HeaderMap) -> bool {
     let mut preferences = Preferences::default();
     for value in headers.get_all(ACCEPT) {
@@ -23,7 +23,7 @@ pub(crate) fn prefers_page(headers: &HeaderMap) -> bool {
                 .unwrap_or(0)
 }
 
-/// Weights in thousandths. A more specific range goes before a less specific one.
+/// Weights in thousandths. A more specific range takes precedence over a less specific one.
 #[derive(Debug, Default)]
 struct Preferences {
     page: Option<u16>,
@@ -58,7 +58,7 @@ impl Preferences {
     }
 }
 
-/// The weight among the parameters of a range; `None` if it is no weight.
+/// The weight among the parameters of a range; `None` if it is not a valid weight.
 fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<u16> {
     let written = parameters.find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -83,12 +83,12 @@ fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<u16> {
 /// Splits a list, but not within quotes.
 fn split(list: &str, at: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    list.split(move |letter| {
-        match letter {
+    list.split(move |character| {
+        match character {
             _ if escaped => escaped = false,
             '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
-            letter => return letter == at && !quoted,
+            character => return character == at && !quoted,
         }
         false
     })

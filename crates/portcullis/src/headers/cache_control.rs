@@ -1,12 +1,12 @@
 //! Keeps responses that depend on a session out of caches.
 //!
-//! * With a session cookie in it: `Cache-Control: no-store` (RFC 9111, 7.3: a `Set-Cookie` does not keep a
-//!   response out of caches).
-//! * With the session read: `no-store` where the handler said nothing; where it allowed shared caches,
-//!   private ones only. A stricter word of the handler stands.
-//! * Either way `Vary: Cookie` (RFC 9110, 12.5.5).
-//! * Either way no field that some caches obey rather than `Cache-Control`, unless it forbids storing. The table is in
-//!   the documentation of [`SessionLayer`](crate::SessionLayer).
+//! * With a session cookie in it: `Cache-Control: no-store`, because a `Set-Cookie` does not keep a
+//!   response out of caches (RFC 9111, 7.3).
+//! * With the session read: `no-store` if the handler set nothing. If the handler allowed shared
+//!   caches, only private ones. A stricter directive of the handler stands.
+//! * In both cases, `Vary: Cookie` (RFC 9110, 12.5.5).
+//! * In both cases, no field that some caches obey instead of `Cache-Control`, unless it forbids
+//!   storing. The documentation of [`SessionLayer`](crate::SessionLayer) has the table.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -15,7 +15,7 @@ use http::{
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The response hands out or removes a cookie.
+/// Guards a response that sets or removes a cookie.
 pub(crate) fn guard_cookie(headers: &mut HeaderMap) {
     if !is_never_stored(headers) {
         headers.insert(CACHE_CONTROL, NO_STORE);
@@ -24,7 +24,7 @@ pub(crate) fn guard_cookie(headers: &mut HeaderMap) {
     vary(headers);
 }
 
-/// The response was made with a look at the session.
+/// Guards a response whose request read the session.
 pub(crate) fn guard_read(headers: &mut HeaderMap) {
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, NO_STORE);
@@ -46,17 +46,17 @@ pub(crate) fn guard_read(headers: &mut HeaderMap) {
     vary(headers);
 }
 
-/// Whether `Cache-Control` forbids every cache to store the response. Caches that know `must-understand` ignore a
-/// `no-store` beside it (RFC 9111, 5.2.2.3).
+/// Whether `Cache-Control` forbids every cache to store the response. Caches that know
+/// `must-understand` ignore a `no-store` beside it (RFC 9111, 5.2.2.3).
 fn is_never_stored(headers: &HeaderMap) -> bool {
     directives(headers).any(|directive| is(directive, "no-store"))
         && !directives(headers).any(|directive| is(directive, "must-understand"))
 }
 
-/// Removes each field that some caches obey rather than `Cache-Control`, unless it forbids them to store the response.
+/// Removes each field that some caches obey instead of `Cache-Control`, unless it forbids storing.
 fn remove_targeted(headers: &mut HeaderMap) {
     let allows = |(name, value): (&HeaderName, &HeaderValue)| {
-        let words = forbidding_words(name)?;
+        let words = forbidding_directives(name)?;
         (!forbids(value, words)).then(|| (name.clone(), words))
     };
     while let Some((name, words)) = headers.iter().find_map(allows) {
@@ -76,25 +76,26 @@ fn remove_targeted(headers: &mut HeaderMap) {
     }
 }
 
-/// The words that forbid storing in this field, if it is one that some caches obey rather than `Cache-Control`.
-fn forbidding_words(name: &HeaderName) -> Option<&'static [&'static str]> {
+/// The directives that forbid storing in this field, if it is one that some caches obey instead of
+/// `Cache-Control`.
+fn forbidding_directives(name: &HeaderName) -> Option<&'static [&'static str]> {
     match name.as_str() {
-        // Varnish and Fastly; the former knows no other word there.
+        // Varnish and Fastly. Varnish knows no other directive there.
         "surrogate-control" => Some(&["no-store"]),
         // Akamai.
         "edge-control" => Some(&["no-store", "bypass-cache"]),
         // nginx.
         "x-accel-expires" => Some(&["0"]),
-        // LiteSpeed stores what is `private`, for each client apart.
+        // LiteSpeed stores `private` responses, separately for each client.
         "x-litespeed-cache-control" => Some(&["no-store", "no-cache"]),
-        // RFC 9213: `CDN-Cache-Control`, and `Example-CDN-Cache-Control` of a vendor.
+        // RFC 9213: `CDN-Cache-Control`, and a vendor's own, such as `Example-CDN-Cache-Control`.
         name if name.ends_with("-cache-control") => Some(&["no-store", "private"]),
         _ => None,
     }
 }
 
-/// Whether the value has one of these words, and nothing that takes it back: `!no-store` (Akamai), `no-store=?0` (RFC
-/// 9213) or `must-understand`.
+/// Whether the value has one of these directives, and none that revokes it: `!no-store` (Akamai),
+/// `no-store=?0` (RFC 9213) or `must-understand`.
 fn forbids(value: &HeaderValue, words: &[&str]) -> bool {
     let Ok(value) = value.to_str() else {
         return false;
@@ -120,7 +121,7 @@ fn vary(headers: &mut HeaderMap) {
     }
 }
 
-/// The directives of all `Cache-Control` fields. A field that is not text counts for nothing.
+/// The directives of all `Cache-Control` fields. A field that is not text does not count.
 fn directives(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(CACHE_CONTROL)
@@ -132,12 +133,12 @@ fn directives(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// The members of a list. A comma between quotes does not end one.
 fn members(list: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    let ends = move |letter| {
+    let ends = move |character| {
         let is_escaped = std::mem::take(&mut escaped);
-        match letter {
+        match character {
             '"' if !is_escaped => quoted = !quoted,
             '\\' => escaped = quoted && !is_escaped,
-            _ => return letter == ',' && !quoted,
+            _ => return character == ',' && !quoted,
         }
         false
     };
@@ -146,8 +147,8 @@ fn members(list: &str) -> impl Iterator<Item = &str> {
         .filter(|member| !member.is_empty())
 }
 
-/// Whether a directive has this name. One with an argument (`private="set-cookie"`) restricts only some
-/// fields and does not count as the bare one.
+/// Whether a directive has this name. A directive with an argument (`private="set-cookie"`)
+/// restricts only some fields, and does not count as the bare one.
 fn is(directive: &str, name: &str) -> bool {
     match directive.split_once('=') {
         Some((stem, _)) => name == "s-maxage" && stem.eq_ignore_ascii_case(name),
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_fields_those_stand_that_forbid() {
+    fn of_several_fields_the_forbidding_ones_stand() {
         let fields = [
             ("cdn-cache-control", "max-age=60"),
             ("edge-control", "max-age=60"),
@@ -261,13 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn s085_a_word_of_the_handler_that_forbids_nothing_does_not_count() {
-        for said in [
+    fn s085_a_directive_of_the_handler_that_forbids_nothing_does_not_count() {
+        for field in [
             "no-store, must-understand, max-age=60",
             "note=\"a, no-store, b\", max-age=60",
             "note=\"\\\", no-store, \"",
         ] {
-            assert_eq!(guarded(guard_cookie, &[said]), "no-store");
+            assert_eq!(guarded(guard_cookie, &[field]), "no-store");
         }
         assert_eq!(
             guarded(guard_read, &["no-store, must-understand"]),
@@ -277,7 +278,7 @@ mod tests {
 
     #[test]
     fn s086_a_response_made_with_the_session_is_not_shared() {
-        for (said, becomes) in [
+        for (field, becomes) in [
             (&[][..], "no-store"),
             (&["no-store"], "no-store"),
             (&["private, max-age=60"], "private, max-age=60"),
@@ -290,19 +291,19 @@ mod tests {
             ),
             (&["no-cache"], "private, no-cache"),
         ] {
-            assert_eq!(guarded(guard_read, said), becomes);
+            assert_eq!(guarded(guard_read, field), becomes);
         }
     }
 
     #[test]
     fn s087_vary_names_cookie_once_and_keeps_what_was_there() {
-        for (said, becomes) in [
+        for (field, becomes) in [
             ("Accept-Encoding", vec!["Accept-Encoding", "Cookie"]),
             ("accept-encoding, cookie", vec!["accept-encoding, cookie"]),
             ("*", vec!["*"]),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(VARY, HeaderValue::from_static(said));
+            headers.insert(VARY, HeaderValue::from_static(field));
             guard_read(&mut headers);
             guard_cookie(&mut headers);
             assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), becomes);

@@ -1,8 +1,9 @@
-//! Where a request comes from, by its method, `Origin`, `Sec-Fetch-Site`, `Sec-Fetch-Mode` and `Sec-Fetch-Dest`.
+//! The cause of a request, by its method, `Origin`, `Sec-Fetch-Site`, `Sec-Fetch-Mode` and
+//! `Sec-Fetch-Dest`.
 //!
-//! Pure decisions on the fetch metadata of a request (W3C Fetch Metadata Request Headers; `Origin`: Fetch, 3.1): whether the
-//! browser [withholds](FetchMetadata::withholds) a session cookie, and whether the request can be
-//! [activity](crate::activity).
+//! Pure decisions on the fetch metadata of a request (W3C Fetch Metadata Request Headers; `Origin`:
+//! Fetch, 3.1). They decide whether the browser [withholds](FetchMetadata::withholds) a session
+//! cookie, and whether the request can be [activity](crate::activity).
 
 use cookie::SameSite;
 use http::{HeaderMap, HeaderValue, Method, Uri, header::ORIGIN};
@@ -21,15 +22,16 @@ pub(crate) struct OwnSite<'a> {
     pub(crate) domain: Option<&'a str>,
 }
 
-/// Where a request comes from and what for, as far as the browser says so.
+/// The source and the purpose of a request, as far as the browser reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FetchMetadata {
     method: MethodKind,
     initiator: Initiator,
     purpose: Purpose,
-    /// A page of an origin that the application trusts asks, and not the site's own.
+    /// A page of an origin that the application trusts sends the request, and not the site's own
+    /// page.
     from_trusted_origin: bool,
-    /// `Sec-Fetch-User` says that a person caused it, or `Referer` which page.
+    /// `Sec-Fetch-User` reports that a user caused it, or `Referer` names a page.
     has_user_or_referrer: bool,
 }
 
@@ -38,16 +40,17 @@ enum MethodKind {
     Get,
     Head,
     Options,
-    /// In front of an application this is extended `CONNECT`: a WebSocket over HTTP/2 (RFC 8441) or HTTP/3 (RFC 9220).
+    /// In front of an application, this is extended `CONNECT`: a WebSocket over HTTP/2 (RFC 8441)
+    /// or HTTP/3 (RFC 9220).
     Connect,
     /// May change something.
     Unsafe,
 }
 
-/// Whose page causes the request.
+/// The site whose page causes the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Initiator {
-    /// The site's own, or nobody's: an address that was typed, a bookmark.
+    /// The site itself, or no page: the user typed the address or used a bookmark.
     Own,
     /// Another origin of the same site.
     SameSite,
@@ -55,18 +58,18 @@ enum Initiator {
     CrossSite,
     /// Another site, by `Origin` alone.
     OtherOrigin,
-    /// Neither field is there.
+    /// Neither field is present.
     Unknown,
 }
 
-/// What the answer is for.
+/// The purpose of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// A page of its own: in a tab or a window.
     TopLevel,
     /// A page within another one: `iframe`, `frame`, `embed`, `object`.
     Frame,
-    /// A page; the browser does not say where.
+    /// A page; the browser does not report where.
     Page,
     /// Anything else, or unknown.
     Other,
@@ -100,8 +103,8 @@ impl FetchMetadata {
         }
     }
 
-    /// Whether a browser keeps a cookie with this attribute to itself because another site causes the request
-    /// (RFC 6265bis, 5.2 and 5.8.3).
+    /// Whether a browser withholds a cookie with this attribute because another site causes the
+    /// request (RFC 6265bis, 5.2 and 5.8.3).
     pub(crate) fn withholds(self, same_site: SameSite) -> bool {
         let from_another_site = match self.initiator {
             Initiator::CrossSite => true,
@@ -119,17 +122,18 @@ impl FetchMetadata {
             }
     }
 
-    /// Whether a page shown in place of the response can request it again, and cookies would come along.
+    /// Whether a page shown in place of the response can request it again, with the cookies.
     pub(crate) fn is_page_visit(self) -> bool {
         self.method == MethodKind::Get && self.purpose == Purpose::TopLevel
     }
 
-    /// Whether a person caused it, or a page that sends a referrer.
+    /// Whether a user caused it, or a page that sends a referrer.
     pub(crate) fn has_user_or_referrer(self) -> bool {
         self.has_user_or_referrer
     }
 
-    /// Whether a page of another site or of a trusted origin loads it, other than by opening a page of its own.
+    /// Whether a page of another site or of a trusted origin loads it, other than by opening it in
+    /// a tab or window.
     pub(crate) fn is_loaded_by_others(self) -> bool {
         let visits = matches!(self.purpose, Purpose::TopLevel | Purpose::Page);
         match self.initiator {
@@ -139,7 +143,7 @@ impl FetchMetadata {
         }
     }
 
-    /// Whether the response has no content for a person: `HEAD`, and preflights.
+    /// Whether the response has no content for a user: `HEAD`, and preflights.
     pub(crate) fn is_without_content(self) -> bool {
         matches!(self.method, MethodKind::Head | MethodKind::Options)
     }
@@ -163,7 +167,7 @@ impl MethodKind {
 }
 
 impl Initiator {
-    /// As the browser says it. A value that nobody has defined says nothing.
+    /// As the browser reports it. An undefined value reports nothing.
     fn of(field: Option<&HeaderValue>) -> Option<Self> {
         let values = [
             ("same-origin", Self::Own),
@@ -176,8 +180,8 @@ impl Initiator {
         Some(site)
     }
 
-    /// As the origin of the page says it. Schemes and ports are left out: browsers without `Sec-Fetch-Site` send cookies
-    /// across them, and behind a proxy nobody knows them.
+    /// As the origin of the page implies it. Schemes and ports are ignored. Browsers without
+    /// `Sec-Fetch-Site` send cookies across them, and behind a proxy they are not known.
     fn of_origin(
         origin: &HeaderValue,
         trusted: bool,
@@ -214,7 +218,7 @@ impl Purpose {
     }
 }
 
-/// Whether a structured field is this token, whatever its parameters (RFC 9651, 3.3).
+/// Whether a structured field is this token, with any parameters (RFC 9651, 3.3).
 fn is(field: Option<&HeaderValue>, token: &str) -> bool {
     let value = field.and_then(|value| value.as_bytes().split(|byte| *byte == b';').next());
     value.is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
@@ -226,7 +230,7 @@ fn host_of_origin(origin: &HeaderValue) -> Option<Host> {
     Host::parse(authority.as_bytes())
 }
 
-/// Whether a host is one of a domain's. A domain of one label is nobody's.
+/// Whether a host belongs to a domain. No host belongs to a domain of one label.
 fn is_below(host: &str, domain: &str) -> bool {
     let prefix = host.strip_suffix(domain);
     domain.contains('.') && prefix.is_some_and(|prefix| prefix.ends_with('.'))

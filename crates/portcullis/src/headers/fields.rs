@@ -1,11 +1,11 @@
-//! The fields of a request that decide something, found in one pass over all of them: every request is looked at, also
-//! those that ignore their session.
+//! The fields of a request that decide something, found in one pass over all fields. The pass runs
+//! for every request, also for those that ignore their session.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::headers::cookie::Cookies;
 
-/// Where a field stands more than once, its first value counts; of cookies, all do.
+/// If a field is present more than once, its first value counts. Of cookies, all count.
 pub(crate) struct Fields<'r> {
     pub(crate) cookies: Cookies,
     pub(crate) user_agent: Option<&'r HeaderValue>,
@@ -22,7 +22,7 @@ pub(crate) struct Fields<'r> {
     pub(crate) passive: Option<&'r HeaderValue>,
 }
 
-/// The value of a field that stands once. What can be read in two ways decides nothing.
+/// The value of a field that is present once. Ambiguous fields decide nothing.
 pub(crate) fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -73,13 +73,13 @@ impl<'r> Fields<'r> {
         fields
     }
 
-    /// Whether the browser says that somebody navigates; `None` where it says nothing.
+    /// Whether the browser reports a navigation; `None` if it reports nothing.
     pub(crate) fn navigates(&self) -> Option<bool> {
         navigates(self.sec_fetch_mode)
     }
 }
 
-/// What this `Sec-Fetch-Mode` says of it.
+/// Whether this `Sec-Fetch-Mode` is a navigation.
 pub(crate) fn navigates(mode: Option<&HeaderValue>) -> Option<bool> {
     Some(mode? == "navigate")
 }

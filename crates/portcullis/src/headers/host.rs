@@ -1,5 +1,7 @@
-//! Hosts and origins, compared as the URL Standard compares them: without regard to case, with the standard port of
-//! the scheme where none is written, and IPv6 addresses by value.
+//! Hosts and origins, compared as in the URL Standard.
+//!
+//! Case is ignored, IPv6 addresses compare by value, and a missing port is the standard port of the
+//! scheme.
 //!
 //! A trailing dot makes another host, as it does for browsers.
 
@@ -20,7 +22,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// The host that is asked: the authority of the target, or else the only `Host` field.
+    /// The host of the request: the authority of the target, or else the only `Host` field.
     pub(crate) fn of_request(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         Self::parse(written(uri, headers)?)
     }
@@ -54,8 +56,8 @@ impl Host {
         &self.name
     }
 
-    /// Whether the host never leaves the machine. Browsers trust such hosts without TLS (W3C Secure Contexts, 3.1),
-    /// and send them `Secure` cookies.
+    /// Whether the host is this machine. Browsers trust such hosts without TLS (W3C Secure
+    /// Contexts, 3.1), and send them `Secure` cookies.
     pub(crate) fn is_loopback(&self) -> bool {
         let is_loopback = |address: Ipv4Addr| address.is_loopback();
         self.name == "localhost"
@@ -75,7 +77,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// The host that is asked, as it was written, for logs.
+/// The host of the request, as it was written, for logs.
 pub(crate) fn written<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r [u8]> {
     if let Some(authority) = uri.authority() {
         return Some(authority.as_str().as_bytes());
@@ -97,7 +99,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Reads the value of an `Origin` field. Anything that no browser would write is refused.
+    /// Reads the value of an `Origin` field. Values that no browser sends are refused.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, host) = text.split_once("://")?;
         let origin = Self::of(scheme, host)?;
@@ -123,8 +125,8 @@ impl Origin {
         })
     }
 
-    /// Whether pages of this origin are served by `host`. The scheme counts only for the port: which one a request
-    /// came with is not known behind a proxy.
+    /// Whether pages of this origin are served by `host`. The scheme only decides the standard
+    /// port. Behind a proxy, the scheme of a request is not known.
     pub(crate) fn is_served_by(&self, host: &Host) -> bool {
         let standard = standard_port(&self.scheme);
         self.host.name == host.name && self.host.port.or(standard) == host.port.or(standard)
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_none() {
+    fn an_invalid_host_is_none() {
         for text in [
             "",
             ":443",
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_one_only_as_browsers_write_it() {
+    fn an_origin_is_valid_only_as_browsers_write_it() {
         for text in [
             "null",
             "",

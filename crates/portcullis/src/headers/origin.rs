@@ -1,4 +1,4 @@
-//! Which sites may ask: the site itself, and those that the application trusts.
+//! The sites that may send requests: the site itself, and those that the application trusts.
 
 use http::{
     HeaderMap, Method, Uri,
@@ -11,14 +11,15 @@ use crate::headers::{
     host::{self, Host, Origin},
 };
 
-/// Whether a page of one of these sites asks, and nobody else. Browsers tell so with what is asked across origins, and a
-/// page cannot make them say anything else.
+/// Whether a page of one of these sites sends the request, and no other. Browsers send `Origin`
+/// with cross-origin requests, and a page cannot change it.
 pub(crate) fn is_trusted(headers: &HeaderMap, trusted: &[String]) -> bool {
     only(headers, ORIGIN).is_some_and(|origin| trusted.iter().any(|trusted| origin == trusted))
 }
 
-/// Whether an unsafe request comes from a page of another site. It is what tower-http's `CsrfLayer` decides, but hosts
-/// compare as URLs do, and origins with schemes of their own can be trusted.
+/// Whether an unsafe request comes from a page of another site. The decision is that of
+/// tower-http's `CsrfLayer`, with two differences. Hosts compare as URLs do, and origins with
+/// schemes of their own can be trusted.
 pub(crate) fn is_forged(
     method: &Method,
     uri: &Uri,
@@ -46,7 +47,7 @@ pub(crate) fn is_forged(
     !own.is_some_and(|(origin, host)| origin.is_served_by(&host))
 }
 
-/// Logs that a request was refused because of where it came from: both sides of the comparison.
+/// Logs that a request was refused because of its origin, with both sides of the comparison.
 pub(crate) fn log_refusal(what: &str, uri: &Uri, headers: &HeaderMap) {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let origins: Vec<_> = headers.get_all(ORIGIN).iter().collect();
@@ -92,7 +93,7 @@ pub(crate) fn parse(origin: &str) -> Result<String, ConfigError> {
     }
 }
 
-/// What is wrong with an origin and what to write instead.
+/// The mistake in an origin, and what to write instead.
 fn mistake(origin: &str) -> Option<String> {
     if origin == "null" {
         return Some("`null` is sent by every sandboxed page, so it cannot be trusted".to_owned());
@@ -134,7 +135,7 @@ fn mistake(origin: &str) -> Option<String> {
             let canonical = canonical.to_string();
             (canonical != origin).then(|| format!("write `{canonical}`"))
         }
-        // Browsers make them, so none is written otherwise.
+        // Browsers create these identifiers, so they have one spelling.
         "chrome-extension" => {
             let is_id = rest.len() == 32 && rest.bytes().all(|byte| (b'a'..=b'p').contains(&byte));
             (!is_id).then(|| {
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_is_trusted_when_it_is_named_and_asks_alone() {
+    fn a_site_is_trusted_if_it_is_named_and_is_the_only_origin() {
         let trusted = ["https://app.example".to_owned()];
         for (origins, expected) in [
             (&["https://app.example"][..], true),
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_that_would_never_match_is_refused_and_the_error_says_why() {
+    fn an_origin_that_would_never_match_is_refused_with_the_reason() {
         for (origin, why) in [
             ("https://app.example/", "write `https://app.example`"),
             ("https://app.example/path", "write `https://app.example`"),

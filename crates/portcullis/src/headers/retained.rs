@@ -1,10 +1,10 @@
-//! Response headers that an answer in the handler's place takes over from the answer it replaces.
+//! Response headers that a refusal takes over from the response that it replaces.
 
 use http::{HeaderMap, HeaderName};
 
-/// ReplicaAcks what `answer` says of the connection between browser and site: who may read, frame and embed the response, and how
-/// the request is traced. Everything else stays behind. It describes the body that is dropped, or says that something was
-/// done which was not: a cookie of the application's, a `Location`, a field of its own.
+/// Copies the fields that concern the connection between browser and site: reading, framing,
+/// embedding and tracing. All other fields are dropped. They describe the dropped body, or report
+/// something that was not done: the application's cookie, a `Location`, its own fields.
 pub(crate) fn carry_over(answer: &HeaderMap, refusal: &mut HeaderMap) {
     for (name, value) in answer {
         if is_retained(name) {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_layers_said_of_browser_and_site_is_carried_over() {
+    fn fields_of_other_layers_on_browser_and_site_are_carried_over() {
         let lines = [
             "access-control-allow-origin: https://app.example",
             "content-security-policy: default-src 'none'",
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_2_nothing_is_carried_over_that_says_what_was_done() {
+    fn rule_2_no_field_that_reports_a_change_is_carried_over() {
         for line in [
             "set-cookie: basket=7",
             "location: /orders/7",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_carried_over_that_describes_the_body_that_is_dropped() {
+    fn no_field_that_describes_the_dropped_body_is_carried_over() {
         for line in [
             "content-type: text/html",
             "content-length: 7",

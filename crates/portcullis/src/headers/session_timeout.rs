@@ -1,16 +1,17 @@
-//! The field that tells deadlines along with ordinary responses.
+//! The `Session-Timeout` field: deadlines in ordinary responses.
 
 use http::{HeaderName, HeaderValue, Response};
 use portcullis_core::{DefaultScope, Scope, Timestamp, unit_of_work::SessionView};
 
 const FIELD: HeaderName = HeaderName::from_static("session-timeout");
 
-/// A layer has told already.
+/// A layer has set the field already.
 #[derive(Clone, Copy)]
 struct HeaderSet;
 
-/// Tells of a live session, as a dictionary of RFC 9651, how many whole seconds it has left: `idle=1799, absolute=86399`,
-/// and `elevated=899` while it is. Seconds left are the same by every clock. Of nested layers, the innermost tells.
+/// Reports the seconds that a live session has left, as a dictionary of RFC 9651:
+/// `idle=1799, absolute=86399`, and `elevated=899` during an elevation. Seconds left are the same
+/// by every clock. Of nested layers, the innermost sets the field.
 pub(crate) fn set_header<B>(view: &SessionView, now: Timestamp, response: &mut Response<B>) {
     let Some(info) = view.info() else {
         return;

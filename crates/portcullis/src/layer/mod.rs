@@ -1,4 +1,4 @@
-//! The layer and its service.
+//! The session layer and its service.
 
 pub(crate) mod service;
 pub(crate) mod session_layer;

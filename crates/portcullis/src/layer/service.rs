@@ -1,4 +1,4 @@
-//! The service: from the request to the response head, through the handler.
+//! The service of the layer: from the request, through the handler, to the head of the response.
 
 use std::{
     future::Future,
@@ -22,7 +22,7 @@ use crate::{
     reject::{error::SessionError, page, refusal::Refusal},
     request::{
         commit::{self, Work},
-        state::{Ending, State},
+        state::{DoneOnDrop, State},
     },
     writing::working_copy::{CookieAction, WorkingCopyGuard},
 };
@@ -59,15 +59,15 @@ where
         if let Some(outer) = &outer
             && outer.shared().realm() == self.config.shared.realm()
         {
-            // Two layers would hand out two cookies of one name. The outer one does it all.
+            // Two layers would set two cookies with one name, so the outer one serves both.
             outer.put_into(request.extensions_mut());
             return ResponseFuture::handling(self.inner.call(request), None);
         }
-        // Where the layer was made there may have been nothing to run anything.
+        // There may have been no runtime when the layer was added.
         self.config.start_background();
         let mut state = State::new(&self.config, &request);
         if outer.is_some() {
-            state.bar_nested();
+            state.block_nested();
         }
         let state = Arc::new(state);
         state.put_into(request.extensions_mut());
@@ -76,7 +76,8 @@ where
 }
 
 impl<S> SessionService<S> {
-    /// The state of a layer around this one that has the same cookie. Warns of layers that get in each other's way.
+    /// The state of a layer around this one with the same cookie, if any. Warns about conflicts
+    /// between nested layers.
     fn outer_with_same_cookie(&self, extensions: &Extensions) -> Option<Arc<State>> {
         let nesting = &self.config.nesting;
         for outer in State::all(extensions) {
@@ -141,7 +142,8 @@ where
                 Projected::Finishing { future } => return future.as_mut().poll(cx),
                 Projected::Handling { handler, request } => {
                     let answer = ready!(handler.poll(cx));
-                    // The application's function may panic: until it has returned, the request is not answered.
+                    // The application's classifier may panic. Until it returns, the request stays
+                    // unfinished.
                     let (verdict, answer) = match &request.0 {
                         Some(state) => judge(state, answer),
                         None => (None, answer),
@@ -151,7 +153,7 @@ where
                             answer.map(|answer| answer.map(SessionBody::application)),
                         );
                     };
-                    let state = Ending(state);
+                    let state = DoneOnDrop(state);
                     state.seal();
                     match plan_commit(&state, verdict) {
                         Err(SessionError::Committing) => Box::pin(async move {
@@ -163,7 +165,8 @@ where
                             let result = work.commit().await;
                             respond(&state, verdict, answer, result)
                         }),
-                        // Most requests change nothing, and are answered without another allocation.
+                        // Most requests change nothing, and are answered without a further
+                        // allocation.
                         Ok(None) => return Poll::Ready(respond(&state, verdict, answer, Ok(()))),
                         Err(error) => {
                             return Poll::Ready(respond(&state, verdict, answer, Err(error)));
@@ -182,7 +185,8 @@ impl<F, B, E> std::fmt::Debug for ResponseFuture<F, B, E> {
     }
 }
 
-/// What the handler's answer says became of the request. Nobody asks for a request that did not look at its session.
+/// The verdict on the handler's response. `None` if the request did not load its session, because
+/// nothing depends on it then, or if the handler failed without a response.
 fn judge<B, E>(
     state: &State,
     answer: Result<Response<B>, E>,
@@ -200,7 +204,8 @@ fn judge<B, E>(
     }
 }
 
-/// What is left to do after the handler answered, or failed without an answer (`None`).
+/// The work that remains after the handler answered. `verdict` is `None` if it failed without a
+/// response.
 fn plan_commit(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
     let dropped = match state.working_copy() {
         Some(copy) if copy.committing => return Err(SessionError::Committing),
@@ -209,7 +214,7 @@ fn plan_commit(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Wo
     };
     if dropped {
         tracing::debug!(
-            "a sign-in or elevation was dropped, as the response says that the request was refused or failed"
+            "a sign-in or elevation was dropped, because the response says that the request was refused or failed"
         );
     }
     let activity = match verdict {
@@ -219,23 +224,24 @@ fn plan_commit(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Wo
     commit::plan(state, activity)
 }
 
-/// Drops what the answer does not carry out. Says whether a sign-in or elevation was among it.
+/// Drops the changes that the response does not allow. Returns whether a sign-in or elevation was
+/// among them.
 fn roll_back(copy: &mut WorkingCopyGuard<'_>, verdict: Option<Verdict>, is_withheld: bool) -> bool {
     match verdict.map(Verdict::of_changes) {
-        // The answer is not ours to give, so it cannot carry a new identifier either.
+        // Without a response, no new identifier can reach the browser.
         None => {
             copy.unit.retain_background_ops();
             false
         }
         Some(Outcome::Succeeded) => false,
-        // A session that begins takes the place of the one that the browser has.
+        // A new session would replace the one whose cookie was withheld.
         Some(Outcome::Refused) if is_withheld => copy.unit.rollback(),
         Some(Outcome::Refused) => copy.unit.rollback_grants(),
         Some(Outcome::Failed) => copy.unit.rollback(),
     }
 }
 
-/// Does what is left to do, once nothing is being committed any more.
+/// Commits the remaining changes, once no commit is under way.
 async fn commit_rest(state: &Arc<State>, verdict: Option<Verdict>) -> Result<(), SessionError> {
     loop {
         match plan_commit(state, verdict) {
@@ -247,7 +253,7 @@ async fn commit_rest(state: &Arc<State>, verdict: Option<Verdict>) -> Result<(),
     }
 }
 
-/// The response, with what became of the session.
+/// The response: the handler's or a refusal, with the cookie and the cache headers.
 fn respond<B, E>(
     state: &State,
     verdict: Option<Verdict>,
@@ -266,13 +272,13 @@ fn respond<B, E>(
             response,
         ));
     };
-    // Dropped changes may hold the session that holds them.
+    // Dropped changes may hold the session that contains them.
     if copy.unit.is_dirty() {
         copy.unit.retain_only_the_end();
     }
     let (mut cookie, commit_failure) = (copy.cookie.clone(), copy.commit_failure.as_error());
     drop(copy);
-    // An earlier commit that failed is told even where the handler ignored it.
+    // The failure of an earlier commit is reported even if the handler ignored it.
     let mut result = result.and(commit_failure.map_or(Ok(()), Err));
     if state.has_refused_write() {
         result = result.and(Err(SessionError::CookieWithheld));
@@ -293,13 +299,13 @@ fn respond<B, E>(
         _ => answer.map(SessionBody::application),
     };
     let removes = matches!(cookie, CookieAction::Remove);
-    // Without a cookie it may be another site that asks, and nobody who signs out.
-    if removes || (state.was_terminated() && succeeded && state.has_cookie()) {
-        if let Some(what) = state.config.clear_site_data {
-            what.ask(response.headers_mut(), removes);
-        }
+    // A request without a cookie may come from another site, so it clears no data.
+    if (removes || (state.was_terminated() && succeeded && state.has_cookie()))
+        && let Some(what) = state.config.clear_site_data
+    {
+        what.ask(response.headers_mut(), removes);
     }
-    if state.config.tells_deadlines {
+    if state.config.sends_session_timeout {
         session_timeout::set_header(&state.view(), state.now(), &mut response);
     }
     if succeeded && matches!(cookie, CookieAction::Keep) {
@@ -317,13 +323,13 @@ fn respond<B, E>(
     ))
 }
 
-/// The `Set-Cookie` fields of session layers further in. What they tell is done, so they stay when another answer takes the
-/// place of the one that they are in.
+/// The `Set-Cookie` fields of inner session layers. Their changes are stored, so the fields are
+/// kept if this layer replaces the response.
 #[derive(Clone, Default)]
 struct InnerCookies(Vec<HeaderValue>);
 
 impl InnerCookies {
-    /// Takes note of all but the first fields.
+    /// Records all fields after the `first` ones.
     fn note<B>(response: &mut Response<B>, first: usize) {
         let cookies = response.headers().get_all(SET_COOKIE).iter().skip(first);
         let cookies: Vec<_> = cookies.cloned().collect();
@@ -343,8 +349,8 @@ impl InnerCookies {
     }
 }
 
-/// Whether the handler's answer says already that it failed, or that what it wanted could not be done. One
-/// that merely passes our error on does not: who asks decides what they are told.
+/// Whether the handler's response already reports the failure or the refusal. A [`Refusal`] that
+/// was passed on does not count, because the layer builds it again for the kind of client.
 fn explains_itself<B>(
     answer: &Response<B>,
     verdict: Option<Verdict>,
@@ -354,7 +360,7 @@ fn explains_itself<B>(
     match verdict.map(Verdict::of_changes) {
         Some(Outcome::Failed) => true,
         Some(Outcome::Refused) => error.is_refusal() && !passed_on,
-        // One that keeps what was granted says that it was.
+        // A response that keeps grants reports a success.
         Some(Outcome::Succeeded) | None => false,
     }
 }
@@ -389,14 +395,14 @@ fn set_cookies(state: &State, cookie: &CookieAction, headers: &mut HeaderMap) {
     }
 }
 
-/// A request whose handler has not answered yet. When it never does, because the client went away or the
-/// handler panicked, a session that the handler had already ended is ended all the same, and what was seen of the
-/// client is written down.
+/// A request whose handler has not answered yet. The handler never answers if the client
+/// disconnects or the handler panics. Then a session that the handler has ended is still ended, and
+/// the observation of the client is still written.
 struct Unfinished(Option<Arc<State>>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some(state) = self.0.take().map(Ending) else {
+        let Some(state) = self.0.take().map(DoneOnDrop) else {
             return;
         };
         state.seal();
@@ -404,12 +410,12 @@ impl Drop for Unfinished {
             if copy.committing {
                 return true;
             }
-            // Nothing else was asked for; and operations may hold the session that holds them.
+            // Other operations are dropped: they may hold the session that contains them.
             copy.unit.retain_background_ops();
             copy.unit.is_dirty()
         });
         if let (true, Ok(runtime)) = (left, Runtime::try_current()) {
-            // Without an answer there is no cookie either.
+            // Without a response there is no cookie to set.
             let rest = async move { commit_rest(&state, None).await };
             runtime.spawn(rest.in_current_span());
         }

@@ -1,4 +1,4 @@
-//! The session layer and its settings, which are checked when they are made.
+//! The session layer and its settings, which are checked when they are set.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -51,6 +51,7 @@ use crate::{
 /// | [`public_base_path`](Self::public_base_path) | none: the application sees paths as browsers do |
 /// | [`clear_site_data`](Self::clear_site_data) | what scripts stored, with a sign-out |
 /// | [`session_timeout_header`](Self::session_timeout_header) | off |
+/// | [`trusted_origins`](Self::trusted_origins) | none: only pages of the requested host |
 /// | [`audit`](Self::audit) | [`TracingAudit`](crate::audit::TracingAudit) |
 /// | [`correlation_key`](Self::correlation_key) | a new one for each process |
 /// | [`revalidation_interval`](Self::revalidation_interval) | live connections notice an end on another server within 5 s at the latest |
@@ -71,12 +72,14 @@ use crate::{
 ///
 /// # In the background
 ///
-/// The layer starts two tasks when it is added to a service inside of a Tokio runtime, or else at
+/// The layer starts three tasks when it is added to a service inside of a Tokio runtime, or else at
 /// the first request:
 ///
 /// * One has the store [remove](Store::sweep) expired sessions and reports each expiry to the
-///   [`Audit`], even without another request.
-/// * The other writes refused operations to the store's log, as far as there is room.
+///   [`Audit`], even without another request. [`sweeping`](Self::sweeping) turns it off.
+/// * One writes [observations](Store::observe) to the store's log, such as refused operations. It
+///   drops those that exceed its queue.
+/// * One registers the realm in the store, and again every hour, for operations on all realms.
 ///
 /// All services of a layer share the tasks. They end with the last of those services and of the
 /// [`Sessions`] made from the layer.
@@ -87,10 +90,10 @@ use crate::{
 ///
 /// | layer | where | because |
 /// |---|---|---|
-/// | [`GuardLayer`](crate::GuardLayer), [`PassiveLayer`](crate::route::PassiveLayer), any layer that looks at the session | inside | they use what this layer provides |
+/// | [`GuardLayer`](crate::GuardLayer), [`PassiveLayer`](crate::route::PassiveLayer), any layer that uses the session | inside | they use what this layer provides |
 /// | timeouts, caught panics (`TimeoutLayer`, `CatchPanicLayer`) | inside | this layer sees their 408, 500 or 503 and [grants nothing](crate::reject::Outcome); if they are outside, it sees no response, and carries out only ends |
 /// | layers that set `Cache-Control` or a field of a CDN | inside | outside they would override even `no-store` |
-/// | CSRF (`CsrfLayer`) | outside | it refuses before the session is looked at |
+/// | CSRF (`CsrfLayer`) | outside | it refuses before the session is loaded |
 /// | CORS (`CorsLayer`) | outside | it answers preflights, and lets a page of the other origin read every refusal |
 /// | security headers (`SetResponseHeaderLayer`) | outside | every response has them, refusals included |
 /// | compression (`CompressionLayer`) | outside | refusals are compressed too; it passes on the failure of a [guarded body](crate::live::Lifeline::guard_body) |
@@ -106,7 +109,7 @@ use crate::{
 /// # Caches
 ///
 /// A response that sets or removes a session cookie carries `Cache-Control: no-store`. A response
-/// that looked at the session carries `no-store`, or `private` with the handler's own
+/// to a request that asked for the session carries `no-store`, or `private` with the handler's own
 /// `Cache-Control`, if it set one. Both vary by `Cookie`. Some caches obey other fields instead of
 /// `Cache-Control`. Those fields are removed from such responses, unless they forbid storing:
 ///
@@ -123,7 +126,7 @@ use crate::{
 ///
 /// A cache may store such responses all the same, by its own settings: a minimum time to live
 /// (CloudFront), "cache everything" (Cloudflare), `proxy_ignore_headers` (nginx). Exclude the
-/// routes that look at the session there.
+/// routes that use the session there.
 ///
 /// Fastly applies `no-store` to browsers only. It stores no response with a `Set-Cookie` or with
 /// `Cache-Control: private`. Behind Fastly, let handlers set `private, no-store`, which this layer
@@ -164,7 +167,7 @@ use crate::{
 /// extension.
 ///
 /// Layers with the same cookie cannot be nested: the inner one does nothing, and code inside of it
-/// uses the session of the outer one. Where the inner layer has another realm, that code gets a 500
+/// uses the session of the outer one. If the inner layer has another realm, that code gets a 500
 /// ([`SessionError::NestedLayer`](crate::SessionError::NestedLayer)). A warning is logged once in
 /// these cases:
 ///
@@ -199,14 +202,14 @@ impl SessionLayer {
                 addresses: None,
                 binding: Some(DeviceBinding::default()),
                 clear_site_data: Some(ClearSiteData::default()),
-                tells_deadlines: false,
+                sends_session_timeout: false,
                 classifier: Classifier::default(),
                 #[cfg(feature = "axum")]
                 trusted_origins: Vec::new(),
                 nesting: Arc::default(),
             }),
         }
-        .settled()
+        .with_derived_settings()
     }
 
     /// The limits of sessions that start, or whose user authenticates, from now on. Existing
@@ -312,8 +315,8 @@ impl SessionLayer {
     /// other.
     ///
     /// The page itself must need no elevation. The layer recognizes it by its path, if the
-    /// application sees the path as it is written here. Otherwise mark its routes with
-    /// [`ReauthenticationPageLayer`](crate::route::ReauthenticationPageLayer).
+    /// application sees the path as it is written here. Otherwise add
+    /// [`ReauthenticationPageLayer`](crate::route::ReauthenticationPageLayer) to its routes.
     ///
     /// # Errors
     ///
@@ -325,8 +328,8 @@ impl SessionLayer {
 
     /// The prefix that a proxy removes from the path. Browsers are redirected to pages below it:
     /// with `/shop`, `/sign-in` becomes `/shop/sign-in?return_to=/shop/cart`. All other settings
-    /// name paths as the application sees them. The cookie's [path](crate::cookie::CookieBuilder::path) is
-    /// as the browser sees it.
+    /// name paths as the application sees them. The cookie's
+    /// [path](crate::cookie::CookieBuilder::path) is as the browser sees it.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer};
@@ -346,8 +349,8 @@ impl SessionLayer {
 
     /// How many sessions a user may have at once, on all servers together, and what happens to a
     /// sign-in beyond that (OWASP ASVS 5.0, 7.1.2). `None` is no limit. The step that begins the
-    /// session enforces it, so it holds for simultaneous sign-ins too. OnLimit sessions of a user
-    /// are kept until the next sign-in.
+    /// session enforces it, so it holds for simultaneous sign-ins too. Sessions above the limit,
+    /// for example after it was lowered, are kept until the user's next sign-in.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer, settings::SessionLimit};
@@ -368,26 +371,26 @@ impl SessionLayer {
     }
 
     /// Whether and how client addresses are used: compared with a
-    /// [`device_binding`](Self::device_binding), and shown in lists and events. `None`,
-    /// the default, neither stores nor compares them.
+    /// [`device_binding`](Self::device_binding), and shown in lists and events. `None`, the
+    /// default, neither stores nor compares them.
     #[must_use]
     pub fn client_addresses(self, addresses: impl Into<Option<ClientAddresses>>) -> Self {
         self.with(|config| config.addresses = addresses.into())
     }
 
-    /// What the browser is asked to clear at a sign-out, besides the session's cookie.
-    /// With `None`, the application sends the field itself.
+    /// What the browser is asked to clear at a sign-out, besides the session's cookie. With `None`,
+    /// the application sends the field itself.
     #[must_use]
     pub fn clear_site_data(self, what: impl Into<Option<ClearSiteData>>) -> Self {
         self.with(|config| config.clear_site_data = what.into())
     }
 
-    /// Adds the remaining seconds to each response that looked at a live session: `Session-Timeout:
-    /// idle=1799, absolute=86399`, and `elevated=899` during an elevation. Clients that read it
-    /// need not ask `SessionRoutes` for the status.
+    /// Adds the remaining seconds to each response to a request that used a live session:
+    /// `Session-Timeout: idle=1799, absolute=86399`, and `elevated=899` during an elevation.
+    /// Clients that read it need not ask `SessionRoutes` for the status.
     #[must_use]
     pub fn session_timeout_header(self) -> Self {
-        self.with(|config| config.tells_deadlines = true)
+        self.with(|config| config.sends_session_timeout = true)
     }
 
     /// Decides the [`Outcome`] of a request from the head of its response, for protocols that do
@@ -398,9 +401,9 @@ impl SessionLayer {
     /// with 503 grants nothing either. To grant something with a status of 400 or above, see
     /// [`KeepGrants`](crate::reject::KeepGrants).
     ///
-    /// The function is called once for each response to a request that looked at its session. It
-    /// must not block. It sees only the head: the body and its trailers come too late. A service
-    /// that knows more puts that into the head, for example as an extension. Writes of an earlier
+    /// The function is called once for each response to a request that loaded its session. It must
+    /// not block. It sees only the head: the body and its trailers come too late. A service that
+    /// knows more puts that into the head, for example as an extension. Writes of an earlier
     /// [`Session::commit`](crate::Session::commit) stay.
     ///
     /// ```
@@ -433,9 +436,9 @@ impl SessionLayer {
         self.with_shared(|settings| settings.context().add_audit(audit))
     }
 
-    /// The key of the [correlators](crate::audit::Correlator) in events: 32 random bytes that all servers
-    /// share. With it, events of one session from different servers and processes have the same
-    /// correlator.
+    /// The key of the [correlators](crate::audit::Correlator) in events: 32 random bytes that all
+    /// servers share. With it, events of one session from different servers and processes have the
+    /// same correlator.
     #[must_use]
     pub fn correlation_key(self, bytes: [u8; 32]) -> Self {
         self.with_shared(|settings| settings.context().key = Some(CorrelationKey::new(bytes)))
@@ -443,13 +446,13 @@ impl SessionLayer {
 
     /// Maximum delay until a live connection notices that another server ended its session: 5
     /// seconds by default (OWASP ASVS 5.0, 7.4.1). It holds as long as the store answers within a
-    /// tenth of it. Each server looks at each session with live connections that often. After three
+    /// tenth of it. Each server loads each session with live connections that often. After three
     /// times as long without an answer from the store, the connections are closed.
     ///
     /// Usually, connections notice at once: Redis notifies every server with live connections of
     /// ends by others, unless its rights [forbid](https://crates.io/crates/portcullis-redis) that.
     /// Another [`Store`] may do the same ([`Store::listen`]). After a lost connection to Redis, the
-    /// sessions are looked at again. Ends by this server, and deadlines, take no time; see
+    /// sessions are loaded again. Ends by this server, and deadlines, are noticed at once; see
     /// [`Lifeline`](crate::live::Lifeline).
     ///
     /// # Errors
@@ -462,7 +465,7 @@ impl SessionLayer {
     }
 
     /// Other origins whose pages may open a `SessionSocket` and use the [`routes`](Self::routes) of
-    /// this layer. RecordWrite them as browsers do: `https://app.example`, `capacitor://localhost`,
+    /// this layer. Write them as browsers do: `https://app.example`, `capacitor://localhost`,
     /// `tauri://localhost`, `chrome-extension://` with the identifier. By default, only pages of
     /// the requested host may.
     ///
@@ -489,9 +492,9 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for an origin that no browser sends. It has a path or a slash at the end, a
-    /// user, capitals or a standard port, or is a wildcard or `null`. The error says what to write
-    /// instead.
+    /// [`ConfigError`] for an origin that no browser sends: with a path, a slash at the end, a
+    /// user, capitals or a standard port. A wildcard and `null` are refused too. The error says
+    /// what to write instead.
     #[cfg(feature = "axum")]
     pub fn trusted_origins<O: AsRef<str>>(
         self,
@@ -504,8 +507,8 @@ impl SessionLayer {
     }
 
     /// Whether a background task removes expired sessions and reports each expiry. With `false`,
-    /// another program that shares the store must call [`Sessions::sweep`]. Otherwise, sessions that
-    /// expire without another request are never reported.
+    /// another program that shares the store must call [`Sessions::sweep`]. Otherwise, sessions
+    /// that expire without another request are never reported.
     #[must_use]
     pub fn sweeping(self, sweeps: bool) -> Self {
         self.with_shared(|settings| settings.sweeps = sweeps)
@@ -542,13 +545,13 @@ impl SessionLayer {
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
-        self.settled()
+        self.with_derived_settings()
     }
 
-    /// The same, with all that follows from its settings.
-    fn settled(mut self) -> Self {
+    /// The layer, after the settings that depend on others were derived.
+    fn with_derived_settings(mut self) -> Self {
         let config = Arc::make_mut(&mut self.config);
-        // What was said of the layer that this one was made from is not said of this one.
+        // Warnings about the layer that this one was made from do not count for this one.
         config.nesting = Arc::default();
         let realm = match &config.realm {
             Some(realm) => realm.clone(),
@@ -558,7 +561,7 @@ impl SessionLayer {
             cookie: config.cookie.name().to_owned(),
             longest: config.policy.longest(),
         };
-        if !config.shared.is_of(&realm, &registration) {
+        if !config.shared.has(&realm, &registration) {
             config.shared = Arc::new(config.shared.changed(|settings| {
                 settings.context().enter(&realm);
                 settings.registration = Some(registration);
@@ -591,7 +594,7 @@ impl fmt::Debug for SessionLayer {
             .field("binding", &self.config.binding)
             .field("clear_site_data", &self.config.clear_site_data)
             .field("classifier", &self.config.classifier)
-            .field("tells_deadlines", &self.config.tells_deadlines)
+            .field("sends_session_timeout", &self.config.sends_session_timeout)
             .finish_non_exhaustive()
     }
 }

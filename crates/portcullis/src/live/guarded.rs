@@ -16,10 +16,10 @@ use crate::{
 };
 
 pin_project! {
-    /// The items of a stream until its session is end, and what was end as an error. From [`Lifeline::guard`].
+    /// A stream that ends with a session: its items, and then an error. From [`Lifeline::guard`].
     #[must_use = "streams do nothing unless polled"]
     pub struct Guarded<S> {
-        // None once it is over, so that what the stream holds is let go of.
+        // `None` after the end, so that the resources of the stream are released.
         #[pin]
         stream: Option<S>,
         watch: Option<Waiting>,
@@ -27,7 +27,7 @@ pin_project! {
     }
 }
 
-/// What comes next.
+/// The next step of the stream.
 pub(super) enum Next<T> {
     Item(T),
     Ended,
@@ -66,7 +66,7 @@ impl<S: Stream> Guarded<S> {
 }
 
 impl<S> Guarded<S> {
-    /// What was end, if that is why the stream ended.
+    /// How the session ended, if that is why the stream ended.
     pub fn ended(&self) -> Option<ConnectionEnded> {
         self.end
     }
@@ -94,9 +94,9 @@ impl<S> fmt::Debug for Guarded<S> {
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pin_project! {
-    /// A body that fails when its session is end. From [`Lifeline::guard_body`].
+    /// A body that fails when its session ends. From [`Lifeline::guard_body`].
     pub struct GuardedBody<B> {
-        // None once it is over, so that what the body holds is let go of.
+        // `None` after the end, so that the resources of the body are released.
         #[pin]
         body: Option<B>,
         watch: Option<Waiting>,

@@ -1,4 +1,4 @@
-//! The handle by which a live connection follows its session.
+//! The handle of a live connection to its session.
 
 use std::{
     fmt,
@@ -19,13 +19,14 @@ use crate::{
     runtime::{context::Context, requirement::Requirement, watch, watch_registry::WatchHandle},
 };
 
-/// Waits for the end of a session while other work goes on.
+/// Waits for the end of a session beside other work.
 pub(super) type Waiting = Pin<Box<dyn Future<Output = ConnectionEnded> + Send>>;
 
 /// Resolves when a session ends, or loses what its guard requires. It is for work that continues
 /// after the response has begun: streams of events, WebSockets, long downloads. It comes from
-/// [`Session::lifeline`](crate::Session::lifeline), [`Authenticated::lifeline`](crate::Authenticated::lifeline)
-/// or [`Elevated::lifeline`](crate::Elevated::lifeline).
+/// [`Session::lifeline`](crate::Session::lifeline),
+/// [`Authenticated::lifeline`](crate::Authenticated::lifeline) or
+/// [`Elevated::lifeline`](crate::Elevated::lifeline).
 ///
 /// ```
 /// # use portcullis::Authenticated;
@@ -48,24 +49,24 @@ pub(super) type Waiting = Pin<Box<dyn Future<Output = ConnectionEnded> + Send>>;
 ///
 /// * **An end in this process** (a sign-out, a revocation, a sweep, another device): at once.
 /// * **A deadline**, idle, absolute or of an elevation: at its time on the store's clock. Another
-///   request may have moved the idle deadline, so it is looked up first.
+///   request may have moved the idle deadline, so the session is loaded first.
 /// * **An end in another process**: within 5 seconds at the latest, and with Redis usually at once.
 ///   See [`SessionLayer::revalidation_interval`](crate::SessionLayer::revalidation_interval).
-/// * **The store does not answer**: after three times as long, and at a known deadline at once. It
-///   fails closed.
+/// * **The store does not answer**: after three times as long, and at a known deadline at once. The
+///   lifeline fails closed.
 ///
 /// Neither a lifeline nor the connection it guards is activity, so neither keeps a session alive.
 ///
-/// It follows a new identifier, for example by [`regenerate`](crate::Session::regenerate) in
+/// It follows a new identifier, for example after [`regenerate`](crate::Session::regenerate) in
 /// another tab. Elevations end with the old identifier, as for every request. A user who
 /// authenticates begins another session, and this one ends.
 ///
 /// # How
 ///
 /// It starts from the session that the request commits, even if it is created before the commit. It
-/// works from the first call of [`ended`](Self::ended) until it and everything it guards are dropped.
-/// While it works, the store is asked for the session, once for all of its connections. Clones are
-/// the same.
+/// works from the first call of [`ended`](Self::ended) until it and everything it guards are
+/// dropped. While it works, the session is read from the store, once for all of its connections.
+/// Clones share one lifeline.
 #[derive(Clone)]
 pub struct Lifeline {
     inner: Arc<Inner>,
@@ -96,11 +97,11 @@ impl Lifeline {
         }
     }
 
-    /// Waits for the end, and returns its kind. It may be dropped and called again, for
-    /// example in a `select!`.
+    /// Waits for the end, and returns its kind. The future may be dropped and `ended` called again,
+    /// for example in a `select!`.
     pub async fn ended(&self) -> ConnectionEnded {
         loop {
-            // Whatever waits must not hold the lock.
+            // A waiting task must not hold the lock.
             let stage = self.stage().clone();
             match stage {
                 Stage::Ended(end) => return end,
@@ -117,8 +118,9 @@ impl Lifeline {
         }
     }
 
-    /// Yields the items of `stream` until the session has ended. Then it yields
-    /// [`ConnectionEnded`] as an error, and ends. So the consumer can distinguish a complete stream from one that was cut off.
+    /// Yields the items of `stream` until the session has ended. Then it yields [`ConnectionEnded`]
+    /// as an error, and ends. So the consumer can distinguish a complete stream from one that was
+    /// cut off.
     ///
     /// ```
     /// # use futures_core::Stream;
@@ -138,27 +140,28 @@ impl Lifeline {
     /// }
     /// ```
     ///
-    /// The body of a response is guarded by [`guard_body`](Self::guard_body), events by
+    /// [`guard_body`](Self::guard_body) guards the body of a response, and events are guarded by
     #[cfg_attr(feature = "axum", doc = "[`guard_events`](Self::guard_events).")]
     #[cfg_attr(not(feature = "axum"), doc = "`guard_events`.")]
     pub fn guard<S: Stream>(&self, stream: S) -> Guarded<S> {
         Guarded::new(self, stream)
     }
 
-    /// Guards the `body` of a response, which fails with [`ConnectionEnded`] when the session has ended. After
-    /// that was noticed, no frame is yielded. A client that does not read learns of it only when it
-    /// reads.
+    /// Guards the `body` of a response, which fails with [`ConnectionEnded`] when the session has
+    /// ended. After the end was noticed, no frame is yielded. A client that does not read notices
+    /// the end only when it reads.
     ///
-    /// A server breaks off a response whose body fails, so that no client takes a part for the
-    /// whole. Over HTTP/1, the connection closes without the last chunk, or before `Content-Length`
-    /// is reached. Over HTTP/2, the stream is reset. A browser reports a failed download, and
-    /// `fetch` rejects the promise that reads the body.
+    /// A server aborts a response whose body fails, so that no client takes a part for the whole.
+    /// Over HTTP/1, the connection closes without the last chunk, or before `Content-Length` is
+    /// reached. Over HTTP/2, the stream is reset. A browser reports a failed download, and `fetch`
+    /// rejects the promise that reads the body.
     ///
     /// ```
     /// # use axum::body::{Body, Bytes};
     /// # use futures_core::Stream;
     /// # use portcullis::Authenticated;
-    /// # fn rows() -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static { futures_util::stream::empty() }
+    /// # type Row = Result<Bytes, std::io::Error>;
+    /// # fn rows() -> impl Stream<Item = Row> + Send + 'static { futures_util::stream::empty() }
     /// async fn export(signed_in: Authenticated) -> Body {
     ///     Body::new(signed_in.lifeline().guard_body(Body::from_stream(rows())))
     /// }
@@ -169,14 +172,14 @@ impl Lifeline {
         GuardedBody::new(self, body)
     }
 
-    /// [`ended`](Self::ended) for a task that polls it besides other work. Tokio makes a task that is
-    /// always ready wait for others; the end must not wait behind items.
+    /// [`ended`](Self::ended) for a task that polls it beside other work. Tokio interrupts a task
+    /// that is always ready, but the end must not wait behind items.
     pub(super) fn waiting(&self) -> Waiting {
         let lifeline = self.clone();
         Box::pin(unconstrained(async move { lifeline.ended().await }))
     }
 
-    /// Waits while the request may still change its session. `None` is to be tried again.
+    /// Waits while the request may still change its session. After `None`, the caller tries again.
     async fn during(&self, state: &State) -> Option<Stage> {
         state.until_committed().await;
         let is_done = state.is_done();

@@ -34,8 +34,8 @@ use crate::{
     request::{session::Session, state::State},
 };
 
-/// How long a client that is told to go may take to hear it.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a client may take to receive the close frame.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// An extractor for a WebSocket with a session. `G` is what the connection needs: a live
 /// [`Session`], [`Authenticated`] or [`Elevated`].
@@ -71,10 +71,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///   machine (`localhost`, `127.0.0.1`).
 /// * **Hosts** compare as URLs do: `Host: shop.example:443` is `https://shop.example`. Proxies must
 ///   pass on `Host` and `Origin`; the log shows both.
-/// * **When the session is end**, the socket is closed, whatever the handler is doing. The close
-///   frame has [`ConnectionEnded::close_code`] (4401, 4403, 1013) and the word of the reason. After that,
-///   [`recv`](SessionWebSocket::recv) returns `None` and [`send`](SessionWebSocket::send) fails.
-///   [`Lifeline`] says when that happens.
+/// * **When the session ends**, the socket is closed, even while the handler is busy. The close
+///   frame has [`ConnectionEnded::close_code`] (4401, 4403, 1013) and the code of the reason. After
+///   that, [`recv`](SessionWebSocket::recv) returns `None` and [`send`](SessionWebSocket::send)
+///   fails. [`Lifeline`] describes when that happens.
 /// * **No message and no ping keeps the session alive.**
 pub struct SessionSocket<G = Session> {
     upgrade: WebSocketUpgrade,
@@ -93,7 +93,9 @@ impl<G: SocketGuard> SessionSocket<G> {
     /// # use axum::response::Response;
     /// # use portcullis::{Session, live::SessionSocket};
     /// async fn chat(socket: SessionSocket<Session>) -> Response {
-    ///     let socket = socket.configure(|upgrade| upgrade.max_message_size(64 * 1024).protocols(["chat"]));
+    ///     let socket = socket.configure(|upgrade| {
+    ///         upgrade.max_message_size(64 * 1024).protocols(["chat"])
+    ///     });
     ///     socket.on_upgrade(async |_socket| {})
     /// }
     /// ```
@@ -123,11 +125,11 @@ where
     F: Future<Output = ()>,
 {
     let shared = Shared::new(socket);
-    let (alive, gone) = oneshot::channel();
+    let (alive, dropped) = oneshot::channel();
     let mut handled = pin!(async {
         handler(SessionWebSocket::new(&shared, &lifeline, alive)).await;
-        // It may have been given to another task.
-        let _ = gone.await;
+        // The handler may have moved it to another task.
+        let _ = dropped.await;
     });
     tokio::select! {
         biased;
@@ -135,7 +137,7 @@ where
             tokio::join!(shared.close(end), handled);
         }
         () = &mut handled => {
-            // It may have come upon the loss a moment earlier, and be done because of it.
+            // The handler may have noticed the end a moment earlier, and returned because of it.
             if let Some(end) = shared.ended() {
                 shared.close(end).await;
             }
@@ -143,14 +145,14 @@ where
     }
 }
 
-/// The socket, which is taken away from the handler when the session is end. Locked for one poll,
+/// The socket, which is taken from the handler when the session ends. It is locked for one poll,
 /// never across an await.
 #[derive(Clone)]
 struct Shared(Arc<Inner>);
 
 struct Inner {
     socket: Mutex<Option<WebSocket>>,
-    /// What the handler came upon.
+    /// The end that the handler noticed.
     end: OnceLock<ConnectionEnded>,
 }
 
@@ -171,34 +173,34 @@ impl Shared {
         f(&mut socket.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From here on the handler has none.
+    /// Sends the close frame. The handler no longer has the socket.
     async fn close(&self, end: ConnectionEnded) {
         let Some(mut socket) = self.with(Option::take) else {
             return;
         };
-        let farewell = async {
+        let send_close = async {
             let frame = CloseFrame {
                 code: end.close_code(),
                 reason: end.as_str().into(),
             };
             if socket.send(Message::Close(Some(frame))).await.is_ok() {
-                // A connection that is shut with something unread may take the frame along.
+                // A connection that closes with unread messages may lose the close frame.
                 while let Some(Ok(_)) = socket.recv().await {}
             }
         };
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(CLOSE_WITHIN, send_close).await;
     }
 }
 
-/// A WebSocket that is closed when its session is end. From [`SessionSocket::on_upgrade`]. It can
-/// be split like axum's own.
+/// A WebSocket that is closed when its session ends. From [`SessionSocket::on_upgrade`]. It can be
+/// split like axum's own.
 pub struct SessionWebSocket {
     socket: Shared,
-    /// For each half one: they may be in two tasks, and a future remembers one of them.
+    /// One for each half. The halves may be in two tasks, and a future wakes only one of them.
     reading: Waiting,
     writing: Waiting,
     protocol: Option<HeaderValue>,
-    /// Tells that it is still there.
+    /// Its drop signals that the handler has dropped the socket.
     _alive: oneshot::Sender<Infallible>,
 }
 
@@ -220,8 +222,8 @@ impl SessionWebSocket {
         }
     }
 
-    /// The next message. `None` when the socket is closed, by the client or because the session is
-    /// end.
+    /// The next message. `None` when the socket is closed, by the client or because the session
+    /// ended.
     pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -230,14 +232,14 @@ impl SessionWebSocket {
     ///
     /// # Errors
     ///
-    /// When the connection is broken. [`ConnectionEnded`] is inside if the session is end.
+    /// When the connection is broken. The error contains [`ConnectionEnded`] if the session ended.
     pub async fn send(&mut self, message: Message) -> Result<(), Error> {
         poll_fn(|cx| Pin::new(&mut *self).poll_ready(cx)).await?;
         Pin::new(&mut *self).start_send(message)?;
         poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
     }
 
-    /// What was end, after [`recv`](Self::recv) or [`send`](Self::send) noticed it.
+    /// How the session ended, after [`recv`](Self::recv) or [`send`](Self::send) noticed it.
     pub fn ended(&self) -> Option<ConnectionEnded> {
         self.socket.ended()
     }
@@ -260,24 +262,24 @@ impl SessionWebSocket {
         self.ended()
     }
 
-    /// Does something with the socket unless it is none any more.
+    /// Polls the socket, unless it was taken away.
     fn poll_socket<T>(
         &mut self,
         half: Half,
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut WebSocket>, &mut Context<'_>) -> Poll<T>,
-        gone: impl FnOnce(Option<ConnectionEnded>) -> T,
+        otherwise: impl FnOnce(Option<ConnectionEnded>) -> T,
     ) -> Poll<T> {
         let end = self.poll_ended(half, cx);
         self.socket.with(|socket| match (end, socket) {
             (None, Some(socket)) => poll(Pin::new(socket), cx),
-            (end, _) => Poll::Ready(gone(end)),
+            (end, _) => Poll::Ready(otherwise(end)),
         })
     }
 }
 
-/// Where the socket was taken away before this one came upon the loss.
-fn gone(end: Option<ConnectionEnded>) -> Error {
+/// The error after the socket was taken away, also if this half had not noticed the end.
+fn error_of(end: Option<ConnectionEnded>) -> Error {
     Error::new(end.unwrap_or(ConnectionEnded::Session(None)))
 }
 
@@ -302,7 +304,7 @@ impl Sink<Message> for SessionWebSocket {
             Half::Writing,
             cx,
             |socket, cx| socket.poll_ready(cx),
-            |end| Err(gone(end)),
+            |end| Err(error_of(end)),
         )
     }
 
@@ -310,7 +312,7 @@ impl Sink<Message> for SessionWebSocket {
         let end = self.ended();
         self.socket.with(|socket| match (end, socket) {
             (None, Some(socket)) => Pin::new(socket).start_send(message),
-            (end, _) => Err(gone(end)),
+            (end, _) => Err(error_of(end)),
         })
     }
 
@@ -319,12 +321,12 @@ impl Sink<Message> for SessionWebSocket {
             Half::Writing,
             cx,
             |socket, cx| socket.poll_flush(cx),
-            |end| Err(gone(end)),
+            |end| Err(error_of(end)),
         )
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // Who closes it and comes too late has what they wanted.
+        // A close after the end succeeds: the socket is closed.
         self.get_mut().poll_socket(
             Half::Writing,
             cx,

@@ -1,7 +1,7 @@
-//! From where a WebSocket may be asked for.
+//! The origins that may open a WebSocket.
 //!
-//! A browser lets every site open a WebSocket to every other, and sends the cookies that `SameSite` lets through. What
-//! tells who asked is `Origin` (RFC 6455, 10.2; OWASP ASVS 5.0, 4.4.2).
+//! A browser lets every site open a WebSocket to every other, and sends the cookies that `SameSite`
+//! permits. Only `Origin` names the site that opens it (RFC 6455, 10.2; OWASP ASVS 5.0, 4.4.2).
 
 use http::{HeaderMap, Uri, header::ORIGIN};
 
@@ -10,17 +10,17 @@ use crate::headers::{
     origin,
 };
 
-/// What the site that is asked says of itself.
+/// The configuration of the requested site.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Site<'a> {
-    /// Other sites whose pages may.
+    /// Other sites whose pages may connect.
     pub(super) trusted: &'a [String],
     /// Its session cookie is `Secure`.
     pub(super) is_secure: bool,
 }
 
-/// Whether a request comes from the site itself, or from one it trusts. A request without `Origin` comes from no page,
-/// so it must not bring the cookie of one.
+/// Whether a request comes from the site itself, or from one it trusts. A request without `Origin`
+/// comes from no page, so it must not have the cookie of one.
 pub(super) fn is_allowed(uri: &Uri, headers: &HeaderMap, has_cookie: bool, site: Site<'_>) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     let origin = match (origins.next(), origins.next()) {
@@ -36,9 +36,9 @@ pub(super) fn is_allowed(uri: &Uri, headers: &HeaderMap, has_cookie: bool, site:
     own.is_some_and(|(origin, host)| is_own(&origin, &host, site.is_secure))
 }
 
-/// Whether an origin is a page of this host. Its scheme is not compared with that of the request, which nobody knows
-/// behind a proxy. But a page that came without TLS may be anybody's on the way: where the cookie is `Secure`, it is no
-/// page of the site.
+/// Whether an origin is a page of this host. Its scheme is not compared with that of the request,
+/// which is unknown behind a proxy. But an attacker on the network can replace a page without TLS.
+/// So with a `Secure` cookie, such a page does not count as the site's own.
 fn is_own(origin: &Origin, host: &Host, is_secure: bool) -> bool {
     origin.is_served_by(host) && (origin.is_https() || !is_secure || host.is_loopback())
 }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn s095_a_page_that_came_without_tls_may_connect_only_where_the_cookie_may_travel_without_it() {
+    fn s095_a_page_without_tls_may_connect_only_if_the_cookie_may_be_sent_without_it() {
         let uri = Uri::from_static("/live");
         for (host, stays_here) in [
             ("shop.example", false),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn s095_what_can_be_read_in_two_ways_is_refused() {
+    fn s095_an_ambiguous_request_is_refused() {
         let own = ("origin", "https://shop.example:8443");
         assert!(!allowed(&[own]));
         assert!(!allowed(&[("host", ""), ("origin", "https://")]));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_of_the_target_goes_before_the_field() {
+    fn the_authority_of_the_target_takes_precedence_over_the_field() {
         let uri = Uri::from_static("https://shop.example/live");
         let fields = headers(&[("host", "evil.example"), ("origin", "https://shop.example")]);
         assert!(is_allowed(&uri, &fields, true, STRICT));

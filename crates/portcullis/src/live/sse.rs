@@ -19,12 +19,12 @@ use crate::{
 const SESSION_ENDED: &str = "session-ended";
 
 impl Lifeline {
-    /// Yields the events of `stream` until the session is end. A last event named `session-ended`
-    /// then reports the loss as JSON: `{"reason":"revoked_by_user","message":"…"}`.
+    /// Yields the events of `stream` until the session ends. A last event named `session-ended`
+    /// then reports the end as JSON: `{"reason":"revoked_by_user","message":"…"}`.
     ///
-    /// The response then ends without an error, so that this event surely arrives. `EventSource`
+    /// The response then ends without an error, so that this event is delivered. `EventSource`
     /// treats both alike: it connects again after some seconds, unless the page closes it. It gives
-    /// up for good if a new connection gets another status than 200: 401 after the end of the
+    /// up permanently if a new connection gets another status than 200: 401 after the end of the
     /// session, 503 during an outage. [The guide](crate::browser#event-streams) has a script that
     /// closes it, or opens it again.
     ///
@@ -33,8 +33,11 @@ impl Lifeline {
     /// # use axum::response::sse::{Event, KeepAlive, Sse};
     /// # use futures_core::Stream;
     /// # use portcullis::Authenticated;
-    /// # fn news() -> impl Stream<Item = Result<Event, Infallible>> { futures_util::stream::empty() }
-    /// async fn events(signed_in: Authenticated) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    /// # type Item = Result<Event, Infallible>;
+    /// # fn news() -> impl Stream<Item = Item> { futures_util::stream::empty() }
+    /// async fn events(
+    ///     signed_in: Authenticated,
+    /// ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     ///     Sse::new(signed_in.lifeline().guard_events(news())).keep_alive(KeepAlive::default())
     /// }
     /// ```
@@ -53,7 +56,7 @@ fn last(end: ConnectionEnded) -> Event {
 }
 
 pin_project! {
-    /// Events until their session is end, and a last one that reports the loss. From
+    /// Events until their session ends, and a last one that reports the end. From
     /// [`Lifeline::guard_events`].
     #[must_use = "streams do nothing unless polled"]
     pub struct GuardedEvents<S> {

@@ -1,4 +1,4 @@
-//! Who waits for the response: a program, or a user in a browser.
+//! The client that waits for the response: a program, or a user in a browser.
 
 use http::{
     HeaderMap, Method, Uri,
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// Who waits for the response.
+/// The client that waits for the response.
 #[derive(Debug)]
 pub(crate) enum Audience {
     Program,
     Browser(Navigation),
 }
 
-/// What a browser navigates to.
+/// The target of a browser's navigation.
 #[derive(Debug)]
 pub(crate) struct Navigation {
     uri: Uri,
@@ -93,8 +93,8 @@ impl Navigation {
         }
     }
 
-    /// Where the user can be redirected afterwards, as the browser spells it. `base` is the prefix
-    /// that a proxy removes from the path.
+    /// The target of a later redirect, as the browser spells it. `base` is the prefix that a proxy
+    /// removes from the path.
     pub(crate) fn return_to(&self, base: &str) -> Option<ReturnTo> {
         match &self.from {
             From::Get => {
@@ -248,12 +248,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("accept", HeaderValue::from_static("text/html"));
         headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
-        for (letters, expected) in [(2047, true), (2048, false)] {
-            let page = format!("https://shop.example/{}", "a".repeat(letters));
+        for (length, expected) in [(2047, true), (2048, false)] {
+            let page = format!("https://shop.example/{}", "a".repeat(length));
             headers.insert(REFERER, page.parse().unwrap());
             let fields = Fields::of(&headers);
             let page = page_of_form(&Uri::from_static("/"), &headers, &fields);
-            assert_eq!(page.is_some(), expected, "{letters}");
+            assert_eq!(page.is_some(), expected, "{length}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Why a live connection must end.
+//! Reasons why a live connection must end.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl ConnectionEnded {
         match self {
             Self::Session(Some(reason)) => reason.message(),
             Self::Session(None) => "Your session ended. Sign in again.",
-            Self::Elevation => "Prove again who you are to go on.",
+            Self::Elevation => "Prove again who you are to continue.",
             Self::Unverifiable => problem::UNAVAILABLE,
         }
     }

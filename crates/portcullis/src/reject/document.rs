@@ -13,7 +13,7 @@ use crate::reject::problem::Problem;
 /// The `Content-Type` of a problem document.
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
-/// The response with the document of this problem. The problem and its public face are among the
+/// The response with the document of this problem. The problem and its `Refusal` are among the
 /// extensions.
 ///
 /// `now` is the time by the store's clock. A document that reports no session contains it, so that
@@ -65,6 +65,6 @@ fn challenge(problem: &Problem) -> Option<HeaderValue> {
 
 /// A scope as it can stand between quotes. Scopes are constants of the application.
 fn quotable(scope: &str) -> String {
-    let fits = |letter: &char| letter.is_ascii_graphic() && !matches!(letter, '"' | '\\');
+    let fits = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
     scope.chars().filter(fits).collect()
 }

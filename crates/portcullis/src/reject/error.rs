@@ -13,27 +13,25 @@ use crate::reject::problem::Problem;
 /// Why an operation on a session failed.
 ///
 /// As a response (feature `axum`), it is a problem document (RFC 9457) with the
-/// [`status`](Self::status). The document says what the client can do, and reveals nothing about
-/// the server. The message of the error is for logs, and holds no identifier and no value either.
+/// [`status`](Self::status). The document states what the client can do, and reveals nothing about
+/// the server. The message of the error is for logs. It contains no identifier and no value either.
 /// `Debug` prints the message and its causes, for a `main` that returns the error.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store cannot answer or cannot write. The session is as it was; the cookie is kept.
+    /// The store cannot answer or cannot write. The session is unchanged, and the cookie is kept.
     #[error("the session store cannot be used")]
     Store(#[from] StoreError),
-    /// The session ended while the request was under way. Nothing that the request asked for was
-    /// done.
+    /// The session ended while the request was under way. No change of the request was made.
     #[error("the session ended while the request was under way; nothing was written")]
     Ended,
     /// The identifier of the request was replaced a moment ago. The session continues under a new
-    /// one, which the browser has received in the meantime. Nothing that the request asked for was
-    /// done.
-    #[error("the session goes on under another identifier; nothing was written")]
+    /// one, which the browser has received in the meantime. No change of the request was made.
+    #[error("the session continues under another identifier; nothing was written")]
     Replaced,
-    /// The request came with two live sessions under one cookie name. Neither counts, so there was
-    /// no session to write to. A sign-in or a sign-out ends both.
-    #[error("the request came with two live sessions, and neither counts; nothing was written")]
+    /// The request has two live sessions under one cookie name. Neither counts, so there was no
+    /// session to write to. A sign-in or a sign-out ends both.
+    #[error("the request has two live sessions, and neither counts; nothing was written")]
     Ambiguous,
     /// The user has as many sessions as the limit allows, and was not signed in. The session and
     /// the cookie are unchanged. After a [`commit`](crate::Session::commit), the handler may
@@ -47,12 +45,12 @@ pub enum SessionError {
     /// [withheld](crate::Session::cookie_withheld) its session cookie. A new session would replace
     /// it. Nothing was written.
     #[error(
-        "another site caused the request and the browser withheld the session cookie, so nothing was written; mark routes that sign in from another site with `CrossSiteSignInLayer`"
+        "another site caused the request and the browser withheld the session cookie, so nothing was written; add `CrossSiteSignInLayer` to routes that sign in from another site"
     )]
     CookieWithheld,
     /// An earlier commit of this request failed, and its result is unknown.
     #[error(
-        "an earlier commit of this request failed, so it is not known what is stored; let the client try again"
+        "an earlier commit of this request failed, so the stored state is unknown; let the client try again"
     )]
     InDoubt,
     /// The change is not possible, or cannot be stored. Nothing was changed.
@@ -77,9 +75,9 @@ pub enum SessionError {
     /// The route is not below a `SessionLayer`.
     #[error("there is no session layer around this route; add `SessionLayer` outside of it")]
     MissingLayer,
-    /// A request for another host came to a layer with the cookie for local development.
+    /// The layer has the cookie for local development, and the request is for another host.
     #[error(
-        "the insecure cookie for local development is configured but the request is not for localhost; open http://localhost instead, or use `CookieConfig::default()` over https"
+        "the insecure cookie for local development is configured, but the request is not for localhost; open http://localhost instead, or use `CookieConfig::default()` over https"
     )]
     InsecureCookie,
     /// The innermost layer around the route has the cookie of a layer around it, and another realm.
@@ -129,8 +127,8 @@ impl SessionError {
                 ChangeError::Unusable(None) => Problem::SessionEnded { reason: None },
                 ChangeError::TooLarge { .. } => Problem::TooLarge,
                 ChangeError::NotAuthenticated => Problem::SignInRequired { ended: None },
-                // Also a name of a user that is empty or too long. It comes from the application,
-                // so the client has nothing to correct.
+                // This includes a user name that is empty or too long. It comes from the
+                // application, so the client has nothing to correct.
                 _ => Problem::Failed,
             },
             Self::Committing

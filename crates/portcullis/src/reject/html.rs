@@ -15,17 +15,17 @@ pub(crate) fn page(title: &str, head: &str, body: &str) -> String {
     )
 }
 
-/// Text as markup, also between quotes.
+/// Escapes text for markup, also between quotes.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
-    for letter in text.chars() {
-        match letter {
+    for character in text.chars() {
+        match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
+            _ => escaped.push(character),
         }
     }
     escaped

@@ -1,4 +1,8 @@
-//! Refused requests: the reason, the response, and which responses of handlers refuse.
+//! Refused requests: the reason, the response, and which responses of handlers count as refusals.
+//!
+//! [`Refusal`] is the reason in a response of this library, and replaces its page. [`Outcome`]
+//! decides which changes of a session are carried out. The guide [`refused`](crate::refused)
+//! describes the responses.
 
 pub(crate) mod audience;
 pub(crate) mod connection_ended;

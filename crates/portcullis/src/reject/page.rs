@@ -53,7 +53,7 @@ pub(crate) fn for_browser<B>(
     response
 }
 
-/// The problem whose document is the body, as the library wrote it.
+/// The problem whose document is the body, if the library wrote it and no layer replaced it.
 fn document_of<B>(response: &Response<B>) -> Option<Entry> {
     let (headers, extensions) = (response.headers(), response.extensions());
     let is_document = headers.get(CONTENT_TYPE)? == PROBLEM
@@ -63,7 +63,7 @@ fn document_of<B>(response: &Response<B>) -> Option<Entry> {
     Some(problem.entry())
 }
 
-/// Where the user can go: an address and its label.
+/// The link of the page: an address and its label.
 fn link(pages: &Pages, remedy: Remedy, navigation: &Navigation) -> Option<(String, &'static str)> {
     let (signs_in, repeats) = match remedy {
         Remedy::SignIn | Remedy::ReadThenSignIn => (true, false),
@@ -76,7 +76,7 @@ fn link(pages: &Pages, remedy: Remedy, navigation: &Navigation) -> Option<(Strin
     if let Some(page) = navigation.page_of_form() {
         return Some((page.to_string(), "Back to the form"));
     }
-    // An empty address is that of the page itself.
+    // An empty address means the page itself.
     (repeats && navigation.is_get()).then(|| (String::new(), "Try again"))
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_in_a_page_is_taken_for_markup() {
+    fn text_in_a_page_is_never_markup() {
         let entry = Entry {
             title: "<title>",
             text: "<script>".into(),

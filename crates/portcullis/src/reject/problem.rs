@@ -1,7 +1,7 @@
-//! The table of problems: what a client gets whose request is refused or fails.
+//! The table of problems: the responses to refused and failed requests.
 //!
 //! To add a problem, add a variant to [`Problem`]. The compiler names the rest: its row and its
-//! public face here, and a row in the test. Document, page, redirect and headers follow from the
+//! [`Refusal`] here, and a row in the test. Document, page, redirect and headers follow from the
 //! row.
 
 use std::{borrow::Cow, time::Duration};
@@ -11,7 +11,7 @@ use portcullis_core::EndReason;
 
 use crate::reject::refusal::Refusal;
 
-/// What a response reports.
+/// The problem that a response reports.
 ///
 /// Guards name a problem directly. Errors become one in `SessionError::problem`. Applications see
 /// a [`Refusal`].
@@ -71,7 +71,7 @@ pub(crate) struct Entry {
     pub(crate) end: ReportedEnd,
 }
 
-/// What a client can do. It decides where a browser is redirected, and what its page links to.
+/// What a client can do. It decides the redirect target of a browser, and the link on its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remedy {
     /// Sign in: the browser is redirected.
@@ -168,7 +168,7 @@ impl Problem {
             }
             Self::SessionReplaced => Entry {
                 remedy: Remedy::Retry,
-                // Without the reason, a page would take the 401 for an end.
+                // Without the reason, a page would treat the 401 as an end.
                 end: ReportedEnd::Ended(Some(EndReason::Replaced)),
                 ..entry(
                     StatusCode::UNAUTHORIZED,
@@ -190,7 +190,7 @@ impl Problem {
             Self::TooLarge => entry(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "session-too-large",
-                "Too much to keep",
+                "Too much data",
                 "This is more than a session can hold. Nothing was changed.",
             ),
             Self::AtLimit => entry(
@@ -202,13 +202,13 @@ impl Problem {
             Self::CrossSite => entry(
                 StatusCode::FORBIDDEN,
                 "cross-site-request",
-                "Asked for by another site",
+                "Request from another site",
                 "Another site asked for this, so it was not done. Do it from the page itself.",
             ),
             Self::CookieWithheld => entry(
                 StatusCode::FORBIDDEN,
                 "session-cookie-withheld",
-                "Asked for by another site",
+                "Request from another site",
                 "Another site sent this request, so your browser did not send your session. Nothing was changed. Do it from the page itself.",
             ),
             Self::Failed => entry(
@@ -220,7 +220,7 @@ impl Problem {
         }
     }
 
-    /// What the application sees of this problem.
+    /// The application's view of this problem.
     pub(crate) fn refusal(&self) -> Refusal {
         match *self {
             Self::SignInRequired { ended } => Refusal::SignInRequired { ended },
@@ -309,7 +309,7 @@ mod tests {
             ),
             (
                 Problem::TooLarge,
-                (413, "session-too-large", NEVER, "Too much to keep"),
+                (413, "session-too-large", NEVER, "Too much data"),
             ),
             (
                 Problem::AtLimit,
@@ -321,7 +321,7 @@ mod tests {
                     403,
                     "cross-site-request",
                     NEVER,
-                    "Asked for by another site",
+                    "Request from another site",
                 ),
             ),
             (
@@ -330,7 +330,7 @@ mod tests {
                     403,
                     "session-cookie-withheld",
                     NEVER,
-                    "Asked for by another site",
+                    "Request from another site",
                 ),
             ),
             (

@@ -1,4 +1,4 @@
-//! What applications see of a refused request.
+//! The application's view of a refused request.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use portcullis_core::EndReason;
 /// around the layer can answer with its own text.
 ///
 /// [`reword`](Self::reword) replaces the body and keeps the rest. A new response would turn the
-/// refusal into a success. It would be a 200 that caches store, without the fields that ask a
+/// refusal into a success: a 200, which caches store. It would also lack the fields that ask a
 /// client to sign in or to wait.
 ///
 /// ```
@@ -30,8 +30,8 @@ use portcullis_core::EndReason;
 pub enum Refusal {
     /// The route needs a signed-in user.
     SignInRequired {
-        /// Why the session in this request's cookie has ended, if it came with one and the reason
-        /// is known.
+        /// Why the session in this request's cookie has ended, if it had one and the reason is
+        /// known.
         ended: Option<EndReason>,
     },
     /// The route needs a recent proof of the user's identity.

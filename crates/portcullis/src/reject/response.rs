@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What a response to a request depends on, beside the problem.
+/// The context of a refusal: what its response depends on, beside the problem.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefusalContext<'a> {
     pub(crate) by: &'a Audience,
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_gets_the_status_where_the_application_named_no_page() {
+    fn a_browser_gets_the_status_if_the_application_named_no_page() {
         let browser = audience(Method::GET, &[("sec-fetch-mode", "navigate")]);
         let response = refuse(SIGN_IN_REQUIRED, &browser, &Pages::default());
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 /// A path on this site, with or without a query: `/cart?item=3`.
 ///
 /// All other targets are refused: other sites in all spellings that browsers follow (`https://…`,
-/// `//…`, `/\…`), and characters that browsers drop or that break headers (OWASP ASVS 5.0, 3.7.2;
-/// OWASP Unvalidated Redirects).
+/// `//…`, `/\…`), and characters that browsers drop or that break headers. (OWASP ASVS 5.0, 3.7.2;
+/// OWASP Unvalidated Redirects)
 ///
 /// ```
 /// # use portcullis::ReturnTo;
@@ -36,9 +36,9 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 /// }
 /// ```
 ///
-/// A form without `action` is submitted to the address of its page, so the query comes along. For a
-/// form with a hidden field `return_to`, make the type a member of the form's struct. A target that
-/// is refused is an error of the form then.
+/// A form without `action` is submitted to the address of its page, so the query is sent again. For
+/// a form with a hidden field `return_to`, use the type as a member of the form's struct. A refused
+/// target is then an error of the form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReturnTo(String);
 
@@ -85,8 +85,7 @@ impl ReturnTo {
         &self.0
     }
 
-    /// Reads a path that the application writes down: letters of any script are percent-encoded, as
-    /// browsers do.
+    /// Reads a path from a setting. Characters of any script are percent-encoded, as browsers do.
     pub(crate) fn of_setting(path: &str) -> Option<Self> {
         let mut encoded = String::new();
         for byte in path.bytes() {
@@ -109,17 +108,17 @@ impl ReturnTo {
         self.0.split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// Whether `path` is the path of this, however either is percent-encoded (RFC 3986, 6.2.2).
+    /// Whether `path` is the path of this target, with any percent-encoding (RFC 3986, 6.2.2).
     pub(crate) fn is_at(&self, path: &str) -> bool {
         let own = self.path();
         let has_spellings = |path: &str| path.contains('%') || !path.is_ascii();
-        // Each letter has three at most, so of a long path none need be spelled.
+        // An encoded byte takes at most three characters, so a much longer path cannot be equal.
         let may_be_same =
             path.len() <= 3 * own.len() && (has_spellings(own) || has_spellings(path));
         own == path || may_be_same && normal(own) == normal(path)
     }
 
-    /// The address of this page as browsers ask for it, with further parameters:
+    /// The address of this page as browsers request it, with further parameters:
     /// `/app/in?return_to=…`.
     pub(crate) fn location(&self, base: &str, parameters: &[(&str, Option<&str>)]) -> String {
         let (place, fragment) = match self.0.split_once('#') {
@@ -184,11 +183,11 @@ fn form_decoded(text: &str) -> Vec<u8> {
     decoded.collect()
 }
 
-/// A path in the one spelling that all of its spellings have in common.
+/// A path in its normal form, which all of its spellings share.
 fn normal(path: &str) -> String {
     let mut normal = String::new();
     for (byte, encoded) in bytes(path) {
-        // What is reserved means another thing when it is encoded.
+        // A reserved character has another meaning when it is encoded.
         if byte.is_ascii() && (!encoded || is_unreserved(byte)) {
             normal.push(char::from(byte));
         } else {
@@ -198,8 +197,8 @@ fn normal(path: &str) -> String {
     normal
 }
 
-fn digit(letter: u8) -> Option<u8> {
-    u8::try_from(char::from(letter).to_digit(16)?).ok()
+fn digit(byte: u8) -> Option<u8> {
+    u8::try_from(char::from(byte).to_digit(16)?).ok()
 }
 
 /// The front page.
@@ -223,7 +222,7 @@ impl<'de> Deserialize<'de> for ReturnTo {
     }
 }
 
-/// A page of this site that a setting names.
+/// A page of this site, named by a setting.
 pub(crate) fn page(path: &str) -> Result<ReturnTo, ConfigError> {
     ReturnTo::of_setting(path).ok_or_else(|| {
         ConfigError::new(format!(
@@ -248,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s058_nothing_that_leads_off_the_site_is_a_return_target() {
+    fn s058_no_target_on_another_site_is_a_return_target() {
         for hostile in [
             "",
             "cart",
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_this_site_are() {
+    fn paths_of_this_site_are_return_targets() {
         for target in [
             "/",
             "/cart",
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_travels_in_the_query_of_a_page() {
+    fn a_target_is_sent_in_the_query_of_a_page() {
         let page = |text| ReturnTo::parse(text).unwrap();
         let location = |text, target| page(text).location("", &[("return_to", target)]);
         assert_eq!(
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn s058_a_target_is_read_from_a_query_only_if_it_stands_there_once() {
+    fn s058_a_target_is_read_from_a_query_only_if_it_occurs_once() {
         for (query, expected) in [
             ("return_to=/cart%3Fa%3Db%26c%3Dd", Some("/cart?a=b&c=d")),
             ("return_to=%2fcart", Some("/cart")),
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn s058_a_target_in_a_document_is_held_to_the_same_rules() {
+    fn s058_a_target_in_a_document_obeys_the_same_rules() {
         let read = serde_json::from_str::<ReturnTo>;
         assert_eq!(read("\"/cart?a=b\"").unwrap().as_str(), "/cart?a=b");
         assert_eq!(read("\"\\/cart\"").unwrap().as_str(), "/cart");
@@ -353,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_told_the_scope_and_stands_below_the_public_base() {
+    fn a_page_gets_the_scope_and_is_below_the_public_base() {
         let page = ReturnTo::parse("/in").unwrap();
         let scope = Some("a b&return_to=//evil.example#");
         assert_eq!(

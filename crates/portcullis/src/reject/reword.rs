@@ -11,7 +11,8 @@ impl Refusal {
     /// ```
     /// # use http::Response;
     /// # use portcullis::reject::Refusal;
-    /// let mut page = Response::builder().status(409).header("content-type", "text/html").body(())?;
+    /// let page = Response::builder().status(409).header("content-type", "text/html");
+    /// let mut page = page.body(())?;
     /// page.extensions_mut().insert(Refusal::AtLimit);
     /// assert_eq!(Refusal::of_page(&page), Some(&Refusal::AtLimit));
     /// page.headers_mut().insert("content-type", "application/problem+json".parse()?);
@@ -26,12 +27,15 @@ impl Refusal {
 
     /// Replaces the body of the `refused` response with that of `page`. Of `page`, only the body
     /// and the fields that begin with `Content-` count. Status, `Cache-Control` and all other
-    /// fields are those of `refused`. So a refusal stays a refusal, whatever the status of `page`.
+    /// fields are those of `refused`. So a refusal stays a refusal, with any status of `page`.
     ///
     /// ```
     /// # use http::Response;
     /// # use portcullis::reject::Refusal;
-    /// # fn refused() -> Response<()> { Response::builder().status(401).header("cache-control", "no-store").body(()).unwrap() }
+    /// # fn refused() -> Response<()> {
+    /// #     let response = Response::builder().status(401).header("cache-control", "no-store");
+    /// #     response.body(()).unwrap()
+    /// # }
     /// let page = Response::builder().header("content-type", "text/html").body("<h1>Sign in</h1>");
     /// let response = Refusal::reword(refused(), page?);
     /// assert_eq!(response.status(), 401);
@@ -42,10 +46,10 @@ impl Refusal {
         let of_body = |name: &HeaderName| name.as_str().starts_with("content-");
         let (mut head, _) = refused.into_parts();
         let (page_head, body) = page.into_parts();
-        // Otherwise the layer would replace this body by a page of its own.
+        // Otherwise the layer would replace this body by its own page.
         head.extensions.remove::<Problem>();
         let policy = HeaderName::from_static("content-security-policy");
-        // The policy of the site is kept, unless the page has its own.
+        // The content security policy of the site is kept, unless the page has its own.
         let replaced: Vec<_> = head
             .headers
             .keys()

@@ -1,4 +1,4 @@
-//! The page that answers a request whose session cookie the browser withheld.
+//! The page for a request whose session cookie the browser withheld.
 
 use bytes::Bytes;
 use http::{
@@ -13,13 +13,13 @@ const NO_INDEX: &str = "<meta name=\"robots\" content=\"noindex\">\n";
 /// Refreshes the page at once, without a referrer.
 const REFRESH: &str = "<meta name=\"referrer\" content=\"no-referrer\">\n<meta http-equiv=\"refresh\" content=\"0\">\n";
 
-/// A page that requests the same address again. That request comes from a page of the site, so
-/// `Strict` cookies come along, and `Sec-Fetch-Site: same-origin` says that none is withheld.
+/// A page that requests the same address again. That request comes from a page of the site, so the
+/// browser sends `Strict` cookies, and `Sec-Fetch-Site: same-origin` confirms it.
 ///
-/// In a sandbox a page has an opaque origin, and its requests are cross-site: there a refresh would
-/// repeat for ever. So the page refreshes only in answer to a request with a referrer or a user
-/// activation, and the refresh has neither. Otherwise it shows a link. It shows nothing of the
-/// request.
+/// In a sandbox, a page has an opaque origin, and its requests are cross-site: there a refresh
+/// would repeat for ever. So the page refreshes only in answer to a request with a referrer or a
+/// user activation, and the refresh has neither. Otherwise it shows a link. It contains no data of
+/// the request.
 pub(crate) fn ask_again(refreshes: bool) -> Response<Bytes> {
     let refresh = if refreshes { REFRESH } else { "" };
     let page = html::page(

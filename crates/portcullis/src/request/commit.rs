@@ -1,9 +1,9 @@
 //! The commit of a request's changes.
 //!
 //! [`plan`] turns the changes into a [`Work`]: the sessions to end, and one step. [`Work::commit`]
-//! enters the queue of requests that write to the session, and continues on a task of its own, so
-//! that a change and its event stay together. [`Work::run`] waits for its turn, ends what is to be
-//! ended (`ending`), and then writes, alone ([`write_alone`]) or for others too (`group`). Each
+//! enters the queue of requests that write to the session. It continues on a task of its own, so
+//! that a change and its event stay together. [`Work::run`] waits for its turn and ends sessions
+//! (`ending`). Then it writes, alone ([`write_alone`]) or for other requests too (`group`). Each
 //! attempt is one call of the store (`step`), and is planned anew if another process was faster.
 //! [`conclude`] records the failure, if any, and the decision about the cookie.
 
@@ -39,7 +39,7 @@ use crate::{
     },
 };
 
-/// How often a write is tried because another process was faster. One process wins each time, so
+/// The maximum number of attempts, if other processes are faster. One process wins each time, so
 /// this many may change one session at the same moment.
 const ATTEMPTS: usize = 32;
 
@@ -57,7 +57,7 @@ pub(crate) struct Work {
 #[derive(Debug)]
 struct Turn {
     state: Arc<State>,
-    /// The work was begun and is not finished.
+    /// The commit has started and is not finished.
     under_way: bool,
 }
 
@@ -86,7 +86,7 @@ impl From<Result<(), SessionError>> for Concluded {
     }
 }
 
-/// What there is to commit, if anything.
+/// The work to commit, if there is any.
 ///
 /// # Errors
 ///
@@ -136,7 +136,7 @@ impl Work {
         self.plan.ends.is_empty() && matches!(self.plan.step, Step::Touch { .. })
     }
 
-    /// Commits. It finishes, and its events are emitted, even if the caller goes away meanwhile.
+    /// Commits. It finishes, and its events are emitted, even if the caller stops waiting.
     pub(crate) async fn commit(mut self) -> Result<(), SessionError> {
         if let ([], Step::Touch { key, meta }) = (&*self.plan.ends, &self.plan.step) {
             touch(&self.turn.state, key, meta).await;
@@ -196,8 +196,8 @@ async fn end_and_write(
     let Plan { ends, step, .. } = plan;
     let together = matches!(step, Step::Commit { .. });
     let waits = matches!(place, Some(Place::Behind(_)));
-    // A step that waits is planned anew, with what others write meanwhile. It may be large, and
-    // many may wait, so it is not kept.
+    // A waiting step is dropped, because it may be large, and many may wait. It is planned anew
+    // later, on what others have written.
     let step = (!waits || !ends.is_empty()).then_some(step);
     let mut lead = None;
     if let Some(place) = place {
@@ -242,8 +242,8 @@ async fn end_and_write(
 }
 
 fn writer_stopped() -> SessionError {
-    let lost = "the request that wrote for this one was stopped, so it is not known whether the session was written";
-    StoreError::new(StoreErrorKind::Unavailable, lost).into()
+    let text = "the request that wrote for this one was stopped, so it is unknown whether the session was written";
+    StoreError::new(StoreErrorKind::Unavailable, text).into()
 }
 
 /// Writes the changes of this request only.
@@ -253,10 +253,11 @@ async fn write_alone(
     mut step: Option<Step>,
     mut lead: Option<Lead>,
 ) -> Result<Option<CookieAction>, SessionError> {
-    let known = lead.as_ref().and_then(|lead| lead.legacy.known.clone());
+    let known = lead.as_ref().and_then(|lead| lead.handover.known.clone());
     if let (Some(known), Some(mut copy)) = (known, state.working_copy()) {
-        // The known session may be older than the one that the request has seen, so it cannot
-        // refuse the request. If it does, the step builds on what was seen, and the store decides.
+        // The known session may be older than the one that the request has loaded, so a conflict
+        // with it refuses nothing. The step then builds on the loaded session, and the store
+        // decides.
         let _ = copy.unit.rebase_on(known.origin);
         step = None;
     }
@@ -310,12 +311,12 @@ fn conclude(
         result,
     } = concluded;
     let result = match result {
-        // The next request writes it. The unit of work stays as it is: to forget the observation
-        // here would give rights back.
+        // The next request writes the observation. It stays in the unit of work, because dropping
+        // it would restore rights.
         Err(error @ (SessionError::Store(_) | SessionError::Contended))
             if !ends && state.working_copy().is_some_and(|copy| copy.only_read()) =>
         {
-            tracing::warn!(error = %error, "the change of a session's device could not be written down");
+            tracing::warn!(error = %error, "the change of a session's device could not be written");
             Ok(())
         }
         result => result,

@@ -1,4 +1,4 @@
-//! The session in a handler's hands.
+//! The session of a request, as handlers use it.
 
 use std::{fmt, sync::Arc};
 
@@ -37,9 +37,9 @@ use crate::{
 ///   request that only read is answered as usual.
 /// * If a sign-in would exceed a [limit of sessions](crate::SessionLayer::session_limit) that
 ///   refuses, the response becomes a 409.
-/// * If the handler answered with a status of 400 or above, sign-ins and elevations are dropped,
-///   and so is every change after the first of them. Earlier changes are written, such as a count
-///   of failed attempts.
+/// * If the handler answered with a status of 400 or above, sign-ins and elevations are dropped. So
+///   is every change after the first of them. Earlier changes are written, such as a count of
+///   failed attempts.
 /// * If the handler answered with a status of 500 or above, or 408, all changes of data are dropped
 ///   as well. A 408 means that a timeout layer cut the handler off.
 /// * [`terminate`](Self::terminate), [`regenerate`](Self::regenerate) and
@@ -49,17 +49,17 @@ use crate::{
 /// * If the store cannot write, the response becomes a 503 and the cookie is kept. If only the
 ///   answer of the store was lost, the change may have been made.
 ///
-/// [`Outcome`](crate::reject::Outcome) says more about statuses. [`KeepGrants`](crate::reject::KeepGrants) lets a
-/// response refuse and grant.
+/// [`Outcome`](crate::reject::Outcome) says more about statuses.
+/// [`KeepGrants`](crate::reject::KeepGrants) lets a response refuse and grant.
 /// [`SessionLayer::classify_responses`](crate::SessionLayer::classify_responses) is for protocols
 /// that report a refusal in another way than by the status.
 ///
 /// # Requests that another site causes
 ///
 /// Browsers do not send a cookie with every request that another site causes; its
-/// [`SameSite`](crate::cookie::SameSite) attribute decides. A session that began with such a request would
-/// replace the one that the browser has, and sign the user out. So without a session cookie, these
-/// requests count as *withheld*:
+/// [`SameSite`](crate::cookie::SameSite) attribute decides. A session that began with such a
+/// request would replace the one that the browser has, and sign the user out. So without a session
+/// cookie, these requests count as *withheld*:
 ///
 /// | request | `Strict` | `Lax` | `None` |
 /// |---|---|---|---|
@@ -69,7 +69,7 @@ use crate::{
 /// | no `Sec-Fetch-Site`, `Origin` of another site, a method other than `GET`, `HEAD`, `OPTIONS` and `CONNECT` | withheld | withheld | – |
 /// | any other request without `Sec-Fetch-Site` | – | – | – |
 ///
-/// An `Origin` belongs to this site if its host is that of the request, a parent or child domain of
+/// An `Origin` belongs to this site if its host is the requested host, a parent or child domain of
 /// it, or within the cookie's `Domain`. So does a [trusted
 /// origin](crate::SessionLayer::trusted_origins). `null` does not.
 ///
@@ -81,15 +81,15 @@ use crate::{
 ///   [`elevate`](Self::elevate) fail with [`SessionError::CookieWithheld`]. The response becomes a
 ///   403, unless the handler answers with an error of its own.
 /// * A link (`GET`) is answered with a small page instead, if a write or a guard needs the session.
-///   The page requests the same address again. That request is same-origin, so a `Strict` cookie
-///   comes along. The handler of such an address runs twice, so its first write must come before
-///   anything that must not happen twice.
+///   The page requests the same address again. That request is same-origin, so the browser sends
+///   even a `Strict` cookie. The handler of such an address runs twice, so its first write must
+///   precede any action that must not happen twice.
 ///
 /// The page cannot loop. It refreshes by itself only after a request with `Referer` or
 /// `Sec-Fetch-User: ?1`, and the refresh sends neither. Otherwise the page shows a link to follow.
 ///
-/// Mark routes that sign in at the request of another site, such as `form_post`, with
-/// [`CrossSiteSignInLayer`](crate::route::CrossSiteSignInLayer).
+/// Add [`CrossSiteSignInLayer`](crate::route::CrossSiteSignInLayer) to routes that sign in at the
+/// request of another site, such as `form_post`.
 ///
 /// # Errors of the methods
 ///
@@ -210,7 +210,7 @@ impl Session {
     /// serde reads from a buffer. These values are refused:
     ///
     /// * integers of 128 bits, which serde's buffer cannot hold;
-    /// * a key that comes twice in a map or struct;
+    /// * a key that occurs twice in a map or struct;
     /// * more than 128 levels of nesting: each sequence, map, struct, variant with content, newtype
     ///   and `Some` is a level.
     ///
@@ -330,8 +330,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ChangeError::EmptyUser`]; [`ChangeError::UserTooLong`] with a name of more than 1024 bytes;
-    /// [`ChangeError::NoRandomness`]. Nothing is changed then.
+    /// [`ChangeError::EmptyUser`]; [`ChangeError::UserTooLong`] with a name of more than 1024
+    /// bytes; [`ChangeError::NoRandomness`]. Nothing is changed then.
     pub fn authenticate(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
         let user = user.into();
         self.begin(|unit, now| unit.authenticate(user, now))
@@ -493,7 +493,7 @@ impl Session {
                 return copy.commit_failure.as_error().map_or(Ok(()), Err);
             }
             CommitFailure::Refused(_) => copy.commit_failure = CommitFailure::None,
-            // To end it is safe whatever became of earlier operations.
+            // An end is safe after any earlier result.
             CommitFailure::None | CommitFailure::Unknown => {}
         }
         copy.unit.terminate();
@@ -520,9 +520,8 @@ impl Session {
     /// before a body is streamed, or before something that cannot be undone. Other code need not
     /// call it.
     ///
-    /// Its writes stay, whatever the response becomes, even a sign-in or an elevation. A commit
-    /// whose caller stops waiting is finished all the same. With nothing to write, it does not ask
-    /// the store.
+    /// Its writes stay with every response, even a sign-in or an elevation. A commit is finished
+    /// even if the caller stops waiting. Without changes, it does not ask the store.
     ///
     /// # Errors
     ///
@@ -545,7 +544,7 @@ impl Session {
             return Err(SessionError::CookieWithheld);
         }
         match commit::plan(&self.state, self.state.activity())? {
-            // Whether the request is activity is decided by its answer.
+            // Whether the request is activity depends on its response.
             Some(work) if work.is_only_a_touch() => Ok(()),
             Some(work) => work.commit().await,
             None => Ok(()),
@@ -608,7 +607,7 @@ impl Session {
         let mut copy = self.open()?;
         match &copy.commit_failure {
             CommitFailure::None => {}
-            // The handler knows, and the session is as it was.
+            // The handler has received the error, and the session is unchanged.
             CommitFailure::Refused(_) => copy.commit_failure = CommitFailure::None,
             commit_failure => {
                 return Err(commit_failure.as_error().unwrap_or(SessionError::InDoubt));
@@ -620,7 +619,7 @@ impl Session {
 
     /// The request's session, if it may still be changed.
     fn open(&self) -> Result<WorkingCopyGuard<'_>, SessionError> {
-        // Before the lock: what runs inside an update holds it.
+        // Checked before locking, because the thread that runs an update holds the lock.
         if is_held_by_this_thread() {
             return Err(SessionError::InsideUpdate);
         }
@@ -638,7 +637,7 @@ impl Session {
     }
 }
 
-/// Shows nothing of the session.
+/// Reveals nothing about the session.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()

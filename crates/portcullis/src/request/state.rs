@@ -1,4 +1,4 @@
-//! What the layer knows of one request's session.
+//! The state of one request: what the layer knows of the request and of its session.
 
 mod lookup;
 
@@ -40,7 +40,8 @@ use crate::{
     },
 };
 
-/// Shared by the layer, the guards and every clone of the request's `Session`.
+/// The state of one request. The layer, the guards and every clone of the request's `Session` share
+/// it.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: Arc<Config>,
@@ -48,44 +49,47 @@ pub(crate) struct State {
     cookies: Cookies,
     request_client: RequestClient,
     client: OnceLock<Client>,
-    /// The route is one of an API.
+    /// The route belongs to an API.
     is_api: AtomicBool,
-    /// The route is one on which people prove again who they are.
-    confirms: AtomicBool,
+    /// The route is where users prove their identity again.
+    is_reauthentication_page: AtomicBool,
     activity: Activity,
     fetch_metadata: FetchMetadata,
-    /// The route signs people in at the request of other sites.
-    admits_cross_site: AtomicBool,
+    /// The route signs users in at the request of other sites.
+    allows_cross_site_sign_in: AtomicBool,
     /// A write was refused because the cookie was withheld.
     refused_write: AtomicBool,
-    /// The earliest that the store's clock may have shown when the request arrived.
+    /// The earliest time that the store's clock may have shown when the request arrived.
     arrived: Timestamp,
+    /// Requests to the route are no activity.
     passive: AtomicBool,
-    /// Why the cookie may not be used for this request at all.
-    barred: Option<Barred>,
-    /// There is a session layer around that of this state.
+    /// Why this request can use no session, if so.
+    blocked: Option<Blocked>,
+    /// Another session layer surrounds that of this state.
     is_nested: bool,
-    /// The response is decided: nothing can be granted any more.
+    /// The response is decided, so the handler can no longer change the session.
     sealed: AtomicBool,
-    /// Somebody wanted to look at the session, whether or not that succeeded.
+    /// A handler or a guard asked for the session, whether or not it could be loaded.
     requested: AtomicBool,
-    /// The handler signed the person out, whether or not there was a session any more.
+    /// The handler signed the user out, whether or not there still was a session.
     terminated: AtomicBool,
     working_copy: OnceCell<SharedCopy>,
+    /// Notified after each commit.
     committed: Notify,
-    /// Nothing of the session is changed by the request any more.
+    /// The request makes no more changes.
     is_done: AtomicBool,
-    over: Notify,
-    /// Why the session that the request came with had ended before.
+    /// Notified once `is_done` is set.
+    done: Notify,
+    /// Why the session of the request's cookie had ended before the request, if known.
     ended: OnceLock<EndReason>,
-    /// Why there is no session any more that the request wanted to change.
+    /// Why the session ended during the request, if known.
     lost: OnceLock<EndReason>,
 }
 
-/// A request that has come to its end, one way or another, when this is dropped.
-pub(crate) struct Ending(pub(crate) Arc<State>);
+/// Ends the request when it is dropped: the state is done, and uncommitted changes are dropped.
+pub(crate) struct DoneOnDrop(pub(crate) Arc<State>);
 
-impl Deref for Ending {
+impl Deref for DoneOnDrop {
     type Target = Arc<State>;
 
     fn deref(&self) -> &Arc<State> {
@@ -93,23 +97,24 @@ impl Deref for Ending {
     }
 }
 
-impl Drop for Ending {
+impl Drop for DoneOnDrop {
     fn drop(&mut self) {
         self.0.is_done.store(true, Ordering::SeqCst);
-        self.0.over.notify_waiters();
+        self.0.done.notify_waiters();
         if let Some(mut copy) = self.0.working_copy()
             && !copy.committing
         {
-            copy.forget();
+            copy.discard_changes();
         }
     }
 }
 
-/// Why no session can be used.
+/// Why a request can use no session.
 #[derive(Debug)]
-enum Barred {
-    /// The cookie is that for local development, and this is what the request says against it.
+enum Blocked {
+    /// The cookie is for local development, and the request is not local, for this reason.
     NotLocal(String),
+    /// A layer around this one has the same cookie and another realm.
     Nested,
 }
 
@@ -119,12 +124,12 @@ impl HasWorkingCopy for State {
     }
 }
 
-/// How the state travels with the request.
+/// The states of the layers around the caller, as an extension of the request.
 #[derive(Clone)]
 struct InRequest {
-    /// Of the innermost layer.
+    /// The state of the innermost layer.
     innermost: Arc<State>,
-    /// Of the other layers around it.
+    /// The states of the layers around it.
     others: Vec<Arc<State>>,
 }
 
@@ -152,19 +157,19 @@ impl State {
             ),
             client: OnceLock::new(),
             is_api: AtomicBool::new(annotations.api),
-            confirms: AtomicBool::new(
+            is_reauthentication_page: AtomicBool::new(
                 annotations.reauthentication_page || config.pages.are_confirmed_at(uri.path()),
             ),
             activity: activity::of_request(fetch_metadata, &fields),
             fetch_metadata,
-            admits_cross_site: AtomicBool::new(annotations.cross_site_sign_in),
+            allows_cross_site_sign_in: AtomicBool::new(annotations.cross_site_sign_in),
             refused_write: AtomicBool::new(false),
             arrived: config.shared.clock().earliest,
             cookies: fields.cookies,
             passive: AtomicBool::new(annotations.passive),
-            barred: match config.cookie.is_secure() {
+            blocked: match config.cookie.is_secure() {
                 true => None,
-                false => why_not_local(request).map(Barred::NotLocal),
+                false => why_not_local(request).map(Blocked::NotLocal),
             },
             is_nested: Self::of(request.extensions()).is_some(),
             sealed: AtomicBool::new(false),
@@ -173,7 +178,7 @@ impl State {
             working_copy: OnceCell::new(),
             committed: Notify::new(),
             is_done: AtomicBool::new(false),
-            over: Notify::new(),
+            done: Notify::new(),
             ended: OnceLock::new(),
             lost: OnceLock::new(),
         }
@@ -183,23 +188,25 @@ impl State {
         self.is_nested
     }
 
-    /// The sessions of an outer layer with the same cookie are not those that its routes are for.
-    pub(crate) fn bar_nested(&mut self) {
-        self.barred = Some(Barred::Nested);
+    /// Refuses all use of the session, because an outer layer has the same cookie and another
+    /// realm.
+    pub(crate) fn block_nested(&mut self) {
+        self.blocked = Some(Blocked::Nested);
     }
 
-    /// That of the innermost layer around the caller.
+    /// The state of the innermost layer around the caller.
     pub(crate) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
         extensions.get::<InRequest>().map(|it| &it.innermost)
     }
 
-    /// Those of all layers around the caller, the innermost first.
+    /// The states of all layers around the caller, the innermost first.
     pub(crate) fn all(extensions: &Extensions) -> impl Iterator<Item = &Arc<Self>> {
         let states = extensions.get::<InRequest>().map(InRequest::states);
         states.into_iter().flatten()
     }
 
-    /// From here on, the innermost layer is that of this state. It alone signs in at the request of other sites.
+    /// Makes this state the innermost one. Only the innermost layer signs in at the request of
+    /// other sites.
     pub(crate) fn put_into(self: &Arc<Self>, extensions: &mut Extensions) {
         let mut others = Vec::new();
         if let Some(before) = extensions.remove::<InRequest>() {
@@ -208,10 +215,13 @@ impl State {
             others.retain(|other| !Arc::ptr_eq(other, self));
         }
         for other in &others {
-            other.admits_cross_site.store(false, Ordering::Relaxed);
+            other
+                .allows_cross_site_sign_in
+                .store(false, Ordering::Relaxed);
         }
-        let admits = RouteAnnotations::of(extensions).cross_site_sign_in;
-        self.admits_cross_site.store(admits, Ordering::Relaxed);
+        let allowed = RouteAnnotations::of(extensions).cross_site_sign_in;
+        self.allows_cross_site_sign_in
+            .store(allowed, Ordering::Relaxed);
         extensions.insert(InRequest {
             innermost: Arc::clone(self),
             others,
@@ -219,17 +229,23 @@ impl State {
     }
 
     pub(crate) fn annotate(&self, annotations: RouteAnnotations) {
-        for (mark, is_set) in [
+        for (flag, is_set) in [
             (&self.is_api, annotations.api),
-            (&self.confirms, annotations.reauthentication_page),
+            (
+                &self.is_reauthentication_page,
+                annotations.reauthentication_page,
+            ),
             (&self.passive, annotations.passive),
-            (&self.admits_cross_site, annotations.cross_site_sign_in),
+            (
+                &self.allows_cross_site_sign_in,
+                annotations.cross_site_sign_in,
+            ),
         ] {
-            mark.fetch_or(is_set, Ordering::Relaxed);
+            flag.fetch_or(is_set, Ordering::Relaxed);
         }
     }
 
-    /// Who sent the request, as far as refusals are concerned.
+    /// Whether refusals are written for a browser or for a program.
     pub(crate) fn audience(&self) -> &Audience {
         static PROGRAM: Audience = Audience::Program;
         match self.is_api.load(Ordering::Relaxed) {
@@ -238,16 +254,17 @@ impl State {
         }
     }
 
-    /// Whether the browser can be asked for the same address once more.
+    /// Whether the browser can be made to request the same address again.
     pub(crate) fn can_retry(&self) -> bool {
         matches!(self.audience(), Audience::Browser(navigation) if navigation.is_get())
             && !retry_page::was_asked(&self.cookies, &self.config.cookie)
     }
 
-    fn confirms(&self) -> bool {
-        self.confirms.load(Ordering::Relaxed)
+    fn is_reauthentication_page(&self) -> bool {
+        self.is_reauthentication_page.load(Ordering::Relaxed)
     }
 
+    /// Whether the request counts as activity, if its response allows that.
     pub(crate) fn activity(&self) -> Activity {
         if self.passive.load(Ordering::Relaxed) {
             return Activity::Passive;
@@ -255,29 +272,31 @@ impl State {
         self.activity
     }
 
-    /// Whether the browser may have a session cookie that it did not send because another site caused the request.
+    /// Whether the browser may have a session cookie that it did not send because another site
+    /// caused the request.
     pub(crate) fn is_withheld(&self) -> bool {
         let same_site = self.config.cookie.same_site_attribute();
         self.fetch_metadata.withholds(same_site) && !self.has_identifier()
     }
 
-    /// Whether an identifier came. A value that is none may be of another host, and says nothing of the cookie.
+    /// Whether the request has an identifier. A malformed value may come from another host, so it
+    /// does not count.
     fn has_identifier(&self) -> bool {
         let presented = self.cookies.session(&self.config.cookie);
         !matches!(presented, Presented::Nothing | Presented::Malformed)
     }
 
-    /// Whether nothing may be begun for that reason.
+    /// Whether writes are refused because the cookie is withheld.
     pub(crate) fn refuses_writes(&self) -> bool {
-        self.is_withheld() && !self.admits_cross_site.load(Ordering::Relaxed)
+        self.is_withheld() && !self.allows_cross_site_sign_in.load(Ordering::Relaxed)
     }
 
-    /// Whether the browser would send the cookie if it were asked for the same page by the site itself.
+    /// Whether the browser would send the cookie if this site requested the same page.
     pub(crate) fn can_ask_again(&self) -> bool {
         self.fetch_metadata.is_page_visit() && self.refuses_writes()
     }
 
-    /// The page that does.
+    /// The page that requests the same address again, from this site.
     pub(crate) fn ask_again(&self) -> Response<Bytes> {
         withheld::ask_again(self.fetch_metadata.has_user_or_referrer())
     }
@@ -286,24 +305,25 @@ impl State {
         self.refused_write.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the answer must tell of one. Where the route turned out to be marked, whoever wrote before was told alone.
+    /// Whether the response must report a refused write. If the route was found later to allow
+    /// cross-site sign-ins, only the caller of the earlier write gets the error.
     pub(crate) fn has_refused_write(&self) -> bool {
         self.refused_write.load(Ordering::Relaxed) && self.refuses_writes()
     }
 
-    /// Whether the request came with a session cookie, whatever is in it.
+    /// Whether the request has a session cookie, with any value.
     pub(crate) fn has_cookie(&self) -> bool {
         let cookie = &self.config.cookie;
         self.cookies.has(cookie.name()) || self.accepted_cookies().next().is_some()
     }
 
-    /// The names that the layer accepts beside its own and under which a cookie came.
+    /// The additional cookie names that the layer accepts and the request has.
     pub(crate) fn accepted_cookies(&self) -> impl Iterator<Item = &str> {
         self.cookies.accepted(&self.config.cookie)
     }
 
-    /// The identifier that came under such a name only, and when its session ends whatever happens, where that is what
-    /// the request works with still.
+    /// The identifier that the request has only under an additional name, and the absolute deadline
+    /// of its session. `None` unless the request still uses that session.
     pub(crate) fn renamed(&self) -> Option<(SessionId, Timestamp)> {
         let renamed = self.cookies.renamed(&self.config.cookie);
         let [_, ..] = renamed.candidates() else {
@@ -316,7 +336,7 @@ impl State {
         Some((id.clone(), info.absolute_deadline))
     }
 
-    /// The name under which two live sessions came, where the request ended both.
+    /// The cookie name that occurred twice with live sessions, if the request ended both.
     pub(crate) fn name_of_ended_two(&self) -> Option<&str> {
         match self.working_copy() {
             Some(copy) if copy.ended_two => self.cookies.name_of_two(&self.config.cookie),
@@ -332,12 +352,12 @@ impl State {
         &self.config.shared
     }
 
-    /// Who sent the request.
+    /// The client that sent the request.
     pub(crate) fn client(&self) -> &Client {
         self.client.get_or_init(|| self.request_client.client())
     }
 
-    /// Why the session that the request came with is none any more, if that is known.
+    /// Why the session of the request's cookie has ended, if known.
     pub(crate) fn end_reason(&self) -> Option<EndReason> {
         self.ended.get().or_else(|| self.lost.get()).copied()
     }
@@ -347,7 +367,7 @@ impl State {
         RefusalContext {
             by: self.audience(),
             pages: &self.config.pages,
-            confirms: self.confirms(),
+            confirms: self.is_reauthentication_page(),
             can_retry: self.can_retry(),
             now: self.now(),
             ended: self.end_reason(),
@@ -355,14 +375,14 @@ impl State {
         }
     }
 
-    /// Whether the session must not be trusted until its user has proved again who they are.
+    /// Whether the session is not trusted until its user has proved their identity again.
     pub(crate) fn is_distrusted(&self) -> bool {
         self.distrusts() && self.view().flagged().is_some()
     }
 
-    /// Whether it would not be trusted if it were used from another device.
+    /// Whether use from another device makes the session untrusted on this route.
     pub(crate) fn distrusts(&self) -> bool {
-        self.config.binding == Some(DeviceBinding::StepUp) && !self.confirms()
+        self.config.binding == Some(DeviceBinding::StepUp) && !self.is_reauthentication_page()
     }
 
     /// The request's copy of its session, if it has loaded it.
@@ -370,7 +390,7 @@ impl State {
         self.working_copy.get().map(SharedCopy::working_copy)
     }
 
-    /// From here on the handler's session refuses changes.
+    /// Makes the handler's session refuse changes from now on.
     pub(crate) fn seal(&self) {
         self.sealed.store(true, Ordering::SeqCst);
     }
@@ -391,7 +411,7 @@ impl State {
         self.sealed.load(Ordering::SeqCst)
     }
 
-    /// Nothing is being committed any more. Where that was `cut_off`, it is not known what is stored.
+    /// Ends the commit. If it was `cut_off`, it is unknown what is stored.
     pub(crate) fn end_turn(&self, cut_off: bool) {
         if let Some(mut copy) = self.working_copy() {
             copy.committing = false;
@@ -399,21 +419,21 @@ impl State {
                 copy.commit_failure = CommitFailure::Unknown;
             }
             if cut_off || self.is_done() {
-                copy.forget();
+                copy.discard_changes();
             }
         }
         self.committed.notify_waiters();
     }
 
-    /// Waits until nothing is being committed.
+    /// Waits until no commit is under way.
     pub(crate) async fn until_committed(&self) {
         loop {
-            let mut over = pin!(self.committed.notified());
-            over.as_mut().enable();
+            let mut committed = pin!(self.committed.notified());
+            committed.as_mut().enable();
             if !self.working_copy().is_some_and(|copy| copy.committing) {
                 return;
             }
-            over.await;
+            committed.await;
         }
     }
 
@@ -421,21 +441,21 @@ impl State {
         self.is_done.load(Ordering::SeqCst)
     }
 
-    /// Waits until the request is answered, or given up, with all that it changed.
+    /// Waits until the request is answered or dropped, and its changes are committed.
     pub(crate) async fn until_done(&self) {
-        let mut over = pin!(self.over.notified());
-        over.as_mut().enable();
+        let mut done = pin!(self.done.notified());
+        done.as_mut().enable();
         if !self.is_done() {
-            over.await;
+            done.await;
         }
     }
 
-    /// Where the request's session is stored, and its name and owner there, as far as is committed.
+    /// The key and the metadata of the request's session, as far as it is committed.
     pub(crate) fn stored(&self) -> Option<(SessionIdHash, SessionMeta)> {
         self.working_copy()?.unit.stored()
     }
 
-    /// Why the request has no session.
+    /// Why the request has no session, if known.
     pub(crate) fn reason_of_no_session(&self) -> Option<EndReason> {
         let signed_out = || {
             let removed = |copy: WorkingCopyGuard<'_>| matches!(copy.cookie, CookieAction::Remove);
@@ -445,7 +465,7 @@ impl State {
             .or_else(|| signed_out().then_some(EndReason::SignedOut))
     }
 
-    /// What the handler sees of the session now.
+    /// The session as the handler sees it now.
     pub(crate) fn view(&self) -> SessionView {
         self.working_copy
             .get()
@@ -453,13 +473,14 @@ impl State {
             .unwrap_or_default()
     }
 
-    /// Tells the audit of a change, as the store's log does.
+    /// Emits the event of a change, as it is in the store's log.
     pub(crate) fn emit(&self, note: Note, of: &SessionMeta) {
         let event = Event::new(note, self.now(), Some(of.handle), of.user().cloned());
         self.shared().emit(event);
     }
 
-    /// Tells of what the client wanted, or came with, where that changed nothing.
+    /// Emits an event about the request that changed nothing: a refused operation, or an identifier
+    /// that opens no session.
     pub(crate) fn observe(&self, kind: EventKind, (session, user): Subject) {
         let note = Note::new(kind, Actor::Client, Some(self.client().clone()));
         self.shared().observe(Observation {
@@ -469,7 +490,7 @@ impl State {
         });
     }
 
-    /// The session that the request came with has ended.
+    /// Emits that the session of the request's cookie was used after its end.
     pub(crate) fn used_after_end(&self, session: SessionHandle, reason: EndReason) {
         let kind = EventKind::UsedAfterEnd(reason);
         let observation = Observation {
@@ -482,14 +503,14 @@ impl State {
             .observe_use_after_end(observation, (session, reason), is_passive);
     }
 
-    /// The store could not be used for this request.
+    /// Logs and emits that the store failed for this request.
     pub(crate) fn failed(&self, error: &StoreError, (session, user): Subject) {
         tracing::error!(error = %error, "the session store cannot be used");
         self.shared()
             .emit(self.event(EventKind::StoreFailed, session, user));
     }
 
-    /// Name and user of the session that is stored, if it was looked at.
+    /// The handle and the user of the stored session, if the request has loaded it.
     pub(crate) fn subject(&self) -> Subject {
         self.working_copy()
             .map_or((None, None), |copy| subject(&copy.unit))
@@ -506,16 +527,16 @@ impl State {
     }
 }
 
-/// Of which session and user something is told.
+/// The session and the user that an event is about.
 pub(crate) type Subject = (Option<SessionHandle>, Option<UserId>);
 
-/// Name and user of the session a unit of work builds on.
+/// The handle and the user of the session that a unit of work builds on.
 pub(crate) fn subject(unit: &UnitOfWork) -> Subject {
     unit.subject()
         .map_or((None, None), |(handle, user)| (Some(handle), user.cloned()))
 }
 
-/// What was asked for, before a router that the layer is nested in took its own part of the path away.
+/// The requested address, before a router around the layer removed its prefix from the path.
 fn target_of<B>(request: &Request<B>) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(axum::extract::OriginalUri(uri)) = request.extensions().get() {
@@ -524,8 +545,8 @@ fn target_of<B>(request: &Request<B>) -> &Uri {
     request.uri()
 }
 
-/// Why a request is not for localhost, in words for the log; `None` if it is. Behind a proxy the host says nothing, so
-/// one that was forwarded is not.
+/// Why a request is not for localhost, as a text for the log; `None` if it is. A forwarded request
+/// is not, because its host may be that of the proxy.
 fn why_not_local<B>(request: &Request<B>) -> Option<String> {
     let forwarded = [
         "forwarded",

@@ -44,7 +44,7 @@ async fn revoke_others<S: Scope>(
     Ok(answer(&elevated, return_to, StatusCode::NO_CONTENT))
 }
 
-/// A browser sees in its list what is live, so a session that had ended before is no error there.
+/// The browser's list shows what is live, so a session that had already ended is no error.
 fn answer<S>(elevated: &Elevated<S>, return_to: Option<ReturnTo>, status: StatusCode) -> Response {
     let state = elevated.session().state();
     let Audience::Browser(navigation) = state.audience() else {

@@ -1,22 +1,22 @@
-//! Whether somebody who is offered to stay can do so often enough.
+//! Whether users can extend a session often enough.
 
 use portcullis_core::Timeouts;
 
-/// What WCAG 2.2, 2.2.1 asks for.
+/// The number of extensions that WCAG 2.2, 2.2.1 requires.
 const EXTENSIONS: u32 = 10;
 
-/// Says so, where the limits do not leave room for it.
+/// Logs a warning if the timeouts do not permit that many extensions.
 pub(super) fn warn_if_short(timeouts: &Timeouts) {
     if !is_enough(timeouts) {
         tracing::warn!(
             idle = ?timeouts.idle(),
             absolute = ?timeouts.absolute(),
-            "sessions end before they can be extended ten times (WCAG 2.2, 2.2.1); let the absolute timeout be at least eleven times the idle one, or tell `SessionRoutes::essential_limit` why it is shorter"
+            "sessions end before they can be extended ten times (WCAG 2.2, 2.2.1); let the absolute timeout be at least eleven times the idle one, or state the reason in `SessionRoutes::essential_limit`"
         );
     }
 }
 
-/// One idle timeout is there without any extension.
+/// The first idle timeout needs no extension.
 fn is_enough(timeouts: &Timeouts) -> bool {
     timeouts.absolute() >= timeouts.idle() * (EXTENSIONS + 1)
 }

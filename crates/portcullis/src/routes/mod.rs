@@ -1,5 +1,5 @@
-//! Routes for browsers and apps to ask how long the session lasts, to extend it, to sign out, and
-//! to end other sessions of the user.
+//! Routes that report how long the session lasts, extend it, sign out, and end other sessions of
+//! the user. They are for browsers and apps.
 
 mod devices;
 mod extension_check;
@@ -30,8 +30,10 @@ use crate::{
 };
 
 /// Routes that report how long the session lasts, extend it, and sign out, here or on other
-/// devices. They are for pages, single-page applications and mobile apps alike. Merge them into the router
-/// that is inside of the [`SessionLayer`](crate::SessionLayer). They are below `/session` then; for
+/// devices.
+///
+/// They are for pages, single-page applications and mobile apps alike. Merge them into the router
+/// that is inside of the [`SessionLayer`](crate::SessionLayer). Then they are below `/session`. For
 /// another path, nest [`into_router`](Self::into_router).
 ///
 /// ```
@@ -52,15 +54,15 @@ use crate::{
 /// | `GET /session/timeout.js` | the element `<portcullis-timeout>`, which speaks this protocol for a page |
 ///
 /// A request for the status never counts as activity. All responses are `no-store`. The 401 is a
-/// problem document (RFC 9457). Its `"reason"` says why the session ended, if known, such as
+/// problem document (RFC 9457). Its `"reason"` is why the session ended, if known, such as
 /// `"idle_timeout"`. Its `"detail"` is a text for users, and `"now"` is as below.
 ///
 /// Responses can overtake each other. The one with the latest `now` holds: a client ignores a
 /// response that is older than what it knows.
 ///
-/// A response without `now` says nothing about the session. It is the 401 to an identifier that was
-/// just replaced (`"replaced"`, `"replaced_at_sign_in"`), whose session continues under another
-/// one. Or it is the 503 with `Retry-After` while the store is down.
+/// A response without `now` does not describe the state of the session. It may be the 401 to an
+/// identifier that was just replaced (`"replaced"`, `"replaced_at_sign_in"`): its session continues
+/// under another one. Or it is the 503 with `Retry-After` while the store is down.
 ///
 /// ```json
 /// {
@@ -78,17 +80,17 @@ use crate::{
 ///
 /// Times are milliseconds since 1970 by the *server's* clock, so only differences to `now` are
 /// meaningful. `ends_at` is when the session ends without further activity. `extends_to` is when it
-/// would end if it were extended now. It is `null` if the absolute deadline comes first, so that
-/// there is no extension to offer. `person` is the same for the same user, and does not reveal the
-/// name. `elevated_until` is that of the general scope; `elevations` has all scopes in force.
+/// would end if it were extended now. It is `null` if the absolute deadline is earlier: then there
+/// is no extension to offer. `user_fingerprint` is the same for the same user, and does not reveal
+/// the name. `elevated_until` is that of the default scope; `elevations` has all scopes in force.
 ///
-/// # Room for extensions
+/// # Time for extensions
 ///
 /// A user must be able to extend a time limit at least ten times after a warning, unless the limit
 /// is essential (WCAG 2.2, 2.2.1). So the routes log a warning if the absolute timeout of their
 /// layer is shorter than eleven times the idle one. They do so once, when they are turned into a
 /// router. It is no error, because programs and tests may need short limits.
-/// [`essential_limit`](Self::essential_limit) states the reason for a short limit for users.
+/// [`essential_limit`](Self::essential_limit) states the reason for a short limit.
 ///
 /// # Cross-site requests
 ///
@@ -110,14 +112,14 @@ pub struct SessionRoutes {
     after_sign_out: ReturnTo,
     devices: Router,
     trusted_origins: Vec<String>,
-    /// Of the layer, if it is known.
+    /// Those of the layer, if it is known.
     timeouts: Option<Timeouts>,
-    /// Why they may be too short to be extended often.
+    /// Why they may be too short for ten extensions.
     essential: Option<&'static str>,
 }
 
 impl SessionRoutes {
-    /// The routes without a layer at hand, with `/` as the page after a sign-out.
+    /// Creates the routes without a layer, with `/` as the page after a sign-out.
     /// [`SessionLayer::routes`](crate::SessionLayer::routes) returns routes that know the trusted
     /// origins and timeouts of the layer.
     pub fn new() -> Self {
@@ -145,9 +147,9 @@ impl SessionRoutes {
         })
     }
 
-    /// Adds the routes of a page that lists the devices of a user, who needs an elevation for the
-    /// scope `S` (OWASP ASVS 5.0, 7.5.2). The page itself is a handler of the application that
-    /// calls [`list_sessions`](crate::Authenticated::list_sessions).
+    /// Adds the routes for a page of the user's devices. They need an elevation for the scope `S`
+    /// (OWASP ASVS 5.0, 7.5.2). The page itself is a handler of the application that calls
+    /// [`list_sessions`](crate::Authenticated::list_sessions).
     ///
     /// | route | does |
     /// |---|---|
@@ -155,9 +157,9 @@ impl SessionRoutes {
     /// | `POST /session/devices/revoke-others` | [`revoke_other_sessions`](crate::Elevated::revoke_other_sessions) |
     ///
     /// After a submitted form, a browser is redirected with 303 to the parameter `return_to` of the
-    /// form's address, see [`ReturnTo`]. Without it, that is the page that contained the form, or
-    /// the front page if the browser does not name it. A program gets 204, or 404 if the user has
-    /// no session of this name.
+    /// form's address, see [`ReturnTo`]. Without it, the target is the page that contained the
+    /// form, or the front page if the browser does not name it. A program gets 204, or 404 if the
+    /// user has no session with this handle.
     ///
     /// ```
     /// use axum::{Router, response::{Html, Result}, routing::get};
@@ -170,7 +172,8 @@ impl SessionRoutes {
     ///     for session in signed_in.list_sessions().await? {
     ///         let handle = session.info.handle;
     ///         page += &format!(
-    ///             "<form method=post action=/session/devices/{handle}/revoke><button>Sign out</button></form>"
+    ///             "<form method=post action=/session/devices/{handle}/revoke>\
+    ///              <button>Sign out</button></form>"
     ///         );
     ///     }
     ///     Ok(Html(page))
@@ -189,9 +192,8 @@ impl SessionRoutes {
         }
     }
 
-    /// Declares why the absolute timeout leaves no room for ten extensions: a longer one would
-    /// defeat its purpose. The reason is for reviewers of the application. The routes then log no
-    /// warning.
+    /// States why the absolute timeout permits fewer than ten extensions: a longer one would defeat
+    /// its purpose. The reason is for reviewers of the application. The routes then log no warning.
     ///
     /// ```
     /// use std::time::Duration;
@@ -200,7 +202,9 @@ impl SessionRoutes {
     ///
     /// let timeouts = Timeouts::new(Duration::from_secs(15 * 60), Duration::from_secs(60 * 60))?;
     /// let sessions = SessionLayer::new(MemoryStore::new()).timeouts(timeouts);
-    /// let routes = sessions.routes().essential_limit("the terminal is shared, and shifts change every hour");
+    /// let routes = sessions
+    ///     .routes()
+    ///     .essential_limit("the terminal is shared, and shifts change every hour");
     /// # let _: Router = routes.into_router();
     /// # Ok::<(), portcullis::ConfigError>(())
     /// ```
@@ -249,7 +253,7 @@ fn script<S: Clone + Send + Sync + 'static>(script: &'static Script) -> MethodRo
     get(move |headers: HeaderMap| async move { script.answer(&headers) })
 }
 
-/// Lets through what no other site asks for.
+/// Refuses requests of other sites.
 async fn guard(State(trusted): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     if origin::is_forged(method, uri, headers, &trusted) {
@@ -258,13 +262,13 @@ async fn guard(State(trusted): State<Arc<[String]>>, request: Request, next: Nex
     next.run(request).await
 }
 
-/// The answer to what another site asks for.
+/// The response to a request of another site.
 fn refused(uri: &Uri, headers: &HeaderMap) -> Response {
     origin::log_refusal("a session route", uri, headers);
     document(Problem::CrossSite, None).map(Body::from)
 }
 
-/// The guard lets every GET through.
+/// The guard does not refuse a GET, so this handler does.
 fn status_of_session(
     session: &Session,
     uri: &Uri,
@@ -311,7 +315,7 @@ async fn sign_out(
     if audience::wants_page(&headers) {
         return Ok(page.below(base).into_response());
     }
-    // The moment that is told must not be before the end.
+    // The reported moment must not be before the end.
     session.commit().await?;
     Ok(json(status::signed_out(session.now())))
 }

@@ -1,5 +1,5 @@
-//! The scripts of the browser component, served from the application's own origin: a strict content security policy
-//! needs nothing but `script-src 'self'`.
+//! The scripts of the browser component, served from the application's own origin. A strict content
+//! security policy needs only `script-src 'self'`.
 
 use std::sync::LazyLock;
 
@@ -12,12 +12,12 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS},
 };
 
-/// `<portcullis-timeout>`.
+/// The element `<portcullis-timeout>`.
 pub(super) static TIMEOUT: Script = Script(LazyLock::new(|| {
     Served::of(include_str!("../../browser/portcullis-timeout.js"))
 }));
 
-/// What it loads where there is a form to keep.
+/// The module that the element loads if there is a form to keep.
 pub(super) static KEEP: Script = Script(LazyLock::new(|| {
     Served::of(include_str!("../../browser/portcullis-keep.js"))
 }));
@@ -30,7 +30,7 @@ struct Served {
 }
 
 impl Served {
-    /// Without what only those who read the source need.
+    /// Strips comments and indentation, which only matter in the source.
     fn of(source: &str) -> Self {
         let mut text = String::with_capacity(source.len());
         for line in source.lines().map(|line| line.trim_start_matches('\t')) {
@@ -45,12 +45,12 @@ impl Served {
 }
 
 impl Script {
-    /// The script, or that the client's copy is the same. It is asked for again each time, so that a new version of the
-    /// application never meets an old one of the script.
+    /// The script, or 304 if the client's copy is current. Browsers revalidate it each time, so
+    /// that a new version of the application never runs an old version of the script.
     pub(super) fn answer(&'static self, headers: &HeaderMap) -> Response {
         let Served { text, hash } = &*self.0;
         let tag = format!("\"{hash:016x}\"");
-        let mut response = if asks_for_another(headers, &tag) {
+        let mut response = if is_outdated(headers, &tag) {
             Body::from(text.as_str()).into_response()
         } else {
             StatusCode::NOT_MODIFIED.into_response()
@@ -67,17 +67,17 @@ impl Script {
     }
 }
 
-fn asks_for_another(headers: &HeaderMap, tag: &str) -> bool {
+fn is_outdated(headers: &HeaderMap, tag: &str) -> bool {
     let mut known = headers
         .get_all(IF_NONE_MATCH)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','));
-    // A proxy that compresses makes a tag a weak one.
+    // A proxy that compresses the script makes its tag a weak one.
     !known.any(|known| known.trim().trim_start_matches("W/") == tag)
 }
 
-/// Tells versions apart, and is no protection.
+/// Distinguishes versions. It is not a security measure.
 fn fnv_1a(mut bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     while let [byte, rest @ ..] = bytes {

@@ -1,4 +1,4 @@
-//! What a browser or an app is told of a live session.
+//! The status of a live session, for browsers and apps.
 
 use std::collections::BTreeMap;
 
@@ -45,12 +45,12 @@ impl Status {
     }
 
     pub(super) fn to_json(&self) -> String {
-        // Numbers and text alone: it cannot fail.
+        // It contains only numbers and text, so it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// What the client that signed out is told: what it would be told if it asked now.
+/// The document for the client that signed out. A status request at that moment reports the same end.
 pub(super) fn signed_out(now: Timestamp) -> String {
     let reason = EndReason::SignedOut;
     serde_json::json!({

@@ -27,7 +27,7 @@ use portcullis_core::{Event, Severity};
 ///     .audit(Siem);
 /// ```
 ///
-/// # RevokeScope events
+/// # Which process is notified
 ///
 /// | cause of the event | notified process |
 /// |---|---|
@@ -39,16 +39,16 @@ use portcullis_core::{Event, Severity};
 /// A process is not notified of ends by other processes, although its own live connections end. No
 /// audit is notified of an end in these cases:
 ///
-/// * the process dies first;
+/// * the process stops before it can notify;
 /// * the answers of the store were lost;
 /// * a revocation ended a session that was missing from its user's list.
 ///
-/// The log in the store has all of these: read it with
+/// The log in the store has all of these events. Read it with
 /// [`Sessions::history`](crate::Sessions::history).
 ///
 /// Two kinds of use after the end are reported once for each session and client, not for each
-/// request. One is a use after a timeout. The other is by a request that is [no activity](crate::route::PassiveLayer),
-/// such as a poll.
+/// request. One is a use after a timeout. The other is a use by a request that is [no
+/// activity](crate::route::PassiveLayer), such as a poll.
 pub trait Audit: Send + Sync + 'static {
     /// Receives one event.
     fn record(&self, event: &Event);
@@ -74,7 +74,7 @@ impl Audit for TracingAudit {
         let name = event.kind.as_str();
         let detail = event.kind.detail();
         let session = event.session.map(tracing::field::display);
-        // As text, which is quoted: a name must not pass for a field of its own.
+        // As text, which is quoted, so that a user name cannot imitate another field.
         let user = event.user.as_ref().map(ToString::to_string);
         let user = user.as_deref();
         let correlator = event.correlator.map(tracing::field::display);
@@ -103,18 +103,18 @@ impl Audit for TracingAudit {
             Severity::Debug => emit!(DEBUG),
             Severity::Info => emit!(INFO),
             Severity::Warn => emit!(WARN),
-            // A severity of a later version is not lost.
+            // Also a severity that a later version adds.
             _ => emit!(ERROR),
         }
     }
 }
 
-/// Who is notified of events: those that were added, or the default.
+/// The audits that are notified of events: the added ones, or else the default.
 #[derive(Clone, Default)]
 pub(crate) struct Audits(Vec<Arc<dyn Audit>>);
 
 impl Audits {
-    /// These and one more.
+    /// These audits and one more.
     #[must_use]
     pub(crate) fn and(mut self, audit: impl Audit) -> Self {
         self.0.push(Arc::new(audit));

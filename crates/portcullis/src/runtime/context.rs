@@ -1,4 +1,5 @@
-//! What requests, background tasks and operators' calls share: the store, its clock and the audits.
+//! The store, its clock and the audits, which requests, background tasks and operators' calls
+//! share.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,16 +18,17 @@ use crate::runtime::{
     watch_registry::Watches,
 };
 
-/// A store, the audits that are notified of what happens in it, and its live connections.
+/// A store, the audits that are notified of its events, and its live connections.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) store: Arc<dyn DynStore>,
     /// Notified in this order. The first one that is set replaces the default.
     pub(crate) audits: Audits,
-    /// The key of the correlators; without one, that of the process.
+    /// The key of the correlators. Without one, a key of the process is used.
     pub(crate) key: Option<CorrelationKey>,
-    /// The sessions of the store with live connections.
+    /// The sessions with live connections.
     pub(crate) watches: Arc<Watches>,
+    /// How often those sessions are loaded.
     pub(crate) schedule: PollSchedule,
 }
 
@@ -50,7 +52,7 @@ impl Context {
         }
     }
 
-    /// Notifies this audit too, or in place of the default.
+    /// Adds an audit. The first one replaces the default.
     pub(crate) fn add_audit(&mut self, audit: impl Audit) {
         self.audits = std::mem::take(&mut self.audits).and(audit);
     }
@@ -68,8 +70,8 @@ impl Context {
         self.clock().latest
     }
 
-    /// Notifies the audits, and the live connections of the session. Call it without a lock: an
-    /// audit must neither block nor undo what is under way.
+    /// Notifies the audits, and the live connections of the session. Call it without holding a
+    /// lock, so that a slow or panicking audit cannot disturb other work.
     pub(crate) fn emit(&self, event: Event) {
         self.watches.notice(&event);
         let event = match (event.correlator, self.key()) {
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_the_audit_stops_nothing() {
+    fn the_audit_receives_events_even_after_it_has_panicked() {
         let (context, events) = context(None);
         context.emit(event(EventKind::StoreFailed, None));
         context.emit(event(EventKind::Created, None));

@@ -17,7 +17,7 @@ type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 macro_rules! dyn_store {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty)?) -> $answer:ty;)+) => {
-        /// [`Store`] with boxed futures. Method by method the same contract.
+        /// [`Store`] with boxed futures. Each method has the same contract.
         #[allow(clippy::needless_lifetimes, reason = "only calls with an argument need them")]
         pub(crate) trait DynStore: Send + Sync {
             fn clock(&self) -> ClockBounds;

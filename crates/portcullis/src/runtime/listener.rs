@@ -8,12 +8,12 @@ use tokio::{runtime::Handle as Runtime, sync::Notify, time::sleep};
 
 use crate::runtime::{context::Context, task::AbortOnDrop, watch_registry::Watches};
 
-/// After a missed hint all watched sessions are loaded, this many at a time, with this pause
-/// between: the store has other work too.
+/// After a missed hint, all watched sessions are loaded: this many at a time with this pause
+/// between, to limit the load on the store.
 const AT_ONCE: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Starts the task, where it does not run. The runtime of an earlier one may be gone.
+/// Starts the task if it does not run. An earlier task may have stopped with its runtime.
 pub(super) fn keep(runtime: &Runtime, watches: &Arc<Watches>, context: &Arc<Context>) {
     watches.keep_listening(|| {
         let (watches, context) = (Arc::clone(watches), Arc::clone(context));
@@ -24,11 +24,11 @@ pub(super) fn keep(runtime: &Runtime, watches: &Arc<Watches>, context: &Arc<Cont
 async fn listen(watches: Arc<Watches>, context: Arc<Context>) {
     let missed = Notify::new();
     let receive = |hint| match hint {
-        Hint::Changed(name) => watches.hint(name),
-        // One load of all, however many hints were missed meanwhile.
+        Hint::Changed(handle) => watches.hint(handle),
+        // All sessions are loaded once, however many hints were missed.
         _ => missed.notify_one(),
     };
-    // The first ends at once where the store sends no hints, the second never.
+    // The first ends at once if the store sends no hints. The second never ends.
     tokio::join!(
         context.store().listen(&receive),
         load_all(&watches, &missed)
@@ -38,9 +38,9 @@ async fn listen(watches: Arc<Watches>, context: Arc<Context>) {
 async fn load_all(watches: &Watches, missed: &Notify) {
     loop {
         missed.notified().await;
-        for some in watches.names().chunks(AT_ONCE) {
-            for name in some {
-                watches.hint(*name);
+        for some in watches.handles().chunks(AT_ONCE) {
+            for handle in some {
+                watches.hint(*handle);
             }
             sleep(PAUSE).await;
         }

@@ -1,4 +1,4 @@
-//! What the requests of a layer share, and the tasks that run beside them.
+//! The state that the requests of a layer share, and its background tasks.
 
 pub(crate) mod audit;
 pub(crate) mod context;

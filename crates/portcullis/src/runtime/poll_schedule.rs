@@ -1,4 +1,4 @@
-//! When to look at a session again, and when to give up.
+//! When to load a watched session again, and when to give up.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -6,27 +6,28 @@ use portcullis_core::{ConfigError, EndReason, Timestamp, unit_of_work::SessionSt
 
 use crate::{reject::connection_ended::ConnectionEnded, runtime::jitter::jitter};
 
-/// How soon an end elsewhere is noticed.
+/// The default period: the maximum delay until an end on another server is noticed.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// RouteAnnotations of replaced identifiers are remembered for a minute. Within that time a session must be found where it went,
-/// also after as many periods without a look as are allowed.
+/// The allowed periods. Tombstones of replaced identifiers are kept for a minute. Within that time,
+/// a session must be found under its new identifier, even after [`GIVE_UP_AFTER`] periods without
+/// an answer.
 const PERIODS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(15);
 
-/// After so many periods without an answer nobody can tell any more.
+/// After this many periods without an answer, the status of a session counts as unknown.
 const GIVE_UP_AFTER: u32 = 3;
 
-/// How soon it is tried again after a look that failed.
+/// The longest pause after a failed load.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Timers do not tell less.
+/// The shortest pause: timers are not more precise.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How soon to look again at a session that lives past its deadline. The store's clock may be known too early: where it has
-/// several, the one that is ahead of all others is told.
+/// The pause after a load that found a session live past its deadline. This process may take the
+/// store's time for later than it is: of several clocks, it knows the one that is ahead.
 const OVERTIME: Duration = Duration::from_millis(250);
 
-/// How often sessions with live connections are looked at.
+/// How often sessions with live connections are loaded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PollSchedule {
     period: Duration,
@@ -48,14 +49,14 @@ impl PollSchedule {
         Ok(Self { period })
     }
 
-    /// For how long a session may go without a look that succeeds.
+    /// How long a session may stay without a successful load.
     pub(super) fn give_up_after(self) -> Duration {
         self.period * GIVE_UP_AFTER
     }
 
-    /// How long to wait after a look, if the session may be good for less after `until_change`: at most nine tenths of the
-    /// period, so that the look is done within it; and not always the same, so that streams that began together do not look
-    /// together for ever.
+    /// The pause after a load, if the session may lose rights after `until_change`. It is at most
+    /// nine tenths of the period, so that the next load ends within the period. It is random, so
+    /// that streams that began together do not keep loading together.
     pub(super) fn pause(self, until_change: Duration) -> Duration {
         let pause = self.period.mul_f64(0.7 + jitter() * 0.2);
         match until_change {
@@ -64,7 +65,7 @@ impl PollSchedule {
         }
     }
 
-    /// The same after a look that failed, when `left` is left of the [`give_up_after`](Self::give_up_after).
+    /// The pause after a failed load, if `left` remains of [`give_up_after`](Self::give_up_after).
     pub(super) fn retry(self, left: Duration, until_change: Duration) -> Duration {
         RETRY
             .min(self.period / 2)
@@ -74,8 +75,9 @@ impl PollSchedule {
     }
 }
 
-/// What is certain of a session that was seen once and cannot be looked at again. Whether activity has moved its
-/// idle deadline is not, so that comes to an end as well, for another reason.
+/// Why the connections of a session end if it cannot be loaded at its deadlines. After the absolute
+/// deadline it has certainly ended. After the idle deadline its status is unknown, because activity
+/// may have moved that deadline.
 pub(super) fn overdue(seen: &SessionStatus, now: Timestamp) -> Option<ConnectionEnded> {
     let info = seen.info();
     if now >= info.absolute_deadline {
@@ -84,8 +86,8 @@ pub(super) fn overdue(seen: &SessionStatus, now: Timestamp) -> Option<Connection
     (now >= info.idle_deadline).then_some(ConnectionEnded::Unverifiable)
 }
 
-/// Why a session that is not there any more ended, as far as it follows from its deadlines.
-pub(super) fn run_out(seen: &SessionStatus, now: Timestamp) -> Option<EndReason> {
+/// Why a session that no longer exists ended, as far as its deadlines show.
+pub(super) fn passed_deadline(seen: &SessionStatus, now: Timestamp) -> Option<EndReason> {
     let info = seen.info();
     if now >= info.absolute_deadline {
         return Some(EndReason::AbsoluteTimeout);
@@ -100,7 +102,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn s065_an_end_elsewhere_is_looked_for_within_the_period() {
+    fn s065_a_session_is_loaded_again_within_the_period() {
         for seconds in [1, 5, 15] {
             let period = Duration::from_secs(seconds);
             let schedule = PollSchedule::new(period).unwrap();
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_not_waited_for_longer_than_it_takes() {
+    fn a_pause_ends_at_the_deadline() {
         let schedule = PollSchedule::default();
         for millis in [5, 100, 3000] {
             let deadline = Duration::from_millis(millis);
@@ -124,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_outlives_its_deadline_is_not_asked_for_without_end() {
+    fn a_session_that_outlives_its_deadline_is_loaded_after_a_pause() {
         assert_eq!(PollSchedule::default().pause(Duration::ZERO), OVERTIME);
     }
 
     #[test]
-    fn a_look_that_failed_is_tried_again_soon_and_not_for_ever() {
+    fn a_failed_load_is_tried_again_soon_and_not_for_ever() {
         let schedule = PollSchedule::default();
         assert_eq!(schedule.retry(HOUR, HOUR), RETRY);
         let left = Duration::from_millis(300);
@@ -138,16 +140,17 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_found_where_it_went_before_that_is_forgotten() {
+    fn a_replaced_session_is_found_before_its_tombstone_expires() {
         let slowest = PollSchedule::new(*PERIODS.end()).unwrap();
-        let memory = EndReason::Replaced.remembered_for();
-        assert!(slowest.give_up_after() < memory);
+        let kept = EndReason::Replaced.remembered_for();
+        assert!(slowest.give_up_after() < kept);
         for period in [Duration::from_millis(999), Duration::from_millis(15_001)] {
             assert!(PollSchedule::new(period).is_err());
         }
     }
+
     #[test]
-    fn t67_what_cannot_be_looked_up_at_its_deadline_is_over() {
+    fn t67_a_session_that_cannot_be_loaded_at_its_deadline_has_ended() {
         let session = session(Some("alice"), None);
         let info = session.info();
         let (idle, absolute) = (info.idle_deadline, info.absolute_deadline);
@@ -156,7 +159,7 @@ mod tests {
             (idle.before(millisecond), None, None),
             (
                 idle,
-                // It may have been moved.
+                // Activity may have moved it.
                 Some(ConnectionEnded::Unverifiable),
                 Some(EndReason::IdleTimeout),
             ),
@@ -168,7 +171,7 @@ mod tests {
         ];
         for (now, certain, reason) in cases {
             assert_eq!(overdue(&session, now), certain);
-            assert_eq!(run_out(&session, now), reason);
+            assert_eq!(passed_deadline(&session, now), reason);
         }
     }
 }

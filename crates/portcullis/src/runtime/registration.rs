@@ -1,4 +1,4 @@
-//! The task that tells the store's registry which realm is in use.
+//! Background task that registers the layer's realm in the store.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::runtime::{
     task::{Alive, has_timers},
 };
 
-/// What the registry is to know of a layer.
+/// The entry of a layer in the store's registry of realms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Registration {
     /// The name of the cookie.
@@ -19,27 +19,27 @@ pub(crate) struct Registration {
     pub(crate) longest: Duration,
 }
 
-/// How old "last seen" may be.
+/// The time between two registrations. The registry's "last seen" is at most that old.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// After a failure.
-const AGAIN: Duration = Duration::from_secs(5);
+/// The time until the next attempt after a failure.
+const RETRY: Duration = Duration::from_secs(5);
 
-/// Starts it. It ends when what is returned is dropped.
+/// Starts the task. It ends when the returned value is dropped.
 pub(crate) fn start(
     runtime: &Runtime,
     registration: Registration,
     store: &Arc<dyn DynStore>,
 ) -> Alive {
-    let (alive, gone) = oneshot::channel();
-    runtime.spawn(run(registration, Arc::clone(store), gone));
+    let (alive, dropped) = oneshot::channel();
+    runtime.spawn(run(registration, Arc::clone(store), dropped));
     alive
 }
 
 async fn run(
     registration: Registration,
     store: Arc<dyn DynStore>,
-    mut gone: oneshot::Receiver<Infallible>,
+    mut dropped: oneshot::Receiver<Infallible>,
 ) {
     let Registration { cookie, longest } = &registration;
     let mut fails = false;
@@ -52,12 +52,12 @@ async fn run(
             Err(error) => {
                 if !fails {
                     fails = true;
-                    tracing::warn!(%error, "the realm of sessions could not be registered; what acts on all realms may miss it");
+                    tracing::warn!(%error, "the realm of sessions could not be registered; operations on all realms may miss it");
                 }
-                AGAIN
+                RETRY
             }
         };
-        if !has_timers() || time::timeout(pause, &mut gone).await.is_ok() {
+        if !has_timers() || time::timeout(pause, &mut dropped).await.is_ok() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! Which uses of ended sessions were reported already.
+//! The recently reported uses of ended sessions.
 
 use std::{
     collections::VecDeque,
@@ -7,11 +7,13 @@ use std::{
 
 use portcullis_core::{Client, EndReason, SessionHandle};
 
-/// How many are remembered. Of more, the oldest is reported once more when it comes again.
-const ROOM: usize = 1024;
+/// How many uses are remembered. Beyond that, the oldest is forgotten, and reported again if it is
+/// repeated.
+const CAPACITY: usize = 1024;
 
-/// A page that is left open asks again and again with a session that has ended. That is one event, but for a client that
-/// looks like another one: who took the identifier shall not hide behind that page.
+/// The uses of ended sessions that were reported. An open page may poll with an ended session for
+/// hours, which is one event. Each client is reported separately, so that a stolen identifier is
+/// noticed even while that page polls.
 #[derive(Default)]
 pub(crate) struct Reported(Mutex<VecDeque<Use>>);
 
@@ -26,12 +28,12 @@ impl Reported {
         client: Option<Client>,
     ) -> bool {
         let this = (session, reason, client);
-        // Nothing panics under this lock.
+        // No code panics while it holds this lock.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.contains(&this) {
             return false;
         }
-        if known.len() >= ROOM {
+        if known.len() >= CAPACITY {
             known.pop_front();
         }
         known.push_back(this);
@@ -44,15 +46,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_use_is_the_first_once_and_the_oldest_is_forgotten() {
+    fn a_use_is_first_only_once_and_the_oldest_is_forgotten() {
         let reported = Reported::default();
-        let name = |number: usize| {
+        let handle = |number: usize| {
             let mut bytes = [0; 12];
             bytes[..8].copy_from_slice(&number.to_be_bytes());
             SessionHandle::from_bytes(bytes)
         };
-        let is_first = |number, reason| reported.is_first(name(number), reason, None);
-        for number in 0..ROOM {
+        let is_first = |number, reason| reported.is_first(handle(number), reason, None);
+        for number in 0..CAPACITY {
             assert!(is_first(number, EndReason::IdleTimeout));
             assert!(!is_first(number, EndReason::IdleTimeout));
         }
@@ -60,6 +62,6 @@ mod tests {
         assert!(!is_first(1, EndReason::IdleTimeout));
         assert!(is_first(0, EndReason::IdleTimeout));
         let another = Some(Client::default());
-        assert!(reported.is_first(name(1), EndReason::SignedOut, another));
+        assert!(reported.is_first(handle(1), EndReason::SignedOut, another));
     }
 }

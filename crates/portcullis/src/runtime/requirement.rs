@@ -1,22 +1,22 @@
-//! What a live connection needs of its session: what its guard asked for.
+//! What a live connection requires of its session, as its guard did.
 
 use portcullis_core::{EndReason, Timestamp, UserId, unit_of_work::SessionStatus};
 
 use crate::reject::connection_ended::ConnectionEnded;
 
-/// What must stay true of a session.
+/// The conditions that a session must keep meeting.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Requirement {
     /// It is bound to this user.
     pub(crate) user: Option<UserId>,
     /// It is elevated for this scope.
     pub(crate) scope: Option<&'static str>,
-    /// It was not used from another device since its user proved who they are.
+    /// It was not used from another device since its user last proved their identity.
     pub(crate) trust: bool,
 }
 
 impl Requirement {
-    /// What is end of a live session.
+    /// Why the connection of a live session must end, if the session does not meet a condition.
     pub(crate) fn unmet(&self, status: &SessionStatus, now: Timestamp) -> Option<ConnectionEnded> {
         if self.user.is_some() && self.user.as_ref() != status.user() {
             return Some(ConnectionEnded::Session(Some(EndReason::ReplacedAtSignIn)));
@@ -39,7 +39,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn need(user: Option<&str>, scope: Option<&'static str>) -> Requirement {
+    fn requirement(user: Option<&str>, scope: Option<&'static str>) -> Requirement {
         Requirement {
             user: user.map(UserId::from),
             scope,
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn s065_what_the_guard_asked_for_must_stay_true() {
+    fn s065_the_conditions_of_the_guard_must_stay_true() {
         let (anonymous, alice) = (session(None, None), session(Some("alice"), None));
         let elevated = session(Some("alice"), Some("payments"));
         let other = Some(ConnectionEnded::Session(Some(EndReason::ReplacedAtSignIn)));
@@ -73,20 +73,23 @@ mod tests {
             ),
             (Some("bob"), Some("payments"), &elevated, other),
         ] {
-            let end = need(user, scope).unmet(session, START);
+            let end = requirement(user, scope).unmet(session, START);
             assert_eq!(end, expected, "{user:?} {scope:?}");
         }
     }
 
     #[test]
-    fn t59_an_elevation_is_over_at_its_end() {
-        let (need, session) = (
-            need(Some("alice"), Some("payments")),
+    fn t59_an_elevation_ends_at_its_deadline() {
+        let (requirement, session) = (
+            requirement(Some("alice"), Some("payments")),
             session(Some("alice"), Some("payments")),
         );
         let end = START.after(MINUTE * 15);
         let before = end.before(Duration::from_millis(1));
-        assert_eq!(need.unmet(&session, before), None);
-        assert_eq!(need.unmet(&session, end), Some(ConnectionEnded::Elevation));
+        assert_eq!(requirement.unmet(&session, before), None);
+        assert_eq!(
+            requirement.unmet(&session, end),
+            Some(ConnectionEnded::Elevation)
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions as tests of this module see them.
+//! Sample sessions for the tests of this module.
 
 use portcullis_core::{
     SessionEntry, SystemRandom, Timeouts, Timestamp, VisitorLimits,
@@ -6,10 +6,11 @@ use portcullis_core::{
     unit_of_work::{SessionSettings, SessionStatus, Step, UnitOfWork},
 };
 
-/// When they begin.
+/// The time when sample sessions begin.
 pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
 
-/// A session that begins at [`START`], of this user and elevated for this scope, if at all. Limits are the defaults.
+/// A session that begins at [`START`] with the default limits. It has this user and is elevated for
+/// this scope, if given.
 pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> SessionStatus {
     let policy = SessionSettings {
         timeouts: Timeouts::default(),

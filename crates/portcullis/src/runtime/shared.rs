@@ -1,4 +1,4 @@
-//! What the services of one layer share.
+//! The state that all services of one layer share.
 
 use std::{
     ops::Deref,
@@ -31,19 +31,21 @@ pub(crate) struct Shared {
     /// The queues of requests that write to one session.
     writes: Arc<WriteQueue>,
     reported: Reported,
-    /// Background tasks, once they run: until this is dropped.
+    /// The background tasks, once they run. They end when this is dropped.
     background: OnceLock<Background>,
 }
 
-/// Tasks that end when this is dropped.
+/// The background tasks. They end when this is dropped.
 struct Background {
     _sweeper: Option<Alive>,
     _registration: Option<Alive>,
 }
 
+/// The settings of the shared state.
 #[derive(Clone)]
 pub(crate) struct SharedSettings {
     pub(crate) context: Arc<Context>,
+    /// Whether a task removes expired sessions.
     pub(crate) sweeps: bool,
     /// The entry in the store's registry of realms, if there is a layer.
     pub(crate) registration: Option<Registration>,
@@ -97,8 +99,8 @@ impl Shared {
         self.settings.context.store.realm()
     }
 
-    /// Whether it is of this realm, and registers this entry.
-    pub(crate) fn is_of(&self, realm: &Realm, registration: &Registration) -> bool {
+    /// Whether it has this realm and this entry in the registry.
+    pub(crate) fn has(&self, realm: &Realm, registration: &Registration) -> bool {
         self.realm() == *realm && self.settings.registration.as_ref() == Some(registration)
     }
 
@@ -117,11 +119,11 @@ impl Shared {
         let Ok(runtime) = Runtime::try_current() else {
             return false;
         };
-        let mut began = false;
+        let mut started = false;
         self.background.get_or_init(|| {
-            began = true;
+            started = true;
             let context = &self.settings.context;
-            self.log_queue.keep(&runtime, &context.store);
+            self.log_queue.start(&runtime, &context.store);
             let sweeps = self.settings.sweeps;
             let registration = self.settings.registration.clone();
             Background {
@@ -131,7 +133,7 @@ impl Shared {
                 }),
             }
         });
-        began
+        started
     }
 
     pub(crate) fn writes(&self) -> &Arc<WriteQueue> {
@@ -147,7 +149,7 @@ impl Shared {
             note,
         } = &observation;
         self.emit(Event::new(note.clone(), now, *session, user.clone()));
-        if belongs_into_the_log(&observation) {
+        if belongs_in_the_log(&observation) {
             self.log_queue.put(observation, now);
         }
     }
@@ -168,9 +170,9 @@ impl Shared {
     }
 }
 
-fn belongs_into_the_log(observation: &Observation) -> bool {
-    let of_somebody = observation.session.is_some() || observation.user.is_some();
-    of_somebody && observation.note.kind.is_logged_observation()
+fn belongs_in_the_log(observation: &Observation) -> bool {
+    let has_subject = observation.session.is_some() || observation.user.is_some();
+    has_subject && observation.note.kind.is_logged_observation()
 }
 
 #[cfg(test)]
@@ -180,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s098_only_what_names_somebody_and_was_refused_is_for_the_log() {
+    fn s098_only_refusals_with_a_session_or_user_are_logged_in_the_store() {
         let named = Some(SessionHandle::from_bytes([1; 12]));
         for (kind, session, belongs) in [
             (EventKind::WriteRefused, named, true),
@@ -194,11 +196,7 @@ mod tests {
                 user: None,
                 note: Note::of_system(kind),
             };
-            assert_eq!(
-                belongs_into_the_log(&observation),
-                belongs,
-                "{observation:?}"
-            );
+            assert_eq!(belongs_in_the_log(&observation), belongs, "{observation:?}");
         }
     }
 }

@@ -11,31 +11,31 @@ use crate::runtime::{
     task::{Alive, has_timers},
 };
 
-/// Between two sweeps half of this passes, or up to one and a half of it: servers that were started together must
-/// not come all at once.
+/// The average pause between two sweeps. Each pause is random, from half of this to one and a half,
+/// so that servers started together do not sweep together.
 const PERIOD: Duration = Duration::from_secs(30);
 
 /// Starts the task. It does not keep the store alive.
 pub(crate) fn start(runtime: &Runtime, context: Weak<Context>) -> Alive {
-    let (alive, gone) = oneshot::channel();
-    runtime.spawn(run(context, gone));
+    let (alive, dropped) = oneshot::channel();
+    runtime.spawn(run(context, dropped));
     alive
 }
 
-async fn run(context: Weak<Context>, mut gone: oneshot::Receiver<Infallible>) {
+async fn run(context: Weak<Context>, mut dropped: oneshot::Receiver<Infallible>) {
     if !has_timers() {
         tracing::warn!(
-            "sessions that are over are not cleared away because this runtime has no timers; enable them, or sweep elsewhere and say so with `SessionLayer::sweeping`"
+            "expired sessions are not removed because this runtime has no timers; enable them, or sweep from another program and set `SessionLayer::sweeping(false)`"
         );
         return;
     }
     let mut fails = false;
-    while time::timeout(pause(), &mut gone).await.is_err() {
+    while time::timeout(pause(), &mut dropped).await.is_err() {
         match sweep(&context).await {
             Ok(_) => fails = false,
             Err(error) if !fails => {
                 fails = true;
-                tracing::warn!(error = %error, "sessions that are over could not be cleared away");
+                tracing::warn!(error = %error, "expired sessions could not be removed");
             }
             Err(_) => {}
         }
@@ -54,7 +54,7 @@ pub(crate) async fn sweep(context: &Weak<Context>) -> Result<usize, StoreError> 
         if !swept.more {
             break;
         }
-        // A store that answers at once must not keep others from their turn.
+        // A store that answers at once must not starve other tasks.
         tokio::task::yield_now().await;
     }
     Ok(count)
@@ -87,7 +87,7 @@ mod tests {
     use crate::{SessionLayer, runtime::audit::Audit};
 
     #[test]
-    fn a_pause_is_half_of_the_period_at_least_and_one_and_a_half_at_most() {
+    fn a_pause_takes_between_half_a_period_and_one_and_a_half() {
         let pauses: Vec<_> = (0..1000).map(|_| pause()).collect();
         assert!(
             pauses
@@ -97,9 +97,9 @@ mod tests {
         assert!(pauses.iter().min() < pauses.iter().max());
     }
 
-    /// A store of which only the sweeping matters.
+    /// A store that can only be swept.
     #[derive(Clone, Default)]
-    struct Dusty(Arc<Inner>);
+    struct SweepOnly(Arc<Inner>);
 
     #[derive(Default)]
     struct Inner {
@@ -108,7 +108,7 @@ mod tests {
         due: Mutex<Vec<Expired>>,
     }
 
-    impl Dusty {
+    impl SweepOnly {
         fn sweeps(&self) -> usize {
             *self.0.sweeps.lock().unwrap()
         }
@@ -118,7 +118,7 @@ mod tests {
         Err(StoreError::new(StoreErrorKind::Unavailable, "down"))
     }
 
-    impl Store for Dusty {
+    impl Store for SweepOnly {
         fn clock(&self) -> ClockBounds {
             ClockBounds::exactly(Timestamp::from_millis(0))
         }
@@ -222,7 +222,7 @@ mod tests {
         }
     }
 
-    /// Lets the task run without letting time pass.
+    /// Lets tasks run while time is paused.
     async fn settle() {
         for _ in 0..20 {
             tokio::task::yield_now().await;
@@ -231,7 +231,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_task_serves_all_services_of_a_layer_and_ends_with_the_last() {
-        let store = Dusty::default();
+        let store = SweepOnly::default();
         let layer = SessionLayer::new(store.clone());
         let services = [layer.layer(()), layer.layer(()), layer.clone().layer(())];
         drop(layer);
@@ -254,18 +254,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn s105_each_end_is_told_at_its_own_moment_until_nothing_is_left() {
-        let (store, told) = (Dusty::default(), Recorder::default());
+    async fn s105_each_expiry_is_reported_with_its_own_time_until_none_is_left() {
+        let (store, audit) = (SweepOnly::default(), Recorder::default());
         store.0.due.lock().unwrap().extend([
             expired(3, Expiry::Elevation),
             expired(2, Expiry::Session(EndReason::IdleTimeout)),
             expired(1, Expiry::Session(EndReason::AbsoluteTimeout)),
         ]);
-        let layer = SessionLayer::new(store.clone()).audit(told.clone());
+        let layer = SessionLayer::new(store.clone()).audit(audit.clone());
         let _service = layer.layer(());
         time::sleep(PERIOD * 3 / 2).await;
-        let told = told.0.lock().unwrap();
-        let kinds: Vec<_> = told.iter().map(|event| event.kind.clone()).collect();
+        let events = audit.0.lock().unwrap();
+        let kinds: Vec<_> = events.iter().map(|event| event.kind.clone()).collect();
         assert_eq!(
             kinds,
             [
@@ -274,7 +274,7 @@ mod tests {
                 EventKind::ElevationEnded,
             ]
         );
-        for (event, number) in told.iter().zip(1..) {
+        for (event, number) in events.iter().zip(1..) {
             assert_eq!(event.at, Timestamp::from_millis(number));
             assert_eq!(event.actor, Actor::System);
             assert!(event.user.is_some() && event.correlator.is_some());
@@ -283,7 +283,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_store_that_fails_is_asked_again_later() {
-        let store = Dusty::default();
+        let store = SweepOnly::default();
         store.0.fails.store(true, Ordering::SeqCst);
         let _service = SessionLayer::new(store.clone()).layer(());
         time::sleep(PERIOD * 10).await;
@@ -291,16 +291,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_sweeps_elsewhere_can_say_so() {
-        let store = Dusty::default();
+    async fn sweeping_can_be_turned_off() {
+        let store = SweepOnly::default();
         let _service = SessionLayer::new(store.clone()).sweeping(false).layer(());
         time::sleep(PERIOD * 10).await;
         assert_eq!(store.sweeps(), 0);
     }
 
     #[test]
-    fn without_a_runtime_a_layer_starts_nothing_and_without_timers_it_does_not_fail() {
-        let store = Dusty::default();
+    fn a_layer_works_without_a_runtime_and_without_timers() {
+        let store = SweepOnly::default();
         let layer = SessionLayer::new(store.clone());
         let _outside = layer.layer(());
         let without_timers = tokio::runtime::Builder::new_current_thread().build();

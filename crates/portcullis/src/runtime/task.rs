@@ -1,4 +1,4 @@
-//! Tasks: work that finishes even if its caller goes away, and tasks that end with their owner.
+//! Work that finishes even if its caller stops waiting, and tasks that end with their owner.
 
 use std::{
     convert::Infallible,
@@ -17,15 +17,15 @@ use tokio::{
 };
 use tracing::Instrument;
 
-/// Where the work is done.
+/// Where the work runs.
 enum Place<T> {
     Task(JoinHandle<T>),
-    /// Where there is no runtime to have tasks.
+    /// Without a runtime, in the returned future.
     Here(Pin<Box<dyn Future<Output = T> + Send>>),
 }
 
 /// Begins `work` on its own task, if there is a runtime. So a change and its event stay together,
-/// even if the client goes away between them. The returned future waits for the result.
+/// even if the client disconnects between them. The returned future waits for the result.
 ///
 /// # Errors
 ///
@@ -50,14 +50,14 @@ pub(crate) fn run_detached<T: Send + 'static>(
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(StoreError::new(
                     StoreErrorKind::Unavailable,
-                    "the server is shutting down, so it is not known whether the session was written",
+                    "the server is shutting down, so it is unknown whether the session was written",
                 )),
             },
         }
     }
 }
 
-/// A background task ends when this is dropped.
+/// The owner's handle of a background task, which ends when this is dropped.
 pub(crate) type Alive = oneshot::Sender<Infallible>;
 
 /// Whether the runtime has timers. Tokio reveals that only by a panic.

@@ -18,13 +18,12 @@ use crate::{
     runtime::{
         context::Context,
         listener,
-        poll_schedule::{overdue, run_out},
+        poll_schedule::{overdue, passed_deadline},
         watch_registry::{Joined, Listed, Observed, WatchHandle},
     },
 };
 
-/// Watches the session that is stored under `key` with this name and owner. `None` without a
-/// runtime.
+/// Watches the session under `key` with this handle and owner. `None` without a runtime.
 pub(crate) fn start(
     context: &Arc<Context>,
     key: SessionIdHash,
@@ -41,11 +40,11 @@ pub(crate) fn start(
     }
 }
 
-/// Loads a session again and again, until it has ended or has no live connection.
+/// Loads a session repeatedly, until it has ended or has no live connection.
 async fn run(listed: Listed, context: Arc<Context>, mut key: SessionIdHash) {
     let (watch, schedule) = (&listed.watch, context.schedule);
     let mut seen: Option<Arc<SessionStatus>> = None;
-    // The request that begins to watch has just loaded it.
+    // The request that begins to watch the session has just loaded it.
     let mut verified = Instant::now();
     loop {
         listener::keep(&Runtime::current(), &listed.watches, &context);
@@ -65,8 +64,9 @@ async fn run(listed: Listed, context: Arc<Context>, mut key: SessionIdHash) {
                 pause
             }
             Ok(Ok(Found::Ended(reason))) => {
-                let run_out = || seen.as_deref().and_then(|seen| run_out(seen, now));
-                let end = ConnectionEnded::Session(reason.or_else(run_out));
+                let passed_deadline =
+                    || seen.as_deref().and_then(|seen| passed_deadline(seen, now));
+                let end = ConnectionEnded::Session(reason.or_else(passed_deadline));
                 watch.observed.send_replace(Observed::Ended(end));
                 return;
             }
@@ -78,13 +78,13 @@ async fn run(listed: Listed, context: Arc<Context>, mut key: SessionIdHash) {
                 if let Some(end) = end {
                     if end == ConnectionEnded::Unverifiable {
                         tracing::warn!(
-                            "live connections of a session are ended because the store does not say whether it goes on"
+                            "live connections of a session are closed because the store could not confirm that it is live"
                         );
                     }
                     watch.observed.send_replace(Observed::Ended(end));
                     return;
                 }
-                // An elevation may have ended all the same.
+                // Connections check their conditions again: an elevation may have ended.
                 watch.observed.send_modify(|_| {});
                 let until_change = seen.as_deref().map_or(left, until_change);
                 schedule.retry(left, until_change)
@@ -94,7 +94,7 @@ async fn run(listed: Listed, context: Arc<Context>, mut key: SessionIdHash) {
             () = sleep(pause) => {}
             () = watch.hint.notified() => {}
             () = watch.observed.closed() => {
-                if listed.leave_if_unwatched() {
+                if listed.remove_if_unwatched() {
                     return;
                 }
             }
@@ -107,12 +107,12 @@ enum Found {
     Ended(Option<EndReason>),
 }
 
-/// How many moves are followed at once: more than there can have been since the last load.
-const MOVES: usize = 64;
+/// How many successors are followed in one load: more than there can be since the last load.
+const MAX_SUCCESSORS: usize = 64;
 
-/// Loads a session under its present key, which `key` becomes.
+/// Loads a session, and sets `key` to its current key.
 async fn load(context: &Context, key: &mut SessionIdHash) -> Result<Found, StoreError> {
-    for _ in 0..MOVES {
+    for _ in 0..MAX_SUCCESSORS {
         return Ok(match context.store().load(key).await? {
             Loaded::Live(stored) => match SessionStatus::read(&stored) {
                 Ok(status) => Found::Live(status),

@@ -1,4 +1,4 @@
-//! The sessions with live connections, and what was last seen of each.
+//! The sessions with live connections, and the last known status of each.
 
 use std::{
     collections::HashMap,
@@ -13,11 +13,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::{reject::connection_ended::ConnectionEnded, runtime::task::AbortOnDrop};
 
-/// What was last seen of a session.
+/// The last known status of a session.
 #[derive(Debug, Clone)]
 pub(super) enum Observed {
+    /// It was not loaded yet.
     Unseen,
-    /// The status, and the number of the load that found it.
+    /// It is live: the number of the load that found it, and its status.
     Live(u64, Arc<SessionStatus>),
     Ended(ConnectionEnded),
 }
@@ -26,8 +27,8 @@ pub(super) enum Observed {
 #[derive(Debug, Clone)]
 pub(crate) struct WatchHandle {
     observed: watch::Receiver<Observed>,
-    /// The loads that had begun before. Their result may be older than what the request has
-    /// committed.
+    /// How many loads had begun when the connection joined. Their results may be older than the
+    /// commits of its request.
     begun_before: u64,
 }
 
@@ -46,7 +47,7 @@ impl WatchHandle {
             if let Some(end) = end {
                 return end;
             }
-            // The task is gone: the runtime shuts down, or the store panicked.
+            // The task has stopped: the runtime shuts down, or the store panicked.
             if self.observed.changed().await.is_err() {
                 return ConnectionEnded::Unverifiable;
             }
@@ -54,7 +55,7 @@ impl WatchHandle {
     }
 }
 
-/// A session from one authentication to the next. Its identifier may change meanwhile.
+/// A session between two authentications. Its identifier may change in that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct AuthenticationEpoch(SessionHandle, Option<Timestamp>);
 
@@ -69,15 +70,15 @@ impl AuthenticationEpoch {
 #[derive(Default)]
 pub(crate) struct Watches {
     watched: Mutex<Watched>,
-    /// How many there are. It saves the lock where there is none.
+    /// How many watches there are. Without any, no lock is needed.
     count: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Watched {
     /// The tasks own the watches, so that none outlives its task.
-    by_name: HashMap<SessionHandle, Vec<Weak<Watch>>>,
-    /// The task that listens to the store, while there are any.
+    by_handle: HashMap<SessionHandle, Vec<Weak<Watch>>>,
+    /// The task that listens to the store, while a session is watched.
     listener: Option<AbortOnDrop>,
 }
 
@@ -87,50 +88,51 @@ pub(super) struct Watch {
     pub(super) observed: watch::Sender<Observed>,
     /// How many loads have begun.
     pub(super) loads: AtomicU64,
-    /// Something may have happened to the session: load it now.
+    /// The session may have changed, so it is loaded now.
     pub(super) hint: Notify,
 }
 
-/// What [`Watches::join`] found.
+/// The result of [`Watches::join`].
 pub(super) enum Joined {
     /// A task watches the session already.
     Watched(WatchHandle),
-    /// A task for it is to be started.
+    /// The caller must start a task for the session.
     First(WatchHandle, Listed),
 }
 
 impl Watches {
-    /// Has the session of the event loaded, if it is watched.
+    /// Causes the session of an event to be loaded, if it is watched and the event can affect
+    /// access.
     pub(crate) fn notice(&self, event: &Event) {
-        if let (true, Some(name)) = (event.kind.affects_access(), event.session) {
-            self.hint(name);
+        if let (true, Some(handle)) = (event.kind.affects_access(), event.session) {
+            self.hint(handle);
         }
     }
 
-    /// Has the session of this name loaded now, if it is watched.
-    pub(crate) fn hint(&self, name: SessionHandle) {
+    /// Causes the session with this handle to be loaded now, if it is watched.
+    pub(crate) fn hint(&self, handle: SessionHandle) {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
         let watched = self.lock();
-        for watch in watched.by_name.get(&name).into_iter().flatten() {
+        for watch in watched.by_handle.get(&handle).into_iter().flatten() {
             if let Some(watch) = watch.upgrade() {
                 watch.hint.notify_one();
             }
         }
     }
 
-    /// The names of all watched sessions.
-    pub(super) fn names(&self) -> Vec<SessionHandle> {
-        self.lock().by_name.keys().copied().collect()
+    /// The handles of all watched sessions.
+    pub(super) fn handles(&self) -> Vec<SessionHandle> {
+        self.lock().by_handle.keys().copied().collect()
     }
 
-    /// Adds a live connection of the session with this name and owner.
+    /// Adds a live connection of the session with this handle and owner.
     pub(super) fn join(self: &Arc<Self>, meta: &SessionMeta) -> Joined {
         let epoch = AuthenticationEpoch::of(meta);
         let mut watched = self.lock();
-        let of_name = watched.by_name.entry(meta.handle).or_default();
-        let known = of_name.iter().filter_map(Weak::upgrade);
+        let of_handle = watched.by_handle.entry(meta.handle).or_default();
+        let known = of_handle.iter().filter_map(Weak::upgrade);
         if let Some(watch) = known.into_iter().find(|watch| watch.epoch == epoch) {
             let handle = WatchHandle {
                 observed: watch.observed.subscribe(),
@@ -146,7 +148,7 @@ impl Watches {
             loads: AtomicU64::new(0),
             hint: Notify::new(),
         });
-        of_name.push(Arc::downgrade(&watch));
+        of_handle.push(Arc::downgrade(&watch));
         self.count.fetch_add(1, Ordering::SeqCst);
         drop(watched);
         let handle = WatchHandle {
@@ -157,11 +159,11 @@ impl Watches {
         Joined::First(handle, Listed { watches, watch })
     }
 
-    /// Starts the listening task, where it does not run and a session is watched.
+    /// Starts the listening task, if a session is watched and the task does not run.
     pub(super) fn keep_listening(&self, start: impl FnOnce() -> AbortOnDrop) {
         let mut watched = self.lock();
         let has_died = watched.listener.as_ref().is_none_or(AbortOnDrop::has_died);
-        if has_died && !watched.by_name.is_empty() {
+        if has_died && !watched.by_handle.is_empty() {
             watched.listener = Some(start());
         }
     }
@@ -171,43 +173,43 @@ impl Watches {
     }
 }
 
-/// The entry of a watch among the others. Its task owns it, and leaves with it.
+/// The entry of a watch in the registry. Its task owns it. Dropping it removes the watch.
 pub(super) struct Listed {
     pub(super) watches: Arc<Watches>,
     pub(super) watch: Arc<Watch>,
 }
 
 impl Listed {
-    /// Leaves, unless a connection has joined meanwhile. Returns whether it left.
-    pub(super) fn leave_if_unwatched(&self) -> bool {
+    /// Removes the watch, unless it has a connection. Returns whether it was removed.
+    pub(super) fn remove_if_unwatched(&self) -> bool {
         let mut watched = self.watches.lock();
         let unwatched = self.watch.observed.receiver_count() == 0;
         if unwatched {
-            self.leave(&mut watched);
+            self.remove(&mut watched);
         }
         unwatched
     }
 
-    fn leave(&self, watched: &mut Watched) {
-        let AuthenticationEpoch(name, _) = self.watch.epoch;
-        let Some(of_name) = watched.by_name.get_mut(&name) else {
+    fn remove(&self, watched: &mut Watched) {
+        let AuthenticationEpoch(handle, _) = self.watch.epoch;
+        let Some(of_handle) = watched.by_handle.get_mut(&handle) else {
             return;
         };
-        let before = of_name.len();
-        of_name.retain(|watch| !std::ptr::eq(watch.as_ptr(), Arc::as_ptr(&self.watch)));
-        let left = before - of_name.len();
-        if of_name.is_empty() {
-            watched.by_name.remove(&name);
+        let before = of_handle.len();
+        of_handle.retain(|watch| !std::ptr::eq(watch.as_ptr(), Arc::as_ptr(&self.watch)));
+        let removed = before - of_handle.len();
+        if of_handle.is_empty() {
+            watched.by_handle.remove(&handle);
         }
-        if watched.by_name.is_empty() {
+        if watched.by_handle.is_empty() {
             watched.listener = None;
         }
-        self.watches.count.fetch_sub(left, Ordering::SeqCst);
+        self.watches.count.fetch_sub(removed, Ordering::SeqCst);
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.leave(&mut self.watches.lock());
+        self.remove(&mut self.watches.lock());
     }
 }

@@ -1,4 +1,4 @@
-//! What the queue knows of a request that waits in it, and what the request gets back.
+//! A request that waits in the write queue, and the answer that it gets.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -13,14 +13,14 @@ pub(crate) trait HasWorkingCopy: fmt::Debug + Send + Sync {
     fn working_copy(&self) -> Option<WorkingCopyGuard<'_>>;
 }
 
-/// A request for which another one may write.
+/// A request whose changes another request may write.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) request: Arc<dyn HasWorkingCopy>,
     pub(crate) activity: Activity,
 }
 
-/// What became of the changes of one request.
+/// The result of one request's changes.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Outcome(Outcome),
@@ -28,13 +28,13 @@ pub(crate) enum Answer {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// What became of the changes of all requests that were written together.
+/// The result of a write for several requests.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
-    /// They are stored.
+    /// The changes are stored, in this session.
     Stored(Origin),
     /// The session has ended.
-    Gone,
+    Ended,
     /// The session can no longer be read.
     Damaged,
     Failed(SessionError),

@@ -1,7 +1,8 @@
 //! Requests of this process that write to one session, in order of arrival.
 //!
-//! The first one leads: it writes for itself and, where that is possible, for those who wait behind it. Then the next one
-//! leads. Nothing is kept of a session that nobody writes to.
+//! The first request is the leader. It writes its own changes and, where possible, those of the
+//! requests behind it. Then the next one leads. A session has an entry only while a request writes
+//! to it.
 
 mod lead;
 
@@ -14,7 +15,7 @@ use std::{
 use portcullis_core::SessionIdHash;
 use tokio::sync::oneshot;
 
-use self::lead::Legacy;
+use self::lead::Handover;
 pub(crate) use self::lead::{Known, Lead};
 
 /// How many requests may wait for one session.
@@ -23,14 +24,15 @@ pub(crate) const MOST_WAITING: usize = 256;
 /// How many requests may be written together.
 pub(crate) const MOST_TOGETHER: usize = 64;
 
-/// Who has waited for longer is not written any more, so that every request is answered in a bounded time.
+/// A request that has waited longer is refused, so that every request is answered in a bounded
+/// time.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
-/// The queues of all sessions. `M` is what a leader must know of a request to write for it, `A` what it tells the request
-/// then.
+/// The queues of all sessions. `M` is a member: what a leader needs to write for a request. `A` is
+/// the answer that the leader sends back.
 #[derive(Debug)]
 pub(crate) struct WriteQueue<M, A> {
-    /// A session has an entry while somebody leads.
+    /// A session has an entry while a request leads.
     waiting: Mutex<HashMap<SessionIdHash, VecDeque<Waiter<M, A>>>>,
     give_up_after: Duration,
 }
@@ -42,34 +44,34 @@ pub(crate) enum Way {
     Alone,
 }
 
-/// Too many wait already.
+/// Too many requests wait already.
 #[derive(Debug)]
 pub(crate) struct Full;
 
 /// A place in the queue.
 #[derive(Debug)]
 pub(crate) enum Place<M, A> {
-    /// Nobody is before it.
+    /// No request is before it.
     First(Lead<M, A>),
-    Behind(oneshot::Receiver<Word<M, A>>),
+    Behind(oneshot::Receiver<Message<M, A>>),
 }
 
-/// What a request learns that has waited.
+/// How the wait of a request ended.
 #[derive(Debug)]
 pub(crate) enum Turn<M, A> {
-    /// It is the first now.
+    /// The request leads now.
     Lead(Lead<M, A>),
     /// Another request has written for it.
     Answered(A),
-    /// Another request was writing for it and went away, so it is not known what came of it.
+    /// Another request was writing for this one and was stopped. The result is unknown.
     Lost,
-    /// It has waited for too long; nothing was done.
+    /// The request waited too long. Its changes were not written.
     TooLate,
 }
 
-/// What is sent to a request that waits.
+/// A message to a request that waits.
 #[derive(Debug)]
-pub(crate) enum Word<M, A> {
+pub(crate) enum Message<M, A> {
     Lead(Lead<M, A>),
     Answer(A),
     TooLate,
@@ -80,29 +82,29 @@ struct Waiter<M, A> {
     member: M,
     way: Way,
     since: Instant,
-    /// What it is told in place of what came of the write.
+    /// The answer in place of the result of the write, if this request is refused.
     refusal: Option<A>,
-    sender: oneshot::Sender<Word<M, A>>,
+    sender: oneshot::Sender<Message<M, A>>,
 }
 
 impl<M, A> Waiter<M, A> {
     fn answer(self, answer: impl FnOnce(Option<A>) -> A) {
-        // Nobody listens where the request is gone.
-        let _ = self.sender.send(Word::Answer(answer(self.refusal)));
+        // Sending fails if the request was dropped.
+        let _ = self.sender.send(Message::Answer(answer(self.refusal)));
     }
 }
 
 impl<M, A> Place<M, A> {
-    /// Waits for what comes of it.
+    /// Waits for the request's turn, or for its answer.
     pub(crate) async fn turn(self) -> Turn<M, A> {
-        let word = match self {
+        let message = match self {
             Self::First(lead) => return Turn::Lead(lead),
-            Self::Behind(word) => word.await,
+            Self::Behind(message) => message.await,
         };
-        match word {
-            Ok(Word::Lead(lead)) => Turn::Lead(lead),
-            Ok(Word::Answer(answer)) => Turn::Answered(answer),
-            Ok(Word::TooLate) => Turn::TooLate,
+        match message {
+            Ok(Message::Lead(lead)) => Turn::Lead(lead),
+            Ok(Message::Answer(answer)) => Turn::Answered(answer),
+            Ok(Message::TooLate) => Turn::TooLate,
             Err(_) => Turn::Lost,
         }
     }
@@ -118,11 +120,11 @@ impl<M, A> Default for WriteQueue<M, A> {
 }
 
 impl<M, A> WriteQueue<M, A> {
-    /// The last place in the queue of a session.
+    /// Takes the last place in the queue of a session.
     ///
     /// # Errors
     ///
-    /// [`Full`] when [`MOST_WAITING`] wait already.
+    /// [`Full`] when [`MOST_WAITING`] requests wait already.
     pub(crate) fn enter(
         self: &Arc<Self>,
         key: SessionIdHash,
@@ -133,7 +135,7 @@ impl<M, A> WriteQueue<M, A> {
         let Some(waiting) = sessions.get_mut(&key) else {
             sessions.insert(key, VecDeque::new());
             drop(sessions);
-            let lead = Lead::new(Arc::clone(self), key, Instant::now(), Legacy::default());
+            let lead = Lead::new(Arc::clone(self), key, Instant::now(), Handover::default());
             return Ok(Place::First(lead));
         };
         if waiting.len() >= MOST_WAITING {
@@ -150,12 +152,13 @@ impl<M, A> WriteQueue<M, A> {
         Ok(Place::Behind(receiver))
     }
 
-    /// Lets the next one lead. Those who did not get that far are the first again.
+    /// Lets the next request lead. The `returned` members, which were not written, go back to the
+    /// front.
     fn pass_on(
         self: Arc<Self>,
         key: SessionIdHash,
         mut returned: Vec<Waiter<M, A>>,
-        mut legacy: Legacy,
+        mut handover: Handover,
     ) {
         loop {
             let next = {
@@ -174,22 +177,22 @@ impl<M, A> WriteQueue<M, A> {
                     }
                 }
             };
-            // Not under the lock: what a request holds may be dropped with its place.
+            // Without the lock, because a dropped waiter may run foreign code.
             let Waiter { since, sender, .. } = next;
             if since.elapsed() > self.give_up_after {
-                let _ = sender.send(Word::TooLate);
+                let _ = sender.send(Message::TooLate);
                 continue;
             }
-            let lead = Lead::new(Arc::clone(&self), key, since, legacy);
-            match sender.send(Word::Lead(lead)) {
-                Err(Word::Lead(lead)) => legacy = lead.resign(),
+            let lead = Lead::new(Arc::clone(&self), key, since, handover);
+            match sender.send(Message::Lead(lead)) {
+                Err(Message::Lead(lead)) => handover = lead.resign(),
                 _ => return,
             }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionIdHash, VecDeque<Waiter<M, A>>>> {
-        // Nothing panics under it.
+        // No code panics while it holds this lock.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What a request did with its session.
+//! A request's working copy of its session: the loaded session and the changes so far.
 
 use std::{
     cell::Cell,
@@ -13,47 +13,49 @@ use portcullis_core::{
 
 use crate::reject::error::SessionError;
 
-/// A session that the request has looked at.
+/// The session that a request has loaded, and the request's changes to it.
 #[derive(Debug)]
 pub(crate) struct WorkingCopy {
     pub(crate) unit: UnitOfWork,
-    /// What the response must tell the browser, so far.
+    /// What the response does to the cookie, as decided so far.
     pub(crate) cookie: CookieAction,
     /// The request came with two live sessions and ended both.
     pub(crate) ended_two: bool,
-    /// The unit of work's operations are being carried out; until that is done nobody changes it.
+    /// A commit is under way. Until it is finished, no other code changes the unit of work.
     pub(crate) committing: bool,
+    /// The failure of an earlier commit, if any.
     pub(crate) commit_failure: CommitFailure,
-    /// The handler wanted to change something, and not only the layer.
+    /// The handler asked for a change. Otherwise only the layer did.
     pub(crate) changed_by_handler: bool,
 }
 
 impl WorkingCopy {
-    /// Whether the only change is that of the layer: the observation of the device.
+    /// Whether the only change is the layer's own: the observation of the device.
     pub(crate) fn only_read(&self) -> bool {
         !self.changed_by_handler || self.unit.only_observes()
     }
 
-    /// Drops what the handler wished and is not carried out. A function given to `update` may hold the session that
-    /// holds it, so neither would ever be dropped otherwise.
-    pub(crate) fn forget(&mut self) {
+    /// Drops the handler's uncommitted changes. A function given to `update` may hold the session
+    /// that contains it, so neither would ever be dropped otherwise.
+    pub(crate) fn discard_changes(&mut self) {
         if self.unit.is_dirty() {
             self.unit.retain_only_the_end();
         }
     }
 }
 
-/// Why the request may ask for nothing more.
+/// The failure of an earlier commit, which decides whether the request may change the session
+/// again.
 #[derive(Debug, Clone)]
 pub(crate) enum CommitFailure {
     None,
     /// A write was refused because the session had ended.
     Ended,
-    /// A write was refused because the session goes on under another identifier.
+    /// A write was refused because the session continues under another identifier.
     Replaced,
-    /// A write was refused for this reason. The session is as it was, and may be changed.
+    /// A write was refused for this reason. The session is unchanged, and may still be changed.
     Refused(SessionError),
-    /// It is not known whether a write was carried out.
+    /// It is unknown whether a write was carried out.
     Unknown,
 }
 
@@ -69,11 +71,12 @@ impl CommitFailure {
     }
 }
 
+/// What the response does to the session cookie.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum CookieAction {
     #[default]
     Keep,
-    /// The identifier, and when the session ends whatever happens.
+    /// Sets the cookie to this identifier, whose session has this absolute deadline.
     Set(Arc<(SessionId, Timestamp)>),
     Remove,
 }
@@ -84,7 +87,8 @@ impl CookieAction {
     }
 }
 
-/// Readers have a lock of their own, so that a function that changes a value may look at the session.
+/// A working copy behind locks. Readers have a lock of their own, so that a function given to
+/// `update` may read the session.
 #[derive(Debug)]
 pub(crate) struct SharedCopy {
     copy: Mutex<WorkingCopy>,
@@ -120,7 +124,7 @@ impl SharedCopy {
     }
 }
 
-/// Access to what the request did. Shows the result to readers when it is dropped.
+/// Access to a working copy. When it is dropped, readers see the changes.
 pub(crate) struct WorkingCopyGuard<'a> {
     copy: MutexGuard<'a, WorkingCopy>,
     view: &'a Mutex<SessionView>,
@@ -129,11 +133,12 @@ pub(crate) struct WorkingCopyGuard<'a> {
 }
 
 thread_local! {
-    /// This thread holds the lock of a session. What runs meanwhile and is not ours (a function given to
-    /// `update`, the encoding of a value) must not wait for it.
+    /// This thread holds the lock of a working copy. Foreign code that runs meanwhile must not wait
+    /// for it: a function given to `update`, the encoding of a value.
     static HELD: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this thread holds the lock of a working copy.
 pub(crate) fn is_held_by_this_thread() -> bool {
     HELD.get()
 }
@@ -176,7 +181,7 @@ impl Drop for WorkingCopyGuard<'_> {
     }
 }
 
-// A panic inside leaves a unit of work as it was before or after an operation, never half-way.
+// A panic leaves a unit of work as it was before or after an operation, never in between.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

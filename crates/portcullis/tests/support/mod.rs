@@ -1,4 +1,4 @@
-//! A site with sessions, and browsers to visit it.
+//! A site with sessions, and browsers that visit it.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -34,15 +34,15 @@ pub const DESK: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 #[derive(Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<Event>>>);
+pub struct RecordedEvents(Arc<Mutex<Vec<Event>>>);
 
-impl Audit for Told {
+impl Audit for RecordedEvents {
     fn record(&self, event: &Event) {
         self.0.lock().unwrap().push(event.clone());
     }
 }
 
-impl Told {
+impl RecordedEvents {
     pub fn take(&self) -> Vec<Event> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
@@ -53,7 +53,7 @@ impl Told {
 }
 
 pub struct Site {
-    pub told: Told,
+    pub events: RecordedEvents,
     pub store: MemoryStore,
     pub clock: ManualClock,
     pub layer: SessionLayer,
@@ -62,11 +62,11 @@ pub struct Site {
 
 impl Site {
     pub fn new(settings: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
-        let (told, clock) = (Told::default(), ManualClock::new());
+        let (events, clock) = (RecordedEvents::default(), ManualClock::new());
         let store = MemoryStore::with_clock(&clock);
-        let layer = settings(SessionLayer::new(store.clone()).audit(told.clone()));
+        let layer = settings(SessionLayer::new(store.clone()).audit(events.clone()));
         let app = Router::new()
-            .route("/look", get(look))
+            .route("/read", get(read))
             .route("/sign-in/{user}", post(sign_in))
             .route("/sign-in-while-revoked/{user}", post(sign_in_while_revoked))
             .route(
@@ -92,7 +92,7 @@ impl Site {
             .layer(layer.clone())
             .layer(Extension(clock.clone()));
         Self {
-            told,
+            events,
             store,
             clock,
             layer,
@@ -189,7 +189,7 @@ fn set_cookie(response: &Response) -> Option<String> {
     Some(field.to_str().unwrap().to_owned())
 }
 
-async fn look(session: Session) -> String {
+async fn read(session: Session) -> String {
     format!("{:?} {:?}", session.user(), session.end_reason())
 }
 
@@ -197,7 +197,7 @@ async fn sign_in(session: Session, Path(user): Path<String>) -> Result<(), Sessi
     session.authenticate(user)
 }
 
-/// All sessions of the user are revoked before the sign-in comes to its end.
+/// All sessions of the user are revoked before the sign-in is done.
 async fn sign_in_while_revoked(
     session: Session,
     sessions: Sessions,
@@ -210,7 +210,7 @@ async fn sign_in_while_revoked(
     Ok(())
 }
 
-/// Whoever is at the limit may end the oldest session and go on.
+/// A handler at the limit may end the oldest session and continue.
 async fn sign_in_for_the_oldest(
     session: Session,
     sessions: Sessions,
@@ -218,13 +218,13 @@ async fn sign_in_for_the_oldest(
 ) -> Result<&'static str, SessionError> {
     session.authenticate(&user)?;
     let Err(SessionError::AtLimit) = session.commit().await else {
-        return Ok("there was room");
+        return Ok("the limit was not reached");
     };
     let listed = sessions.list(&user).await?;
     let oldest = listed.last().unwrap().info.handle;
     sessions.revoke(&user, oldest).await?;
     session.authenticate(user)?;
-    Ok("the oldest had to go")
+    Ok("the oldest was ended")
 }
 
 async fn sign_in_and_ignore(session: Session, Path(user): Path<String>) -> &'static str {

@@ -1,4 +1,4 @@
-//! The session cookie: its configuration, and the only code that knows header syntax.
+//! The session cookie: its configuration and its header syntax.
 //!
 //! | attribute | value | source |
 //! |---|---|---|
@@ -7,9 +7,9 @@
 //! | `Path` | `/` | required by the name's prefix |
 //! | `Domain` | none | required by the name's prefix |
 //! | `SameSite` | `Lax` | OWASP ASVS 5.0, 3.3.2 |
-//! | `Max-Age` | none: gone with the browser | NIST SP 800-63B-4, 5.1 |
+//! | `Max-Age` | none: ends with the browser | NIST SP 800-63B-4, 5.1 |
 //!
-//! `read.rs` says what counts where a request brings several cookies of one name.
+//! `read.rs` decides what counts if a request has several cookies of one name.
 
 mod read;
 
@@ -50,9 +50,9 @@ pub enum SameSite {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieConfig {
     name: Cow<'static, str>,
-    /// Names under which the cookie is read where none came under its own.
+    /// Further names, under which the cookie is read if it is missing under its own.
     accepted: Vec<Cow<'static, str>>,
-    /// Former configurations, whose cookies are expired where this one is set.
+    /// Former configurations. Their cookies are expired in each response that sets this one.
     former: Vec<Self>,
     path: Cow<'static, str>,
     domain: Option<Cow<'static, str>>,
@@ -79,7 +79,7 @@ impl CookieConfig {
     ///
     /// It works for requests to this machine only: `localhost`, names below it, `127.0.0.0/8` and
     /// `[::1]`. A request for any other host, or through a proxy, gets a 500 when it uses a
-    /// session, and the log says why.
+    /// session. The log names the cause.
     pub fn insecure_for_local_development() -> Self {
         Self {
             name: Cow::Borrowed("id"),
@@ -93,7 +93,7 @@ impl CookieConfig {
         &self.name
     }
 
-    /// The further names under which it is read.
+    /// The further names under which the cookie is read.
     pub(crate) fn accepted(&self) -> impl Iterator<Item = &str> {
         self.accepted.iter().map(Cow::as_ref)
     }
@@ -110,8 +110,8 @@ impl CookieConfig {
         self.secure
     }
 
-    /// The `Set-Cookie` that hands out `id`. `remaining` is what is left of the absolute lifetime
-    /// of its session, whose user may have asked to be remembered.
+    /// The `Set-Cookie` that sets `id`. `remaining` is the rest of the absolute lifetime of its
+    /// session, whose user may have asked to be remembered.
     pub(crate) fn set(
         &self,
         id: &SessionId,
@@ -127,8 +127,8 @@ impl CookieConfig {
         header(&cookie)
     }
 
-    /// The `Set-Cookie` that removes the cookie: the same attributes, so that the browser takes it
-    /// for the same cookie (RFC 6265bis, 5.7).
+    /// The `Set-Cookie` that removes the cookie. It has the same attributes, so that the browser
+    /// takes it for the same cookie (RFC 6265bis, 5.7).
     pub(crate) fn remove(&self) -> Option<HeaderValue> {
         self.remove_named(&self.name)
     }
@@ -141,26 +141,26 @@ impl CookieConfig {
         header(&cookie)
     }
 
-    /// The `Set-Cookie` of a mark that is no secret, sent wherever the session's cookie is.
-    pub(crate) fn mark(&self, name: &str, lifetime: Duration) -> Option<HeaderValue> {
+    /// The `Set-Cookie` of a marker that is not secret, sent wherever the session's cookie is.
+    pub(crate) fn marker(&self, name: &str, lifetime: Duration) -> Option<HeaderValue> {
         let mut cookie = self.cookie(name, "1".to_owned());
         cookie.set_max_age(time::Duration::try_from(lifetime).ok()?);
         header(&cookie)
     }
 
     /// The `Set-Cookie`s that remove the cookies of [former](CookieBuilder::formerly)
-    /// configurations. They belong in front of the one that sets the cookie: a browser that knows
-    /// no `Partitioned` takes both for the same cookie.
+    /// configurations. They belong in front of the one that sets the cookie. A browser without
+    /// support for `Partitioned` takes both for the same cookie.
     pub(crate) fn remove_former(&self) -> impl Iterator<Item = HeaderValue> {
         self.former.iter().filter_map(Self::remove)
     }
 
-    /// The `Set-Cookie` that removes the other one of two cookies with this `__Host-` name: they
-    /// differ in `Partitioned` and in nothing else. It belongs in front, too.
+    /// The `Set-Cookie` that removes the other one of two cookies with this `__Host-` name. The two
+    /// differ only in `Partitioned`. It belongs in front, too.
     pub(crate) fn remove_other_named(&self, name: &str) -> Option<HeaderValue> {
         let other = Self {
             partitioned: !self.partitioned,
-            // Without it, nothing is taken from a page embedded elsewhere.
+            // Without it, browsers accept no cookie from a page embedded in another site.
             same_site: cookie::SameSite::None,
             ..self.clone()
         };
@@ -199,7 +199,7 @@ impl CookieConfig {
     }
 }
 
-/// The name and value are ASCII by construction, so a header can always be made.
+/// The name and value are ASCII by construction, so the header is always valid.
 fn header(cookie: &Cookie<'_>) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&cookie.to_string()).ok()?;
     value.set_sensitive(true);
@@ -213,16 +213,16 @@ pub struct CookieBuilder {
     config: CookieConfig,
 }
 
-/// Names and values stay under this many bytes together (ASVS 5.0, 3.3.5, allows 4096).
+/// Names and values stay below this many bytes together (OWASP ASVS 5.0, 3.3.5, allows 4096).
 const LONGEST_NAME: usize = 128 - ID_CHARS;
 
 /// No browser keeps a cookie for longer than 400 days (RFC 6265bis, 5.5). In seconds.
 const LONGEST_LIFE: i64 = 400 * 24 * 60 * 60;
 
-/// How many further names may be accepted.
+/// The number of further names that may be accepted.
 const MOST_ACCEPTED: usize = 4;
 
-/// How many former configurations may be named.
+/// The number of former configurations that may be named.
 const MOST_FORMER: usize = 4;
 
 impl CookieBuilder {
@@ -249,11 +249,11 @@ impl CookieBuilder {
         self
     }
 
-    /// Also reads the cookie under this name, if none came under its [own](Self::name). This
+    /// Also reads the cookie under this name, if it is missing under its [own](Self::name). This
     /// renames the cookie without signing users out. Up to four names are possible.
     ///
-    /// If a live session came under such a name, the response sets the cookie under its own name. A
-    /// response that sets or removes the cookie also removes those that came under accepted names.
+    /// If a live session has such a name, the response sets the cookie under its own name. A
+    /// response that sets or removes the cookie also removes those under accepted names.
     ///
     /// While servers are replaced one by one, both configurations are in use, and each must
     /// understand the cookie of the other. So a cookie is renamed in two steps. Both set the
@@ -278,15 +278,15 @@ impl CookieBuilder {
     /// # Ok::<(), ConfigError>(())
     /// ```
     ///
-    /// What happens to requests in between:
+    /// What happens to requests during the change:
     ///
     /// * During the first step nothing changes: every server sets the old name.
-    /// * During the second, servers with both configurations answer. A browser that reaches them in
-    ///   turn gets the cookie under the one name and then under the other. The identifier stays the
-    ///   same, and the browser has one cookie at a time.
+    /// * During the second, servers with both configurations answer. A browser that reaches both
+    ///   gets the cookie under one name and then under the other. The identifier stays the same,
+    ///   and the browser has one cookie at a time.
     /// * Two responses to one browser may arrive in either order. One may set a new identifier, and
-    ///   the other only the new name; the later one wins. If that is the other one, the user must
-    ///   sign in again.
+    ///   the other only the new name; the later one wins. If that is the response with only the new
+    ///   name, the user must sign in again.
     /// * Remove the old name once the [absolute timeout](crate::Timeouts::absolute) has passed
     ///   since the second step ran everywhere. Keep the realm.
     ///
@@ -399,8 +399,8 @@ impl CookieBuilder {
     ///   `Partitioned` lacks a requirement, or a character is not allowed.
     /// * The same holds for an [accepted](Self::also_accept) name, a name is accepted twice, or
     ///   there are more than four.
-    /// * There are more than four [former](Self::formerly) configurations, or this cookie replaces
-    ///   the cookie of one anyway.
+    /// * There are more than four [former](Self::formerly) configurations, or this cookie already
+    ///   replaces the cookie of one.
     pub fn build(self) -> Result<CookieConfig, ConfigError> {
         let config = self.config;
         check_path(&config.path)?;
@@ -431,7 +431,7 @@ impl CookieBuilder {
         }
         if config.former.iter().any(|old| old.is_replaced_by(&config)) {
             return Err(ConfigError::new(
-                "a former cookie has the name, domain and path of the cookie, and is as partitioned; browsers replace it anyway, so leave it out",
+                "a former cookie has the name, domain and path of the cookie, and is as partitioned; browsers already replace it, so leave it out",
             ));
         }
         Ok(config)
@@ -439,7 +439,7 @@ impl CookieBuilder {
 }
 
 impl CookieConfig {
-    /// Whether a browser would take a cookie of this name with these attributes.
+    /// Whether a browser would accept a cookie of this name with these attributes.
     fn check(&self, name: &str) -> Result<(), ConfigError> {
         check_name(name)?;
         // Browsers compare prefixes without regard to case (RFC 6265bis, 5.7).

@@ -1,4 +1,4 @@
-//! What identifier a request presents.
+//! The identifier that a request presents.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use portcullis_core::SessionId;
 
 use crate::headers::cookie::CookieConfig;
 
-/// The `Cookie` fields of a request, kept until somebody asks what is in them.
+/// The `Cookie` fields of a request, kept until they are read.
 #[derive(Default)]
 pub(crate) struct Cookies {
     first: Option<HeaderValue>,
@@ -15,22 +15,23 @@ pub(crate) struct Cookies {
     others: Vec<HeaderValue>,
 }
 
-/// What a request's `Cookie` fields hold under the session's name.
+/// The content of a request's `Cookie` fields under the session's name.
 #[derive(Debug)]
 pub(crate) enum Presented {
     Nothing,
-    /// Not a spelling of any identifier. Never reaches the store.
+    /// Not a valid spelling of an identifier. It never reaches the store.
     Malformed,
-    /// Two different identifiers under a name that a sibling host can set as well, or more than two: none counts
-    /// (RFC 6265bis, 8.6). Never reaches the store.
+    /// Two different identifiers under a name that a sibling host can also set, or more than two.
+    /// None counts (RFC 6265bis, 8.6). None reaches the store.
     Ambiguous,
     Id(SessionId),
-    /// Two different identifiers under a name that only this host can set: a partitioned cookie and one that is not.
+    /// Two different identifiers under a name that only this host can set: one cookie is
+    /// partitioned, and the other is not.
     Two([SessionId; 2]),
 }
 
 impl Presented {
-    /// The identifiers that are to be looked up.
+    /// The identifiers to load.
     pub(crate) fn candidates(&self) -> &[SessionId] {
         match self {
             Self::Nothing | Self::Malformed | Self::Ambiguous => &[],
@@ -48,12 +49,13 @@ impl Cookies {
         }
     }
 
-    /// Reads the session cookie under its own name, or else under the first accepted one that has an identifier.
+    /// Reads the session cookie under its own name, or else under the first accepted name that has
+    /// an identifier.
     pub(crate) fn session(&self, cookie: &CookieConfig) -> Presented {
         self.named(cookie).1
     }
 
-    /// The same where it came under none but an accepted name.
+    /// The same, if only an accepted name has a cookie.
     pub(crate) fn renamed(&self, cookie: &CookieConfig) -> Presented {
         if cookie.accepted().next().is_none() {
             return Presented::Nothing;
@@ -64,7 +66,7 @@ impl Cookies {
         }
     }
 
-    /// The name under which two identifiers came that may both be live.
+    /// The name of two identifiers that may both be live.
     pub(crate) fn name_of_two<'c>(&self, cookie: &'c CookieConfig) -> Option<&'c str> {
         match self.named(cookie) {
             (name, Presented::Two(_)) => Some(name),
@@ -72,7 +74,7 @@ impl Cookies {
         }
     }
 
-    /// What came, and under which name. A value that is no identifier does not stand in the way of one.
+    /// The cookie, and its name. A value that is not an identifier does not hide one that is.
     fn named<'c>(&self, cookie: &'c CookieConfig) -> (&'c str, Presented) {
         let mut rest = (cookie.name(), Presented::Nothing);
         for name in std::iter::once(cookie.name()).chain(cookie.accepted()) {
@@ -85,16 +87,16 @@ impl Cookies {
         rest
     }
 
-    /// The accepted names under which there is one, whatever is in it.
+    /// The accepted names that have a cookie, with any value.
     pub(crate) fn accepted<'c>(&self, cookie: &'c CookieConfig) -> impl Iterator<Item = &'c str> {
         cookie.accepted().filter(|name| self.has(name))
     }
 
-    /// Reads the cookie of this name. All `Cookie` fields are one list (RFC 9113, 8.2.3). The name is compared
-    /// whole and with case; the value is taken as it stands, without decoding or unquoting.
+    /// Reads the cookie of this name. All `Cookie` fields are one list (RFC 9113, 8.2.3). The whole
+    /// name is compared, with case. The value is not decoded or unquoted.
     ///
-    /// Only well-formed identifiers are candidates, each once. What else came under the name has no say, so that whoever
-    /// can set a cookie of it locks nobody out.
+    /// Only well-formed identifiers are candidates, each once. All other values are ignored. So a
+    /// client that can set a cookie of this name cannot lock users out.
     pub(crate) fn read(&self, name: &str) -> Presented {
         let mut presented = Presented::Nothing;
         let (mut first, mut second) = (None, None);
@@ -120,7 +122,7 @@ impl Cookies {
         presented
     }
 
-    /// Whether there is one of this name, whatever is in it.
+    /// Whether there is a cookie of this name, with any value.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values(name).next().is_some()
     }
@@ -140,8 +142,8 @@ impl fmt::Debug for Cookies {
     }
 }
 
-/// Whether no other host can set a cookie of this name. Not every browser compares prefixes without regard to case, so
-/// another spelling is no promise.
+/// Whether no other host can set a cookie of this name. Not every browser ignores case in prefixes,
+/// so another spelling gives no guarantee.
 fn is_host_only(name: &str) -> bool {
     name.starts_with("__Host-")
 }

@@ -74,7 +74,7 @@ fn s013_t32_the_removal_repeats_the_attributes_of_the_cookie() {
 }
 
 #[test]
-fn s006_a_persistent_cookie_lives_for_what_is_left_of_the_absolute_timeout() {
+fn s006_a_persistent_cookie_lasts_for_the_rest_of_the_absolute_timeout() {
     let config = CookieConfig::builder().persistent().build().unwrap();
     let header = config
         .set(&id(), Duration::from_millis(86_399_999), false)
@@ -83,7 +83,7 @@ fn s006_a_persistent_cookie_lives_for_what_is_left_of_the_absolute_timeout() {
 }
 
 #[test]
-fn s003_t30_what_a_browser_would_drop_cannot_be_built() {
+fn s003_t30_a_cookie_that_browsers_would_drop_cannot_be_built() {
     let refused = [
         CookieConfig::builder().domain("example.com"),
         CookieConfig::builder().path("/app"),
@@ -161,7 +161,7 @@ fn s009_t29_two_different_identifiers_are_candidates_under_a_host_name_and_ambig
 }
 
 #[test]
-fn s009_what_is_no_identifier_is_no_candidate_under_any_name() {
+fn s009_a_malformed_identifier_is_no_candidate_under_any_name() {
     let id = id();
     for name in [NAME, "__Secure-id", "id"] {
         let good = format!("{name}={}", id.expose());
@@ -234,7 +234,7 @@ fn renamed() -> CookieConfig {
 }
 
 #[test]
-fn an_accepted_name_is_read_where_the_own_one_did_not_come() {
+fn an_accepted_name_is_read_if_the_own_one_is_missing() {
     let ids = [id(), id(), id()];
     let [own, old, older] = [
         ("__Host-new", &ids[0]),
@@ -266,7 +266,7 @@ fn an_accepted_name_is_read_where_the_own_one_did_not_come() {
 }
 
 #[test]
-fn s003_an_accepted_name_is_one_that_a_browser_takes() {
+fn s003_an_accepted_name_is_one_that_browsers_accept() {
     let builder = CookieConfig::builder;
     for refused in [
         builder().also_accept(""),
@@ -314,7 +314,7 @@ fn s013_the_removal_of_a_former_cookie_has_its_attributes_and_not_those_of_the_c
 }
 
 #[test]
-fn a_former_cookie_that_browsers_replace_anyway_is_refused() {
+fn a_former_cookie_that_browsers_already_replace_is_refused() {
     let builder = || CookieConfig::builder().name("shop");
     let domain = |domain| builder().domain(domain).build().unwrap();
     let (same, other) = (domain("example.com"), domain("shop.example.com"));
@@ -340,7 +340,7 @@ fn the_other_one_of_two_cookies_with_a_host_name_differs_in_partitioned() {
 }
 
 #[test]
-fn s006_who_asks_to_be_remembered_gets_a_persistent_cookie_of_400_days_at_most() {
+fn s006_a_remembered_user_gets_a_persistent_cookie_of_400_days_at_most() {
     const DAY: u64 = 24 * 60 * 60;
     let age = |days: u64, remembered| {
         let left = Duration::from_secs(days * DAY);

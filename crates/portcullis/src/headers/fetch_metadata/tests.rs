@@ -20,7 +20,7 @@ fn metadata(method: Method, fields: &[Field], domain: Option<&str>) -> FetchMeta
     FetchMetadata::of(&method, &uri, &headers, &Fields::of(&headers), own)
 }
 
-/// From which attributes on a browser withholds the cookie.
+/// For which attributes the browser withholds the cookie.
 fn withheld(method: Method, fields: &[Field]) -> [bool; 3] {
     let request = metadata(method, fields, None);
     [SameSite::Strict, SameSite::Lax, SameSite::None].map(|of| request.withholds(of))
@@ -50,7 +50,7 @@ fn a_link_from_another_site_withholds_strict_cookies_alone() {
 }
 
 #[test]
-fn what_another_site_causes_otherwise_withholds_lax_cookies_too() {
+fn other_requests_of_another_site_withhold_lax_cookies_too() {
     for rest in [
         &[NAVIGATE, ("sec-fetch-dest", "iframe")][..],
         &[NAVIGATE, ("sec-fetch-dest", "embed")],
@@ -68,9 +68,9 @@ fn what_another_site_causes_otherwise_withholds_lax_cookies_too() {
 }
 
 #[test]
-fn what_the_site_itself_or_a_person_causes_withholds_nothing() {
+fn requests_of_the_site_itself_or_of_a_user_withhold_nothing() {
     for site in ["same-origin", "same-site", "none"] {
-        // Whatever the page's origin: the browser knows best.
+        // The origin of the page does not matter: `Sec-Fetch-Site` takes precedence.
         let fields = [("sec-fetch-site", site), ("origin", "https://evil.example")];
         for method in [Method::GET, Method::POST] {
             assert_eq!(withheld(method, &fields), NEVER, "{site}");
@@ -82,7 +82,7 @@ fn what_the_site_itself_or_a_person_causes_withholds_nothing() {
 }
 
 #[test]
-fn without_fetch_metadata_the_origin_of_what_may_change_something_decides() {
+fn without_fetch_metadata_the_origin_of_an_unsafe_request_decides() {
     let post = |origin| withheld(Method::POST, &[("origin", origin)]);
     for origin in [
         "https://shop.example:8443",
@@ -134,7 +134,7 @@ fn hosts_that_share_the_cookie_are_one_site() {
 }
 
 #[test]
-fn only_a_page_of_its_own_is_asked_for_again_and_only_once_by_itself() {
+fn only_a_top_level_page_is_requested_again_and_only_once_automatically() {
     let link = [CROSS_SITE, NAVIGATE, DOCUMENT];
     let request = |method, more: &[Field]| metadata(method, &[&link, more].concat(), None);
     assert!(request(Method::GET, &[]).is_page_visit());

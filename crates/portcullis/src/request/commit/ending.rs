@@ -12,14 +12,15 @@ use crate::{
     writing::working_copy::{CommitFailure, CookieAction},
 };
 
-/// What the ends of a request decide.
+/// The result of ending the sessions of a request.
 pub(super) struct EndedSessions {
     pub(super) cookie: CookieAction,
-    /// This request ended two live sessions that came with it.
+    /// This request ended both sessions of its cookies.
     pub(super) both: bool,
 }
 
-/// Ends one session, or both of two candidates: the second also if the first could not be ended.
+/// Ends one session, or both of two candidates. The second is ended even if the end of the first
+/// failed.
 pub(super) async fn end_all(
     state: &State,
     ends: Vec<Termination>,
@@ -34,18 +35,18 @@ pub(super) async fn end_all(
     Ok(EndedSessions {
         cookie: match by_this_request {
             true => CookieAction::Remove,
-            // Another request ended it, and may have handed out a fresh cookie since.
+            // Another request ended it, and may have set a new cookie since.
             false => CookieAction::Keep,
         },
         both: two && by_this_request,
     })
 }
 
-/// Ends a session. An end whose answer was lost is asked for once more.
+/// Ends a session. If the store's answer was lost, it is asked once more.
 async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> {
     let store = state.shared().store();
     let (ended, asked_twice) = match store.end(&ending).await {
-        // It may have ended all the same; then no event would be emitted.
+        // The session may have ended all the same. Without a second call, its event could be lost.
         Err(error) if error.kind() == StoreErrorKind::Unavailable => {
             (store.end(&ending).await?, true)
         }
@@ -66,7 +67,8 @@ async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> 
             .await?
             .is_some_and(EndReason::is_replacement)
     {
-        // The user authenticated again meanwhile, which began another session: no one is signed out.
+        // The user authenticated again in the meantime, so another session exists: the sign-out
+        // failed.
         return Err(refusing::refused(state, SessionError::Replaced, None));
     }
     let Some(mut copy) = state.working_copy() else {

@@ -1,4 +1,4 @@
-//! Writing what several requests ask of one session.
+//! Writing the changes of several requests to one session together.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -19,7 +19,7 @@ use super::{
     ATTEMPTS, events, next_step, pause,
     progress::Progress,
     refusing,
-    step::{attempt, untouched},
+    step::{attempt, warn_of_failed_touch},
 };
 use crate::{
     reject::error::SessionError,
@@ -36,32 +36,32 @@ use crate::{
 struct Gathered {
     group: Group,
     step: Result<InPlace, ChangeError>,
-    /// Somebody may have seen a newer session than the one that the group builds on.
+    /// A request may have loaded a newer session than the one that the group builds on.
     may_be_stale: bool,
 }
 
 impl Gathered {
-    /// Whether it must not be taken for granted that the session is still the one that the group builds on. A commit
-    /// says so itself, and then nobody is refused for it.
+    /// Whether the session must be loaded again, because the group may build on an old one. A
+    /// commit need not: the store reports a conflict, and no request is refused for it.
     fn needs_reload(&self) -> bool {
         self.may_be_stale && !matches!(self.step, Ok(InPlace::Commit(..)))
     }
 }
 
-/// Writes the changes of the leader, and of those who wait behind it. `planned` is the leader's step, as long as nobody
-/// else has written.
+/// Writes the changes of the leader and of the requests behind it. `planned` is the leader's step,
+/// if no other request has written since it was planned.
 pub(super) async fn write(
     state: &Arc<State>,
     activity: Activity,
     mut planned: Option<Step>,
     lead: &mut Lead,
 ) -> Result<Option<CookieAction>, SessionError> {
-    // Why the leader's own changes are refused.
-    let mut own = None;
+    // The refusal of the leader's own changes, if any.
+    let mut own_refusal = None;
     for number in 0..ATTEMPTS {
         pause::before(number).await;
         lead.gather();
-        if lead.is_alone() && lead.legacy.known.is_none() {
+        if lead.is_alone() && lead.handover.known.is_none() {
             let Some(step) = next_step(state, activity, planned.take())? else {
                 return Ok(None);
             };
@@ -74,75 +74,83 @@ pub(super) async fn write(
                     let origin = state
                         .working_copy()
                         .and_then(|copy| copy.unit.origin().cloned());
-                    lead.legacy.known = origin.map(|origin| Known { origin, asked_at });
+                    lead.handover.known = origin.map(|origin| Known { origin, asked_at });
                     return Ok(cookie);
                 }
             }
         }
-        let mut gathered = gather(state, activity, lead, &mut own);
+        let mut gathered = gather(state, activity, lead, &mut own_refusal);
         if let Some(may_be_stale) = gathered.take_if(|gathered| gathered.needs_reload()) {
             if let Some(outcome) = reload(state, may_be_stale.group.key(), lead).await {
-                return answer_all(state, lead, own, outcome).await;
+                return answer_all(state, lead, own_refusal, outcome).await;
             }
-            gathered = gather(state, activity, lead, &mut own);
+            gathered = gather(state, activity, lead, &mut own_refusal);
         }
         let Some(Gathered { group, step, .. }) = gathered else {
-            return answer_all(state, lead, own, Outcome::Gone).await;
+            return answer_all(state, lead, own_refusal, Outcome::Ended).await;
         };
         if let Some(outcome) = write_group(state, group, step, lead).await {
-            return answer_all(state, lead, own, outcome).await;
+            return answer_all(state, lead, own_refusal, outcome).await;
         }
     }
-    answer_all(state, lead, own, Outcome::Failed(SessionError::Contended)).await
+    answer_all(
+        state,
+        lead,
+        own_refusal,
+        Outcome::Failed(SessionError::Contended),
+    )
+    .await
 }
 
-/// Tells all what came of their changes, and the leader as well.
+/// Answers all members and the leader.
 async fn answer_all(
     state: &State,
     lead: &mut Lead,
-    own: Option<Answer>,
+    own_refusal: Option<Answer>,
     outcome: Outcome,
 ) -> Result<Option<CookieAction>, SessionError> {
     let answer = |refusal: Option<Answer>| match (refusal, &outcome) {
-        // Why a change was refused is true only of a session that the store was found to have.
+        // A refusal holds only for a session that the store has confirmed.
         (Some(refusal), Outcome::Stored(_)) => refusal,
         (Some(panicked @ Answer::Panicked(_)), _) => panicked,
         (_, outcome) => outcome.clone().into(),
     };
     lead.answer(answer);
-    apply_answer(state, answer(own)).await.map(|()| None)
+    apply_answer(state, answer(own_refusal))
+        .await
+        .map(|()| None)
 }
 
-/// The changes of the leader and the members, one after the other, on the session as it was last seen. Who cannot be
-/// granted theirs is refused once it is certain that the session is the one that was seen. `None` if the leader has no
-/// session.
+/// Applies the changes of the leader and the members in order, to the session as last known. A
+/// change that fails is refused once the store has confirmed that session. `None` if the leader has
+/// no session.
 fn gather(
     state: &State,
     activity: Activity,
     lead: &mut Lead,
-    own: &mut Option<Answer>,
+    own_refusal: &mut Option<Answer>,
 ) -> Option<Gathered> {
     let mut copy = state.working_copy()?;
     let mut asked_at = None;
-    let mut group = match &lead.legacy.known {
-        // The leader's unit of work was made on what it has seen itself.
+    let mut group = match &lead.handover.known {
+        // The leader's unit of work builds on the session that it has loaded.
         None => Group::of(&copy.unit, activity)?,
         Some(known) => {
             asked_at = known.asked_at;
             let mut group = Group::on(known.origin.clone());
-            add(&mut group, &mut copy.unit, activity, own);
+            add(&mut group, &mut copy.unit, activity, own_refusal);
             group
         }
     };
-    let may_have_seen_a_newer_one = |group: &Group, unit: &UnitOfWork, since: Instant| {
+    let may_have_loaded_a_newer_one = |group: &Group, unit: &UnitOfWork, since: Instant| {
         asked_at.is_none_or(|asked_at| asked_at < since) && !group.builds_on_what_was_seen_by(unit)
     };
-    let mut may_be_stale = may_have_seen_a_newer_one(&group, &copy.unit, lead.since());
+    let mut may_be_stale = may_have_loaded_a_newer_one(&group, &copy.unit, lead.since());
     drop(copy);
     lead.each(|member, since, refusal| {
         if let Some(mut copy) = member.request.working_copy() {
             add(&mut group, &mut copy.unit, member.activity, refusal);
-            may_be_stale |= may_have_seen_a_newer_one(&group, &copy.unit, since);
+            may_be_stale |= may_have_loaded_a_newer_one(&group, &copy.unit, since);
         }
     });
     Some(Gathered {
@@ -152,7 +160,7 @@ fn gather(
     })
 }
 
-/// Adds the changes of a request to the group, and says what is to be said against it.
+/// Adds the changes of a request to the group, and sets its refusal.
 fn add(group: &mut Group, unit: &mut UnitOfWork, activity: Activity, refusal: &mut Option<Answer>) {
     // A function that panicked may be broken, and is not called again.
     if matches!(refusal, Some(Answer::Panicked(_))) {
@@ -166,7 +174,7 @@ fn add(group: &mut Group, unit: &mut UnitOfWork, activity: Activity, refusal: &m
     };
 }
 
-/// Asks the store for what the group needs. `None` if another process has written meanwhile.
+/// Writes the group. `None` if another process has written in the meantime.
 async fn write_group(
     state: &State,
     group: Group,
@@ -179,21 +187,25 @@ async fn write_group(
         Err(error) => return Some(Outcome::Failed(error.into())),
     };
     lead.ask();
-    // A touch does not tell whether the session is still the one that is known.
-    let mut asked_at = lead.legacy.known.as_ref().and_then(|known| known.asked_at);
+    // A touch does not reveal whether the store still has the known session.
+    let mut asked_at = lead
+        .handover
+        .known
+        .as_ref()
+        .and_then(|known| known.asked_at);
     let outcome = match step {
         InPlace::Nothing => Outcome::Stored(group.unchanged()),
         InPlace::Touch => match store.touch(Touch::new(&key, &group.meta())).await {
             Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
             Ok(Touched::Gone) => Outcome::Stored(group.unchanged()),
             Err(error) => {
-                untouched(&error);
+                warn_of_failed_touch(&error);
                 Outcome::Stored(group.unchanged())
             }
         },
         InPlace::Extend => match store.touch(Touch::new(&key, &group.meta())).await {
             Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
-            Ok(Touched::Gone) => Outcome::Gone,
+            Ok(Touched::Gone) => Outcome::Ended,
             Err(error) => Outcome::Failed(error.into()),
         },
         InPlace::Commit(write, activity) => {
@@ -216,7 +228,7 @@ async fn write_group(
                     }
                     Err(outcome) => outcome,
                 },
-                Ok(Committed::Gone) => Outcome::Gone,
+                Ok(Committed::Gone) => Outcome::Ended,
                 Err(error) => Outcome::Failed(error.into()),
             }
         }
@@ -225,8 +237,8 @@ async fn write_group(
     Some(outcome)
 }
 
-/// Reads the session anew, so that none who waits has seen a newer one. What came of all changes if there is none to be
-/// read.
+/// Loads the session again, so that no waiting request has seen a newer one. Returns the outcome
+/// for all if it cannot be loaded.
 async fn reload(state: &State, key: &SessionIdHash, lead: &mut Lead) -> Option<Outcome> {
     let asked_at = Instant::now();
     let outcome = match state.reload(key).await {
@@ -235,14 +247,15 @@ async fn reload(state: &State, key: &SessionIdHash, lead: &mut Lead) -> Option<O
             Err(outcome) => outcome,
         },
         Ok(Loaded::Damaged) => Outcome::Damaged,
-        Ok(_) => Outcome::Gone,
+        Ok(_) => Outcome::Ended,
         Err(error) => Outcome::Failed(error.into()),
     };
     note_outcome(lead, &outcome, None);
     Some(outcome)
 }
 
-/// Takes `stored` for what is known. The store was asked at this moment. What came of all changes if it cannot be read.
+/// Makes `stored` the known session. The store was asked at `asked_at`. Returns the outcome for all
+/// if it cannot be read.
 fn adopt(
     lead: &mut Lead,
     key: SessionIdHash,
@@ -252,7 +265,7 @@ fn adopt(
     match Origin::read(key, stored) {
         Ok(origin) => {
             let asked_at = Some(asked_at);
-            lead.legacy.known = Some(Known { origin, asked_at });
+            lead.handover.known = Some(Known { origin, asked_at });
             Ok(())
         }
         Err(Unusable::Damaged) => Err(Outcome::Damaged),
@@ -260,9 +273,9 @@ fn adopt(
     }
 }
 
-/// What the outcome means for those who wait.
+/// Updates the handover from an outcome, and answers waiting requests if their result is certain.
 fn note_outcome(lead: &mut Lead, outcome: &Outcome, asked_at: Option<Instant>) {
-    lead.legacy.known = match outcome {
+    lead.handover.known = match outcome {
         Outcome::Stored(origin) => Some(Known {
             origin: origin.clone(),
             asked_at,
@@ -270,13 +283,13 @@ fn note_outcome(lead: &mut Lead, outcome: &Outcome, asked_at: Option<Instant>) {
         _ => None,
     };
     match outcome {
-        Outcome::Gone => session_ended(lead),
+        Outcome::Ended => session_ended(lead),
         Outcome::Failed(SessionError::Store(error)) => note_failure(lead, error),
-        _ => lead.legacy.unanswered = false,
+        _ => lead.handover.unanswered = false,
     }
 }
 
-/// Takes note of what another request has done with the changes of this one.
+/// Applies an answer of the leader to this request's own session.
 pub(super) async fn apply_answer(state: &State, answer: Answer) -> Result<(), SessionError> {
     match answer {
         Answer::Outcome(Outcome::Stored(origin)) => {
@@ -285,10 +298,10 @@ pub(super) async fn apply_answer(state: &State, answer: Answer) -> Result<(), Se
             }
             Ok(())
         }
-        Answer::Outcome(Outcome::Gone) => {
+        Answer::Outcome(Outcome::Ended) => {
             let key: Option<SessionIdHash> = state.working_copy().and_then(|copy| copy.unit.key());
             match key {
-                Some(key) => refusing::gone(state, &key).await.map(drop),
+                Some(key) => refusing::ended(state, &key).await.map(drop),
                 None => Ok(()),
             }
         }
@@ -298,26 +311,27 @@ pub(super) async fn apply_answer(state: &State, answer: Answer) -> Result<(), Se
     }
 }
 
-/// The session is not there any more and never will be: who waits for it need not ask the store.
+/// Answers all waiting requests: the session has ended for good, so they need not ask the store.
 pub(super) fn session_ended(lead: &mut Lead) {
-    lead.legacy.known = None;
-    lead.answer_waiting(|| Outcome::Gone.into());
+    lead.handover.known = None;
+    lead.answer_waiting(|| Outcome::Ended.into());
 }
 
-/// What the result of a step means for those who wait.
+/// Updates the handover from the result of a step, as [`note_outcome`] does.
 pub(super) fn note_result<T>(lead: &mut Lead, result: &Result<T, SessionError>) {
     match result {
         Err(SessionError::Ended | SessionError::Replaced) => session_ended(lead),
         Err(SessionError::Store(error)) => note_failure(lead, error),
-        _ => lead.legacy.unanswered = false,
+        _ => lead.handover.unanswered = false,
     }
 }
 
-/// Nobody is kept waiting for a store that does not answer: after the second failure in a row all are refused.
+/// Refuses all waiting requests after the second failure in a row, so that none waits for a store
+/// that does not answer.
 fn note_failure(lead: &mut Lead, error: &StoreError) {
-    lead.legacy.known = None;
+    lead.handover.known = None;
     let unavailable = error.kind() == StoreErrorKind::Unavailable;
-    if std::mem::replace(&mut lead.legacy.unanswered, unavailable) && unavailable {
+    if std::mem::replace(&mut lead.handover.unanswered, unavailable) && unavailable {
         lead.answer_waiting(|| SessionError::Store(error.clone()).into());
     }
 }

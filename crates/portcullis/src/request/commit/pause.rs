@@ -14,15 +14,16 @@ const LONGEST: u64 = 16;
 
 /// Pauses before this attempt, the first of which is 0.
 ///
-/// What another server wrote is in the answer to an attempt that lost to it. An attempt right after that has as good a
-/// chance as the other server's next write. So only every second attempt waits, for a random time that may become longer.
+/// The answer to an attempt that lost contains what the other server wrote. So an immediate attempt
+/// is as likely to win as the other server's next write. Only every second attempt waits, for a
+/// random time with a growing maximum.
 pub(super) async fn before(attempt: usize) {
     let longest = longest(attempt);
     if longest == 0 {
         return;
     }
     let pause = Duration::from_millis(longest).mul_f64(jitter());
-    // A runtime without timers can only be asked by trying.
+    // Whether the runtime has timers is known only from trying.
     let timer = Runtime::try_current()
         .ok()
         .and_then(|_| catch_unwind(AssertUnwindSafe(|| sleep(pause))).ok());
@@ -45,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_second_attempt_waits_and_all_together_a_fifth_of_a_second_at_most() {
+    fn every_second_attempt_waits_and_all_pauses_take_at_most_a_fifth_of_a_second() {
         let pauses: Vec<_> = (0..super::super::ATTEMPTS).map(longest).collect();
         assert_eq!(pauses[..12], [0, 0, 1, 0, 2, 0, 4, 0, 8, 0, 16, 0]);
         assert!(pauses.iter().sum::<u64>() < 200, "{pauses:?}");
     }
 
     #[test]
-    fn where_there_are_no_timers_the_attempt_is_made_all_the_same() {
+    fn without_timers_the_attempt_is_made_without_a_pause() {
         let without_timers = tokio::runtime::Builder::new_current_thread().build();
         without_timers.unwrap().block_on(before(8));
         futures_util::FutureExt::now_or_never(before(1)).unwrap();

@@ -1,11 +1,11 @@
-//! What an attempt to carry out a step achieved.
+//! The result of an attempt to carry out a step.
 
 use crate::writing::working_copy::CookieAction;
 
-/// What an attempt achieved.
+/// The result of an attempt.
 pub(super) enum Progress {
     /// The step is done. With a new identifier, it decides about the cookie.
     Done(Option<CookieAction>),
-    /// Something changed meanwhile: plan anew.
+    /// The session changed in the meantime: plan anew.
     Again,
 }

@@ -9,8 +9,8 @@ use crate::{
     writing::working_copy::CommitFailure,
 };
 
-/// The session has ended. A request that only read it is not refused.
-pub(super) async fn gone(state: &State, key: &SessionIdHash) -> Result<Progress, SessionError> {
+/// Handles a session that has ended. A request that only read it is not refused.
+pub(super) async fn ended(state: &State, key: &SessionIdHash) -> Result<Progress, SessionError> {
     if let Some(mut copy) = state.working_copy()
         && copy.only_read()
     {
@@ -22,8 +22,8 @@ pub(super) async fn gone(state: &State, key: &SessionIdHash) -> Result<Progress,
     Err(refused(state, SessionError::Ended, None))
 }
 
-/// Refuses the request's changes, because its session has ended. `user` wanted to sign in, where
-/// there is no session to name.
+/// Refuses the request's changes, because its session has ended. `user` wanted to sign in, for an
+/// event without a session.
 pub(super) fn refused(state: &State, error: SessionError, user: Option<UserId>) -> SessionError {
     let Some(mut copy) = state.working_copy() else {
         return error;
@@ -75,7 +75,7 @@ pub(super) fn damaged(state: &State) -> SessionError {
     refused(state, SessionError::Ended, None)
 }
 
-/// Logs a failure, and keeps what failed from being written later.
+/// Logs a failure, and drops the failed changes, so that no later commit writes them.
 pub(super) fn report(state: &State, error: &SessionError) {
     let store = match error {
         SessionError::Ended

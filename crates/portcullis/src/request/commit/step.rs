@@ -31,7 +31,7 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
         }
         Step::Extend { key, meta } => match touched(state, &key, &meta).await? {
             Touched::Done(_) => Ok(Progress::Done(None)),
-            Touched::Gone => refusing::gone(state, &key).await,
+            Touched::Gone => refusing::ended(state, &key).await,
         },
         Step::Create {
             id,
@@ -79,7 +79,7 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
                 Ok(Progress::Done(None))
             }
             Committed::Conflict(stored) => rebase(state, &stored),
-            Committed::Gone => refusing::gone(state, &key).await,
+            Committed::Gone => refusing::ended(state, &key).await,
         },
         Step::Replace {
             old,
@@ -104,7 +104,7 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
                     Ok(Progress::Done(set_cookie(id, timing)))
                 }
                 Replaced::Conflict(stored) => rebase(state, &stored),
-                Replaced::Gone => refusing::gone(state, &old.key).await,
+                Replaced::Gone => refusing::ended(state, &old.key).await,
                 Replaced::AtLimit => Err(refusing::at_limit(state, &write.meta)),
                 Replaced::Overtaken(displaced) => {
                     events::of_displaced(state, &write.meta, &others, displaced);
@@ -158,12 +158,13 @@ fn or_displaced<T>(
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
 pub(super) async fn touch(state: &State, key: &SessionIdHash, meta: &SessionMeta) {
     if let Err(error) = touched(state, key, meta).await {
-        untouched(&error);
+        warn_of_failed_touch(&error);
     }
 }
 
-pub(super) fn untouched(error: &StoreError) {
-    tracing::warn!(error = %error, "the activity of a session could not be written down");
+/// Logs a touch that failed.
+pub(super) fn warn_of_failed_touch(error: &StoreError) {
+    tracing::warn!(error = %error, "the activity of a session could not be written");
 }
 
 async fn touched(

@@ -1,4 +1,4 @@
-//! The look at the session that a request came with, and at what became of it.
+//! Loading the session of a request, and checking later whether it is still live.
 
 use std::sync::{OnceLock, atomic::Ordering};
 
@@ -8,14 +8,14 @@ use portcullis_core::{
     unit_of_work::{Origin, UnitOfWork, Unusable},
 };
 
-use super::{Barred, State};
+use super::{Blocked, State};
 use crate::{
     client::device_binding::DeviceBinding, headers::cookie::Presented, reject::error::SessionError,
     writing::working_copy::SharedCopy,
 };
 
 impl State {
-    /// Loads the session unless that was done before.
+    /// Loads the session, unless the request has loaded it before.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
         self.requested.store(true, Ordering::Relaxed);
         self.working_copy
@@ -25,15 +25,15 @@ impl State {
     }
 
     async fn load_first(&self) -> Result<SharedCopy, SessionError> {
-        match &self.barred {
+        match &self.blocked {
             None => {}
-            Some(Barred::NotLocal(why)) => {
+            Some(Blocked::NotLocal(why)) => {
                 tracing::error!(
-                    "a session was refused: the cookie is that for local development, which serves this machine only: {why}; open the application under http://localhost, or use `CookieConfig::default()` over https"
+                    "a session was refused: its cookie is for local development, which works on this machine only; {why}; open the application under http://localhost, or use `CookieConfig::default()` over https"
                 );
                 return Err(SessionError::InsecureCookie);
             }
-            Some(Barred::Nested) => {
+            Some(Blocked::Nested) => {
                 let error = SessionError::NestedLayer;
                 tracing::error!("a session was refused: {error}");
                 return Err(error);
@@ -58,33 +58,32 @@ impl State {
     async fn load_one(&self, key: SessionIdHash) -> Result<UnitOfWork, SessionError> {
         match self.find(key).await? {
             Found::Live(origin) => self.with_session(origin),
-            Found::Gone(gone) => {
-                let reason = self.note_ended(&key, gone);
+            Found::NoSession(why) => {
+                let reason = self.note_ended(&key, why);
                 Ok(self.after_end(reason))
             }
         }
     }
 
-    /// Of two candidates, one live one counts. The other one is not reported then: browsers go on sending the cookie of a
-    /// former configuration.
+    /// Loads the sessions of two candidates. If one is live, it is used, and the other is not
+    /// reported: browsers keep sending the cookie of an earlier configuration.
     async fn load_two(&self, keys: [SessionIdHash; 2]) -> Result<UnitOfWork, SessionError> {
         let [one, other] = keys;
         match (self.find(one).await?, self.find(other).await?) {
-            (Found::Live(origin), Found::Gone(_)) | (Found::Gone(_), Found::Live(origin)) => {
-                self.with_session(origin)
-            }
+            (Found::Live(origin), Found::NoSession(_))
+            | (Found::NoSession(_), Found::Live(origin)) => self.with_session(origin),
             (Found::Live(one), Found::Live(other)) => {
                 self.observe(EventKind::AmbiguousIdentifier, (None, None));
                 let unit = UnitOfWork::of_candidates(self.config.policy, [one, other]);
-                Ok(self.arriving(unit))
+                Ok(self.with_request(unit))
             }
-            (Found::Gone(first), Found::Gone(second)) => {
+            (Found::NoSession(first), Found::NoSession(second)) => {
                 let reasons = [
                     self.note_ended(&one, first),
                     self.note_ended(&other, second),
                 ];
                 let known = || reasons.into_iter().flatten();
-                // Where one was replaced a moment ago, its session goes on under another identifier.
+                // A session that was just replaced continues under another identifier.
                 let reason = known().find(|reason| reason.is_replacement());
                 Ok(self.after_end(reason.or_else(|| known().next())))
             }
@@ -93,10 +92,10 @@ impl State {
 
     fn with_session(&self, origin: Origin) -> Result<UnitOfWork, SessionError> {
         let unit = UnitOfWork::of_origin(self.config.policy, origin);
-        self.compare(self.arriving(unit))
+        self.check_device(self.with_request(unit))
     }
 
-    /// Asks the store for the session under `key`.
+    /// Loads the session under `key`.
     async fn find(&self, key: SessionIdHash) -> Result<Found, SessionError> {
         let loaded = self
             .load_live(&key, &OnceLock::new())
@@ -106,25 +105,29 @@ impl State {
             Loaded::Live(stored) => match Origin::read(key, &stored) {
                 Ok(origin) => Found::Live(origin),
                 Err(Unusable::Newer(error)) => return Err(error.into()),
-                Err(Unusable::Damaged) => Found::Gone(Gone::Unreadable(EventKind::RecordDamaged)),
+                Err(Unusable::Damaged) => {
+                    Found::NoSession(NoSession::Unreadable(EventKind::RecordDamaged))
+                }
             },
-            Loaded::Ended { reason, handle, .. } => Found::Gone(Gone::Ended(reason, handle)),
-            Loaded::Expired(expired) => Found::Gone(Gone::Expired(expired.what)),
-            Loaded::Damaged => Found::Gone(Gone::Unreadable(EventKind::RecordDamaged)),
-            Loaded::Absent => Found::Gone(Gone::Unreadable(EventKind::UnknownIdentifier)),
+            Loaded::Ended { reason, handle, .. } => {
+                Found::NoSession(NoSession::Ended(reason, handle))
+            }
+            Loaded::Expired(expired) => Found::NoSession(NoSession::Expired(expired.what)),
+            Loaded::Damaged => Found::NoSession(NoSession::Unreadable(EventKind::RecordDamaged)),
+            Loaded::Absent => Found::NoSession(NoSession::Unreadable(EventKind::UnknownIdentifier)),
         })
     }
 
-    /// Reports that there is no session under `key`. Returns why, if that is known.
-    fn note_ended(&self, key: &SessionIdHash, gone: Gone) -> Option<EndReason> {
-        match gone {
-            Gone::Ended(reason, handle) => {
+    /// Reports that there is no session under `key`. Returns the reason, if known.
+    fn note_ended(&self, key: &SessionIdHash, why: NoSession) -> Option<EndReason> {
+        match why {
+            NoSession::Ended(reason, handle) => {
                 self.used_after_end(handle, reason);
                 Some(reason)
             }
-            Gone::Expired(Expiry::Session(reason)) => Some(reason),
-            Gone::Expired(Expiry::Elevation) => None,
-            Gone::Unreadable(kind) => {
+            NoSession::Expired(Expiry::Session(reason)) => Some(reason),
+            NoSession::Expired(Expiry::Elevation) => None,
+            NoSession::Unreadable(kind) => {
                 let event = self.event(kind, None, None);
                 self.shared().emit_of_identifier(event, key);
                 None
@@ -139,9 +142,9 @@ impl State {
         self.without_session(reason)
     }
 
-    /// Does what is to be done when a session is used from another device than before. It can only take rights
-    /// away: to note it changes nothing for the request.
-    fn compare(&self, mut unit: UnitOfWork) -> Result<UnitOfWork, SessionError> {
+    /// Applies the device binding, if the session is used from another device than before. It can
+    /// only remove rights; a mere observation changes nothing for the request.
+    fn check_device(&self, mut unit: UnitOfWork) -> Result<UnitOfWork, SessionError> {
         let Some(binding) = self.config.binding else {
             return Ok(unit);
         };
@@ -158,8 +161,8 @@ impl State {
         Ok(unit)
     }
 
-    /// Asks the store for a session, tells of it if it is found to be over, and remembers in `why` for what
-    /// reason it ended.
+    /// Loads a session. If the store finds that it expired, this emits the event. It stores the
+    /// reason of its end in `why`.
     async fn load_live(
         &self,
         key: &SessionIdHash,
@@ -181,7 +184,7 @@ impl State {
         Ok(loaded)
     }
 
-    /// Why there is no session under `key` any more, if there is none and that is known.
+    /// Why the session under `key` has ended, if it has and the reason is known.
     pub(crate) async fn load_end_reason(
         &self,
         key: &SessionIdHash,
@@ -197,7 +200,7 @@ impl State {
         self.load_live(key, &self.lost).await
     }
 
-    /// Whether the session that the request works with is still there: a look, not an answer that lasts.
+    /// Whether the request's session is live at this moment.
     pub(crate) async fn is_live(&self) -> Result<bool, StoreError> {
         let key = self.working_copy().and_then(|copy| copy.unit.key());
         let Some(key) = key else {
@@ -208,26 +211,26 @@ impl State {
     }
 
     fn without_session(&self, ended: Option<EndReason>) -> UnitOfWork {
-        self.arriving(UnitOfWork::without_session(self.config.policy, ended))
+        self.with_request(UnitOfWork::without_session(self.config.policy, ended))
     }
 
-    /// With what is known of the request.
-    fn arriving(&self, unit: UnitOfWork) -> UnitOfWork {
+    /// The unit of work, with the client and the arrival time of the request.
+    fn with_request(&self, unit: UnitOfWork) -> UnitOfWork {
         unit.from_client(self.client().clone()).began(self.arrived)
     }
 }
 
-/// What the store has under an identifier.
-#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
+/// The store's answer for an identifier.
+#[allow(clippy::large_enum_variant, reason = "it is destructured at once")]
 enum Found {
     Live(Origin),
-    Gone(Gone),
+    NoSession(NoSession),
 }
 
 /// Why there is no session under an identifier.
-enum Gone {
+enum NoSession {
     Ended(EndReason, SessionHandle),
     Expired(Expiry),
-    /// There is none, or none that can be read.
+    /// It is unknown or damaged, as this event reports.
     Unreadable(EventKind),
 }

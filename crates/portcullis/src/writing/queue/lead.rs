@@ -1,4 +1,4 @@
-//! The turn of the first in the queue.
+//! The turn of the leader: the first request in the queue.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,28 +6,29 @@ use portcullis_core::{SessionIdHash, unit_of_work::Origin};
 
 use crate::writing::queue::{MOST_TOGETHER, Waiter, Way, WriteQueue};
 
-/// While it exists, nobody else in this process writes to the session. Then the next one leads, however it ends.
+/// The right to write to a session. While it exists, no other request of this process writes to
+/// that session. When it is dropped, for any reason, the next request leads.
 #[derive(Debug)]
 pub(crate) struct Lead<M, A> {
-    /// `None` once it was handed over.
+    /// `None` once the turn was given up.
     queue: Option<Arc<WriteQueue<M, A>>>,
     key: SessionIdHash,
     /// When the leader entered the queue.
     since: Instant,
-    /// Those who are written together with the leader.
+    /// The requests that are written together with the leader.
     members: Vec<Waiter<M, A>>,
-    /// The store was asked to write for them and has not answered.
-    asks: bool,
-    /// What the next leader shall know.
-    pub(crate) legacy: Legacy,
+    /// The store was asked to write for the members and has not answered.
+    asking: bool,
+    /// For the next leader.
+    pub(crate) handover: Handover,
 }
 
-/// What a leader leaves to the next one.
+/// What a leader passes to the next one.
 #[derive(Debug, Default)]
-pub(crate) struct Legacy {
-    /// The session as this process knows it. The store may have a newer one by now.
+pub(crate) struct Handover {
+    /// The session as this process last knew it. The store may have a newer one.
     pub(crate) known: Option<Known>,
-    /// The store did not answer the write before.
+    /// The store did not answer the previous write.
     pub(crate) unanswered: bool,
 }
 
@@ -35,8 +36,8 @@ pub(crate) struct Legacy {
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) origin: Origin,
-    /// The store still had it after this moment, if such a moment is known. So whoever entered the queue before it has
-    /// not seen a newer one.
+    /// The store still had this session after this moment, if known. So a request that entered the
+    /// queue before it has not seen a newer session.
     pub(crate) asked_at: Option<Instant>,
 }
 
@@ -45,19 +46,19 @@ impl<M, A> Lead<M, A> {
         queue: Arc<WriteQueue<M, A>>,
         key: SessionIdHash,
         since: Instant,
-        legacy: Legacy,
+        handover: Handover,
     ) -> Self {
         Self {
             queue: Some(queue),
             key,
             since,
             members: Vec::new(),
-            asks: false,
-            legacy,
+            asking: false,
+            handover,
         }
     }
 
-    /// Takes along those who wait behind the leader, up to the first that must be alone.
+    /// Takes the waiting requests as members, up to the first that must be written alone.
     pub(crate) fn gather(&mut self) {
         let Some(queue) = &self.queue else {
             return;
@@ -65,12 +66,12 @@ impl<M, A> Lead<M, A> {
         let mut sessions = queue.lock();
         if let Some(waiting) = sessions.get_mut(&self.key) {
             let together = waiting.iter().take_while(|next| next.way == Way::Together);
-            let room = MOST_TOGETHER - 1 - self.members.len();
-            let count = together.take(room).count();
+            let free = MOST_TOGETHER - 1 - self.members.len();
+            let count = together.take(free).count();
             self.members.extend(waiting.drain(..count));
         }
         drop(sessions);
-        // Whose task is gone asks for nothing any more.
+        // A dropped task no longer waits for its answer.
         self.members.retain(|member| !member.sender.is_closed());
     }
 
@@ -84,32 +85,34 @@ impl<M, A> Lead<M, A> {
         self.since
     }
 
-    /// Looks at each of the members: when it entered the queue, and the refusal that it [is told](Self::answer).
-    pub(crate) fn each(&mut self, mut look: impl FnMut(&M, Instant, &mut Option<A>)) {
+    /// Visits each member, with the time when it entered the queue and the refusal that its
+    /// [answer](Self::answer) depends on.
+    pub(crate) fn each(&mut self, mut visit: impl FnMut(&M, Instant, &mut Option<A>)) {
         for waiter in &mut self.members {
-            look(&waiter.member, waiter.since, &mut waiter.refusal);
+            visit(&waiter.member, waiter.since, &mut waiter.refusal);
         }
     }
 
-    /// From here on it is not known what came of the members' changes, until they are [told](Self::answer).
+    /// Notes that the store was asked. The result of the members' changes is unknown until they are
+    /// [answered](Self::answer).
     pub(crate) fn ask(&mut self) {
-        self.asks = true;
+        self.asking = true;
     }
 
-    /// The members' changes were not carried out, and are tried again.
+    /// Notes that the members' changes were not written, and will be tried again.
     pub(crate) fn try_again(&mut self) {
-        self.asks = false;
+        self.asking = false;
     }
 
-    /// Tells all members what came of their changes. `answer` is given the refusal of each.
+    /// Answers all members. `answer` gets the refusal of each.
     pub(crate) fn answer(&mut self, answer: impl Fn(Option<A>) -> A) {
-        self.asks = false;
+        self.asking = false;
         for waiter in std::mem::take(&mut self.members) {
             waiter.answer(&answer);
         }
     }
 
-    /// Tells all who wait, in place of a turn of their own.
+    /// Answers all waiting requests, in place of a turn of their own.
     pub(crate) fn answer_waiting(&mut self, answer: impl Fn() -> A) {
         let Some(queue) = &self.queue else {
             return;
@@ -120,10 +123,10 @@ impl<M, A> Lead<M, A> {
         }
     }
 
-    /// Gives the turn up without letting the next one lead.
-    pub(super) fn resign(mut self) -> Legacy {
+    /// Gives up the turn without passing it on.
+    pub(super) fn resign(mut self) -> Handover {
         self.queue = None;
-        std::mem::take(&mut self.legacy)
+        std::mem::take(&mut self.handover)
     }
 }
 
@@ -133,10 +136,10 @@ impl<M, A> Drop for Lead<M, A> {
             return;
         };
         let mut members = std::mem::take(&mut self.members);
-        if self.asks {
-            // They learn that the answer was lost.
+        if self.asking {
+            // Their channels close, so they learn that the result is unknown.
             members.clear();
         }
-        queue.pass_on(self.key, members, std::mem::take(&mut self.legacy));
+        queue.pass_on(self.key, members, std::mem::take(&mut self.handover));
     }
 }

@@ -6,7 +6,7 @@ use portcullis_core::{Bucket, SessionId};
 use super::*;
 
 type Queue = WriteQueue<u32, &'static str>;
-type Seat = Place<u32, &'static str>;
+type TestPlace = Place<u32, &'static str>;
 
 fn key() -> SessionIdHash {
     let bucket = Bucket::random().unwrap();
@@ -17,13 +17,13 @@ fn queue() -> Arc<Queue> {
     Arc::default()
 }
 
-/// What is known by now of a request that waits.
-fn now<T>(turn: impl Future<Output = T>) -> T {
-    turn.now_or_never().expect("nothing is known yet")
+/// The result of a future that is ready.
+fn finished<T>(turn: impl Future<Output = T>) -> T {
+    turn.now_or_never().expect("still waiting")
 }
 
-fn lead(place: Seat) -> Lead<u32, &'static str> {
-    match now(place.turn()) {
+fn lead(place: TestPlace) -> Lead<u32, &'static str> {
+    match finished(place.turn()) {
         Turn::Lead(lead) => lead,
         other => panic!("no turn but {other:?}"),
     }
@@ -35,12 +35,12 @@ fn members(lead: &mut Lead<u32, &'static str>) -> Vec<u32> {
     members
 }
 
-/// A leader, and these who wait behind it.
-fn line(
+/// A leader, and the requests that wait behind it.
+fn queue_up(
     queue: &Arc<Queue>,
     key: SessionIdHash,
     ways: &[Way],
-) -> (Lead<u32, &'static str>, Vec<Seat>) {
+) -> (Lead<u32, &'static str>, Vec<TestPlace>) {
     let first = lead(queue.enter(key, 0, Way::Together).unwrap());
     let numbered = (1..).zip(ways);
     let behind = numbered.map(|(number, way)| queue.enter(key, number, *way).unwrap());
@@ -52,7 +52,7 @@ const TOGETHER: Way = Way::Together;
 const ALONE: Way = Way::Alone;
 
 #[test]
-fn who_comes_first_leads_at_once_and_nothing_is_kept_of_it() {
+fn the_first_request_leads_at_once_and_leaves_no_entry() {
     let (queue, key) = (queue(), key());
     let first = lead(queue.enter(key, 0, ALONE).unwrap());
     assert_eq!(queue.lock().len(), 1);
@@ -68,30 +68,30 @@ fn sessions_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn those_behind_are_written_together_up_to_the_first_that_must_be_alone() {
+fn requests_behind_are_written_together_up_to_the_first_that_must_be_alone() {
     let (queue, key) = (queue(), key());
-    let (mut first, behind) = line(&queue, key, &[TOGETHER, TOGETHER, ALONE, TOGETHER]);
+    let (mut first, behind) = queue_up(&queue, key, &[TOGETHER, TOGETHER, ALONE, TOGETHER]);
     first.gather();
     assert_eq!(members(&mut first), [1, 2]);
     first.answer(|_| "written");
     drop(first);
     let mut behind = behind.into_iter();
     for _ in 0..2 {
-        let turn = now(behind.next().unwrap().turn());
+        let turn = finished(behind.next().unwrap().turn());
         assert!(matches!(turn, Turn::Answered("written")), "{turn:?}");
     }
     let alone = lead(behind.next().unwrap());
     let mut last = Box::pin(behind.next().unwrap().turn());
     assert!(last.as_mut().now_or_never().is_none());
     drop(alone);
-    assert!(matches!(now(last), Turn::Lead(_)));
+    assert!(matches!(finished(last), Turn::Lead(_)));
     assert_eq!(queue.lock().len(), 0);
 }
 
 #[test]
-fn who_comes_while_the_leader_tries_again_is_taken_along_up_to_64() {
+fn requests_that_arrive_before_a_retry_are_gathered_up_to_64() {
     let (queue, key) = (queue(), key());
-    let (mut first, _behind) = line(&queue, key, &[TOGETHER; 2]);
+    let (mut first, _behind) = queue_up(&queue, key, &[TOGETHER; 2]);
     first.gather();
     let _more: Vec<_> = (3..100)
         .map(|number| queue.enter(key, number, TOGETHER).unwrap())
@@ -104,13 +104,16 @@ fn who_comes_while_the_leader_tries_again_is_taken_along_up_to_64() {
 }
 
 #[test]
-fn who_is_refused_is_answered_alone() {
+fn a_refused_member_gets_an_answer_of_its_own() {
     let (queue, key) = (queue(), key());
-    let (mut first, behind) = line(&queue, key, &[TOGETHER; 3]);
+    let (mut first, behind) = queue_up(&queue, key, &[TOGETHER; 3]);
     first.gather();
     first.each(|member, _, refusal| *refusal = (*member == 2).then_some("refused"));
     first.answer(|refusal| refusal.unwrap_or("written"));
-    let answers: Vec<_> = behind.into_iter().map(|seat| now(seat.turn())).collect();
+    let answers: Vec<_> = behind
+        .into_iter()
+        .map(|place| finished(place.turn()))
+        .collect();
     let answers = answers.into_iter().map(|turn| match turn {
         Turn::Answered(answer) => answer,
         other => panic!("no answer but {other:?}"),
@@ -122,9 +125,9 @@ fn who_is_refused_is_answered_alone() {
 }
 
 #[test]
-fn whoever_leads_and_goes_away_before_asking_leaves_the_others_their_places() {
+fn members_keep_their_places_if_the_leader_is_dropped_before_it_asks_the_store() {
     let (queue, key) = (queue(), key());
-    let (mut first, mut behind) = line(&queue, key, &[TOGETHER; 3]);
+    let (mut first, mut behind) = queue_up(&queue, key, &[TOGETHER; 3]);
     first.gather();
     first.ask();
     first.try_again();
@@ -135,13 +138,16 @@ fn whoever_leads_and_goes_away_before_asking_leaves_the_others_their_places() {
 }
 
 #[test]
-fn whoever_leads_and_goes_away_while_the_store_is_asked_leaves_those_in_doubt_who_went_along() {
+fn the_result_of_members_is_unknown_if_the_leader_is_dropped_while_it_asks_the_store() {
     let (queue, key) = (queue(), key());
-    let (mut first, behind) = line(&queue, key, &[TOGETHER, ALONE]);
+    let (mut first, behind) = queue_up(&queue, key, &[TOGETHER, ALONE]);
     first.gather();
     first.ask();
     drop(first);
-    let turns: Vec<_> = behind.into_iter().map(|seat| now(seat.turn())).collect();
+    let turns: Vec<_> = behind
+        .into_iter()
+        .map(|place| finished(place.turn()))
+        .collect();
     assert!(
         matches!(turns[..], [Turn::Lost, Turn::Lead(_)]),
         "{turns:?}"
@@ -151,7 +157,7 @@ fn whoever_leads_and_goes_away_while_the_store_is_asked_leaves_those_in_doubt_wh
 #[test]
 fn a_panic_of_the_leader_lets_the_next_one_lead() {
     let (queue, key) = (queue(), key());
-    let (first, mut behind) = line(&queue, key, &[ALONE]);
+    let (first, mut behind) = queue_up(&queue, key, &[ALONE]);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _first = first;
         panic!("the leader panics");
@@ -162,9 +168,9 @@ fn a_panic_of_the_leader_lets_the_next_one_lead() {
 }
 
 #[test]
-fn whose_task_is_gone_has_no_turn_and_is_not_written() {
+fn a_dropped_request_gets_no_turn_and_is_not_written() {
     let (queue, key) = (queue(), key());
-    let (first, mut behind) = line(&queue, key, &[ALONE, TOGETHER, TOGETHER, TOGETHER]);
+    let (first, mut behind) = queue_up(&queue, key, &[ALONE, TOGETHER, TOGETHER, TOGETHER]);
     drop(behind.remove(0));
     drop(behind.remove(1));
     drop(first);
@@ -174,10 +180,10 @@ fn whose_task_is_gone_has_no_turn_and_is_not_written() {
 }
 
 #[test]
-fn who_goes_away_when_it_is_its_turn_leaves_it_to_the_next() {
+fn a_request_that_is_dropped_at_its_turn_passes_it_to_the_next() {
     let (queue, key) = (queue(), key());
-    let (first, mut behind) = line(&queue, key, &[ALONE, ALONE]);
-    // It is told, and does not hear it.
+    let (first, mut behind) = queue_up(&queue, key, &[ALONE, ALONE]);
+    // The turn is sent to it, but it does not receive it.
     drop(first);
     drop(behind.remove(0));
     drop(lead(behind.remove(0)));
@@ -185,14 +191,14 @@ fn who_goes_away_when_it_is_its_turn_leaves_it_to_the_next() {
 }
 
 #[test]
-fn all_who_wait_can_be_answered_at_once() {
+fn all_waiting_requests_can_be_answered_at_once() {
     let (queue, key) = (queue(), key());
-    let (mut first, behind) = line(&queue, key, &[ALONE, TOGETHER]);
-    first.answer_waiting(|| "gone");
-    for seat in behind {
-        assert!(matches!(now(seat.turn()), Turn::Answered("gone")));
+    let (mut first, behind) = queue_up(&queue, key, &[ALONE, TOGETHER]);
+    first.answer_waiting(|| "ended");
+    for place in behind {
+        assert!(matches!(finished(place.turn()), Turn::Answered("ended")));
     }
-    // The leader leads as before.
+    // The leader keeps its turn.
     let Place::Behind(_) = queue.enter(key, 3, ALONE).unwrap() else {
         panic!("two lead");
     };
@@ -201,25 +207,25 @@ fn all_who_wait_can_be_answered_at_once() {
 }
 
 #[test]
-fn no_more_than_256_wait_for_one_session() {
+fn no_more_than_256_requests_wait_for_one_session() {
     let (queue, key) = (queue(), key());
-    let (first, behind) = line(&queue, key, &[TOGETHER; MOST_WAITING]);
+    let (first, behind) = queue_up(&queue, key, &[TOGETHER; MOST_WAITING]);
     assert!(matches!(queue.enter(key, 0, ALONE), Err(Full)));
     drop((first, behind));
     assert_eq!(queue.lock().len(), 0);
 }
 
 #[test]
-fn who_has_waited_for_too_long_is_told_so_and_does_not_lead() {
+fn a_request_that_waited_too_long_is_refused_and_does_not_lead() {
     let queue = Arc::new(Queue {
         give_up_after: Duration::ZERO,
         ..Queue::default()
     });
-    let (first, behind) = line(&queue, key(), &[ALONE, TOGETHER]);
+    let (first, behind) = queue_up(&queue, key(), &[ALONE, TOGETHER]);
     std::thread::sleep(Duration::from_millis(1));
     drop(first);
-    for seat in behind {
-        assert!(matches!(now(seat.turn()), Turn::TooLate));
+    for place in behind {
+        assert!(matches!(finished(place.turn()), Turn::TooLate));
     }
     assert_eq!(queue.lock().len(), 0);
 }

@@ -1,15 +1,17 @@
 // Adds each new event of the user's sessions to the table.
 const rows = document.querySelector('.log tbody');
 
-// Keeps a stream of server-sent events open while the session lives, through outages. `attach` gets each stream.
+// Keeps a stream of server-sent events open while the session is live, through outages.
+// `attach` gets each stream.
 function keepOpen(url, attach) {
-	const check = () => document.dispatchEvent(new Event('portcullis-check')); // <portcullis-timeout> asks, and covers the page
+	// <portcullis-timeout> asks, and covers the page.
+	const check = () => document.dispatchEvent(new Event('portcullis-check'));
 	let pause = 1000; // ms
 
 	function open() {
 		const line = new EventSource(url);
 		line.onopen = () => { pause = 1000; };
-		// The browser connects again after a broken connection, but never after a response that is no stream.
+		// The browser connects again after a broken connection, but not after any other response.
 		line.onerror = () => line.readyState === EventSource.CLOSED && askLater();
 		line.addEventListener('session-ended', ({ data }) => {
 			line.close();
@@ -19,7 +21,7 @@ function keepOpen(url, attach) {
 		attach(line);
 	}
 
-	// Asks whether the session lives, because a refused `EventSource` does not say.
+	// Asks whether the session is live, because a refused `EventSource` does not report it.
 	function askLater(atLeast = 0) {
 		setTimeout(async () => {
 			const reply = await fetch('/session/status', { cache: 'no-store' }).catch(() => null);

@@ -17,13 +17,13 @@ scene('the guide\'s program for single-page applications distinguishes a session
   await page.goto('/plain');
   assert.equal(await shows(page), 'signed in for 300000 ms more');
   world.end('replaced');
-  assert.equal(await shows(page), 'nobody can say now');
+  assert.equal(await shows(page), 'the state is unknown');
   world.end('idle_timeout');
   assert.equal(await shows(page), 'signed out: Because of idle_timeout.');
   world.outage = [503, { 'retry-after': '7' }];
-  assert.equal(await shows(page), 'nobody can say now');
+  assert.equal(await shows(page), 'the state is unknown');
   await page.route('**/session/status', route => route.fulfill({ status: 502, body: '<h1>Bad gateway</h1>' }));
-  assert.equal(await shows(page), 'nobody can say now');
+  assert.equal(await shows(page), 'the state is unknown');
 });
 
 // A page with a stream that gets `answers` one after the other: a status, or the events before the

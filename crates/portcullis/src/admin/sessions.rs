@@ -355,10 +355,10 @@ impl Sessions {
     /// keep theirs.
     ///
     /// When this returns, every session has ended whose user was signed in when it was called. That
-    /// includes the caller's own session. It processes one user after the other, each at its own
-    /// moment as with [`revoke_all`](Self::revoke_all). A user who signs in during the call may be
-    /// signed out again or not. If that matters, first make sure that no user can sign in. (OWASP
-    /// ASVS 5.0, 7.4.5)
+    /// includes the caller's own session. The sessions of each user end at a moment of their own, as
+    /// with [`revoke_all`](Self::revoke_all). A user who signs in during the call may be signed out
+    /// again or not. If that matters, first make sure that no user can sign in. (OWASP ASVS 5.0,
+    /// 7.4.5)
     ///
     /// In Redis, it works on sixteen of the 1024 buckets at a time. It takes two round trips for
     /// each user, and one for each bucket or thousand sessions in it. If replicas must confirm it,
@@ -462,7 +462,7 @@ impl Sessions {
         Ok(entries)
     }
 
-    /// Finds an entry in the whole bucket, for a session that is missing from its list.
+    /// Reads an entry from the whole record, if the list has only a part of it.
     async fn entry_at(&self, key: &SessionIdHash) -> Result<Option<SessionEntry>, StoreError> {
         Ok(match self.shared.store().load(key).await? {
             Loaded::Live(stored) => SessionEntry::read(&stored, self.shared.now()),

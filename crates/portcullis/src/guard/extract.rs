@@ -70,7 +70,7 @@ impl<S: Sync, N: Scope> OptionalFromRequestParts<S> for Elevated<N> {
     }
 }
 
-/// The target in the query, or the site's front page.
+/// The target in the query, or else the front page, below the public base path.
 impl<S: Sync> FromRequestParts<S> for ReturnTo {
     type Rejection = Infallible;
 

@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 const FIELD: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// What the browser must clear, in addition to the session's cookie, with the response to a
-/// sign-out (OWASP ASVS 5.0, 14.3.1; W3C Clear Site Data). Browsers obey it over https and on
+/// What the response to a sign-out asks the browser to clear, in addition to the session's cookie
+/// (OWASP ASVS 5.0, 14.3.1; W3C Clear Site Data). Browsers obey it over https and on
 /// localhost. They show the response after they have cleared everything. WebKit ignores it on a
 /// redirect: see [the guide](crate::browser#where-browsers-differ).
 ///

@@ -14,7 +14,8 @@ const NO_INDEX: &str = "<meta name=\"robots\" content=\"noindex\">\n";
 const REFRESH: &str = "<meta name=\"referrer\" content=\"no-referrer\">\n<meta http-equiv=\"refresh\" content=\"0\">\n";
 
 /// A page that requests the same address again. That request comes from a page of the site, so the
-/// browser sends `Strict` cookies, and `Sec-Fetch-Site: same-origin` confirms it.
+/// browser sends `Strict` cookies, and `Sec-Fetch-Site: same-origin` confirms that none is
+/// withheld.
 ///
 /// In a sandbox, a page has an opaque origin, and its requests are cross-site: there a refresh
 /// would repeat for ever. So the page refreshes only in answer to a request with a referrer or a

@@ -55,7 +55,7 @@ impl Cookies {
         self.named(cookie).1
     }
 
-    /// The same, if only an accepted name has a cookie.
+    /// The same, but only if it came under an accepted name.
     pub(crate) fn renamed(&self, cookie: &CookieConfig) -> Presented {
         if cookie.accepted().next().is_none() {
             return Presented::Nothing;
@@ -96,7 +96,7 @@ impl Cookies {
     /// name is compared, with case. The value is not decoded or unquoted.
     ///
     /// Only well-formed identifiers are candidates, each once. All other values are ignored. So a
-    /// client that can set a cookie of this name cannot lock users out.
+    /// sibling host that sets a malformed value cannot sign users out.
     pub(crate) fn read(&self, name: &str) -> Presented {
         let mut presented = Presented::Nothing;
         let (mut first, mut second) = (None, None);

@@ -18,7 +18,7 @@ use crate::{
     moment::Moment,
 };
 
-/// List, end and audit the sessions that an application keeps in Redis with Portcullis.
+/// List, end and audit the sessions that an application stores in Redis with Portcullis.
 #[derive(Parser)]
 #[command(name = "portcullis", version, after_help = exit::CODES)]
 pub(crate) struct CommandLine {
@@ -36,7 +36,7 @@ pub(crate) struct CommandLine {
 pub(crate) struct Connection {
     // The variables are read later. Otherwise clap shows an argument from the environment as
     // required in messages about others.
-    /// The server's address; rediss:// uses TLS. Set an address with a password in the environment
+    /// The server's address; rediss:// uses TLS. Put an address with a password into the environment
     /// [env: REDIS_URL] [default: redis://127.0.0.1:6379].
     #[arg(long, global = true, value_name = "URL")]
     redis_url: Option<String>,
@@ -98,9 +98,9 @@ portcullis revoke [OPTIONS] <USER> <HANDLE>
 
 /// For `revoke --help`.
 const MARKERS: &str = "\
-Revoking all sessions of a user leaves a marker, which refuses sign-ins that began earlier. It is kept
-for an hour more than the longest absolute timeout registered for the realm. If none is registered,
-it is kept for 400 days and an hour.";
+After all sessions of a user are revoked, sign-ins that began earlier are refused. A marker in the
+store does this. It is kept for the longest absolute timeout that is registered for the realm, plus
+an hour. If none is registered, it is kept for 400 days and an hour.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -110,9 +110,9 @@ pub(crate) enum Command {
     Users(Users),
     /// Count the live sessions, with users and without.
     Count,
-    /// Show all data of one session, and its last events.
+    /// Show one session, and its last events.
     Show(ShowArguments),
-    /// End one session of a user, all of them, or all sessions of all users.
+    /// End one session of a user, all sessions of a user, or all sessions of all users.
     #[command(override_usage = REVOCATIONS, after_help = MARKERS)]
     Revoke(Revoke),
     /// List the sessions that seem to be used on another device.
@@ -123,14 +123,14 @@ pub(crate) enum Command {
     Realms,
     /// Check whether the server is safe for sessions. Writes nothing.
     Check(Check),
-    /// Remove expired sessions, as running applications do by themselves.
+    /// Remove expired sessions now. A running application does this without the command.
     Sweep,
 }
 
 /// How users are named.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Naming {
-    /// Users are given in hexadecimal, two digits per byte, for names that cannot be typed.
+    /// Read users as hexadecimal, two digits per byte, for names that cannot be typed.
     #[arg(long)]
     pub(crate) hex: bool,
 }
@@ -140,7 +140,7 @@ impl Naming {
     fn read(self, given: &mut UserId) -> Result<(), Failure> {
         if self.hex {
             *given = from_hex(given.as_bytes()).ok_or_else(|| {
-                Failure::Usage("with --hex a user has an even number of hexadecimal digits".into())
+                Failure::Usage("with --hex, a user is an even number of hexadecimal digits".into())
             })?;
         }
         Ok(())
@@ -188,13 +188,13 @@ pub(crate) struct OfUser {
 
 #[derive(Args)]
 pub(crate) struct Users {
-    /// List the users after this one, the last of the previous page.
+    /// List the users after this user, which is the last one of the previous page.
     #[arg(long, value_name = "USER", value_parser = users())]
     pub(crate) after: Option<UserId>,
     /// List at most this many users.
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) limit: NonZeroUsize,
-    /// Users are given and shown in hexadecimal, two digits per byte.
+    /// Read and show users as hexadecimal, two digits per byte.
     #[command(flatten)]
     pub(crate) naming: Naming,
 }
@@ -221,7 +221,7 @@ pub(crate) struct Revoke {
         conflicts_with_all = ["all", "keep"]
     )]
     pub(crate) handle: Option<SessionHandle>,
-    /// End all sessions of the user, and refuse sign-ins that are under way.
+    /// End all sessions of the user, and refuse sign-ins that are in progress.
     #[arg(long)]
     pub(crate) all: bool,
     /// With --all: keep this session.
@@ -232,10 +232,10 @@ pub(crate) struct Revoke {
     /// End all sessions of all users of the realm.
     #[arg(long, conflicts_with_all = ["user", "handle", "all", "keep"])]
     pub(crate) everybody: bool,
-    /// Do not ask for confirmation before ending all. Required without a terminal.
+    /// End all sessions without a question. Required if there is no terminal.
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Wait until this many replicas confirm the end.
+    /// Wait until this many replicas have the change.
     #[arg(long, value_name = "N")]
     pub(crate) confirm_replicas: Option<NonZeroU32>,
     /// The operator's name, for the log [default: $USER, or "operator"].
@@ -245,7 +245,7 @@ pub(crate) struct Revoke {
 
 #[derive(Args)]
 pub(crate) struct Flagged {
-    /// Sessions flagged since: 90s, 15m, 1h, 2d or 1w ago, or a time such as 2026-01-31T12:00:00Z.
+    /// Only sessions flagged since WHEN: an age (90s, 15m, 1h, 2d, 1w) or 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse, default_value = commands::FLAGGED_SINCE)]
     pub(crate) since: Moment,
 }
@@ -260,23 +260,23 @@ pub(crate) struct Audit {
     /// Only events of this session.
     #[arg(long, value_name = "HANDLE", value_parser = handle, allow_hyphen_values = true)]
     pub(crate) session: Option<SessionHandle>,
-    /// Only events since: 90s, 15m, 1h, 2d or 1w ago, or a time such as 2026-01-31T12:00:00Z.
+    /// Only events since WHEN: an age (90s, 15m, 1h, 2d, 1w) or 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
     pub(crate) since: Option<Moment>,
-    /// Only events until WHEN, in the form of --since.
+    /// Only events until WHEN, with the same forms as --since.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse, conflicts_with = "follow")]
     pub(crate) until: Option<Moment>,
     /// Only events with this name. May be given more than once.
     #[arg(long, value_name = "NAME", value_parser = event_names())]
     pub(crate) event: Vec<String>,
     /// Only events with this detail: the reason of an end, the scope of an elevation, or what
-    /// changed of the device.
+    /// changed about the device.
     #[arg(long, value_name = "WORD")]
     pub(crate) reason: Option<String>,
     /// Only the newest N events.
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) limit: NonZeroUsize,
-    /// Then continue with new events, until Ctrl-C.
+    /// After these events, print new events until Ctrl-C.
     #[arg(long)]
     pub(crate) follow: bool,
 }
@@ -302,7 +302,7 @@ fn user(argument: OsString) -> Result<UserId, &'static str> {
     use std::os::unix::ffi::OsStringExt;
 
     match argument.into_vec() {
-        bytes if bytes.is_empty() => Err("no user has an empty name"),
+        bytes if bytes.is_empty() => Err("the name of a user cannot be empty"),
         bytes => Ok(UserId::from(bytes)),
     }
 }
@@ -310,14 +310,15 @@ fn user(argument: OsString) -> Result<UserId, &'static str> {
 #[cfg(not(unix))]
 fn user(argument: OsString) -> Result<UserId, &'static str> {
     match argument.into_string() {
-        Ok(text) if text.is_empty() => Err("no user has an empty name"),
+        Ok(text) if text.is_empty() => Err("the name of a user cannot be empty"),
         Ok(text) => Ok(UserId::from(text)),
-        Err(_) => Err("on this system the name must be Unicode"),
+        Err(_) => Err("on this system, the name must be Unicode"),
     }
 }
 
 fn handle(text: &str) -> Result<SessionHandle, &'static str> {
-    SessionHandle::parse(text).ok_or("a handle has 16 letters, digits, - and _, as `list` shows it")
+    SessionHandle::parse(text)
+        .ok_or("a handle has 16 characters: letters, digits, - and _; `list` shows it")
 }
 
 fn event_names() -> PossibleValuesParser {

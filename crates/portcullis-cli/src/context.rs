@@ -141,7 +141,7 @@ impl Context {
         };
         if self.sessions.history(query).await?.is_empty() {
             self.print_message(&format!(
-                "the log has nothing of {} either; check the name (see `portcullis users`)",
+                "the log has no event of {} either; check the name (see `portcullis users`)",
                 text::user(user)
             ));
         }

@@ -43,8 +43,9 @@ struct Parts<'u> {
     query: &'u str,
 }
 
-const UNENCODED: ConnectError =
-    ConnectError::Address("user or password hold a character that must be percent-encoded");
+const UNENCODED: ConnectError = ConnectError::Address(
+    "the user or the password contains a character that must be percent-encoded",
+);
 
 impl Address {
     pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
@@ -121,7 +122,7 @@ impl Address {
         tls
     }
 
-    /// Whether it names this machine.
+    /// Whether the host is this machine.
     pub(crate) fn is_local(&self) -> bool {
         let host = match (&self.endpoint, self.shown.strip_prefix('[')) {
             (Some(endpoint), _) => Some(endpoint.host()),
@@ -150,7 +151,7 @@ impl<'u> Parts<'u> {
         let behind = rest.get(authority.len()..).unwrap_or_default();
         if behind.contains('#') {
             return Err(ConnectError::Address(
-                "a fragment, from # on, has no meaning in it",
+                "it must not have a fragment (the part after #)",
             ));
         }
         let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
@@ -172,9 +173,9 @@ impl<'u> Parts<'u> {
                 Some(values) => values.push(value),
                 None => {
                     return Err(ConnectError::Address(
-                        "after the question mark, only node=HOST:PORT is supported (of a cluster or \
-                         Sentinels), and for Sentinels also sentinelServiceName, sentinelUsername and \
-                         sentinelPassword",
+                        "after the question mark, a cluster and Sentinels may have node=HOST:PORT, and \
+                         Sentinels also sentinelServiceName, sentinelUsername and sentinelPassword; \
+                         no other parameters are supported",
                     ));
                 }
             }
@@ -197,12 +198,11 @@ impl<'u> Parts<'u> {
     /// The host of the authority, and these others.
     fn endpoints(&self, port: u16, others: &[&str]) -> Result<Vec<Endpoint>, ConnectError> {
         let mut endpoints = Vec::new();
-        // The others need a port: a forgotten one would look like the default.
+        // The others need a port: without one, a forgotten port would mean the default.
         let hosts = [(self.host, Some(port))].into_iter();
         for (host, port) in hosts.chain(others.iter().map(|host| (*host, None))) {
-            let endpoint = Endpoint::parse(host, port).ok_or(ConnectError::Address(
-                "a host or a port in it cannot be read",
-            ))?;
+            let endpoint = Endpoint::parse(host, port)
+                .ok_or(ConnectError::Address("it has an invalid host or port"))?;
             if !endpoints.contains(&endpoint) {
                 endpoints.push(endpoint);
             }
@@ -223,9 +223,7 @@ fn single(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError> {
 
 fn cluster(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError> {
     if !matches!(parts.path, "" | "/" | "/0") {
-        return Err(ConnectError::Address(
-            "a Redis Cluster has no database but 0",
-        ));
+        return Err(ConnectError::Address("a Redis Cluster has only database 0"));
     }
     let [nodes] = parts.query(["node"])?;
     let endpoints = parts.endpoints(6379, &nodes)?;
@@ -245,12 +243,13 @@ fn sentinel(parts: &Parts<'_>) -> Result<(Layout, String, String), ConnectError>
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     let [service] = services[..] else {
         return Err(ConnectError::Address(
-            "it must say once which service the Sentinels watch: ?sentinelServiceName=mymaster",
+            "it must name the service that the Sentinels monitor, exactly once: \
+             ?sentinelServiceName=mymaster",
         ));
     };
     if service.is_empty() || !service.bytes().all(fits) {
         return Err(ConnectError::Address(
-            "the name of a service of Sentinel has letters, digits, dots, dashes and underscores only",
+            "the name of a Sentinel service may have only letters, digits, dots, dashes and underscores",
         ));
     }
     let only = |values: &[&str]| match values {

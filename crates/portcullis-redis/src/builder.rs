@@ -90,14 +90,14 @@ impl RedisStoreBuilder {
     /// it is full. With a limit of 0 events, no log is written.
     ///
     /// The log has 1024 parts, each with an equal share of the events (391 unless set). All events
-    /// of a user are in one part. A part is trimmed when it holds half as many again, or 200 more.
+    /// of a user are in one part. A part is trimmed when it has 1.5 times its share, or 200 more.
     /// So up to 200 000 events may exist beyond the limit.
     ///
     /// # Protection against flooding
     ///
     /// When a part is trimmed, the users with the most events lose their oldest. A user with no
     /// more than a fair share, 391 events divided by the number of users in the part, loses none.
-    /// So an attacker who wants to push out a victim's history needs several accounts in the
+    /// So an attacker who wants to remove a victim's history needs several accounts in the
     /// victim's part, each with many events:
     ///
     /// | the victim keeps fewer than | other users in the part |
@@ -110,21 +110,21 @@ impl RedisStoreBuilder {
     /// Other honest users in the part count too. Where users choose their names, an attacker finds
     /// names in the victim's part by trying about 1024 for each: the part is a public hash of the
     /// name. A record that must survive such an attack needs an
-    /// [`Audit`](https://docs.rs/portcullis/latest/portcullis/trait.Audit.html).
+    /// [`Audit`](https://docs.rs/portcullis/latest/portcullis/audit/trait.Audit.html).
     ///
     /// Events of sessions without a user are in 1024 parts of their own, a quarter as large, with a
     /// quota per session. Every visitor can create sessions, so that protects one visitor's session
     /// from another, but not from hundreds.
     ///
     /// One step checks the 600 oldest events of a part, which takes Redis about a millisecond, once
-    /// in 196 events. With more than 400 000 events, the fair share is that of 400 events in a
-    /// part, and the step that frees scattered room grows with the part: about 3 µs for each of its
-    /// events.
+    /// in 196 events. With more than 400 000 events, the fair share is computed from 400 events
+    /// in a part. The step that frees scattered space then takes about 3 µs for each event of the
+    /// part.
     pub fn log(self, log: LogLimits) -> Self {
         Self { log, ..self }
     }
 
-    /// Makes each revocation wait until this many replicas have it, at most for
+    /// Makes each revocation wait until this many replicas have it, but no longer than
     /// [`wait`](Self::wait). The [`RevocationReport`](portcullis_core::store::RevocationReport)
     /// says how many have it. Without this setting, a failure of the primary just after a
     /// revocation can restore ended sessions, until they expire.
@@ -176,9 +176,9 @@ impl RedisStoreBuilder {
     /// Checks whether sessions are safe on the server, without using it as a store.
     ///
     /// Returns one [`Finding`] for each subject, good or bad, always in the same order. In a
-    /// cluster every primary is checked. Where they differ there is a finding for each, with its
-    /// address in front. A server that [`connect`](Self::connect) would refuse for its settings is
-    /// reported and not refused. Nothing is written, and no key but the registry of realms is read.
+    /// cluster every primary is checked. If they differ, there is a finding for each, which begins
+    /// with its address. A server that [`connect`](Self::connect) would refuse for its settings is
+    /// reported, not refused. Nothing is written, and no key but the registry of realms is read.
     /// It takes as long as about sixty commands in sequence.
     ///
     /// The server shows some settings only to users with rights that an application should not
@@ -237,9 +237,8 @@ impl RedisStore {
     /// * `redis-cluster://[user:password@]host[:port][?node=host:port]…`: a Redis Cluster,
     ///   discovered through any of these nodes.
     /// * `redis-sentinel://[user:password@]host[:port][/database]?sentinelServiceName=name[&node=host:port]…`:
-    ///   the primary that these Sentinels name. User and password are for the primary. Those for
-    ///   the Sentinels are in `&sentinelUsername=` and `&sentinelPassword=`; without them there are
-    ///   none.
+    ///   the primary that these Sentinels name. User and password are for the primary. If the
+    ///   Sentinels have their own, add `&sentinelUsername=` and `&sentinelPassword=`.
     ///
     /// With `rediss`, `rediss-cluster` and `rediss-sentinel` the connection uses TLS.
     ///

@@ -9,9 +9,8 @@
 pub enum ConnectError {
     /// The address begins with an unknown scheme.
     #[error(
-        "the Redis address begins with {scheme:?}; only redis://, redis-cluster:// and \
-         redis-sentinel:// are supported and, for TLS, rediss://, rediss-cluster:// and \
-         rediss-sentinel://"
+        "the Redis address begins with {scheme:?}; supported are redis://, redis-cluster:// and \
+         redis-sentinel://, and with TLS rediss://, rediss-cluster:// and rediss-sentinel://"
     )]
     #[non_exhaustive]
     Scheme {
@@ -26,8 +25,8 @@ pub enum ConnectError {
          and percent-encode special characters in the password"
     )]
     Address(&'static str),
-    /// The address names a Redis Cluster, but the server there is no usable node of one.
-    #[error("the server at {address} is no usable node of a Redis Cluster: {reason}")]
+    /// The address names a Redis Cluster, but the server there cannot be used as a node of one.
+    #[error("the server at {address} cannot be used as a node of a Redis Cluster: {reason}")]
     #[non_exhaustive]
     Cluster {
         /// Hosts and ports.
@@ -37,8 +36,8 @@ pub enum ConnectError {
     },
     /// No Sentinel names a primary.
     #[error(
-        "the Sentinels name no primary of {address} ({reason}); check that they run, that they watch a \
-         service of this name, and the addresses"
+        "the Sentinels name no primary of {address} ({reason}); check that the addresses are right, that \
+         the Sentinels run, and that they monitor a service with this name"
     )]
     #[non_exhaustive]
     Sentinel {
@@ -62,7 +61,7 @@ pub enum ConnectError {
     /// The server cannot be reached at this address.
     #[error(
         "Redis at {address} cannot be reached ({reason}); check that it runs, that the address is \
-         right and that no firewall is in between"
+         right, and that no firewall blocks the connection"
     )]
     #[non_exhaustive]
     Unreachable {
@@ -83,12 +82,12 @@ pub enum ConnectError {
         /// The answer of the server.
         reason: String,
     },
-    /// The certificate of the server is not accepted, or the server accepts no TLS connection from
+    /// The certificate of the server is not accepted, or the server refuses the TLS connection of
     /// this client.
     #[error(
         "the TLS connection to Redis at {address} fails ({reason}); the certificate must be valid now, \
-         be for the host in the address, and come from a trusted authority: name yours with \
-         ca_certificate_pem()"
+         name the host in the address, and be issued by a trusted authority; to trust your own \
+         authority, use ca_certificate_pem()"
     )]
     #[non_exhaustive]
     Certificate {
@@ -109,7 +108,7 @@ pub enum ConnectError {
     },
     /// The server is older than 6.2.
     #[error(
-        "Redis at {address} has version {version}, but 6.2 is the oldest supported version; upgrade it"
+        "Redis at {address} has version {version}, but the oldest supported version is 6.2; upgrade it"
     )]
     #[non_exhaustive]
     TooOld {
@@ -121,8 +120,8 @@ pub enum ConnectError {
     /// The server may evict any key when its memory is full.
     #[error(
         "Redis at {address} has maxmemory-policy {policy}, which can lose sessions and records of \
-         their ends; set it to noeviction (or to one of volatile-*), give sessions a server of their \
-         own, or accept the loss with allow_unsafe_eviction()"
+         their ends; set it to noeviction (or to one of volatile-*), use a separate server for \
+         sessions, or accept the loss with allow_unsafe_eviction()"
     )]
     #[non_exhaustive]
     UnsafeEviction {

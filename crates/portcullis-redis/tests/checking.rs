@@ -194,7 +194,7 @@ async fn persistence_is_told_by_what_a_crash_would_leave() {
         (
             &["--appendonly", "yes", "--appendfsync", "no"],
             Warning,
-            "come back",
+            "live again",
         ),
     ] {
         let server = TestServer::start_with(options);
@@ -219,7 +219,7 @@ async fn a_snapshot_that_failed_is_broken_because_nothing_is_written_any_more() 
     loop {
         let findings = Findings::of(&url).await;
         if findings.get(Subject::Persistence).verdict == Broken {
-            findings.assert(Subject::Persistence, Broken, "takes no writes");
+            findings.assert(Subject::Persistence, Broken, "accepts no writes");
             break;
         }
         assert!(since.elapsed() < Duration::from_secs(5));
@@ -252,7 +252,7 @@ async fn a_replica_is_broken_and_its_primary_is_told_whether_writes_wait_for_it(
     }
 
     let findings = Findings::of(replica.url()).await;
-    findings.assert(Subject::Role, Broken, "takes no writes");
+    findings.assert(Subject::Role, Broken, "accepts no writes");
     let mend = findings.remedy(Subject::Role);
     assert!(mend.ends_with(&format!("127.0.0.1 port {port}")), "{mend}");
     findings.assert(Subject::Replication, Unknown, "primary");
@@ -272,7 +272,7 @@ async fn a_replica_is_broken_and_its_primary_is_told_whether_writes_wait_for_it(
         findings.assert(Subject::Replication, verdict, says);
         findings.assert(Subject::Role, Fine, "primary");
     };
-    replication("0", Warning, "bring ended sessions back").await;
+    replication("0", Warning, "restore ended sessions").await;
     for (copies, verdict, says) in [
         (1, Fine, "a revocation reports whether 1 have it"),
         (2, Warning, "no revocation is confirmed"),
@@ -282,7 +282,7 @@ async fn a_replica_is_broken_and_its_primary_is_told_whether_writes_wait_for_it(
         findings.assert(Subject::Replication, verdict, says);
     }
     replication("1", Fine, "replicas: 1, ").await;
-    replication("2", Broken, "up: 1, min-replicas-to-write: 2").await;
+    replication("2", Broken, "lag: 1, min-replicas-to-write: 2").await;
 }
 
 #[tokio::test]
@@ -319,7 +319,7 @@ async fn the_user_that_is_proposed_is_enough_and_no_more() {
     let url = format!("redis://app:PASSWORD@127.0.0.1:{}", server.port());
     let findings = Findings::of(&url).await;
     findings.assert(Subject::Rights, Fine, "app");
-    findings.assert(Subject::User, Warning, "does not log in");
+    findings.assert(Subject::User, Warning, "client without a password");
     server.cli(&["ACL", "SETUSER", "default", "resetpass"]);
     let findings = Findings::of(&url).await;
     findings.assert(Subject::User, Fine, "app");
@@ -425,8 +425,8 @@ async fn a_server_that_is_too_slow_to_connect_to_is_told_of() {
     };
     assert!(with_wait(20).connect().await.is_err());
     let findings = Findings(with_wait(20).check().await.unwrap());
-    findings.assert(Subject::Latency, Broken, "the wait is 20.0 ms");
-    findings.assert(Subject::Clock, Fine, "give or take");
+    findings.assert(Subject::Latency, Broken, "the setting wait is 20.0 ms");
+    findings.assert(Subject::Clock, Fine, "accurate to");
     let findings = Findings(with_wait(100).check().await.unwrap());
-    findings.assert(Subject::Latency, Warning, "the wait is 100.0 ms");
+    findings.assert(Subject::Latency, Warning, "the setting wait is 100.0 ms");
 }

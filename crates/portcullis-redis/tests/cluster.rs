@@ -363,7 +363,9 @@ async fn a_check_looks_at_every_primary_and_compares_their_clocks() {
     let clocks = *about(&findings, Subject::Clock).last().unwrap();
     assert_eq!(clocks.0, Verdict::Fine);
     assert!(
-        clocks.1.starts_with("the clocks of the primaries agree"),
+        clocks
+            .1
+            .starts_with("the clocks of the primaries differ by at most"),
         "{clocks:?}"
     );
     // One of them is not like the others.

@@ -33,7 +33,8 @@ pub(crate) async fn audit(
 ) -> Result<Code, Failure> {
     if audit.follow && connection.all_realms {
         return Err(Failure::Usage(
-            "the log of one realm can be followed, not those of all; name it with --realm, or leave out --follow".into(),
+            "only the log of one realm can be followed; name it with --realm, or remove --follow"
+                .into(),
         ));
     }
     let contexts = Context::open(connection, output).await?;
@@ -210,7 +211,7 @@ impl Tail {
 pub(super) fn line(logged: &Logged) -> String {
     let Some(event) = &logged.event else {
         let at = rfc3339(logged.place.written_at);
-        return format!("{at} unreadable: a later version wrote it, or it is damaged\n");
+        return format!("{at} unreadable: it was written by a later version, or it is damaged\n");
     };
     let mut line = format!("{} {}", rfc3339(event.at), event.kind.as_str());
     let mut push = |name: &str, value: &str| {

@@ -82,7 +82,8 @@ pub(crate) async fn revoke(
     let is_one = matches!(target, Target::One(..));
     if !is_one && !revoke.yes && !io::stdin().is_terminal() {
         return Err(Failure::Usage(
-            "ending all sessions must be confirmed, and there is no terminal to ask on; add --yes"
+            "ending all sessions needs a confirmation, but there is no terminal for the \
+             question; add --yes"
                 .into(),
         ));
     }
@@ -191,7 +192,7 @@ async fn is_agreed(
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
-        .map_err(|error| Failure::Usage(format!("no answer can be read: {error}")))?;
+        .map_err(|error| Failure::Usage(format!("the answer cannot be read: {error}")))?;
     Ok(is_yes(&answer))
 }
 
@@ -332,7 +333,7 @@ fn outcome(context: &Context, report: &RevocationReport, target: Target<'_>) -> 
         Outcome::Done
     } else {
         context.print_message(
-            "not enough replicas confirmed it in time: a failover may bring these sessions back",
+            "not enough replicas confirmed it in time: a failover may restore these sessions",
         );
         Outcome::Unconfirmed
     }

@@ -102,9 +102,9 @@ fn page(entry: &SessionEntry, events: &[Logged], clock: Clock, pen: Pen) -> Stri
     }
     let events: String = events.iter().map(line).collect();
     if events.is_empty() {
-        page.push_str("\nthe log has no event of it\n");
+        page.push_str("\nthe log has no event of this session\n");
     } else {
-        page.push_str(&format!("\nits last events\n{events}"));
+        page.push_str(&format!("\nlast events\n{events}"));
     }
     page
 }

@@ -61,7 +61,7 @@ pub(crate) async fn users(
     }
     if users.is_empty() && !output.json {
         context.print_message(match options.after {
-            Some(_) => "no user with a session follows",
+            Some(_) => "there are no more users with sessions",
             None => "no user has a session",
         });
     }

@@ -46,7 +46,7 @@ async fn a_check_names_the_realms_and_its_limits() {
     checked.assert(0);
     for words in [
         "admin (cookie __Host-admin), shop (cookie __Host-shop); ",
-        "cannot be told from two servers of one application",
+        "look like two servers of one application",
     ] {
         assert!(checked.out.contains(words), "{words} in {}", checked.out);
     }

@@ -78,13 +78,13 @@ async fn where_nothing_is_found_a_hint_is_printed() {
     let unknown = fixture.run(&["list", "alcie"]);
     unknown.assert(3);
     assert!(
-        unknown.err.contains("the log has nothing of alcie either"),
+        unknown.err.contains("the log has no event of alcie either"),
         "{unknown:?}"
     );
     // Alice's session has ended by now.
     let known = fixture.run(&["list", "alice"]);
     known.assert(3);
-    assert!(!known.err.contains("the log has nothing"), "{known:?}");
+    assert!(!known.err.contains("the log has no event"), "{known:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,7 @@ async fn in_all_realms_tables_have_headings_in_order_of_name() {
     assert_eq!(
         list.err,
         "portcullis: realm admin: bob has no session\n\
-         portcullis: realm admin: the log has nothing of bob either; check the name (see `portcullis users`)\n"
+         portcullis: realm admin: the log has no event of bob either; check the name (see `portcullis users`)\n"
     );
     let shown = fixture.run(&["show", "alice", &shop, "--all-realms"]);
     shown.assert(0);

@@ -27,23 +27,22 @@ pub(super) fn clock(facts: &Facts) -> Fact<Ruling> {
         length(apart),
         if ahead < 0 { "behind" } else { "ahead of" },
     );
-    const MEND: &str =
-        "let a time service (chrony, systemd-timesyncd) set the clocks of both machines";
+    const REMEDY: &str = "run a time service (chrony, systemd-timesyncd) on both machines";
     Ok(if apart <= APART + error {
-        Ruling::fine(format!("{message}, give or take {}", length(error)))
+        Ruling::fine(format!("{message} (accurate to {})", length(error)))
     } else if apart <= FAR_APART {
         Ruling::warning(
             format!("{message}: sessions end by the server's clock, so times in logs do not match"),
-            MEND,
+            REMEDY,
         )
     } else {
         Ruling::warning(
             format!(
-                "{message}: sessions end by the server's clock, so times in logs, and those that \
-                 users are shown, are wrong by that much; when the clock is set right, sessions end \
-                 early or late by as much"
+                "{message}: sessions end by the server's clock, so times in logs, and \
+                 times that users see, are wrong by this difference; when the clock is corrected, \
+                 sessions end early or late by it"
             ),
-            MEND,
+            REMEDY,
         )
     })
 }
@@ -56,17 +55,18 @@ fn unsteady(samples: &[Sample]) -> Option<Ruling> {
     if back > 0 {
         return Some(Ruling::broken(
             format!(
-                "its clock went back by {back} ms during the check: sessions live longer than they \
+                "its clock moved back by {back} ms during the check: sessions last longer than they \
                  should"
             ),
-            "let a time service slew its clock instead of setting it, and find out what else sets it",
+            "let a time service adjust its clock gradually instead of setting it, and find out \
+             what else sets it",
         ));
     }
     let (first, last) = (samples.first()?, samples.last()?);
     let span = i64::try_from(MOVES.as_millis()).unwrap_or(i64::MAX);
     (last.sent_ms - first.sent_ms > span && last.server_ms == first.server_ms).then(|| {
         Ruling::broken(
-            "its clock stands still: no session ends by it",
+            "its clock does not run, so no session ends",
             "restart the server, and check the clock of its machine",
         )
     })
@@ -152,7 +152,10 @@ mod tests {
         samples[7].server_ms = samples[7].sent_ms;
         let finding = found(samples);
         assert_eq!(finding.verdict, Verdict::Fine);
-        assert!(finding.message.ends_with("take 1 ms"), "{finding:?}");
+        assert!(
+            finding.message.ends_with("(accurate to 1 ms)"),
+            "{finding:?}"
+        );
     }
 
     #[test]
@@ -171,14 +174,14 @@ mod tests {
         samples[9].server_ms -= 15;
         let back = found(samples);
         assert_eq!(back.verdict, Verdict::Broken);
-        assert!(back.message.contains("went back by 5 ms"), "{back:?}");
+        assert!(back.message.contains("moved back by 5 ms"), "{back:?}");
         let mut samples = healthy().samples;
         for sample in &mut samples {
             sample.server_ms = 5;
         }
         let still = found(samples);
         assert_eq!(still.verdict, Verdict::Broken);
-        assert!(still.message.contains("stands still"), "{still:?}");
+        assert!(still.message.contains("does not run"), "{still:?}");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub enum Verdict {
     Warning,
     /// Sessions do not work, or ends of sessions do not hold.
     Broken,
-    /// It could not be checked. If a right is missing, the remedy names it. Some of these rights
+    /// It cannot be checked. If a right is missing, the remedy names it. Some of these rights
     /// (`+config|get`, `+acl|getuser`) show passwords or their hashes, so grant them only for the
     /// check.
     Unknown,
@@ -129,17 +129,17 @@ impl Ruling {
         Self::new(Verdict::Unknown, message, Some(remedy.into()))
     }
 
-    /// The server did not answer what is needed to know more than this `message`.
+    /// A finding for which the server did not give the facts. `message` says what is not known.
     pub(super) fn withheld(message: &str, withheld: Withheld, facts: &Facts) -> Self {
         let user = &facts.user;
         match withheld {
             Withheld::Forbidden(right) => Self::unknown(
-                format!("{message}: the user {user} has no right to ask"),
-                format!("let it ask, for as long as you check: ACL SETUSER {user} {right}"),
+                format!("{message}: the user {user} has no right to read it"),
+                format!("grant the right for the time of the check: ACL SETUSER {user} {right}"),
             ),
             Withheld::Missing => Self::unknown(
-                format!("{message}: the server does not answer that"),
-                "look it up in the administration of the server",
+                format!("{message}: the server does not report it"),
+                "find it in the administration console of the server",
             ),
         }
     }

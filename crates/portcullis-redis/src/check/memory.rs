@@ -19,27 +19,27 @@ pub(super) fn eviction(facts: &Facts) -> Fact<Ruling> {
     }
     let evicted = info.number("evicted_keys").unwrap_or(0);
     let figure = format!("evicted keys so far: {evicted}");
-    const MEND: &str = "CONFIG SET maxmemory-policy noeviction, then CONFIG REWRITE";
+    const REMEDY: &str = "CONFIG SET maxmemory-policy noeviction, then CONFIG REWRITE";
     Ok(match info.unsafe_policy() {
         Some(_) if facts.unsafe_eviction => Ruling::warning(
             format!(
-                "maxmemory-policy is {policy}, as allow_unsafe_eviction() allows: sessions and their \
-                 ends can get lost ({figure})"
+                "maxmemory-policy is {policy}, which allow_unsafe_eviction() accepts: sessions and \
+                 records of their ends can be lost ({figure})"
             ),
-            MEND,
+            REMEDY,
         ),
         Some(_) => Ruling::broken(
             format!(
-                "maxmemory-policy is {policy}: sessions and their ends can get lost ({figure})"
+                "maxmemory-policy is {policy}: sessions and records of their ends can be lost ({figure})"
             ),
-            format!("{MEND}; or give sessions a server of their own"),
+            format!("{REMEDY}; or use a separate server for sessions"),
         ),
         None if policy.starts_with("volatile") => Ruling::warning(
             format!(
                 "maxmemory-policy is {policy}: when memory is full, users are signed out early \
                  ({figure})"
             ),
-            MEND,
+            REMEDY,
         ),
         None => Ruling::fine(format!("maxmemory-policy is {policy}: nothing is evicted")),
     })
@@ -68,14 +68,14 @@ pub(super) fn memory(facts: &Facts) -> Fact<Ruling> {
         Ruling::warning(
             format!(
                 "{message}: from {REFUSE_VISITORS_FROM} % on, sessions without a user are refused, so \
-                 that users can sign in"
+                 that users can still sign in"
             ),
             "raise it: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
         )
     } else if nearly_full(counted, limit) {
         Ruling::warning(
             message,
-            "raise it before it is full: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
+            "raise maxmemory before it is full: CONFIG SET maxmemory <bytes>, then CONFIG REWRITE",
         )
     } else {
         Ruling::fine(message)
@@ -92,7 +92,9 @@ fn unlimited(used: u64, machine: Option<u64>) -> Ruling {
             );
             if nearly_full(used, machine) {
                 Ruling::warning(
-                    format!("{message}: when that is used up, the system kills the server"),
+                    format!(
+                        "{message}: when the memory of the machine is full, its system kills the server"
+                    ),
                     "give the machine more memory, or set a limit: CONFIG SET maxmemory <bytes>, then \
                      CONFIG REWRITE",
                 )

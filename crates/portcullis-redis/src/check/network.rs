@@ -21,7 +21,7 @@ pub(super) fn latency(facts: &Facts) -> Fact<Ruling> {
     let slowest = *answers.last().ok_or(Withheld::Missing)?;
     let wait = facts.wait;
     let message = format!(
-        "half of {} answers came within {}, the slowest took {}; the wait is {}",
+        "half of {} answers came within {}, the slowest took {}; the setting wait is {}",
         answers.len(),
         millis(median),
         millis(slowest),
@@ -29,12 +29,12 @@ pub(super) fn latency(facts: &Facts) -> Fact<Ruling> {
     );
     Ok(if median >= wait {
         Ruling::broken(
-            format!("{message}: operations fail before they are answered"),
+            format!("{message}: operations fail before the server answers"),
             "bring the server closer to the application, or raise wait() of the builder",
         )
     } else if median.saturating_mul(100) > wait.saturating_mul(SLOW) {
         Ruling::warning(
-            format!("{message}: with more to do, operations will fail"),
+            format!("{message}: under load, operations will fail"),
             "bring the server closer to the application, or raise wait() of the builder",
         )
     } else {
@@ -51,7 +51,8 @@ pub(super) fn transport(facts: &Facts) -> Fact<Ruling> {
         Ruling::warning(
             "without TLS: an attacker on the network reads the password and the data of sessions, and \
              can change them",
-            "set tls-port and a certificate on the server, and write rediss:// instead of redis://",
+            "set tls-port and a certificate on the server, and use an address with rediss:// instead of \
+             redis://",
         )
     })
 }
@@ -91,7 +92,7 @@ mod tests {
         assert_eq!(finding.verdict, Verdict::Fine);
         assert_eq!(
             finding.message,
-            "half of 5 answers came within 2.0 ms, the slowest took 240.0 ms; the wait is 250.0 ms"
+            "half of 5 answers came within 2.0 ms, the slowest took 240.0 ms; the setting wait is 250.0 ms"
         );
     }
 

@@ -15,7 +15,7 @@ pub(super) fn persistence(facts: &Facts) -> Fact<Ruling> {
     let appends = facts.value("aof_enabled")? == "1";
     if info.is("loading", "1") {
         return Ok(Ruling::broken(
-            "it is still loading its data, and answers nothing else before that is done",
+            "it is still loading its data, and executes no commands before it has finished",
             "wait, then check again",
         ));
     }
@@ -31,11 +31,11 @@ pub(super) fn persistence(facts: &Facts) -> Fact<Ruling> {
 
 /// A write to disk that failed.
 fn failed(info: Info<'_>, appends: bool, facts: &Facts) -> Option<Ruling> {
-    const REMEDY: &str = "check its log, its disk and the rights to its directory";
+    const REMEDY: &str = "check its log, its disk and the permissions of its directory";
     let error = |name| info.get(name).is_some_and(|status| status != "ok");
     if appends && error("aof_last_write_status") {
         return Some(Ruling::broken(
-            "its append-only file cannot be written, so it takes no writes",
+            "its append-only file cannot be written, so it accepts no writes",
             REMEDY,
         ));
     }
@@ -43,19 +43,19 @@ fn failed(info: Info<'_>, appends: bool, facts: &Facts) -> Option<Ruling> {
     if error("rdb_last_bgsave_status") && facts.config("save") != Ok("") {
         return Some(if facts.config("stop-writes-on-bgsave-error") == Ok("no") {
             Ruling::warning(
-                "its last snapshot failed; it still takes writes (stop-writes-on-bgsave-error no)",
+                "its last snapshot failed; it still accepts writes (stop-writes-on-bgsave-error no)",
                 REMEDY,
             )
         } else {
             Ruling::broken(
-                "its last snapshot failed, so it takes no writes (stop-writes-on-bgsave-error)",
+                "its last snapshot failed, so it accepts no writes (stop-writes-on-bgsave-error)",
                 REMEDY,
             )
         });
     }
     if appends && error("aof_last_bgrewrite_status") {
         return Some(Ruling::warning(
-            "its append-only file could not be rewritten and grows until the disk is full",
+            "its append-only file could not be rewritten, so it grows until the disk is full",
             REMEDY,
         ));
     }
@@ -69,17 +69,17 @@ fn appending(facts: &Facts) -> Ruling {
         }
         Ok("everysec") => Ruling::fine(
             "append-only file, written to disk every second (appendfsync everysec): a crash of the \
-             machine undoes at most about the last second, ends of sessions too",
+             machine undoes about the last second at most, including ends of sessions",
         ),
         Ok(other) => Ruling::warning(
             format!(
                 "append-only file, written to disk when the system chooses (appendfsync {other}): a \
-                 crash of the machine can undo half a minute, and sessions that ended in it come back"
+                 crash of the machine can undo half a minute, and sessions that ended then are live again"
             ),
             "CONFIG SET appendfsync everysec, then CONFIG REWRITE",
         ),
         Err(withheld) => Ruling::withheld(
-            "append-only file, but how often it is written to disk is not known",
+            "append-only file; it is not known how often it is written to disk",
             withheld,
             facts,
         ),
@@ -92,12 +92,12 @@ fn snapshots(info: Info<'_>, facts: &Facts) -> Ruling {
         Some(changes) => format!("changes since the last one: {changes}"),
         None => "the number of changes since the last one is not known".to_owned(),
     };
-    let undone =
-        "a crash undoes what changed since, so sessions that ended come back until their deadlines";
+    let undone = "a crash undoes the changes since then, so ended sessions are live again until \
+                  their deadlines";
     match facts.config("save") {
         Ok("") => Ruling::warning(
-            "nothing is kept on disk: a restart signs all users out, and nothing comes back",
-            format!("if that is not what you want: {APPEND}"),
+            "nothing is stored on disk: a restart signs all users out, and restores no ended session",
+            format!("to keep sessions over a restart: {APPEND}"),
         ),
         Ok(when) => Ruling::warning(
             format!("snapshots only (save {when}; {unsaved}): {undone}"),
@@ -105,8 +105,8 @@ fn snapshots(info: Info<'_>, facts: &Facts) -> Ruling {
         ),
         Err(_) => Ruling::warning(
             format!(
-                "no append-only file. If it takes no snapshots, a restart signs all users out; if it \
-                 does ({unsaved}), {undone}"
+                "no append-only file. Without snapshots, a restart signs all users out; with snapshots \
+                 ({unsaved}), {undone}"
             ),
             APPEND,
         ),
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(snapshots.verdict, Verdict::Warning);
         assert!(snapshots.message.contains("save 3600 1"), "{snapshots:?}");
         assert!(snapshots.message.contains("one: 12"), "{snapshots:?}");
-        assert!(snapshots.message.contains("come back"), "{snapshots:?}");
+        assert!(snapshots.message.contains("live again"), "{snapshots:?}");
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
             finding.message.contains("signs all users out"),
             "{finding:?}"
         );
-        assert!(finding.message.contains("come back"), "{finding:?}");
+        assert!(finding.message.contains("live again"), "{finding:?}");
     }
 
     #[test]

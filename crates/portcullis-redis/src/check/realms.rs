@@ -8,8 +8,8 @@ use super::{
 };
 
 /// The store cannot detect this, so every check says it.
-const INDISTINGUISHABLE: &str = "two applications with one key prefix and one realm cannot be \
-                                 told from two servers of one application";
+const INDISTINGUISHABLE: &str = "two applications with the same key prefix and realm look like two \
+                                 servers of one application";
 
 /// One finding for all servers: in a cluster only one node has the registry.
 pub(super) fn judge(servers: &[Facts]) -> Option<Finding> {

@@ -16,7 +16,7 @@ pub(super) fn replication(facts: &Facts) -> Fact<Ruling> {
     let info = facts.info()?;
     if facts.value("role")? != "master" {
         return Ok(Ruling::unknown(
-            "this is a replica, and only its primary knows what it may lack",
+            "this is a replica, and only its primary knows how far it is behind",
             format!("check the primary{}", primary(facts)),
         ));
     }
@@ -31,9 +31,10 @@ pub(super) fn replication(facts: &Facts) -> Fact<Ruling> {
     if let Some(good) = good.filter(|good| *good < least) {
         return Ok(Ruling::broken(
             format!(
-                "it takes no writes: replicas that keep up: {good}, min-replicas-to-write: {least}"
+                "it accepts no writes: replicas with an acceptable lag: {good}, \
+                 min-replicas-to-write: {least}"
             ),
-            "bring the replicas back (INFO replication shows their lag), or lower min-replicas-to-write",
+            "repair the replicas (INFO replication shows their lag), or lower min-replicas-to-write",
         ));
     }
     if let Some(copies) = facts.copies.filter(|copies| count < u64::from(*copies)) {
@@ -41,38 +42,39 @@ pub(super) fn replication(facts: &Facts) -> Fact<Ruling> {
             format!(
                 "replicas: {count}, but confirm_by_replicas is {copies}: no revocation is confirmed"
             ),
-            "bring the replicas back (INFO replication shows them), or lower confirm_by_replicas",
+            "repair the replicas (INFO replication shows them), or lower confirm_by_replicas",
         ));
     }
     if count == 0 {
         return Ok(Ruling::fine(
-            "no replicas: this one server has everything, and nothing takes over from it",
+            "no replicas: if this server fails, no other server replaces it",
         ));
     }
     let (late, figures) = replicas(info, count);
     Ok(if late {
         Ruling::warning(
-            format!("{figures}: a failover loses at least that much"),
-            "find out what delays the replica: its log, its disk, the network in between",
+            format!("{figures}: a failover loses at least the changes of that time"),
+            "find out what delays the replica: check its log, its disk and the network \
+             between the servers",
         )
     } else if let (0, Some(copies @ 1..)) = (least, facts.copies) {
         Ruling::fine(format!(
-            "{figures}; writes wait for none of them, but a revocation reports whether {copies} have \
+            "{figures}; writes do not wait for them, but a revocation reports whether {copies} have \
              it"
         ))
     } else if least == 0 {
         Ruling::warning(
             format!(
-                "{figures}, but writes wait for none of them: a failover can bring ended sessions back"
+                "{figures}, but writes do not wait for them: a failover can restore ended sessions"
             ),
-            "CONFIG SET min-replicas-to-write 1, then CONFIG REWRITE; or have revocations confirmed, \
-             with confirm_by_replicas(1)",
+            "CONFIG SET min-replicas-to-write 1, then CONFIG REWRITE; or let replicas confirm \
+             revocations, with confirm_by_replicas(1)",
         )
     } else {
         let seconds = facts.config("min-replicas-max-lag").unwrap_or("10");
         Ruling::fine(format!(
-            "{figures}; writes are refused with fewer than {least} that keep up, so a failover undoes \
-             no more than the last {seconds} s"
+            "{figures}; writes are refused if fewer than {least} have an acceptable lag, so a \
+             failover undoes at most the last {seconds} s"
         ))
     })
 }
@@ -98,11 +100,11 @@ fn replicas(info: Info<'_>, count: u64) -> (bool, String) {
         behind = behind.max(written.saturating_sub(figure("offset").unwrap_or(written)));
     }
     let mut message = format!(
-        "replicas: {count}, the furthest {lag} s and {} behind",
+        "replicas: {count}, at most {lag} s and {} behind",
         size(behind)
     );
     if offline > 0 {
-        message.push_str(&format!(", not in step yet: {offline}"));
+        message.push_str(&format!(", not yet synchronized: {offline}"));
     }
     (offline > 0 || lag > LATE, message)
 }
@@ -130,7 +132,7 @@ mod tests {
         assert!(
             finding
                 .message
-                .starts_with("replicas: 1, the furthest 0 s and 120 B behind; "),
+                .starts_with("replicas: 1, at most 0 s and 120 B behind; "),
             "{finding:?}"
         );
         assert!(finding.message.ends_with("the last 10 s"), "{finding:?}");
@@ -201,7 +203,7 @@ mod tests {
             let finding = found(&facts);
             assert_eq!(finding.verdict, Verdict::Broken);
             assert!(
-                finding.message.contains(&format!("up: {count}, ")),
+                finding.message.contains(&format!("lag: {count}, ")),
                 "{finding:?}"
             );
         }
@@ -225,7 +227,7 @@ mod tests {
         let finding = found(&healthy().with(&[("slave0", offline)]));
         assert_eq!(finding.verdict, Verdict::Warning);
         assert!(
-            finding.message.contains("not in step yet: 1"),
+            finding.message.contains("not yet synchronized: 1"),
             "{finding:?}"
         );
     }

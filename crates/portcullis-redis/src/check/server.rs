@@ -22,7 +22,7 @@ pub(super) fn version(facts: &Facts) -> Fact<Ruling> {
     };
     Ok(match info.too_old() {
         Some(_) => Ruling::broken(
-            format!("{name} is too old: 6.2 is the oldest supported version"),
+            format!("{name} is too old: the oldest supported version is 6.2"),
             "upgrade it to Redis 6.2 or later, or to Valkey",
         ),
         None => Ruling::fine(name),
@@ -43,8 +43,8 @@ pub(super) fn mode(facts: &Facts) -> Fact<Ruling> {
         }
         "standalone" => Ruling::fine("a single server, not a node of a cluster"),
         other => Ruling::broken(
-            format!("it runs as {other:?}, which stores no sessions"),
-            "point the address at the primary itself, or write redis-sentinel:// and the service",
+            format!("it runs as {other:?}, which cannot store sessions"),
+            "use the address of the primary itself, or redis-sentinel:// with the name of the service",
         ),
     })
 }
@@ -55,23 +55,22 @@ fn cluster(facts: &Facts) -> Ruling {
         Ok(text) => Info::new(text),
         Err(withheld) => {
             return Ruling::withheld(
-                "a node of a cluster, and whether it has all slots is not known",
+                "a node of a cluster; it is not known whether the cluster serves all slots",
                 *withheld,
                 facts,
             );
         }
     };
-    const MEND: &str = "write redis-cluster:// instead of redis:// in the address";
+    const REMEDY: &str = "use an address with redis-cluster:// instead of redis://";
     let number = |name| info.number(name).unwrap_or(0);
     let (nodes, slots) = (number("cluster_size"), number("cluster_slots_ok"));
     let by_itself = facts.topology != Topology::Cluster;
     if by_itself && nodes > 1 {
         return Ruling::broken(
             format!(
-                "a node of a cluster of {nodes} primaries: sessions in slots of the others cannot be \
-                 reached"
+                "a node of a cluster of {nodes} primaries: sessions on the other nodes cannot be reached"
             ),
-            MEND,
+            REMEDY,
         );
     }
     if slots < SLOTS || !info.is("cluster_state", "ok") {
@@ -89,7 +88,7 @@ fn cluster(facts: &Facts) -> Ruling {
                 "a cluster whose only primary has all {SLOTS} slots: it works until a slot is moved to \
                  another node"
             ),
-            MEND,
+            REMEDY,
         ),
         (false, 1) => Ruling::fine(format!(
             "a cluster whose only primary has all {SLOTS} slots"
@@ -106,8 +105,8 @@ pub(super) fn role(facts: &Facts) -> Fact<Ruling> {
         _ => {
             let link = facts.value("master_link_status").unwrap_or("unknown");
             Ruling::broken(
-                format!("a replica, which takes no writes (its link to the primary is {link})"),
-                format!("point the address at the primary{}", primary(facts)),
+                format!("a replica, which accepts no writes (its link to the primary is {link})"),
+                format!("use the address of the primary{}", primary(facts)),
             )
         }
     })

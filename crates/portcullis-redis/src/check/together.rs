@@ -51,8 +51,8 @@ fn are_same(findings: &[(&Facts, &Finding)]) -> bool {
 fn unreachable_primary(server: &str) -> Finding {
     Ruling::broken(
         format!(
-            "{server}: it does not answer, so the sessions in its slots are not available; the others \
-             were checked without it"
+            "{server}: it does not answer, so the sessions in its slots are not available; only the \
+             other primaries were checked"
         ),
         "start it, or let a replica take its place (CLUSTER NODES, CLUSTER FAILOVER TAKEOVER)",
     )
@@ -73,20 +73,20 @@ fn clocks(servers: &[Facts]) -> Option<Ruling> {
     let error = first.1 + last.1;
     Some(if apart <= APART + error {
         Ruling::fine(format!(
-            "the clocks of the primaries agree to {}",
+            "the clocks of the primaries differ by at most {}",
             clock::length(apart)
         ))
     } else {
         Ruling::warning(
             format!(
-                "the clock of {} is {} ahead of that of {}: elevations of sessions on the latter end \
-                 that much early, events of all nodes are out of order in the log by as much, and a \
-                 failover can change how long sessions still last",
+                "the clock of {} is {} ahead of that of {}: elevations of sessions on the second node \
+                 end early by this difference, the log of all nodes is out of order by it, and a \
+                 failover can make sessions shorter or longer",
                 first.2,
                 clock::length(apart),
                 last.2
             ),
-            "let a time service (chrony, systemd-timesyncd) set the clocks of all nodes",
+            "run a time service (chrony, systemd-timesyncd) on all nodes",
         )
     })
 }

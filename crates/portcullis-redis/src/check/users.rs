@@ -26,8 +26,8 @@ pub(super) fn rights(facts: &Facts) -> Fact<Ruling> {
     if !unknown.is_empty() {
         return Ok(Ruling::broken(
             format!("the server does not know {}", unknown.join(", ")),
-            "use Redis 6.2 or later or Valkey, and disable or rename none of these commands in its \
-             configuration",
+            "use Redis 6.2 or later, or Valkey; its configuration must not disable or rename these \
+             commands",
         ));
     }
     let commands: Vec<String> = names(May::NotCommand);
@@ -36,7 +36,7 @@ pub(super) fn rights(facts: &Facts) -> Fact<Ruling> {
         return Ok(Ruling::fine(enough(may, facts)));
     }
     let mut lacks = Vec::new();
-    let mut remedy = format!("grant that, and keep it with {SAVE}: ACL SETUSER {user}");
+    let mut remedy = format!("grant these rights, and save them with {SAVE}: ACL SETUSER {user}");
     if foreign {
         lacks.push(format!("use keys that begin with {prefix}:"));
         remedy.push_str(&format!(" ~{prefix}:*"));
@@ -53,7 +53,7 @@ pub(super) fn rights(facts: &Facts) -> Fact<Ruling> {
         .chain(missing(May::NotKey))
         .any(|right| right.name == "xadd")
     {
-        message.push_str("; so what happens to sessions is not logged");
+        message.push_str("; so events of sessions are not logged");
     }
     Ok(Ruling::broken(message, remedy))
 }
@@ -65,7 +65,7 @@ fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
         let names = missing.map(|(right, _)| right.name.replace('|', " ").to_uppercase());
         names.collect::<Vec<_>>().join(" and ")
     };
-    let mut message = format!("the user {} may do all that is needed", facts.user);
+    let mut message = format!("the user {} has all rights that are needed", facts.user);
     let optional = without(Need::Optional);
     if !optional.is_empty() {
         message.push_str(&format!(" (without {optional}, which is optional)"));
@@ -73,8 +73,8 @@ fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
     let push = without(Need::Push);
     if !push.is_empty() {
         message.push_str(&format!(
-            "; without {push} on &{}:*, live connections notice what happens on other servers \
-             only at their next check",
+            "; without {push} on &{}:*, live connections notice changes on other servers only at \
+             their next check",
             facts.prefix.of_store()
         ));
     }
@@ -84,13 +84,13 @@ fn enough(may: &[(&Right, May)], facts: &Facts) -> String {
 pub(super) fn user(facts: &Facts) -> Fact<Ruling> {
     let (user, own) = (&facts.user, facts.own_rules?);
     let own_user = format!(
-        "give the application a user of its own, and keep it with {SAVE}: {}",
+        "create a separate user for the application, and save it with {SAVE}: {}",
         own_user(&facts.prefix, facts.copies.is_some(), facts.topology)
     );
     if own.without_password {
         return Ok(Ruling::warning(
             format!(
-                "the user {user} needs no password: any client that reaches the server can {}",
+                "the user {user} needs no password: any client that can connect to the server can {}",
                 doing(own)
             ),
             own_user,
@@ -100,7 +100,7 @@ pub(super) fn user(facts: &Facts) -> Fact<Ruling> {
     if own.every_command {
         return Ok(Ruling::warning(
             format!(
-                "the user {user} may do anything: anyone who learns its password can {}",
+                "the user {user} may call every command: an attacker who learns its password can {}",
                 doing(own)
             ),
             own_user,
@@ -110,16 +110,16 @@ pub(super) fn user(facts: &Facts) -> Fact<Ruling> {
     if default.enabled && default.without_password && (default.every_key || default.every_command) {
         return Ok(Ruling::warning(
             format!(
-                "the user {user} is bounded, but any client that does not log in can {}",
+                "the rights of the user {user} are limited, but any client without a password can {}",
                 doing(default)
             ),
             format!(
-                "once no client depends on it, and keep it with {SAVE}: ACL SETUSER default off"
+                "when no client uses the default user: ACL SETUSER default off; save it with {SAVE}"
             ),
         ));
     }
     Ok(Ruling::fine(format!(
-        "the user {user} needs a password and may not do everything"
+        "the user {user} needs a password, and its rights are limited"
     )))
 }
 
@@ -197,7 +197,7 @@ mod tests {
         for may in [May::NotCommand, May::NotKey] {
             let finding = lacking(&[("xadd", may)]);
             assert_eq!(finding.verdict, Verdict::Broken);
-            assert!(finding.message.ends_with("is not logged"), "{finding:?}");
+            assert!(finding.message.ends_with("are not logged"), "{finding:?}");
         }
     }
 

@@ -1,4 +1,7 @@
 //! The moments of a session and the writes to it.
+//!
+//! Activity is written in steps, which shortens a session and never extends it:
+//! [`touch_is_due`](Timing::touch_is_due).
 
 use std::time::Duration;
 

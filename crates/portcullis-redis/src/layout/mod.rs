@@ -1,4 +1,6 @@
 //! How keys, records, list entries and the registry are stored.
+//!
+//! `keys.rs` has the key of a session, and `record.rs` describes the value under it.
 
 pub(crate) mod entry;
 pub(crate) mod record;

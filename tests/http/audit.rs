@@ -349,6 +349,7 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
         "session_record_invalid",
         "security_control_failure",
     ]);
+    assert_eq!(expected, EventKind::names().collect());
     assert_eq!(texts, expected);
     // Each change of a session is reported once. The other counts are those of the requests above.
     let count = |word: &str| events.iter().filter(|kind| kind.as_str() == word).count();

@@ -199,9 +199,9 @@ async fn users_of_all_nodes_are_listed_revoked_and_found_in_the_log() {
             ..LogQuery::default()
         };
         let revoked = EventKind::Ended(EndReason::RevokedByOperator);
-        let told = kinds(&store, &query).await;
-        assert_eq!(told.iter().filter(|kind| **kind == revoked).count(), 3);
-        assert_eq!(told.len(), 6);
+        let reported = kinds(&store, &query).await;
+        assert_eq!(reported.iter().filter(|kind| **kind == revoked).count(), 3);
+        assert_eq!(reported.len(), 6);
     }
 }
 
@@ -232,7 +232,7 @@ async fn what_is_over_on_any_node_is_swept_and_told_once_and_is_in_the_log_of_al
         names.push(meta.handle);
     }
     tokio::time::sleep(Duration::from_millis(80)).await;
-    let mut told: Vec<_> = store
+    let mut reported: Vec<_> = store
         .sweep()
         .await
         .unwrap()
@@ -240,9 +240,9 @@ async fn what_is_over_on_any_node_is_swept_and_told_once_and_is_in_the_log_of_al
         .iter()
         .map(|expired| expired.handle)
         .collect();
-    told.sort_unstable_by_key(|name| *name.as_bytes());
+    reported.sort_unstable_by_key(|name| *name.as_bytes());
     names.sort_unstable_by_key(|name| *name.as_bytes());
-    assert_eq!(told, names);
+    assert_eq!(reported, names);
     assert!(store.sweep().await.unwrap().expired.is_empty());
     let expired = EventKind::Ended(EndReason::IdleTimeout);
     let all = kinds(&store, &LogQuery::default()).await;
@@ -429,7 +429,7 @@ async fn a_primary_that_is_killed_is_replaced_by_its_replica_without_a_restart()
         "healed {:?} after the kill",
         killed.elapsed() + healed(&store, &key).await
     );
-    // What the replica had been told holds.
+    // What the replica had received holds.
     assert!(matches!(
         store.load(&gone).await.unwrap(),
         Loaded::Ended {

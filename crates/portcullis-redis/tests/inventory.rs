@@ -220,7 +220,7 @@ async fn t76_of_twenty_sign_ins_at_once_under_a_limit_of_three_never_more_can_be
     let mut answered = Vec::new();
     for sign_in in sign_ins {
         answered.push(sign_in.await.unwrap());
-        // Whoever was told an identifier; others are still being made.
+        // Those whose identifier was returned; others are still being created.
         let mut usable = 0;
         for key in &answered {
             usable += usize::from(matches!(store.load(key).await, Ok(Loaded::Live(_))));
@@ -342,13 +342,13 @@ async fn t74_a_backlog_is_told_once_each_though_many_sweep() {
             tokio::spawn(async move { store.sweep().await.unwrap().expired })
         })
         .collect();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for sweep in sweeps {
-        told.extend(sweep.await.unwrap());
+        reported.extend(sweep.await.unwrap());
     }
-    assert_eq!(told.len(), 300);
+    assert_eq!(reported.len(), 300);
     let idle = Expiry::Session(EndReason::IdleTimeout);
-    assert!(told.iter().all(|expired| expired.what == idle));
+    assert!(reported.iter().all(|expired| expired.what == idle));
     assert!(lists(&server, "x").is_empty() && lists(&server, "u").is_empty());
     assert!(store.sweep().await.unwrap().expired.is_empty());
 }

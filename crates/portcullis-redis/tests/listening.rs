@@ -380,18 +380,20 @@ async fn a_healthy_subscription_stays_and_says_nothing() {
 async fn who_falls_behind_is_told_of_it_and_then_of_the_latest() {
     let (server, store) = server_and_store().await;
     let mut quick = Listener::ready(&store).await;
-    let told = Mutex::new(Vec::new());
-    let tell = |hint| told.lock().unwrap().push(hint);
-    let mut slow = pin!(store.listen(&tell));
+    let reported = Mutex::new(Vec::new());
+    let report = |hint| reported.lock().unwrap().push(hint);
+    let mut slow = pin!(store.listen(&report));
     let hears = async |slow: &mut _, hint: Hint| {
-        let heard = wait_until("it is told", || told.lock().unwrap().contains(&hint));
+        let heard = wait_until("it is received", || {
+            reported.lock().unwrap().contains(&hint)
+        });
         tokio::select! {
             () = slow => panic!("it does not listen any more"),
             () = heard => {}
         }
     };
     hears(&mut slow, Hint::Missed).await;
-    told.lock().unwrap().clear();
+    reported.lock().unwrap().clear();
     // In parts that the connection has room for.
     for part in 1..=4_u8 {
         let publish = "for number = 1, 400 do redis.call('PUBLISH', ARGV[1], ARGV[2]) end \
@@ -401,9 +403,9 @@ async fn who_falls_behind_is_told_of_it_and_then_of_the_latest() {
         quick.hears_of(SessionHandle::from_bytes([part; 12])).await;
     }
     hears(&mut slow, Hint::Changed(SessionHandle::from_bytes([4; 12]))).await;
-    let told = told.lock().unwrap();
-    assert_eq!(told[0], Hint::Missed);
-    assert_eq!(told.len(), 1 + 1024);
+    let reported = reported.lock().unwrap();
+    assert_eq!(reported[0], Hint::Missed);
+    assert_eq!(reported.len(), 1 + 1024);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,7 +121,7 @@ async fn an_end_follows_a_replacement_for_a_minute() {
     }
 }
 
-/// It was evicted, or its time was over: whoever found the session live ends it by its name, or is told that it may live on.
+/// It was evicted, or its time was over: a caller that found the session live ends it by its name, or is told that it may live on.
 #[tokio::test]
 async fn an_end_without_a_mark_finds_an_owned_session_by_its_name() {
     let (server, store) = server_and_store().await;
@@ -277,9 +277,9 @@ async fn a_session_that_lost_its_ttl_still_ends_in_time_for_every_operation() {
             .unwrap(),
         Created::Taken
     );
-    // Whoever looks is told once, and what is left expires.
+    // The first load reports it, and the rest expires.
     let Loaded::Expired(expired) = store.load(&key).await.unwrap() else {
-        panic!("not told")
+        panic!("not reported")
     };
     assert_eq!(expired.handle, NAME);
     assert_eq!(expired.what, Expiry::Session(EndReason::IdleTimeout));

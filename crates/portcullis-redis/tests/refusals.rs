@@ -353,9 +353,9 @@ async fn the_documented_rights_are_enough_for_every_operation() {
     let store = RedisStore::connect(&url).await.unwrap();
     everything(&store).await.unwrap();
     let subscribed = Notify::new();
-    let told = |_| subscribed.notify_one();
+    let reported = |_| subscribed.notify_one();
     tokio::select! {
-        () = store.listen(&told) => panic!("nothing to listen to"),
+        () = store.listen(&reported) => panic!("nothing to listen to"),
         () = subscribed.notified() => {}
     }
     server.cli(&["SCRIPT", "FLUSH"]);
@@ -371,7 +371,7 @@ async fn the_readme_tells_the_rights_that_are_tested() {
     let rule = format!("resetkeys ~pc:* resetchannels &pc:* nocommands {RIGHTS}");
     let words: Vec<_> = readme.split_whitespace().collect();
     let rule: Vec<_> = rule.split_whitespace().collect();
-    assert!(words.windows(rule.len()).any(|told| told == rule));
+    assert!(words.windows(rule.len()).any(|reported| reported == rule));
 }
 
 #[tokio::test]
@@ -424,7 +424,7 @@ async fn whoever_has_revocations_confirmed_needs_one_right_more() {
     };
     for denied in [1, 0] {
         server.cli(&["ACL", "LOG", "RESET"]);
-        // What is ended is told all the same.
+        // The end is reported all the same.
         let receipt = store.revoke(&all_of("alice")).await.unwrap();
         assert_eq!(receipt.copies, Some(nobody));
         let Answer::List(log) = server.cli(&["ACL", "LOG"]) else {

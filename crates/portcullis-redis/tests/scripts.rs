@@ -519,7 +519,7 @@ fn after_a_mark_no_older_sign_in_is_created_replaced_or_written_and_it_changes_n
     assert_eq!(twice(&server, || touch(&server, "1000")), [GONE]);
     assert!(members(&server, USERS).is_empty() && members(&server, DUE).is_empty());
     assert_eq!(length_of_log(&server), noted + 1);
-    // Whoever revoked it is told, once.
+    // The revocation reports it, once.
     let revoke = || {
         let arguments = ["p", MINUTE, "revoked", "9", "alice", REF];
         run(&server, REVOKE, &[DUE, LOG, USERS, KEY], &arguments)

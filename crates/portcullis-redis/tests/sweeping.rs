@@ -1,4 +1,4 @@
-//! Sessions whose time is over are told of once, by whoever comes across them.
+//! Expired sessions are reported once, by the first call that meets them.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -69,10 +69,10 @@ async fn t75_what_was_over_while_no_application_was_connected_is_told_once_when_
     assert!(sessions(&server).is_empty());
     let (one, other) = (connect(&server).await, connect(&server).await);
     let (first, second) = tokio::join!(sweep(&one), sweep(&other));
-    let told = [first, second].concat();
-    assert_eq!(told.len(), 4);
+    let reported = [first, second].concat();
+    assert_eq!(reported.len(), 4);
     for user in ["alice", "bob", "carol"] {
-        let of_user = told.iter().filter(|one| one.user == Some(user.into()));
+        let of_user = reported.iter().filter(|one| one.user == Some(user.into()));
         assert_eq!(of_user.count(), 1, "{user}");
         assert_eq!(ends_in_log(&one, user).await, [EndReason::IdleTimeout]);
     }
@@ -88,7 +88,7 @@ async fn t75_whoever_comes_back_with_the_key_is_told_once_and_for_a_day_everybod
     server.age_sessions(40 * MINUTE);
     for (key, handle) in [(key, meta.handle), (visitor, anonymous().handle)] {
         let Loaded::Expired(expired) = store.load(&key).await.unwrap() else {
-            panic!("not told")
+            panic!("not reported")
         };
         assert_eq!(expired.handle, handle);
         assert_eq!(expired.what, Expiry::Session(EndReason::IdleTimeout));
@@ -123,14 +123,14 @@ async fn of_many_who_come_back_with_one_key_one_is_told_and_the_others_know_why(
             tokio::spawn(async move { store.load(&key).await.unwrap() })
         })
         .collect();
-    let mut told = 0;
+    let mut reported = 0;
     for task in tasks {
         match task.await.unwrap() {
-            Loaded::Expired(_) => told += 1,
+            Loaded::Expired(_) => reported += 1,
             other => assert_eq!(other, support::ended(EndReason::IdleTimeout, meta.handle)),
         }
     }
-    assert_eq!(told, 1);
+    assert_eq!(reported, 1);
 }
 
 #[tokio::test]
@@ -142,8 +142,8 @@ async fn the_two_timeouts_are_told_apart_also_long_after_both() {
     // From here on it ends by its absolute timeout.
     store.touch(Touch::new(&key, &absolute)).await.unwrap();
     server.age_sessions(3 * DAY);
-    let told = sweep(&store).await;
-    let what: Vec<_> = told.iter().map(|one| (one.handle, one.what)).collect();
+    let reported = sweep(&store).await;
+    let what: Vec<_> = reported.iter().map(|one| (one.handle, one.what)).collect();
     let session = Expiry::Session;
     assert_eq!(
         what,
@@ -152,7 +152,7 @@ async fn the_two_timeouts_are_told_apart_also_long_after_both() {
             (absolute.handle, session(EndReason::AbsoluteTimeout)),
         ]
     );
-    let apart = told[1].at.since(told[0].at);
+    let apart = reported[1].at.since(reported[0].at);
     assert!(
         apart.abs_diff(20 * MINUTE) < Duration::from_secs(5),
         "{apart:?}"
@@ -197,9 +197,9 @@ async fn a_record_that_an_operator_removed_is_told_of_at_its_deadline() {
     assert!(sweep(&store).await.is_empty());
     assert!(store.list(&"alice".into()).await.unwrap().is_empty());
     server.age_sessions(31 * MINUTE);
-    let told = sweep(&store).await;
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].handle, meta.handle);
+    let reported = sweep(&store).await;
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0].handle, meta.handle);
     assert!(lists(&server, "x").is_empty() && lists(&server, "u").is_empty());
 }
 
@@ -233,10 +233,10 @@ async fn an_elevation_that_runs_out_is_told_of_once_and_the_session_lives_on() {
     server.age_sessions(14 * MINUTE);
     assert!(sweep(&store).await.is_empty());
     server.age_sessions(2 * MINUTE);
-    let told = sweep(&store).await;
-    assert_eq!(told.len(), 1);
+    let reported = sweep(&store).await;
+    assert_eq!(reported.len(), 1);
     assert_eq!(
-        (told[0].handle, told[0].what),
+        (reported[0].handle, reported[0].what),
         (meta.handle, Expiry::Elevation)
     );
     assert!(sweep(&store).await.is_empty());
@@ -272,7 +272,7 @@ async fn t75_whoever_comes_back_is_told_also_behind_a_backlog() {
     }
     server.age_sessions(DAY);
     let Loaded::Expired(expired) = store.load(&key).await.unwrap() else {
-        panic!("not told")
+        panic!("not reported")
     };
     assert_eq!(expired.handle, meta.handle);
 }
@@ -308,9 +308,9 @@ async fn an_identifier_that_is_made_up_costs_a_short_answer_whatever_waits_to_be
     let sent = |line: &str| line.strip_prefix("total_net_output_bytes:")?.parse().ok();
     let sent: usize = stats.lines().find_map(sent).unwrap();
     assert!(sent / LOADS < 200, "{} bytes each", sent / LOADS);
-    // What lies deeper is told of by a sweep.
-    let told = sweep(&store).await;
-    assert!(told.iter().any(|expired| expired.handle == meta.handle));
+    // A sweep reports the deeper ones.
+    let reported = sweep(&store).await;
+    assert!(reported.iter().any(|expired| expired.handle == meta.handle));
 }
 
 #[tokio::test]

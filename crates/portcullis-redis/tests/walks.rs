@@ -31,7 +31,7 @@ struct Walk {
     /// Whatever there ever was, or was to be.
     known: Vec<(SessionIdHash, SessionMeta)>,
     revisions: HashMap<SessionIdHash, Revision>,
-    told: HashSet<SessionHandle>,
+    reported: HashSet<SessionHandle>,
     full: bool,
     refused: usize,
 }
@@ -64,7 +64,7 @@ impl Walk {
             random: SmallRng::seed_from_u64(seed),
             known: Vec::new(),
             revisions: HashMap::new(),
-            told: HashSet::new(),
+            reported: HashSet::new(),
             full: false,
             refused: 0,
         }
@@ -90,13 +90,13 @@ impl Walk {
         self.finish().await
     }
 
-    /// When everything is over and told of, no list is left.
+    /// When everything has expired and is reported, no list is left.
     async fn finish(mut self) -> usize {
         self.set_full(false);
         self.server.age_sessions(Duration::from_secs(26 * 60 * 60));
         loop {
             let swept = self.store.sweep().await.unwrap();
-            self.tell(swept.expired);
+            self.report(swept.expired);
             if !swept.more {
                 break;
             }
@@ -104,7 +104,7 @@ impl Walk {
         let (last, _) = Snapshot::take(&self.server);
         assert_eq!(last.lists, [].into());
         assert_eq!(last.live().count(), 0);
-        assert!(!self.told.is_empty());
+        assert!(!self.reported.is_empty());
         self.refused
     }
 
@@ -186,7 +186,7 @@ impl Walk {
             }
             19 => {
                 let swept = self.store.sweep().await.map_err(kind)?;
-                self.tell(swept.expired);
+                self.report(swept.expired);
                 Ok(())
             }
             _ => {
@@ -194,7 +194,7 @@ impl Walk {
                     return Ok(());
                 };
                 if let Loaded::Expired(expired) = self.store.load(&key).await.map_err(kind)? {
-                    self.tell(vec![expired]);
+                    self.report(vec![expired]);
                 }
                 Ok(())
             }
@@ -301,11 +301,14 @@ impl Walk {
         [Activity::Active, Activity::Passive][self.random.random_range(0..2)]
     }
 
-    /// Each end is told once.
-    fn tell(&mut self, expired: Vec<Expired>) {
+    /// Each end is reported once.
+    fn report(&mut self, expired: Vec<Expired>) {
         for one in expired {
             if matches!(one.what, Expiry::Session(_)) {
-                assert!(self.told.insert(one.handle), "{one:?} was told before");
+                assert!(
+                    self.reported.insert(one.handle),
+                    "{one:?} was reported before"
+                );
             }
         }
     }

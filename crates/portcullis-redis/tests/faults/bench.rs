@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     ledger::{Fate, Ledger, Session},
     support::{healed, key_of, payload, spelled, write_of},
-    task::{Task, Told},
+    task::{CallResult, Task},
     wire::{Fault, Wire},
 };
 
@@ -73,7 +73,7 @@ impl Bench {
         self.ledger = Ledger::default();
     }
 
-    pub async fn does(&mut self, task: &Task) -> Told {
+    pub async fn does(&mut self, task: &Task) -> CallResult {
         task.run(&self.healthy, &mut self.ledger).await
     }
 
@@ -83,19 +83,19 @@ impl Bench {
         // As patient as it has to be, over the same wire.
         let builder = RedisStore::builder(self.wire.url()).wait(Duration::from_secs(10));
         let patient = builder.connect().await.unwrap();
-        let told = task.run(&patient, &mut self.ledger).await;
-        assert_ne!(told, Told::Error);
+        let reported = task.run(&patient, &mut self.ledger).await;
+        assert_ne!(reported, CallResult::Error);
         self.wire.disarm()
     }
 
     /// Does a task, of which one step meets with a fault; waits until all is well again, and checks what is then.
-    pub async fn suffers(&mut self, task: &Task, at: usize, fault: Fault) -> Told {
+    pub async fn suffers(&mut self, task: &Task, at: usize, fault: Fault) -> CallResult {
         let before = self.ledger.sessions.clone();
         if fault == Fault::Restarted {
             self.ledger.forget();
         }
         self.wire.arm(Some((at, fault)));
-        let told = task.run(&self.faulty, &mut self.ledger).await;
+        let reported = task.run(&self.faulty, &mut self.ledger).await;
         let struck = self.wire.disarm() > at;
         let is_held = self.wire.holds();
         if fault == Fault::VeryLate && is_held {
@@ -108,10 +108,10 @@ impl Bench {
             }
         }
         let mut later = None;
-        if told == Told::Error
+        if reported == CallResult::Error
             && let Some(user) = task.revokes()
         {
-            // They come after whoever revoked was told of an error.
+            // They come after the revocation returned an error.
             self.signs_in(user.clone()).await;
             later = Some(self.ledger.sessions.len() - 1);
         }
@@ -120,9 +120,13 @@ impl Bench {
         self.is_quiet().await;
         if fault == Fault::Restarted && struck {
             self.ledger.forget();
-        } else if told == Told::Error && self.wire.ran() == 0 {
+        } else if reported == CallResult::Error && self.wire.ran() == 0 {
             self.is_as_it_was(&before);
-        } else if told == Told::Error && task.grants() && fault == Fault::VeryLate && is_held {
+        } else if reported == CallResult::Error
+            && task.grants()
+            && fault == Fault::VeryLate
+            && is_held
+        {
             match task {
                 _ if at == 0 => self.is_as_it_was(&before),
                 // The step that decides is the last one.
@@ -140,7 +144,7 @@ impl Bench {
             self.healthy.sweep().await.unwrap();
         }
         self.check().await;
-        told
+        reported
     }
 
     fn is_as_it_was(&mut self, before: &[Session]) {
@@ -190,7 +194,7 @@ impl Bench {
             from: None,
             others: Others::Stay,
         };
-        assert_eq!(self.does(&task).await, Told::Done);
+        assert_eq!(self.does(&task).await, CallResult::Done);
     }
 
     /// Returns when both stores answer and nothing is left to be undone.
@@ -205,12 +209,12 @@ impl Bench {
         format!("{:?}", self.faulty).contains("to_withdraw: 0")
     }
 
-    /// Nobody was told that it does not.
+    /// No caller was informed that it is not live.
     pub fn may_live(&self, place: usize) -> bool {
         self.ledger.sessions[place].fate != Fate::Dead
     }
 
-    /// Lives by what callers were told.
+    /// Is live by what callers received.
     pub fn lives(&self, place: usize) -> bool {
         self.ledger.sessions[place].fate == Fate::Lives
     }

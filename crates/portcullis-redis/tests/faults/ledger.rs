@@ -1,4 +1,4 @@
-//! What must be true of the sessions of a test, as far as its callers were told.
+//! What must be true of the sessions of a test, by the answers that its callers received.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,11 +17,11 @@ use crate::support::{assert_every_key_expires, lists, snapshot::Snapshot, spelle
 /// Whether a session lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Somebody was told that it does.
+    /// A caller learned that it is live.
     Lives,
-    /// Somebody was told that it does not, or nobody was told its identifier.
+    /// A caller learned that it is not live, or no caller received its identifier.
     Dead,
-    /// Somebody was told that it is not known, or its time is over.
+    /// A caller learned that it is unknown, or its deadline has passed.
     Unknown,
 }
 
@@ -101,7 +101,7 @@ impl Ledger {
         }
     }
 
-    /// What is stored is what callers were told.
+    /// The store agrees with the answers that callers received.
     pub async fn check(&mut self, seen: Seen, store: &RedisStore) {
         let Seen { mut living, noted } = seen;
         let mut handles = HashSet::new();

@@ -1,6 +1,6 @@
 //! Every operation meets with every fault at every step that it takes, and the rules hold.
 //!
-//! A step is a message to Redis, counted on the wire. Callers know what they were told; what is stored afterwards is
+//! A step is a message to Redis, counted on the wire. Callers know the answers that they received; what is stored afterwards is
 //! compared with that.
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ use self::{
     bench::{Bench, WAIT, elsewhere, home},
     ledger::Fate,
     support::{LIMITS, key_of, limits, owned},
-    task::{Task, Told, displacing, ending_others, refusing},
+    task::{CallResult, Task, displacing, ending_others, refusing},
     wire::Fault,
 };
 
@@ -166,8 +166,8 @@ impl Scene {
             let task = self.set(&mut bench).await;
             let case = format!("{self:?}, step {at} of {steps}, {fault:?}");
             bench = tokio::spawn(async move {
-                let told = bench.suffers(&task, at, fault).await;
-                self.afterwards(&mut bench, told).await;
+                let reported = bench.suffers(&task, at, fault).await;
+                self.afterwards(&mut bench, reported).await;
                 bench.clear();
                 bench
             })
@@ -240,7 +240,7 @@ impl Scene {
         }
     }
 
-    async fn afterwards(self, bench: &mut Bench, told: Told) {
+    async fn afterwards(self, bench: &mut Bench, reported: CallResult) {
         let Self::SignIn(_, 0, limit) = self else {
             return;
         };
@@ -250,10 +250,10 @@ impl Scene {
             others: limit.others(),
         };
         let lives = (0..bench.ledger.sessions.len()).any(|place| bench.lives(place));
-        if told != Told::Done {
-            assert_eq!(bench.does(&again).await, Told::Done);
+        if reported != CallResult::Done {
+            assert_eq!(bench.does(&again).await, CallResult::Done);
         } else if lives {
-            assert_eq!(bench.does(&again).await, Told::Refused);
+            assert_eq!(bench.does(&again).await, CallResult::Refused);
         }
     }
 }

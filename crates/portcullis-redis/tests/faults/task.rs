@@ -47,9 +47,9 @@ pub enum Task {
     Sweep,
 }
 
-/// What the caller was told.
+/// What the call returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum CallResult {
     Done,
     /// It is not to be, and nothing was changed.
     Refused,
@@ -110,7 +110,7 @@ impl Task {
         }
     }
 
-    pub async fn run(&self, store: &RedisStore, ledger: &mut Ledger) -> Told {
+    pub async fn run(&self, store: &RedisStore, ledger: &mut Ledger) -> CallResult {
         match self {
             Self::SignIn { user, from, others } => {
                 sign_in(store, ledger, user, *from, others).await
@@ -120,9 +120,9 @@ impl Task {
             Self::Touch { of } => {
                 let session = ledger.sessions[*of].clone();
                 match store.touch(Touch::new(&session.key, &session.meta)).await {
-                    Ok(Touched::Done(_)) => Told::Done,
+                    Ok(Touched::Done(_)) => CallResult::Done,
                     Ok(Touched::Gone) => refused(ledger, *of),
-                    Err(_) => Told::Error,
+                    Err(_) => CallResult::Error,
                 }
             }
             Self::SignOut { of } => {
@@ -132,19 +132,19 @@ impl Task {
                 match store.end(&end).await {
                     Ok(Ended::Done | Ended::AlreadyGone) => {
                         session.fate = Fate::Dead;
-                        Told::Done
+                        CallResult::Done
                     }
                     Err(_) => {
                         doubt(&mut session.fate);
-                        Told::Error
+                        CallResult::Error
                     }
                 }
             }
             Self::Revoke { user, which } => {
                 let revoked = store.revoke(&revocation(user.clone(), *which)).await;
-                let (ended, told, fate) = match revoked {
-                    Ok(receipt) => (receipt.ended, Told::Done, Fate::Dead),
-                    Err(interrupted) => (interrupted.ended, Told::Error, Fate::Unknown),
+                let (ended, reported, fate) = match revoked {
+                    Ok(receipt) => (receipt.ended, CallResult::Done, Fate::Dead),
+                    Err(interrupted) => (interrupted.ended, CallResult::Error, Fate::Unknown),
                 };
                 for session in ledger.of(user) {
                     if which.covers(session.meta.handle) {
@@ -152,11 +152,11 @@ impl Task {
                     }
                 }
                 ended.into_iter().for_each(|handle| ledger.is_dead(handle));
-                told
+                reported
             }
             Self::Sweep => match store.sweep().await {
-                Ok(_) => Told::Done,
-                Err(_) => Told::Error,
+                Ok(_) => CallResult::Done,
+                Err(_) => CallResult::Error,
             },
         }
     }
@@ -169,11 +169,11 @@ fn doubt(fate: &mut Fate) {
 }
 
 /// The session is not what it was. That may be where it was in doubt.
-fn refused(ledger: &mut Ledger, of: usize) -> Told {
+fn refused(ledger: &mut Ledger, of: usize) -> CallResult {
     let session = &mut ledger.sessions[of];
     assert_ne!(session.fate, Fate::Lives, "{session:?} was refused");
     session.fate = Fate::Unknown;
-    Told::Refused
+    CallResult::Refused
 }
 
 async fn sign_in(
@@ -182,7 +182,7 @@ async fn sign_in(
     user: &UserId,
     from: Option<usize>,
     others: &Others,
-) -> Told {
+) -> CallResult {
     // What was revoked before does not concern it, by whatever is known of the clock.
     later(store).await;
     let (key, meta, payload) = (key_of(user.clone()), owned(store, user.clone()), payload());
@@ -256,12 +256,12 @@ async fn sign_in(
             let session = &mut ledger.sessions[new];
             session.fate = Fate::Lives;
             (session.revision, session.payloads) = (revision, vec![payload]);
-            Told::Done
+            CallResult::Done
         }
         Ok(None) => {
             let at_limit = before.iter().any(|(handle, _)| Some(*handle) != replaced);
             assert!(at_limit, "{user} has no session and was refused one");
-            Told::Refused
+            CallResult::Refused
         }
         Err(Interrupted { ended, .. }) => {
             if let Some(from) = from {
@@ -272,12 +272,12 @@ async fn sign_in(
             }
             ended.into_iter().for_each(|it| ledger.is_dead(it));
             ledger.sessions[new].failed = true;
-            Told::Error
+            CallResult::Error
         }
     }
 }
 
-async fn rotate(store: &RedisStore, ledger: &mut Ledger, of: usize, to: Bucket) -> Told {
+async fn rotate(store: &RedisStore, ledger: &mut Ledger, of: usize, to: Bucket) -> CallResult {
     let session = ledger.sessions[of].clone();
     let key: SessionIdHash = SessionId::generate(to).unwrap().key();
     let new = ledger.add(key, &session.meta, Fate::Dead);
@@ -305,17 +305,17 @@ async fn rotate(store: &RedisStore, ledger: &mut Ledger, of: usize, to: Bucket) 
             let session = &mut ledger.sessions[new];
             session.fate = Fate::Lives;
             (session.revision, session.payloads) = (revision, vec![payload]);
-            Told::Done
+            CallResult::Done
         }
         Ok(_) => refused(ledger, of),
         Err(_) => {
             doubt(&mut ledger.sessions[of].fate);
-            Told::Error
+            CallResult::Error
         }
     }
 }
 
-async fn commit(store: &RedisStore, ledger: &mut Ledger, of: usize) -> Told {
+async fn commit(store: &RedisStore, ledger: &mut Ledger, of: usize) -> CallResult {
     let session = ledger.sessions[of].clone();
     let payload = payload();
     let write = write(&session.meta, &payload, None);
@@ -325,12 +325,12 @@ async fn commit(store: &RedisStore, ledger: &mut Ledger, of: usize) -> Told {
         Ok(Committed::Done(CommittedSession { revision, .. })) => {
             let session = &mut ledger.sessions[of];
             (session.revision, session.payloads) = (revision, vec![payload]);
-            Told::Done
+            CallResult::Done
         }
         Ok(_) => refused(ledger, of),
         Err(_) => {
             ledger.sessions[of].payloads.push(payload);
-            Told::Error
+            CallResult::Error
         }
     }
 }

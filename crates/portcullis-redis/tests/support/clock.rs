@@ -49,9 +49,9 @@ int gettimeofday(struct timeval *tv, void *tz) {
     tv->tv_usec = now % 1000000;
     return 0;
 }
-time_t time(time_t *told) {
+time_t time(time_t *result) {
     time_t now = micros() / 1000000;
-    if (told) *told = now;
+    if (result) *result = now;
     return now;
 }
 "#;

@@ -60,7 +60,7 @@ impl Snapshot {
     /// And the server's time, in ms.
     pub fn take(server: &TestServer) -> (Self, u64) {
         let Answer::List(items) = server.cli(&["EVAL", TAKE, "0"]) else {
-            panic!("nothing is told")
+            panic!("nothing is reported")
         };
         let (mut records, mut lists, mut now) = (BTreeMap::new(), BTreeMap::new(), 0);
         for item in items {
@@ -98,7 +98,7 @@ impl Snapshot {
     }
 
     /// Each live session is in the lists it belongs to, once, at the moment at which it is due; and lists have
-    /// nothing else but what is over and waits to be told of.
+    /// nothing else but expired sessions that wait to be reported.
     pub fn assert_consistent(&self, now: u64, known: &[(SessionIdHash, SessionMeta)]) {
         let mut lists = self.lists.clone();
         let mut take = |list: String, member: &[u8]| {

@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, key_in, moves,
-    people::{Session, begin, sign_in, somebody, stranger},
+    people::{Session, any_user, begin, sign_in, stranger},
     subject::{Subject, end_of, ended, join_all, moved_to, subject, subjects},
 };
 use crate::{
@@ -201,7 +201,7 @@ pub async fn an_end_finds_a_session_by_its_name_if_the_replacement_is_forgotten<
     if H::PATIENCE < memory {
         return;
     }
-    let (store, user, reason) = (subject(harness), somebody(), EndReason::SignedOut);
+    let (store, user, reason) = (subject(harness), any_user(), EndReason::SignedOut);
     let mut owned = sign_in(harness, &user, LONG).await;
     let mut nobodys = begin(stranger(harness), key(), LONG).await;
     let neighbour = sign_in(harness, &user, LONG).await;
@@ -218,8 +218,8 @@ pub async fn an_end_finds_a_session_by_its_name_if_the_replacement_is_forgotten<
     assert!(matches!(store.0.end(of_owned).await, Ok(Ended::Done)));
     assert_eq!(store.load(owned.key).await, end_of(owned.handle(), reason));
     store.assert_listed(&user, [&neighbour]).await;
-    let told = owned.who.logged().await;
-    assert_eq!(told.last(), Some(&EventKind::Ended(reason)));
+    let reported = owned.who.logged().await;
+    assert_eq!(reported.last(), Some(&EventKind::Ended(reason)));
 
     let answer = store.0.end(of_nobodys).await;
     assert!(

@@ -51,7 +51,7 @@ pub async fn payloads_come_back_as_they_went_in<H: Harness>(harness: &H) {
                 .await
             {
                 Committed::Conflict(current) => {
-                    assert_eq!(current.payload, payload, "{what}, told by a conflict");
+                    assert_eq!(current.payload, payload, "{what}, returned by a conflict");
                 }
                 answer => panic!("a commit on an outdated revision answered {answer:?}"),
             }

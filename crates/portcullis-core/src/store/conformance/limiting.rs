@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, key, moves,
-    people::{Session, arriving, at_most, handles, key_of, sign_in, somebody},
+    people::{Session, any_user, arriving, at_most, handles, key_of, sign_in},
     short, steps,
     subject::{end_of, join_all, subject},
 };
@@ -16,7 +16,7 @@ use crate::{
 /// T76: even if all begin at the same moment.
 pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harness>(harness: &H) {
     for excess in [OnLimit::Displace, OnLimit::Refuse] {
-        let (store, user) = (subject(harness), somebody());
+        let (store, user) = (subject(harness), any_user());
         let arrivals: Vec<_> = (0..20)
             .map(|_| (arriving(harness, &user), key_of(&user)))
             .collect();
@@ -49,8 +49,8 @@ pub async fn of_many_sign_ins_at_once_as_many_stay_as_the_limit_allows<H: Harnes
 /// The least recently used, or the one closest to its absolute deadline. No session of another
 /// user.
 pub async fn the_session_that_would_end_first_is_displaced<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
-    let somebody_else = sign_in(harness, &somebody(), short::<H>()).await;
+    let (store, user) = (subject(harness), any_user());
+    let other_user = sign_in(harness, &any_user(), short::<H>()).await;
     let mut oldest = sign_in(harness, &user, LONG).await;
     harness.advance(steps::<H>(1)).await;
     let idle_for_longest = sign_in(harness, &user, LONG).await;
@@ -73,12 +73,12 @@ pub async fn the_session_that_would_end_first_is_displaced<H: Harness>(harness: 
     let (second, displaced) = arriving(harness, &user).sign_in_within(limit).await;
     assert_eq!(displaced, [idle_for_longest.handle()]);
     store.assert_listed(&user, [&oldest, &first, &second]).await;
-    assert_eq!(store.live(somebody_else.key).await, somebody_else.stored);
+    assert_eq!(store.live(other_user.key).await, other_user.stored);
 }
 
 /// One after the other, and after the limit was lowered.
 pub async fn as_many_sessions_are_displaced_as_exceed_the_limit<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let mut sessions = Vec::new();
     for number in 0..6 {
         let (session, displaced) = arriving(harness, &user)
@@ -101,7 +101,7 @@ pub async fn as_many_sessions_are_displaced_as_exceed_the_limit<H: Harness>(harn
 
 /// S-060: a load returns the reason, and no operation revives it.
 pub async fn a_displaced_session_is_dead_and_its_reason_is_known<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
     arriving(harness, &user)
         .sign_in_within(at_most(1, OnLimit::Displace))
@@ -112,7 +112,7 @@ pub async fn a_displaced_session_is_dead_and_its_reason_is_known<H: Harness>(har
 
 /// Neither the existing sessions, nor the one to be replaced, nor the new key.
 pub async fn a_sign_in_over_the_limit_that_is_refused_changes_nothing<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let limit = at_most(2, OnLimit::Refuse);
     let sessions = [
         arriving(harness, &user).sign_in_within(limit).await.0,
@@ -138,7 +138,7 @@ pub async fn a_sign_in_over_the_limit_that_is_refused_changes_nothing<H: Harness
 
 /// A sign-in that replaces an earlier session counts like any other.
 pub async fn a_visitors_session_that_signs_in_displaces_another<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let mut before = sign_in(harness, &user, LONG).await;
     for old in [key_of(&user), key()] {
         let anonymous = store.create(old, "anonymous", LONG).await;
@@ -168,7 +168,7 @@ pub async fn a_visitors_session_that_signs_in_displaces_another<H: Harness>(harn
 
 /// A full authentication within a session does not add a session.
 pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     for excess in [OnLimit::Displace, OnLimit::Refuse] {
         let limit = at_most(1, excess);
         let (session, _) = arriving(harness, &user)
@@ -195,7 +195,7 @@ pub async fn a_session_that_authenticates_again_counts_once<H: Harness>(harness:
 
 /// An elevation or a new identifier is not a sign-in.
 pub async fn a_session_that_moves_displaces_none<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let other = sign_in(harness, &user, LONG).await;
     for excess in [OnLimit::Displace, OnLimit::Refuse] {
         let Session { who, key, stored } = sign_in(harness, &user, LONG).await;
@@ -214,7 +214,7 @@ pub async fn a_session_that_moves_displaces_none<H: Harness>(harness: &H) {
 
 /// Even if they have not been swept.
 pub async fn sessions_past_their_deadline_do_not_count<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let limits = short::<H>();
     for _ in 0..3 {
         sign_in(harness, &user, limits).await;
@@ -249,7 +249,7 @@ pub async fn sessions_without_a_user_have_no_limit<H: Harness>(harness: &H) {
 /// A write to the session, or its end, refuses the sign-in, and no session ends for it. Inside a
 /// bucket, and between two, where the session that was created for it is logged as withdrawn.
 pub async fn a_sign_in_that_came_too_late_displaces_no_session<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let staying = sign_in(harness, &user, LONG).await;
     for old in [key_of(&user), key()] {
         let outdated = store.create(old, "", LONG).await.revision;
@@ -261,9 +261,12 @@ pub async fn a_sign_in_that_came_too_late_displaces_no_session<H: Harness>(harne
                 .replace_with(replaced, new, who.write(""), restart, limit)
                 .await;
             store.assert_listed(&user, [&staying]).await;
-            let told = who.logged().await;
+            let reported = who.logged().await;
             let taken_back = [EventKind::Created, EventKind::Ended(EndReason::Withdrawn)];
-            assert!(told.is_empty() || told == taken_back, "{told:?}");
+            assert!(
+                reported.is_empty() || reported == taken_back,
+                "{reported:?}"
+            );
             answer
         };
         let written = store.commit(old, outdated, "", Activity::Active).await;

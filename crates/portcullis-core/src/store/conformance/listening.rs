@@ -26,8 +26,8 @@ pub async fn a_listener_receives_ends_and_moves_by_others_if_the_store_does<H: H
     harness: &H,
 ) {
     let hints = Hints::default();
-    let (listener, told) = (harness.store(), |hint| hints.lock().push(hint));
-    let mut listening = pin!(listener.listen(&told));
+    let (listener, reported) = (harness.store(), |hint| hints.lock().push(hint));
+    let mut listening = pin!(listener.listen(&reported));
     let begins = until(listening.as_mut(), || !hints.lock().is_empty()).await;
     if !begins {
         return;
@@ -45,11 +45,11 @@ pub async fn a_listener_receives_ends_and_moves_by_others_if_the_store_does<H: H
             .await;
         let is_told = || hints.lock().contains(&changed);
         let moved = until(listening.as_mut(), is_told).await;
-        assert!(moved, "a move by another handle was not told");
+        assert!(moved, "a move by another handle was not reported");
         hints.lock().clear();
         assert_eq!(other.end(new, EndReason::SignedOut).await, Ended::Done);
         let ended = until(listening.as_mut(), is_told).await;
-        assert!(ended, "an end by another handle was not told");
+        assert!(ended, "an end by another handle was not reported");
     }
 }
 

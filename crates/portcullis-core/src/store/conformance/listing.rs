@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, advance_to_just_before, advance_to_the_deadline, key, moves,
-    people::{Session, arriving, begin, key_of, sign_in, somebody, stranger},
+    people::{Session, any_user, arriving, begin, key_of, sign_in, stranger},
     short, steps,
     subject::{join_all, subject},
 };
@@ -17,7 +17,7 @@ const KEEP: Deadline = Deadline::Keep(Activity::Active);
 
 /// From the step that creates it to the step that ends it, always in its present state.
 pub async fn a_session_is_listed_from_its_beginning_to_its_end<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     store.assert_listed(&user, []).await;
     let mut session = sign_in(harness, &user, LONG).await;
     store.assert_listed(&user, [&session]).await;
@@ -47,7 +47,7 @@ pub async fn a_listed_session_is_what_a_load_finds<H: Harness>(harness: &H) {
         Listed::PAYLOAD + 1,
         20 * Listed::PAYLOAD,
     ];
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     for length in LENGTHS {
         let mut session = sign_in(harness, &user, LONG).await;
         // Of different bytes.
@@ -71,7 +71,7 @@ pub async fn a_listed_session_is_what_a_load_finds<H: Harness>(harness: &H) {
 
 /// Even if it has not been swept.
 pub async fn a_session_is_not_listed_past_its_deadline<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let staying = sign_in(harness, &user, LONG).await;
     let going = sign_in(harness, &user, short::<H>()).await;
     let timing = going.stored.timing;
@@ -83,7 +83,7 @@ pub async fn a_session_is_not_listed_past_its_deadline<H: Harness>(harness: &H) 
 
 /// Once, even if it moves often.
 pub async fn a_replaced_session_is_listed_under_its_new_key_alone<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let staying = sign_in(harness, &user, LONG).await;
     let mut moving = sign_in(harness, &user, LONG).await;
     for deadline in [KEEP, Deadline::Restart(LONG), KEEP] {
@@ -94,7 +94,7 @@ pub async fn a_replaced_session_is_listed_under_its_new_key_alone<H: Harness>(ha
 
 /// S-068: so that no user is missed when the sessions of all users are ended.
 pub async fn a_user_is_found_for_as_long_as_they_have_a_session<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let is_found = async || {
         let users = store.users_beside(&user).await;
         let times = users.iter().filter(|found| **found == user).count();
@@ -119,7 +119,7 @@ pub async fn a_user_is_found_for_as_long_as_they_have_a_session<H: Harness>(harn
 /// T72: user names are any bytes.
 pub async fn users_are_found_by_their_bucket<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let users = [somebody(), somebody(), UserId::from(&[0, 255, b'\n'][..])];
+    let users = [any_user(), any_user(), UserId::from(&[0, 255, b'\n'][..])];
     for user in &users {
         sign_in(harness, user, LONG).await;
         begin(stranger(harness), key_of(user), LONG).await;
@@ -138,11 +138,11 @@ pub async fn users_are_found_by_their_bucket<H: Harness>(harness: &H) {
 /// User names are any bytes. Pages end anywhere in a bucket.
 pub async fn users_come_in_pages_each_once<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let first = somebody();
+    let first = any_user();
     let mut users = vec![first.clone(), UserId::from(&[0, 255, b'\n'][..])];
     // Some share a bucket.
     while users.len() < 6 {
-        let another = somebody();
+        let another = any_user();
         if users.len() < 4 || Bucket::of(&another) == Bucket::of(&first) {
             users.push(another);
         }
@@ -167,10 +167,10 @@ pub async fn users_come_in_pages_each_once<H: Harness>(harness: &H) {
 
 /// Not after its deadline, even if it has not been swept.
 pub async fn a_user_is_on_a_page_while_a_session_of_theirs_is_live<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     assert!(store.pages_of_users(9).await.is_empty());
     let going = sign_in(harness, &user, short::<H>()).await;
-    let mut ending = sign_in(harness, &somebody(), LONG).await;
+    let mut ending = sign_in(harness, &any_user(), LONG).await;
     ending.move_on(KEEP).await;
     let timing = going.stored.timing;
     advance_to_just_before(harness, &store, timing.idle_deadline()).await;
@@ -184,7 +184,7 @@ pub async fn a_user_is_on_a_page_while_a_session_of_theirs_is_live<H: Harness>(h
 
 /// From the step that creates them to the step that ends them.
 pub async fn live_sessions_are_counted_with_and_without_a_user<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let count = async || {
         let counted = store.count().await;
         (counted.of_users, counted.of_visitors)
@@ -221,7 +221,7 @@ pub async fn live_sessions_are_counted_with_and_without_a_user<H: Harness>(harne
 
 /// The store's clock decides, not the sweep.
 pub async fn expired_sessions_are_not_counted_before_they_are_swept<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let going = sign_in(harness, &user, short::<H>()).await;
     begin(stranger(harness), key_of(&user), short::<H>()).await;
     sign_in(harness, &user, LONG).await;
@@ -235,7 +235,7 @@ pub async fn expired_sessions_are_not_counted_before_they_are_swept<H: Harness>(
 /// T21: whether the session had no user before, or another one.
 pub async fn signing_in_adds_a_session_to_the_list_of_its_user_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let [alice, bob] = [somebody(), somebody()];
+    let [alice, bob] = [any_user(), any_user()];
     for (old, _) in moves() {
         let anonymous = store.create(old, "", LONG).await;
         let replaced = store.old(old, anonymous.revision);
@@ -277,7 +277,7 @@ pub async fn signing_in_adds_a_session_to_the_list_of_its_user_alone<H: Harness>
 /// T72: no bytes in a user name act as a pattern, a separator or an end of text.
 pub async fn users_do_not_mix_whatever_their_names_are<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let unique = somebody();
+    let unique = any_user();
     let unique = unique.as_bytes();
     let [long, almost_as_long] = [10_000, 9_999].map(|length| "x".repeat(length));
     let users: Vec<UserId> = [
@@ -321,7 +321,7 @@ pub async fn users_do_not_mix_whatever_their_names_are<H: Harness>(harness: &H) 
 
 /// T08: none removes another from the list.
 pub async fn sessions_that_begin_at_once_are_all_listed<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let arrivals: Vec<_> = (0..20)
         .map(|_| (arriving(harness, &user), key_of(&user)))
         .collect();
@@ -345,7 +345,7 @@ pub async fn sessions_that_begin_at_once_are_all_listed<H: Harness>(harness: &H)
 /// The list holds sessions with a user only.
 pub async fn sessions_without_a_user_are_in_no_list<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let user = somebody();
+    let user = any_user();
     store.create(key_of(&user), "", LONG).await;
     store.create(key(), "", LONG).await;
     store.assert_listed(&user, []).await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     Harness, LONG, assert_close, key, key_in,
     people::{
-        Session, arriving, at_most, begin, key_of, kind_of, name, sign_in, somebody, stranger,
+        Session, any_user, arriving, at_most, begin, key_of, kind_of, name, sign_in, stranger,
     },
     short, steps,
     subject::{Subject, note, subject},
@@ -36,7 +36,7 @@ fn elevated(scope: &str) -> EventKind {
 /// S-097: with the change, in the order in which they were passed, under whatever key the session
 /// is live.
 pub async fn every_change_leaves_its_notes_in_order<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     for (who, mut key) in [
         (arriving(harness, &user), key_of(&user)),
         (stranger(harness), key()),
@@ -87,7 +87,7 @@ pub async fn every_change_leaves_its_notes_in_order<H: Harness>(harness: &H) {
 
 /// S-098: actor, client and every kind of event.
 pub async fn a_note_is_read_as_it_was_written<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let who = arriving(harness, &user);
     let client = Client::of_user_agent(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101");
     let notes = vec![
@@ -126,7 +126,7 @@ pub async fn a_note_is_read_as_it_was_written<H: Harness>(harness: &H) {
 
 /// S-097: the log has nothing that did not happen.
 pub async fn a_refused_change_leaves_no_note<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let session = sign_in(harness, &user, LONG).await;
     let Session { who, key, stored } = &session;
     let outdated = stored.revision;
@@ -185,7 +185,7 @@ pub async fn a_refused_change_leaves_no_note<H: Harness>(harness: &H) {
 pub async fn a_session_that_becomes_another_one_is_logged_under_its_old_name<H: Harness>(
     harness: &H,
 ) {
-    let [alice, bob] = [somebody(), somebody()];
+    let [alice, bob] = [any_user(), any_user()];
     for session in [
         begin(stranger(harness), key_of(&bob), LONG).await,
         begin(stranger(harness), key(), LONG).await,
@@ -209,7 +209,7 @@ pub async fn a_session_that_becomes_another_one_is_logged_under_its_old_name<H: 
 
 /// T04: an end that follows the session to another key is logged for the same session.
 pub async fn an_end_that_follows_a_session_is_logged_for_it<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     for mut session in [
         sign_in(harness, &user, LONG).await,
         begin(stranger(harness), key(), LONG).await,
@@ -218,15 +218,15 @@ pub async fn an_end_that_follows_a_session_is_logged_for_it<H: Harness>(harness:
         session.move_on(KEEP).await;
         let who = &session.who;
         assert_eq!(who.end(first, EndReason::SignedOut).await, Ended::Done);
-        let told = who.logged().await;
+        let reported = who.logged().await;
         let end = EventKind::Ended(EndReason::SignedOut);
-        assert_eq!(told, [EventKind::Created, EventKind::Created, end]);
+        assert_eq!(reported, [EventKind::Created, EventKind::Created, end]);
     }
 }
 
 /// S-097: each end is logged with its reason.
 pub async fn each_session_ended_from_outside_is_logged<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let displaced = sign_in(harness, &user, LONG).await;
     let limit = at_most(1, OnLimit::Displace);
     let (revoked, _) = arriving(harness, &user).sign_in_within(limit).await;
@@ -250,8 +250,8 @@ pub async fn each_session_ended_from_outside_is_logged<H: Harness>(harness: &H) 
 /// event.
 pub async fn an_expiry_is_in_the_log_with_the_moment_of_the_deadline<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let swept = sign_in(harness, &somebody(), short::<H>()).await;
-    let loaded = sign_in(harness, &somebody(), short::<H>()).await;
+    let swept = sign_in(harness, &any_user(), short::<H>()).await;
+    let loaded = sign_in(harness, &any_user(), short::<H>()).await;
     let nobodys = begin(stranger(harness), key(), short::<H>()).await;
     harness.advance(steps::<H>(12)).await;
     store.load(loaded.key).await;
@@ -290,7 +290,7 @@ async fn observe<S: Store>(store: &Subject<S>, meta: &SessionMeta, kind: EventKi
 
 /// S-099: about a known session, about a user alone, and about neither.
 pub async fn an_observation_is_in_the_log<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let (session, operator) = (name(), Actor::Operator(name().to_string()));
     let subjects: [(Option<SessionHandle>, Option<UserId>); 4] = [
         (Some(session), Some(user.clone())),
@@ -329,7 +329,7 @@ pub async fn an_observation_is_in_the_log<H: Harness>(harness: &H) {
 
 /// By name, to find one kind of event among many.
 pub async fn the_log_is_read_by_the_names_of_events<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let who = arriving(harness, &user);
     for scope in ["one", "two"] {
         observe(&who, &who.1, elevated(scope)).await;
@@ -353,7 +353,7 @@ pub async fn the_log_is_read_by_the_names_of_events<H: Harness>(harness: &H) {
 
 /// Newest first, and no more than the query asks for.
 pub async fn the_log_is_read_newest_first_and_as_far_as_asked<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let who = arriving(harness, &user);
     for number in 0..105 {
         observe(&who, &who.1, elevated(&number.to_string())).await;
@@ -380,8 +380,8 @@ pub async fn the_parts_of_the_log_are_read_as_one<H: Harness>(harness: &H) {
     let store = subject(harness);
     let session = name();
     let metas = [
-        arriving(harness, &somebody()).1,
-        arriving(harness, &somebody()).1,
+        arriving(harness, &any_user()).1,
+        arriving(harness, &any_user()).1,
         stranger(harness).1,
     ];
     let metas = metas.map(|meta| SessionMeta {
@@ -415,7 +415,7 @@ pub async fn the_parts_of_the_log_are_read_as_one<H: Harness>(harness: &H) {
 /// By user, by session, or by both.
 pub async fn the_log_is_read_by_user_and_by_session<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let [alice, bob] = [somebody(), somebody()];
+    let [alice, bob] = [any_user(), any_user()];
     let metas = [
         arriving(harness, &alice).1,
         arriving(harness, &alice).1,
@@ -433,7 +433,7 @@ pub async fn the_log_is_read_by_user_and_by_session<H: Harness>(harness: &H) {
         (None, Some(of_bob), vec![of_bob]),
         (None, Some(nobodys), vec![nobodys]),
         (Some(&bob), Some(nobodys), vec![]),
-        (Some(&somebody()), None, vec![]),
+        (Some(&any_user()), None, vec![]),
     ] {
         let query = LogQuery {
             user: user.cloned(),
@@ -448,7 +448,7 @@ pub async fn the_log_is_read_by_user_and_by_session<H: Harness>(harness: &H) {
 
 /// Events at the very moments in the query are included.
 pub async fn the_log_is_read_by_time<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let who = arriving(harness, &user);
     for scope in ["first", "second", "third"] {
         observe(&who, &who.1, elevated(scope)).await;
@@ -497,7 +497,7 @@ pub async fn the_log_is_read_by_time<H: Harness>(harness: &H) {
 /// reads nothing twice.
 pub async fn the_places_of_the_log_are_unique_and_stay<H: Harness>(harness: &H) {
     let [here, there] = [subject(harness), subject(harness)];
-    let user = somebody();
+    let user = any_user();
     for _ in 0..10 {
         let who = arriving(harness, &user);
         let write = noting(&who, [EventKind::Authenticated, EventKind::Regenerated]);
@@ -533,9 +533,9 @@ async fn flood<S: Store>(who: &Subject<S>, key: SessionIdHash) {
 
 /// No user can erase the history of another, even if both are in one part of the log.
 pub async fn a_user_with_many_events_pushes_out_none_of_another<H: Harness>(harness: &H) {
-    let victim = somebody();
+    let victim = any_user();
     let is_beside = |user: &UserId| Bucket::of(user) == Bucket::of(&victim);
-    let beside = std::iter::repeat_with(somebody).find(is_beside);
+    let beside = std::iter::repeat_with(any_user).find(is_beside);
     let mallory = beside.expect("there are as many users as one likes");
     let who = arriving(harness, &victim);
     let scopes: Vec<_> = (0..20)
@@ -563,7 +563,7 @@ pub async fn a_session_with_many_events_pushes_out_none_of_another<H: Harness>(h
 
 /// A client that repeats a refused request fills one line. The line stands where its last event is.
 pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(harness: &H) {
-    for meta in [arriving(harness, &somebody()).1, stranger(harness).1] {
+    for meta in [arriving(harness, &any_user()).1, stranger(harness).1] {
         let store = subject(harness);
         let other = SessionMeta {
             handle: name(),
@@ -609,7 +609,7 @@ pub async fn equal_observations_in_a_row_are_one_line_with_a_count<H: Harness>(h
 
 /// With another client, another actor or another kind, and after another event in between.
 pub async fn observations_that_differ_are_lines_of_their_own<H: Harness>(harness: &H) {
-    let who = arriving(harness, &somebody());
+    let who = arriving(harness, &any_user());
     let refused = |actor, agent: Option<&str>| {
         let client = agent.map(|agent| Client::of_user_agent(agent.as_bytes()));
         Note::new(EventKind::WriteRefused, actor, client)
@@ -650,7 +650,7 @@ pub async fn observations_that_differ_are_lines_of_their_own<H: Harness>(harness
 
 /// Rule 12: one change is one event. Nor is an observation merged with a change.
 pub async fn changes_are_never_merged<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let (who, key) = (arriving(harness, &user), key_of(&user));
     let write = noting(&who, vec![EventKind::Regenerated; 3]);
     let Created::Done(CreatedSession { revision, .. }) =
@@ -684,7 +684,7 @@ pub async fn changes_are_never_merged<H: Harness>(harness: &H) {
 
 /// Neither `from` nor `to` hides a line with an event in between.
 pub async fn a_line_of_several_events_is_found_by_each_of_their_moments<H: Harness>(harness: &H) {
-    let who = arriving(harness, &somebody());
+    let who = arriving(harness, &any_user());
     let mut moments = Vec::new();
     for _ in 0..3 {
         observe(&who, &who.1, EventKind::WriteRefused).await;

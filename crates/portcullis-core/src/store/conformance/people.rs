@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A user that no other rule uses.
-pub(super) fn somebody() -> UserId {
+pub(super) fn any_user() -> UserId {
     format!("somebody {}", name()).into()
 }
 

@@ -88,19 +88,19 @@ pub async fn of_two_writers_on_one_revision_exactly_one_wins<H: Harness>(harness
         .await;
         let live = one.live(key).await;
         match (by_one, by_two) {
-            (Committed::Done(CommittedSession { revision, .. }), Committed::Conflict(told)) => {
+            (Committed::Done(CommittedSession { revision, .. }), Committed::Conflict(reported)) => {
                 assert_eq!(
                     (&*live.payload, live.revision),
                     (b"one".as_slice(), revision)
                 );
-                assert_eq!(told, live);
+                assert_eq!(reported, live);
             }
-            (Committed::Conflict(told), Committed::Done(CommittedSession { revision, .. })) => {
+            (Committed::Conflict(reported), Committed::Done(CommittedSession { revision, .. })) => {
                 assert_eq!(
                     (&*live.payload, live.revision),
                     (b"two".as_slice(), revision)
                 );
-                assert_eq!(told, live);
+                assert_eq!(reported, live);
             }
             answers => panic!("one should win and one conflict, and they got {answers:?}"),
         }

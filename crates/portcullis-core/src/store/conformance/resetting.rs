@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, MILLI, key, key_in,
-    people::{Session, arriving, handles, key_of, sign_in, somebody},
+    people::{Session, any_user, arriving, handles, key_of, sign_in},
     subject::{Subject, end_of, note, subject},
 };
 use crate::{
@@ -35,11 +35,11 @@ async fn later<H: Harness>(harness: &H) {
 /// one of the same user.
 pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let somebody_else = sign_in(harness, &somebody(), LONG).await;
+    let other_user = sign_in(harness, &any_user(), LONG).await;
     let ways: [fn(SessionIdHash) -> Option<SessionIdHash>; 3] =
         [|_| None, |new| Some(key_in(new.bucket())), |_| Some(key())];
     for old in ways {
-        let user = somebody();
+        let user = any_user();
         let anonymous = key_of(&user);
         store.create(anonymous, "", LONG).await;
         let others = [
@@ -79,9 +79,9 @@ pub async fn a_sign_in_that_ends_all_others_leaves_itself_alone<H: Harness>(harn
         goes_on(harness, session).await;
         store.live(anonymous).await;
     }
-    assert_eq!(store.live(somebody_else.key).await, somebody_else.stored);
+    assert_eq!(store.live(other_user.key).await, other_user.stored);
 
-    let user = somebody();
+    let user = any_user();
     let mut own = sign_in(harness, &user, LONG).await;
     let others = [sign_in(harness, &user, LONG).await];
     later(harness).await;
@@ -109,11 +109,11 @@ async fn were_ended<S: Store>(mut ended: Vec<SessionHandle>, sessions: &[Session
     for Session { who, key, stored } in sessions {
         let end = end_of(who.1.handle, BY_USER);
         who.assert_dead(*key, stored.revision, &end).await;
-        let told = who.logged().await;
-        let ends = told
+        let reported = who.logged().await;
+        let ends = reported
             .iter()
             .filter(|kind| **kind == EventKind::Ended(BY_USER));
-        assert_eq!(ends.count(), 1, "{told:?}");
+        assert_eq!(ends.count(), 1, "{reported:?}");
     }
 }
 
@@ -139,7 +139,7 @@ async fn goes_on<H: Harness>(harness: &H, mut session: Session<H::Store>) {
 pub async fn a_sign_in_that_ends_all_others_refuses_sign_ins_that_began_before<H: Harness>(
     harness: &H,
 ) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let early = [
         arriving(harness, &user),
         arriving(harness, &user),
@@ -176,7 +176,7 @@ pub async fn a_sign_in_that_ends_all_others_refuses_sign_ins_that_began_before<H
 /// Whatever refuses it: a revocation since it began, a write to the session before it, or the end
 /// of that session.
 pub async fn a_refused_sign_in_ends_no_other<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let early = arriving(harness, &user);
     later(harness).await;
     store.revoke(&user, RevokeScope::All, BY_USER).await;

@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, MILLI, key,
-    people::{Session, arriving, handles, key_of, name, sign_in, somebody},
+    people::{Session, any_user, arriving, handles, key_of, name, sign_in},
     short,
     subject::{end_of, join, join_all, subject, yield_now},
 };
@@ -25,7 +25,7 @@ async fn later<H: Harness>(harness: &H) {
 
 /// S-063: that one ends, once, and no other.
 pub async fn a_session_is_revoked_by_its_name<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let [one, other] = [
         sign_in(harness, &user, LONG).await,
         sign_in(harness, &user, LONG).await,
@@ -43,7 +43,7 @@ pub async fn a_session_is_revoked_by_its_name<H: Harness>(harness: &H) {
 pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_is_live<H: Harness>(
     harness: &H,
 ) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let mut session = sign_in(harness, &user, LONG).await;
     session.move_on(KEEP).await;
     session.move_on(Deadline::Restart(LONG)).await;
@@ -57,9 +57,9 @@ pub async fn a_session_is_revoked_by_its_name_under_whatever_key_it_is_live<H: H
 
 /// The name of another user's session, of none, or of one that has ended.
 pub async fn a_name_of_no_live_session_of_the_user_revokes_nothing<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let theirs = sign_in(harness, &user, LONG).await;
-    let others = sign_in(harness, &somebody(), LONG).await;
+    let others = sign_in(harness, &any_user(), LONG).await;
     let signed_out = sign_in(harness, &user, LONG).await;
     let answer = signed_out
         .who
@@ -84,8 +84,8 @@ pub async fn a_name_of_no_live_session_of_the_user_revokes_nothing<H: Harness>(h
 
 /// S-063, and sessions of other users stay.
 pub async fn revoking_all_ends_every_session_of_the_user<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
-    let others = sign_in(harness, &somebody(), LONG).await;
+    let (store, user) = (subject(harness), any_user());
+    let others = sign_in(harness, &any_user(), LONG).await;
     let anonymous = (key_of(&user), key());
     store.create(anonymous.0, "", LONG).await;
     store.create(anonymous.1, "", LONG).await;
@@ -110,7 +110,7 @@ pub async fn revoking_all_ends_every_session_of_the_user<H: Harness>(harness: &H
 
 /// The kept session stays live and usable, until it is revoked itself.
 pub async fn revoking_all_but_one_leaves_that_one<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let mut kept = sign_in(harness, &user, LONG).await;
     let others = [
         sign_in(harness, &user, LONG).await,
@@ -138,7 +138,7 @@ pub async fn revoking_all_but_one_leaves_that_one<H: Harness>(harness: &H) {
 
 /// T01, S-064: the given reason is remembered.
 pub async fn no_operation_revives_a_session_that_was_revoked<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     for (kept, reason) in [
         (None, EndReason::RevokedByOperator),
         (Some(name()), EndReason::RevokedByUser),
@@ -162,7 +162,7 @@ pub async fn a_sign_in_from_before_a_revocation_of_all_is_refused<H: Harness>(ha
         RevokeScope::AllBut(name()),
         RevokeScope::Listed,
     ] {
-        let user = somebody();
+        let user = any_user();
         let (who, new) = (arriving(harness, &user), key_of(&user));
         later(harness).await;
         assert_eq!(store.revoke(&user, which, BY_USER).await, []);
@@ -186,7 +186,7 @@ pub async fn a_sign_in_from_before_a_revocation_of_all_is_refused<H: Harness>(ha
 
 /// T06: a revocation counts for a moment, not for the user.
 pub async fn a_sign_in_after_a_revocation_of_all_is_not_refused<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     store.revoke(&user, RevokeScope::All, BY_USER).await;
     later(harness).await;
     let created = sign_in(harness, &user, LONG).await;
@@ -205,14 +205,14 @@ pub async fn a_sign_in_after_a_revocation_of_all_is_not_refused<H: Harness>(harn
 
 /// The end of one session, or of another user's, does not affect the others.
 pub async fn only_a_revocation_of_all_refuses_sign_ins<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let early = arriving(harness, &user);
     let one = sign_in(harness, &user, LONG).await;
     later(harness).await;
     let which = RevokeScope::One(one.handle());
     assert_eq!(store.revoke(&user, which, BY_USER).await, [one.handle()]);
     assert_eq!(
-        store.revoke(&somebody(), RevokeScope::All, BY_USER).await,
+        store.revoke(&any_user(), RevokeScope::All, BY_USER).await,
         []
     );
     let (early, _) = early.sign_in_within(None).await;
@@ -224,7 +224,7 @@ pub async fn only_a_revocation_of_all_refuses_sign_ins<H: Harness>(harness: &H) 
 pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harness>(harness: &H) {
     let store = subject(harness);
     for head_start in [0, 2, 5] {
-        let user = somebody();
+        let user = any_user();
         let arrivals: Vec<_> = (0..20)
             .map(|_| (arriving(harness, &user), key_of(&user)))
             .collect();
@@ -245,13 +245,13 @@ pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harnes
         };
         let (answers, ended) = join(sign_ins, revocation).await;
         for ((who, key), answer) in arrivals.iter().zip(answers) {
-            let (found, told) = match answer {
+            let (found, reported) = match answer {
                 Created::Done(..) => (revoked(who.1.handle), true),
                 Created::Revoked => (Loaded::Absent, false),
                 other => panic!("a sign-in answered {other:?}"),
             };
             assert_eq!(store.load(*key).await, found);
-            assert_eq!(ended.contains(&who.1.handle), told);
+            assert_eq!(ended.contains(&who.1.handle), reported);
         }
         store.assert_listed(&user, []).await;
         later(harness).await;
@@ -262,7 +262,7 @@ pub async fn nothing_is_left_of_sign_ins_that_race_a_revocation_of_all<H: Harnes
 
 /// One change is one event, for the first caller.
 pub async fn of_many_revocations_of_one_session_exactly_one_succeeds<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let ways: [fn(SessionHandle) -> RevokeScope; 4] = [
         RevokeScope::One,
         |_| RevokeScope::All,

@@ -2,7 +2,7 @@
 
 use super::{
     Harness, LONG, key, key_in,
-    people::{Session, arriving, at_most, begin, key_of, sign_in, somebody, stranger},
+    people::{Session, any_user, arriving, at_most, begin, key_of, sign_in, stranger},
     short, steps,
     subject::{Subject, end_of, join_all, subject, subjects},
 };
@@ -42,7 +42,7 @@ fn elevation<S: Store>(session: &Session<S>, write: &RecordWrite) -> Expired {
 }
 
 /// The expiries with these names, sorted by name and moment.
-fn told_of(mut expired: Vec<Expired>, handles: &[SessionHandle]) -> Vec<Expired> {
+fn reported_of(mut expired: Vec<Expired>, handles: &[SessionHandle]) -> Vec<Expired> {
     expired.retain(|one| handles.contains(&one.handle));
     expired.sort_by_key(|one| (one.handle, one.at));
     expired
@@ -53,25 +53,28 @@ pub async fn every_expiry_is_reported_exactly_once<H: Harness>(harness: &H) {
     let mut waiting = Vec::new();
     for _ in 0..3 {
         for _ in 0..5 {
-            waiting.push(sign_in(harness, &somebody(), short::<H>()).await);
+            waiting.push(sign_in(harness, &any_user(), short::<H>()).await);
             waiting.push(begin(stranger(harness), key(), short::<H>()).await);
         }
         harness.advance(steps::<H>(3)).await;
     }
     harness.advance(steps::<H>(20)).await;
     let stores = subjects(harness, 5);
-    let told = join_all(stores.iter().map(Subject::sweep)).await.concat();
+    let reported = join_all(stores.iter().map(Subject::sweep)).await.concat();
 
     let handles: Vec<_> = waiting.iter().map(Session::handle).collect();
     let expected = waiting.iter().map(expected).collect();
-    assert_eq!(told_of(told, &handles), told_of(expected, &handles));
+    assert_eq!(
+        reported_of(reported, &handles),
+        reported_of(expected, &handles)
+    );
     let again = subject(harness).sweep().await;
-    assert_eq!(told_of(again, &handles), []);
+    assert_eq!(reported_of(again, &handles), []);
 }
 
 /// S-036, S-037: users read the reason, so it must be the right one.
 pub async fn idle_and_absolute_timeout_are_distinguished<H: Harness>(harness: &H) {
-    let user = somebody();
+    let user = any_user();
     let idle = sign_in(harness, &user, short::<H>()).await;
     let mut absolute = sign_in(harness, &user, short::<H>()).await;
     for _ in 0..3 {
@@ -80,9 +83,9 @@ pub async fn idle_and_absolute_timeout_are_distinguished<H: Harness>(harness: &H
     }
     harness.advance(steps::<H>(2)).await;
     let handles = [idle.handle(), absolute.handle()];
-    let told = told_of(subject(harness).sweep().await, &handles);
-    let expected = told_of(vec![expected(&idle), expected(&absolute)], &handles);
-    assert_eq!(told, expected);
+    let reported = reported_of(subject(harness).sweep().await, &handles);
+    let expected = reported_of(vec![expected(&idle), expected(&absolute)], &handles);
+    assert_eq!(reported, expected);
     let reasons: Vec<_> = expected.iter().map(|one| one.what).collect();
     for reason in [EndReason::IdleTimeout, EndReason::AbsoluteTimeout] {
         assert!(reasons.contains(&Expiry::Session(reason)));
@@ -91,7 +94,7 @@ pub async fn idle_and_absolute_timeout_are_distinguished<H: Harness>(harness: &H
 
 /// T75: the first load of an expired session returns the expiry, which the audit then receives.
 pub async fn a_load_reports_an_expiry_and_remembers_it<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     for (who, key) in [
         (arriving(harness, &user), key_of(&user)),
         (stranger(harness), key()),
@@ -105,7 +108,7 @@ pub async fn a_load_reports_an_expiry_and_remembers_it<H: Harness>(harness: &H) 
         for _ in 0..2 {
             assert_eq!(store.load(session.key).await, end);
             let again = store.sweep().await;
-            assert_eq!(told_of(again, &[expected.handle]), []);
+            assert_eq!(reported_of(again, &[expected.handle]), []);
         }
     }
 }
@@ -113,7 +116,7 @@ pub async fn a_load_reports_an_expiry_and_remembers_it<H: Harness>(harness: &H) 
 /// A sweep returned it, so no load does. A load of a user's session still returns the reason.
 pub async fn an_expiry_that_was_swept_is_not_reported_by_a_load<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let session = sign_in(harness, &somebody(), short::<H>()).await;
+    let session = sign_in(harness, &any_user(), short::<H>()).await;
     let nobodys = begin(stranger(harness), key(), short::<H>()).await;
     harness.advance(short::<H>().idle + H::TOLERANCE * 2).await;
     store.sweep().await;
@@ -130,8 +133,8 @@ pub async fn an_expiry_that_was_swept_is_not_reported_by_a_load<H: Harness>(harn
 
 /// One change is one event.
 pub async fn a_session_that_ended_otherwise_is_never_reported_as_expired<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
-    let ended = sign_in(harness, &somebody(), short::<H>()).await;
+    let (store, user) = (subject(harness), any_user());
+    let ended = sign_in(harness, &any_user(), short::<H>()).await;
     let answer = ended.who.end(ended.key, EndReason::SignedOut).await;
     assert_eq!(answer, Ended::Done);
 
@@ -140,7 +143,7 @@ pub async fn a_session_that_ended_otherwise_is_never_reported_as_expired<H: Harn
         .sign_in_within(at_most(1, OnLimit::Displace))
         .await;
 
-    let mut revoked = sign_in(harness, &somebody(), short::<H>()).await;
+    let mut revoked = sign_in(harness, &any_user(), short::<H>()).await;
     revoked.move_on(KEEP).await;
     let whose = revoked.who.1.user().cloned().expect("it is somebody's");
     let reason = EndReason::RevokedByUser;
@@ -149,12 +152,12 @@ pub async fn a_session_that_ended_otherwise_is_never_reported_as_expired<H: Harn
         [revoked.handle()]
     );
 
-    let mut restarted = sign_in(harness, &somebody(), short::<H>()).await;
+    let mut restarted = sign_in(harness, &any_user(), short::<H>()).await;
     restarted.move_on(Deadline::Restart(LONG)).await;
 
     harness.advance(steps::<H>(12)).await;
     let handles = [&ended, &displaced, &revoked, &restarted].map(Session::handle);
-    assert_eq!(told_of(store.sweep().await, &handles), []);
+    assert_eq!(reported_of(store.sweep().await, &handles), []);
     store.live(restarted.key).await;
 }
 
@@ -162,7 +165,7 @@ pub async fn a_session_that_ended_otherwise_is_never_reported_as_expired<H: Harn
 pub async fn the_expiry_of_a_session_that_moved_is_reported_once<H: Harness>(harness: &H) {
     let store = subject(harness);
     let mut sessions = [
-        sign_in(harness, &somebody(), short::<H>()).await,
+        sign_in(harness, &any_user(), short::<H>()).await,
         begin(stranger(harness), key(), short::<H>()).await,
     ];
     for session in &mut sessions {
@@ -174,8 +177,8 @@ pub async fn the_expiry_of_a_session_that_moved_is_reported_once<H: Harness>(har
     let handles = sessions.each_ref().map(Session::handle);
     let expected = sessions.iter().map(expected).collect();
     assert_eq!(
-        told_of(store.sweep().await, &handles),
-        told_of(expected, &handles)
+        reported_of(store.sweep().await, &handles),
+        reported_of(expected, &handles)
     );
 }
 
@@ -188,7 +191,7 @@ pub async fn a_session_that_was_active_meanwhile_is_not_reported_as_expired<H: H
         idle: steps::<H>(4),
         absolute: steps::<H>(100),
     };
-    let mut touched = sign_in(harness, &somebody(), limits).await;
+    let mut touched = sign_in(harness, &any_user(), limits).await;
     let mut written = begin(stranger(harness), key(), limits).await;
     for _ in 0..3 {
         harness.advance(steps::<H>(3)).await;
@@ -198,14 +201,14 @@ pub async fn a_session_that_was_active_meanwhile_is_not_reported_as_expired<H: H
             .commit(*key, stored.revision, "", Activity::Active)
             .await;
         let handles = [&touched, &written].map(Session::handle);
-        assert_eq!(told_of(store.sweep().await, &handles), []);
+        assert_eq!(reported_of(store.sweep().await, &handles), []);
     }
     harness.advance(steps::<H>(5)).await;
     let handles = [&touched, &written].map(Session::handle);
     let expected = [&touched, &written].map(expected).into();
     assert_eq!(
-        told_of(store.sweep().await, &handles),
-        told_of(expected, &handles)
+        reported_of(store.sweep().await, &handles),
+        reported_of(expected, &handles)
     );
 }
 
@@ -243,7 +246,7 @@ async fn elevated<H: Harness>(
 
 /// S-055: while the session is live, whatever is written to it.
 pub async fn the_end_of_an_elevation_is_reported_once<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let who = arriving(harness, &user);
     let (session, write) = elevated(harness, key_of(&user), who, LONG).await;
     let handles = [session.handle()];
@@ -251,34 +254,37 @@ pub async fn the_end_of_an_elevation_is_reported_once<H: Harness>(harness: &H) {
     who.commit(*key, stored.revision, "", Activity::Active)
         .await;
     harness.advance(steps::<H>(1)).await;
-    assert_eq!(told_of(store.sweep().await, &handles), []);
+    assert_eq!(reported_of(store.sweep().await, &handles), []);
     harness.advance(steps::<H>(2)).await;
 
     let stores = subjects(harness, 4);
-    let told = join_all(stores.iter().map(Subject::sweep)).await.concat();
-    assert_eq!(told_of(told, &handles), [elevation(&session, &write)]);
+    let reported = join_all(stores.iter().map(Subject::sweep)).await.concat();
+    assert_eq!(
+        reported_of(reported, &handles),
+        [elevation(&session, &write)]
+    );
     let live = store.live(*key).await;
     who.commit(*key, live.revision, "", Activity::Active).await;
-    assert_eq!(told_of(store.sweep().await, &handles), []);
+    assert_eq!(reported_of(store.sweep().await, &handles), []);
 }
 
 /// Also for a session that is elevated when it is created.
 pub async fn an_elevation_at_creation_is_reported_when_it_ends<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let (who, key) = (arriving(harness, &user), key_of(&user));
     let write = elevating::<H>(&who);
     who.create_with(key, write.clone(), LONG, None).await;
     let stored = store.live(key).await;
     let session = Session { who, key, stored };
     harness.advance(steps::<H>(3)).await;
-    let told = told_of(store.sweep().await, &[session.handle()]);
-    assert_eq!(told, [elevation(&session, &write)]);
+    let reported = reported_of(store.sweep().await, &[session.handle()]);
+    assert_eq!(reported, [elevation(&session, &write)]);
 }
 
 /// It was dropped with a new identifier, or ended with its session. That was reported at that time.
 pub async fn an_elevation_that_ended_early_is_not_reported<H: Harness>(harness: &H) {
     let store = subject(harness);
-    let [first, second, third] = [somebody(), somebody(), somebody()];
+    let [first, second, third] = [any_user(), any_user(), any_user()];
 
     let who = arriving(harness, &first);
     let (mut dropped, _) = elevated(harness, key_of(&first), who, LONG).await;
@@ -300,12 +306,12 @@ pub async fn an_elevation_that_ended_early_is_not_reported<H: Harness>(harness: 
 
     harness.advance(steps::<H>(3)).await;
     let handles = [&dropped, &ended, &revoked].map(Session::handle);
-    assert_eq!(told_of(store.sweep().await, &handles), []);
+    assert_eq!(reported_of(store.sweep().await, &handles), []);
 }
 
 /// The session expired first, and its elevation with it.
 pub async fn no_elevation_of_an_expired_session_is_reported<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let limits = Limits {
         idle: steps::<H>(1),
         absolute: steps::<H>(30),
@@ -313,13 +319,13 @@ pub async fn no_elevation_of_an_expired_session_is_reported<H: Harness>(harness:
     let who = arriving(harness, &user);
     let (session, _) = elevated(harness, key_of(&user), who, limits).await;
     harness.advance(steps::<H>(4)).await;
-    let told = told_of(store.sweep().await, &[session.handle()]);
-    assert_eq!(told, [expected(&session)]);
+    let reported = reported_of(store.sweep().await, &[session.handle()]);
+    assert_eq!(reported, [expected(&session)]);
 }
 
 /// A further elevation replaces the one before.
 pub async fn an_elevation_that_was_prolonged_is_reported_at_its_new_end<H: Harness>(harness: &H) {
-    let (store, user) = (subject(harness), somebody());
+    let (store, user) = (subject(harness), any_user());
     let who = arriving(harness, &user);
     let (mut session, _) = elevated(harness, key_of(&user), who, LONG).await;
     harness.advance(steps::<H>(1)).await;
@@ -331,6 +337,6 @@ pub async fn an_elevation_that_was_prolonged_is_reported_at_its_new_end<H: Harne
         .await;
     session.key = new;
     harness.advance(steps::<H>(3)).await;
-    let told = told_of(store.sweep().await, &[session.handle()]);
-    assert_eq!(told, [elevation(&session, &write)]);
+    let reported = reported_of(store.sweep().await, &[session.handle()]);
+    assert_eq!(reported, [elevation(&session, &write)]);
 }

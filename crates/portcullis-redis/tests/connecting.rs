@@ -31,7 +31,7 @@ async fn an_address_that_is_not_understood_is_refused_and_its_password_not_repea
         assert!(
             error
                 .to_string()
-                .contains("only redis://, redis-cluster://"),
+                .contains("supported are redis://, redis-cluster://"),
             "{error}"
         );
     }

@@ -71,11 +71,11 @@ impl TestSentinels {
     ///
     /// # Panics
     ///
-    /// When it does not hold within 20 seconds.
+    /// When it does not hold within a minute. Sentinels may take 20 seconds to make a server a replica.
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let since = Instant::now();
         while !is_so(self) {
-            assert!(since.elapsed() < Duration::from_secs(20), "not yet: {what}");
+            assert!(since.elapsed() < Duration::from_secs(60), "not yet: {what}");
             thread::sleep(Duration::from_millis(10));
         }
     }

@@ -24,6 +24,7 @@ use portcullis_core::{
 };
 
 use self::{
+    ending::EndedSessions,
     progress::Progress,
     step::{attempt, touch},
 };
@@ -67,12 +68,10 @@ impl Drop for Turn {
     }
 }
 
-/// What a commit decided about the cookie, and whether all changes were written. The decision holds
-/// even if a later part failed. `None` leaves an earlier decision as it is.
+/// What the step of a commit decided about the cookie, and whether all changes were written. `None`
+/// leaves an earlier decision as it is, such as that of the ends before the step.
 struct Concluded {
     cookie: Option<CookieAction>,
-    /// Whether the request ended two live sessions, if it ended any.
-    ended_two: Option<bool>,
     result: Result<(), SessionError>,
 }
 
@@ -80,7 +79,6 @@ impl From<Result<(), SessionError>> for Concluded {
     fn from(result: Result<(), SessionError>) -> Self {
         Self {
             cookie: None,
-            ended_two: None,
             result,
         }
     }
@@ -212,7 +210,6 @@ async fn end_and_write(
             queue::Turn::TooLate => return Err(SessionError::Contended).into(),
         }
     }
-    let mut concluded = Concluded::from(Ok(()));
     if !ends.is_empty() {
         // Boxed, because ends are rare and their future would enlarge that of every write.
         let ended = Box::pin(ending::end_all(state, ends)).await;
@@ -223,9 +220,12 @@ async fn end_and_write(
             }
         }
         match ended {
-            Ok(ended) => {
-                concluded.cookie = Some(ended.cookie);
-                concluded.ended_two = Some(ended.both);
+            // Recorded at once, so that it holds even if the step panics or is dropped.
+            Ok(EndedSessions { cookie, both }) => {
+                if let Some(mut copy) = state.working_copy() {
+                    copy.cookie = cookie;
+                    copy.ended_two = both;
+                }
             }
             Err(error) => return Err(error).into(),
         }
@@ -235,10 +235,12 @@ async fn end_and_write(
         lead => write_alone(state, activity, step, lead).await,
     };
     match written {
-        Ok(cookie) => concluded.cookie = cookie.or(concluded.cookie),
-        Err(error) => concluded.result = Err(error),
+        Ok(cookie) => Concluded {
+            cookie,
+            result: Ok(()),
+        },
+        Err(error) => Err(error).into(),
     }
-    concluded
 }
 
 fn writer_stopped() -> SessionError {
@@ -305,11 +307,7 @@ fn conclude(
     concluded: Concluded,
 ) -> Result<(), SessionError> {
     let state = &turn.state;
-    let Concluded {
-        mut cookie,
-        ended_two,
-        result,
-    } = concluded;
+    let Concluded { mut cookie, result } = concluded;
     let result = match result {
         // The next request writes the observation. It stays in the unit of work, because dropping
         // it would restore rights.
@@ -327,11 +325,10 @@ fn conclude(
         }
         refusing::report(state, error);
     }
-    if (cookie.is_some() || ended_two.is_some())
+    if let Some(cookie) = cookie
         && let Some(mut copy) = state.working_copy()
     {
-        copy.cookie = cookie.unwrap_or_else(|| std::mem::take(&mut copy.cookie));
-        copy.ended_two = ended_two.unwrap_or(copy.ended_two);
+        copy.cookie = cookie;
     }
     turn.under_way = false;
     match (result, failed) {

@@ -267,7 +267,7 @@ fn respond<B, E>(
             cache_control::guard_read(response.headers_mut());
         }
         return Ok(page::for_browser(
-            state.refusal_context(),
+            || state.refusal_context(),
             &state.config.cookie,
             response,
         ));
@@ -317,7 +317,7 @@ fn respond<B, E>(
         InnerCookies::note(&mut response, before);
     }
     Ok(page::for_browser(
-        state.refusal_context(),
+        || state.refusal_context(),
         &state.config.cookie,
         response,
     ))

@@ -23,15 +23,16 @@ use crate::{
 
 /// The same response with a page as its body, if it is a problem document of this library and a
 /// browser waits for a page.
-pub(crate) fn for_browser<B>(
-    context: RefusalContext<'_>,
+pub(crate) fn for_browser<'a, B>(
+    context: impl FnOnce() -> RefusalContext<'a>,
     cookie: &CookieConfig,
     response: Response<SessionBody<B>>,
 ) -> Response<SessionBody<B>> {
-    let Audience::Browser(navigation) = context.by else {
+    let Some(entry) = document_of(&response) else {
         return response;
     };
-    let Some(entry) = document_of(&response) else {
+    let context = context();
+    let Audience::Browser(navigation) = context.by else {
         return response;
     };
     let page = page(&entry, link(context.pages, entry.remedy, navigation));

@@ -20,10 +20,16 @@ pub(super) fn routes<S: Scope>() -> Router {
         .route("/devices/revoke-others", post(revoke_others::<S>))
 }
 
+/// By name, so that the router that these routes are nested in may have parameters of its own.
+#[derive(serde::Deserialize)]
+struct Target {
+    handle: String,
+}
+
 async fn revoke<S: Scope>(
     elevated: Elevated<S>,
     return_to: Option<ReturnTo>,
-    Path(handle): Path<String>,
+    Path(Target { handle }): Path<Target>,
 ) -> Result<Response, SessionError> {
     let ended = match SessionHandle::parse(&handle) {
         Some(handle) => elevated.revoke_session(handle).await?.ended,

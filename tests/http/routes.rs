@@ -44,6 +44,7 @@ on_every_store![
     s074_a_browser_returns_to_the_page_of_devices,
     s061_another_site_cannot_end_a_device,
     a_session_that_ends_itself_loses_its_cookie,
+    a_device_is_ended_below_a_path_with_a_parameter,
     without_the_setting_there_are_no_routes_for_devices,
     merged_routes_are_below_session_whatever_the_state_of_the_application,
     the_answers_are_never_stored,
@@ -591,6 +592,21 @@ async fn a_session_that_ends_itself_loses_its_cookie<B: Backend>() {
     form.await.is(303).removes_the_cookie();
     alice.get("/me").await.is(401);
     other.get("/me").await.is(200);
+}
+
+async fn a_device_is_ended_below_a_path_with_a_parameter<B: Backend>() {
+    let world = World::<B>::start().await;
+    let arrange = |routes: Router, layer: SessionLayer| {
+        let own = layer.routes().devices::<Payments>().into_router();
+        routes.nest("/{shop}/own", own).layer(layer)
+    };
+    let (_server, alice) = world.arranged(arrange).await;
+    alice.post("/login?user=alice").await.is(204);
+    let other = world.signed_in("alice").await;
+    alice.post("/elevate/payments").await.is(204);
+    let revoke = format!("/books/own/devices/{}/revoke", other.handle().await);
+    alice.post(&revoke).await.is(204);
+    other.get("/account").await.is(401);
 }
 
 async fn without_the_setting_there_are_no_routes_for_devices<B: Backend>() {

@@ -89,7 +89,12 @@ local function header(session)
 end
 
 local function done(session, now, displaced_entries)
-  return {DONE, now, session.absolute, session.idle, session.last, unpack(displaced_entries or {})}
+  local reply = {DONE, now, session.absolute, session.idle, session.last}
+  -- `unpack` takes no more than some 8000.
+  for _, entry in ipairs(displaced_entries or {}) do
+    reply[#reply + 1] = entry
+  end
+  return reply
 end
 
 -- The name in an entry.

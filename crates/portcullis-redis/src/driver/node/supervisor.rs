@@ -95,6 +95,10 @@ async fn answers(node: &NodeState) -> bool {
     let Some(connection) = node.connection() else {
         return false;
     };
+    // The library does not restore it, and commands on it would wait for their timeout.
+    if connection.is_closed() {
+        return false;
+    }
     let probe_timeout = node.settings.probe_timeout();
     let _clock = PausedClock::hold();
     let sent = Instant::now();

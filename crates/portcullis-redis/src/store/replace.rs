@@ -55,9 +55,13 @@ async fn replace_in_bucket(
         new,
         write,
         deadline,
-        others,
         ..
     } = replace;
+    let stay = Others::Stay;
+    let others = match deadline {
+        Deadline::Restart(_) => replace.others,
+        Deadline::Keep(_) => &stay,
+    };
     let revision = revision::random_after(old.expected);
     let (authenticated_at, elevated_until) = match deadline {
         // Its moments are by the clock of this bucket already.

@@ -53,7 +53,7 @@ if not redis.call('SET', KEYS[1], header(session) .. ARGV[5], 'PXAT', math.max(d
   end
   return {TAKEN, now}
 end
-if most == '*' then
+if most == '*' and user ~= '' then
   revoke_up_to(KEYS[5], now, name(entry), ARGV[16], ARGV[17], ARGV[18])
 end
 remove_lost(KEYS[4], user, now)

@@ -227,3 +227,28 @@ async fn a_repeated_sign_in_that_meets_a_conflict_leaves_no_session_behind() {
         assert!(matches!(replaced, Replaced::Conflict(_)), "{replaced:?}");
     }
 }
+
+/// A list with more entries than a script may unpack at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_ends_any_number_of_other_sessions() {
+    let (server, store) = server_and_store().await;
+    create_owned(&store, "alice").await;
+    later(&store).await;
+    let list = lists(&server, "u").remove(0);
+    let script = "local time = redis.call('TIME') \
+                  for i = 1, 8200 do \
+                    local entry = 'l0' .. string.format('%016d%012d', i, i) \
+                    redis.call('ZADD', KEYS[1], time[1] * 1000 + 600000, entry) \
+                  end \
+                  return 1";
+    server.cli(&["EVAL", script, "1", &list]);
+    let (key, write) = (
+        key_of("alice"),
+        write_of(&owned(&store, "alice"), payload()),
+    );
+    let created = store
+        .create(Create::new(&key, &write, LIMITS, &end_others()))
+        .await;
+    assert!(matches!(created, Ok(Created::Done(_))), "{created:?}");
+    live(&store, &key).await;
+}

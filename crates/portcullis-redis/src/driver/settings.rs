@@ -31,7 +31,7 @@ impl Settings {
     }
 
     /// Pause after a probe that failed at once, because the connection broke. The client library
-    /// may connect again meanwhile. Two such probes leave it a twelfth of the wait.
+    /// may connect again meanwhile. Two such probes leave it two of 25 parts of the wait.
     pub(crate) fn reconnect_pause(&self) -> Duration {
         SHORTEST_PAUSE.max(self.wait / 25)
     }

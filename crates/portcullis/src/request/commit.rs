@@ -68,22 +68,6 @@ impl Drop for Turn {
     }
 }
 
-/// What the step of a commit decided about the cookie, and whether all changes were written. `None`
-/// leaves an earlier decision as it is, such as that of the ends before the step.
-struct Concluded {
-    cookie: Option<CookieAction>,
-    result: Result<(), SessionError>,
-}
-
-impl From<Result<(), SessionError>> for Concluded {
-    fn from(result: Result<(), SessionError>) -> Self {
-        Self {
-            cookie: None,
-            result,
-        }
-    }
-}
-
 /// The work to commit, if there is any.
 ///
 /// # Errors
@@ -146,7 +130,7 @@ impl Work {
             Ok(place) => task::run_detached(self.run(place)).await?,
             Err(Full) => {
                 let refused = Err(SessionError::Contended);
-                conclude(self.turn, false, self.failed, refused.into())
+                conclude(self.turn, false, self.failed, refused)
             }
         }
     }
@@ -180,17 +164,19 @@ impl Work {
             turn,
         } = self;
         let ends = !plan.ends.is_empty();
-        let concluded = end_and_write(&turn.state, plan, activity, place).await;
-        conclude(turn, ends, failed, concluded)
+        let written = end_and_write(&turn.state, plan, activity, place).await;
+        conclude(turn, ends, failed, written)
     }
 }
 
+/// Ends what is to be ended, and writes the step. Returns what the step decided about the cookie;
+/// `None` leaves an earlier decision as it is, such as that of the ends.
 async fn end_and_write(
     state: &Arc<State>,
     plan: Plan,
     activity: Activity,
     place: Option<Place>,
-) -> Concluded {
+) -> Result<Option<CookieAction>, SessionError> {
     let Plan { ends, step, .. } = plan;
     let together = matches!(step, Step::Commit { .. });
     let waits = matches!(place, Some(Place::Behind(_)));
@@ -204,10 +190,10 @@ async fn end_and_write(
             // An end needs no turn. It waited for the changes before it.
             _ if !ends.is_empty() => {}
             queue::Turn::Answered(answer) => {
-                return group::apply_answer(state, answer).await.into();
+                return group::apply_answer(state, answer).await.map(|()| None);
             }
-            queue::Turn::Lost => return Err(writer_stopped()).into(),
-            queue::Turn::TooLate => return Err(SessionError::Contended).into(),
+            queue::Turn::Lost => return Err(writer_stopped()),
+            queue::Turn::TooLate => return Err(SessionError::Contended),
         }
     }
     if !ends.is_empty() {
@@ -219,27 +205,16 @@ async fn end_and_write(
                 failed => group::note_result(&mut lead, failed),
             }
         }
-        match ended {
-            // Recorded at once, so that it holds even if the step panics or is dropped.
-            Ok(EndedSessions { cookie, both }) => {
-                if let Some(mut copy) = state.working_copy() {
-                    copy.cookie = cookie;
-                    copy.ended_two = both;
-                }
-            }
-            Err(error) => return Err(error).into(),
+        let EndedSessions { cookie, both } = ended?;
+        // Recorded at once, so that it holds even if the step panics or is dropped.
+        if let Some(mut copy) = state.working_copy() {
+            copy.cookie = cookie;
+            copy.ended_two = both;
         }
     }
-    let written = match lead {
+    match lead {
         Some(mut lead) if together => group::write(state, activity, step, &mut lead).await,
         lead => write_alone(state, activity, step, lead).await,
-    };
-    match written {
-        Ok(cookie) => Concluded {
-            cookie,
-            result: Ok(()),
-        },
-        Err(error) => Err(error).into(),
     }
 }
 
@@ -304,27 +279,28 @@ fn conclude(
     mut turn: Turn,
     ends: bool,
     failed: Option<ChangeError>,
-    concluded: Concluded,
+    written: Result<Option<CookieAction>, SessionError>,
 ) -> Result<(), SessionError> {
     let state = &turn.state;
-    let Concluded { mut cookie, result } = concluded;
-    let result = match result {
+    let result = match written {
         // The next request writes the observation. It stays in the unit of work, because dropping
         // it would restore rights.
         Err(error @ (SessionError::Store(_) | SessionError::Contended))
             if !ends && state.working_copy().is_some_and(|copy| copy.only_read()) =>
         {
             tracing::warn!(error = %error, "the change of a session's device could not be written");
-            Ok(())
+            Ok(None)
         }
         result => result,
     };
-    if let Err(error) = &result {
-        if matches!(error, SessionError::Ended | SessionError::Replaced) {
-            cookie = Some(CookieAction::Keep);
+    let (cookie, result) = match result {
+        Ok(cookie) => (cookie, Ok(())),
+        Err(error) => {
+            refusing::report(state, &error);
+            let is_end = matches!(error, SessionError::Ended | SessionError::Replaced);
+            (is_end.then_some(CookieAction::Keep), Err(error))
         }
-        refusing::report(state, error);
-    }
+    };
     if let Some(cookie) = cookie
         && let Some(mut copy) = state.working_copy()
     {

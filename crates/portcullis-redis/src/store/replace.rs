@@ -36,8 +36,12 @@ use crate::{
 pub(super) async fn replace(
     context: &Context,
     compensation: &Compensation,
-    replace: Replace<'_>,
+    mut replace: Replace<'_>,
 ) -> Result<Replaced, Interrupted> {
+    // Only an authentication may end other sessions.
+    if matches!(replace.deadline, Deadline::Keep(_)) {
+        replace.others = &Others::Stay;
+    }
     if replace.old.key.bucket() == replace.new.bucket() {
         replace_in_bucket(context, compensation, replace).await
     } else {
@@ -55,13 +59,9 @@ async fn replace_in_bucket(
         new,
         write,
         deadline,
+        others,
         ..
     } = replace;
-    let stay = Others::Stay;
-    let others = match deadline {
-        Deadline::Restart(_) => replace.others,
-        Deadline::Keep(_) => &stay,
-    };
     let revision = revision::random_after(old.expected);
     let (authenticated_at, elevated_until) = match deadline {
         // Its moments are by the clock of this bucket already.
@@ -90,7 +90,7 @@ async fn replace_in_bucket(
     // As for a session that is created.
     let provisional = compensation.provisional(context, new, &write.meta);
     let answer = context.run_twice(&call, Errors::of_step(others));
-    let ends_others = matches!((others, deadline), (Others::End(_), Deadline::Restart(_)));
+    let ends_others = matches!(others, Others::End(_));
     match answer.await? {
         // The script leaves the old session live until the others have ended.
         (Reply::Done(timing, displaced), attempts) if ends_others || !displaced.is_empty() => {
@@ -128,6 +128,7 @@ async fn relocate(
         new,
         write,
         deadline,
+        others,
         ..
     } = replace;
     let moments = match deadline {
@@ -141,11 +142,6 @@ async fn relocate(
             }
             Err(refused) => return Ok(refused),
         },
-    };
-    let stay = Others::Stay;
-    let others = match deadline {
-        Deadline::Restart(_) => replace.others,
-        Deadline::Keep(_) => &stay,
     };
     let revision = revision::random();
     let provisional = compensation.provisional(context, new, &write.meta);
@@ -179,7 +175,6 @@ async fn relocate(
                 revision,
                 displaced,
             };
-            let replace = Replace::new(old, new, write, deadline, others);
             supersede(context, replace, pending).await
         }
         (attempt, _) => {

@@ -87,14 +87,7 @@ pub(crate) fn navigates(mode: Option<&HeaderValue>) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        headers
-    }
+    use crate::headers::samples::headers;
 
     #[test]
     fn the_first_value_of_a_field_counts() {

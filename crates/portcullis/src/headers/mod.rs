@@ -10,4 +10,6 @@ pub(crate) mod host;
 #[cfg(feature = "axum")]
 pub(crate) mod origin;
 pub(crate) mod retained;
+#[cfg(test)]
+pub(crate) mod samples;
 pub(crate) mod session_timeout;

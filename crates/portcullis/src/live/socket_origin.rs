@@ -46,14 +46,7 @@ fn is_own(origin: &Origin, host: &Host, is_secure: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::headers::samples::headers;
 
     const STRICT: Site<'_> = Site {
         trusted: &[],

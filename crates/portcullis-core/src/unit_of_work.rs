@@ -218,8 +218,8 @@ impl UnitOfWork {
         }
     }
 
-    /// The difference of this request's client from the one that the session knows. `None` if there
-    /// is none, or if the session has seen this client before.
+    /// The difference of this request's client from the one that the session knows. `None` without a
+    /// difference, or if the session has seen this client before.
     ///
     /// The caller answers it with [`flag`](Self::flag) or [`terminate_for`](Self::terminate_for).
     pub fn change_of_client(&self) -> Option<ClientChange> {

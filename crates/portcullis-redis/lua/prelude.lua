@@ -202,7 +202,7 @@ local function unlist(due_list, users, session, entry, user, now)
   end
 end
 
--- A log is trimmed when it has half as many entries again as it should, or this many more.
+-- A log is trimmed when it exceeds its size by half, or by this many entries.
 local SLACK = 200
 -- How many of the oldest entries one step checks. These are all entries of a log that should have
 -- no more than 400.

@@ -7,7 +7,7 @@ use portcullis_core::store::RegisteredRealm;
 use super::{rights::Right, topology::Topology};
 use crate::{info::Info, layout::Prefix};
 
-/// The answer to a question, or why there is none.
+/// What Redis answered, or the reason why it did not.
 pub(crate) type Fact<T> = Result<T, Withheld>;
 
 /// Why there is no answer.

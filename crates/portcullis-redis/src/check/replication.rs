@@ -167,7 +167,7 @@ mod tests {
             finding.message.contains("is 2: no revocation"),
             "{finding:?}"
         );
-        // A confirmation by no replica is none.
+        // Zero replicas confirm nothing.
         assert_eq!(with_copies(0).verdict, Verdict::Warning);
         let alone = Facts {
             copies: Some(1),

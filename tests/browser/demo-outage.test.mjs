@@ -42,9 +42,9 @@ scene('t67 the stream of events is opened again after an outage', {
   redis, refused: { '/session/status': 503, '/account/activity/news': 503, '/live': 503 },
 }, async ({ context, browse }) => {
   const page = await context.newPage();
-  const [line] = await Promise.all([page.waitForResponse('**/account/activity/news'), signIn(page, 'ada', '/account/activity')]);
+  await Promise.all([page.waitForResponse('**/account/activity/news'), signIn(page, 'ada', '/account/activity')]);
   redis.pause();
-  await line.finished(); // ended by the server, when it could not verify the session for too long
+  await page.waitForFunction(() => window.streamEnds.includes('unverifiable'), null, { timeout: 30_000 });
   await page.waitForResponse(reply => reply.url().endsWith('/session/status') && reply.status() === 503, { timeout: 30_000 });
   redis.goOn();
   await page.waitForResponse(reply => reply.url().endsWith('/account/activity/news') && reply.ok(), { timeout: 30_000 });

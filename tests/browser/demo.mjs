@@ -41,13 +41,20 @@ async function start(timeouts, redis) {
 let launched;
 after(async () => (await launched)?.close());
 
-// Records how sockets are closed, and violations of the policy.
+// Records how sockets are closed, why streams of events end, and violations of the policy.
 function instrument() {
   window.closings = [];
+  window.streamEnds = [];
   window.WebSocket = class extends WebSocket {
     constructor(...given) {
       super(...given);
       this.addEventListener('close', ({ code }) => window.closings.push(code));
+    }
+  };
+  window.EventSource = class extends EventSource {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener('session-ended', ({ data }) => window.streamEnds.push(JSON.parse(data).reason));
     }
   };
   addEventListener('securitypolicyviolation', event => console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`));

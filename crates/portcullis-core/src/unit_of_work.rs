@@ -263,7 +263,6 @@ impl UnitOfWork {
     ///
     /// [`ChangeError::Encode`] if it cannot be encoded, [`ChangeError::TooLarge`] if the session
     /// would exceed its limit, [`ChangeError::NoRandomness`]. Nothing is changed then.
-    /// would exceed its limit. Nothing is changed then.
     pub fn insert<T: Serialize>(
         &mut self,
         key: &impl ValueKey<T>,

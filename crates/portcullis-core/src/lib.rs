@@ -29,6 +29,7 @@ mod handle;
 mod id;
 mod key;
 mod meta;
+pub mod policy;
 mod random;
 mod realm;
 mod record;
@@ -42,7 +43,7 @@ mod value;
 mod visitors;
 
 pub use self::{
-    class::Class,
+    class::{Class, ClassCode},
     client::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network},
     correlator::{CorrelationKey, Correlator},
     elevation::{DefaultScope, MAX_SCOPE_BYTES, Scope, scope_name},
@@ -53,6 +54,7 @@ pub use self::{
     id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionIdHash, UserIdHash},
     key::{Key, ValueKey},
     meta::{Owner, SessionMeta, Source},
+    policy::Policy,
     random::{RandomSource, SystemRandom},
     realm::Realm,
     remember::RememberMe,

@@ -1,6 +1,6 @@
 //! What a store must know of a session besides its payload.
 
-use crate::{Class, SessionHandle, Timestamp, UserId};
+use crate::{ClassCode, SessionHandle, Timestamp, UserId};
 
 /// The public name, user, class and source of a session. Stores list and log sessions by them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct SessionMeta {
     /// The user, if the session has one.
     pub owner: Option<Owner>,
     /// The class of the session.
-    pub class: Class,
+    pub class: ClassCode,
     /// Where its user signed in.
     pub source: Source,
 }
@@ -45,7 +45,7 @@ impl SessionMeta {
         Self {
             handle,
             owner,
-            class: Class::NONE,
+            class: ClassCode::NONE,
             source: Source::Local,
         }
     }

@@ -31,7 +31,7 @@ use super::{
     msgpack::{Append, Damaged, Reader},
 };
 use crate::{
-    Class, Owner, SessionHandle, SessionMeta, Source, Timestamp, UserId, elevation::Elevation,
+    ClassCode, Owner, SessionHandle, SessionMeta, Source, Timestamp, UserId, elevation::Elevation,
 };
 
 /// The keys of the fields. A number belongs to one field forever, even if that is no longer
@@ -159,7 +159,7 @@ impl Head {
             user: user.clone(),
             authenticated_at: absolute_deadline.before(self.lifetime()),
         });
-        let class = |code: &str| code.parse().ok().and_then(Class::from_char);
+        let class = |code: &str| code.parse().ok().and_then(ClassCode::from_char);
         let class = self.later(Key::Class, |value| class(value.str().ok()?));
         let tag = self.later(Key::FederationTag, |value| value.bin_of().ok());
         SessionMeta {

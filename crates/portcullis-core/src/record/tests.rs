@@ -5,7 +5,7 @@ use super::{
     msgpack::{Append, tests::value},
     *,
 };
-use crate::{Class, Network, Source, Timestamp, UserId, elevation::Elevation};
+use crate::{ClassCode, Network, Source, Timestamp, UserId, elevation::Elevation};
 
 /// A record with all fields.
 fn record() -> Record {
@@ -247,7 +247,7 @@ fn s138_lists_hold_the_class_and_the_tag_that_a_later_version_wrote() {
     bytes.splice(2..2, fields);
     let record = Record::decode(&bytes.into()).unwrap();
     let meta = record.head.meta(Timestamp::from_millis(0));
-    assert_eq!(Some(meta.class), Class::from_char('a'));
+    assert_eq!(Some(meta.class), ClassCode::from_char('a'));
     assert_eq!(meta.source, Source::Federated([7; 16]));
 }
 

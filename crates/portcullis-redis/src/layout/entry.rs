@@ -6,7 +6,9 @@
 //! the user.
 
 use bytes::Bytes;
-use portcullis_core::{Bucket, Class, SessionHandle, SessionIdHash, SessionMeta, Source, UserId};
+use portcullis_core::{
+    Bucket, ClassCode, SessionHandle, SessionIdHash, SessionMeta, Source, UserId,
+};
 
 use super::record::name_of;
 
@@ -20,7 +22,7 @@ const DEADLINE: usize = 11;
 pub(crate) struct Entry {
     pub(crate) key: SessionIdHash,
     pub(crate) handle: SessionHandle,
-    pub(crate) class: Class,
+    pub(crate) class: ClassCode,
     pub(crate) source: Source,
 }
 
@@ -73,7 +75,7 @@ impl Entry {
         let entry = Self {
             key: SessionIdHash::from_parts(bucket, *digest),
             handle: name_of(name)?,
-            class: Class::from_char(char::from(class))?,
+            class: ClassCode::from_char(char::from(class))?,
             source,
         };
         Some((entry, rest))
@@ -123,7 +125,7 @@ mod tests {
         Entry {
             key: SessionIdHash::from_parts(bucket, [7; 16]),
             handle: SessionHandle::from_bytes([9; 12]),
-            class: Class::from_char('a').unwrap(),
+            class: ClassCode::from_char('a').unwrap(),
             source,
         }
     }

@@ -35,7 +35,7 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use portcullis_core::{
-    Bucket, Class, EndReason, SessionHandle, SessionIdHash, Timestamp, millis,
+    Bucket, ClassCode, EndReason, SessionHandle, SessionIdHash, Timestamp, millis,
     store::{Limits, Loaded, Revision, Stored, Timing},
 };
 
@@ -148,7 +148,7 @@ fn header(bytes: &[u8]) -> Option<(Timing, Revision)> {
     let (&[class, gap, flag], bytes) = bytes.split_first_chunk()?;
     if [class, gap]
         .iter()
-        .any(|byte| Class::from_char(char::from(*byte)).is_none())
+        .any(|byte| ClassCode::from_char(char::from(*byte)).is_none())
         || !b"01".contains(&flag)
     {
         return None;

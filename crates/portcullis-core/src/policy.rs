@@ -1,0 +1,152 @@
+//! The policy of sessions: the limits of each class, and why they are what they are.
+//!
+//! A [`Policy`] is resolved: it holds for one environment, and each limit has one value. The layer
+//! builds one from its settings. The crate `portcullis-policy` builds one from a document.
+
+mod decision;
+mod demand;
+mod flagged;
+mod length;
+
+use std::{sync::Arc, time::Duration};
+
+pub use self::{
+    decision::{Decision, LimitName, LimitValue},
+    demand::DemandLimits,
+    flagged::{FlaggedElevation, FlaggedLimits},
+    length::{InvalidLength, length_text, parse_length},
+};
+use crate::{
+    ClassCode, RememberMe, Timeouts,
+    store::{Limits, SessionLimit},
+};
+
+/// The limits of all sessions of a layer, by class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "whoever resolves a policy builds it whole"
+)]
+pub struct Policy {
+    /// The digest of the document, by which audit records name it. `None` for what code sets.
+    pub name: Option<Arc<str>>,
+    /// The limits of sessions of no class, and of visitors.
+    pub ordinary: ClassLimits,
+    /// The limits of each declared class.
+    pub classes: Vec<(ClassCode, ClassLimits)>,
+    /// The limits of sessions that were used from another device since the last proof.
+    pub flagged: FlaggedLimits,
+    /// What each demand asks for, by its name, in addition to what code asks.
+    pub demands: Vec<(Arc<str>, DemandLimits)>,
+}
+
+/// The limits of the sessions of one class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "whoever resolves a policy builds it whole"
+)]
+pub struct ClassLimits {
+    /// The timeouts.
+    pub timeouts: Timeouts,
+    /// The timeouts of remembered sign-ins. `None` if no sign-in can be remembered.
+    pub remember_me: Option<RememberMe>,
+    /// How many sessions of this class a user may have at once.
+    pub session_limit: Option<SessionLimit>,
+    /// Why each limit has its value.
+    pub decisions: Vec<Decision>,
+}
+
+impl Policy {
+    /// The policy with these limits for every session.
+    pub fn of(ordinary: ClassLimits) -> Self {
+        Self {
+            name: None,
+            ordinary,
+            classes: Vec::new(),
+            flagged: FlaggedLimits::default(),
+            demands: Vec::new(),
+        }
+    }
+
+    /// The limits of this class. `None` if it is not declared: see [`strictest`](Self::strictest).
+    pub fn limits(&self, class: ClassCode) -> Option<&ClassLimits> {
+        if class == ClassCode::NONE {
+            return Some(&self.ordinary);
+        }
+        let mut classes = self.classes.iter();
+        classes.find_map(|(code, limits)| (*code == class).then_some(limits))
+    }
+
+    /// The timeouts of this class. An unknown class gets the shortest of all.
+    pub fn timeouts(&self, class: ClassCode) -> Timeouts {
+        match self.limits(class) {
+            Some(limits) => limits.timeouts,
+            None => self.strictest(),
+        }
+    }
+
+    /// The shortest of each timeout, over all classes.
+    pub fn strictest(&self) -> Timeouts {
+        let timeouts = self.all().map(|limits| limits.timeouts);
+        timeouts.fold(self.ordinary.timeouts, Timeouts::stricter)
+    }
+
+    /// The longest absolute timeout of any session.
+    pub fn longest(&self) -> Duration {
+        let absolute = |limits: &ClassLimits| {
+            let remembered = limits.remembered();
+            remembered.unwrap_or_else(|| limits.limits()).absolute
+        };
+        self.all().map(absolute).max().unwrap_or_default()
+    }
+
+    /// What this demand asks for, if the policy adds to it.
+    pub fn demand(&self, name: &str) -> Option<&DemandLimits> {
+        let mut demands = self.demands.iter();
+        demands.find_map(|(known, limits)| (**known == *name).then_some(limits))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &ClassLimits> {
+        let classes = self.classes.iter().map(|(_, limits)| limits);
+        std::iter::once(&self.ordinary).chain(classes)
+    }
+}
+
+impl ClassLimits {
+    /// Limits with these timeouts, the default number of sessions, and no remembered sign-ins.
+    pub fn new(timeouts: Timeouts) -> Self {
+        Self {
+            timeouts,
+            remember_me: None,
+            session_limit: Some(SessionLimit::default()),
+            decisions: Vec::new(),
+        }
+    }
+
+    /// The limits with which an ordinary sign-in is stored.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            idle: self.timeouts.idle(),
+            absolute: self.timeouts.absolute(),
+        }
+    }
+
+    /// The limits with which a remembered sign-in is stored.
+    pub(crate) fn remembered(&self) -> Option<Limits> {
+        let remember_me = self.remember_me.as_ref()?;
+        Some(remember_me.limits(&self.timeouts))
+    }
+}
+
+impl Default for ClassLimits {
+    fn default() -> Self {
+        Self::new(Timeouts::default())
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::of(ClassLimits::default())
+    }
+}

@@ -244,6 +244,7 @@ impl<B: Backend> World<B> {
             payload: payload.into(),
             elevated_until: None,
             flagged: false,
+            idle_timeout: None,
             notes: Vec::new(),
         };
         let done = self

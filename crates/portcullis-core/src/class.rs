@@ -56,8 +56,9 @@ impl Class {
     }
 }
 
-/// Whether this can be the name of a class, an environment or a demand.
-pub(crate) const fn is_name(name: &str) -> bool {
+/// Whether this can be the name of a class, an environment or a demand: one to 32 of `a-z`, `0-9`,
+/// `_` and `-`, beginning with a letter.
+pub const fn is_name(name: &str) -> bool {
     let [first, rest @ ..] = name.as_bytes() else {
         return false;
     };

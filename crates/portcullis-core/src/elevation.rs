@@ -81,10 +81,15 @@ impl Elevation {
         }
     }
 
-    /// Keeps the end of the elevation when the absolute deadline moves by `later`.
-    pub(crate) fn keep_end(&mut self, later: Duration) {
-        let later = crate::time::millis(later);
-        self.ends_before_deadline = self.ends_before_deadline.saturating_add(later);
+    /// Keeps the end of the elevation when the absolute deadline moves.
+    pub(crate) fn keep_end(&mut self, before: Timestamp, after: Timestamp) {
+        self.ends_before_deadline = keep_moment(self.ends_before_deadline, before, after);
+    }
+
+    /// Ends the elevation at least this long before the absolute deadline.
+    pub(crate) fn cap(&mut self, ends_before_deadline: Duration) {
+        let least = crate::time::millis(ends_before_deadline);
+        self.ends_before_deadline = self.ends_before_deadline.max(least);
     }
 
     /// When it ends, in a session with this absolute deadline.
@@ -120,4 +125,11 @@ impl Elevation {
             unknown,
         })
     }
+}
+
+/// A moment that is stored as milliseconds before the absolute deadline, when that deadline moves.
+/// A moment after the deadline becomes the deadline.
+pub(crate) fn keep_moment(before_deadline: u64, before: Timestamp, after: Timestamp) -> u64 {
+    let moved = before_deadline.saturating_add(crate::time::millis(after.since(before)));
+    moved.saturating_sub(crate::time::millis(before.since(after)))
 }

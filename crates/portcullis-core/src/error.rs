@@ -98,9 +98,19 @@ pub enum ChangeError {
     /// Only a session with a user can be elevated.
     #[error("the session has no user; authenticate before elevating")]
     NotAuthenticated,
-    /// Only a sign-in of the same request that is not yet stored can be remembered.
-    #[error("no sign-in of this request is under way; call `remember` after `authenticate`")]
-    NoSignIn,
+    /// Only a sign-in of the same request that is not yet stored can be remembered or given a
+    /// class.
+    #[error("no sign-in of this request is under way; call `{operation}` after `authenticate`")]
+    NoSignIn {
+        /// The method that was called.
+        operation: &'static str,
+    },
+    /// The policy does not have the class.
+    #[error("the class `{name}` is not one of this layer; declare it with `SessionLayer::classes`")]
+    UnknownClass {
+        /// The name of the class.
+        name: &'static str,
+    },
     /// The application has not allowed remembered sign-ins.
     #[error("this layer remembers no sign-ins; allow it with `SessionLayer::remember_me`")]
     RememberMeOff,

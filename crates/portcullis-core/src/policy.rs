@@ -16,6 +16,7 @@ pub use self::{
     flagged::{FlaggedElevation, FlaggedLimits},
     length::{InvalidLength, length_text, parse_length},
 };
+pub use crate::class::is_name;
 use crate::{
     ClassCode, RememberMe, Timeouts,
     store::{Limits, SessionLimit},

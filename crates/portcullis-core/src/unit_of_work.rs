@@ -31,53 +31,33 @@ use self::{
     view::{View, decode},
 };
 use crate::{
-    ChangeError, Client, ClientChange, EndReason, RememberMe, SessionHandle, SessionIdHash,
-    Timeouts, Timestamp, UserId, ValueKey, VisitorLimits,
+    ChangeError, Class, Client, ClientChange, EndReason, Policy, SessionHandle, SessionIdHash,
+    Timestamp, UserId, ValueKey, VisitorLimits,
+    policy::{ClassLimits, FlaggedElevation},
     record::{Record, Unreadable},
-    store::{Limits, Revision, SessionLimit, StoreError, Stored},
+    store::{Limits, Revision, StoreError, Stored},
     value,
 };
 
 /// The settings of a unit of work.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[allow(clippy::exhaustive_structs, reason = "the layer builds it")]
 pub struct SessionSettings {
-    /// The timeouts of sessions that this request starts or authenticates.
-    pub timeouts: Timeouts,
-    /// The timeouts of remembered sign-ins. `None` if no sign-in can be remembered.
-    pub remember_me: Option<RememberMe>,
+    /// The limits of each class.
+    pub policy: Arc<Policy>,
     /// How many bytes of names and encoded values a session may hold.
     pub payload_limit: usize,
     /// The limits of sessions without a user.
     pub visitors: VisitorLimits,
-    /// How many sessions a user may have at once.
-    pub session_limit: Option<SessionLimit>,
 }
 
 impl SessionSettings {
-    fn limits(&self) -> Limits {
-        Limits {
-            idle: self.timeouts.idle(),
-            absolute: self.timeouts.absolute(),
-        }
-    }
-
-    /// The longest absolute timeout of these sessions.
-    pub fn longest(&self) -> Duration {
-        let remembered = self.limits_of_remembered();
-        remembered.unwrap_or_else(|| self.limits()).absolute
-    }
-
-    fn limits_of_remembered(&self) -> Option<Limits> {
-        let remember_me = self.remember_me.as_ref()?;
-        Some(remember_me.limits(&self.timeouts))
-    }
-
     /// The limits of a session without a user.
     fn limits_of_visitors(&self) -> Limits {
-        let absolute = self.visitors.absolute().min(self.timeouts.absolute());
+        let timeouts = &self.policy.ordinary.timeouts;
+        let absolute = self.visitors.absolute().min(timeouts.absolute());
         Limits {
-            idle: self.timeouts.idle().min(absolute),
+            idle: timeouts.idle().min(absolute),
             absolute,
         }
     }
@@ -109,7 +89,7 @@ impl PayloadLimits {
 /// One request's view of its session, and the changes that it asks for.
 #[derive(Debug)]
 pub struct UnitOfWork {
-    policy: SessionSettings,
+    settings: SessionSettings,
     /// The client that sent the request.
     client: Option<Client>,
     /// When the request arrived: the earliest time that the store's clock may have shown.
@@ -147,9 +127,9 @@ pub struct Origin {
 impl UnitOfWork {
     /// A request without a live session. `ended` says why the session in its cookie has ended, if
     /// known.
-    pub fn without_session(policy: SessionSettings, ended: Option<EndReason>) -> Self {
+    pub fn without_session(settings: SessionSettings, ended: Option<EndReason>) -> Self {
         Self {
-            policy,
+            settings,
             client: None,
             began: None,
             origin: None,
@@ -166,10 +146,10 @@ impl UnitOfWork {
     /// A request with two live sessions under one cookie name. Neither counts: reads see no
     /// session, and data cannot be written. A sign-in or a sign-out ends both and takes over
     /// nothing of them.
-    pub fn of_candidates(policy: SessionSettings, candidates: [Origin; 2]) -> Self {
+    pub fn of_candidates(settings: SessionSettings, candidates: [Origin; 2]) -> Self {
         Self {
             candidates: candidates.into(),
-            ..Self::without_session(policy, None)
+            ..Self::without_session(settings, None)
         }
     }
 
@@ -179,19 +159,19 @@ impl UnitOfWork {
     ///
     /// [`Unusable`] when the payload cannot be read.
     pub fn of_session(
-        policy: SessionSettings,
+        settings: SessionSettings,
         key: SessionIdHash,
         stored: &Stored,
     ) -> Result<Self, Unusable> {
-        Ok(Self::of_origin(policy, Origin::read(key, stored)?))
+        Ok(Self::of_origin(settings, Origin::read(key, stored)?))
     }
 
     /// A request with a live session that was read already.
-    pub fn of_origin(policy: SessionSettings, origin: Origin) -> Self {
+    pub fn of_origin(settings: SessionSettings, origin: Origin) -> Self {
         Self {
             view: SessionView(Some(origin.view.clone())),
             origin: Some(origin),
-            ..Self::without_session(policy, None)
+            ..Self::without_session(settings, None)
         }
     }
 
@@ -229,7 +209,8 @@ impl UnitOfWork {
         head.device.as_ref()?.change_to(self.client.as_ref()?)
     }
 
-    /// Records that the client changed, and ends the elevations if `distrust`.
+    /// Records that the client changed, and applies the policy's limits of flagged sessions. Ends
+    /// the elevations if `distrust`, or if the policy says so.
     ///
     /// # Errors
     ///
@@ -238,8 +219,9 @@ impl UnitOfWork {
         let (Some(change), Some(client)) = (self.change_of_client(), self.client.clone()) else {
             return Ok(());
         };
-        self.record(Op::Observe(client, change), now)?;
-        if distrust {
+        let flagged = self.settings.policy.flagged;
+        self.record(Op::Observe(client, change, flagged.idle), now)?;
+        if distrust || flagged.elevation == FlaggedElevation::Ended {
             self.drop_elevation(now)?;
         }
         Ok(())
@@ -374,7 +356,7 @@ impl UnitOfWork {
             user,
             handle: SessionHandle::generate()?,
             at: now,
-            limits: self.policy.limits(),
+            limits: self.settings.policy.ordinary.limits(),
             client: self.client.clone(),
             ends_others,
         };
@@ -389,11 +371,57 @@ impl UnitOfWork {
     /// [`ChangeError::NoSignIn`] if no sign-in waits to be written, [`ChangeError::RememberMeOff`]
     /// if the settings allow no remembered sign-in.
     pub fn remember(&mut self, now: Timestamp) -> Result<(), ChangeError> {
-        let sign_in = self.ops.iter().rev().find_map(Op::restarts);
-        let (at, _) = sign_in.ok_or(ChangeError::NoSignIn)?;
-        let limits = self.policy.limits_of_remembered();
-        let limits = limits.ok_or(ChangeError::RememberMeOff)?;
+        let at = self.sign_in_at("remember")?;
+        let class = self.limits_of_class().remembered();
+        let limits = class.ok_or(ChangeError::RememberMeOff)?;
         self.record(Op::Remember { at, limits }, now)
+    }
+
+    /// Makes the session that the sign-in of this request begins one of this class, with the limits
+    /// of the class. It stays so until the next authentication.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoSignIn`] if no sign-in waits to be written, [`ChangeError::UnknownClass`]
+    /// if the policy does not have the class, [`ChangeError::RememberMeOff`] if the sign-in is
+    /// remembered and the class allows that to none.
+    pub fn set_class(&mut self, class: Class, now: Timestamp) -> Result<(), ChangeError> {
+        let at = self.sign_in_at("set_class")?;
+        let found = self.settings.policy.limits(class.code());
+        let found = found.ok_or(ChangeError::UnknownClass { name: class.name() })?;
+        let limits = match self.view.is_remembered() {
+            true => found.remembered().ok_or(ChangeError::RememberMeOff)?,
+            false => found.limits(),
+        };
+        let timeouts = found.timeouts;
+        let classify = Op::Classify {
+            at,
+            class: class.code(),
+            limits,
+            timeouts,
+        };
+        self.record(classify, now)
+    }
+
+    /// When the sign-in of this request took effect, for an operation that completes it.
+    fn sign_in_at(&self, operation: &'static str) -> Result<Timestamp, ChangeError> {
+        let sign_in = self.ops.iter().rev().find_map(Op::restarts);
+        let (at, _) = sign_in.ok_or(ChangeError::NoSignIn { operation })?;
+        Ok(at)
+    }
+
+    /// The idle timeout of a session of this class, remembered or not.
+    fn idle_of_class(&self) -> Duration {
+        let class = self.limits_of_class();
+        let remembered = class.remembered().filter(|_| self.view.is_remembered());
+        remembered.unwrap_or_else(|| class.limits()).idle
+    }
+
+    /// The limits of the session's class.
+    fn limits_of_class(&self) -> &ClassLimits {
+        let policy = &self.settings.policy;
+        let limits = policy.limits(self.view.class());
+        limits.unwrap_or(&policy.ordinary)
     }
 
     /// Gives the session a new identifier. Its elevations belong to the old one, and end.
@@ -424,9 +452,12 @@ impl UnitOfWork {
             Some((signed_in_at, _)) => signed_in_at,
             None => now,
         };
+        let timeouts = self.settings.policy.timeouts(self.view.class());
         let grant = Op::Grant {
             scope: scope.to_owned(),
-            ends_at: from.after(self.policy.timeouts.elevation()),
+            at: from,
+            timeouts,
+            idle: self.idle_of_class(),
             client: self.client.clone(),
         };
         self.record(grant, now)
@@ -538,9 +569,9 @@ impl UnitOfWork {
     fn record(&mut self, mut op: Op, now: Timestamp) -> Result<(), ChangeError> {
         let mut view = match &self.view.0 {
             Some(view) => view.clone(),
-            None => View::fresh(&self.policy, self.client.as_ref(), now)?,
+            None => View::fresh(&self.settings, self.client.as_ref(), now)?,
         };
-        op.apply(&mut view, self.policy.payload())?;
+        op.apply(&mut view, self.settings.payload())?;
         self.ops.push(op, &self.view);
         self.view = SessionView(Some(view));
         Ok(())
@@ -550,7 +581,7 @@ impl UnitOfWork {
     fn build_on(&mut self, origin: Origin) -> Result<(), ChangeError> {
         let view = self
             .ops
-            .apply_to(origin.view.clone(), self.policy.payload())?;
+            .apply_to(origin.view.clone(), self.settings.payload())?;
         self.view = SessionView(Some(view));
         self.origin = Some(origin);
         Ok(())

@@ -61,6 +61,7 @@ mod conformance {
             include_str!("../src/store/conformance/listening.rs"),
             include_str!("../src/store/conformance/listing.rs"),
             include_str!("../src/store/conformance/logging.rs"),
+            include_str!("../src/store/conformance/privileged.rs"),
             include_str!("../src/store/conformance/racing.rs"),
             include_str!("../src/store/conformance/replacing.rs"),
             include_str!("../src/store/conformance/resetting.rs"),
@@ -105,6 +106,7 @@ fn write(payload: &str) -> RecordWrite {
         payload: payload.to_owned().into(),
         elevated_until: None,
         flagged: false,
+        idle_timeout: None,
         notes: Vec::new(),
     }
 }
@@ -178,7 +180,9 @@ async fn s026_a_full_store_still_signs_users_in_and_out() {
         .await;
     assert!(matches!(committed, Ok(Committed::Done(..))));
     assert!(matches!(
-        store.touch(Touch::new(&new, &LABEL)).await,
+        store
+            .touch(Touch::new(&new, &LABEL, Activity::Active))
+            .await,
         Ok(Touched::Done(_))
     ));
     sign_out(&store, &new).await;
@@ -210,7 +214,9 @@ async fn a_session_that_was_touched_does_not_count_as_expired() {
     let (key, _) = create(&store, lasting(Duration::from_secs(10))).await;
     clock.advance(Duration::from_secs(9));
     assert!(matches!(
-        store.touch(Touch::new(&key, &LABEL)).await,
+        store
+            .touch(Touch::new(&key, &LABEL, Activity::Active))
+            .await,
         Ok(Touched::Done(_))
     ));
     clock.advance(Duration::from_secs(9));
@@ -455,7 +461,10 @@ async fn t01_no_thread_revives_a_session_that_another_ended() {
 
 async fn write_until_gone(store: MemoryStore, key: SessionIdHash, mut revision: Revision) {
     for _ in 0..1_000_000 {
-        store.touch(Touch::new(&key, &LABEL)).await.unwrap();
+        store
+            .touch(Touch::new(&key, &LABEL, Activity::Active))
+            .await
+            .unwrap();
         let late = write("late");
         let answer = store.commit(Commit::new(&key, revision, &late, Activity::Active));
         match answer.await.unwrap() {

@@ -4,11 +4,12 @@
 --       5 revocation marker of the user
 -- ARGV  1 not after (ms)  2 idle timeout (ms)  3 absolute timeout (ms from now), or '' with 6 and 7
 --       4 revision  5 payload  6 absolute deadline (ms)  7 last activity (ms), or '' for now
---       8 entry  9 user, or ''  10 when they authenticated (ms), or ''
---       11 when the elevations end (ms), or ''  12 '1' if it is flagged, else '0'
---       13 size of the log  14 how many sessions the user may have, '*' to end all others, or ''
---       15 '1' to displace others, '0' to refuse
---       16 code, 17 note and 18 ms to store the marker, if all others end  19… notes
+--       8 last privileged activity (ms), or '' for the last activity
+--       9 entry  10 user, or ''  11 when they authenticated (ms), or ''
+--       12 when the elevations end (ms), or ''  13 '1' if it is flagged, else '0'
+--       14 size of the log  15 how many sessions the user may have, '*' to end all others, or ''
+--       16 '1' to displace others, '0' to refuse
+--       17 code, 18 note and 19 ms to store the marker, if all others end  20… notes
 -- Reply DONE (with the displaced sessions), TAKEN, LIMIT (there is no room, and others must not be
 --       displaced), REVOKED, LATE, NEWER
 --
@@ -17,28 +18,28 @@
 -- all others end, the marker refuses every sign-in of this user that began before.
 --
 -- Without a user, keys 4 and 5 are not used. SET NX is the first write: when memory is full it is
--- refused and nothing has changed. Later writes are not refused. Arguments 6 and 7 are for a
+-- refused and nothing has changed. Later writes are not refused. Arguments 6 to 8 are for a
 -- session that moves here from another bucket and keeps its deadlines.
 
 local now = clock()
 if is_late(ARGV[1], now) then
   return {LATE, now}
 end
-local entry, user, log_size, most = ARGV[8], ARGV[9], ARGV[13], ARGV[14]
-local session = {idle = tonumber(ARGV[2]), revision = ARGV[4], flag = ARGV[12], gap = '0'}
+local entry, user, log_size, most = ARGV[9], ARGV[10], ARGV[14], ARGV[15]
+local session = {idle = tonumber(ARGV[2]), revision = ARGV[4], flag = ARGV[13], gap = '0'}
 session.absolute = tonumber(ARGV[6]) or now + tonumber(ARGV[3])
 session.last = tonumber(ARGV[7]) or now
-session.privileged = session.last
+session.privileged = tonumber(ARGV[8]) or session.last
 session.class = string.sub(entry, 2, 2)
 
 local displaced_entries = {}
 if user ~= '' then
-  local found = revoked(KEYS[5], ARGV[10], entry)
+  local found = revoked(KEYS[5], ARGV[11], entry)
   if found ~= nil then
     return {found and REVOKED or NEWER, now}
   end
   displaced_entries = displaced(KEYS[4], now, most, entry)
-  if #displaced_entries > 0 and ARGV[15] == '0' then
+  if #displaced_entries > 0 and ARGV[16] == '0' then
     return {LIMIT, now}
   end
   if most == '*' and marker(KEYS[5]) == false then
@@ -54,12 +55,12 @@ if not redis.call('SET', KEYS[1], header(session) .. ARGV[5], 'PXAT', math.max(d
   return {TAKEN, now}
 end
 if most == '*' and user ~= '' then
-  revoke_up_to(KEYS[5], now, name(entry), ARGV[16], ARGV[17], ARGV[18])
+  revoke_up_to(KEYS[5], now, name(entry), ARGV[17], ARGV[18], ARGV[19])
 end
 remove_lost(KEYS[4], user, now)
 list(KEYS[2], KEYS[4], session, entry, user)
-list_elevation(KEYS[2], session, entry, user, ARGV[11])
-for i = 19, #ARGV do
+list_elevation(KEYS[2], session, entry, user, ARGV[12])
+for i = 20, #ARGV do
   note(KEYS[3], log_size, entry, user, ARGV[i])
 end
 return done(session, now, displaced_entries)

@@ -5,15 +5,18 @@
 local MOST_AT_ONCE = 500
 
 -- The entries of the sessions to end, so that with `new` there are no more than `most`: those that
--- are due first. With `*` these are all. `old` is not counted, since `new` replaces it. Empty if
--- there is room.
+-- are due first. Only sessions of the class of `new` count. With `*` these are all, of every class.
+-- `old` is not counted, since `new` replaces it. Empty if there is room.
 local function displaced(users, now, most, new, old)
   if most == '' then
     return {}
   end
   local entries = redis.call('ZRANGEBYSCORE', users, '(' .. now, '+inf')
+  local class = string.sub(new, 2, 2)
   for i = #entries, 1, -1 do
-    if entries[i] == new or entries[i] == old or not ENTRY[string.sub(entries[i], 1, 1)] then
+    local kind = ENTRY[string.sub(entries[i], 1, 1)]
+    local counts = kind and (most == '*' or string.sub(entries[i], 2, 2) == class)
+    if not counts or entries[i] == new or entries[i] == old then
       table.remove(entries, i)
     end
   end

@@ -1,8 +1,8 @@
 -- The beginning of every script: the clock, live sessions, the lists, the log and the replies.
 --
 -- Every reply is a list: a code, the server's time in ms, and then
---   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms), and entries of
---             displaced sessions
+--   DONE      absolute deadline (ms), idle timeout (ms), last activity (ms), last privileged
+--             activity (ms), and entries of displaced sessions
 --   CONFLICT  the record as it is stored now
 --   MOVED     the key that the session was moved to, as its tombstone has it, or its digest alone
 --             if it is in this bucket
@@ -83,13 +83,30 @@ local function live(key, now)
   return session
 end
 
+-- Moves the moments of activity to now, and returns whether there was any. The kinds of activity:
+--   0     none
+--   1     activity
+--   p…    privileged activity, with the privileged idle timeout (ms). What has ended stays ended.
+--   !     a proof of identity
+local function act(session, activity, now)
+  if activity == '0' then
+    return false
+  end
+  session.last = math.max(session.last, now)
+  local idle = tonumber(string.match(activity, '^p(%d+)$'))
+  if activity == '!' or (idle and now < session.privileged + idle) then
+    session.privileged = math.max(session.privileged, now)
+  end
+  return true
+end
+
 local function header(session)
   return string.format('1%011x%09x%011x%011x', session.absolute, session.idle, session.last, session.privileged)
     .. session.class .. session.gap .. session.flag .. session.revision
 end
 
 local function done(session, now, displaced_entries)
-  local reply = {DONE, now, session.absolute, session.idle, session.last}
+  local reply = {DONE, now, session.absolute, session.idle, session.last, session.privileged}
   -- `unpack` takes no more than some 8000.
   for _, entry in ipairs(displaced_entries or {}) do
     reply[#reply + 1] = entry

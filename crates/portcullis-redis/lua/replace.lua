@@ -5,7 +5,7 @@
 --       5 list of its user  6 log of the new one  7 list of its user
 --       8 revocation marker of its user
 -- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 payload
---       5 code of the end of the old one  6 ms to remember it  7 '1' if it is activity, else '0'
+--       5 code of the end of the old one  6 ms to remember it  7 kind of activity
 --       8 idle timeout (ms) and 9 absolute timeout (ms from now), or '' to keep the deadlines
 --       10 the new key as the tombstone under the old one has it, or ''  11 entry of the old one
 --       12 its user, or ''  13 note on its end, or ''  14 entry of the new one  15 its user, or ''
@@ -14,7 +14,8 @@
 --       21 how many sessions the user may have, '*' to end all others, or ''
 --       22 '1' to displace others, '0' to refuse
 --       23 code, 24 note and 25 ms to store the marker, if all others end
---       26 ms to remember a revocation  27… notes
+--       26 ms to remember a revocation  27 another idle timeout (ms) if the deadlines stay, or ''
+--       28… notes
 -- Reply DONE (with the displaced sessions, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (the
 --       new key is in use), LIMIT, REVOKED, LATE
 --
@@ -74,8 +75,9 @@ session.flag = ARGV[18]
 if ARGV[8] ~= '' then
   session.idle, session.absolute, session.last = tonumber(ARGV[8]), now + tonumber(ARGV[9]), now
   session.privileged, session.gap = now, '0'
-elseif ARGV[7] == '1' then
-  session.last = math.max(session.last, now)
+else
+  session.idle = tonumber(ARGV[27]) or session.idle
+  act(session, ARGV[7], now)
 end
 if not redis.call('SET', KEYS[2], header(session) .. ARGV[4], 'PXAT', due(session), 'NX') then
   local created = live(KEYS[2], now)
@@ -97,7 +99,7 @@ end
 remove_lost(KEYS[7], user, now)
 list(KEYS[3], KEYS[7], session, entry, user)
 list_elevation(KEYS[3], session, entry, user, ARGV[17])
-for i = 27, #ARGV do
+for i = 28, #ARGV do
   note(KEYS[6], ARGV[20], entry, user, ARGV[i])
 end
 return done(session, now, displaced_entries)

@@ -19,7 +19,7 @@ end
 local session, refusal, found = live(KEYS[1], now)
 if not session then
   if found and string.sub(found, 1, 2) == '-' .. ARGV[3] and field(found, '=') == ARGV[6] then
-    return {DONE, now, 0, 0, 0}
+    return {DONE, now, 0, 0, 0, 0}
   end
   return refusal
 end

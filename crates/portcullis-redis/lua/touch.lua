@@ -1,9 +1,9 @@
--- Moves the last activity of a live session to now.
+-- Moves the last activity of a live session to now, and the last privileged activity.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
 --       5 revocation marker of the user
 -- ARGV  1 not after (ms)  2 entry  3 user, or ''  4 when they authenticated (ms), or ''
---       5 ms to remember a revocation  6 size of the log
+--       5 ms to remember a revocation  6 size of the log  7 kind of activity
 -- Reply DONE, GONE, NEWER, LATE
 --
 -- PEXPIREAT is the first write: it is allowed when memory is full, and so are the later writes.
@@ -21,8 +21,8 @@ local ended = end_by_marker(KEYS[5], ARGV[4], KEYS[1], KEYS[2], KEYS[4], KEYS[3]
 if ended then
   return ended
 end
-session.last = math.max(session.last, now)
+act(session, ARGV[7], now)
 redis.call('PEXPIREAT', KEYS[1], due(session))
-redis.call('SETRANGE', KEYS[1], 21, string.format('%011x', session.last))
+redis.call('SETRANGE', KEYS[1], 21, string.format('%011x%011x', session.last, session.privileged))
 list(KEYS[2], KEYS[4], session, entry, user)
 return done(session, now)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis_core::{
     Bucket, EndReason, EventKind,
     store::{
-        Commit, Create, Created, Expiry, Loaded, LogQuery, OnLimit, Others, ReplicaAcks,
+        Activity, Commit, Create, Created, Expiry, Loaded, LogQuery, OnLimit, Others, ReplicaAcks,
         RevokeScope, SessionLimit, Store, StoreErrorKind, Touch, Touched, UsersAfter,
     },
 };
@@ -64,7 +64,7 @@ async fn t07_a_session_that_a_lost_list_does_not_name_does_not_survive_a_revocat
             ));
         }
         let write = write_of(&meta, payload());
-        let active = portcullis_core::store::Activity::Active;
+        let active = Activity::Active;
         let committed = store
             .commit(Commit::new(&key, revision, &write, active))
             .await;
@@ -175,7 +175,10 @@ async fn whoever_is_active_makes_a_lost_list_anew() {
         server.cli(&["DEL", &list]);
     }
     assert!(store.list(&"alice".into()).await.unwrap().is_empty());
-    store.touch(Touch::new(&key, &meta)).await.unwrap();
+    store
+        .touch(Touch::new(&key, &meta, Activity::Active))
+        .await
+        .unwrap();
     assert_eq!(store.list(&"alice".into()).await.unwrap().len(), 1);
     assert_eq!(lists(&server, "x").len(), 1);
 }
@@ -370,6 +373,9 @@ async fn a_revocation_that_failed_does_not_touch_who_signed_in_since_however_soo
     let (key, meta, _) = create_owned(&store, "alice").await;
     drop(marks);
     healed(&slow).await;
-    let touched = store.touch(Touch::new(&key, &meta)).await.unwrap();
+    let touched = store
+        .touch(Touch::new(&key, &meta, Activity::Active))
+        .await
+        .unwrap();
     assert!(matches!(touched, Touched::Done(_)), "{touched:?}");
 }

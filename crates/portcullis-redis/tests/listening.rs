@@ -235,7 +235,10 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
         }
     }
     store.revoke(&all_of("carol")).await.unwrap();
-    store.touch(Touch::new(&key, &meta)).await.unwrap();
+    store
+        .touch(Touch::new(&key, &meta, Activity::Active))
+        .await
+        .unwrap();
     published(&meta).await;
 }
 
@@ -246,7 +249,10 @@ async fn what_ends_nothing_is_not_published() {
     let (key, meta, revision) = create_owned(&store, "alice").await;
     let write = write_of(&meta, payload());
     let activity = Activity::Active;
-    store.touch(Touch::new(&key, &meta)).await.unwrap();
+    store
+        .touch(Touch::new(&key, &meta, Activity::Active))
+        .await
+        .unwrap();
     store
         .commit(Commit::new(&key, revision, &write, activity))
         .await

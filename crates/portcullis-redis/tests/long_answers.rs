@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis_core::{
     Bucket,
-    store::{Create, Listed, Loaded, LogQuery, Others, Store, StoreErrorKind, Touch},
+    store::{Activity, Create, Listed, Loaded, LogQuery, Others, Store, StoreErrorKind, Touch},
 };
 use portcullis_redis::{
     RedisStore,
@@ -55,7 +55,10 @@ async fn what_is_short_goes_through_while_a_long_answer_is_waited_for() {
         });
         held.reached();
         live(&store, &key).await;
-        store.touch(Touch::new(&key, &meta)).await.unwrap();
+        store
+            .touch(Touch::new(&key, &meta, Activity::Active))
+            .await
+            .unwrap();
         assert!(!answer.is_finished(), "{mark} {long}");
         drop(held);
         answer.await.unwrap().unwrap();
@@ -118,7 +121,10 @@ async fn where_there_can_be_no_second_connection_lists_fail_and_nothing_else() {
         assert!(error.contains("second connection"), "{error}");
         assert_eq!(kind(listed), StoreErrorKind::Unavailable);
         live(&store, &key).await;
-        store.touch(Touch::new(&key, &meta)).await.unwrap();
+        store
+            .touch(Touch::new(&key, &meta, Activity::Active))
+            .await
+            .unwrap();
         assert!(format!("{store:?}").contains("down: false"));
     }
 }

@@ -237,7 +237,9 @@ async fn a_server_that_hangs_for_less_than_the_wait_is_no_outage_for_anybody() {
         let (store, meta) = (store.clone(), meta.clone());
         asked.spawn(async move {
             store.load(&key).await?;
-            store.touch(Touch::new(&key, &meta)).await?;
+            store
+                .touch(Touch::new(&key, &meta, Activity::Active))
+                .await?;
             // Over a connection that was not there before.
             store.list(&"alice".into()).await
         });
@@ -259,7 +261,7 @@ async fn a_server_that_hangs_for_longer_than_a_long_wait_is_an_outage_and_heals(
     let (key, meta, _) = create_owned(&store, "alice").await;
     server.pause();
     let asked = Instant::now();
-    let refused = store.touch(Touch::new(&key, &meta)).await;
+    let refused = store.touch(Touch::new(&key, &meta, Activity::Active)).await;
     assert_eq!(kind(refused), StoreErrorKind::Unavailable);
     assert!(asked.elapsed() >= wait * 9 / 10, "{:?}", asked.elapsed());
     wait_until("it is known", || {

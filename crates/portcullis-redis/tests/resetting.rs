@@ -95,7 +95,10 @@ async fn rule_12_one_that_dies_of_the_marker_first_is_named_all_the_same() {
             .await
     });
     held.reached();
-    store.touch(Touch::new(&goes, &meta)).await.unwrap();
+    store
+        .touch(Touch::new(&goes, &meta, Activity::Active))
+        .await
+        .unwrap();
     drop(held);
     let created = sign_in.await.unwrap().unwrap();
     assert!(

@@ -122,7 +122,16 @@ const FIRST: Create<'_> = Create {
 impl Create<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
         let keys = [self.key, DUE, LOG, USERS, SET_MARKER];
-        let mut arguments = vec![self.not_after, HOUR, HOUR, self.revision, "payload", "", ""];
+        let mut arguments = vec![
+            self.not_after,
+            HOUR,
+            HOUR,
+            self.revision,
+            "payload",
+            "",
+            "",
+            "",
+        ];
         arguments.extend([self.reference, "alice", self.since, "", "0", "9"]);
         arguments.extend([self.limit[0], self.limit[1], "u", "others", HOUR]);
         arguments.extend(["begun", "signed in"]);
@@ -178,7 +187,7 @@ impl Replace<'_> {
             "0",
         ]);
         arguments.extend(["9", "9", self.limit[0], self.limit[1]]);
-        arguments.extend(["u", "others", HOUR, MINUTE, "moved"]);
+        arguments.extend(["u", "others", HOUR, MINUTE, "", "moved"]);
         run(server, REPLACE, &keys, &arguments)
     }
 }
@@ -190,7 +199,8 @@ fn commit(server: &TestServer, expected: &str, revision: &str, payload: &str) ->
 fn commit_until(server: &TestServer, not_after: &str, write: [&str; 3]) -> Vec<String> {
     let [expected, revision, payload] = write;
     let arguments = [
-        not_after, expected, revision, "1", payload, REF, "alice", "", "0", MINUTE, "9", "noted",
+        not_after, expected, revision, "1", payload, REF, "alice", "", "0", MINUTE, "", "9",
+        "noted",
     ];
     run(
         server,
@@ -201,7 +211,7 @@ fn commit_until(server: &TestServer, not_after: &str, write: [&str; 3]) -> Vec<S
 }
 
 fn touch(server: &TestServer, since: &str) -> Vec<String> {
-    let arguments = [IN_TIME, REF, "alice", since, MINUTE, "9"];
+    let arguments = [IN_TIME, REF, "alice", since, MINUTE, "9", "1"];
     run(
         server,
         TOUCH,
@@ -320,13 +330,13 @@ fn under_a_limit_a_session_is_created_once_and_names_those_who_have_to_go() {
     let before = everything(&server);
     assert_eq!(third(["2", "0"]).run(&server), [LIMIT]);
     assert_eq!(everything(&server), before);
-    assert_eq!(third(["3", "1"]).run(&server)[4..], [] as [String; 0]);
+    assert_eq!(third(["3", "1"]).run(&server)[5..], [] as [String; 0]);
     server.cli(&["DEL", THIRD]);
     server.cli(&["ZREM", USERS, THIRD_REF]);
     let reply = twice(&server, || third(["2", "1"]).run(&server));
-    assert_eq!((&*reply[0], &reply[4..]), (DONE, &[REF.to_owned()][..]));
+    assert_eq!((&*reply[0], &reply[5..]), (DONE, &[REF.to_owned()][..]));
     let all = third(["1", "1"]).run(&server);
-    assert_eq!(all[4..], [REF.to_owned(), NEW_REF.to_owned()]);
+    assert_eq!(all[5..], [REF.to_owned(), NEW_REF.to_owned()]);
 }
 
 #[test]
@@ -343,12 +353,12 @@ fn under_a_limit_a_replacement_names_who_has_to_go_and_neither_counts_nor_ends_t
     assert_eq!(sign_in(["1", "0"]).run(&server), [LIMIT]);
     assert_eq!(everything(&server), before);
     let reply = twice(&server, || sign_in(["1", "1"]).run(&server));
-    assert_eq!(reply[4..], [THIRD_REF.to_owned()]);
+    assert_eq!(reply[5..], [THIRD_REF.to_owned()]);
     assert_eq!(members(&server, USERS).len(), 3);
     assert_eq!(supersede(&server)[0], DONE);
     assert_eq!(members(&server, USERS).len(), 2);
     assert_eq!(
-        twice(&server, || sign_in(["1", "1"]).run(&server))[4..],
+        twice(&server, || sign_in(["1", "1"]).run(&server))[5..],
         [] as [String; 0]
     );
 }
@@ -723,7 +733,7 @@ fn a_sign_in_that_ends_all_others_names_them_and_refuses_who_began_before() {
         ..FIRST
     };
     let reply = sign_in.run(&server);
-    assert_eq!((&*reply[0], &reply[4..]), (DONE, &[REF.to_owned()][..]));
+    assert_eq!((&*reply[0], &reply[5..]), (DONE, &[REF.to_owned()][..]));
     let under_way = Create {
         key: THIRD,
         reference: THIRD_REF,
@@ -732,7 +742,7 @@ fn a_sign_in_that_ends_all_others_names_them_and_refuses_who_began_before() {
     assert_eq!(under_way.run(&server), [REVOKED]);
     assert_eq!(touch(&server, "1000"), [GONE]);
     let keys = [NEW, DUE, LOG, USERS, SET_MARKER];
-    let arguments = [IN_TIME, NEW_REF, "alice", "2000", MINUTE, "9"];
+    let arguments = [IN_TIME, NEW_REF, "alice", "2000", MINUTE, "9", "1"];
     assert_eq!(run(&server, TOUCH, &keys, &arguments)[0], DONE);
 }
 
@@ -809,7 +819,7 @@ fn a_replacement_that_is_sent_again_is_done_only_if_it_ended_the_old_one() {
         ..MOVE
     };
     // The old one lives on until the others have ended.
-    assert_eq!(sign_in.run(&server)[4..], [THIRD_REF.to_owned()]);
+    assert_eq!(sign_in.run(&server)[5..], [THIRD_REF.to_owned()]);
     assert_eq!(end(&server)[0], DONE);
     assert_eq!(sign_in.run(&server), [GONE]);
 }
@@ -824,7 +834,7 @@ fn a_sign_in_that_ends_all_others_leaves_the_old_one_to_its_caller_also_where_th
         limit: ["*", "1"],
         ..MOVE
     };
-    assert_eq!(sign_in.run(&server)[4..], [] as [String; 0]);
+    assert_eq!(sign_in.run(&server)[5..], [] as [String; 0]);
     assert_eq!(end(&server)[0], DONE);
 }
 

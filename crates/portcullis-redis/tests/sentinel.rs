@@ -41,7 +41,8 @@ async fn healed(
     while since.elapsed() < Duration::from_secs(20) {
         let asked = Instant::now();
         let kind = match store.load(key).await {
-            Ok(Loaded::Live(_)) => match store.touch(Touch::new(key, meta)).await {
+            Ok(Loaded::Live(_)) => match store.touch(Touch::new(key, meta, Activity::Active)).await
+            {
                 Ok(_) => return since.elapsed(),
                 Err(error) => error.kind(),
             },

@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_core::{
     EndReason, EventKind, SessionIdHash, SessionMeta,
     store::{
-        Create, Created, Expired, Expiry, Loaded, LogQuery, Others, RecordWrite, Store, Touch,
-        Touched,
+        Activity, Create, Created, Expired, Expiry, Loaded, LogQuery, Others, RecordWrite, Store,
+        Touch, Touched,
     },
 };
 use portcullis_redis::RedisStore;
@@ -140,7 +140,10 @@ async fn the_two_timeouts_are_told_apart_also_long_after_both() {
     let (key, absolute) = sign_in(&store, "alice", 30, 50).await;
     server.age_sessions(25 * MINUTE);
     // From here on it ends by its absolute timeout.
-    store.touch(Touch::new(&key, &absolute)).await.unwrap();
+    store
+        .touch(Touch::new(&key, &absolute, Activity::Active))
+        .await
+        .unwrap();
     server.age_sessions(3 * DAY);
     let reported = sweep(&store).await;
     let what: Vec<_> = reported.iter().map(|one| (one.handle, one.what)).collect();
@@ -170,7 +173,10 @@ async fn a_session_that_is_live_is_not_taken_for_over_whatever_a_list_says() {
     assert!(sweep(&store).await.is_empty());
     assert_eq!(members(&server, &list), [(member, due)]);
     assert!(matches!(store.load(&key).await.unwrap(), Loaded::Live(_)));
-    let touched = store.touch(Touch::new(&key, &meta)).await.unwrap();
+    let touched = store
+        .touch(Touch::new(&key, &meta, Activity::Active))
+        .await
+        .unwrap();
     assert!(matches!(touched, Touched::Done(_)));
     assert_eq!(ends_in_log(&store, "alice").await, []);
 }
@@ -182,7 +188,10 @@ async fn activity_puts_off_what_a_sweep_finds() {
     for _ in 0..3 {
         server.age_sessions(20 * MINUTE);
         assert!(sweep(&store).await.is_empty());
-        store.touch(Touch::new(&key, &meta)).await.unwrap();
+        store
+            .touch(Touch::new(&key, &meta, Activity::Active))
+            .await
+            .unwrap();
     }
     server.age_sessions(31 * MINUTE);
     assert_eq!(sweep(&store).await.len(), 1);
@@ -223,6 +232,7 @@ async fn an_elevation_that_runs_out_is_told_of_once_and_the_session_lives_on() {
     let write = RecordWrite {
         elevated_until: Some(store.now().after(15 * MINUTE)),
         flagged: false,
+        idle_timeout: None,
         ..write_of(&meta, payload())
     };
     let limits = limits(60 * 60_000, 600 * 60_000);
@@ -250,6 +260,7 @@ async fn an_elevation_ends_with_its_session_without_a_word() {
     let write = RecordWrite {
         elevated_until: Some(store.now().after(15 * MINUTE)),
         flagged: false,
+        idle_timeout: None,
         ..write_of(&meta, payload())
     };
     let limits = limits(10 * 60_000, 600 * 60_000);

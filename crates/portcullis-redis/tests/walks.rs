@@ -147,7 +147,7 @@ impl Walk {
                     return Ok(());
                 };
                 self.store
-                    .touch(Touch::new(&key, &meta))
+                    .touch(Touch::new(&key, &meta, Activity::Active))
                     .await
                     .map_err(kind)?;
                 Ok(())

@@ -305,7 +305,10 @@ pub use self::routes::SessionRoutes;
 #[doc(inline)]
 pub use self::{
     admin::sessions::Sessions,
-    guard::session_guard::{Authenticated, Elevated, GuardLayer},
+    guard::{
+        demand::{Demand, Privileged},
+        session_guard::{Authenticated, Elevated, GuardLayer},
+    },
     headers::cookie::CookieConfig,
     layer::session_layer::SessionLayer,
     reject::{error::SessionError, return_to::ReturnTo},

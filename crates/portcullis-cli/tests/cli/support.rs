@@ -4,7 +4,10 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::ffi::OsStrExt,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -26,11 +29,9 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
 fn policy() -> SessionSettings {
     SessionSettings {
-        timeouts: Timeouts::default(),
-        remember_me: None,
+        policy: Arc::default(),
         payload_limit: 4096,
         visitors: VisitorLimits::default(),
-        session_limit: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a privileged route demands of a session.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 /// What a privileged route demands of a session, besides a user. `None` demands nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct DemandLimits {
     /// The user proved their identity at most this long ago.
     pub max_auth_age: Option<Duration>,
     /// The session is elevated for this scope.
-    pub scope: Option<Arc<str>>,
+    pub scope: Option<Cow<'static, str>>,
 }
 
 impl DemandLimits {

@@ -17,10 +17,12 @@
 //! | 12 | persistent | boolean | if it is true |
 //! | 13 | actor | binary, as the user | not yet |
 //! | 14 | sealing key | unsigned, 32 bits | not yet |
-//! | 15 | class | string of one character | read for lists, not written yet |
+//! | 15 | class | string of one character | if there is one |
 //! | 16 | federation tag | binary, 16 bytes | read for lists, not written yet |
+//! | 17 | privileged idle timeout | unsigned, milliseconds | if there are elevations |
+//! | 18 | last proof | unsigned, milliseconds before the absolute deadline | after an elevation |
 //!
-//! Keys from 17 to 127 are free. ARCHITECTURE.md, "How a layout changes", describes each key and
+//! Keys from 19 to 127 are free. ARCHITECTURE.md, "How a layout changes", describes each key and
 //! how a new one is introduced.
 
 use std::time::Duration;
@@ -31,7 +33,8 @@ use super::{
     msgpack::{Append, Damaged, Reader},
 };
 use crate::{
-    ClassCode, Owner, SessionHandle, SessionMeta, Source, Timestamp, UserId, elevation::Elevation,
+    ClassCode, Owner, SessionHandle, SessionMeta, Source, Timestamp, UserId,
+    elevation::{Elevation, keep_moment},
 };
 
 /// The keys of the fields. A number belongs to one field forever, even if that is no longer
@@ -70,11 +73,15 @@ enum Key {
     /// A digest of issuer, provider's session and `auth_time`, for sign-outs that the provider asks
     /// for.
     FederationTag = 16,
+    /// How long after the last privileged activity the elevations end.
+    PrivilegedIdle = 17,
+    /// When the user last proved their identity, if that was after the sign-in.
+    LastProof = 18,
 }
 
 impl Key {
     /// The fields that this version reads.
-    const KNOWN: [Self; 7] = [
+    const KNOWN: [Self; 10] = [
         Self::Handle,
         Self::User,
         Self::Lifetime,
@@ -82,6 +89,9 @@ impl Key {
         Self::Elevations,
         Self::Device,
         Self::Persistent,
+        Self::Class,
+        Self::PrivilegedIdle,
+        Self::LastProof,
     ];
 
     fn known(number: u8) -> Option<Self> {
@@ -99,6 +109,13 @@ pub(crate) struct Head {
     /// The session's age in milliseconds when the absolute deadline was last set.
     age: u64,
     pub(crate) elevations: Vec<Elevation>,
+    /// How many milliseconds after the last privileged activity all elevations end. `None` without
+    /// elevations.
+    privileged_idle: Option<u64>,
+    /// How many milliseconds before the absolute deadline the user last proved their identity, if
+    /// that was after the sign-in.
+    last_proof: Option<u64>,
+    pub(crate) class: ClassCode,
     pub(crate) device: Option<Device>,
     /// Whether the user asked to be remembered: each new cookie of the session then outlives the
     /// browser.
@@ -115,6 +132,9 @@ impl Head {
             lifetime: crate::time::millis(lifetime),
             age: 0,
             elevations: Vec::new(),
+            privileged_idle: None,
+            last_proof: None,
+            class: ClassCode::NONE,
             device,
             persistent: false,
             unknown: Unknown::default(),
@@ -130,6 +150,61 @@ impl Head {
     pub(crate) fn restart(&mut self, lifetime: Duration, age: Duration) {
         self.lifetime = crate::time::millis(lifetime);
         self.age = crate::time::millis(age);
+        self.last_proof = None;
+    }
+
+    /// Adds an elevation, in place of an earlier one for its scope. All elevations end `idle` after
+    /// the last privileged activity, or earlier if an earlier one does.
+    pub(crate) fn elevate(&mut self, elevation: Elevation, idle: Duration) {
+        self.elevations
+            .retain(|other| other.scope != elevation.scope);
+        let idle = crate::time::millis(idle);
+        let shortest = self.privileged_idle.map_or(idle, |other| other.min(idle));
+        self.privileged_idle = Some(match self.elevations.is_empty() {
+            true => idle,
+            false => shortest,
+        });
+        self.elevations.push(elevation);
+    }
+
+    pub(crate) fn drop_elevations(&mut self) {
+        self.elevations.clear();
+        self.privileged_idle = None;
+    }
+
+    /// Ends all elevations at least this long before the absolute deadline, and `idle` after the
+    /// last privileged activity.
+    pub(crate) fn cap_elevations(&mut self, ends_before_deadline: Duration, idle: Duration) {
+        for elevation in &mut self.elevations {
+            elevation.cap(ends_before_deadline);
+        }
+        let idle = crate::time::millis(idle);
+        self.privileged_idle = self.privileged_idle.map(|other| other.min(idle));
+    }
+
+    /// Sets the last proof to this long before the absolute deadline.
+    pub(crate) fn set_last_proof(&mut self, before_deadline: Duration) {
+        self.last_proof = Some(crate::time::millis(before_deadline));
+    }
+
+    /// When the user last proved their identity, in a session with this absolute deadline.
+    pub(crate) fn proved_at(&self, absolute_deadline: Timestamp) -> Timestamp {
+        let before = self.last_proof.unwrap_or(self.lifetime);
+        absolute_deadline.before(Duration::from_millis(before))
+    }
+
+    /// How long after the last privileged activity its elevations end.
+    pub(crate) fn privileged_idle(&self) -> Option<Duration> {
+        self.privileged_idle.map(Duration::from_millis)
+    }
+
+    /// Keeps the moments that are stored relative to the absolute deadline when that moves.
+    pub(crate) fn keep_moments(&mut self, before: Timestamp, after: Timestamp) {
+        for elevation in &mut self.elevations {
+            elevation.keep_end(before, after);
+        }
+        let proof = self.last_proof;
+        self.last_proof = proof.map(|proof| keep_moment(proof, before, after));
     }
 
     /// Replaces the lifetime that was just set.
@@ -159,11 +234,9 @@ impl Head {
             user: user.clone(),
             authenticated_at: absolute_deadline.before(self.lifetime()),
         });
-        let class = |code: &str| code.parse().ok().and_then(ClassCode::from_char);
-        let class = self.later(Key::Class, |value| class(value.str().ok()?));
         let tag = self.later(Key::FederationTag, |value| value.bin_of().ok());
         SessionMeta {
-            class: class.unwrap_or_default(),
+            class: self.class,
             source: tag.map_or(Source::Local, Source::Federated),
             ..SessionMeta::new(self.handle, owner)
         }
@@ -207,13 +280,27 @@ impl Head {
         if self.persistent {
             fields.field(Key::Persistent as u8).append_bool(true);
         }
+        if self.class != ClassCode::NONE {
+            let mut code = [0; 4];
+            let code = self.class.as_char().encode_utf8(&mut code);
+            fields.field(Key::Class as u8).append_str(code)?;
+        }
+        for (key, value) in [
+            (Key::PrivilegedIdle, self.privileged_idle),
+            (Key::LastProof, self.last_proof),
+        ] {
+            if let Some(value) = value {
+                fields.field(key as u8).append_uint(value);
+            }
+        }
         fields.finish(&self.unknown)
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Unreadable> {
         let (mut handle, mut user, mut lifetime) = (None, None, None);
         let (mut age, mut elevations, mut device) = (0, Vec::new(), None);
-        let mut persistent = false;
+        let (mut persistent, mut class) = (false, ClassCode::NONE);
+        let (mut privileged_idle, mut last_proof) = (None, None);
         let unknown = fields::read(reader, |key, value| {
             match Key::known(key) {
                 Some(Key::Handle) => handle = Some(SessionHandle::from_bytes(value.bin_of()?)),
@@ -227,6 +314,12 @@ impl Head {
                 }
                 Some(Key::Device) => device = Some(Device::read(value)?),
                 Some(Key::Persistent) => persistent = value.bool()?,
+                Some(Key::Class) => {
+                    let code = value.str()?.parse().ok();
+                    class = code.and_then(ClassCode::from_char).ok_or(Damaged)?;
+                }
+                Some(Key::PrivilegedIdle) => privileged_idle = Some(value.uint()?),
+                Some(Key::LastProof) => last_proof = Some(value.uint()?),
                 _ => return Ok(Field::Unknown),
             }
             Ok(Field::Known)
@@ -237,6 +330,9 @@ impl Head {
             lifetime: lifetime.ok_or(Damaged)?,
             age,
             elevations,
+            privileged_idle,
+            last_proof,
+            class,
             device,
             persistent,
             unknown,

@@ -131,12 +131,18 @@ pub struct Touch<'a> {
     pub key: &'a SessionIdHash,
     /// Its name and owner.
     pub meta: &'a SessionMeta,
+    /// The kind of activity.
+    pub activity: Activity,
 }
 
 impl<'a> Touch<'a> {
     /// Touches the session under `key`.
-    pub const fn new(key: &'a SessionIdHash, meta: &'a SessionMeta) -> Self {
-        Self { key, meta }
+    pub const fn new(key: &'a SessionIdHash, meta: &'a SessionMeta, activity: Activity) -> Self {
+        Self {
+            key,
+            meta,
+            activity,
+        }
     }
 }
 
@@ -168,6 +174,9 @@ pub struct RecordWrite {
     pub elevated_until: Option<Timestamp>,
     /// Whether it was used from what looks like another device and is to be reviewed.
     pub flagged: bool,
+    /// Another idle timeout of a session that keeps its deadlines. `None` leaves it as it is. Whole
+    /// milliseconds, at most two years.
+    pub idle_timeout: Option<Duration>,
     /// What to write to the log, in this order.
     pub notes: Vec<Note>,
 }

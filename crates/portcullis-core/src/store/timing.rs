@@ -25,6 +25,8 @@ pub struct Timing {
     pub idle_timeout: Duration,
     /// When there last was activity.
     pub last_active_at: Timestamp,
+    /// When there last was [privileged activity](Activity::Privileged), or a proof of identity.
+    pub privileged_at: Timestamp,
 }
 
 impl Timing {
@@ -34,6 +36,7 @@ impl Timing {
             absolute_deadline: now.after(limits.absolute),
             idle_timeout: limits.idle,
             last_active_at: now,
+            privileged_at: now,
         }
     }
 
@@ -49,27 +52,67 @@ impl Timing {
         now < self.idle_deadline()
     }
 
-    /// Whether activity at `now` is to be written: the last activity is at least a step of
+    /// Until when privileged routes may be used without another proof, if `idle` is the privileged
+    /// idle timeout. Never after the end of the session.
+    pub fn privileged_until(&self, idle: Duration) -> Timestamp {
+        self.privileged_at.after(idle).min(self.idle_deadline())
+    }
+
+    /// Whether activity of this kind at `now` is to be written: the last one is at least a step of
     /// granularity ago.
     ///
     /// The step is a thirtieth of the idle timeout, at least a second and at most a minute, and
     /// never more than a tenth of the idle timeout. A session may end up to that much early, never
-    /// late.
-    pub fn touch_is_due(&self, now: Timestamp) -> bool {
-        let step = (self.idle_timeout / 30)
-            .clamp(Duration::from_secs(1), Duration::from_secs(60))
-            .min(self.idle_timeout / 10);
-        now.since(self.last_active_at) >= step
+    /// late. For privileged activity, the privileged idle timeout has a step of its own.
+    pub fn touch_is_due(&self, activity: Activity, now: Timestamp) -> bool {
+        let is_due = now.since(self.last_active_at) >= step(self.idle_timeout);
+        match activity {
+            Activity::Passive => false,
+            Activity::Active => is_due,
+            Activity::Privileged { idle } => {
+                let privileged = now.since(self.privileged_at) >= step(idle);
+                is_due || (privileged && now < self.privileged_until(idle))
+            }
+            Activity::Proof => true,
+        }
     }
 
-    /// The same with activity at `now`, unless there was later activity already.
+    /// The same with another idle timeout, if there is one.
     #[must_use]
-    pub fn active(self, now: Timestamp) -> Self {
+    pub fn with_idle(self, idle_timeout: Option<Duration>) -> Self {
         Self {
-            last_active_at: self.last_active_at.max(now),
+            idle_timeout: idle_timeout.unwrap_or(self.idle_timeout),
             ..self
         }
     }
+
+    /// The same after activity at `now`. No moment is moved back.
+    #[must_use]
+    pub fn after(self, activity: Activity, now: Timestamp) -> Self {
+        let privileged = match activity {
+            Activity::Passive => return self,
+            Activity::Active => false,
+            // What has ended meanwhile stays ended.
+            Activity::Privileged { idle } => now < self.privileged_at.after(idle),
+            Activity::Proof => true,
+        };
+        let privileged_at = match privileged {
+            true => self.privileged_at.max(now),
+            false => self.privileged_at,
+        };
+        Self {
+            last_active_at: self.last_active_at.max(now),
+            privileged_at,
+            ..self
+        }
+    }
+}
+
+/// How long after a written activity the next one is written.
+fn step(idle: Duration) -> Duration {
+    (idle / 30)
+        .clamp(Duration::from_secs(1), Duration::from_secs(60))
+        .min(idle / 10)
 }
 
 /// Identifies a write of a session. Never the same for two writes.
@@ -79,10 +122,37 @@ pub struct Revision(pub u32);
 /// Whether an operation counts as activity of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
-    /// It does: last activity becomes now.
-    Active,
     /// It does not.
     Passive,
+    /// It does: last activity becomes now.
+    Active,
+    /// It does, on a route that demands privilege: last privileged activity becomes now as well,
+    /// unless it is already at least `idle` ago. Only a proof restores it then.
+    Privileged {
+        /// The privileged idle timeout. Whole milliseconds.
+        idle: Duration,
+    },
+    /// The user has proved their identity: both become now.
+    Proof,
+}
+
+impl Activity {
+    /// The activity of two operations that are carried out together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Proof, _) | (_, Self::Proof) => Self::Proof,
+            (Self::Privileged { idle: one }, Self::Privileged { idle: other }) => {
+                Self::Privileged {
+                    idle: one.min(other),
+                }
+            }
+            (privileged @ Self::Privileged { .. }, _)
+            | (_, privileged @ Self::Privileged { .. }) => privileged,
+            (Self::Active, _) | (_, Self::Active) => Self::Active,
+            (Self::Passive, Self::Passive) => Self::Passive,
+        }
+    }
 }
 
 /// What becomes of the deadlines when a session is moved.

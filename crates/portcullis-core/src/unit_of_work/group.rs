@@ -28,10 +28,10 @@ pub enum InPlace {
     /// Nothing, since the result is what is stored.
     Nothing,
     /// [`Store::touch`](crate::store::Store::touch), because there was activity.
-    Touch,
+    Touch(Activity),
     /// [`Store::touch`](crate::store::Store::touch), because a user asked to stay signed in. A
     /// failure must be reported.
-    Extend,
+    Extend(Activity),
     /// [`Store::commit`](crate::store::Store::commit).
     Commit(RecordWrite, Activity),
 }
@@ -71,7 +71,7 @@ impl Group {
     pub fn add(&mut self, unit: &mut UnitOfWork, activity: Activity) -> Result<(), ChangeError> {
         let mut view = self.view.clone();
         let mut events = Vec::new();
-        let limit = unit.policy.payload();
+        let limit = unit.settings.payload();
         for op in &mut unit.ops {
             // Another request from this client may have recorded it already.
             if !op.is_known_to(&view) {
@@ -83,9 +83,7 @@ impl Group {
         self.notes
             .extend(events.into_iter().map(|kind| unit.note(kind)));
         self.extends |= unit.ops.iter().any(Op::extends);
-        if activity == Activity::Active {
-            self.activity = activity;
-        }
+        self.activity = self.activity.and(activity);
         Ok(())
     }
 
@@ -96,11 +94,9 @@ impl Group {
     /// [`ChangeError::Unencodable`].
     pub fn step(&self, now: Timestamp) -> Result<InPlace, ChangeError> {
         let write = || {
-            self.view.write(
-                self.view.meta(),
-                self.view.timing.absolute_deadline,
-                self.notes.clone(),
-            )
+            let (meta, deadline) = (self.view.meta(), self.view.timing.absolute_deadline);
+            let write = self.view.write(meta, deadline, self.notes.clone())?;
+            Ok(self.view.with_idle_of(&self.origin.view, write))
         };
         in_place(
             &self.origin,

@@ -1,15 +1,16 @@
 //! The operations that a handler can ask for. Each can be applied again to a newer state.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 
 use super::{PayloadLimits, View};
 use crate::{
-    ChangeError, Client, ClientChange, EventKind, SessionHandle, Timestamp, UserId,
+    ChangeError, ClassCode, Client, ClientChange, EventKind, SessionHandle, Timeouts, Timestamp,
+    UserId,
     elevation::Elevation,
     record::Device,
-    store::{Limits, Timing},
+    store::{Activity, Limits, Timing},
 };
 
 type Rewrite = Box<dyn FnMut(Option<&Bytes>) -> Result<Bytes, ChangeError> + Send>;
@@ -36,17 +37,27 @@ pub(super) enum Op {
         at: Timestamp,
         limits: Limits,
     },
+    /// Gives the sign-in before it a class.
+    Classify {
+        at: Timestamp,
+        class: ClassCode,
+        limits: Limits,
+        timeouts: Timeouts,
+    },
     Grant {
         scope: String,
-        ends_at: Timestamp,
+        at: Timestamp,
+        timeouts: Timeouts,
+        /// The idle timeout of sessions that are not flagged.
+        idle: Duration,
         client: Option<Client>,
     },
     DropElevations,
     Regenerate,
     /// The user asked to stay signed in: activity at this time.
     Extend(Timestamp),
-    /// The session is used from another client.
-    Observe(Client, ClientChange),
+    /// The session is used from another client, and then has at most this idle timeout.
+    Observe(Client, ClientChange, Option<Duration>),
 }
 
 impl Op {
@@ -85,15 +96,26 @@ impl Op {
                 view.trust(client.as_ref());
             }
             Self::Remember { at, limits } => view.remember(*at, *limits),
+            Self::Classify {
+                at,
+                class,
+                limits,
+                timeouts,
+            } => view.classify(*at, *class, *limits, *timeouts),
             Self::Grant {
                 scope,
-                ends_at,
+                at,
+                timeouts,
+                idle,
                 client,
             } => {
-                view.grant(scope, *ends_at);
+                view.grant(scope, *at, *timeouts);
+                if view.is_flagged() {
+                    view.timing.idle_timeout = *idle;
+                }
                 view.trust(client.as_ref());
             }
-            Self::Extend(at) => view.timing = view.timing.active(*at),
+            Self::Extend(at) => view.timing = view.timing.after(Activity::Active, *at),
             Self::DropElevations | Self::Regenerate | Self::Observe(..) => {
                 self.apply_if_restrictive(view);
             }
@@ -107,8 +129,10 @@ impl Op {
         match self {
             // An elevation that only this request granted was dropped already.
             Self::DropElevations if view.record.head.elevations.is_empty() => return false,
-            Self::DropElevations | Self::Regenerate => view.record_mut().head.elevations.clear(),
-            Self::Observe(client, _) => {
+            Self::DropElevations | Self::Regenerate => view.record_mut().head.drop_elevations(),
+            Self::Observe(client, _, idle) => {
+                let capped = idle.unwrap_or(view.timing.idle_timeout);
+                view.timing.idle_timeout = view.timing.idle_timeout.min(capped);
                 if let Some(device) = &mut view.record_mut().head.device {
                     device.observe(client);
                 }
@@ -131,6 +155,11 @@ impl Op {
         )
     }
 
+    /// Whether the user has proved their identity for it, in a session that keeps its deadlines.
+    pub(super) fn proves(&self) -> bool {
+        matches!(self, Self::Grant { .. })
+    }
+
     /// Whether a user asked to stay signed in.
     pub(super) fn extends(&self) -> bool {
         matches!(self, Self::Extend(_))
@@ -139,7 +168,7 @@ impl Op {
     /// Whether it records a client that the session knows already.
     pub(super) fn is_known_to(&self, view: &View) -> bool {
         match (self, &view.record.head.device) {
-            (Self::Observe(client, _), Some(device)) => device.change_to(client).is_none(),
+            (Self::Observe(client, ..), Some(device)) => device.change_to(client).is_none(),
             _ => false,
         }
     }
@@ -151,13 +180,14 @@ impl Op {
             Self::Grant { scope, .. } => Some(EventKind::Elevated(scope.clone())),
             Self::DropElevations => Some(EventKind::ElevationDropped),
             Self::Regenerate => Some(EventKind::Regenerated),
-            Self::Observe(_, change) => Some(EventKind::DeviceChanged(*change)),
+            Self::Observe(_, change, _) => Some(EventKind::DeviceChanged(*change)),
             Self::Set(..)
             | Self::Update(..)
             | Self::Remove(..)
             | Self::RemoveUnreadable(..)
             | Self::Clear
             | Self::Remember { .. }
+            | Self::Classify { .. }
             | Self::Extend(_) => None,
         }
     }
@@ -170,7 +200,9 @@ impl Op {
     /// The time and the limits of an authentication, if it is one.
     pub(super) fn restarts(&self) -> Option<(Timestamp, Limits)> {
         match self {
-            Self::Bind { at, limits, .. } | Self::Remember { at, limits } => Some((*at, *limits)),
+            Self::Bind { at, limits, .. }
+            | Self::Remember { at, limits }
+            | Self::Classify { at, limits, .. } => Some((*at, *limits)),
             _ => None,
         }
     }
@@ -201,12 +233,13 @@ impl View {
                     self.record_mut().data.clear();
                 }
                 self.record_mut().head.handle = handle;
-                std::time::Duration::ZERO
+                Duration::ZERO
             }
         };
         let head = &mut self.record_mut().head;
         head.user = Some(user.clone());
-        head.elevations.clear();
+        head.drop_elevations();
+        head.class = ClassCode::NONE;
         head.persistent = false;
         // Fields of a later version describe the previous authentication.
         head.forget_unknown();
@@ -215,22 +248,41 @@ impl View {
     }
 
     fn remember(&mut self, at: Timestamp, limits: Limits) {
-        let before = self.timing.absolute_deadline;
-        self.timing = Timing::starting(at, limits);
-        let later = self.timing.absolute_deadline.since(before);
-        let head = &mut self.record_mut().head;
-        head.persistent = true;
-        head.set_lifetime(limits.absolute);
-        for elevation in &mut head.elevations {
-            elevation.keep_end(later);
-        }
+        self.restart(at, limits);
+        self.record_mut().head.persistent = true;
     }
 
-    fn grant(&mut self, scope: &str, ends_at: Timestamp) {
-        let elevation = Elevation::new(scope.to_owned(), self.before_deadline(ends_at));
-        let elevations = &mut self.record_mut().head.elevations;
-        elevations.retain(|other| other.scope != scope);
-        elevations.push(elevation);
+    fn classify(&mut self, at: Timestamp, class: ClassCode, limits: Limits, timeouts: Timeouts) {
+        self.restart(at, limits);
+        let shortest = self.before_deadline(at.after(timeouts.elevation()));
+        let head = &mut self.record_mut().head;
+        head.class = class;
+        head.cap_elevations(shortest, timeouts.privileged_idle());
+    }
+
+    /// Gives the sign-in of this request other limits.
+    fn restart(&mut self, at: Timestamp, limits: Limits) {
+        let before = self.timing.absolute_deadline;
+        self.timing = Timing::starting(at, limits);
+        let after = self.timing.absolute_deadline;
+        let head = &mut self.record_mut().head;
+        head.set_lifetime(limits.absolute);
+        head.keep_moments(before, after);
+    }
+
+    fn grant(&mut self, scope: &str, at: Timestamp, timeouts: Timeouts) {
+        let ends_at = self.before_deadline(at.after(timeouts.elevation()));
+        let proof = self.before_deadline(at);
+        let elevation = Elevation::new(scope.to_owned(), ends_at);
+        self.timing = self.timing.after(Activity::Proof, at);
+        let head = &mut self.record_mut().head;
+        head.elevate(elevation, timeouts.privileged_idle());
+        head.set_last_proof(proof);
+    }
+
+    fn is_flagged(&self) -> bool {
+        let device = self.record.head.device.as_ref();
+        device.is_some_and(|device| device.change.is_some())
     }
 }
 
@@ -252,6 +304,7 @@ impl fmt::Debug for Op {
             Self::Clear => "Clear",
             Self::Bind { .. } => "Bind",
             Self::Remember { .. } => "Remember",
+            Self::Classify { .. } => "Classify",
             Self::Grant { .. } => "Grant",
             Self::DropElevations => "DropElevations",
             Self::Regenerate => "Regenerate",

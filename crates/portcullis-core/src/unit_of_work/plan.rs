@@ -31,6 +31,8 @@ pub enum Step {
         key: SessionIdHash,
         /// Its meta as it is stored.
         meta: SessionMeta,
+        /// The kind of activity.
+        activity: Activity,
     },
     /// [`Store::touch`](crate::store::Store::touch), because the user asked to stay signed in.
     /// Unlike a touch that accompanies other work, its failure must be reported.
@@ -39,6 +41,8 @@ pub enum Step {
         key: SessionIdHash,
         /// Its meta as it is stored.
         meta: SessionMeta,
+        /// The kind of activity.
+        activity: Activity,
     },
     /// [`Store::create`](crate::store::Store::create).
     Create {
@@ -118,8 +122,11 @@ pub(super) fn in_place(
     now: Timestamp,
     write: impl FnOnce() -> Result<RecordWrite, ChangeError>,
 ) -> Result<InPlace, ChangeError> {
-    let activity = if extends { Activity::Active } else { activity };
-    let touch_is_due = origin.view.timing.touch_is_due(now);
+    let activity = match extends {
+        true => activity.and(Activity::Active),
+        false => activity,
+    };
+    let touch_is_due = origin.view.timing.touch_is_due(activity, now);
     if view.record != origin.view.record {
         // Activity is stored in the same steps as for requests that only read. So the store's
         // expiry lists change as rarely.
@@ -129,10 +136,10 @@ pub(super) fn in_place(
         };
         return Ok(InPlace::Commit(write()?, activity));
     }
-    Ok(match activity {
-        _ if extends => InPlace::Extend,
-        Activity::Active if touch_is_due => InPlace::Touch,
-        _ => InPlace::Nothing,
+    Ok(match (extends, touch_is_due) {
+        (true, _) => InPlace::Extend(activity),
+        (false, true) => InPlace::Touch(activity),
+        (false, false) => InPlace::Nothing,
     })
 }
 
@@ -147,15 +154,25 @@ impl View {
         Ok(RecordWrite {
             meta,
             payload: self.record.encode().map_err(|_| ChangeError::Unencodable)?,
-            elevated_until: self.record.head.elevated_until(absolute_deadline),
+            elevated_until: self.record.head.elevated_at_most_until(absolute_deadline),
             flagged: self
                 .record
                 .head
                 .device
                 .as_ref()
                 .is_some_and(|device| device.change.is_some()),
+            idle_timeout: None,
             notes,
         })
+    }
+
+    /// The write that turns `before` into this view and keeps its deadlines.
+    pub(super) fn with_idle_of(&self, before: &Self, write: RecordWrite) -> RecordWrite {
+        let idle = self.timing.idle_timeout;
+        RecordWrite {
+            idle_timeout: (idle != before.timing.idle_timeout).then_some(idle),
+            ..write
+        }
     }
 }
 
@@ -220,7 +237,6 @@ impl UnitOfWork {
             return Ok(Step::Nothing);
         };
         let extends = self.extends();
-        let activity = if extends { Activity::Active } else { activity };
         if self.ops.iter().any(Op::changes_identifier) {
             let bucket = match &view.record.head.user {
                 Some(user) => Bucket::of(user),
@@ -228,7 +244,14 @@ impl UnitOfWork {
             };
             let (deadline, absolute_deadline) = match self.ops.iter().rev().find_map(Op::restarts) {
                 Some((_, limits)) => (Deadline::Restart(limits), now.after(limits.absolute)),
-                None => (Deadline::Keep(activity), view.timing.absolute_deadline),
+                None => {
+                    let activity = match (self.ops.iter().any(Op::proves), extends) {
+                        (true, _) => Activity::Proof,
+                        (false, true) => activity.and(Activity::Active),
+                        (false, false) => activity,
+                    };
+                    (Deadline::Keep(activity), view.timing.absolute_deadline)
+                }
             };
             let meta = origin.view.meta();
             let becomes_another = meta.handle != view.record.head.handle;
@@ -241,18 +264,35 @@ impl UnitOfWork {
                         .then(|| self.note(EventKind::Ended(EndReason::ReplacedAtSignIn))),
                 },
                 id: SessionId::draw(bucket, random)?,
-                write: self.write(view, absolute_deadline)?,
+                write: match deadline {
+                    Deadline::Keep(_) => {
+                        let write = self.write(view, absolute_deadline)?;
+                        view.with_idle_of(&origin.view, write)
+                    }
+                    Deadline::Restart(_) => self.write(view, absolute_deadline)?,
+                },
                 deadline,
                 others: self.others(),
             });
         }
-        let write = || self.write(view, view.timing.absolute_deadline);
+        let write = || {
+            let write = self.write(view, view.timing.absolute_deadline)?;
+            Ok(view.with_idle_of(&origin.view, write))
+        };
         let step = in_place(origin, view, activity, extends, now, write)?;
         let (key, meta) = (origin.key, || origin.view.meta());
         Ok(match step {
             InPlace::Nothing => Step::Nothing,
-            InPlace::Touch => Step::Touch { key, meta: meta() },
-            InPlace::Extend => Step::Extend { key, meta: meta() },
+            InPlace::Touch(activity) => Step::Touch {
+                key,
+                meta: meta(),
+                activity,
+            },
+            InPlace::Extend(activity) => Step::Extend {
+                key,
+                meta: meta(),
+                activity,
+            },
             InPlace::Commit(write, activity) => Step::Commit {
                 key,
                 expected: origin.revision,
@@ -282,7 +322,7 @@ impl UnitOfWork {
         };
         let limits = match self.ops.iter().rev().find_map(Op::restarts) {
             Some((_, limits)) => limits,
-            None => self.policy.limits_of_visitors(),
+            None => self.settings.limits_of_visitors(),
         };
         Ok(Step::Create {
             id: SessionId::draw(bucket, random)?,
@@ -298,13 +338,13 @@ impl UnitOfWork {
         let user = self.view.user();
         let ends_others = |op: &Op| user.is_some_and(|user| op.ends_others_of(user));
         if !self.ops.iter().any(ends_others) {
-            return self.policy.session_limit.into();
+            return self.limits_of_class().session_limit.into();
         }
         let reason = EndReason::RevokedByUser;
         Others::End(EndOthers {
             reason,
             note: self.note(EventKind::Ended(reason)),
-            longest: Some(self.policy.longest()),
+            longest: Some(self.settings.policy.longest()),
         })
     }
 

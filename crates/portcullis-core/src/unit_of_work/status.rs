@@ -2,6 +2,7 @@
 
 use crate::{
     ClientChange, SessionInfo, Timestamp, UserId,
+    policy::DemandLimits,
     record::Head,
     store::{Stored, Timing},
     unit_of_work::Unusable,
@@ -45,13 +46,19 @@ impl SessionStatus {
 
     /// The end of its elevation for `scope`, even if that has passed.
     pub fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
-        self.head.elevated_for(scope, self.timing.absolute_deadline)
+        self.head.elevated_for(scope, self.timing)
+    }
+
+    /// Until when the session meets this demand, if nothing else happens. `None` if it lacks the
+    /// elevation.
+    pub fn meets_until(&self, demand: &DemandLimits) -> Option<Timestamp> {
+        self.head.meets_until(self.timing, demand)
     }
 
     /// The first time after `now` at which the status may change: the idle deadline, or the end of
     /// an elevation.
     pub fn next_change(&self, now: Timestamp) -> Timestamp {
-        let ends = self.head.elevation_ends(self.timing.absolute_deadline);
+        let ends = self.head.elevation_ends(self.timing);
         ends.filter(|ends_at| now < *ends_at)
             .fold(self.timing.idle_deadline(), Timestamp::min)
     }

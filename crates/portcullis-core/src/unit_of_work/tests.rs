@@ -1,6 +1,7 @@
 //! What a request can do to its session, and what it cannot.
 
 mod candidates;
+mod class;
 mod client;
 mod concurrency;
 mod data;
@@ -13,6 +14,7 @@ mod identity;
 mod invariants;
 mod later;
 mod notes;
+mod privileged;
 mod randomness;
 mod remember;
 mod rollback;
@@ -26,7 +28,7 @@ use std::{
 
 use super::*;
 use crate::{
-    EventKind, Note, SessionId, SystemRandom, VisitorLimits,
+    EventKind, Note, RememberMe, SessionId, SystemRandom, Timeouts, VisitorLimits,
     store::{
         Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Loaded,
         LogQuery, ManualClock, MemoryStore, RecordWrite, Replace, Replaced, ReplacedSession, Store,
@@ -43,7 +45,7 @@ const MILLI: Duration = Duration::from_millis(1);
 struct World {
     clock: ManualClock,
     store: MemoryStore,
-    policy: SessionSettings,
+    settings: SessionSettings,
 }
 
 /// One request.
@@ -88,14 +90,21 @@ impl World {
         Self {
             store: MemoryStore::with_clock(&clock),
             clock,
-            policy: SessionSettings {
-                timeouts: Timeouts::default(),
-                remember_me: Some(RememberMe::default()),
+            settings: SessionSettings {
+                policy: Arc::new(Policy::of(ClassLimits {
+                    remember_me: Some(RememberMe::default()),
+                    session_limit: None,
+                    ..ClassLimits::default()
+                })),
                 payload_limit: 1000,
                 visitors: VisitorLimits::default(),
-                session_limit: None,
             },
         }
+    }
+
+    /// The limits of sessions of no class.
+    fn ordinary(&mut self) -> &mut ClassLimits {
+        &mut Arc::make_mut(&mut self.settings.policy).ordinary
     }
 
     fn now(&self) -> Timestamp {
@@ -108,16 +117,20 @@ impl World {
 
     /// A request without a cookie.
     fn without_cookie(&self) -> Visit<'_> {
-        self.visit_with(UnitOfWork::without_session(self.policy, None))
+        self.visit_with(UnitOfWork::without_session(self.settings.clone(), None))
     }
 
     /// A request with the cookie of `key`.
     fn visit(&self, key: SessionIdHash) -> Visit<'_> {
         self.visit_with(match ready(self.store.load(&key)).unwrap() {
-            Loaded::Live(stored) => UnitOfWork::of_session(self.policy, key, &stored).unwrap(),
-            Loaded::Ended { reason, .. } => UnitOfWork::without_session(self.policy, Some(reason)),
+            Loaded::Live(stored) => {
+                UnitOfWork::of_session(self.settings.clone(), key, &stored).unwrap()
+            }
+            Loaded::Ended { reason, .. } => {
+                UnitOfWork::without_session(self.settings.clone(), Some(reason))
+            }
             Loaded::Expired(_) | Loaded::Absent | Loaded::Damaged => {
-                UnitOfWork::without_session(self.policy, None)
+                UnitOfWork::without_session(self.settings.clone(), None)
             }
         })
     }
@@ -331,15 +344,22 @@ impl Visit<'_> {
             let (key, answer) = match plan.step {
                 Step::Nothing => return Saved::Nothing,
                 Step::Refuse => return Saved::Refused,
-                Step::Touch { key, meta } | Step::Extend { key, meta } => {
-                    match ready(store.touch(Touch::new(&key, &meta))).unwrap() {
-                        Touched::Done(timing) => {
-                            self.unit.touched(timing);
-                            return Saved::Touched;
-                        }
-                        Touched::Gone => (key, Committed::Gone),
-                    }
+                Step::Touch {
+                    key,
+                    meta,
+                    activity,
                 }
+                | Step::Extend {
+                    key,
+                    meta,
+                    activity,
+                } => match ready(store.touch(Touch::new(&key, &meta, activity))).unwrap() {
+                    Touched::Done(timing) => {
+                        self.unit.touched(timing);
+                        return Saved::Touched;
+                    }
+                    Touched::Gone => (key, Committed::Gone),
+                },
                 Step::Create {
                     id,
                     write,

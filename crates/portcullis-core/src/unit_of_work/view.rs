@@ -8,9 +8,11 @@ use super::SessionSettings;
 #[cfg(doc)]
 use super::UnitOfWork;
 use crate::{
-    ChangeError, Client, ClientChange, SessionHandle, SessionMeta, Timestamp, UserId, ValueKey,
+    ChangeError, ClassCode, Client, ClientChange, SessionHandle, SessionMeta, Timestamp, UserId,
+    ValueKey,
+    policy::DemandLimits,
     record::{Head, Record},
-    store::{Stored, Timing},
+    store::{Activity, Stored, Timing},
     value,
 };
 
@@ -110,7 +112,7 @@ impl SessionEntry {
         Some(Self {
             info: head.info(stored.timing),
             elevated_until: head
-                .elevated_until(stored.timing.absolute_deadline)
+                .elevated_until(stored.timing)
                 .filter(|until| now < *until),
             client,
             flagged,
@@ -160,10 +162,38 @@ impl SessionView {
         view.is_some_and(|view| view.record.head.persistent)
     }
 
+    /// The class of the session.
+    pub fn class(&self) -> ClassCode {
+        let view = self.0.as_ref();
+        view.map_or(ClassCode::NONE, |view| view.record.head.class)
+    }
+
+    /// Until when privileged routes may be used without another proof, if `idle` is the privileged
+    /// idle timeout.
+    pub fn privileged_until(&self, idle: Duration) -> Option<Timestamp> {
+        Some(self.0.as_ref()?.timing.privileged_until(idle))
+    }
+
+    /// When the user last proved their identity. `None` without a user.
+    pub fn proved_at(&self) -> Option<Timestamp> {
+        let View { timing, record } = self.0.as_ref()?;
+        record.head.user.as_ref()?;
+        Some(record.head.proved_at(timing.absolute_deadline))
+    }
+
     /// What differed when the session was used from what looks like another device since the
     /// last sign-in or elevation.
     pub fn flagged(&self) -> Option<ClientChange> {
         self.0.as_ref()?.record.head.device.as_ref()?.change
+    }
+
+    /// Until when a session with a user meets this demand, if nothing else happens. `None` if it
+    /// does not meet it at `now`.
+    pub fn meets_until(&self, demand: &DemandLimits, now: Timestamp) -> Option<Timestamp> {
+        let View { timing, record } = self.0.as_ref()?;
+        record.head.user.as_ref()?;
+        let until = record.head.meets_until(*timing, demand);
+        until.filter(|until| now < *until)
     }
 
     /// When the elevation for `scope` ends, if there is one at `now`.
@@ -179,10 +209,14 @@ impl SessionView {
         let Some(view) = &self.0 else {
             return Vec::new();
         };
-        let deadline = view.timing.absolute_deadline;
-        let elevations = view.record.head.elevations.iter();
-        elevations
-            .map(|elevation| (elevation.scope.clone(), elevation.ends_at(deadline)))
+        let head = &view.record.head;
+        let ends = head.elevation_ends(view.timing);
+        let scopes = head
+            .elevations
+            .iter()
+            .map(|elevation| elevation.scope.clone());
+        scopes
+            .zip(ends)
             .filter(|(_, ends_at)| now < *ends_at)
             .collect()
     }
@@ -196,12 +230,12 @@ impl SessionView {
     /// The info as it will be after a request at `now` has counted as activity.
     pub fn info_after_activity(&self, now: Timestamp) -> Option<SessionInfo> {
         let View { timing, record } = self.0.as_ref()?;
-        let due = timing.touch_is_due(now);
-        Some(
-            record
-                .head
-                .info(if due { timing.active(now) } else { *timing }),
-        )
+        let due = timing.touch_is_due(Activity::Active, now);
+        let timing = match due {
+            true => timing.after(Activity::Active, now),
+            false => *timing,
+        };
+        Some(record.head.info(timing))
     }
 }
 
@@ -223,28 +257,47 @@ impl Head {
 
 impl Head {
     /// When the last of its elevations ends, of whatever scope.
-    pub(super) fn elevated_until(&self, absolute_deadline: Timestamp) -> Option<Timestamp> {
-        self.elevation_ends(absolute_deadline).max()
+    pub(super) fn elevated_until(&self, timing: Timing) -> Option<Timestamp> {
+        self.elevation_ends(timing).max()
+    }
+
+    /// When the last of its elevations ends if privileged activity continues.
+    pub(super) fn elevated_at_most_until(&self, absolute_deadline: Timestamp) -> Option<Timestamp> {
+        let ends = self.elevations.iter();
+        ends.map(|elevation| elevation.ends_at(absolute_deadline))
+            .max()
     }
 
     /// When the elevation for `scope` ends, if there is one.
-    pub(super) fn elevated_for(
-        &self,
-        scope: &str,
-        absolute_deadline: Timestamp,
-    ) -> Option<Timestamp> {
-        let mut elevations = self.elevations.iter();
-        let elevation = elevations.find(|elevation| elevation.scope == scope)?;
-        Some(elevation.ends_at(absolute_deadline))
+    pub(super) fn elevated_for(&self, scope: &str, timing: Timing) -> Option<Timestamp> {
+        let scopes = self.elevations.iter().map(|elevation| &*elevation.scope);
+        let mut ends = scopes.zip(self.elevation_ends(timing));
+        ends.find_map(|(elevated, ends_at)| (elevated == scope).then_some(ends_at))
     }
 
-    /// When each of its elevations ends.
-    pub(super) fn elevation_ends(
-        &self,
-        absolute_deadline: Timestamp,
-    ) -> impl Iterator<Item = Timestamp> {
+    /// Until when a session meets this demand. `None` if it lacks the elevation.
+    pub(super) fn meets_until(&self, timing: Timing, demand: &DemandLimits) -> Option<Timestamp> {
+        let elevated = match &demand.scope {
+            Some(scope) => self.elevated_for(scope, timing)?,
+            None => timing.idle_deadline(),
+        };
+        let proved_at = self.proved_at(timing.absolute_deadline);
+        let limits = [
+            demand.idle.map(|idle| timing.privileged_until(idle)),
+            demand.max_auth_age.map(|age| proved_at.after(age)),
+        ];
+        Some(limits.into_iter().flatten().fold(elevated, Timestamp::min))
+    }
+
+    /// When each of its elevations ends: at its own end, with privileged activity, or with the
+    /// session.
+    pub(super) fn elevation_ends(&self, timing: Timing) -> impl Iterator<Item = Timestamp> {
+        let last = match self.privileged_idle() {
+            Some(idle) => timing.privileged_until(idle),
+            None => timing.idle_deadline(),
+        };
         let elevations = self.elevations.iter();
-        elevations.map(move |elevation| elevation.ends_at(absolute_deadline))
+        elevations.map(move |elevation| elevation.ends_at(timing.absolute_deadline).min(last))
     }
 }
 
@@ -259,11 +312,11 @@ impl View {
     }
 
     pub(super) fn fresh(
-        policy: &SessionSettings,
+        settings: &SessionSettings,
         client: Option<&Client>,
         now: Timestamp,
     ) -> Result<Self, ChangeError> {
-        let limits = policy.limits_of_visitors();
+        let limits = settings.limits_of_visitors();
         Ok(Self {
             timing: Timing::starting(now, limits),
             record: Arc::new(Record::new(
@@ -281,13 +334,11 @@ impl View {
     }
 
     pub(super) fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
-        let Self { timing, record } = self;
-        record.head.elevated_for(scope, timing.absolute_deadline)
+        self.record.head.elevated_for(scope, self.timing)
     }
 
     pub(super) fn is_elevated(&self, now: Timestamp) -> bool {
-        let Self { timing, record } = self;
-        let mut ends = record.head.elevation_ends(timing.absolute_deadline);
+        let mut ends = self.record.head.elevation_ends(self.timing);
         ends.any(|ends_at| now < ends_at)
     }
 

@@ -62,6 +62,7 @@ impl Reply {
                     absolute_deadline: Timestamp::from_millis(millis()?),
                     idle_timeout: Duration::from_millis(millis()?),
                     last_active_at: Timestamp::from_millis(millis()?),
+                    privileged_at: Timestamp::from_millis(millis()?),
                 };
                 Self::Done(timing, rest(items)?)
             }
@@ -152,9 +153,10 @@ mod tests {
             absolute_deadline: Timestamp::from_millis(9),
             idle_timeout: Duration::from_millis(3),
             last_active_at: Timestamp::from_millis(4),
+            privileged_at: Timestamp::from_millis(2),
         };
         assert_eq!(
-            read(&[1, 5, 9, 3, 4]),
+            read(&[1, 5, 9, 3, 4, 2]),
             Some((Reply::Done(timing, vec![]), 5))
         );
         let with_text = |code| {

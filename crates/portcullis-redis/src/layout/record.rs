@@ -144,7 +144,7 @@ fn header(bytes: &[u8]) -> Option<(Timing, Revision)> {
     let (absolute, bytes) = hex(bytes, 11)?;
     let (idle, bytes) = hex(bytes, 9)?;
     let (last, bytes) = hex(bytes, 11)?;
-    let (_privileged, bytes) = hex(bytes, 11)?;
+    let (privileged, bytes) = hex(bytes, 11)?;
     let (&[class, gap, flag], bytes) = bytes.split_first_chunk()?;
     if [class, gap]
         .iter()
@@ -158,6 +158,7 @@ fn header(bytes: &[u8]) -> Option<(Timing, Revision)> {
         absolute_deadline: Timestamp::from_millis(absolute),
         idle_timeout: Duration::from_millis(idle),
         last_active_at: Timestamp::from_millis(last),
+        privileged_at: Timestamp::from_millis(privileged),
     };
     Some((timing, Revision(u32::try_from(revision).ok()?)))
 }
@@ -202,11 +203,12 @@ pub(crate) fn revision(revision: Revision) -> String {
 pub(crate) fn limits(limits: Limits) -> (u64, u64) {
     // Now plus the longest absolute timeout fits into eleven digits (until the year 2527).
     const LONGEST: u64 = 1 << 43;
-    (
-        // Nine digits.
-        millis(limits.idle).min((1 << 36) - 1),
-        millis(limits.absolute).min(LONGEST),
-    )
+    (idle(limits.idle), millis(limits.absolute).min(LONGEST))
+}
+
+/// An idle timeout in whole milliseconds, limited to the nine digits of the header.
+pub(crate) fn idle(idle: Duration) -> u64 {
+    millis(idle).min((1 << 36) - 1)
 }
 
 /// The public name of a session, from its bytes.
@@ -237,6 +239,7 @@ mod tests {
         );
         assert_eq!(stored.timing.idle_timeout, Duration::from_secs(30 * 60));
         assert_eq!(stored.timing.last_active_at.as_millis(), 0x0019_a000_0abc);
+        assert_eq!(stored.timing.privileged_at.as_millis(), 0x0019_a000_0abc);
         assert_eq!(stored.revision, Revision(42));
         assert_eq!(&stored.payload[..], b"payload\xff\0");
     }

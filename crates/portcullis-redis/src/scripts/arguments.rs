@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use portcullis_core::{
     BUCKETS, EndReason, Note, SessionMeta, Timestamp, UserId, millis,
-    store::{LogLimits, OnLimit, Others, Revision, Revocation},
+    store::{Activity, LogLimits, OnLimit, Others, RecordWrite, Revision, Revocation},
 };
 
 use crate::layout::record;
@@ -20,6 +20,23 @@ pub(super) fn moment(moment: Timestamp) -> Bytes {
 
 pub(super) fn optional_moment(at: Option<Timestamp>) -> Bytes {
     at.map(moment).unwrap_or_default()
+}
+
+/// A kind of activity.
+pub(super) fn activity(activity: Activity) -> Bytes {
+    match activity {
+        Activity::Passive => Bytes::from_static(b"0"),
+        Activity::Active => Bytes::from_static(b"1"),
+        Activity::Privileged { idle } => format!("p{}", millis(idle)).into(),
+        Activity::Proof => Bytes::from_static(b"!"),
+    }
+}
+
+/// Another idle timeout, or an empty text.
+pub(super) fn idle_timeout(write: &RecordWrite) -> Bytes {
+    let idle = write.idle_timeout;
+    idle.map(|idle| number(record::idle(idle)))
+        .unwrap_or_default()
 }
 
 pub(super) fn flag(flag: bool) -> Bytes {

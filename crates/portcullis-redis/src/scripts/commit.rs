@@ -45,13 +45,14 @@ impl TimedCall for Commit<'_> {
             moment(not_after),
             arguments::revision(self.expected),
             arguments::revision(self.revision),
-            flag(self.activity == Activity::Active),
+            arguments::activity(self.activity),
             write.payload.clone(),
             Entry::of(self.key, &write.meta).encode(),
             arguments::user(&write.meta),
             arguments::authenticated_at(&write.meta),
             flag(write.flagged),
             memory_of_revocation(),
+            arguments::idle_timeout(write),
             self.log_size.of_session(&write.meta),
         ];
         with_notes(arguments, &write.notes)

@@ -43,26 +43,37 @@ pub(crate) enum NewTiming {
         absolute_deadline: Timestamp,
         /// `None`: now.
         last_active_at: Option<Timestamp>,
+        /// `None`: the last activity.
+        privileged_at: Option<Timestamp>,
     },
 }
 
 impl NewTiming {
-    /// The idle and the absolute timeout, the absolute deadline and the last activity.
-    fn arguments(self) -> [Bytes; 4] {
+    /// The idle and the absolute timeout, the absolute deadline, the last activity and the last
+    /// privileged activity.
+    fn arguments(self) -> [Bytes; 5] {
         match self {
             Self::Starts(limits) => {
                 let (idle, absolute) = record::limits(limits);
-                [number(idle), number(absolute), Bytes::new(), Bytes::new()]
+                [
+                    number(idle),
+                    number(absolute),
+                    Bytes::new(),
+                    Bytes::new(),
+                    Bytes::new(),
+                ]
             }
             Self::Moves {
                 idle_timeout,
                 absolute_deadline,
                 last_active_at,
+                privileged_at,
             } => [
                 number(millis(idle_timeout)),
                 Bytes::new(),
                 moment(absolute_deadline),
                 optional_moment(last_active_at),
+                optional_moment(privileged_at),
             ],
         }
     }
@@ -83,7 +94,7 @@ impl TimedCall for Create<'_> {
 
     fn arguments(&self, not_after: Timestamp) -> Vec<Bytes> {
         let write = self.write;
-        let [idle, absolute, deadline, last_active] = self.timing.arguments();
+        let [idle, absolute, deadline, last_active, privileged] = self.timing.arguments();
         let [most, displace, code, note, memory] = arguments::others(self.others);
         let arguments = vec![
             moment(not_after),
@@ -93,6 +104,7 @@ impl TimedCall for Create<'_> {
             write.payload.clone(),
             deadline,
             last_active,
+            privileged,
             Entry::of(self.key, &write.meta).encode(),
             arguments::user(&write.meta),
             optional_moment(self.authenticated_at),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portcullis_core::{
     Bucket, Note, SessionIdHash, Timestamp,
-    store::{Activity, Deadline, Others, RecordWrite, ReplacedSession, Revision},
+    store::{Deadline, Others, RecordWrite, ReplacedSession, Revision},
 };
 
 use super::{
@@ -61,11 +61,7 @@ impl TimedCall for Replace<'_> {
     fn arguments(&self, not_after: Timestamp) -> Vec<Bytes> {
         let (old, write) = (self.old, self.write);
         let (activity, idle, absolute) = match self.deadline {
-            Deadline::Keep(activity) => (
-                flag(activity == Activity::Active),
-                Bytes::new(),
-                Bytes::new(),
-            ),
+            Deadline::Keep(activity) => (arguments::activity(activity), Bytes::new(), Bytes::new()),
             Deadline::Restart(limits) => {
                 let (idle, absolute) = record::limits(limits);
                 (Bytes::new(), number(idle), number(absolute))
@@ -100,6 +96,7 @@ impl TimedCall for Replace<'_> {
             note,
             memory_of_marker,
             memory_of_revocation(),
+            arguments::idle_timeout(write),
         ];
         with_notes(arguments, &write.notes)
     }

@@ -1,7 +1,7 @@
-//! Moves the last activity of a session to now.
+//! Moves the moments of activity of a session to now.
 
 use bytes::Bytes;
-use portcullis_core::{Bucket, SessionIdHash, SessionMeta, Timestamp};
+use portcullis_core::{Bucket, SessionIdHash, SessionMeta, Timestamp, store::Activity};
 
 use super::{
     arguments::{self, LogSize, memory_of_revocation, moment},
@@ -17,6 +17,7 @@ pub(crate) struct Touch<'c> {
     pub(crate) prefix: &'c Prefix,
     pub(crate) key: &'c SessionIdHash,
     pub(crate) meta: &'c SessionMeta,
+    pub(crate) activity: Activity,
     pub(crate) log_size: LogSize,
 }
 
@@ -41,6 +42,7 @@ impl TimedCall for Touch<'_> {
             arguments::authenticated_at(self.meta),
             memory_of_revocation(),
             self.log_size.of_session(self.meta),
+            arguments::activity(self.activity),
         ]
     }
 }

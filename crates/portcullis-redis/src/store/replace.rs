@@ -277,7 +277,7 @@ async fn read_replaceable(
 fn kept(write: &RecordWrite, timing: Timing, activity: Activity, lead: Duration) -> Moments {
     let owner = write.meta.owner.as_ref();
     Moments {
-        timing: moved(timing, activity, lead),
+        timing: moved(timing.with_idle(write.idle_timeout), activity, lead),
         authenticated_at: owner.map(|owner| owner.authenticated_at.before(lead)),
         elevated_until: write.elevated_until.map(|until| until.before(lag(lead))),
     }
@@ -288,8 +288,12 @@ fn moved(timing: Timing, activity: Activity, lead: Duration) -> NewTiming {
         idle_timeout: timing.idle_timeout,
         absolute_deadline: timing.absolute_deadline.before(lead),
         last_active_at: match activity {
-            Activity::Active => None,
             Activity::Passive => Some(timing.last_active_at.before(lead)),
+            _ => None,
+        },
+        privileged_at: match activity {
+            Activity::Proof => None,
+            _ => Some(timing.privileged_at.before(lead)),
         },
     }
 }
@@ -322,15 +326,27 @@ mod tests {
             absolute_deadline: Timestamp::from_millis(90_000),
             idle_timeout: Duration::from_secs(30),
             last_active_at: Timestamp::from_millis(50_000),
+            privileged_at: Timestamp::from_millis(40_000),
         };
         let moved = |activity, lead| moved(timing, activity, Duration::from_millis(lead));
-        let moves = |absolute, last: Option<u64>| NewTiming::Moves {
+        let moves = |absolute, last: Option<u64>, privileged: Option<u64>| NewTiming::Moves {
             idle_timeout: Duration::from_secs(30),
             absolute_deadline: Timestamp::from_millis(absolute),
             last_active_at: last.map(Timestamp::from_millis),
+            privileged_at: privileged.map(Timestamp::from_millis),
         };
-        assert_eq!(moved(Activity::Passive, 0), moves(90_000, Some(50_000)));
-        assert_eq!(moved(Activity::Passive, 7), moves(89_993, Some(49_993)));
-        assert_eq!(moved(Activity::Active, 7), moves(89_993, None));
+        assert_eq!(
+            moved(Activity::Passive, 0),
+            moves(90_000, Some(50_000), Some(40_000))
+        );
+        assert_eq!(
+            moved(Activity::Passive, 7),
+            moves(89_993, Some(49_993), Some(39_993))
+        );
+        assert_eq!(moved(Activity::Proof, 7), moves(89_993, None, None));
+        assert_eq!(
+            moved(Activity::Active, 7),
+            moves(89_993, None, Some(39_993))
+        );
     }
 }

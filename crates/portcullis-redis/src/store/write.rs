@@ -41,13 +41,19 @@ pub(super) async fn commit(context: &Context, commit: Commit<'_>) -> Result<Comm
     }
 }
 
-/// Moves the last activity of a session to now.
+/// Moves the moments of activity of a session to now.
 pub(super) async fn touch(context: &Context, touch: Touch<'_>) -> Result<Touched, StoreError> {
-    let Touch { key, meta, .. } = touch;
+    let Touch {
+        key,
+        meta,
+        activity,
+        ..
+    } = touch;
     let call = scripts::Touch {
         prefix: context.prefix(),
         key,
         meta,
+        activity,
         log_size: context.log_size(),
     };
     match context.run_timed(&call).await? {

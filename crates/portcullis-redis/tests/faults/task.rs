@@ -84,6 +84,7 @@ fn write(meta: &SessionMeta, payload: &Bytes, kind: Option<EventKind>) -> Record
         payload: payload.clone(),
         elevated_until: None,
         flagged: false,
+        idle_timeout: None,
         notes: kind.map(note).into_iter().collect(),
     }
 }
@@ -119,7 +120,10 @@ impl Task {
             Self::Commit { of } => commit(store, ledger, *of).await,
             Self::Touch { of } => {
                 let session = ledger.sessions[*of].clone();
-                match store.touch(Touch::new(&session.key, &session.meta)).await {
+                match store
+                    .touch(Touch::new(&session.key, &session.meta, Activity::Active))
+                    .await
+                {
                     Ok(Touched::Done(_)) => CallResult::Done,
                     Ok(Touched::Gone) => refused(ledger, *of),
                     Err(_) => CallResult::Error,

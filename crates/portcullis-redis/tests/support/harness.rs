@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_core::{
     Bucket, SessionHandle, SessionId, SessionMeta,
-    store::{ClockBounds, Store, Touch, conformance::Harness},
+    store::{Activity, ClockBounds, Store, Touch, conformance::Harness},
 };
 use portcullis_redis::RedisStore;
 use tokio::task::yield_now;
@@ -51,7 +51,9 @@ impl InRedis {
 async fn ask(store: &RedisStore) {
     let unknown = SessionId::generate(Bucket::random().unwrap()).unwrap();
     let nobody = SessionMeta::new(SessionHandle::from_bytes(*b"twelve bytes"), None);
-    let _ = store.touch(Touch::new(&unknown.key(), &nobody)).await;
+    let _ = store
+        .touch(Touch::new(&unknown.key(), &nobody, Activity::Active))
+        .await;
 }
 
 impl Harness for InRedis {

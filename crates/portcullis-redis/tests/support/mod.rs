@@ -117,6 +117,7 @@ pub fn write_of(meta: &SessionMeta, payload: impl Into<Bytes>) -> RecordWrite {
         payload: payload.into(),
         elevated_until: None,
         flagged: false,
+        idle_timeout: None,
         notes: vec![Note::new(EventKind::Created, Actor::Client, None)],
     }
 }
@@ -243,7 +244,8 @@ impl Anonymous for RedisStore {
     }
 
     async fn touch_anonymous(&self, key: &SessionIdHash) -> Result<Touched, StoreError> {
-        self.touch(Touch::new(key, &anonymous())).await
+        self.touch(Touch::new(key, &anonymous(), Activity::Active))
+            .await
     }
 
     async fn end_anonymous(

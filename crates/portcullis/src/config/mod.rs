@@ -4,7 +4,7 @@ mod nesting;
 
 use std::sync::Arc;
 
-use portcullis_core::{Realm, unit_of_work::SessionSettings};
+use portcullis_core::{Realm, Timeouts, policy::ClassLimits, unit_of_work::SessionSettings};
 
 use self::nesting::{Names, Nesting};
 use crate::{
@@ -21,7 +21,9 @@ pub(crate) struct Config {
     pub(crate) shared: Arc<Shared>,
     /// The realm that the application has named, if any.
     pub(crate) realm: Option<Realm>,
-    pub(crate) policy: SessionSettings,
+    pub(crate) sessions: SessionSettings,
+    /// The limits of sessions of no class, as code sets them.
+    pub(crate) ordinary: ClassLimits,
     pub(crate) cookie: CookieConfig,
     pub(crate) pages: Pages,
     pub(crate) addresses: Option<ClientAddresses>,
@@ -41,6 +43,11 @@ impl Config {
         if self.shared.start_background() && self.realm.is_none() {
             self.warn_of_other_realms();
         }
+    }
+
+    /// The timeouts of sessions of no class.
+    pub(crate) fn ordinary_timeouts(&self) -> Timeouts {
+        self.sessions.policy.ordinary.timeouts
     }
 
     /// Its cookie and realm, for the check of nested layers.

@@ -1,8 +1,8 @@
 //! Extractors for axum.
 //!
 //! Each has an optional form, for handlers with and without a session. `Option<Session>` is `None`
-//! without a live session. `Option<Authenticated>` and `Option<Elevated>` are `None` where the
-//! guard would refuse. A store that cannot answer is an error in every form, and never counts as
+//! without a live session. `Option<Authenticated>`, `Option<Elevated>` and
+//! `Option<Privileged>` are `None` where the guard would refuse. A store that cannot answer is an error in every form, and never counts as
 //! signed out.
 
 use std::convert::Infallible;
@@ -16,6 +16,7 @@ use http::{HeaderValue, StatusCode, header::LOCATION, request::Parts};
 use portcullis_core::Scope;
 
 use crate::{
+    guard::demand::{self, Demand, Privileged},
     guard::session_guard::{self, Authenticated, Elevated, Rejection},
     reject::{error::SessionError, response, return_to::ReturnTo},
     request::{session::Session, state::State},
@@ -67,6 +68,22 @@ impl<S: Sync, N: Scope> OptionalFromRequestParts<S> for Elevated<N> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
         optional(session_guard::elevated(State::of(&parts.extensions)).await)
+    }
+}
+
+impl<S: Sync, D: Demand> FromRequestParts<S> for Privileged<D> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        demand::privileged(State::of(&parts.extensions)).await
+    }
+}
+
+impl<S: Sync, D: Demand> OptionalFromRequestParts<S> for Privileged<D> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        optional(demand::privileged(State::of(&parts.extensions)).await)
     }
 }
 

@@ -13,12 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response};
-use portcullis_core::{DefaultScope, Scope, Timestamp, UserId};
+use portcullis_core::{DefaultScope, Scope, Timestamp, UserId, policy::DemandLimits, scope_name};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
     body::SessionBody,
+    guard::demand::{Demand, privileged},
     reject::{error::SessionError, problem::Problem, response},
     request::{session::Session, state::State},
 };
@@ -131,6 +132,7 @@ macro_rules! scope {
 #[derive(Clone)]
 pub struct Elevated<S = DefaultScope> {
     authenticated: Authenticated,
+    demand: DemandLimits,
     until: Timestamp,
     scope: PhantomData<fn() -> S>,
 }
@@ -163,9 +165,14 @@ impl<S> Elevated<S> {
         &self.authenticated.session
     }
 
-    /// When the elevation ends.
+    /// When the elevation ends if there is no further privileged activity. Such activity moves it
+    /// to the fixed end of the elevation at most.
     pub fn until(&self) -> Timestamp {
         self.until
+    }
+
+    pub(crate) fn demand(&self) -> &DemandLimits {
+        &self.demand
     }
 }
 
@@ -245,7 +252,8 @@ pub(crate) async fn authenticated(state: Option<&Arc<State>>) -> Result<Authenti
     let authenticated = signed_in(state).await?;
     let state = authenticated.session.state();
     if state.is_distrusted() {
-        return Err(step_up::<DefaultScope>(state));
+        let demand = state.demand(DemandLimits::default());
+        return Err(step_up(state, DefaultScope::NAME, &demand));
     }
     Ok(authenticated)
 }
@@ -253,16 +261,36 @@ pub(crate) async fn authenticated(state: Option<&Arc<State>>) -> Result<Authenti
 pub(crate) async fn elevated<S: Scope>(
     state: Option<&Arc<State>>,
 ) -> Result<Elevated<S>, Rejection> {
+    let demand = DemandLimits {
+        scope: Some(scope_name::<S>().into()),
+        ..DemandLimits::default()
+    };
+    let (authenticated, demand, until) = demanded(state, demand, S::NAME).await?;
+    Ok(Elevated {
+        authenticated,
+        demand,
+        until,
+        scope: PhantomData,
+    })
+}
+
+/// A user whose session meets this demand and the policy's limits of privileged routes. Returns all
+/// that was demanded, and until when it is met. A refusal asks for an elevation for `scope`.
+pub(super) async fn demanded(
+    state: Option<&Arc<State>>,
+    demand: DemandLimits,
+    scope: &'static str,
+) -> Result<(Authenticated, DemandLimits, Timestamp), Rejection> {
     let authenticated = signed_in(state).await?;
     let state = authenticated.session.state();
-    let until = authenticated.session.elevated_until_for::<S>();
+    let demand = state.demand(demand);
+    let until = state.view().meets_until(&demand, state.now());
     match until {
-        Some(until) if !state.is_distrusted() => Ok(Elevated {
-            authenticated,
-            until,
-            scope: PhantomData,
-        }),
-        _ => Err(step_up::<S>(state)),
+        Some(until) if !state.is_distrusted() => {
+            state.note_privileged(&demand);
+            Ok((authenticated, demand, until))
+        }
+        _ => Err(step_up(state, scope, &demand)),
     }
 }
 
@@ -279,10 +307,11 @@ pub(crate) fn no_session(state: &Arc<State>) -> Rejection {
     Rejection::refused(Problem::SignInRequired { ended }, state)
 }
 
-fn step_up<S: Scope>(state: &Arc<State>) -> Rejection {
+fn step_up(state: &Arc<State>, scope: &'static str, demand: &DemandLimits) -> Rejection {
+    let elevation = state.timeouts().elevation();
     let problem = Problem::ElevationRequired {
-        scope: S::NAME,
-        max_age: state.config.policy.timeouts.elevation(),
+        scope,
+        max_age: demand.max_auth_age.unwrap_or(elevation).min(elevation),
     };
     Rejection::refused(problem, state)
 }
@@ -331,6 +360,13 @@ impl GuardLayer {
     pub fn elevated_for<S: Scope>() -> Self {
         Self {
             check: |state| Box::pin(async { elevated::<S>(Some(state)).await.map(drop) }),
+        }
+    }
+
+    /// Admits only users whose session meets this [demand](Demand).
+    pub fn privileged<D: Demand>() -> Self {
+        Self {
+            check: |state| Box::pin(async { privileged::<D>(Some(state)).await.map(drop) }),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The `Session-Timeout` field: deadlines in ordinary responses.
 
 use http::{HeaderName, HeaderValue, Response};
-use portcullis_core::{DefaultScope, Scope, Timestamp, unit_of_work::SessionView};
+use portcullis_core::{Timestamp, unit_of_work::SessionView};
 
 const FIELD: HeaderName = HeaderName::from_static("session-timeout");
 
@@ -12,7 +12,12 @@ struct HeaderSet;
 /// Reports the seconds that a live session has left, as a dictionary of RFC 9651:
 /// `idle=1799, absolute=86399`, and `elevated=899` during an elevation. Seconds left are the same
 /// by every clock. Of nested layers, the innermost sets the field.
-pub(crate) fn set_header<B>(view: &SessionView, now: Timestamp, response: &mut Response<B>) {
+pub(crate) fn set_header<B>(
+    view: &SessionView,
+    elevated_until: Option<Timestamp>,
+    now: Timestamp,
+    response: &mut Response<B>,
+) {
     let Some(info) = view.info() else {
         return;
     };
@@ -25,7 +30,7 @@ pub(crate) fn set_header<B>(view: &SessionView, now: Timestamp, response: &mut R
         left(info.idle_deadline),
         left(info.absolute_deadline)
     );
-    if let Some(until) = view.elevated_until(DefaultScope::NAME, now) {
+    if let Some(until) = elevated_until {
         value.push_str(&format!(", elevated={}", left(until)));
     }
     if let Ok(value) = HeaderValue::try_from(value) {

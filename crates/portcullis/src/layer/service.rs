@@ -9,7 +9,7 @@ use std::{
 
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, header::SET_COOKIE};
 use pin_project_lite::pin_project;
-use portcullis_core::store::Activity;
+use portcullis_core::{DefaultScope, Scope, store::Activity};
 use tokio::runtime::Handle as Runtime;
 use tower_service::Service;
 use tracing::Instrument;
@@ -218,7 +218,7 @@ fn plan_commit(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Wo
         );
     }
     let activity = match verdict {
-        Some(verdict) if verdict.is_activity() => state.activity(),
+        Some(verdict) if verdict.is_activity() => state.activity_of_success(),
         _ => Activity::Passive,
     };
     commit::plan(state, activity)
@@ -306,7 +306,8 @@ fn respond<B, E>(
         what.ask(response.headers_mut(), removes);
     }
     if state.config.sends_session_timeout {
-        session_timeout::set_header(&state.view(), state.now(), &mut response);
+        let elevated_until = state.elevated_until(DefaultScope::NAME);
+        session_timeout::set_header(&state.view(), elevated_until, state.now(), &mut response);
     }
     if succeeded && matches!(cookie, CookieAction::Keep) {
         cookie = state.renamed().map_or(cookie, CookieAction::set);

@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::response::Parts;
 use portcullis_core::{
-    ConfigError, CorrelationKey, Realm, RememberMe, Timeouts, VisitorLimits,
+    ConfigError, CorrelationKey, Policy, Realm, RememberMe, Timeouts, VisitorLimits,
+    policy::ClassLimits,
     store::{SessionLimit, Store},
     unit_of_work::SessionSettings,
 };
@@ -190,13 +191,12 @@ impl SessionLayer {
             config: Arc::new(Config {
                 shared: Arc::new(Shared::new(SharedSettings::new(store, true))),
                 realm: None,
-                policy: SessionSettings {
-                    timeouts: Timeouts::default(),
-                    remember_me: None,
+                sessions: SessionSettings {
+                    policy: Arc::default(),
                     payload_limit: PAYLOAD_LIMIT,
                     visitors: VisitorLimits::default(),
-                    session_limit: Some(SessionLimit::default()),
                 },
+                ordinary: ClassLimits::default(),
                 cookie: CookieConfig::default(),
                 pages: Pages::default(),
                 addresses: None,
@@ -217,7 +217,7 @@ impl SessionLayer {
     #[doc(alias = "with_expiry")]
     #[must_use]
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
-        self.with(|config| config.policy.timeouts = timeouts)
+        self.with(|config| config.ordinary.timeouts = timeouts)
     }
 
     /// Lets handlers call [`Session::remember`](crate::Session::remember), and sets the limits of
@@ -234,7 +234,7 @@ impl SessionLayer {
     /// ```
     #[must_use]
     pub fn remember_me(self, limits: RememberMe) -> Self {
-        self.with(|config| config.policy.remember_me = Some(limits))
+        self.with(|config| config.ordinary.remember_me = Some(limits))
     }
 
     /// The realm of the sessions. An identifier opens only sessions of the realm it was made in.
@@ -283,7 +283,7 @@ impl SessionLayer {
                 "a payload limit of {bytes} bytes exceeds {LARGEST_PAYLOAD_LIMIT}; keep large data elsewhere and its key in the session"
             )));
         }
-        Ok(self.with(|config| config.policy.payload_limit = bytes))
+        Ok(self.with(|config| config.sessions.payload_limit = bytes))
     }
 
     /// The limits of a session without a user: 4 hours and 8 KiB by default. Any client can begin
@@ -291,7 +291,7 @@ impl SessionLayer {
     /// [timeouts](Self::timeouts) and a lower [`payload_limit`](Self::payload_limit) apply as well.
     #[must_use]
     pub fn visitors(self, limits: VisitorLimits) -> Self {
-        self.with(|config| config.policy.visitors = limits)
+        self.with(|config| config.sessions.visitors = limits)
     }
 
     /// The sign-in page, to which browsers are redirected: a path of this site, in any script. The
@@ -360,7 +360,7 @@ impl SessionLayer {
     /// ```
     #[must_use]
     pub fn session_limit(self, limit: impl Into<Option<SessionLimit>>) -> Self {
-        self.with(|config| config.policy.session_limit = limit.into())
+        self.with(|config| config.ordinary.session_limit = limit.into())
     }
 
     /// What happens when a session is used from what looks like another device; `None` compares
@@ -529,7 +529,10 @@ impl SessionLayer {
     /// ```
     #[cfg(feature = "axum")]
     pub fn routes(&self) -> SessionRoutes {
-        SessionRoutes::of_layer(&self.config.trusted_origins, self.config.policy.timeouts)
+        SessionRoutes::of_layer(
+            &self.config.trusted_origins,
+            self.config.ordinary_timeouts(),
+        )
     }
 
     /// The sessions of this layer's store and realm, to list and end them from outside of a
@@ -551,6 +554,7 @@ impl SessionLayer {
     /// The layer, after the settings that depend on others were derived.
     fn with_derived_settings(mut self) -> Self {
         let config = Arc::make_mut(&mut self.config);
+        config.sessions.policy = Arc::new(Policy::of(config.ordinary.clone()));
         // Warnings about the layer that this one was made from do not count for this one.
         config.nesting = Arc::default();
         let realm = match &config.realm {
@@ -559,7 +563,7 @@ impl SessionLayer {
         };
         let registration = Registration {
             cookie: config.cookie.name().to_owned(),
-            longest: config.policy.longest(),
+            longest: config.sessions.policy.longest(),
         };
         if !config.shared.has(&realm, &registration) {
             config.shared = Arc::new(config.shared.changed(|settings| {
@@ -587,7 +591,7 @@ impl<S> Layer<S> for SessionLayer {
 impl fmt::Debug for SessionLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionLayer")
-            .field("policy", &self.config.policy)
+            .field("sessions", &self.config.sessions)
             .field("cookie", &self.config.cookie)
             .field("pages", &self.config.pages)
             .field("addresses", &self.config.addresses)

@@ -8,11 +8,14 @@ use std::{
 };
 
 use futures_core::Stream;
-use portcullis_core::{Scope, SessionIdHash, SessionMeta};
+use portcullis_core::{Scope, SessionIdHash, SessionMeta, policy::DemandLimits};
 use tokio::task::unconstrained;
 
 use crate::{
-    guard::session_guard::{Authenticated, Elevated},
+    guard::{
+        demand::{Demand, Privileged},
+        session_guard::{Authenticated, Elevated},
+    },
     live::{Guarded, GuardedBody},
     reject::connection_ended::ConnectionEnded,
     request::{session::Session, state::State},
@@ -245,11 +248,11 @@ impl Authenticated {
         self.lifeline_for(None)
     }
 
-    fn lifeline_for(&self, scope: Option<&'static str>) -> Lifeline {
+    fn lifeline_for(&self, demand: Option<DemandLimits>) -> Lifeline {
         let state = self.session().state();
         let requirement = Requirement {
             user: Some(self.user().clone()),
-            scope,
+            demand,
             trust: state.distrusts(),
         };
         Lifeline::new(state, requirement)
@@ -260,7 +263,17 @@ impl<S: Scope> Elevated<S> {
     /// Resolves when a new request would be refused: the session or its elevation for this scope
     /// ended.
     pub fn lifeline(&self) -> Lifeline {
-        self.authenticated().lifeline_for(Some(S::NAME))
+        self.authenticated()
+            .lifeline_for(Some(self.demand().clone()))
+    }
+}
+
+impl<D: Demand> Privileged<D> {
+    /// Resolves when a new request would be refused: the session ended, or no longer meets the
+    /// demand. The stream is no privileged activity, so it does not move that moment.
+    pub fn lifeline(&self) -> Lifeline {
+        self.authenticated()
+            .lifeline_for(Some(self.demand().clone()))
     }
 }
 

@@ -23,7 +23,10 @@ use portcullis_core::Scope;
 use tokio::{sync::oneshot, task::unconstrained, time::timeout};
 
 use crate::{
-    guard::session_guard::{self, Authenticated, Elevated, Rejection},
+    guard::{
+        demand::{self, Demand, Privileged},
+        session_guard::{self, Authenticated, Elevated, Rejection},
+    },
     headers::origin,
     live::{
         Lifeline,
@@ -386,6 +389,16 @@ impl SocketGuard for Authenticated {
 impl<S: Scope> SocketGuard for Elevated<S> {
     async fn check(parts: &Parts) -> Result<Self, Rejection> {
         session_guard::elevated(State::of(&parts.extensions)).await
+    }
+
+    fn lifeline(&self) -> Lifeline {
+        Self::lifeline(self)
+    }
+}
+
+impl<D: Demand> SocketGuard for Privileged<D> {
+    async fn check(parts: &Parts) -> Result<Self, Rejection> {
+        demand::privileged(State::of(&parts.extensions)).await
     }
 
     fn lifeline(&self) -> Lifeline {

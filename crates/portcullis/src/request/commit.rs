@@ -120,8 +120,16 @@ impl Work {
 
     /// Commits. It finishes, and its events are emitted, even if the caller stops waiting.
     pub(crate) async fn commit(mut self) -> Result<(), SessionError> {
-        if let ([], Step::Touch { key, meta }) = (&*self.plan.ends, &self.plan.step) {
-            touch(&self.turn.state, key, meta).await;
+        if let (
+            [],
+            Step::Touch {
+                key,
+                meta,
+                activity,
+            },
+        ) = (&*self.plan.ends, &self.plan.step)
+        {
+            touch(&self.turn.state, key, meta, *activity).await;
             return Ok(());
         }
         self.turn.under_way = true;

@@ -460,7 +460,7 @@ impl Session {
 
     /// The end of the elevation for one scope, if there is one.
     pub fn elevated_until_for<S: Scope>(&self) -> Option<Timestamp> {
-        self.state.view().elevated_until(S::NAME, self.state.now())
+        self.state.elevated_until(S::NAME)
     }
 
     /// Ends every elevation early, and returns whether there was one. The session gets a new
@@ -555,8 +555,8 @@ impl Session {
     /// after this request, if it counts as activity.
     pub fn info(&self) -> Option<SessionInfo> {
         match self.state.activity() {
-            Activity::Active => self.state.view().info_after_activity(self.state.now()),
             Activity::Passive => self.state.view().info(),
+            _ => self.state.view().info_after_activity(self.state.now()),
         }
     }
 
@@ -570,7 +570,7 @@ impl Session {
     /// can show users how long they will stay signed in, with [`Timeouts::notice`] or its own text.
     /// [`info`](Self::info) has the limits of the present session.
     pub fn timeouts(&self) -> Timeouts {
-        self.state.config.policy.timeouts
+        self.state.config.ordinary_timeouts()
     }
 
     /// The present time by the store's clock, to compare with the timestamps of

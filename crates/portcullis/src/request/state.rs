@@ -3,19 +3,22 @@
 mod lookup;
 
 use std::{
+    borrow::Cow,
     ops::Deref,
     pin::pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response, Uri};
 use portcullis_core::{
     Actor, Client, EndReason, Event, EventKind, Note, SessionHandle, SessionId, SessionIdHash,
-    SessionMeta, Timestamp, UserId,
+    SessionMeta, Timeouts, Timestamp, UserId, millis,
+    policy::DemandLimits,
     store::{Activity, Observation, StoreError},
     unit_of_work::{SessionView, UnitOfWork},
 };
@@ -63,6 +66,8 @@ pub(crate) struct State {
     arrived: Timestamp,
     /// Requests to the route are no activity.
     passive: AtomicBool,
+    /// The privileged idle timeout in ms, if a guard of the route demanded privilege. Zero if not.
+    privileged_idle: AtomicU64,
     /// Why this request can use no session, if so.
     blocked: Option<Blocked>,
     /// Another session layer surrounds that of this state.
@@ -167,6 +172,7 @@ impl State {
             arrived: config.shared.clock().earliest,
             cookies: fields.cookies,
             passive: AtomicBool::new(annotations.passive),
+            privileged_idle: AtomicU64::new(0),
             blocked: match config.cookie.is_secure() {
                 true => None,
                 false => why_not_local(request).map(Blocked::NotLocal),
@@ -270,6 +276,55 @@ impl State {
             return Activity::Passive;
         }
         self.activity
+    }
+
+    /// Records that a guard admitted the request to a route that demands privilege.
+    pub(crate) fn note_privileged(&self, demand: &DemandLimits) {
+        let idle = demand.idle.map_or(0, millis);
+        self.privileged_idle.store(idle, Ordering::Relaxed);
+    }
+
+    /// The activity of a request whose response reports success.
+    pub(crate) fn activity_of_success(&self) -> Activity {
+        let idle = self.privileged_idle.load(Ordering::Relaxed);
+        match self.activity() {
+            Activity::Active if idle != 0 => Activity::Privileged {
+                idle: Duration::from_millis(idle),
+            },
+            activity => activity,
+        }
+    }
+
+    /// The timeouts of the session's class.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let policy = &self.config.sessions.policy;
+        policy.timeouts(self.view().class())
+    }
+
+    /// A demand of the route, with the privileged idle timeout of the session's class.
+    pub(crate) fn demand(&self, of_route: DemandLimits) -> DemandLimits {
+        let idle = self.timeouts().privileged_idle();
+        DemandLimits {
+            idle: Some(of_route.idle.map_or(idle, |own| own.min(idle))),
+            ..of_route
+        }
+    }
+
+    /// A demand with the limits that the policy adds to it by its name.
+    pub(crate) fn named_demand(&self, name: &str, own: &DemandLimits) -> DemandLimits {
+        match self.config.sessions.policy.demand(name) {
+            Some(of_policy) => own.and(of_policy),
+            None => own.clone(),
+        }
+    }
+
+    /// When the elevation for `scope` ends, if there is one.
+    pub(crate) fn elevated_until(&self, scope: impl Into<Cow<'static, str>>) -> Option<Timestamp> {
+        let demand = self.demand(DemandLimits {
+            scope: Some(scope.into()),
+            ..DemandLimits::default()
+        });
+        self.view().meets_until(&demand, self.now())
     }
 
     /// Whether the browser may have a session cookie that it did not send because another site

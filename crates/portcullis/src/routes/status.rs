@@ -29,7 +29,10 @@ impl Status {
         let elevations: BTreeMap<_, _> = view
             .elevations(now)
             .into_iter()
-            .map(|(scope, until)| (scope, until.as_millis()))
+            .filter_map(|(scope, _)| {
+                let until = session.state().elevated_until(scope.clone())?;
+                Some((scope, until.as_millis()))
+            })
             .collect();
         Some(Self {
             now: now.as_millis(),

@@ -1,6 +1,8 @@
 //! What a live connection requires of its session, as its guard did.
 
-use portcullis_core::{EndReason, Timestamp, UserId, unit_of_work::SessionStatus};
+use portcullis_core::{
+    EndReason, Timestamp, UserId, policy::DemandLimits, unit_of_work::SessionStatus,
+};
 
 use crate::reject::connection_ended::ConnectionEnded;
 
@@ -9,8 +11,8 @@ use crate::reject::connection_ended::ConnectionEnded;
 pub(crate) struct Requirement {
     /// It is bound to this user.
     pub(crate) user: Option<UserId>,
-    /// It is elevated for this scope.
-    pub(crate) scope: Option<&'static str>,
+    /// It meets this demand.
+    pub(crate) demand: Option<DemandLimits>,
     /// It was not used from another device since its user last proved their identity.
     pub(crate) trust: bool,
 }
@@ -21,13 +23,13 @@ impl Requirement {
         if self.user.is_some() && self.user.as_ref() != status.user() {
             return Some(ConnectionEnded::Session(Some(EndReason::ReplacedAtSignIn)));
         }
-        let is_elevated = |scope| {
-            let until = status.elevated_until(scope);
-            until.is_some_and(|until| now < until)
-        };
         let distrusted = self.trust && status.flagged().is_some();
-        let not_elevated = self.scope.is_some_and(|scope| !is_elevated(scope));
-        (distrusted || not_elevated).then_some(ConnectionEnded::Elevation)
+        let demand = self.demand.as_ref();
+        let is_unmet = demand.is_some_and(|demand| {
+            let until = status.meets_until(demand);
+            until.is_none_or(|until| until <= now)
+        });
+        (distrusted || is_unmet).then_some(ConnectionEnded::Elevation)
     }
 }
 
@@ -42,7 +44,10 @@ mod tests {
     fn requirement(user: Option<&str>, scope: Option<&'static str>) -> Requirement {
         Requirement {
             user: user.map(UserId::from),
-            scope,
+            demand: scope.map(|scope| DemandLimits {
+                scope: Some(scope.into()),
+                ..DemandLimits::default()
+            }),
             trust: false,
         }
     }

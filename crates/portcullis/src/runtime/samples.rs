@@ -1,7 +1,9 @@
 //! Sample sessions for the tests of this module.
 
+use std::sync::Arc;
+
 use portcullis_core::{
-    SessionEntry, SystemRandom, Timeouts, Timestamp, VisitorLimits,
+    SessionEntry, SystemRandom, Timestamp, VisitorLimits,
     store::{Activity, Revision, Stored, Timing},
     unit_of_work::{SessionSettings, SessionStatus, Step, UnitOfWork},
 };
@@ -12,14 +14,12 @@ pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
 /// A session that begins at [`START`] with the default limits. It has this user and is elevated for
 /// this scope, if given.
 pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> SessionStatus {
-    let policy = SessionSettings {
-        timeouts: Timeouts::default(),
-        remember_me: None,
+    let settings = SessionSettings {
+        policy: Arc::default(),
         payload_limit: 100,
         visitors: VisitorLimits::default(),
-        session_limit: None,
     };
-    let mut unit = UnitOfWork::without_session(policy, None);
+    let mut unit = UnitOfWork::without_session(settings, None);
     unit.insert(&"name", &"value", START).unwrap();
     if let Some(user) = user {
         unit.authenticate(user.into(), START).unwrap();

@@ -55,7 +55,6 @@ async fn run(listed: Listed, context: Arc<Context>, mut key: SessionIdHash) {
         let until_change = |seen: &SessionStatus| seen.next_change(now).since(now);
         let pause = match found {
             Ok(Ok(Found::Live(status))) => {
-                let status = Arc::new(status);
                 verified = began;
                 let pause = schedule.pause(until_change(&status));
                 let observed = Observed::Live(number, Arc::clone(&status));
@@ -103,7 +102,7 @@ async fn run(listed: Listed, context: Arc<Context>, mut key: SessionIdHash) {
 }
 
 enum Found {
-    Live(SessionStatus),
+    Live(Arc<SessionStatus>),
     Ended(Option<EndReason>),
 }
 
@@ -115,7 +114,7 @@ async fn load(context: &Context, key: &mut SessionIdHash) -> Result<Found, Store
     for _ in 0..MAX_SUCCESSORS {
         return Ok(match context.store().load(key).await? {
             Loaded::Live(stored) => match SessionStatus::read(&stored) {
-                Ok(status) => Found::Live(status),
+                Ok(status) => Found::Live(Arc::new(status)),
                 Err(Unusable::Newer(error)) => return Err(error),
                 Err(Unusable::Damaged) => Found::Ended(None),
             },

@@ -7,7 +7,7 @@ use super::{
     subject::{end_of, join_all, subject},
 };
 use crate::{
-    EndReason, EventKind,
+    ClassCode, EndReason, EventKind,
     store::{
         Activity, Created, CreatedSession, Deadline, Ended, Limits, Loaded, OnLimit, Replaced,
     },
@@ -274,4 +274,29 @@ pub async fn a_sign_in_that_came_too_late_displaces_no_session<H: Harness>(harne
         assert_eq!(store.end(old, EndReason::SignedOut).await, Ended::Done);
         assert_eq!(sign_in().await, Replaced::Gone);
     }
+}
+
+/// Sessions of another class neither count nor end.
+pub async fn a_limit_counts_the_sessions_of_one_class<H: Harness>(harness: &H) {
+    let user = any_user();
+    let as_admin = || {
+        let mut who = arriving(harness, &user);
+        who.1.class = ClassCode::from_char('a').unwrap_or_default();
+        who
+    };
+    let one = at_most(1, OnLimit::Displace);
+    let (ordinary, displaced) = arriving(harness, &user).sign_in_within(one).await;
+    assert_eq!(displaced, []);
+    let (admin, displaced) = as_admin().sign_in_within(one).await;
+    assert_eq!(displaced, []);
+
+    let (_, displaced) = as_admin().sign_in_within(one).await;
+    assert_eq!(displaced, [admin.handle()]);
+    let refuse = at_most(1, OnLimit::Refuse);
+    let third = as_admin();
+    let refused = third
+        .create_with(key_of(&user), third.write(""), LONG, refuse)
+        .await;
+    assert_eq!(refused, Created::AtLimit);
+    ordinary.who.live(ordinary.key).await;
 }

@@ -60,6 +60,7 @@ mod listening;
 mod listing;
 mod logging;
 mod people;
+mod privileged;
 mod racing;
 mod replacing;
 mod resetting;
@@ -72,7 +73,7 @@ use std::{future::Future, time::Duration};
 use self::subject::Subject;
 pub use self::{
     creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*, listing::*,
-    logging::*, racing::*, replacing::*, resetting::*, revoking::*, sweeping::*,
+    logging::*, privileged::*, racing::*, replacing::*, resetting::*, revoking::*, sweeping::*,
 };
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
@@ -177,6 +178,14 @@ macro_rules! store_conformance {
             the_shortest_lifetimes_end
             lifetimes_are_not_rounded_to_seconds
 
+            a_session_begins_with_privileged_activity
+            ordinary_activity_is_no_privileged_activity
+            privileged_activity_moves_both_moments
+            privileged_activity_that_comes_too_late_restores_nothing
+            passive_operations_are_no_privileged_activity
+            another_idle_timeout_holds_from_the_write_on
+            an_idle_timeout_that_has_passed_ends_the_session
+
             a_session_is_listed_from_its_beginning_to_its_end
             a_listed_session_is_what_a_load_finds
             a_session_is_not_listed_past_its_deadline
@@ -203,6 +212,7 @@ macro_rules! store_conformance {
             sessions_past_their_deadline_do_not_count
             sessions_without_a_user_have_no_limit
             a_sign_in_that_came_too_late_displaces_no_session
+            a_limit_counts_the_sessions_of_one_class
 
             a_sign_in_that_ends_all_others_leaves_itself_alone
             a_sign_in_that_ends_all_others_refuses_sign_ins_that_began_before

@@ -28,7 +28,7 @@ pub async fn a_replaced_session_is_live_under_the_new_key_alone<H: Harness>(harn
                 .await;
 
             match activity {
-                Activity::Active => {
+                Activity::Active | Activity::Privileged { .. } | Activity::Proof => {
                     let earliest = before.timing.last_active_at.after(steps::<H>(1));
                     let moment = moved.timing.last_active_at;
                     assert_is_now::<H>("last activity", moment, &store.0, earliest);

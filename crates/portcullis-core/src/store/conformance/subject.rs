@@ -86,6 +86,7 @@ impl<S: Store> Subject<S> {
             payload: payload.into(),
             elevated_until: None,
             flagged: false,
+            idle_timeout: None,
             notes: vec![note(EventKind::Created)],
         }
     }
@@ -259,6 +260,44 @@ impl<S: Store> Subject<S> {
         }
     }
 
+    /// Commits `write` on the current revision, with this kind of activity.
+    #[track_caller]
+    pub(super) fn commit_as<'a>(
+        &'a self,
+        key: SessionIdHash,
+        expected: Revision,
+        write: &'a RecordWrite,
+        activity: Activity,
+    ) -> impl Future<Output = Timing> + 'a {
+        let place = Location::caller();
+        async move {
+            let commit = Commit::new(&key, expected, write, activity);
+            match answered(self.0.commit(commit).await, "commit", place) {
+                Committed::Done(committed) => committed.timing,
+                other => unexpected(&other, "commit on the current revision", place),
+            }
+        }
+    }
+
+    /// Moves a live session with `write`, and keeps its deadlines.
+    #[track_caller]
+    pub(super) fn replace_write<'a>(
+        &'a self,
+        (old, new): (SessionIdHash, SessionIdHash),
+        expected: Revision,
+        write: &'a RecordWrite,
+    ) -> impl Future<Output = Timing> + 'a {
+        let place = Location::caller();
+        async move {
+            let (old, keep) = (self.old(old, expected), Deadline::Keep(Activity::Active));
+            let replace = Replace::new(&old, &new, write, keep, &Others::Stay);
+            match answered(self.0.replace(replace).await, "replace", place) {
+                Replaced::Done(created) => created.timing,
+                other => unexpected(&other, "replace on the current revision", place),
+            }
+        }
+    }
+
     #[track_caller]
     pub(super) fn try_replace(
         &self,
@@ -308,11 +347,33 @@ impl<S: Store> Subject<S> {
         }
     }
 
+    /// Touches a session that must be live, with this kind of activity.
+    #[track_caller]
+    pub(super) fn touch_as(
+        &self,
+        key: SessionIdHash,
+        activity: Activity,
+    ) -> impl Future<Output = Timing> + '_ {
+        let place = Location::caller();
+        async move {
+            let answer = self.0.touch(Touch::new(&key, &self.1, activity)).await;
+            match answered(answer, "touch", place) {
+                Touched::Done(timing) => timing,
+                other @ Touched::Gone => {
+                    unexpected(&other, "touch of a session that should be live", place)
+                }
+            }
+        }
+    }
+
     #[track_caller]
     pub(super) fn try_touch(&self, key: SessionIdHash) -> impl Future<Output = Touched> + '_ {
         let place = Location::caller();
         async move {
-            let answer = self.0.touch(Touch::new(&key, &self.1)).await;
+            let answer = self
+                .0
+                .touch(Touch::new(&key, &self.1, Activity::Active))
+                .await;
             answered(answer, "touch", place)
         }
     }
@@ -320,19 +381,7 @@ impl<S: Store> Subject<S> {
     /// Touches a session that must be live.
     #[track_caller]
     pub(super) fn touch(&self, key: SessionIdHash) -> impl Future<Output = Timing> + '_ {
-        let place = Location::caller();
-        async move {
-            match answered(
-                self.0.touch(Touch::new(&key, &self.1)).await,
-                "touch",
-                place,
-            ) {
-                Touched::Done(timing) => timing,
-                other @ Touched::Gone => {
-                    unexpected(&other, "touch of a session that should be live", place)
-                }
-            }
-        }
+        self.touch_as(key, Activity::Active)
     }
 
     #[track_caller]

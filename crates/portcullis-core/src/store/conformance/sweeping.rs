@@ -217,6 +217,7 @@ fn elevating<H: Harness>(who: &Subject<H::Store>) -> RecordWrite {
     RecordWrite {
         elevated_until: Some(who.0.now().after(steps::<H>(2))),
         flagged: false,
+        idle_timeout: None,
         ..who.write("elevated")
     }
 }

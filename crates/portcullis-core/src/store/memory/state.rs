@@ -10,8 +10,8 @@ use super::{
 use crate::{
     EndReason, Note, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
-        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
-        Ended, Expired, Expiry, Listed, Loaded, LogQuery, Logged, Observation, OnLimit, Others,
+        Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline, Ended,
+        Expired, Expiry, Listed, Loaded, LogQuery, Logged, Observation, OnLimit, Others,
         RecordWrite, Replace, Replaced, Revision, Revocation, RevocationReport, RevokeScope,
         StoreError, StoreErrorKind, Stored, Swept, Termination, Timing, Touch, Touched,
     },
@@ -103,10 +103,10 @@ impl State {
             Some(Session { stored, .. }) if stored.revision != expected => {
                 return Committed::Conflict(stored.clone());
             }
-            Some(session) => (
-                session.stored.timing.after(activity, now),
-                session.meta.clone(),
-            ),
+            Some(session) => {
+                let before = session.stored.timing.with_idle(write.idle_timeout);
+                (before.after(activity, now), session.meta.clone())
+            }
         };
         let stored = self.slots.stored(timing, write.payload.clone());
         let revision = stored.revision;
@@ -141,6 +141,7 @@ impl State {
         let (timing, meta, displaced) = match deadline {
             Deadline::Keep(activity) => {
                 self.end_as(&old.key, EndReason::Replaced, Some(*new), now);
+                let before = before.with_idle(write.idle_timeout);
                 (before.after(activity, now), meta, Vec::new())
             }
             Deadline::Restart(limits) => {
@@ -166,13 +167,17 @@ impl State {
 
     pub(super) fn touch(&mut self, touch: Touch<'_>, now: Timestamp) -> Touched {
         // The session is found by its key alone.
-        let Touch { key, meta: _ } = touch;
+        let Touch {
+            key,
+            meta: _,
+            activity,
+        } = touch;
         self.tidy(now);
         let Some(session) = self.slots.live(key, now) else {
             return Touched::Gone;
         };
         let stored = Stored {
-            timing: session.stored.timing.active(now),
+            timing: session.stored.timing.after(activity, now),
             ..session.stored.clone()
         };
         let touched = Touched::Done(stored.timing);
@@ -361,10 +366,15 @@ impl State {
             Others::Limited(limit) => (limit.most.get(), limit.excess),
             Others::End(_) => (1, OnLimit::Displace),
         };
+        // A limit counts the sessions of one class.
+        let ends_all = matches!(others, Others::End(_));
         let mut others: Vec<_> = self
             .slots
             .of_user(user)
-            .filter(|(key, _)| Some(key) != leaving)
+            .filter(|(key, session)| {
+                let counts = session.meta.class == meta.class || ends_all;
+                counts && Some(key) != leaving
+            })
             .map(|(key, Session { stored, .. })| {
                 (stored.timing.idle_deadline(), stored.revision.0, key)
             })
@@ -481,15 +491,6 @@ impl State {
 fn remembered_until(longest: Option<Duration>, now: Timestamp) -> Timestamp {
     let longest = longest.unwrap_or(Revocation::LONGEST);
     now.after(longest).after(Revocation::MARGIN)
-}
-
-impl Timing {
-    fn after(self, activity: Activity, now: Timestamp) -> Self {
-        match activity {
-            Activity::Active => self.active(now),
-            Activity::Passive => self,
-        }
-    }
 }
 
 impl Expired {

@@ -41,6 +41,7 @@ fn write(user: Option<&UserId>, now: Timestamp) -> RecordWrite {
         payload: "0".into(),
         elevated_until: None,
         flagged: false,
+        idle_timeout: None,
         notes: Vec::new(),
     }
 }

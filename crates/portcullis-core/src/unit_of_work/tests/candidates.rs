@@ -5,7 +5,10 @@ use super::*;
 /// A request with the sessions of these keys.
 fn with_both(world: &World, keys: [SessionIdHash; 2]) -> Visit<'_> {
     let candidates = keys.map(|key| Origin::read(key, &world.stored(key).unwrap()).unwrap());
-    world.visit_with(UnitOfWork::of_candidates(world.policy, candidates))
+    world.visit_with(UnitOfWork::of_candidates(
+        world.settings.clone(),
+        candidates,
+    ))
 }
 
 fn ends(visit: &Visit<'_>) -> Vec<(SessionIdHash, EndReason)> {

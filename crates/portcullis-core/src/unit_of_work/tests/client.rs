@@ -1,6 +1,7 @@
 //! A session that is used from another device than the one on which its user authenticated.
 
 use super::*;
+use crate::policy::{FlaggedElevation, FlaggedLimits};
 
 /// A request with the cookie of `key` from this client.
 fn visit_from<'w>(world: &'w World, key: SessionIdHash, agent: &str) -> Visit<'w> {
@@ -21,7 +22,8 @@ const DESK: &str =
 impl World {
     /// A session of alice, who signed in from her phone.
     fn on_phone(&self) -> SessionIdHash {
-        let unit = UnitOfWork::without_session(self.policy, None).from_client(client(PHONE));
+        let unit =
+            UnitOfWork::without_session(self.settings.clone(), None).from_client(client(PHONE));
         let mut visit = self.visit_with(unit);
         visit.set("cart", 1);
         visit.authenticate("alice");
@@ -291,5 +293,58 @@ fn rule_13_a_change_of_device_is_recorded_though_the_elevation_after_it_is_refus
         undo(&mut visit);
         assert!(visit.unit.view().flagged().is_some());
         assert!(visit.unit.only_observes());
+    }
+}
+
+/// The policy caps the idle timeout of flagged sessions to 5 minutes.
+fn world_with_cap(elevation: FlaggedElevation) -> World {
+    let mut world = World::new();
+    let policy = Arc::make_mut(&mut world.settings.policy);
+    policy.flagged = FlaggedLimits {
+        idle: Some(5 * MINUTE),
+        elevation,
+    };
+    world
+}
+
+#[test]
+fn a_flagged_session_has_the_capped_idle_timeout_until_a_proof() {
+    let world = world_with_cap(FlaggedElevation::Unchanged);
+    let key = world.on_phone();
+    let mut visit = visit_from(&world, key, DESK);
+    visit.flag(false);
+    visit.save();
+    let mut flagged = visit_from(&world, key, DESK);
+    assert_eq!(flagged.info().idle_timeout, 5 * MINUTE);
+
+    flagged.elevate("general");
+    let key = flagged.save().key();
+    assert_eq!(world.visit(key).info().idle_timeout, 30 * MINUTE);
+}
+
+#[test]
+fn the_cap_never_extends_a_shorter_idle_timeout() {
+    let mut world = world_with_cap(FlaggedElevation::Unchanged);
+    world.ordinary().timeouts = Timeouts::new(MINUTE, HOUR).unwrap();
+    let key = world.on_phone();
+    let mut visit = visit_from(&world, key, DESK);
+    visit.flag(false);
+    visit.save();
+    assert_eq!(world.visit(key).info().idle_timeout, MINUTE);
+}
+
+#[test]
+fn a_policy_ends_the_elevations_of_flagged_sessions() {
+    for (elevation, is_elevated) in [
+        (FlaggedElevation::Unchanged, true),
+        (FlaggedElevation::Ended, false),
+    ] {
+        let world = world_with_cap(elevation);
+        let mut visit = visit_from(&world, world.on_phone(), PHONE);
+        visit.elevate("general");
+        let key = visit.save().key();
+        let mut visit = visit_from(&world, key, DESK);
+        visit.flag(false);
+        assert_eq!(visit.is_elevated("general"), is_elevated);
     }
 }

@@ -129,12 +129,13 @@ fn t63_an_elevation_granted_meanwhile_survives_a_write_of_data() {
     record
         .head
         .elevations
-        .push(Elevation::new("general".into(), HOUR));
+        .push(Elevation::new("general".into(), HOUR * 24 - MINUTE));
     let write = RecordWrite {
         meta: record.head.meta(stored.timing.absolute_deadline),
         payload: record.encode().unwrap(),
         elevated_until: None,
         flagged: false,
+        idle_timeout: None,
         notes: Vec::new(),
     };
     let commit = world
@@ -144,7 +145,7 @@ fn t63_an_elevation_granted_meanwhile_survives_a_write_of_data() {
 
     slow.save().key();
     let visit = world.visit(key);
-    let until = visit.info().absolute_deadline.before(HOUR);
+    let until = visit.info().absolute_deadline.before(HOUR * 24 - MINUTE);
     assert_eq!(visit.elevated_until("general"), Some(until));
     assert_eq!(visit.get("cart"), Some(2));
 }

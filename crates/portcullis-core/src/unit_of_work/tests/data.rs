@@ -36,7 +36,7 @@ fn s035_without_a_session_only_a_write_creates_one() {
 #[test]
 fn a_visitor_may_store_less_than_a_user_until_they_sign_in() {
     let mut world = World::new();
-    world.policy.visitors = VisitorLimits::new(4 * HOUR, 100).unwrap();
+    world.settings.visitors = VisitorLimits::new(4 * HOUR, 100).unwrap();
     let mut visit = world.without_cookie();
     let now = world.now();
     let large = "x".repeat(200);
@@ -57,7 +57,7 @@ fn a_visitor_may_store_less_than_a_user_until_they_sign_in() {
 #[test]
 fn lower_limits_of_all_sessions_apply_to_visitors_too() {
     let mut world = World::new();
-    world.policy.visitors = VisitorLimits::new(100 * HOUR, 1_000_000).unwrap();
+    world.settings.visitors = VisitorLimits::new(100 * HOUR, 1_000_000).unwrap();
     let mut visit = world.without_cookie();
     let refused = visit.unit.insert(&"note", &"x".repeat(2000), world.now());
     assert!(matches!(
@@ -268,7 +268,7 @@ fn s135_an_unreadable_record_is_no_session() {
     let mut stored = world.stored(key).unwrap();
     for garbage in [&[][..], &[0], &[1], &[1, 0xff], b"{\"user\":\"alice\"}"] {
         stored.payload = Bytes::copy_from_slice(garbage);
-        let unit = UnitOfWork::of_session(world.policy, key, &stored);
+        let unit = UnitOfWork::of_session(world.settings.clone(), key, &stored);
         assert!(unit.is_err());
     }
 }
@@ -279,7 +279,8 @@ fn s138_a_record_of_a_newer_version_is_not_a_damaged_one() {
     let key = world.session_of("alice");
     let mut stored = world.stored(key).unwrap();
     stored.payload = Bytes::from_static(&[2]);
-    let Err(Unusable::Newer(error)) = UnitOfWork::of_session(world.policy, key, &stored) else {
+    let Err(Unusable::Newer(error)) = UnitOfWork::of_session(world.settings.clone(), key, &stored)
+    else {
         panic!("a newer record was read or called damaged");
     };
     assert_eq!(error.kind(), StoreErrorKind::NewerFormat);

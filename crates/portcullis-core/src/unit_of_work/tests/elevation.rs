@@ -62,7 +62,7 @@ fn t49_an_elevation_has_ended_at_its_deadline() {
 #[test]
 fn t60_an_elevation_ends_with_its_session() {
     let mut world = World::new();
-    world.policy.timeouts = Timeouts::new(10 * MINUTE, HOUR).unwrap();
+    world.ordinary().timeouts = Timeouts::new(10 * MINUTE, HOUR).unwrap();
     let idle = world.elevated("alice", "general");
     world.pass(10 * MINUTE);
     assert!(!world.visit(idle).is_elevated("general"));

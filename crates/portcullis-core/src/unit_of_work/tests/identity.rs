@@ -414,7 +414,7 @@ fn an_earlier_view_does_not_change() {
 #[test]
 fn t76_a_sign_in_over_the_limit_is_refused_and_the_session_stays() {
     let mut world = World::new();
-    world.policy.session_limit = Some(SessionLimit {
+    world.ordinary().session_limit = Some(crate::store::SessionLimit {
         most: NonZeroUsize::MIN,
         excess: OnLimit::Refuse,
     });

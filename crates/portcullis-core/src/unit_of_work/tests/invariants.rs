@@ -112,8 +112,11 @@ impl Observer {
             let (timing, record) = (origin.view.timing, &origin.view.record);
 
             prop_assert!(timing.idle_deadline() <= timing.absolute_deadline);
-            prop_assert!(timing.absolute_deadline <= now.after(world.policy.timeouts.absolute()));
-            prop_assert!(record.size() <= world.policy.payload_limit);
+            prop_assert!(
+                timing.absolute_deadline
+                    <= now.after(world.settings.policy.ordinary.timeouts.absolute())
+            );
+            prop_assert!(record.size() <= world.settings.payload_limit);
             prop_assert!(record.head.user.is_some() || record.head.elevations.is_empty());
             if let Some(user) = &record.head.user {
                 prop_assert_eq!(key.bucket(), crate::Bucket::of(user));
@@ -121,7 +124,9 @@ impl Observer {
             let until = SCOPES.map(|scope| origin.view.elevated_until(scope));
             for until in until.into_iter().flatten() {
                 prop_assert!(until <= timing.absolute_deadline);
-                prop_assert!(until <= now.after(world.policy.timeouts.elevation()));
+                prop_assert!(
+                    until <= now.after(world.settings.policy.ordinary.timeouts.elevation())
+                );
             }
             let known = Known {
                 key: *key,

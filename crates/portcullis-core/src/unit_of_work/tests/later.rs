@@ -18,6 +18,7 @@ fn plant(world: &World, key: SessionIdHash) {
         payload: payload.into(),
         elevated_until: None,
         flagged: false,
+        idle_timeout: None,
         notes: Vec::new(),
     };
     let commit = world.store.commit(Commit::new(
@@ -48,7 +49,7 @@ fn s138_a_field_of_a_later_version_stays_with_its_session() {
             let now = visit.now();
             visit
                 .unit
-                .record(Op::Observe(client, ClientChange::Name), now)
+                .record(Op::Observe(client, ClientChange::Name, None), now)
                 .unwrap();
             visit.set("cart", 3);
         },

@@ -123,7 +123,8 @@ fn a_refused_request_leaves_nothing_in_the_log() {
 fn s098_a_note_holds_the_actor_and_the_client() {
     let world = World::new();
     let client = Client::of_user_agent(b"curl/8.5.0");
-    let unit = UnitOfWork::without_session(world.policy, None).from_client(client.clone());
+    let unit =
+        UnitOfWork::without_session(world.settings.clone(), None).from_client(client.clone());
     let mut visit = world.visit_with(unit);
     visit.authenticate("alice");
     let expected = Note::new(EventKind::Authenticated, Actor::Client, Some(client));

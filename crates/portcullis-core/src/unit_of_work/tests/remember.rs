@@ -116,7 +116,7 @@ fn only_a_sign_in_of_the_same_request_is_remembered() {
     let world = World::new();
     let refused = |visit: &mut Visit<'_>| {
         let remembered = visit.remember();
-        assert!(matches!(remembered, Err(ChangeError::NoSignIn)));
+        assert!(matches!(remembered, Err(ChangeError::NoSignIn { .. })));
     };
     refused(&mut world.without_cookie());
     refused(&mut world.visit(world.anonymous()));
@@ -133,9 +133,9 @@ fn only_a_sign_in_of_the_same_request_is_remembered() {
 #[test]
 fn a_policy_may_forbid_remembered_sign_ins() {
     let mut world = World::new();
-    assert_eq!(world.policy.longest(), 90 * DAY);
-    world.policy.remember_me = None;
-    assert_eq!(world.policy.longest(), DAY);
+    assert_eq!(world.settings.policy.longest(), 90 * DAY);
+    world.ordinary().remember_me = None;
+    assert_eq!(world.settings.policy.longest(), DAY);
     let mut visit = world.without_cookie();
     visit.authenticate("alice");
     assert!(matches!(visit.remember(), Err(ChangeError::RememberMeOff)));

@@ -178,7 +178,7 @@ impl UnitOfWork {
             origin: self.origin.clone(),
             replaced: self.replaced,
             view: self.view.clone(),
-            ..Self::without_session(self.policy, None)
+            ..Self::without_session(self.settings.clone(), None)
         }
     }
 }

@@ -195,19 +195,23 @@ async fn write_group(
         .and_then(|known| known.asked_at);
     let outcome = match step {
         InPlace::Nothing => Outcome::Stored(group.unchanged()),
-        InPlace::Touch => match store.touch(Touch::new(&key, &group.meta())).await {
-            Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
-            Ok(Touched::Gone) => Outcome::Stored(group.unchanged()),
-            Err(error) => {
-                warn_of_failed_touch(&error);
-                Outcome::Stored(group.unchanged())
+        InPlace::Touch(activity) => {
+            match store.touch(Touch::new(&key, &group.meta(), activity)).await {
+                Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
+                Ok(Touched::Gone) => Outcome::Stored(group.unchanged()),
+                Err(error) => {
+                    warn_of_failed_touch(&error);
+                    Outcome::Stored(group.unchanged())
+                }
             }
-        },
-        InPlace::Extend => match store.touch(Touch::new(&key, &group.meta())).await {
-            Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
-            Ok(Touched::Gone) => Outcome::Ended,
-            Err(error) => Outcome::Failed(error.into()),
-        },
+        }
+        InPlace::Extend(activity) => {
+            match store.touch(Touch::new(&key, &group.meta(), activity)).await {
+                Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
+                Ok(Touched::Gone) => Outcome::Ended,
+                Err(error) => Outcome::Failed(error.into()),
+            }
+        }
         InPlace::Commit(write, activity) => {
             let now = Instant::now();
             asked_at = Some(now);

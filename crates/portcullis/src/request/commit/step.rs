@@ -3,8 +3,9 @@
 use portcullis_core::{
     ChangeError, SessionId, SessionIdHash, SessionMeta,
     store::{
-        Commit, Committed, CommittedSession, Create, Created, CreatedSession, Interrupted, Others,
-        Replace, Replaced, Revision, StoreError, Stored, Timing, Touch, Touched,
+        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession,
+        Interrupted, Others, Replace, Replaced, Revision, StoreError, Stored, Timing, Touch,
+        Touched,
     },
     unit_of_work::Step,
 };
@@ -25,11 +26,19 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
             Ok(Progress::Done(None))
         }
         Step::Refuse => Err(refusing::not_written(state)),
-        Step::Touch { key, meta } => {
-            touch(state, &key, &meta).await;
+        Step::Touch {
+            key,
+            meta,
+            activity,
+        } => {
+            touch(state, &key, &meta, activity).await;
             Ok(Progress::Done(None))
         }
-        Step::Extend { key, meta } => match touched(state, &key, &meta).await? {
+        Step::Extend {
+            key,
+            meta,
+            activity,
+        } => match touched(state, &key, &meta, activity).await? {
             Touched::Done(_) => Ok(Progress::Done(None)),
             Touched::Gone => refusing::ended(state, &key).await,
         },
@@ -156,8 +165,13 @@ fn or_displaced<T>(
 }
 
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
-pub(super) async fn touch(state: &State, key: &SessionIdHash, meta: &SessionMeta) {
-    if let Err(error) = touched(state, key, meta).await {
+pub(super) async fn touch(
+    state: &State,
+    key: &SessionIdHash,
+    meta: &SessionMeta,
+    activity: Activity,
+) {
+    if let Err(error) = touched(state, key, meta, activity).await {
         warn_of_failed_touch(&error);
     }
 }
@@ -171,8 +185,10 @@ async fn touched(
     state: &State,
     key: &SessionIdHash,
     meta: &SessionMeta,
+    activity: Activity,
 ) -> Result<Touched, StoreError> {
-    let touched = state.shared().store().touch(Touch::new(key, meta)).await?;
+    let touch = Touch::new(key, meta, activity);
+    let touched = state.shared().store().touch(touch).await?;
     if let (Touched::Done(timing), Some(mut copy)) = (touched, state.working_copy()) {
         copy.unit.touched(timing);
     }

@@ -74,7 +74,7 @@ impl State {
             | (Found::NoSession(_), Found::Live(origin)) => self.with_session(origin),
             (Found::Live(one), Found::Live(other)) => {
                 self.observe(EventKind::AmbiguousIdentifier, (None, None));
-                let unit = UnitOfWork::of_candidates(self.config.policy, [one, other]);
+                let unit = UnitOfWork::of_candidates(self.config.sessions.clone(), [one, other]);
                 Ok(self.with_request(unit))
             }
             (Found::NoSession(first), Found::NoSession(second)) => {
@@ -91,7 +91,7 @@ impl State {
     }
 
     fn with_session(&self, origin: Origin) -> Result<UnitOfWork, SessionError> {
-        let unit = UnitOfWork::of_origin(self.config.policy, origin);
+        let unit = UnitOfWork::of_origin(self.config.sessions.clone(), origin);
         self.check_device(self.with_request(unit))
     }
 
@@ -211,7 +211,10 @@ impl State {
     }
 
     fn without_session(&self, ended: Option<EndReason>) -> UnitOfWork {
-        self.with_request(UnitOfWork::without_session(self.config.policy, ended))
+        self.with_request(UnitOfWork::without_session(
+            self.config.sessions.clone(),
+            ended,
+        ))
     }
 
     /// The unit of work, with the client and the arrival time of the request.

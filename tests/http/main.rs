@@ -43,6 +43,7 @@ mod parallel_writes;
 mod password_reset;
 mod paused;
 mod plain_tower;
+mod privileged;
 mod push;
 mod realms;
 mod reasons;

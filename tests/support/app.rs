@@ -24,7 +24,8 @@ use axum::{
     routing::{get, post},
 };
 use portcullis::{
-    GuardLayer, Key, Scope, SessionError, SessionRoutes, reject::KeepGrants, route::PassiveLayer,
+    Demand, GuardLayer, Key, Scope, SessionError, SessionRoutes, reject::KeepGrants,
+    route::PassiveLayer,
 };
 
 pub(crate) use self::sign_in::SignIn;
@@ -38,6 +39,33 @@ pub struct Payments;
 
 impl Scope for Payments {
     const NAME: &'static str = "payments";
+}
+
+/// A demand of the privileged idle timeout alone.
+#[derive(Debug)]
+pub(crate) struct Operate;
+
+impl Demand for Operate {
+    const NAME: &'static str = "operate";
+}
+
+/// A demand of a recent proof and of an elevation for payments.
+#[derive(Debug)]
+pub(crate) struct Deploy;
+
+impl Demand for Deploy {
+    const NAME: &'static str = "deploy";
+    const MAX_AUTH_AGE: Option<Duration> = Some(Duration::from_secs(5 * 60));
+    const SCOPE: Option<&'static str> = Some(Payments::NAME);
+}
+
+/// A demand of privileged activity in the last two minutes.
+#[derive(Debug)]
+pub(crate) struct Hurry;
+
+impl Demand for Hurry {
+    const NAME: &'static str = "hurry";
+    const IDLE: Option<Duration> = Some(Duration::from_secs(2 * 60));
 }
 
 /// A scope with a name that tries to forge a second line of the log.
@@ -72,7 +100,11 @@ pub fn routes(gates: Gates) -> Router {
     let payments = Router::new()
         .route("/danger/payments", get(|| async { "payments" }))
         .route_layer(GuardLayer::elevated_for::<Payments>());
+    let operations = Router::new()
+        .route("/operations", get(|| async { "operations" }))
+        .route_layer(GuardLayer::privileged::<Operate>());
     Router::new()
+        .merge(operations)
         .route(
             "/public",
             get(|| async { "public" }).post(|| async { "public" }),

@@ -15,14 +15,14 @@ use axum::{
 };
 use futures_util::{SinkExt, Stream, StreamExt, stream};
 use portcullis::{
-    Authenticated, Elevated, Session, SessionError,
+    Authenticated, Elevated, Privileged, Session, SessionError,
     live::{Lifeline, SessionSocket, SessionWebSocket, SocketGuard},
 };
 use tokio::sync::oneshot;
 
 use crate::{
     Gates,
-    app::{Payments, SignIn},
+    app::{Operate, Payments, SignIn},
 };
 
 /// The number of rows of the table, and how many of them are sent at once.
@@ -37,6 +37,7 @@ pub(crate) fn routes() -> Router {
         .route("/live/rows/{gate}/{length}", get(rows))
         .route("/live/elevated", get(elevated))
         .route("/live/payments", get(payments))
+        .route("/live/operate", get(operate))
         .route("/live/login", post(login))
         .route("/live/early", post(early))
         .route("/live/logout", post(logout))
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Router {
         .route("/socket", any(socket))
         .route("/socket/session", any(socket_of_session))
         .route("/socket/elevated", any(socket_of_elevated))
+        .route("/socket/operate", any(socket_of_operate))
         .route("/socket/deaf", any(deaf))
         .route("/socket/loud", any(loud))
         .route("/socket/split", any(split))
@@ -103,6 +105,10 @@ async fn elevated(elevated: Elevated) -> Response {
 
 async fn payments(elevated: Elevated<Payments>) -> Response {
     events(&elevated.lifeline())
+}
+
+async fn operate(privileged: Privileged<Operate>) -> Response {
+    events(&privileged.lifeline())
 }
 
 /// The lifeline is made before the session is.
@@ -169,6 +175,10 @@ async fn socket_of_session(socket: SessionSocket) -> Response {
 }
 
 async fn socket_of_elevated(socket: SessionSocket<Elevated>) -> Response {
+    echo(socket)
+}
+
+async fn socket_of_operate(socket: SessionSocket<Privileged<Operate>>) -> Response {
     echo(socket)
 }
 

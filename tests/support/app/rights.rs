@@ -4,10 +4,10 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use portcullis::{Authenticated, Elevated, Session, SessionError};
+use portcullis::{Authenticated, Elevated, Privileged, Session, SessionError};
 
 use super::reading::me;
-use super::{DONE, Done, Hostile, Payments};
+use super::{DONE, Deploy, Done, Hostile, Hurry, Operate, Payments};
 
 /// The routes.
 pub(super) fn routes() -> Router {
@@ -20,6 +20,9 @@ pub(super) fn routes() -> Router {
         .route("/drop", post(drop_elevation))
         .route("/transfer", post(transfer))
         .route("/pay", post(pay))
+        .route("/operate", get(operate).post(operate))
+        .route("/deploy", post(deploy))
+        .route("/hurry", post(hurry))
 }
 
 async fn change_password(elevated: Elevated) -> Result<String, SessionError> {
@@ -58,4 +61,16 @@ async fn transfer(elevated: Elevated) -> String {
 
 async fn pay(elevated: Elevated<Payments>) -> String {
     elevated.user().to_string()
+}
+
+async fn operate(privileged: Privileged<Operate>) -> String {
+    privileged.user().to_string()
+}
+
+async fn deploy(privileged: Privileged<Deploy>) -> String {
+    privileged.user().to_string()
+}
+
+async fn hurry(privileged: Privileged<Hurry>) -> String {
+    privileged.user().to_string()
 }

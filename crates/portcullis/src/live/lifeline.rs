@@ -224,7 +224,7 @@ impl Lifeline {
             ..
         } = &*self.inner;
         observed
-            .until(|status| requirement.unmet(status, context.now()))
+            .until(|status| requirement.met(status, context.now()))
             .await
     }
 

@@ -4,7 +4,7 @@ use portcullis_core::{
     EndReason, Timestamp, UserId, policy::DemandLimits, unit_of_work::SessionStatus,
 };
 
-use crate::reject::connection_ended::ConnectionEnded;
+use crate::{reject::connection_ended::ConnectionEnded, runtime::watch_registry::Met};
 
 /// The conditions that a session must keep meeting.
 #[derive(Debug, Clone, Default)]
@@ -18,18 +18,24 @@ pub(crate) struct Requirement {
 }
 
 impl Requirement {
-    /// Why the connection of a live session must end, if the session does not meet a condition.
-    pub(crate) fn unmet(&self, status: &SessionStatus, now: Timestamp) -> Option<ConnectionEnded> {
+    /// Whether a live session meets the conditions, or why its connection must end.
+    pub(crate) fn met(&self, status: &SessionStatus, now: Timestamp) -> Met {
         if self.user.is_some() && self.user.as_ref() != status.user() {
-            return Some(ConnectionEnded::Session(Some(EndReason::ReplacedAtSignIn)));
+            let reason = EndReason::ReplacedAtSignIn;
+            return Met::No(ConnectionEnded::Session(Some(reason)));
         }
-        let distrusted = self.trust && status.flagged().is_some();
-        let demand = self.demand.as_ref();
-        let is_unmet = demand.is_some_and(|demand| {
-            let until = status.meets_until(demand);
-            until.is_none_or(|until| until <= now)
-        });
-        (distrusted || is_unmet).then_some(ConnectionEnded::Elevation)
+        if self.trust && status.flagged().is_some() {
+            return Met::No(ConnectionEnded::Elevation);
+        }
+        let Some(demand) = &self.demand else {
+            return Met::Yes;
+        };
+        match status.meets_until(demand) {
+            // The session is loaded at that moment in any case.
+            Some(until) if status.next_change(now) <= until => Met::Yes,
+            Some(until) if now < until => Met::For(until.since(now)),
+            _ => Met::No(ConnectionEnded::Elevation),
+        }
     }
 }
 
@@ -56,29 +62,21 @@ mod tests {
     fn s065_the_conditions_of_the_guard_must_stay_true() {
         let (anonymous, alice) = (session(None, None), session(Some("alice"), None));
         let elevated = session(Some("alice"), Some("payments"));
-        let other = Some(ConnectionEnded::Session(Some(EndReason::ReplacedAtSignIn)));
+        let lost = Met::No(ConnectionEnded::Elevation);
+        let reason = EndReason::ReplacedAtSignIn;
+        let other = Met::No(ConnectionEnded::Session(Some(reason)));
         for (user, scope, session, expected) in [
-            (None, None, &anonymous, None),
-            (None, None, &alice, None),
-            (Some("alice"), None, &alice, None),
+            (None, None, &anonymous, Met::Yes),
+            (None, None, &alice, Met::Yes),
+            (Some("alice"), None, &alice, Met::Yes),
             (Some("alice"), None, &anonymous, other),
             (Some("bob"), None, &alice, other),
-            (Some("alice"), Some("payments"), &elevated, None),
-            (
-                Some("alice"),
-                Some("payments"),
-                &alice,
-                Some(ConnectionEnded::Elevation),
-            ),
-            (
-                Some("alice"),
-                Some("general"),
-                &elevated,
-                Some(ConnectionEnded::Elevation),
-            ),
+            (Some("alice"), Some("payments"), &elevated, Met::Yes),
+            (Some("alice"), Some("payments"), &alice, lost),
+            (Some("alice"), Some("general"), &elevated, lost),
             (Some("bob"), Some("payments"), &elevated, other),
         ] {
-            let end = requirement(user, scope).unmet(session, START);
+            let end = requirement(user, scope).met(session, START);
             assert_eq!(end, expected, "{user:?} {scope:?}");
         }
     }
@@ -91,10 +89,47 @@ mod tests {
         );
         let end = START.after(MINUTE * 15);
         let before = end.before(Duration::from_millis(1));
-        assert_eq!(requirement.unmet(&session, before), None);
-        assert_eq!(
-            requirement.unmet(&session, end),
-            Some(ConnectionEnded::Elevation)
-        );
+        assert_eq!(requirement.met(&session, before), Met::Yes);
+        let lost = Met::No(ConnectionEnded::Elevation);
+        assert_eq!(requirement.met(&session, end), lost);
+    }
+
+    #[test]
+    fn a_demand_is_met_until_its_first_limit() {
+        let (alice, demand) = (session(Some("alice"), None), DemandLimits::default());
+        let (idle, max_auth_age) = (Some(MINUTE * 10), Some(MINUTE * 5));
+        for (demand, length) in [
+            (
+                DemandLimits {
+                    idle,
+                    ..demand.clone()
+                },
+                MINUTE * 10,
+            ),
+            (
+                DemandLimits {
+                    max_auth_age,
+                    ..demand.clone()
+                },
+                MINUTE * 5,
+            ),
+            (
+                DemandLimits {
+                    idle,
+                    max_auth_age,
+                    ..demand
+                },
+                MINUTE * 5,
+            ),
+        ] {
+            let demand = Some(demand);
+            let requirement = Requirement {
+                demand,
+                ..requirement(Some("alice"), None)
+            };
+            assert_eq!(requirement.met(&alice, START), Met::For(length));
+            let lost = Met::No(ConnectionEnded::Elevation);
+            assert_eq!(requirement.met(&alice, START.after(length)), lost);
+        }
     }
 }

@@ -6,10 +6,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use portcullis_core::{Event, SessionHandle, SessionMeta, Timestamp, unit_of_work::SessionStatus};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 use crate::{reject::connection_ended::ConnectionEnded, runtime::task::AbortOnDrop};
 
@@ -24,28 +28,47 @@ pub(super) enum Observed {
 }
 
 /// A live connection's view of its session.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct WatchHandle {
     observed: watch::Receiver<Observed>,
     /// How many loads had begun when the connection joined. Their results may be older than the
     /// commits of its request.
     begun_before: u64,
+    watch: Weak<Watch>,
+}
+
+/// Whether a session still meets a requirement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// Until the status of the session changes.
+    Yes,
+    /// For this long, unless something moves that moment.
+    For(Duration),
+    No(ConnectionEnded),
 }
 
 impl WatchHandle {
     /// Waits until the session has ended, or no longer meets a requirement.
-    pub(crate) async fn until(
-        mut self,
-        unmet: impl Fn(&SessionStatus) -> Option<ConnectionEnded>,
-    ) -> ConnectionEnded {
+    pub(crate) async fn until(mut self, met: impl Fn(&SessionStatus) -> Met) -> ConnectionEnded {
         loop {
-            let end = match &*self.observed.borrow_and_update() {
-                Observed::Live(load, status) if *load > self.begun_before => unmet(status),
-                Observed::Unseen | Observed::Live(..) => None,
-                Observed::Ended(end) => Some(*end),
+            let met = match &*self.observed.borrow_and_update() {
+                Observed::Live(load, status) if *load > self.begun_before => met(status),
+                Observed::Unseen | Observed::Live(..) => Met::Yes,
+                Observed::Ended(end) => Met::No(*end),
             };
-            if let Some(end) = end {
-                return end;
+            match met {
+                Met::Yes => {}
+                Met::For(pause) => {
+                    let changed = timeout(pause, self.observed.changed()).await;
+                    if let Ok(Ok(())) = changed {
+                        continue;
+                    }
+                    // Another request may have moved that moment, so the session is loaded first.
+                    if let Some(watch) = self.watch.upgrade() {
+                        watch.hint.notify_one();
+                    }
+                }
+                Met::No(end) => return end,
             }
             // The task has stopped: the runtime shuts down, or the store panicked.
             if self.observed.changed().await.is_err() {
@@ -137,6 +160,7 @@ impl Watches {
             let handle = WatchHandle {
                 observed: watch.observed.subscribe(),
                 begun_before: watch.loads.load(Ordering::SeqCst),
+                watch: Arc::downgrade(&watch),
             };
             watch.hint.notify_one();
             return Joined::Watched(handle);
@@ -154,6 +178,7 @@ impl Watches {
         let handle = WatchHandle {
             observed,
             begun_before: 0,
+            watch: Arc::downgrade(&watch),
         };
         let watches = Arc::clone(self);
         Joined::First(handle, Listed { watches, watch })

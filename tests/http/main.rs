@@ -12,6 +12,7 @@
 )]
 
 mod all_users;
+mod approvals;
 mod audit;
 mod bodies;
 mod caching;

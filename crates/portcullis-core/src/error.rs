@@ -105,6 +105,9 @@ pub enum ChangeError {
         /// The method that was called.
         operation: &'static str,
     },
+    /// The approval for an operation was used, or has ended.
+    #[error("the operation is not approved; let the user prove their identity for it again")]
+    NotApproved,
     /// The policy does not have the class.
     #[error("the class `{name}` is not one of this layer; declare it with `SessionLayer::classes`")]
     UnknownClass {

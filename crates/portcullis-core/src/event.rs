@@ -135,6 +135,12 @@ pub enum EventKind {
     Authenticated,
     /// A session was elevated for this scope.
     Elevated(String),
+    /// A user proved their identity for one operation of this demand.
+    OperationApproved(String),
+    /// An approval for an operation of this demand was used.
+    ApprovalUsed(String),
+    /// The operation of a used approval failed, so the approval may be used again.
+    ApprovalRestored(String),
     /// The elevations of a session ended before their deadline.
     ElevationDropped,
     /// The elevations of a session expired.
@@ -173,6 +179,9 @@ impl EventKind {
             Self::Created => "session_created",
             Self::Authenticated => "authn_login_success",
             Self::Elevated(_) => "privilege_elevated",
+            Self::OperationApproved(_) => "operation_approved",
+            Self::ApprovalUsed(_) => "operation_approval_used",
+            Self::ApprovalRestored(_) => "operation_approval_restored",
             Self::ElevationDropped => "privilege_dropped",
             Self::ElevationEnded => "privilege_expired",
             Self::Regenerated => "session_renewed",
@@ -201,6 +210,9 @@ impl EventKind {
             Self::Created
             | Self::Authenticated
             | Self::Elevated(_)
+            | Self::OperationApproved(_)
+            | Self::ApprovalUsed(_)
+            | Self::ApprovalRestored(_)
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
@@ -231,6 +243,9 @@ impl EventKind {
             Self::Created
             | Self::Authenticated
             | Self::Elevated(_)
+            | Self::OperationApproved(_)
+            | Self::ApprovalUsed(_)
+            | Self::ApprovalRestored(_)
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
@@ -251,12 +266,15 @@ impl EventKind {
         match self {
             Self::Authenticated
             | Self::Elevated(_)
+            | Self::OperationApproved(_)
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
             | Self::Ended(_)
             | Self::DeviceChanged(_) => true,
             Self::Created
+            | Self::ApprovalUsed(_)
+            | Self::ApprovalRestored(_)
             | Self::LimitReached
             | Self::WriteRefused
             | Self::RevocationRefused
@@ -274,12 +292,15 @@ impl EventKind {
         Self::EVERY.iter().map(Self::as_str)
     }
 
-    /// The detail: why the session ended, what it was elevated for, or what differs about the
-    /// device.
+    /// The detail: why the session ended, what it was elevated for, the demand of an operation, or
+    /// what differs about the device.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Ended(reason) | Self::UsedAfterEnd(reason) => Some(reason.as_str()),
             Self::Elevated(scope) => Some(scope),
+            Self::OperationApproved(demand)
+            | Self::ApprovalUsed(demand)
+            | Self::ApprovalRestored(demand) => Some(demand),
             Self::DeviceChanged(change) => Some(change.as_str()),
             Self::Created
             | Self::Authenticated
@@ -301,6 +322,9 @@ impl EventKind {
         let reason = || EndReason::from_word(detail?);
         Some(match name {
             "privilege_elevated" => Self::Elevated(detail?.to_owned()),
+            "operation_approved" => Self::OperationApproved(detail?.to_owned()),
+            "operation_approval_used" => Self::ApprovalUsed(detail?.to_owned()),
+            "operation_approval_restored" => Self::ApprovalRestored(detail?.to_owned()),
             "session_expired" | "session_ended" => Self::Ended(reason()?),
             "session_use_after_expire" => Self::UsedAfterEnd(reason()?),
             "session_device_changed" => Self::DeviceChanged(ClientChange::from_word(detail?)?),
@@ -344,6 +368,9 @@ list! {
     RecordDamaged,
     StoreFailed,
     Elevated(String::new()),
+    OperationApproved(String::new()),
+    ApprovalUsed(String::new()),
+    ApprovalRestored(String::new()),
     Ended(EndReason::IdleTimeout),
     Ended(EndReason::SignedOut),
     DeviceChanged(ClientChange::Name),

@@ -18,6 +18,7 @@
 //! Only the methods of a store are async, and only a store reads a clock.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod approval;
 mod class;
 mod client;
 mod correlator;
@@ -43,6 +44,7 @@ mod value;
 mod visitors;
 
 pub use self::{
+    approval::Operation,
     class::{Class, ClassCode},
     client::{Client, ClientChange, ClientFamily, ClientName, ClientSystem, Network},
     correlator::{CorrelationKey, Correlator},

@@ -31,8 +31,8 @@ use self::{
     view::{View, decode},
 };
 use crate::{
-    ChangeError, Class, Client, ClientChange, EndReason, Policy, SessionHandle, SessionIdHash,
-    Timestamp, UserId, ValueKey, VisitorLimits,
+    ChangeError, Class, Client, ClientChange, EndReason, Operation, Policy, SessionHandle,
+    SessionIdHash, Timestamp, UserId, ValueKey, VisitorLimits, approval,
     policy::{ClassLimits, FlaggedElevation},
     record::{Record, Unreadable},
     store::{Limits, Revision, StoreError, Stored},
@@ -461,6 +461,62 @@ impl UnitOfWork {
             client: self.client.clone(),
         };
         self.record(grant, now)
+    }
+
+    /// Records that the user proved their identity for one operation. It may be carried out once,
+    /// in the next five minutes.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NotAuthenticated`] when the session has no user.
+    pub fn approve(&mut self, operation: Operation, now: Timestamp) -> Result<(), ChangeError> {
+        if self.view.user().is_none() {
+            return Err(ChangeError::NotAuthenticated);
+        }
+        let sign_in = self.ops.iter().rev().find_map(Op::restarts);
+        let at = sign_in.map_or(now, |(signed_in_at, _)| signed_in_at);
+        let approve = Op::Approve {
+            operation,
+            at,
+            ends_at: at.after(approval::LASTS),
+            idle: self.idle_of_class(),
+            client: self.client.clone(),
+        };
+        self.record(approve, now)
+    }
+
+    /// Uses the approval for this operation, and returns when it would have ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NotApproved`] if there is none. If another request uses it first, the write
+    /// fails with that error.
+    pub fn use_approval(
+        &mut self,
+        operation: Operation,
+        now: Timestamp,
+    ) -> Result<Timestamp, ChangeError> {
+        let ends_at = self.view.approved_until(&operation, now);
+        let ends_at = ends_at.ok_or(ChangeError::NotApproved)?;
+        self.record(Op::UseApproval(operation), now)?;
+        Ok(ends_at)
+    }
+
+    /// Lets the approval for an operation that failed be used again, until this time.
+    ///
+    /// # Errors
+    ///
+    /// None that this operation raises. The type is that of every change.
+    pub fn restore_approval(
+        &mut self,
+        operation: Operation,
+        ends_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        if self.view.user().is_some() && now < ends_at {
+            self.record(Op::RestoreApproval(operation, ends_at), now)?;
+        }
+        Ok(())
     }
 
     /// Ends every elevation and gives the session a new identifier. Returns whether one was in

@@ -2,6 +2,8 @@
 
 use axum::{
     Router,
+    extract::Path,
+    response::Result,
     routing::{get, post},
 };
 use portcullis::{Authenticated, Elevated, Privileged, Session, SessionError};
@@ -23,6 +25,8 @@ pub(super) fn routes() -> Router {
         .route("/operate", get(operate).post(operate))
         .route("/deploy", post(deploy))
         .route("/hurry", post(hurry))
+        .route("/approve/{order}", post(approve))
+        .route("/carry-out/{order}", post(carry_out))
 }
 
 async fn change_password(elevated: Elevated) -> Result<String, SessionError> {
@@ -73,4 +77,14 @@ async fn deploy(privileged: Privileged<Deploy>) -> String {
 
 async fn hurry(privileged: Privileged<Hurry>) -> String {
     privileged.user().to_string()
+}
+
+async fn approve(session: Session, Path(order): Path<String>) -> Done {
+    session.approve::<Operate>(&order)?;
+    DONE
+}
+
+async fn carry_out(signed_in: Authenticated, Path(order): Path<String>) -> Result<String> {
+    signed_in.use_approval::<Operate>(&order).await?;
+    Ok(order)
 }

@@ -21,8 +21,9 @@
 //! | 16 | federation tag | binary, 16 bytes | read for lists, not written yet |
 //! | 17 | privileged idle timeout | unsigned, milliseconds | if there are elevations |
 //! | 18 | last proof | unsigned, milliseconds before the absolute deadline | after an elevation |
+//! | 19 | approvals | array of maps, as elevations | if there are any |
 //!
-//! Keys from 19 to 127 are free. ARCHITECTURE.md, "How a layout changes", describes each key and
+//! Keys from 20 to 127 are free. ARCHITECTURE.md, "How a layout changes", describes each key and
 //! how a new one is introduced.
 
 use std::time::Duration;
@@ -34,6 +35,7 @@ use super::{
 };
 use crate::{
     ClassCode, Owner, SessionHandle, SessionMeta, Source, Timestamp, UserId,
+    approval::MOST,
     elevation::{Elevation, keep_moment},
 };
 
@@ -77,11 +79,13 @@ enum Key {
     PrivilegedIdle = 17,
     /// When the user last proved their identity, if that was after the sign-in.
     LastProof = 18,
+    /// The operations that the user has approved.
+    Approvals = 19,
 }
 
 impl Key {
     /// The fields that this version reads.
-    const KNOWN: [Self; 10] = [
+    const KNOWN: [Self; 11] = [
         Self::Handle,
         Self::User,
         Self::Lifetime,
@@ -92,6 +96,7 @@ impl Key {
         Self::Class,
         Self::PrivilegedIdle,
         Self::LastProof,
+        Self::Approvals,
     ];
 
     fn known(number: u8) -> Option<Self> {
@@ -115,6 +120,8 @@ pub(crate) struct Head {
     /// How many milliseconds before the absolute deadline the user last proved their identity, if
     /// that was after the sign-in.
     last_proof: Option<u64>,
+    /// The operations that the user has approved, each by its stored name.
+    pub(crate) approvals: Vec<Elevation>,
     pub(crate) class: ClassCode,
     pub(crate) device: Option<Device>,
     /// Whether the user asked to be remembered: each new cookie of the session then outlives the
@@ -134,6 +141,7 @@ impl Head {
             elevations: Vec::new(),
             privileged_idle: None,
             last_proof: None,
+            approvals: Vec::new(),
             class: ClassCode::NONE,
             device,
             persistent: false,
@@ -167,9 +175,27 @@ impl Head {
         self.elevations.push(elevation);
     }
 
+    /// Ends all elevations and approvals.
     pub(crate) fn drop_elevations(&mut self) {
         self.elevations.clear();
         self.privileged_idle = None;
+        self.approvals.clear();
+    }
+
+    /// Adds an approval, in place of an earlier one for the same operation.
+    pub(crate) fn approve(&mut self, approval: Elevation) {
+        self.take_approval(&approval.scope);
+        if self.approvals.len() >= MOST {
+            self.approvals.remove(0);
+        }
+        self.approvals.push(approval);
+    }
+
+    /// Removes the approval for the operation with this stored name, and returns it.
+    pub(crate) fn take_approval(&mut self, operation: &str) -> Option<Elevation> {
+        let mut approvals = self.approvals.iter();
+        let place = approvals.position(|approval| approval.scope == operation)?;
+        Some(self.approvals.remove(place))
     }
 
     /// Ends all elevations at least this long before the absolute deadline, and `idle` after the
@@ -200,7 +226,7 @@ impl Head {
 
     /// Keeps the moments that are stored relative to the absolute deadline when that moves.
     pub(crate) fn keep_moments(&mut self, before: Timestamp, after: Timestamp) {
-        for elevation in &mut self.elevations {
+        for elevation in self.elevations.iter_mut().chain(&mut self.approvals) {
             elevation.keep_end(before, after);
         }
         let proof = self.last_proof;
@@ -250,8 +276,10 @@ impl Head {
 
     /// The size in bytes of the fields that this version does not know, here and in nested maps.
     pub(super) fn unknown_len(&self) -> usize {
-        let elevations = self.elevations.iter().map(Elevation::unknown);
-        let nested = elevations.chain(self.device.iter().map(Device::unknown));
+        let elevations = self.elevations.iter().chain(&self.approvals);
+        let nested = elevations
+            .map(Elevation::unknown)
+            .chain(self.device.iter().map(Device::unknown));
         nested.fold(self.unknown.len(), |sum, unknown| sum + unknown.len())
     }
 
@@ -268,11 +296,16 @@ impl Head {
         if self.age != 0 {
             fields.field(Key::Age as u8).append_uint(self.age);
         }
-        if !self.elevations.is_empty() {
-            let out = fields.field(Key::Elevations as u8);
-            out.append_array(self.elevations.len())?;
-            let mut elevations = self.elevations.iter();
-            elevations.try_for_each(|elevation| elevation.write(out))?;
+        for (key, elevations) in [
+            (Key::Elevations, &self.elevations),
+            (Key::Approvals, &self.approvals),
+        ] {
+            if !elevations.is_empty() {
+                let out = fields.field(key as u8);
+                out.append_array(elevations.len())?;
+                let mut elevations = elevations.iter();
+                elevations.try_for_each(|elevation| elevation.write(out))?;
+            }
         }
         if let Some(device) = &self.device {
             device.write(fields.field(Key::Device as u8))?;
@@ -301,17 +334,15 @@ impl Head {
         let (mut age, mut elevations, mut device) = (0, Vec::new(), None);
         let (mut persistent, mut class) = (false, ClassCode::NONE);
         let (mut privileged_idle, mut last_proof) = (None, None);
+        let mut approvals = Vec::new();
         let unknown = fields::read(reader, |key, value| {
             match Key::known(key) {
                 Some(Key::Handle) => handle = Some(SessionHandle::from_bytes(value.bin_of()?)),
                 Some(Key::User) => user = Some(UserId::from(value.bin()?)),
                 Some(Key::Lifetime) => lifetime = Some(value.uint()?),
                 Some(Key::Age) => age = value.uint()?,
-                Some(Key::Elevations) => {
-                    for _ in 0..value.array()? {
-                        elevations.push(Elevation::read(value)?);
-                    }
-                }
+                Some(Key::Elevations) => elevations = read_elevations(value)?,
+                Some(Key::Approvals) => approvals = read_elevations(value)?,
                 Some(Key::Device) => device = Some(Device::read(value)?),
                 Some(Key::Persistent) => persistent = value.bool()?,
                 Some(Key::Class) => {
@@ -332,6 +363,7 @@ impl Head {
             elevations,
             privileged_idle,
             last_proof,
+            approvals,
             class,
             device,
             persistent,
@@ -343,4 +375,12 @@ impl Head {
             false => Ok(head),
         }
     }
+}
+
+fn read_elevations(value: &mut Reader<'_>) -> Result<Vec<Elevation>, Damaged> {
+    let mut elevations = Vec::new();
+    for _ in 0..value.array()? {
+        elevations.push(Elevation::read(value)?);
+    }
+    Ok(elevations)
 }

@@ -309,7 +309,7 @@ fn s138_elements_of_a_client_from_a_later_version_are_skipped() {
 }
 
 fn unknown_key() -> impl Strategy<Value = u8> {
-    (6_u8..128).prop_filter("known", |key| ![12, 15, 17, 18].contains(key))
+    (6_u8..128).prop_filter("known", |key| ![12, 15, 17, 18, 19].contains(key))
 }
 
 #[test]

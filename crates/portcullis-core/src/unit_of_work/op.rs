@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{PayloadLimits, View};
 use crate::{
-    ChangeError, ClassCode, Client, ClientChange, EventKind, SessionHandle, Timeouts, Timestamp,
-    UserId,
+    ChangeError, ClassCode, Client, ClientChange, EventKind, Operation, SessionHandle, Timeouts,
+    Timestamp, UserId,
     elevation::Elevation,
     record::Device,
     store::{Activity, Limits, Timing},
@@ -52,6 +52,19 @@ pub(super) enum Op {
         idle: Duration,
         client: Option<Client>,
     },
+    /// The user proved their identity for one operation.
+    Approve {
+        operation: Operation,
+        at: Timestamp,
+        ends_at: Timestamp,
+        /// The idle timeout of sessions that are not flagged.
+        idle: Duration,
+        client: Option<Client>,
+    },
+    /// The operation is carried out, and needs its approval.
+    UseApproval(Operation),
+    /// The operation failed, and its approval may be used again until this time.
+    RestoreApproval(Operation, Timestamp),
     DropElevations,
     Regenerate,
     /// The user asked to stay signed in: activity at this time.
@@ -109,12 +122,25 @@ impl Op {
                 idle,
                 client,
             } => {
+                view.prove(*at, *idle, client.as_ref());
                 view.grant(scope, *at, *timeouts);
-                if view.is_flagged() {
-                    view.timing.idle_timeout = *idle;
-                }
-                view.trust(client.as_ref());
             }
+            Self::Approve {
+                operation,
+                at,
+                ends_at,
+                idle,
+                client,
+            } => {
+                view.prove(*at, *idle, client.as_ref());
+                view.approve(operation, *ends_at);
+            }
+            Self::UseApproval(operation) => {
+                let name = operation.stored_name();
+                let approval = view.record_mut().head.take_approval(&name);
+                approval.ok_or(ChangeError::NotApproved)?;
+            }
+            Self::RestoreApproval(operation, ends_at) => view.approve(operation, *ends_at),
             Self::Extend(at) => view.timing = view.timing.after(Activity::Active, *at),
             Self::DropElevations | Self::Regenerate | Self::Observe(..) => {
                 self.apply_if_restrictive(view);
@@ -144,20 +170,27 @@ impl Op {
 
     /// Whether it grants rights that the session did not have: a sign-in or an elevation.
     pub(super) fn grants(&self) -> bool {
-        matches!(self, Self::Bind { .. } | Self::Grant { .. })
+        matches!(
+            self,
+            Self::Bind { .. } | Self::Grant { .. } | Self::Approve { .. }
+        )
     }
 
     /// Whether it needs a new identifier.
     pub(super) fn changes_identifier(&self) -> bool {
         matches!(
             self,
-            Self::Bind { .. } | Self::Grant { .. } | Self::DropElevations | Self::Regenerate
+            Self::Bind { .. }
+                | Self::Grant { .. }
+                | Self::Approve { .. }
+                | Self::DropElevations
+                | Self::Regenerate
         )
     }
 
     /// Whether the user has proved their identity for it, in a session that keeps its deadlines.
     pub(super) fn proves(&self) -> bool {
-        matches!(self, Self::Grant { .. })
+        matches!(self, Self::Grant { .. } | Self::Approve { .. })
     }
 
     /// Whether a user asked to stay signed in.
@@ -178,6 +211,15 @@ impl Op {
         match self {
             Self::Bind { .. } => Some(EventKind::Authenticated),
             Self::Grant { scope, .. } => Some(EventKind::Elevated(scope.clone())),
+            Self::Approve { operation, .. } => {
+                Some(EventKind::OperationApproved(operation.demand().to_owned()))
+            }
+            Self::UseApproval(operation) => {
+                Some(EventKind::ApprovalUsed(operation.demand().to_owned()))
+            }
+            Self::RestoreApproval(operation, _) => {
+                Some(EventKind::ApprovalRestored(operation.demand().to_owned()))
+            }
             Self::DropElevations => Some(EventKind::ElevationDropped),
             Self::Regenerate => Some(EventKind::Regenerated),
             Self::Observe(_, change, _) => Some(EventKind::DeviceChanged(*change)),
@@ -272,12 +314,26 @@ impl View {
 
     fn grant(&mut self, scope: &str, at: Timestamp, timeouts: Timeouts) {
         let ends_at = self.before_deadline(at.after(timeouts.elevation()));
-        let proof = self.before_deadline(at);
         let elevation = Elevation::new(scope.to_owned(), ends_at);
-        self.timing = self.timing.after(Activity::Proof, at);
         let head = &mut self.record_mut().head;
         head.elevate(elevation, timeouts.privileged_idle());
-        head.set_last_proof(proof);
+    }
+
+    fn approve(&mut self, operation: &Operation, ends_at: Timestamp) {
+        let ends_at = self.before_deadline(ends_at);
+        let approval = Elevation::new(operation.stored_name(), ends_at);
+        self.record_mut().head.approve(approval);
+    }
+
+    /// The user has proved their identity. The limits of flagged sessions no longer apply.
+    fn prove(&mut self, at: Timestamp, idle: Duration, client: Option<&Client>) {
+        if self.is_flagged() {
+            self.timing.idle_timeout = idle;
+        }
+        self.timing = self.timing.after(Activity::Proof, at);
+        let proof = self.before_deadline(at);
+        self.record_mut().head.set_last_proof(proof);
+        self.trust(client);
     }
 
     fn is_flagged(&self) -> bool {
@@ -306,6 +362,9 @@ impl fmt::Debug for Op {
             Self::Remember { .. } => "Remember",
             Self::Classify { .. } => "Classify",
             Self::Grant { .. } => "Grant",
+            Self::Approve { .. } => "Approve",
+            Self::UseApproval(..) => "UseApproval",
+            Self::RestoreApproval(..) => "RestoreApproval",
             Self::DropElevations => "DropElevations",
             Self::Regenerate => "Regenerate",
             Self::Extend(_) => "Extend",

@@ -106,7 +106,10 @@ fn is_undone(earlier: &EventKind, later: &EventKind) -> bool {
         }
         EventKind::Elevated(scope) => match later {
             EventKind::Elevated(again) => scope == again,
-            EventKind::DeviceChanged(_) => false,
+            EventKind::DeviceChanged(_)
+            | EventKind::OperationApproved(_)
+            | EventKind::ApprovalUsed(_)
+            | EventKind::ApprovalRestored(_) => false,
             _ => true,
         },
         _ => false,

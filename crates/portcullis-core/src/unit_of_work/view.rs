@@ -8,8 +8,8 @@ use super::SessionSettings;
 #[cfg(doc)]
 use super::UnitOfWork;
 use crate::{
-    ChangeError, ClassCode, Client, ClientChange, SessionHandle, SessionMeta, Timestamp, UserId,
-    ValueKey,
+    ChangeError, ClassCode, Client, ClientChange, Operation, SessionHandle, SessionMeta, Timestamp,
+    UserId, ValueKey,
     policy::DemandLimits,
     record::{Head, Record},
     store::{Activity, Stored, Timing},
@@ -185,6 +185,16 @@ impl SessionView {
     /// last sign-in or elevation.
     pub fn flagged(&self) -> Option<ClientChange> {
         self.0.as_ref()?.record.head.device.as_ref()?.change
+    }
+
+    /// When the approval for this operation ends, if there is one at `now`.
+    pub fn approved_until(&self, operation: &Operation, now: Timestamp) -> Option<Timestamp> {
+        let View { timing, record } = self.0.as_ref()?;
+        let name = operation.stored_name();
+        let mut approvals = record.head.approvals.iter();
+        let approval = approvals.find(|approval| approval.scope == name)?;
+        let ends_at = approval.ends_at(timing.absolute_deadline);
+        Some(ends_at).filter(|ends_at| now < *ends_at)
     }
 
     /// Until when a session with a user meets this demand, if nothing else happens. `None` if it

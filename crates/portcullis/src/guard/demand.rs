@@ -114,7 +114,7 @@ impl<D> fmt::Debug for Privileged<D> {
 }
 
 /// The name of a demand. With a name that is not allowed, this does not compile.
-const fn name_of<D: Demand>() -> &'static str {
+pub(crate) const fn name_of<D: Demand>() -> &'static str {
     const {
         assert!(
             portcullis_core::policy::is_name(D::NAME),

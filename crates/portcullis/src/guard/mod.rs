@@ -7,6 +7,7 @@
 //! and the service of its layer.
 
 pub(crate) mod annotate;
+mod approval;
 pub(crate) mod cross_site;
 pub(crate) mod demand;
 #[cfg(feature = "axum")]

@@ -209,7 +209,13 @@ fn judge<B, E>(
 fn plan_commit(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Work>, SessionError> {
     let dropped = match state.working_copy() {
         Some(copy) if copy.committing => return Err(SessionError::Committing),
-        Some(mut copy) => roll_back(&mut copy, verdict, state.is_withheld()),
+        Some(mut copy) => {
+            let dropped = roll_back(&mut copy, verdict, state.is_withheld());
+            if verdict.map(Verdict::of_changes) == Some(Outcome::Failed) {
+                restore_approvals(state, &mut copy)?;
+            }
+            dropped
+        }
         None => false,
     };
     if dropped {
@@ -222,6 +228,15 @@ fn plan_commit(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Wo
         _ => Activity::Passive,
     };
     commit::plan(state, activity)
+}
+
+/// Lets the approvals of an operation that failed be used again.
+fn restore_approvals(state: &State, copy: &mut WorkingCopyGuard<'_>) -> Result<(), SessionError> {
+    for (operation, ends_at) in state.take_used_approvals() {
+        copy.unit
+            .restore_approval(operation, ends_at, state.now())?;
+    }
+    Ok(())
 }
 
 /// Drops the changes that the response does not allow. Returns whether a sign-in or elevation was

@@ -127,6 +127,7 @@ impl SessionError {
                 ChangeError::Unusable(None) => Problem::SessionEnded { reason: None },
                 ChangeError::TooLarge { .. } => Problem::TooLarge,
                 ChangeError::NotAuthenticated => Problem::SignInRequired { ended: None },
+                ChangeError::NotApproved => Problem::ElevationEnded,
                 // This includes a user name that is empty or too long. It comes from the
                 // application, so the client has nothing to correct.
                 _ => Problem::Failed,
@@ -147,7 +148,8 @@ impl SessionError {
             | Self::Replaced
             | Self::Ambiguous
             | Self::AtLimit
-            | Self::CookieWithheld => true,
+            | Self::CookieWithheld
+            | Self::Change(ChangeError::NotApproved) => true,
             Self::Store(_)
             | Self::ElevationEnded
             | Self::InDoubt
@@ -212,6 +214,7 @@ mod tests {
             ),
             (ChangeError::NotAuthenticated.into(), 401, None),
             (ChangeError::Unusable(None).into(), 401, None),
+            (ChangeError::NotApproved.into(), 401, None),
             (ChangeError::EmptyUser.into(), 500, None),
             (too_long.into(), 500, None),
             (SessionError::MissingLayer, 500, None),

@@ -4,12 +4,13 @@ use std::{fmt, sync::Arc};
 
 use http::Extensions;
 use portcullis_core::{
-    ChangeError, ClientChange, DefaultScope, EndReason, Scope, SessionInfo, Timeouts, Timestamp,
-    UserId, ValueKey, scope_name, store::Activity, unit_of_work::UnitOfWork,
+    ChangeError, ClientChange, DefaultScope, EndReason, Operation, Scope, SessionInfo, Timeouts,
+    Timestamp, UserId, ValueKey, scope_name, store::Activity, unit_of_work::UnitOfWork,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    guard::demand::{Demand, name_of},
     reject::error::SessionError,
     request::{commit, state::State},
     writing::working_copy::{CommitFailure, WorkingCopyGuard, is_held_by_this_thread},
@@ -453,6 +454,33 @@ impl Session {
         self.begin(|unit, now| unit.elevate(scope_name::<S>(), now))
     }
 
+    /// Approves one operation of the demand `D`, after its user has just proved their identity for
+    /// it. The operation may be carried out once, in the next five minutes, by
+    /// [`Authenticated::use_approval`](crate::Authenticated::use_approval) with the same
+    /// parameters. The session gets a new identifier. With a status of 400 or above, it does not
+    /// take effect.
+    ///
+    /// Show users the parameters on the page where they prove their identity. OWASP Transaction
+    /// Authorization Cheat Sheet, "What you see is what you sign".
+    ///
+    /// ```
+    /// # use portcullis::{Demand, Session, SessionError};
+    /// # struct Transfer;
+    /// # impl Demand for Transfer { const NAME: &'static str = "transfer"; }
+    /// async fn confirm(session: Session, order: String) -> Result<(), SessionError> {
+    ///     // … after the passkey was verified, on a page that showed `order`:
+    ///     session.approve::<Transfer>(&order)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NotAuthenticated`] when the session has no user.
+    pub fn approve<D: Demand>(&self, parameters: impl AsRef<[u8]>) -> Result<(), SessionError> {
+        let operation = Operation::of(name_of::<D>(), parameters.as_ref());
+        self.begin(|unit, now| unit.approve(operation, now))
+    }
+
     /// The end of the elevation, if the session is elevated.
     pub fn elevated_until(&self) -> Option<Timestamp> {
         self.elevated_until_for::<DefaultScope>()
@@ -581,6 +609,10 @@ impl Session {
 
     pub(crate) fn state(&self) -> &Arc<State> {
         &self.state
+    }
+
+    pub(crate) fn begin_use(&self, operation: Operation) -> Result<Timestamp, SessionError> {
+        self.change(|unit, now| unit.use_approval(operation, now))
     }
 
     /// A change that may begin a session.

@@ -7,7 +7,7 @@ use std::{
     ops::Deref,
     pin::pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,8 +16,8 @@ use std::{
 use bytes::Bytes;
 use http::{Extensions, Request, Response, Uri};
 use portcullis_core::{
-    Actor, Client, EndReason, Event, EventKind, Note, SessionHandle, SessionId, SessionIdHash,
-    SessionMeta, Timeouts, Timestamp, UserId, millis,
+    Actor, Client, EndReason, Event, EventKind, Note, Operation, SessionHandle, SessionId,
+    SessionIdHash, SessionMeta, Timeouts, Timestamp, UserId, millis,
     policy::DemandLimits,
     store::{Activity, Observation, StoreError},
     unit_of_work::{SessionView, UnitOfWork},
@@ -66,6 +66,8 @@ pub(crate) struct State {
     arrived: Timestamp,
     /// Requests to the route are no activity.
     passive: AtomicBool,
+    /// The approvals that the request has used, and when each would have ended.
+    used_approvals: Mutex<Vec<(Operation, Timestamp)>>,
     /// The privileged idle timeout in ms, if a guard of the route demanded privilege. Zero if not.
     privileged_idle: AtomicU64,
     /// Why this request can use no session, if so.
@@ -172,6 +174,7 @@ impl State {
             arrived: config.shared.clock().earliest,
             cookies: fields.cookies,
             passive: AtomicBool::new(annotations.passive),
+            used_approvals: Mutex::default(),
             privileged_idle: AtomicU64::new(0),
             blocked: match config.cookie.is_secure() {
                 true => None,
@@ -282,6 +285,21 @@ impl State {
     pub(crate) fn note_privileged(&self, demand: &DemandLimits) {
         let idle = demand.idle.map_or(0, millis);
         self.privileged_idle.store(idle, Ordering::Relaxed);
+    }
+
+    /// Records that the request used an approval, which its failure restores.
+    pub(crate) fn note_used_approval(&self, operation: Operation, ends_at: Timestamp) {
+        self.used_approvals().push((operation, ends_at));
+    }
+
+    /// The approvals that the request has used. They are returned once.
+    pub(crate) fn take_used_approvals(&self) -> Vec<(Operation, Timestamp)> {
+        std::mem::take(&mut *self.used_approvals())
+    }
+
+    fn used_approvals(&self) -> MutexGuard<'_, Vec<(Operation, Timestamp)>> {
+        let used = self.used_approvals.lock();
+        used.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The activity of a request whose response reports success.

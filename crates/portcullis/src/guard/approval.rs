@@ -1,0 +1,70 @@
+//! The use of approvals: a proof for one operation, used once.
+
+use portcullis_core::{ChangeError, DefaultScope, Operation, Scope};
+
+use crate::{
+    Authenticated,
+    guard::{
+        demand::{Demand, name_of},
+        session_guard::Rejection,
+    },
+    reject::{error::SessionError, problem::Problem},
+};
+
+impl Authenticated {
+    /// Uses the [approval](crate::Session::approve) for one operation of the demand `D`, with these
+    /// parameters. Call it before the operation is carried out, which then happens at most once for
+    /// each approval, however many requests ask for it at the same moment.
+    ///
+    /// If the response has a status of 500 or above, or 408, the operation failed. The approval may
+    /// then be used again until its five minutes have passed. If the handler panics or the client
+    /// disconnects, it is unknown whether the operation was carried out, and the approval stays
+    /// used.
+    ///
+    /// ```
+    /// # use axum::response::Result;
+    /// # use portcullis::{Authenticated, Demand};
+    /// # async fn carry_out(_: &str) {}
+    /// struct Transfer;
+    /// impl Demand for Transfer {
+    ///     const NAME: &'static str = "transfer";
+    /// }
+    ///
+    /// async fn transfer(signed_in: Authenticated, order: String) -> Result<()> {
+    ///     signed_in.use_approval::<Transfer>(&order).await?;
+    ///     carry_out(&order).await;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] without an approval for this operation: a 401 that asks for another proof, or
+    /// a redirect to the re-authentication page. Also if the store cannot write. Changes of the
+    /// session that the handler made before are written too.
+    pub async fn use_approval<D: Demand>(
+        &self,
+        parameters: impl AsRef<[u8]>,
+    ) -> Result<(), Rejection> {
+        let operation = Operation::of(name_of::<D>(), parameters.as_ref());
+        let state = self.session().state();
+        let result = match self.session().begin_use(operation.clone()) {
+            Ok(ends_at) => self.session().commit().await.map(|()| ends_at),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(ends_at) => {
+                state.note_used_approval(operation, ends_at);
+                Ok(())
+            }
+            Err(SessionError::Change(ChangeError::NotApproved)) => {
+                let problem = Problem::ElevationRequired {
+                    scope: D::SCOPE.unwrap_or(DefaultScope::NAME),
+                    max_age: std::time::Duration::ZERO,
+                };
+                Err(Rejection::refused(problem, state))
+            }
+            Err(error) => Err(Rejection::error(error, Some(state))),
+        }
+    }
+}

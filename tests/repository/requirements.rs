@@ -69,15 +69,17 @@ fn numbers_of(line: &str) -> BTreeSet<String> {
     words.filter_map(number).collect()
 }
 
-/// `s001` of `s001` or `S-001`, and `t01` of `t01` or `T01`.
+/// `s001` of `s001` or `S-001`, `t01` of `t01` or `T01`, and `p01` likewise.
 fn number(word: &str) -> Option<String> {
     let digits =
         |rest: &str, count| rest.len() == count && rest.bytes().all(|b| b.is_ascii_digit());
     let s = word.strip_prefix("S-").or_else(|| word.strip_prefix('s'));
     let t = word.strip_prefix(['T', 't']);
-    match (s, t) {
-        (Some(rest), _) if digits(rest, 3) => Some(format!("s{rest}")),
-        (_, Some(rest)) if digits(rest, 2) => Some(format!("t{rest}")),
+    let p = word.strip_prefix(['P', 'p']);
+    match (s, t, p) {
+        (Some(rest), ..) if digits(rest, 3) => Some(format!("s{rest}")),
+        (_, Some(rest), _) if digits(rest, 2) => Some(format!("t{rest}")),
+        (.., Some(rest)) if digits(rest, 2) => Some(format!("p{rest}")),
         _ => None,
     }
 }
@@ -91,7 +93,7 @@ fn a_number_without_a_row_and_a_row_without_a_test_are_found() {
         ),
         (
             "tests/a.rs",
-            "    async fn s001_t03_it_holds<S: Store>(store: S) {\n/// S-004, T05: why\n",
+            "    async fn s001_t03_p09_it_holds<S: Store>(store: S) {\n/// S-004, T05: why\n",
         ),
         (
             "tests/b.mjs",
@@ -102,6 +104,7 @@ fn a_number_without_a_row_and_a_row_without_a_test_are_found() {
     assert_eq!(
         unmatched(&tree),
         [
+            row("p09", "tests/a.rs"),
             row("s004", "tests/a.rs"),
             row("s006", "tests/b.mjs"),
             row("t03", "tests/a.rs"),

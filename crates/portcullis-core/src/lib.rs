@@ -56,7 +56,7 @@ pub use self::{
     id::{BUCKETS, Bucket, ID_CHARS, NoRandomness, SessionId, SessionIdHash, UserIdHash},
     key::{Key, ValueKey},
     meta::{Owner, SessionMeta, Source},
-    policy::Policy,
+    policy::{Demand, Policy, demand_name},
     random::{RandomSource, SystemRandom},
     realm::Realm,
     remember::RememberMe,

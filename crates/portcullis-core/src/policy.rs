@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     decision::{Decision, LimitName, LimitValue},
-    demand::DemandLimits,
+    demand::{Demand, DemandLimits, demand_name},
     flagged::{FlaggedElevation, FlaggedLimits},
     length::{InvalidLength, length_text, parse_length},
 };

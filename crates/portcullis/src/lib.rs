@@ -294,7 +294,7 @@ pub mod store {
 }
 
 #[doc(inline)]
-pub use portcullis_core::{ConfigError, Key, Scope, Timeouts, UserId, store::MemoryStore};
+pub use portcullis_core::{ConfigError, Demand, Key, Scope, Timeouts, UserId, store::MemoryStore};
 #[cfg(feature = "redis")]
 #[doc(inline)]
 pub use portcullis_redis::RedisStore;
@@ -306,7 +306,7 @@ pub use self::routes::SessionRoutes;
 pub use self::{
     admin::sessions::Sessions,
     guard::{
-        demand::{Demand, Privileged},
+        demand::Privileged,
         session_guard::{Authenticated, Elevated, GuardLayer},
     },
     headers::cookie::CookieConfig,

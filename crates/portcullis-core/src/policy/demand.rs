@@ -32,3 +32,51 @@ impl DemandLimits {
         }
     }
 }
+
+/// What a privileged route demands of a session. Implement it for a type of your own, and
+/// take `Privileged` in the handler.
+///
+/// Every demand also includes the [privileged idle
+/// timeout](crate::Timeouts::privileged_idle) of the session's class: the last privileged activity
+/// is at most that long ago. A sign-in, an elevation and the use of a privileged route are
+/// privileged activity; a route that is refused, or that answers with a status of 400 or above, is
+/// not. A policy may make a demand stricter, by its name.
+///
+/// OWASP ASVS 5.0, 7.5.3, asks for another authentication before highly sensitive transactions. NIST
+/// SP 800-63B-4, 5.2, has the terms.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use portcullis_core::Demand;
+/// struct Deploy;
+/// impl Demand for Deploy {
+///     const NAME: &'static str = "deploy";
+///     const MAX_AUTH_AGE: Option<Duration> = Some(Duration::from_secs(5 * 60));
+/// }
+/// ```
+pub trait Demand: Send + Sync + 'static {
+    /// The name in policies and logs: one to 32 of `a-z`, `0-9`, `_` and `-`, beginning with a
+    /// letter. Code that uses a demand with another name does not compile.
+    const NAME: &'static str;
+
+    /// The last privileged activity is at most this long ago. `None` demands only the privileged
+    /// idle timeout.
+    const IDLE: Option<Duration> = None;
+
+    /// The user proved their identity at most this long ago, by a sign-in or an elevation.
+    const MAX_AUTH_AGE: Option<Duration> = None;
+
+    /// The session is elevated for the scope of this name.
+    const SCOPE: Option<&'static str> = None;
+}
+
+/// The name of a demand. With a name that is not allowed, this does not compile.
+pub const fn demand_name<D: Demand>() -> &'static str {
+    const {
+        assert!(
+            crate::class::is_name(D::NAME),
+            "the name of a demand is 1 to 32 of `a-z`, `0-9`, `_` and `-`, beginning with a letter"
+        );
+    }
+    D::NAME
+}

@@ -1,13 +1,10 @@
 //! The use of approvals: a proof for one operation, used once.
 
-use portcullis_core::{ChangeError, DefaultScope, Operation, Scope};
+use portcullis_core::{ChangeError, DefaultScope, Demand, Operation, Scope, demand_name};
 
 use crate::{
     Authenticated,
-    guard::{
-        demand::{Demand, name_of},
-        session_guard::Rejection,
-    },
+    guard::session_guard::Rejection,
     reject::{error::SessionError, problem::Problem},
 };
 
@@ -46,7 +43,7 @@ impl Authenticated {
         &self,
         parameters: impl AsRef<[u8]>,
     ) -> Result<(), Rejection> {
-        let operation = Operation::of(name_of::<D>(), parameters.as_ref());
+        let operation = Operation::of(demand_name::<D>(), parameters.as_ref());
         let state = self.session().state();
         let result = match self.session().begin_use(operation.clone()) {
             Ok(ends_at) => self.session().commit().await.map(|()| ends_at),

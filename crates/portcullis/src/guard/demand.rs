@@ -1,56 +1,16 @@
 //! Demands: what privileged routes require of a session, by name.
 
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use http::Extensions;
-use portcullis_core::{DefaultScope, Scope, Timestamp, UserId, policy::DemandLimits};
+use portcullis_core::{
+    DefaultScope, Demand, Scope, Timestamp, UserId, demand_name, policy::DemandLimits,
+};
 
 use crate::{
     guard::session_guard::{Authenticated, Rejection, demanded},
     request::{session::Session, state::State},
 };
-
-/// What a privileged route demands of a session. Implement it for a type of your own, and take
-/// [`Privileged`] in the handler.
-///
-/// Every demand also includes the [privileged idle
-/// timeout](crate::Timeouts::privileged_idle) of the session's class: the last privileged activity
-/// is at most that long ago. A sign-in, an elevation and the use of a privileged route are
-/// privileged activity; a route that is refused, or that answers with a status of 400 or above, is
-/// not. A policy may make a demand stricter, by its name.
-///
-/// OWASP ASVS 5.0, 7.5.3, asks for another authentication before highly sensitive transactions. NIST
-/// SP 800-63B-4, 5.2, has the terms.
-///
-/// ```
-/// # use std::time::Duration;
-/// use portcullis::{Demand, Privileged};
-///
-/// struct Deploy;
-/// impl Demand for Deploy {
-///     const NAME: &'static str = "deploy";
-///     const MAX_AUTH_AGE: Option<Duration> = Some(Duration::from_secs(5 * 60));
-/// }
-///
-/// async fn deploy(privileged: Privileged<Deploy>) -> String {
-///     format!("Deployed by {}.", privileged.user())
-/// }
-/// ```
-pub trait Demand: Send + Sync + 'static {
-    /// The name in policies and logs: one to 32 of `a-z`, `0-9`, `_` and `-`, beginning with a
-    /// letter. Code that uses a demand with another name does not compile.
-    const NAME: &'static str;
-
-    /// The last privileged activity is at most this long ago. `None` demands only the privileged
-    /// idle timeout.
-    const IDLE: Option<Duration> = None;
-
-    /// The user proved their identity at most this long ago, by a sign-in or an elevation.
-    const MAX_AUTH_AGE: Option<Duration> = None;
-
-    /// The session is elevated for the scope of this name.
-    const SCOPE: Option<&'static str> = None;
-}
 
 /// Proof that a user is signed in and their session meets a [`Demand`]. As an extractor, it refuses
 /// all other requests: with a 401 that asks for another proof, or a redirect to the
@@ -113,17 +73,6 @@ impl<D> fmt::Debug for Privileged<D> {
     }
 }
 
-/// The name of a demand. With a name that is not allowed, this does not compile.
-pub(crate) const fn name_of<D: Demand>() -> &'static str {
-    const {
-        assert!(
-            portcullis_core::policy::is_name(D::NAME),
-            "the name of a demand is 1 to 32 of `a-z`, `0-9`, `_` and `-`, beginning with a letter"
-        );
-    }
-    D::NAME
-}
-
 pub(crate) async fn privileged<D: Demand>(
     state: Option<&Arc<State>>,
 ) -> Result<Privileged<D>, Rejection> {
@@ -132,7 +81,7 @@ pub(crate) async fn privileged<D: Demand>(
         max_auth_age: D::MAX_AUTH_AGE,
         scope: D::SCOPE.map(Into::into),
     };
-    let named = state.map(|state| state.named_demand(name_of::<D>(), &own));
+    let named = state.map(|state| state.named_demand(demand_name::<D>(), &own));
     let scope = D::SCOPE.unwrap_or(DefaultScope::NAME);
     let (authenticated, demand, until) = demanded(state, named.unwrap_or(own), scope).await?;
     Ok(Privileged {

@@ -13,10 +13,10 @@ use axum_core::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header::LOCATION, request::Parts};
-use portcullis_core::Scope;
+use portcullis_core::{Demand, Scope};
 
 use crate::{
-    guard::demand::{self, Demand, Privileged},
+    guard::demand::{self, Privileged},
     guard::session_guard::{self, Authenticated, Elevated, Rejection},
     reject::{error::SessionError, response, return_to::ReturnTo},
     request::{session::Session, state::State},

@@ -13,13 +13,15 @@ use std::{
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response};
-use portcullis_core::{DefaultScope, Scope, Timestamp, UserId, policy::DemandLimits, scope_name};
+use portcullis_core::{
+    DefaultScope, Demand, Scope, Timestamp, UserId, policy::DemandLimits, scope_name,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
     body::SessionBody,
-    guard::demand::{Demand, privileged},
+    guard::demand::privileged,
     reject::{error::SessionError, problem::Problem, response},
     request::{session::Session, state::State},
 };

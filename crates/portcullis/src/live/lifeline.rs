@@ -8,12 +8,12 @@ use std::{
 };
 
 use futures_core::Stream;
-use portcullis_core::{Scope, SessionIdHash, SessionMeta, policy::DemandLimits};
+use portcullis_core::{Demand, Scope, SessionIdHash, SessionMeta, policy::DemandLimits};
 use tokio::task::unconstrained;
 
 use crate::{
     guard::{
-        demand::{Demand, Privileged},
+        demand::Privileged,
         session_guard::{Authenticated, Elevated},
     },
     live::{Guarded, GuardedBody},

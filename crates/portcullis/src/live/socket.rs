@@ -19,12 +19,12 @@ use axum_core::extract::FromRequestParts;
 use futures_core::Stream;
 use futures_sink::Sink;
 use http::{HeaderValue, request::Parts};
-use portcullis_core::Scope;
+use portcullis_core::{Demand, Scope};
 use tokio::{sync::oneshot, task::unconstrained, time::timeout};
 
 use crate::{
     guard::{
-        demand::{self, Demand, Privileged},
+        demand::{self, Privileged},
         session_guard::{self, Authenticated, Elevated, Rejection},
     },
     headers::origin,

@@ -4,13 +4,13 @@ use std::{fmt, sync::Arc};
 
 use http::Extensions;
 use portcullis_core::{
-    ChangeError, ClientChange, DefaultScope, EndReason, Operation, Scope, SessionInfo, Timeouts,
-    Timestamp, UserId, ValueKey, scope_name, store::Activity, unit_of_work::UnitOfWork,
+    ChangeError, ClientChange, DefaultScope, Demand, EndReason, Operation, Scope, SessionInfo,
+    Timeouts, Timestamp, UserId, ValueKey, demand_name, scope_name, store::Activity,
+    unit_of_work::UnitOfWork,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    guard::demand::{Demand, name_of},
     reject::error::SessionError,
     request::{commit, state::State},
     writing::working_copy::{CommitFailure, WorkingCopyGuard, is_held_by_this_thread},
@@ -477,7 +477,7 @@ impl Session {
     ///
     /// [`ChangeError::NotAuthenticated`] when the session has no user.
     pub fn approve<D: Demand>(&self, parameters: impl AsRef<[u8]>) -> Result<(), SessionError> {
-        let operation = Operation::of(name_of::<D>(), parameters.as_ref());
+        let operation = Operation::of(demand_name::<D>(), parameters.as_ref());
         self.begin(|unit, now| unit.approve(operation, now))
     }
 

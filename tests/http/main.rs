@@ -51,6 +51,7 @@ mod reasons;
 mod records;
 mod refused;
 mod refused_grants;
+mod registry;
 mod remember;
 mod renaming;
 mod revocation;

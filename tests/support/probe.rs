@@ -11,11 +11,11 @@ use portcullis::{
     store::{RegisteredRealm, Store, StoreError, StoreErrorKind},
 };
 use portcullis_core::{
-    Bucket, SessionIdHash,
+    Bucket, Environment, SessionIdHash,
     store::{
-        ClockBounds, Commit, Committed, Create, Created, Ended, Hint, Interrupted, Listed, Loaded,
-        LogQuery, Logged, Observation, Register, Replace, Replaced, Revocation, RevocationReport,
-        SessionCount, Swept, Termination, Touch, Touched, UsersAfter,
+        ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Hint, Interrupted,
+        Listed, Loaded, LogQuery, Logged, Observation, Register, Registered, Replace, Replaced,
+        Revocation, RevocationReport, SessionCount, Swept, Termination, Touch, Touched, UsersAfter,
     },
     store_calls,
 };
@@ -74,7 +74,7 @@ impl Op {
             "sweep" => Self::Sweep,
             "observe" => Self::Observe,
             "read_log" => Self::ReadLog,
-            "register" | "realms" => return None,
+            "register" | "set_environment" | "realms" => return None,
             other => panic!("give the call {other} a kind"),
         })
     }

@@ -164,6 +164,8 @@ mod tests {
             cookie: cookie.to_owned(),
             longest: Duration::from_secs(1),
             seen_at: Timestamp::from_millis(1),
+            environment: None,
+            classes: Vec::new(),
         }
     }
 

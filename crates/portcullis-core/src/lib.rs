@@ -24,6 +24,7 @@ mod client;
 mod correlator;
 mod elevation;
 mod end;
+mod environment;
 mod error;
 mod event;
 mod handle;
@@ -50,6 +51,7 @@ pub use self::{
     correlator::{CorrelationKey, Correlator},
     elevation::{DefaultScope, MAX_SCOPE_BYTES, Scope, scope_name},
     end::EndReason,
+    environment::Environment,
     error::{ChangeError, ConfigError, debug_as_message},
     event::{Actor, Event, EventKind, Note, Severity},
     handle::{InvalidHandle, SessionHandle},

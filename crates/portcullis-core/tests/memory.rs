@@ -63,6 +63,7 @@ mod conformance {
             include_str!("../src/store/conformance/logging.rs"),
             include_str!("../src/store/conformance/privileged.rs"),
             include_str!("../src/store/conformance/racing.rs"),
+            include_str!("../src/store/conformance/registering.rs"),
             include_str!("../src/store/conformance/replacing.rs"),
             include_str!("../src/store/conformance/resetting.rs"),
             include_str!("../src/store/conformance/revoking.rs"),

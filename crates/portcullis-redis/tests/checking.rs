@@ -101,7 +101,7 @@ async fn realms_that_are_registered_are_named_and_those_of_another_prefix_are_no
     let store = connect_to(server.url()).await;
     for (realm, cookie) in [("shop", "__Host-shop"), ("admin", "__Host-admin")] {
         let store = store.in_realm(&Realm::new(realm).unwrap());
-        let registered = store.register(Register::new(cookie, Duration::from_secs(60)));
+        let registered = store.register(Register::new(cookie, Duration::from_secs(60), None, &[]));
         registered.await.unwrap();
     }
     let findings = Findings::of(server.url()).await;

@@ -343,7 +343,12 @@ async fn a_check_looks_at_every_primary_and_compares_their_clocks() {
         builder.check().await.unwrap()
     };
     let store = connect_to(cluster.url()).await;
-    let registered = store.register(Register::new("__Host-id", Duration::from_secs(60)));
+    let registered = store.register(Register::new(
+        "__Host-id",
+        Duration::from_secs(60),
+        None,
+        &[],
+    ));
     registered.await.unwrap();
     let findings = check().await;
     let mode = about(&findings, Subject::Mode);

@@ -218,7 +218,7 @@ async fn everything(store: &RedisStore) -> Result<(), Interrupted> {
     }
     fill_a_log(store).await?;
     store
-        .register(Register::new("__Host-Http-id", LIMITS.absolute))
+        .register(Register::new("__Host-Http-id", LIMITS.absolute, None, &[]))
         .await?;
     assert_eq!(store.realms().await?.len(), 1);
     assert!(store.read_log(&LogQuery::default()).await?.len() > 5);
@@ -525,7 +525,7 @@ async fn a_user_who_may_not_write_the_log_is_warned_of_once_and_check_says_so() 
     // As each layer does when it starts.
     let registered = async |store: &RedisStore| {
         let registered = store
-            .register(Register::new("__Host-Http-id", LIMITS.absolute))
+            .register(Register::new("__Host-Http-id", LIMITS.absolute, None, &[]))
             .await;
         registered.unwrap();
     };

@@ -278,7 +278,7 @@ pub mod session {
 pub mod settings {
     #[doc(inline)]
     pub use portcullis_core::{
-        Realm, RememberMe, VisitorLimits,
+        Class, ClassCode, Environment, Realm, RememberMe, VisitorLimits,
         store::{OnLimit, SessionLimit},
     };
 }
@@ -289,7 +289,8 @@ pub mod settings {
 pub mod store {
     #[doc(inline)]
     pub use portcullis_core::store::{
-        LogLimits, ManualClock, RegisteredRealm, Store, StoreError, StoreErrorKind,
+        EnvironmentSet, LogLimits, ManualClock, RegisteredClass, RegisteredRealm, Store,
+        StoreError, StoreErrorKind,
     };
 }
 

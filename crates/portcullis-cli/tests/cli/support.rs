@@ -71,7 +71,7 @@ impl Fixture {
         let longest = Timeouts::default().absolute();
         let registered = self
             .store_of(realm)
-            .register(Register::new(cookie, longest))
+            .register(Register::new(cookie, longest, None, &[]))
             .await;
         registered.unwrap();
     }

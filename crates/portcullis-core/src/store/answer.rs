@@ -6,8 +6,29 @@ use bytes::Bytes;
 
 #[cfg(doc)]
 use super::{Deadline, Store};
-use super::{Expired, Revision, Timing};
-use crate::{EndReason, SessionHandle, SessionIdHash};
+use super::{Expired, RealmConflict, Revision, Timing};
+use crate::{EndReason, Environment, SessionHandle, SessionIdHash};
+
+/// What [`Store::register`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    /// It is in the registry.
+    Done,
+    /// It contradicts the registry, which stays as it is.
+    Refused(RealmConflict),
+}
+
+/// What [`Store::set_environment`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvironmentSet {
+    /// The realm has the new environment.
+    Done {
+        /// The environment that it had, if any.
+        before: Option<Environment>,
+    },
+    /// Nothing: the realm is not registered.
+    Unregistered,
+}
 
 /// A live session as a store keeps it.
 #[derive(Clone, PartialEq, Eq)]

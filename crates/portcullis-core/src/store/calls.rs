@@ -15,9 +15,23 @@ macro_rules! store_calls {
         $generate! {
             /// Records in the store's registry that this realm is in use.
             ///
-            /// The registry keeps the last cookie name and the longest absolute timeout registered
-            /// for the realm.
-            fn register(register: Register<'a>) -> Result<(), StoreError>;
+            /// The registry keeps for the realm:
+            ///
+            /// * the last cookie name, and the longest absolute timeout;
+            /// * the first environment that a registration had. One with another environment, or
+            ///   with none, is refused;
+            /// * each class that a registration had. One with another name for its character, or
+            ///   with another character for its name, is refused.
+            ///
+            /// A refusal changes nothing. The registry forgets all of it when no session of the
+            /// realm [can be live](RegisteredRealm::may_have_sessions).
+            fn register(register: Register<'a>) -> Result<Registered, StoreError>;
+
+            /// Gives this realm another environment. From then on, registrations with the former
+            /// one are refused.
+            ///
+            /// This is for an operator, after the environment was renamed or the store was copied.
+            fn set_environment(environment: &'a Environment) -> Result<EnvironmentSet, StoreError>;
 
             /// Returns the realms in the registry that may still
             /// [have sessions](RegisteredRealm::may_have_sessions), sorted by name.

@@ -15,12 +15,12 @@ use std::{
 pub use self::clock::ManualClock;
 use self::{clock::Clock, realms::Realms, state::State};
 use super::{
-    ClockBounds, Commit, Committed, Create, Created, Ended, Interrupted, Listed, Loaded, LogLimits,
-    LogQuery, Logged, Observation, Others, Register, RegisteredRealm, Replace, Replaced,
-    Revocation, RevocationReport, SessionCount, Store, StoreError, Swept, Termination, Touch,
-    Touched, UsersAfter,
+    ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Interrupted, Listed,
+    Loaded, LogLimits, LogQuery, Logged, Observation, Others, Register, Registered,
+    RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount, Store,
+    StoreError, Swept, Termination, Touch, Touched, UsersAfter,
 };
-use crate::{Bucket, Realm, SessionIdHash, Timestamp, UserId};
+use crate::{Bucket, Environment, Realm, SessionIdHash, Timestamp, UserId};
 
 /// Sessions in the memory of one process, for development and tests. They end with the process.
 ///
@@ -149,10 +149,17 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn register(&self, register: Register<'_>) -> Result<(), StoreError> {
+    async fn register(&self, register: Register<'_>) -> Result<Registered, StoreError> {
         let now = self.clock.now();
-        self.realms.register(&self.realm, register, now);
-        Ok(())
+        Ok(self.realms.register(&self.realm, register, now))
+    }
+
+    async fn set_environment(
+        &self,
+        environment: &Environment,
+    ) -> Result<EnvironmentSet, StoreError> {
+        let now = self.clock.now();
+        Ok(self.realms.set_environment(&self.realm, environment, now))
     }
 
     async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {

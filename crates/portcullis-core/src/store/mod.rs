@@ -36,8 +36,8 @@ use std::future::Future;
 
 pub use self::{
     answer::{
-        Committed, CommittedSession, Created, CreatedSession, Ended, Hint, Loaded, Replaced,
-        Stored, Touched,
+        Committed, CommittedSession, Created, CreatedSession, Ended, EnvironmentSet, Hint, Loaded,
+        Registered, Replaced, Stored, Touched,
     },
     clock::ClockBounds,
     error::{StoreError, StoreErrorKind},
@@ -47,7 +47,7 @@ pub use self::{
     },
     log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
-    realms::RegisteredRealm,
+    realms::{RealmConflict, RegisteredClass, RegisteredRealm},
     request::{
         Commit, Create, RecordWrite, Register, Replace, ReplacedSession, Termination, Touch,
         UsersAfter,
@@ -56,7 +56,7 @@ pub use self::{
 };
 #[cfg(doc)]
 use crate::EndReason;
-use crate::{Bucket, Realm, SessionIdHash, Timestamp, UserId};
+use crate::{Bucket, Environment, Realm, SessionIdHash, Timestamp, UserId};
 
 macro_rules! store_trait {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty)?) -> $answer:ty;)+) => {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Activity, Deadline, Limits, Others, Revision};
 #[cfg(doc)]
 use super::{Expiry, Store};
-use crate::{EndReason, Note, SessionIdHash, SessionMeta, Timestamp, UserId};
+use crate::{Class, EndReason, Environment, Note, SessionIdHash, SessionMeta, Timestamp, UserId};
 
 /// The argument of [`Store::register`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +17,27 @@ pub struct Register<'a> {
     pub cookie: &'a str,
     /// The longest absolute timeout of the realm's sessions.
     pub longest: Duration,
+    /// Where the application runs, if it says so.
+    pub environment: Option<&'a Environment>,
+    /// The classes that it declares. No two of them have the same name or the same character.
+    pub classes: &'a [Class],
 }
 
 impl<'a> Register<'a> {
-    /// Registers a realm with this cookie and this longest absolute timeout.
-    pub const fn new(cookie: &'a str, longest: Duration) -> Self {
-        Self { cookie, longest }
+    /// Registers a realm with this cookie, this longest absolute timeout, this environment and
+    /// these classes.
+    pub const fn new(
+        cookie: &'a str,
+        longest: Duration,
+        environment: Option<&'a Environment>,
+        classes: &'a [Class],
+    ) -> Self {
+        Self {
+            cookie,
+            longest,
+            environment,
+            classes,
+        }
     }
 }
 

@@ -66,6 +66,8 @@ mod tests {
             cookie: format!("__Host-{realm}\n"),
             longest: Duration::from_secs(1),
             seen_at: Timestamp::from_millis(1),
+            environment: None,
+            classes: Vec::new(),
         }
     }
 

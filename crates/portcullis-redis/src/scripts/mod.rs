@@ -16,6 +16,7 @@ mod overdue;
 mod register;
 mod replace;
 mod revoke;
+mod set_environment;
 mod set_marker;
 mod supersede;
 mod touch;
@@ -34,6 +35,7 @@ pub(crate) use self::{
     register::Register,
     replace::Replace,
     revoke::Revoke,
+    set_environment::SetEnvironment,
     set_marker::SetMarker,
     supersede::Supersede,
     touch::Touch,

@@ -25,12 +25,12 @@ mod write;
 use std::fmt;
 
 use portcullis_core::{
-    Bucket, Realm, SessionIdHash, UserId,
+    Bucket, Environment, Realm, SessionIdHash, UserId,
     store::{
-        ClockBounds, Commit, Committed, Create, Created, Ended, Hint, Interrupted, Listed, Loaded,
-        LogLimits, LogQuery, Logged, Observation, Register, RegisteredRealm, Replace, Replaced,
-        Revocation, RevocationReport, SessionCount, Store, StoreError, Swept, Termination, Touch,
-        Touched, UsersAfter,
+        ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Hint, Interrupted,
+        Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Register, Registered,
+        RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount, Store,
+        StoreError, Swept, Termination, Touch, Touched, UsersAfter,
     },
 };
 
@@ -87,8 +87,15 @@ impl Store for RedisStore {
         }
     }
 
-    async fn register(&self, register: Register<'_>) -> Result<(), StoreError> {
+    async fn register(&self, register: Register<'_>) -> Result<Registered, StoreError> {
         realms::register(&self.context, register).await
+    }
+
+    async fn set_environment(
+        &self,
+        environment: &Environment,
+    ) -> Result<EnvironmentSet, StoreError> {
+        realms::set_environment(&self.context, environment).await
     }
 
     async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {

@@ -2,25 +2,73 @@
 
 use std::time::Duration;
 
-use portcullis_core::store::{Register, RegisteredRealm, StoreError};
+use portcullis_core::{
+    Environment,
+    store::{EnvironmentSet, Register, Registered, RegisteredRealm, StoreError, StoreErrorKind},
+};
 
 use super::{context::Context, log};
-use crate::{driver::Command, layout::registry, scripts};
+use crate::{
+    driver::{Command, Reply, wrong_reply},
+    layout::registry,
+    scripts,
+};
 
 /// Records that the realm of the context is in use.
-pub(super) async fn register(context: &Context, register: Register<'_>) -> Result<(), StoreError> {
-    let Register {
-        cookie, longest, ..
-    } = register;
+pub(super) async fn register(
+    context: &Context,
+    registration: Register<'_>,
+) -> Result<Registered, StoreError> {
+    let prefix = context.prefix();
     let call = scripts::Register {
-        prefix: context.prefix(),
-        cookie,
-        longest,
+        prefix,
+        registration,
     };
-    context.run(&call).await?;
-    // Each layer registers when it starts, so this is the time to warn.
-    log::check(context).await;
-    Ok(())
+    match context.run(&call).await? {
+        Reply::Gone => {
+            // Each layer registers when it starts, so this is the time to warn.
+            log::check(context).await;
+            Ok(Registered::Done)
+        }
+        Reply::Conflict(entry) => {
+            let entry = registry::read(prefix.realm().clone(), &entry).ok_or_else(newer)?;
+            let conflict = entry.conflict(&registration).ok_or_else(wrong_reply)?;
+            Ok(Registered::Refused(conflict))
+        }
+        Reply::Newer => Err(newer()),
+        _ => Err(wrong_reply()),
+    }
+}
+
+/// Gives the realm of the context another environment.
+pub(super) async fn set_environment(
+    context: &Context,
+    environment: &Environment,
+) -> Result<EnvironmentSet, StoreError> {
+    let prefix = context.prefix();
+    let call = scripts::SetEnvironment {
+        prefix,
+        environment,
+    };
+    match context.run(&call).await? {
+        Reply::Gone => Ok(EnvironmentSet::Unregistered),
+        Reply::Listed(_, entries) => {
+            let before = entries.first().ok_or_else(wrong_reply)?;
+            let before = registry::read(prefix.realm().clone(), before);
+            Ok(EnvironmentSet::Done {
+                before: before.and_then(|before| before.environment),
+            })
+        }
+        Reply::Newer => Err(newer()),
+        _ => Err(wrong_reply()),
+    }
+}
+
+fn newer() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::NewerFormat,
+        "a newer version of Portcullis wrote the realm's entry in the registry; finish the upgrade of this server",
+    )
 }
 
 /// The registered realms that may still have sessions.

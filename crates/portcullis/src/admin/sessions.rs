@@ -5,11 +5,11 @@ use std::{cmp::Reverse, collections::HashSet, fmt, num::NonZeroUsize, sync::Arc,
 use futures_util::{StreamExt, stream};
 use http::Extensions;
 use portcullis_core::{
-    Actor, Bucket, Client, ClientChange, EndReason, Event, EventKind, Note, Realm, SessionEntry,
-    SessionHandle, SessionIdHash, UserId,
+    Actor, Bucket, Client, ClientChange, EndReason, Environment, Event, EventKind, Note, Realm,
+    SessionEntry, SessionHandle, SessionIdHash, UserId,
     store::{
-        Interrupted, Loaded, LogQuery, Logged, RegisteredRealm, Revocation, RevocationReport,
-        RevokeScope, SessionCount, Store, StoreError, StoreErrorKind, UsersAfter,
+        EnvironmentSet, Interrupted, Loaded, LogQuery, Logged, RegisteredRealm, Revocation,
+        RevocationReport, RevokeScope, SessionCount, Store, StoreError, StoreErrorKind, UsersAfter,
     },
 };
 
@@ -185,6 +185,23 @@ impl Sessions {
     /// [`StoreError`] when the store cannot answer.
     pub async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
         self.shared.store().realms().await
+    }
+
+    /// Gives this realm another environment in the store's registry. Returns the former one.
+    ///
+    /// It is for an environment that was renamed, or a store that was copied. From then on, the
+    /// limits of the new environment hold, and processes that declare another one are refused
+    /// within the hour: see [`SessionLayer::environment`](crate::SessionLayer::environment). The
+    /// command-line tool does the same with `portcullis realms --dangerous-set-environment`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot answer.
+    pub async fn dangerous_set_environment(
+        &self,
+        environment: &Environment,
+    ) -> Result<EnvironmentSet, StoreError> {
+        self.shared.store().set_environment(environment).await
     }
 
     /// The live sessions of `user`, the most recently active first. Unreadable ones are left out;

@@ -4,7 +4,9 @@ mod nesting;
 
 use std::sync::Arc;
 
-use portcullis_core::{Realm, Timeouts, policy::ClassLimits, unit_of_work::SessionSettings};
+use portcullis_core::{
+    Class, Environment, Realm, Timeouts, policy::ClassLimits, unit_of_work::SessionSettings,
+};
 
 use self::nesting::{Names, Nesting};
 use crate::{
@@ -21,6 +23,10 @@ pub(crate) struct Config {
     pub(crate) shared: Arc<Shared>,
     /// The realm that the application has named, if any.
     pub(crate) realm: Option<Realm>,
+    /// Where the application runs, if it says so.
+    pub(crate) environment: Option<Environment>,
+    /// The classes that the application has declared.
+    pub(crate) classes: Arc<[Class]>,
     pub(crate) sessions: SessionSettings,
     /// The limits of sessions of no class, as code sets them.
     pub(crate) ordinary: ClassLimits,

@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::response::Parts;
 use portcullis_core::{
-    ConfigError, CorrelationKey, Policy, Realm, RememberMe, Timeouts, VisitorLimits,
+    Class, ConfigError, CorrelationKey, Environment, Policy, Realm, RememberMe, Timeouts,
+    VisitorLimits,
     policy::ClassLimits,
-    store::{SessionLimit, Store},
+    store::{SessionLimit, Store, StoreError},
     unit_of_work::SessionSettings,
 };
 use tower_layer::Layer;
@@ -42,6 +43,7 @@ use crate::{
 /// | [`remember_me`](Self::remember_me) | off |
 /// | [`cookie`](Self::cookie) | `__Host-Http-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/` |
 /// | [`realm`](Self::realm) | the base name of the cookie: `id` |
+/// | [`environment`](Self::environment), [`classes`](Self::classes) | none |
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
 /// | [`visitors`](Self::visitors) | sessions without a user: 4 h, 8 KiB |
 /// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
@@ -80,7 +82,7 @@ use crate::{
 ///   [`Audit`], even without another request. [`sweeping`](Self::sweeping) turns it off.
 /// * One writes [observations](Store::observe) to the store's log, such as refused operations. It
 ///   drops those that exceed its queue.
-/// * One registers the realm in the store, and again every hour, for operations on all realms.
+/// * One [registers](Self::register) the realm in the store, and again every hour.
 ///
 /// All services of a layer share the tasks. They end with the last of those services and of the
 /// [`Sessions`] made from the layer.
@@ -183,6 +185,7 @@ pub struct SessionLayer {
 
 const PAYLOAD_LIMIT: usize = 64 * 1024;
 const LARGEST_PAYLOAD_LIMIT: usize = 1024 * 1024;
+const MOST_CLASSES: usize = 16;
 
 impl SessionLayer {
     /// Sessions kept in `store`, with the defaults.
@@ -191,6 +194,8 @@ impl SessionLayer {
             config: Arc::new(Config {
                 shared: Arc::new(Shared::new(SharedSettings::new(store, true))),
                 realm: None,
+                environment: None,
+                classes: Arc::default(),
                 sessions: SessionSettings {
                     policy: Arc::default(),
                     payload_limit: PAYLOAD_LIMIT,
@@ -264,6 +269,87 @@ impl SessionLayer {
     pub fn realm(self, name: &str) -> Result<Self, ConfigError> {
         let realm = Realm::new(name)?;
         Ok(self.with(|config| config.realm = Some(realm)))
+    }
+
+    /// Where the application runs, such as `production`: the environment that a policy is resolved
+    /// for. The default is none.
+    ///
+    /// All processes that share sessions have the same one. The first process records it in the
+    /// store, for the [realm](Self::realm). A process that names another one, or none, is refused:
+    /// see [`register`](Self::register). So a typo never selects other limits.
+    ///
+    /// To rename it, an operator [changes](Sessions::dangerous_set_environment) the recorded one.
+    /// Processes with the former name are refused within the hour. So are processes without a name
+    /// after another process has recorded one.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// let sessions = SessionLayer::new(MemoryStore::new()).environment("production")?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a name that [`Environment::new`] refuses.
+    pub fn environment(self, name: impl Into<String>) -> Result<Self, ConfigError> {
+        let environment = Environment::new(name.into())?;
+        Ok(self.with(|config| config.environment = Some(environment)))
+    }
+
+    /// The classes of sessions, at most 16. The default is none.
+    ///
+    /// The character of a class is stored with each of its sessions. The store remembers which
+    /// class each character has belonged to, for the [realm](Self::realm). A process that declares
+    /// a character for another class, or a class with another character, is refused: see
+    /// [`register`](Self::register).
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer, settings::Class};
+    /// const ADMIN: Class = Class::new("admin", 'a');
+    /// const DEVELOPER: Class = Class::new("developer", 'd');
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new()).classes([ADMIN, DEVELOPER])?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if two classes have the same name or the same character, or if there are
+    /// more than 16.
+    pub fn classes(self, classes: impl IntoIterator<Item = Class>) -> Result<Self, ConfigError> {
+        let classes = declared(classes)?;
+        Ok(self.with(|config| config.classes = classes))
+    }
+
+    /// Registers the realm in the store now, for a `main` that ends if the store cannot be used or
+    /// refuses the realm.
+    ///
+    /// The layer registers its realm [in the background](Self#in-the-background) too. The store
+    /// refuses a realm whose [environment](Self::environment) or [classes](Self::classes)
+    /// contradict those of another process. Then each request that uses its session gets a 503, and
+    /// the log says what to correct. Other requests are served. The layer repeats the registration
+    /// every 5 seconds, and uses sessions again once it is accepted.
+    ///
+    /// A layer with an environment or classes uses no session before the first answer of the store.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer};
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sessions = SessionLayer::new(MemoryStore::new()).environment("production")?;
+    /// sessions.register().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be used or refuses the realm. Its text says what to
+    /// correct.
+    pub async fn register(&self) -> Result<(), StoreError> {
+        match self.config.shared.registrar() {
+            Some(registrar) => registrar.register().await,
+            None => Ok(()),
+        }
     }
 
     /// The cookie's attributes.
@@ -564,6 +650,8 @@ impl SessionLayer {
         let registration = Registration {
             cookie: config.cookie.name().to_owned(),
             longest: config.sessions.policy.longest(),
+            environment: config.environment.clone(),
+            classes: Arc::clone(&config.classes),
         };
         if !config.shared.has(&realm, &registration) {
             config.shared = Arc::new(config.shared.changed(|settings| {
@@ -577,6 +665,31 @@ impl SessionLayer {
     fn with_shared(self, change: impl FnOnce(&mut SharedSettings)) -> Self {
         self.with(|config| config.shared = Arc::new(config.shared.changed(change)))
     }
+}
+
+/// These classes, if an application may declare them together.
+fn declared(classes: impl IntoIterator<Item = Class>) -> Result<Arc<[Class]>, ConfigError> {
+    let mut declared: Vec<Class> = Vec::new();
+    for class in classes {
+        let is_same = |other: &&Class| other.name() == class.name() || other.code() == class.code();
+        if let Some(other) = declared.iter().find(is_same) {
+            return Err(ConfigError::new(format!(
+                "the classes `{}` (character `{}`) and `{}` (character `{}`) cannot be declared together; give each class a name and a character of its own",
+                other.name(),
+                other.code(),
+                class.name(),
+                class.code()
+            )));
+        }
+        declared.push(class);
+    }
+    if declared.len() > MOST_CLASSES {
+        return Err(ConfigError::new(format!(
+            "{} classes are more than {MOST_CLASSES}; declare one class for each set of limits, not for each role",
+            declared.len()
+        )));
+    }
+    Ok(declared.into())
 }
 
 impl<S> Layer<S> for SessionLayer {

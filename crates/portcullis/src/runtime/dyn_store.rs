@@ -3,12 +3,12 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use portcullis_core::{
-    Bucket, Realm, SessionIdHash, UserId,
+    Bucket, Environment, Realm, SessionIdHash, UserId,
     store::{
-        ClockBounds, Commit, Committed, Create, Created, Ended, Hint, Interrupted, Listed, Loaded,
-        LogQuery, Logged, Observation, Register, RegisteredRealm, Replace, Replaced, Revocation,
-        RevocationReport, SessionCount, Store, StoreError, Swept, Termination, Touch, Touched,
-        UsersAfter,
+        ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Hint, Interrupted,
+        Listed, Loaded, LogQuery, Logged, Observation, Register, Registered, RegisteredRealm,
+        Replace, Replaced, Revocation, RevocationReport, SessionCount, Store, StoreError, Swept,
+        Termination, Touch, Touched, UsersAfter,
     },
     store_calls,
 };

@@ -16,7 +16,7 @@ use crate::{
     runtime::{
         context::Context,
         log_queue::LogQueue,
-        registration::{self, Registration},
+        registration::{self, Registrar, Registration},
         reported::Reported,
         sweeper,
         task::Alive,
@@ -27,6 +27,8 @@ use crate::{
 /// State shared by all services of a layer, and by the calls of operators to the same store.
 pub(crate) struct Shared {
     settings: SharedSettings,
+    /// Registers the realm in the store, if there is a layer.
+    registrar: Option<Arc<Registrar>>,
     log_queue: LogQueue,
     /// The queues of requests that write to one session.
     writes: Arc<WriteQueue>,
@@ -75,8 +77,13 @@ impl Deref for Shared {
 
 impl Shared {
     pub(crate) fn new(settings: SharedSettings) -> Self {
+        let registrar = settings.registration.clone().map(|registration| {
+            let store = Arc::clone(&settings.context.store);
+            Arc::new(Registrar::new(store, registration))
+        });
         Self {
             settings,
+            registrar,
             log_queue: LogQueue::new(),
             writes: Arc::default(),
             reported: Reported::default(),
@@ -110,6 +117,11 @@ impl Shared {
         registration.map(|registration| registration.longest)
     }
 
+    /// What registers its realm, if there is a layer.
+    pub(crate) fn registrar(&self) -> Option<&Registrar> {
+        self.registrar.as_deref()
+    }
+
     /// Starts the background tasks, if there is a runtime and they do not run yet. Returns whether
     /// it did.
     pub(crate) fn start_background(&self) -> bool {
@@ -125,12 +137,10 @@ impl Shared {
             let context = &self.settings.context;
             self.log_queue.start(&runtime, &context.store);
             let sweeps = self.settings.sweeps;
-            let registration = self.settings.registration.clone();
+            let registrar = self.registrar.as_ref();
             Background {
                 _sweeper: sweeps.then(|| sweeper::start(&runtime, Arc::downgrade(context))),
-                _registration: registration.map(|registration| {
-                    registration::start(&runtime, registration, &context.store)
-                }),
+                _registration: registrar.map(|registrar| registration::start(&runtime, registrar)),
             }
         });
         started

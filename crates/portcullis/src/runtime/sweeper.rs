@@ -72,13 +72,13 @@ mod tests {
     };
 
     use portcullis_core::{
-        Actor, Bucket, EndReason, Event, EventKind, Realm, SessionHandle, SessionIdHash, Timestamp,
-        UserId,
+        Actor, Bucket, EndReason, Environment, Event, EventKind, Realm, SessionHandle,
+        SessionIdHash, Timestamp, UserId,
         store::{
-            ClockBounds, Commit, Committed, Create, Created, Ended, Expired, Expiry, Interrupted,
-            Listed, Loaded, LogQuery, Logged, Observation, Register, RegisteredRealm, Replace,
-            Replaced, Revocation, RevocationReport, SessionCount, Store, StoreErrorKind, Swept,
-            Termination, Touch, Touched, UsersAfter,
+            ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Expired,
+            Expiry, Interrupted, Listed, Loaded, LogQuery, Logged, Observation, Register,
+            Registered, RegisteredRealm, Replace, Replaced, Revocation, RevocationReport,
+            SessionCount, Store, StoreErrorKind, Swept, Termination, Touch, Touched, UsersAfter,
         },
     };
     use tower_layer::Layer;
@@ -131,8 +131,12 @@ mod tests {
             self.clone()
         }
 
-        async fn register(&self, _: Register<'_>) -> Result<(), StoreError> {
-            Ok(())
+        async fn set_environment(&self, _: &Environment) -> Result<EnvironmentSet, StoreError> {
+            down()
+        }
+
+        async fn register(&self, _: Register<'_>) -> Result<Registered, StoreError> {
+            Ok(Registered::Done)
         }
 
         async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {

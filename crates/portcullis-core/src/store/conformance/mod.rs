@@ -62,6 +62,7 @@ mod logging;
 mod people;
 mod privileged;
 mod racing;
+mod registering;
 mod replacing;
 mod resetting;
 mod revoking;
@@ -73,7 +74,8 @@ use std::{future::Future, time::Duration};
 use self::subject::Subject;
 pub use self::{
     creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*, listing::*,
-    logging::*, privileged::*, racing::*, replacing::*, resetting::*, revoking::*, sweeping::*,
+    logging::*, privileged::*, racing::*, registering::*, replacing::*, resetting::*, revoking::*,
+    sweeping::*,
 };
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
@@ -93,7 +95,7 @@ pub trait Harness: Send + Sync {
     const TOLERANCE: Duration = Duration::ZERO;
 
     /// The longest time that [`advance`](Self::advance) can let pass, for a harness that waits in
-    /// real time. A rule that needs longer (up to a day) checks what it can without.
+    /// real time. A rule that needs longer (up to two days) checks what it can without.
     ///
     /// Other rules let at most ten seconds pass, or 500 times the [`TOLERANCE`](Self::TOLERANCE).
     const PATIENCE: Duration = Duration::MAX;
@@ -263,6 +265,17 @@ macro_rules! store_conformance {
             observations_that_differ_are_lines_of_their_own
             changes_are_never_merged
             a_line_of_several_events_is_found_by_each_of_their_moments
+
+            a_realm_is_registered_with_its_environment_and_its_classes
+            p06_a_realm_with_an_environment_is_registered_with_no_other
+            a_realm_without_an_environment_is_given_one_later
+            a_character_belongs_to_one_class_and_a_class_has_one_character
+            a_refused_registration_changes_nothing
+            classes_of_earlier_versions_stay_registered
+            of_many_first_registrations_one_environment_is_recorded
+            an_operator_gives_a_realm_another_environment
+            the_registry_forgets_a_realm_when_none_of_its_sessions_can_be_live
+            a_realm_is_registered_apart_from_others
 
             a_listener_receives_ends_and_moves_by_others_if_the_store_does
         }

@@ -7,8 +7,8 @@ use std::{
 
 use super::{State, log::LIMITS};
 use crate::{
-    Realm, Timestamp,
-    store::{LogLimits, Register, RegisteredRealm},
+    Environment, Realm, Timestamp,
+    store::{EnvironmentSet, LogLimits, Register, Registered, RegisteredClass, RegisteredRealm},
 };
 
 /// What all handles to one memory store share.
@@ -42,17 +42,54 @@ impl Realms {
         }
     }
 
-    pub(super) fn register(&self, realm: &Realm, register: Register<'_>, now: Timestamp) {
-        let Register { cookie, longest } = register;
+    pub(super) fn register(
+        &self,
+        realm: &Realm,
+        register: Register<'_>,
+        now: Timestamp,
+    ) -> Registered {
         let mut inner = self.lock();
-        let before = inner.registry.get(realm).map(|known| known.longest);
-        let registered = RegisteredRealm {
+        let known = inner.known(realm, now);
+        if let Some(conflict) = known.as_ref().and_then(|known| known.conflict(&register)) {
+            return Registered::Refused(conflict);
+        }
+        let Register {
+            cookie,
+            longest,
+            environment,
+            classes,
+        } = register;
+        let before = known.as_ref().map_or(longest, |known| known.longest);
+        let mut registered = RegisteredRealm {
             realm: realm.clone(),
             cookie: cookie.to_owned(),
-            longest: before.map_or(longest, |before| before.max(longest)),
+            longest: longest.max(before),
             seen_at: now,
+            environment: environment.cloned(),
+            classes: known.map(|known| known.classes).unwrap_or_default(),
         };
+        for class in classes.iter().map(RegisteredClass::from) {
+            if !registered.classes.contains(&class) {
+                registered.classes.push(class);
+            }
+        }
         inner.registry.insert(realm.clone(), registered);
+        Registered::Done
+    }
+
+    pub(super) fn set_environment(
+        &self,
+        realm: &Realm,
+        environment: &Environment,
+        now: Timestamp,
+    ) -> EnvironmentSet {
+        let mut inner = self.lock();
+        let Some(mut known) = inner.known(realm, now) else {
+            return EnvironmentSet::Unregistered;
+        };
+        let before = known.environment.replace(environment.clone());
+        inner.registry.insert(realm.clone(), known);
+        EnvironmentSet::Done { before }
     }
 
     pub(super) fn registered(&self, now: Timestamp) -> Vec<RegisteredRealm> {
@@ -66,6 +103,14 @@ impl Realms {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The entry of this realm, if one of its sessions can be live.
+    fn known(&self, realm: &Realm, now: Timestamp) -> Option<RegisteredRealm> {
+        let known = self.registry.get(realm)?;
+        known.may_have_sessions(now).then(|| known.clone())
     }
 }
 

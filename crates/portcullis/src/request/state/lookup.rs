@@ -39,6 +39,12 @@ impl State {
                 return Err(error);
             }
         }
+        if let Some(registrar) = self.shared().registrar()
+            && !registrar.is_admitted()
+        {
+            let admitted = registrar.admit().await;
+            admitted.inspect_err(|error| self.failed(error, (None, None)))?;
+        }
         let unit = match self.cookies.session(&self.config.cookie) {
             Presented::Id(id) => self.load_one(id.key()).await?,
             Presented::Two([one, other]) => self.load_two([one.key(), other.key()]).await?,

@@ -10,7 +10,12 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
-use portcullis::{ConfigError, UserId, audit::EventKind, session::SessionHandle, settings::Realm};
+use portcullis::{
+    ConfigError, UserId,
+    audit::EventKind,
+    session::SessionHandle,
+    settings::{Environment, Realm},
+};
 
 use crate::{
     commands,
@@ -102,6 +107,12 @@ After all sessions of a user are revoked, sign-ins that began earlier are refuse
 store does this. It is kept for the longest absolute timeout that is registered for the realm, plus
 an hour. If none is registered, it is kept for 400 days and an hour.";
 
+/// For `realms --help`.
+const ENVIRONMENTS: &str = "\
+After the environment of a realm was set, processes of the application that declare another one are
+refused: at their start, and otherwise within the hour. The limits of the new environment hold for
+all sessions of the realm.";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List the sessions of a user, the most recently used first.
@@ -119,8 +130,9 @@ pub(crate) enum Command {
     Flagged(Flagged),
     /// Read the log of session events, oldest first.
     Audit(Audit),
-    /// List the realms that layers have registered, with their cookies.
-    Realms,
+    /// List the realms that layers have registered, with their cookies, environments and classes.
+    #[command(after_help = ENVIRONMENTS)]
+    Realms(Realms),
     /// Check whether the server is safe for sessions. Writes nothing.
     Check(Check),
     /// Remove expired sessions now. A running application does this without the command.
@@ -166,7 +178,7 @@ impl Command {
             Self::Revoke(revoke) => (revoke.naming, revoke.user.as_mut()),
             Self::Audit(audit) => (audit.naming, audit.user.as_mut()),
             Self::Users(users) => (users.naming, users.after.as_mut()),
-            Self::Count | Self::Flagged(_) | Self::Realms | Self::Check(_) | Self::Sweep => {
+            Self::Count | Self::Flagged(_) | Self::Realms(_) | Self::Check(_) | Self::Sweep => {
                 return Ok(self);
             }
         };
@@ -282,6 +294,14 @@ pub(crate) struct Audit {
 }
 
 #[derive(Args)]
+pub(crate) struct Realms {
+    /// Give the realm named by --realm another environment, after it was renamed or the store was
+    /// copied.
+    #[arg(long, value_name = "NAME", value_parser = environment)]
+    pub(crate) dangerous_set_environment: Option<Environment>,
+}
+
+#[derive(Args)]
 pub(crate) struct Check {
     /// Treat warnings, and checks that could not run, as failures.
     #[arg(long)]
@@ -290,6 +310,10 @@ pub(crate) struct Check {
 
 fn realm(name: &str) -> Result<Realm, ConfigError> {
     Realm::new(name)
+}
+
+fn environment(name: &str) -> Result<Environment, ConfigError> {
+    Environment::new(name.to_owned())
 }
 
 fn users() -> impl TypedValueParser<Value = UserId> {

@@ -92,7 +92,9 @@ async fn run(line: CommandLine) -> Result<Code, Failure> {
             in_each_realm(&realms().await?, list).await
         }
         Command::Audit(audit) => commands::audit(&connection, output, &audit).await,
-        Command::Realms => commands::realms(&connection, output).await.map(Code::from),
+        Command::Realms(realms) => commands::realms(&connection, output, realms)
+            .await
+            .map(Code::from),
         Command::Check(check) => commands::check(&connection, output, &check)
             .await
             .map(Code::from),

@@ -1,5 +1,6 @@
 //! Commands in one realm, and in all of them.
 
+use portcullis::settings::Class;
 use serde_json::json;
 
 use crate::support::{Fixture, Program, REALMS, assert_documented, two_realms};
@@ -257,10 +258,10 @@ async fn realms_are_listed_with_their_cookies() {
         let words: Vec<_> = lines[2].split_whitespace().collect();
         assert_eq!(
             words.join(" "),
-            "REALM COOKIE LONGEST ABSOLUTE TIMEOUT LAST SEEN"
+            "REALM COOKIE ENVIRONMENT CLASSES LONGEST ABSOLUTE TIMEOUT LAST SEEN"
         );
         assert!(
-            lines[3].starts_with(r#"admin  "evil\u{9b}cookie"  1d  "#),
+            lines[3].starts_with(r#"admin  "evil\u{9b}cookie"  -            -        1d  "#),
             "{realms:?}"
         );
         assert!(lines[4].starts_with("shop   __Host-shop "), "{realms:?}");
@@ -274,4 +275,54 @@ async fn realms_are_listed_with_their_cookies() {
     assert!(seen <= document["now"].as_str().unwrap(), "{seen}");
     let fields: Vec<_> = shop.as_object().unwrap().keys().cloned().collect();
     assert_documented(&fields);
+}
+
+const CLASSES: [Class; 2] = [Class::new("admin", 'a'), Class::new("developer", 'd')];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn realms_are_listed_with_their_environments_and_classes() {
+    let fixture = Fixture::new().await;
+    fixture.declare("shop", "production", &CLASSES).await;
+    let listed = fixture.run(&["realms"]).out;
+    let row = "shop   __Host-id  production   admin (a), developer (d)  1d ";
+    assert!(listed.contains(row), "{listed}");
+    let document = fixture.run(&["realms", "--json"]).json();
+    let shop = &document["realms"][0];
+    assert_eq!(shop["environment"], "production");
+    let classes = json!([
+        {"name": "admin", "character": "a"},
+        {"name": "developer", "character": "d"},
+    ]);
+    assert_eq!(shop["classes"], classes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_is_changed_only_in_a_realm_that_is_named() {
+    let fixture = Fixture::new().await;
+    fixture.declare("shop", "production", &CLASSES).await;
+    let set = |arguments: &[&str]| {
+        let command = ["realms", "--dangerous-set-environment=staging"];
+        fixture.run(&[&command, arguments].concat())
+    };
+    set(&[]).assert(2);
+    set(&["--realm=shop", "--all-realms"]).assert(2);
+    set(&["--realm=other"]).assert(3);
+    let mistyped = [
+        "realms",
+        "--dangerous-set-environment=Staging",
+        "--realm=shop",
+    ];
+    fixture.run(&mistyped).assert(2);
+    let listed = || fixture.run(&["realms", "--json"]).json()["realms"].clone();
+    assert_eq!(listed()[0]["environment"], "production");
+    let done = set(&["--realm=shop"]);
+    done.assert(0);
+    assert_eq!(
+        done.out,
+        "the realm shop has the environment staging; before, it had production\n"
+    );
+    assert_eq!(listed()[0]["environment"], "staging");
+    let again = set(&["--realm=shop", "--json"]).json();
+    let expected = json!({"realm": "shop", "environment": "staging", "before": "staging"});
+    assert_eq!(again, expected);
 }

@@ -14,9 +14,9 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{
-    Client, Realm, SessionHandle, SessionId, SessionIdHash, SystemRandom, Timeouts, UserId,
-    VisitorLimits,
-    store::{Activity, Commit, Committed, Create, Created, Loaded, Register, Store},
+    Class, Client, Environment, Realm, SessionHandle, SessionId, SessionIdHash, SystemRandom,
+    Timeouts, UserId, VisitorLimits,
+    store::{Activity, Commit, Committed, Create, Created, Loaded, Register, Registered, Store},
     unit_of_work::{SessionSettings, Step, UnitOfWork},
 };
 use portcullis_redis::{RedisStore, testing::TestServer};
@@ -74,6 +74,15 @@ impl Fixture {
             .register(Register::new(cookie, longest, None, &[]))
             .await;
         registered.unwrap();
+    }
+
+    /// Registers a realm, as a layer does that declares an environment and classes.
+    pub(crate) async fn declare(&self, realm: &str, environment: &str, classes: &[Class]) {
+        let environment = Environment::new(environment.to_owned()).unwrap();
+        let longest = Timeouts::default().absolute();
+        let register = Register::new("__Host-id", longest, Some(&environment), classes);
+        let registered = self.store_of(realm).register(register).await;
+        assert_eq!(registered.unwrap(), Registered::Done);
     }
 
     fn store_of(&self, realm: &str) -> RedisStore {

@@ -328,7 +328,7 @@ impl SessionLayer {
     /// refuses a realm whose [environment](Self::environment) or [classes](Self::classes)
     /// contradict those of another process. Then each request that uses its session gets a 503, and
     /// the log says what to correct. Other requests are served. The layer repeats the registration
-    /// every 5 seconds, and uses sessions again once it is accepted.
+    /// every 5 seconds, and uses sessions again once it is accepted. Open streams are not closed.
     ///
     /// A layer with an environment or classes uses no session before the first answer of the store.
     ///

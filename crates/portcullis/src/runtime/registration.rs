@@ -16,8 +16,8 @@ use portcullis_core::{
 };
 use tokio::{
     runtime::Handle as Runtime,
-    sync::{Notify, oneshot},
-    time,
+    sync::oneshot,
+    time::{self, Instant},
 };
 
 use crate::runtime::{
@@ -50,11 +50,15 @@ pub(crate) struct Registrar {
     registration: Registration,
     /// Whether requests may use sessions. Read by each of them, so the rest is behind a lock.
     is_admitted: AtomicBool,
-    /// Why the registry last refused the registration. `None` if it has accepted it since, or was
-    /// never asked.
-    refusal: Mutex<Option<StoreError>>,
-    /// Notified of each refusal, for the task to repeat the registration soon.
-    refused: Notify,
+    /// `None` if the registry has last accepted the registration, or was never asked.
+    refused: Mutex<Option<Refused>>,
+}
+
+/// An answer of the registry.
+#[derive(Clone)]
+struct Refused {
+    at: Instant,
+    error: StoreError,
 }
 
 impl Registrar {
@@ -63,8 +67,7 @@ impl Registrar {
             store,
             is_admitted: AtomicBool::new(!registration.declares()),
             registration,
-            refusal: Mutex::new(None),
-            refused: Notify::new(),
+            refused: Mutex::new(None),
         }
     }
 
@@ -74,13 +77,13 @@ impl Registrar {
         self.is_admitted.load(Ordering::Relaxed)
     }
 
-    /// Returns once requests may use sessions. Until the first answer of the registry, each caller
-    /// asks for itself, so that none waits longer than the store takes.
+    /// Returns once requests may use sessions. If the registry has not answered yet or not for a
+    /// while, each caller asks for itself, so that none waits longer than the store takes.
     pub(crate) async fn admit(&self) -> Result<(), StoreError> {
-        let refusal = self.refusal().clone();
-        match refusal {
-            Some(refusal) => Err(refusal),
-            None => self.register().await,
+        let refused = self.refused().clone();
+        match refused {
+            Some(refused) if refused.at.elapsed() < RETRY => Err(refused.error),
+            _ => self.register().await,
         }
     }
 
@@ -93,48 +96,43 @@ impl Registrar {
             classes,
         } = &self.registration;
         let register = Register::new(cookie, *longest, environment.as_ref(), classes);
-        match self.store.register(register).await? {
-            Registered::Done => {
-                self.note(None);
-                Ok(())
-            }
-            Registered::Refused(conflict) => {
-                let refusal = refusal(&self.store.realm(), conflict);
-                self.note(Some(refusal.clone()));
-                Err(refusal)
-            }
-        }
+        let error = match self.store.register(register).await? {
+            Registered::Done => None,
+            Registered::Refused(conflict) => Some(refusal(&self.store.realm(), &conflict)),
+        };
+        self.note(error.clone());
+        error.map_or(Ok(()), Err)
     }
 
     /// Notes the registry's answer, and logs it if it is another one than before.
-    fn note(&self, refusal: Option<StoreError>) {
+    fn note(&self, error: Option<StoreError>) {
+        let refused = error.map(|error| Refused {
+            at: Instant::now(),
+            error,
+        });
+        let text = |refused: &Option<Refused>| refused.as_ref().map(|it| it.error.to_string());
+        let now = text(&refused);
         let before = {
-            let mut noted = self.refusal();
-            self.is_admitted.store(refusal.is_none(), Ordering::Relaxed);
-            std::mem::replace(&mut *noted, refusal.clone())
+            let mut noted = self.refused();
+            self.is_admitted.store(refused.is_none(), Ordering::Relaxed);
+            std::mem::replace(&mut *noted, refused)
         };
-        let text = |refusal: &Option<StoreError>| refusal.as_ref().map(ToString::to_string);
-        match (text(&before), text(&refusal)) {
-            (before, Some(now)) if before.as_ref() != Some(&now) => {
-                tracing::error!(error = %now, "no session can be used");
+        match (text(&before), now) {
+            (before, now) if before == now => {}
+            (_, Some(error)) => tracing::error!(error, "no session can be used"),
+            (_, None) => {
+                tracing::info!("the registry has accepted the realm, so sessions can be used");
             }
-            (Some(_), None) => {
-                tracing::info!("the registry has accepted the realm, so sessions can be used")
-            }
-            _ => {}
-        }
-        if refusal.is_some() {
-            self.refused.notify_one();
         }
     }
 
-    fn refusal(&self) -> MutexGuard<'_, Option<StoreError>> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refused(&self) -> MutexGuard<'_, Option<Refused>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The error of every use of a session while the registry refuses the realm.
-fn refusal(realm: &Realm, conflict: RealmConflict) -> StoreError {
+fn refusal(realm: &Realm, conflict: &RealmConflict) -> StoreError {
     let message = format!("the store's registry refuses the realm `{realm}`: {conflict}");
     StoreError::new(StoreErrorKind::Misconfigured, message)
 }
@@ -162,25 +160,15 @@ async fn run(registrar: Arc<Registrar>, mut dropped: oneshot::Receiver<Infallibl
             }
             Err(error) => {
                 // A refusal is logged where it is noted.
-                if !fails && registrar.refusal().is_none() {
+                if !fails && registrar.refused().is_none() {
                     fails = true;
                     tracing::warn!(%error, "the realm of sessions could not be registered; operations on all realms may miss it");
                 }
                 RETRY
             }
         };
-        if !has_timers() {
+        if !has_timers() || time::timeout(pause, &mut dropped).await.is_ok() {
             return;
-        }
-        tokio::select! {
-            _ = &mut dropped => return,
-            () = time::sleep(pause) => {}
-            // The application asked the registry and was refused.
-            () = registrar.refused.notified() => {
-                if time::timeout(RETRY, &mut dropped).await.is_ok() {
-                    return;
-                }
-            }
         }
     }
 }
@@ -226,17 +214,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_of_the_application_is_soon_checked_again() {
+    async fn a_request_asks_again_if_the_last_refusal_is_old() {
         let store = MemoryStore::new();
         let registrar = registrar(&store, Some(environment("production")));
-        let _alive = start(&Runtime::current(), &registrar);
-        time::sleep(RETRY * 10).await;
-        assert!(registrar.is_admitted());
+        registrar.register().await.unwrap();
         rename(&store, "live").await;
         assert!(registrar.register().await.is_err());
         rename(&store, "production").await;
-        assert!(!registrar.is_admitted());
-        time::sleep(RETRY * 2).await;
+        assert!(registrar.admit().await.is_err());
+        time::advance(RETRY).await;
+        assert!(registrar.admit().await.is_ok());
         assert!(registrar.is_admitted());
     }
 

@@ -17,6 +17,7 @@ mod audit;
 mod bodies;
 mod caching;
 mod candidates;
+mod classes;
 mod clearing;
 mod concurrency;
 mod cookies;

@@ -25,11 +25,15 @@ use axum::{
 };
 use portcullis::{
     Demand, GuardLayer, Key, Scope, SessionError, SessionRoutes, reject::KeepGrants,
-    route::PassiveLayer,
+    route::PassiveLayer, settings::Class,
 };
 
 pub(crate) use self::sign_in::SignIn;
-pub use self::{devices::Device, history::LogLine, reading::SessionView};
+pub use self::{
+    devices::Device,
+    history::LogLine,
+    reading::{Explained, SessionView},
+};
 use self::{devices::devices, reading::view, values::put};
 use crate::{Gates, live, world::Answered};
 
@@ -40,6 +44,12 @@ pub struct Payments;
 impl Scope for Payments {
     const NAME: &'static str = "payments";
 }
+
+/// A class that layers of tests declare.
+pub const ADMIN: Class = Class::new("admin", 'a');
+
+/// A class that no layer declares.
+pub(crate) const UNDECLARED: Class = Class::new("undeclared", 'z');
 
 /// A demand of the privileged idle timeout alone.
 #[derive(Debug)]

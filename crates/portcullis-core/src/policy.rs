@@ -5,6 +5,7 @@
 
 mod decision;
 mod demand;
+mod explain;
 mod flagged;
 mod length;
 
@@ -13,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     decision::{Decision, LimitName, LimitValue},
     demand::{Demand, DemandLimits, demand_name},
+    explain::{ExplainedLimit, Explanation, Why},
     flagged::{FlaggedElevation, FlaggedLimits},
     length::{InvalidLength, length_text, parse_length},
 };
@@ -123,6 +125,53 @@ impl ClassLimits {
             session_limit: Some(SessionLimit::default()),
             decisions: Vec::new(),
         }
+    }
+
+    /// The same limits, decided by this rule of the code.
+    #[must_use]
+    pub fn decided_by(mut self, rule: &str) -> Self {
+        let Self {
+            timeouts,
+            remember_me,
+            session_limit,
+            ..
+        } = &self;
+        let lengths = [
+            (LimitName::Idle, Some(timeouts.idle())),
+            (LimitName::Absolute, Some(timeouts.absolute())),
+            (LimitName::PrivilegedIdle, Some(timeouts.privileged_idle())),
+            (LimitName::Elevation, Some(timeouts.elevation())),
+            (
+                LimitName::RememberIdle,
+                remember_me.map(|limits| limits.idle()),
+            ),
+            (
+                LimitName::RememberAbsolute,
+                remember_me.map(|limits| limits.absolute()),
+            ),
+        ];
+        let lengths = lengths
+            .into_iter()
+            .filter_map(|(limit, length)| Some((limit, LimitValue::Length(length?))));
+        let most = session_limit.map(|limit| {
+            let most = u32::try_from(limit.most.get()).unwrap_or(u32::MAX);
+            (LimitName::Sessions, LimitValue::Count(most))
+        });
+        let decided = lengths.chain(most).map(|(limit, value)| Decision {
+            limit,
+            value,
+            rule: rule.to_owned(),
+            over: Vec::new(),
+            caps: Vec::new(),
+        });
+        self.decisions = decided.collect();
+        self
+    }
+
+    /// Why this limit has its value.
+    pub fn decision(&self, limit: LimitName) -> Option<&Decision> {
+        let mut decisions = self.decisions.iter();
+        decisions.find(|decision| decision.limit == limit)
     }
 
     /// The limits with which an ordinary sign-in is stored.

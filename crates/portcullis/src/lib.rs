@@ -253,6 +253,23 @@ pub mod service {
     };
 }
 
+/// Why limits are what they are.
+///
+/// [`Session::explain`] returns an [`Explanation`](policy::Explanation):
+///
+/// ```
+/// # use portcullis::Session;
+/// async fn why(session: Session) -> String {
+///     session.explain().map(|why| why.to_string()).unwrap_or_default()
+/// }
+/// ```
+pub mod policy {
+    #[doc(inline)]
+    pub use portcullis_core::policy::{
+        Decision, ExplainedLimit, Explanation, LimitName, LimitValue, Why,
+    };
+}
+
 /// The public data of sessions: handles, times and ends, and the reports of revocations.
 ///
 /// [`Session`] and [`Sessions`] return these types.

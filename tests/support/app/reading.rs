@@ -1,5 +1,7 @@
 //! Routes that read the session.
 
+use std::collections::BTreeMap;
+
 use axum::{Json, Router, extract::Request, routing::get};
 use portcullis::{Authenticated, Elevated, Session, SessionError, session::Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ pub(super) fn routes() -> Router {
         .route("/session", get(view))
         .route("/me", get(me).options(me))
         .route("/maybe", get(maybe))
+        .route("/explain", get(explain))
         .route("/debug", get(debug))
 }
 
@@ -101,4 +104,30 @@ async fn debug(
         session.end_reason(),
         request.extensions()
     )
+}
+
+/// The class, and each deadline with its reason.
+async fn explain(session: Session) -> Json<Explained> {
+    let explanation = session.explain();
+    let limits = explanation
+        .iter()
+        .flat_map(|explanation| &explanation.limits);
+    Json(Explained {
+        class: session.class().map(|class| class.name().to_owned()),
+        text: explanation.as_ref().map(ToString::to_string),
+        ends: limits
+            .map(|limit| (limit.limit.as_str().to_owned(), limit.ends_at.as_millis()))
+            .collect(),
+    })
+}
+
+/// Why a session ends when it does.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Explained {
+    /// The name of its class.
+    pub class: Option<String>,
+    /// The explanation for people.
+    pub text: Option<String>,
+    /// The name of each limit, and when it ends.
+    pub ends: BTreeMap<String, u64>,
 }

@@ -10,7 +10,7 @@ use super::UnitOfWork;
 use crate::{
     ChangeError, ClassCode, Client, ClientChange, Operation, SessionHandle, SessionMeta, Timestamp,
     UserId, ValueKey,
-    policy::DemandLimits,
+    policy::{DemandLimits, ExplainedLimit, Explanation, LimitName, LimitValue, Policy, Why},
     record::{Head, Record},
     store::{Activity, Stored, Timing},
     value,
@@ -185,6 +185,53 @@ impl SessionView {
     /// last sign-in or elevation.
     pub fn flagged(&self) -> Option<ClientChange> {
         self.0.as_ref()?.record.head.device.as_ref()?.change
+    }
+
+    /// Why the session ends when it does, by this policy. `None` without a session.
+    pub fn explain(&self, policy: &Policy) -> Option<Explanation> {
+        let View { timing, record } = self.0.as_ref()?;
+        let (head, idle) = (&record.head, timing.idle_timeout);
+        let timeouts = policy.timeouts(head.class);
+        let why = |limit, length| {
+            let limits = policy.limits(head.class);
+            let decision = limits.and_then(|limits| limits.decision(limit));
+            let decision = decision.filter(|it| it.value == LimitValue::Length(length));
+            match decision {
+                _ if head.user.is_none() => Why::Visitor,
+                Some(decision) => Why::Decided(decision.clone()),
+                None if self.flagged().is_some() && policy.flagged.idle == Some(length) => {
+                    Why::Flagged
+                }
+                None => Why::Earlier,
+            }
+        };
+        let explained = |limit, length, since: Timestamp, ends_at| ExplainedLimit {
+            limit,
+            length,
+            since,
+            ends_at,
+            why: why(limit, length),
+        };
+        let (of_idle, of_absolute) = match head.persistent {
+            true => (LimitName::RememberIdle, LimitName::RememberAbsolute),
+            false => (LimitName::Idle, LimitName::Absolute),
+        };
+        let (deadline, lifetime) = (timing.absolute_deadline, head.lifetime());
+        let privileged = timeouts.privileged_idle();
+        Some(Explanation {
+            policy: policy.name.clone(),
+            class: head.class,
+            limits: vec![
+                explained(of_idle, idle, timing.last_active_at, timing.idle_deadline()),
+                explained(of_absolute, lifetime, deadline.before(lifetime), deadline),
+                explained(
+                    LimitName::PrivilegedIdle,
+                    privileged,
+                    timing.privileged_at,
+                    timing.privileged_until(privileged),
+                ),
+            ],
+        })
     }
 
     /// When the approval for this operation ends, if there is one at `now`.

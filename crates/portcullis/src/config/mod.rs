@@ -1,14 +1,18 @@
 //! The settings of a layer, as its services use them.
 
 mod nesting;
+mod own_limits;
+mod unknown_classes;
 
 use std::sync::Arc;
 
-use portcullis_core::{
-    Class, Environment, Realm, Timeouts, policy::ClassLimits, unit_of_work::SessionSettings,
-};
+use portcullis_core::{Class, Environment, Realm, Timeouts, unit_of_work::SessionSettings};
 
-use self::nesting::{Names, Nesting};
+pub(crate) use self::own_limits::OwnLimits;
+use self::{
+    nesting::{Names, Nesting},
+    unknown_classes::UnknownClasses,
+};
 use crate::{
     client::{ClientAddresses, device_binding::DeviceBinding},
     headers::{clear_site_data::ClearSiteData, cookie::CookieConfig, fetch_metadata::OwnSite},
@@ -28,8 +32,10 @@ pub(crate) struct Config {
     /// The classes that the application has declared.
     pub(crate) classes: Arc<[Class]>,
     pub(crate) sessions: SessionSettings,
-    /// The limits of sessions of no class, as code sets them.
-    pub(crate) ordinary: ClassLimits,
+    /// The limits that code sets.
+    pub(crate) own: OwnLimits,
+    /// The classes of stored sessions that the policy does not have.
+    pub(crate) unknown_classes: Arc<UnknownClasses>,
     pub(crate) cookie: CookieConfig,
     pub(crate) pages: Pages,
     pub(crate) addresses: Option<ClientAddresses>,

@@ -4,9 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::response::Parts;
 use portcullis_core::{
-    Class, ConfigError, CorrelationKey, Environment, Policy, Realm, RememberMe, Timeouts,
-    VisitorLimits,
-    policy::ClassLimits,
+    Class, ConfigError, CorrelationKey, Environment, Realm, RememberMe, Timeouts, VisitorLimits,
     store::{SessionLimit, Store, StoreError},
     unit_of_work::SessionSettings,
 };
@@ -17,7 +15,7 @@ use crate::routes::SessionRoutes;
 use crate::{
     admin::sessions::Sessions,
     client::{ClientAddresses, device_binding::DeviceBinding},
-    config::Config,
+    config::{Config, OwnLimits},
     headers::{clear_site_data::ClearSiteData, cookie::CookieConfig},
     layer::service::SessionService,
     outcome::{Classifier, Outcome},
@@ -39,11 +37,11 @@ use crate::{
 ///
 /// | setting | default |
 /// |---|---|
-/// | [`timeouts`](Self::timeouts) | idle 30 min, absolute 24 h, elevation 15 min |
+/// | [`timeouts`](Self::timeouts) | idle 30 min, absolute 24 h, elevation 15 min, privileged idle 15 min |
 /// | [`remember_me`](Self::remember_me) | off |
 /// | [`cookie`](Self::cookie) | `__Host-Http-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/` |
 /// | [`realm`](Self::realm) | the base name of the cookie: `id` |
-/// | [`environment`](Self::environment), [`classes`](Self::classes) | none |
+/// | [`environment`](Self::environment), [`classes`](Self::classes), [`class_timeouts`](Self::class_timeouts) | none |
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
 /// | [`visitors`](Self::visitors) | sessions without a user: 4 h, 8 KiB |
 /// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
@@ -201,7 +199,8 @@ impl SessionLayer {
                     payload_limit: PAYLOAD_LIMIT,
                     visitors: VisitorLimits::default(),
                 },
-                ordinary: ClassLimits::default(),
+                own: OwnLimits::new(),
+                unknown_classes: Arc::default(),
                 cookie: CookieConfig::default(),
                 pages: Pages::default(),
                 addresses: None,
@@ -222,7 +221,7 @@ impl SessionLayer {
     #[doc(alias = "with_expiry")]
     #[must_use]
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
-        self.with(|config| config.ordinary.timeouts = timeouts)
+        self.with(|config| config.own.timeouts = timeouts)
     }
 
     /// Lets handlers call [`Session::remember`](crate::Session::remember), and sets the limits of
@@ -239,7 +238,7 @@ impl SessionLayer {
     /// ```
     #[must_use]
     pub fn remember_me(self, limits: RememberMe) -> Self {
-        self.with(|config| config.ordinary.remember_me = Some(limits))
+        self.with(|config| config.own.remember_me = Some(limits))
     }
 
     /// The realm of the sessions. An identifier opens only sessions of the realm it was made in.
@@ -319,6 +318,41 @@ impl SessionLayer {
     pub fn classes(self, classes: impl IntoIterator<Item = Class>) -> Result<Self, ConfigError> {
         let classes = declared(classes)?;
         Ok(self.with(|config| config.classes = classes))
+    }
+
+    /// The timeouts of sessions of one class. A handler chooses the class of a sign-in with
+    /// [`Session::set_class`](crate::Session::set_class). A class without its own timeouts has
+    /// those of the [layer](Self::timeouts). With its own, it remembers no sign-in.
+    ///
+    /// The [session limit](Self::session_limit) counts the sessions of each class.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use portcullis::{MemoryStore, SessionLayer, Timeouts, settings::Class};
+    /// const ADMIN: Class = Class::new("admin", 'a');
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new())
+    ///     .classes([ADMIN])?
+    ///     .class_timeouts(ADMIN, Timeouts::new(15 * MINUTE, 8 * 60 * MINUTE)?)?;
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the class is not [declared](Self::classes).
+    pub fn class_timeouts(self, class: Class, timeouts: Timeouts) -> Result<Self, ConfigError> {
+        if !self.config.classes.contains(&class) {
+            return Err(ConfigError::new(format!(
+                "the class `{}` is not declared; name it in `SessionLayer::classes` first",
+                class.name()
+            )));
+        }
+        Ok(self.with(|config| {
+            let own = &mut config.own.classes;
+            own.retain(|(other, _)| *other != class);
+            own.push((class, timeouts));
+        }))
     }
 
     /// Registers the realm in the store now, for a `main` that ends if the store cannot be used or
@@ -446,7 +480,7 @@ impl SessionLayer {
     /// ```
     #[must_use]
     pub fn session_limit(self, limit: impl Into<Option<SessionLimit>>) -> Self {
-        self.with(|config| config.ordinary.session_limit = limit.into())
+        self.with(|config| config.own.session_limit = limit.into())
     }
 
     /// What happens when a session is used from what looks like another device; `None` compares
@@ -640,7 +674,7 @@ impl SessionLayer {
     /// The layer, after the settings that depend on others were derived.
     fn with_derived_settings(mut self) -> Self {
         let config = Arc::make_mut(&mut self.config);
-        config.sessions.policy = Arc::new(Policy::of(config.ordinary.clone()));
+        config.sessions.policy = Arc::new(config.own.policy(&config.classes));
         // Warnings about the layer that this one was made from do not count for this one.
         config.nesting = Arc::default();
         let realm = match &config.realm {

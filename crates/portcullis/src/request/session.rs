@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use http::Extensions;
 use portcullis_core::{
-    ChangeError, ClientChange, DefaultScope, Demand, EndReason, Operation, Scope, SessionInfo,
-    Timeouts, Timestamp, UserId, ValueKey, demand_name, scope_name, store::Activity,
-    unit_of_work::UnitOfWork,
+    ChangeError, Class, ClientChange, DefaultScope, Demand, EndReason, Operation, Scope,
+    SessionInfo, Timeouts, Timestamp, UserId, ValueKey, demand_name, policy::Explanation,
+    scope_name, store::Activity, unit_of_work::UnitOfWork,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -452,6 +452,47 @@ impl Session {
     /// [`ChangeError::NotAuthenticated`] when the session has no user.
     pub fn elevate_for<S: Scope>(&self) -> Result<(), SessionError> {
         self.begin(|unit, now| unit.elevate(scope_name::<S>(), now))
+    }
+
+    /// Makes the session that the sign-in of this request begins one of this class, with the limits
+    /// of the class. Call it after [`authenticate`](Self::authenticate). The session stays in the
+    /// class until the user authenticates again.
+    ///
+    /// For a user with several roles, choose the class with the strictest limits that they need now.
+    ///
+    /// ```
+    /// # use portcullis::{Session, SessionError, settings::Class};
+    /// const ADMIN: Class = Class::new("admin", 'a');
+    ///
+    /// async fn sign_in_as_admin(session: Session) -> Result<(), SessionError> {
+    ///     // … after the passkey was verified:
+    ///     session.authenticate("ada")?;
+    ///     session.set_class(ADMIN)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoSignIn`] without a sign-in in this request, [`ChangeError::UnknownClass`]
+    /// if the layer does not [declare](crate::SessionLayer::classes) the class,
+    /// [`ChangeError::RememberMeOff`] if the sign-in is remembered and the class remembers none.
+    pub fn set_class(&self, class: Class) -> Result<(), SessionError> {
+        self.begin(|unit, now| unit.set_class(class, now))
+    }
+
+    /// The class of the session. `None` if it has none, or one that the layer does not declare.
+    pub fn class(&self) -> Option<Class> {
+        let code = self.state.view().class();
+        let mut classes = self.state.config.classes.iter();
+        classes.find(|class| class.code() == code).copied()
+    }
+
+    /// Why the session ends when it does: its deadlines, and the rules that decide them. `None`
+    /// without a session. For pages and logs of operators.
+    pub fn explain(&self) -> Option<Explanation> {
+        self.state
+            .view()
+            .explain(&self.state.config.sessions.policy)
     }
 
     /// Approves one operation of the demand `D`, after its user has just proved their identity for

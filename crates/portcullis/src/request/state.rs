@@ -336,6 +336,12 @@ impl State {
         }
     }
 
+    /// Until when privileged routes may be used without another proof, if they may be now.
+    pub(crate) fn privileged_until(&self) -> Option<Timestamp> {
+        let demand = self.demand(DemandLimits::default());
+        self.view().meets_until(&demand, self.now())
+    }
+
     /// When the elevation for `scope` ends, if there is one.
     pub(crate) fn elevated_until(&self, scope: impl Into<Cow<'static, str>>) -> Option<Timestamp> {
         let demand = self.demand(DemandLimits {

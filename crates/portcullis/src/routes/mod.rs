@@ -73,6 +73,7 @@ use crate::{
 ///   "extends_to": 1763729400000,
 ///   "authenticated": true,
 ///   "user_fingerprint": "ri1dkD9oyVHCWAtaQyTsxg",
+///   "privileged_until": 1763728500000,
 ///   "elevated_until": null,
 ///   "elevations": {}
 /// }
@@ -82,7 +83,9 @@ use crate::{
 /// meaningful. `ends_at` is when the session ends without further activity. `extends_to` is when it
 /// would end if it were extended now. It is `null` if the absolute deadline is earlier: then there
 /// is no extension to offer. `user_fingerprint` is the same for the same user, and does not reveal
-/// the name. `elevated_until` is that of the default scope; `elevations` has all scopes in force.
+/// the name. `privileged_until` is until when the [privileged idle
+/// timeout](crate::Timeouts::privileged_idle) admits the user to privileged routes, if it does now.
+/// `elevated_until` is that of the default scope; `elevations` has all scopes in force.
 ///
 /// # Time for extensions
 ///

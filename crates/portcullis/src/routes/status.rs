@@ -17,6 +17,7 @@ pub(super) struct Status {
     extends_to: Option<u64>,
     authenticated: bool,
     user_fingerprint: Option<String>,
+    privileged_until: Option<u64>,
     elevated_until: Option<u64>,
     elevations: BTreeMap<String, u64>,
 }
@@ -42,6 +43,7 @@ impl Status {
             extends_to: info.extends_to(now).map(Timestamp::as_millis),
             authenticated: view.user().is_some(),
             user_fingerprint: view.user().map(|user| user.fingerprint()),
+            privileged_until: session.state().privileged_until().map(Timestamp::as_millis),
             elevated_until: elevations.get(DefaultScope::NAME).copied(),
             elevations,
         })

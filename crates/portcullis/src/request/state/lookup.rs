@@ -98,6 +98,10 @@ impl State {
 
     fn with_session(&self, origin: Origin) -> Result<UnitOfWork, SessionError> {
         let unit = UnitOfWork::of_origin(self.config.sessions.clone(), origin);
+        let class = unit.view().class();
+        if self.config.sessions.policy.limits(class).is_none() {
+            self.config.unknown_classes.warn(class);
+        }
         self.check_device(self.with_request(unit))
     }
 

@@ -297,6 +297,8 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
         .get("/me")
         .await
         .is(200);
+    client.post("/approve/ten").await.is(204);
+    client.post("/carry-out/ten").answered(500).await.is(500);
     world.advance(minutes(15));
     world.layer.sessions().sweep().await.unwrap();
 
@@ -335,6 +337,9 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
         "privilege_elevated",
         "privilege_dropped",
         "privilege_expired",
+        "operation_approved",
+        "operation_approval_used",
+        "operation_approval_restored",
         "session_renewed",
         "session_ended",
         "session_expired",

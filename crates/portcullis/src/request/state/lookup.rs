@@ -42,7 +42,8 @@ impl State {
         if let Some(registrar) = self.shared().registrar()
             && !registrar.is_admitted()
         {
-            let admitted = registrar.admit().await;
+            // Boxed, because it is rare and its future would enlarge that of every load.
+            let admitted = Box::pin(registrar.admit()).await;
             admitted.inspect_err(|error| self.failed(error, (None, None)))?;
         }
         let unit = match self.cookies.session(&self.config.cookie) {

@@ -1,6 +1,10 @@
 //! Loading the session of a request, and checking later whether it is still live.
 
-use std::sync::{OnceLock, atomic::Ordering};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{OnceLock, atomic::Ordering},
+};
 
 use portcullis_core::{
     EndReason, EventKind, SessionHandle, SessionIdHash,
@@ -11,7 +15,7 @@ use portcullis_core::{
 use super::{Blocked, State};
 use crate::{
     client::device_binding::DeviceBinding, headers::cookie::Presented, reject::error::SessionError,
-    writing::working_copy::SharedCopy,
+    runtime::registration::Registrar, writing::working_copy::SharedCopy,
 };
 
 impl State {
@@ -22,6 +26,19 @@ impl State {
             .get_or_try_init(|| self.load_first())
             .await?;
         Ok(())
+    }
+
+    /// Asks the registry whether the layer may use sessions. The future is boxed, because this is
+    /// rare and it would enlarge that of every load.
+    #[cold]
+    fn admit<'a>(
+        &'a self,
+        registrar: &'a Registrar,
+    ) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>> {
+        Box::pin(async {
+            let admitted = registrar.admit().await;
+            admitted.inspect_err(|error| self.failed(error, (None, None)))
+        })
     }
 
     async fn load_first(&self) -> Result<SharedCopy, SessionError> {
@@ -42,9 +59,7 @@ impl State {
         if let Some(registrar) = self.shared().registrar()
             && !registrar.is_admitted()
         {
-            // Boxed, because it is rare and its future would enlarge that of every load.
-            let admitted = Box::pin(registrar.admit()).await;
-            admitted.inspect_err(|error| self.failed(error, (None, None)))?;
+            self.admit(registrar).await?;
         }
         let unit = match self.cookies.session(&self.config.cookie) {
             Presented::Id(id) => self.load_one(id.key()).await?,

@@ -34,6 +34,21 @@ const LAYER: [&str; 16] = [
     "request", "guard", "admin", "routes", "live", "layer", "testing",
 ];
 
+/// The files of `portcullis-policy`, from the ground up.
+const POLICY: [&str; 11] = [
+    "problem",
+    "node",
+    "bounds",
+    "profile",
+    "table",
+    "document",
+    "read",
+    "canonical",
+    "declared",
+    "chain",
+    "resolve",
+];
+
 fn modules(krate: &str) -> Modules {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
     Modules::read(&root.join(krate).join("src"))
@@ -54,6 +69,12 @@ fn modules_of_portcullis_redis_have_no_circle() {
 #[test]
 fn imports_of_portcullis_never_go_up() {
     let upward = modules("portcullis").upward_imports(&LAYER);
+    assert!(upward.is_empty(), "\n{}", upward.join("\n"));
+}
+
+#[test]
+fn imports_of_portcullis_policy_never_go_up() {
+    let upward = modules("portcullis-policy").upward_imports(&POLICY);
     assert!(upward.is_empty(), "\n{}", upward.join("\n"));
 }
 

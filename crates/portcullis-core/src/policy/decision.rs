@@ -6,7 +6,10 @@ use super::length_text;
 
 /// A limit of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "whoever resolves a policy must handle each"
+)]
 pub enum LimitName {
     /// [`Timeouts::idle`](crate::Timeouts::idle).
     Idle,
@@ -25,6 +28,17 @@ pub enum LimitName {
 }
 
 impl LimitName {
+    /// All limits.
+    pub const ALL: [Self; 7] = [
+        Self::Idle,
+        Self::Absolute,
+        Self::PrivilegedIdle,
+        Self::Elevation,
+        Self::RememberIdle,
+        Self::RememberAbsolute,
+        Self::Sessions,
+    ];
+
     /// The name in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +61,28 @@ pub enum LimitValue {
     Length(Duration),
     /// A number of sessions.
     Count(u32),
+}
+
+impl LimitValue {
+    /// The milliseconds, or the number. It compares two values of one limit.
+    pub fn amount(self) -> u64 {
+        match self {
+            Self::Length(length) => crate::time::millis(length),
+            Self::Count(count) => count.into(),
+        }
+    }
+}
+
+impl From<Duration> for LimitValue {
+    fn from(length: Duration) -> Self {
+        Self::Length(length)
+    }
+}
+
+impl From<u32> for LimitValue {
+    fn from(count: u32) -> Self {
+        Self::Count(count)
+    }
 }
 
 impl fmt::Display for LimitValue {

@@ -1,0 +1,56 @@
+//! Policies of Portcullis sessions as documents.
+//!
+//! A [`Document`] is TOML that an operator writes. It has a [`Profile`], limits, classes,
+//! environments and caps. [`Document::resolve`] gives the [`Policy`](portcullis_core::Policy) of
+//! one environment, after a check of every class in every environment.
+//!
+//! ```
+//! use portcullis_core::Class;
+//! use portcullis_policy::{Declared, Document, PolicyBounds};
+//!
+//! const ADMIN: Class = Class::new("admin", 'a');
+//!
+//! let text = r#"
+//!     schema = 1
+//!     profile = "aal2"
+//!     [class.admin]
+//!     idle = "15m"
+//!     absolute = "8h"
+//!     [environment.production.cap]
+//!     idle = "30m"
+//! "#;
+//! let document = Document::parse(text).unwrap();
+//! let declared = Declared::new(&[ADMIN]);
+//! let policy = document.resolve(Some("production"), &declared, &PolicyBounds::new()).unwrap();
+//! assert_eq!(policy.timeouts(ADMIN.code()).idle().as_secs(), 15 * 60);
+//! ```
+//!
+//! # How a value is found
+//!
+//! Of the rules that set a limit, the most specific one decides: `environment.E.class.C`, then
+//! `class.C`, `environment.E`, `limits`, and the default of the profile. Caps never change a value.
+//! A value above a cap is refused.
+//!
+//! The crate does no IO.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod bounds;
+mod canonical;
+mod chain;
+mod declared;
+mod document;
+mod node;
+mod problem;
+mod profile;
+mod read;
+mod resolve;
+mod table;
+
+pub use self::{
+    bounds::PolicyBounds,
+    declared::Declared,
+    document::{Document, MAX_CLASSES, MAX_DEMANDS, MAX_DOCUMENT_BYTES},
+    problem::{Against, Place, Problem},
+    profile::{Level, Profile},
+    resolve::{Resolved, Row},
+};

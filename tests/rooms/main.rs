@@ -35,7 +35,7 @@ const LAYER: [&str; 16] = [
 ];
 
 /// The files of `portcullis-policy`, from the ground up.
-const POLICY: [&str; 11] = [
+const POLICY: [&str; 15] = [
     "problem",
     "node",
     "bounds",
@@ -47,6 +47,10 @@ const POLICY: [&str; 11] = [
     "declared",
     "chain",
     "resolve",
+    "diff",
+    "explain",
+    "evidence",
+    "schema",
 ];
 
 fn modules(krate: &str) -> Modules {

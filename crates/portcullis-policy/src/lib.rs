@@ -38,19 +38,27 @@ mod bounds;
 mod canonical;
 mod chain;
 mod declared;
+mod diff;
 mod document;
+mod evidence;
+mod explain;
 mod node;
 mod problem;
 mod profile;
 mod read;
 mod resolve;
+mod schema;
 mod table;
 
 pub use self::{
     bounds::PolicyBounds,
     declared::Declared,
+    diff::{Change, Direction},
     document::{Document, MAX_CLASSES, MAX_DEMANDS, MAX_DOCUMENT_BYTES},
+    evidence::{Evidence, NOT_CLAIMED},
+    explain::explain,
     problem::{Against, Place, Problem},
     profile::{Level, Profile},
     resolve::{Resolved, Row},
+    schema::JSON_SCHEMA,
 };

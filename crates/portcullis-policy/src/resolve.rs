@@ -61,6 +61,14 @@ impl Resolved {
             |row: &&Row| row.environment.as_deref() == environment && row.class.as_deref() == class;
         Some(&self.rows.iter().find(is_row)?.limits)
     }
+
+    /// The rows that hold for some process. If the document has environments, each process names
+    /// one.
+    pub fn rows_in_use(&self) -> impl Iterator<Item = &Row> {
+        let has_environments = self.rows.iter().any(|row| row.environment.is_some());
+        let rows = self.rows.iter();
+        rows.filter(move |row| row.environment.is_some() == has_environments)
+    }
 }
 
 impl Document {

@@ -7,9 +7,12 @@
 )]
 
 mod caps;
+mod changes;
+mod explained;
 mod meaning;
 mod names;
 mod profiles;
+mod properties;
 mod reading;
 mod resolution;
 

@@ -45,6 +45,7 @@ mod parallel_writes;
 mod password_reset;
 mod paused;
 mod plain_tower;
+mod policies;
 mod privileged;
 mod push;
 mod realms;

@@ -53,7 +53,7 @@ pub(crate) const UNDECLARED: Class = Class::new("undeclared", 'z');
 
 /// A demand of the privileged idle timeout alone.
 #[derive(Debug)]
-pub(crate) struct Operate;
+pub struct Operate;
 
 impl Demand for Operate {
     const NAME: &'static str = "operate";
@@ -61,7 +61,7 @@ impl Demand for Operate {
 
 /// A demand of a recent proof and of an elevation for payments.
 #[derive(Debug)]
-pub(crate) struct Deploy;
+pub struct Deploy;
 
 impl Demand for Deploy {
     const NAME: &'static str = "deploy";

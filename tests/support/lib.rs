@@ -30,7 +30,7 @@ mod time;
 mod world;
 
 pub use self::{
-    app::{ADMIN, Device, Explained, LogLine, Payments, SessionView, routes},
+    app::{ADMIN, Deploy, Device, Explained, LogLine, Operate, Payments, SessionView, routes},
     audit::CapturedAudit,
     backend::{Backend, Memory, Redis},
     client::{Call, Client, Flight},

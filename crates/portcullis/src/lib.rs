@@ -132,6 +132,7 @@
 //! |---|---|---|
 //! | `axum` | yes | the extractors; without it, [`Session::load`] |
 //! | `ws` | no | `live::SessionSocket`, a WebSocket that is closed when its session ends |
+//! | `policy` | no | `SessionLayer::policy`: limits from a document |
 //! | `redis` | no | `RedisStore`, with TLS |
 //! | `testing` | no | [`testing::TestSession`](https://docs.rs/portcullis/latest/portcullis/testing/struct.TestSession.html): a session for a test, in one call |
 //! | `uuid` | no | `UserId::from(Uuid)` |
@@ -253,7 +254,9 @@ pub mod service {
     };
 }
 
-/// Why limits are what they are.
+/// Policy documents, and why limits are what they are.
+///
+/// With the feature `policy`, `SessionLayer::policy` takes the limits from a `Document`.
 ///
 /// [`Session::explain`] returns an [`Explanation`](policy::Explanation):
 ///
@@ -268,6 +271,13 @@ pub mod policy {
     pub use portcullis_core::policy::{
         Decision, ExplainedLimit, Explanation, LimitName, LimitValue, Why,
     };
+    #[cfg(feature = "policy")]
+    #[doc(inline)]
+    pub use portcullis_policy::{Document, PolicyBounds, Problem, Profile};
+
+    #[cfg(feature = "policy")]
+    #[doc(inline)]
+    pub use crate::layer::policy::PolicyError;
 }
 
 /// The public data of sessions: handles, times and ends, and the reports of revocations.

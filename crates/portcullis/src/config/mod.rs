@@ -1,14 +1,17 @@
 //! The settings of a layer, as its services use them.
 
+mod demands;
 mod nesting;
 mod own_limits;
 mod unknown_classes;
 
 use std::sync::Arc;
 
-use portcullis_core::{Class, Environment, Realm, Timeouts, unit_of_work::SessionSettings};
+use portcullis_core::{Class, Environment, Policy, Realm, Timeouts, unit_of_work::SessionSettings};
+#[cfg(feature = "policy")]
+use portcullis_policy::PolicyBounds;
 
-pub(crate) use self::own_limits::OwnLimits;
+pub(crate) use self::{demands::Demands, own_limits::OwnLimits};
 use self::{
     nesting::{Names, Nesting},
     unknown_classes::UnknownClasses,
@@ -34,6 +37,13 @@ pub(crate) struct Config {
     pub(crate) sessions: SessionSettings,
     /// The limits that code sets.
     pub(crate) own: OwnLimits,
+    /// The limits of a document, which replace them.
+    pub(crate) document: Option<Arc<Policy>>,
+    /// The demands that the application has declared.
+    pub(crate) demands: Demands,
+    /// The widest limits that the application accepts from a document.
+    #[cfg(feature = "policy")]
+    pub(crate) bounds: PolicyBounds,
     /// The classes of stored sessions that the policy does not have.
     pub(crate) unknown_classes: Arc<UnknownClasses>,
     pub(crate) cookie: CookieConfig,

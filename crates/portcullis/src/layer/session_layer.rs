@@ -4,10 +4,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::response::Parts;
 use portcullis_core::{
-    Class, ConfigError, CorrelationKey, Environment, Realm, RememberMe, Timeouts, VisitorLimits,
+    Class, ConfigError, CorrelationKey, Demand, Environment, Policy, Realm, RememberMe, Timeouts,
+    VisitorLimits,
     store::{SessionLimit, Store, StoreError},
     unit_of_work::SessionSettings,
 };
+#[cfg(feature = "policy")]
+use portcullis_policy::PolicyBounds;
 use tower_layer::Layer;
 
 #[cfg(feature = "axum")]
@@ -15,7 +18,7 @@ use crate::routes::SessionRoutes;
 use crate::{
     admin::sessions::Sessions,
     client::{ClientAddresses, device_binding::DeviceBinding},
-    config::{Config, OwnLimits},
+    config::{Config, Demands, OwnLimits},
     headers::{clear_site_data::ClearSiteData, cookie::CookieConfig},
     layer::service::SessionService,
     outcome::{Classifier, Outcome},
@@ -42,6 +45,10 @@ use crate::{
 /// | [`cookie`](Self::cookie) | `__Host-Http-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/` |
 /// | [`realm`](Self::realm) | the base name of the cookie: `id` |
 /// | [`environment`](Self::environment), [`classes`](Self::classes), [`class_timeouts`](Self::class_timeouts) | none |
+#[cfg_attr(
+    feature = "policy",
+    doc = "| [`policy`](Self::policy) | none: the limits are those of the other settings |"
+)]
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
 /// | [`visitors`](Self::visitors) | sessions without a user: 4 h, 8 KiB |
 /// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
@@ -200,6 +207,10 @@ impl SessionLayer {
                     visitors: VisitorLimits::default(),
                 },
                 own: OwnLimits::new(),
+                document: None,
+                demands: Demands::default(),
+                #[cfg(feature = "policy")]
+                bounds: PolicyBounds::new(),
                 unknown_classes: Arc::default(),
                 cookie: CookieConfig::default(),
                 pages: Pages::default(),
@@ -289,9 +300,10 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a name that [`Environment::new`] refuses.
+    /// [`ConfigError`] for a name that [`Environment::new`] refuses, and after `policy`.
     pub fn environment(self, name: impl Into<String>) -> Result<Self, ConfigError> {
         let environment = Environment::new(name.into())?;
+        self.check_before_policy("environment")?;
         Ok(self.with(|config| config.environment = Some(environment)))
     }
 
@@ -313,10 +325,11 @@ impl SessionLayer {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if two classes have the same name or the same character, or if there are
-    /// more than 16.
+    /// [`ConfigError`] if two classes have the same name or the same character, if there are more
+    /// than 16, and after `policy`.
     pub fn classes(self, classes: impl IntoIterator<Item = Class>) -> Result<Self, ConfigError> {
         let classes = declared(classes)?;
+        self.check_before_policy("classes")?;
         Ok(self.with(|config| config.classes = classes))
     }
 
@@ -353,6 +366,22 @@ impl SessionLayer {
             own.retain(|(other, _)| *other != class);
             own.push((class, timeouts));
         }))
+    }
+
+    /// Declares a demand, so that a policy document may tighten it by its name. A demand that is not
+    /// declared has the limits of its type alone.
+    #[must_use]
+    pub fn demand<D: Demand>(self) -> Self {
+        self.with(|config| config.demands.declare::<D>())
+    }
+
+    fn check_before_policy(&self, setting: &str) -> Result<(), ConfigError> {
+        match self.config.document {
+            None => Ok(()),
+            Some(_) => Err(ConfigError::new(format!(
+                "`SessionLayer::{setting}` comes before `SessionLayer::policy`, which depends on it; change their order"
+            ))),
+        }
     }
 
     /// Registers the realm in the store now, for a `main` that ends if the store cannot be used or
@@ -666,7 +695,17 @@ impl SessionLayer {
         self.config.cookie.name()
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+    #[cfg(feature = "policy")]
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    #[cfg(feature = "policy")]
+    pub(super) fn with_document(self, policy: Arc<Policy>) -> Self {
+        self.with(|config| config.document = Some(policy))
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self.with_derived_settings()
     }
@@ -674,7 +713,10 @@ impl SessionLayer {
     /// The layer, after the settings that depend on others were derived.
     fn with_derived_settings(mut self) -> Self {
         let config = Arc::make_mut(&mut self.config);
-        config.sessions.policy = Arc::new(config.own.policy(&config.classes));
+        config.sessions.policy = match &config.document {
+            Some(policy) => Arc::clone(policy),
+            None => Arc::new(config.own.policy(&config.classes)),
+        };
         // Warnings about the layer that this one was made from do not count for this one.
         config.nesting = Arc::default();
         let realm = match &config.realm {

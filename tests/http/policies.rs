@@ -94,7 +94,8 @@ async fn a_flagged_session_has_the_limits_of_the_document<B: Backend>() {
 }
 
 async fn a_remembered_sign_in_has_the_limits_of_the_document<B: Backend>() {
-    let text = "schema = 1\n[class.admin]\nidle = '15m'\n[limits.remember]\nidle = '3d'\nabsolute = '10d'";
+    let text =
+        "schema = 1\n[class.admin]\nidle = '15m'\n[limits.remember]\nidle = '3d'\nabsolute = '10d'";
     let world = with::<B>(text).await;
     let client = world.client();
     let sign_in = client.post("/in-order?steps=login:alice,remember");

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::response::Parts;
 use portcullis_core::{
-    Class, ConfigError, CorrelationKey, Demand, Environment, Policy, Realm, RememberMe, Timeouts,
+    Class, ConfigError, CorrelationKey, Demand, Environment, Realm, RememberMe, Timeouts,
     VisitorLimits,
     store::{SessionLimit, Store, StoreError},
     unit_of_work::SessionSettings,
@@ -701,7 +701,7 @@ impl SessionLayer {
     }
 
     #[cfg(feature = "policy")]
-    pub(super) fn with_document(self, policy: Arc<Policy>) -> Self {
+    pub(super) fn with_document(self, policy: Arc<portcullis_core::Policy>) -> Self {
         self.with(|config| config.document = Some(policy))
     }
 

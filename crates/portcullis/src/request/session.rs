@@ -522,6 +522,12 @@ impl Session {
         self.begin(|unit, now| unit.approve(operation, now))
     }
 
+    /// Until when the [privileged idle timeout](crate::Timeouts::privileged_idle) admits the user to
+    /// privileged routes. `None` if it does not now, or without a user.
+    pub fn privileged_until(&self) -> Option<Timestamp> {
+        self.state.privileged_until()
+    }
+
     /// The end of the elevation, if the session is elevated.
     pub fn elevated_until(&self) -> Option<Timestamp> {
         self.elevated_until_for::<DefaultScope>()

@@ -43,7 +43,8 @@ use crate::{
     },
 };
 
-/// The state of one request. The layer, the guards and every clone of the request's `Session` share
+/// The state of one request, allocated once for each. Beyond 1016 bytes, allocators take a slower path.
+/// The layer, the guards and every clone of the request's `Session` share
 /// it.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -67,7 +68,7 @@ pub(crate) struct State {
     /// Requests to the route are no activity.
     passive: AtomicBool,
     /// The approvals that the request has used, and when each would have ended.
-    used_approvals: Mutex<Vec<(Operation, Timestamp)>>,
+    used_approvals: Mutex<Option<Box<UsedApprovals>>>,
     /// The privileged idle timeout in ms, if a guard of the route demanded privilege. Zero if not.
     privileged_idle: AtomicU64,
     /// Why this request can use no session, if so.
@@ -92,6 +93,10 @@ pub(crate) struct State {
     /// Why the session ended during the request, if known.
     lost: OnceLock<EndReason>,
 }
+
+/// Operations, and when the approval of each would have ended. Boxed in the state, which is
+/// allocated for each request: few requests use an approval.
+type UsedApprovals = Vec<(Operation, Timestamp)>;
 
 /// Ends the request when it is dropped: the state is done, and uncommitted changes are dropped.
 pub(crate) struct DoneOnDrop(pub(crate) Arc<State>);
@@ -289,15 +294,18 @@ impl State {
 
     /// Records that the request used an approval, which its failure restores.
     pub(crate) fn note_used_approval(&self, operation: Operation, ends_at: Timestamp) {
-        self.used_approvals().push((operation, ends_at));
+        let mut used = self.used_approvals();
+        used.get_or_insert_default().push((operation, ends_at));
     }
 
     /// The approvals that the request has used. They are returned once.
-    pub(crate) fn take_used_approvals(&self) -> Vec<(Operation, Timestamp)> {
-        std::mem::take(&mut *self.used_approvals())
+    pub(crate) fn take_used_approvals(&self) -> UsedApprovals {
+        self.used_approvals()
+            .take()
+            .map_or_else(Vec::new, |used| *used)
     }
 
-    fn used_approvals(&self) -> MutexGuard<'_, Vec<(Operation, Timestamp)>> {
+    fn used_approvals(&self) -> MutexGuard<'_, Option<Box<UsedApprovals>>> {
         let used = self.used_approvals.lock();
         used.unwrap_or_else(PoisonError::into_inner)
     }

@@ -43,7 +43,7 @@ impl Status {
             extends_to: info.extends_to(now).map(Timestamp::as_millis),
             authenticated: view.user().is_some(),
             user_fingerprint: view.user().map(|user| user.fingerprint()),
-            privileged_until: session.state().privileged_until().map(Timestamp::as_millis),
+            privileged_until: session.privileged_until().map(Timestamp::as_millis),
             elevated_until: elevations.get(DefaultScope::NAME).copied(),
             elevations,
         })

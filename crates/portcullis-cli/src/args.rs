@@ -135,6 +135,9 @@ pub(crate) enum Command {
     Realms(Realms),
     /// Check whether the server is safe for sessions. Writes nothing.
     Check(Check),
+    /// Check, compare, explain and export policy documents. Uses no server.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Remove expired sessions now. A running application does this without the command.
     Sweep,
 }
@@ -178,7 +181,12 @@ impl Command {
             Self::Revoke(revoke) => (revoke.naming, revoke.user.as_mut()),
             Self::Audit(audit) => (audit.naming, audit.user.as_mut()),
             Self::Users(users) => (users.naming, users.after.as_mut()),
-            Self::Count | Self::Flagged(_) | Self::Realms(_) | Self::Check(_) | Self::Sweep => {
+            Self::Count
+            | Self::Flagged(_)
+            | Self::Realms(_)
+            | Self::Check(_)
+            | Self::Policy(_)
+            | Self::Sweep => {
                 return Ok(self);
             }
         };
@@ -299,6 +307,74 @@ pub(crate) struct Realms {
     /// copied.
     #[arg(long, value_name = "NAME", value_parser = environment)]
     pub(crate) dangerous_set_environment: Option<Environment>,
+}
+
+/// For `policy --help`: what is particular to these commands.
+const POLICY_CODES: &str = "\
+The classes and demands of a document are taken as declared.
+
+Exit codes:
+  0   accepted; diff: no limit changes
+  1   the document is refused: each problem has path, values and clause
+  2   the command, or a file, cannot be used as it is
+  3   not found: no such class
+  6   the result could not be written
+  10  diff: some limits are tighter, and none is looser
+  11  diff: some limits are looser";
+
+#[derive(Subcommand)]
+#[command(after_help = POLICY_CODES)]
+pub(crate) enum Policy {
+    /// Check a document: its text, and every class in every environment.
+    #[command(after_help = POLICY_CODES)]
+    Check(PolicyCheck),
+    /// List the limits that are tighter or looser in a newer document.
+    #[command(after_help = POLICY_CODES)]
+    Diff(PolicyDiff),
+    /// Show why each limit has its value.
+    #[command(after_help = POLICY_CODES)]
+    Explain(PolicyExplain),
+    /// Print the canonical form, whose SHA-256 is the name of the policy.
+    #[command(after_help = POLICY_CODES)]
+    Export(PolicyExport),
+}
+
+#[derive(Args)]
+pub(crate) struct PolicyCheck {
+    /// The document.
+    pub(crate) file: PathBuf,
+    /// Also check that the document names this environment.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) environment: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct PolicyDiff {
+    /// The document in force.
+    pub(crate) old: PathBuf,
+    /// The newer document.
+    pub(crate) new: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct PolicyExplain {
+    /// The document.
+    pub(crate) file: PathBuf,
+    /// Only in this environment.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) environment: Option<String>,
+    /// Only this class.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) class: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct PolicyExport {
+    /// The document.
+    pub(crate) file: PathBuf,
+    /// For auditors: list each limit with value, clause and justification.
+    #[arg(long)]
+    pub(crate) evidence: bool,
 }
 
 #[derive(Args)]

@@ -11,23 +11,28 @@ use crate::text;
 pub(crate) const CODES: &str = "\
 Exit codes:
   0  done
-  1  something is wrong with the server (check)
+  1  something is wrong with the server (check), or a document is refused (policy)
   2  the command, or a setting, cannot be used as it is
   3  not found: no such session, or there was nothing to end
   4  the store cannot be used
   5  done, but replicas did not confirm it
-  6  the result could not be written";
+  6  the result could not be written
+  10, 11  limits differ (policy diff)";
 
 /// The result of a command that was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    /// Sessions are not safe on the server.
+    /// Sessions are not safe on the server, or a document is refused.
     Broken,
     /// Not found. The reason has been printed.
     NotFound,
     /// Ended, but a failure of the primary may bring it back.
     Unconfirmed,
+    /// Some limits are tighter in the newer document, and none is looser.
+    Tightens,
+    /// Some limits are looser in the newer document.
+    Loosens,
 }
 
 /// The exit code of the program.
@@ -57,6 +62,8 @@ impl From<Outcome> for Code {
             Outcome::Broken => 1,
             Outcome::NotFound => 3,
             Outcome::Unconfirmed => 5,
+            Outcome::Tightens => 10,
+            Outcome::Loosens => 11,
         })
     }
 }

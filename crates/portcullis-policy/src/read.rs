@@ -416,9 +416,10 @@ impl Reader {
     fn text<'n>(&mut self, table: &Table<'n>, field: &str, most: usize) -> Option<&'n str> {
         let node = table.get(field)?;
         match &node.value {
-            Value::Text(text) if !text.trim().is_empty() && text.len() <= most => Some(text),
+            Value::Text(text) if is_readable(text) && text.len() <= most => Some(text),
             _ => {
-                let reason = format!("it must be text of 1 to {most} bytes");
+                let reason =
+                    format!("it must be text of 1 to {most} bytes, without control characters");
                 self.refuse(&table.path(field), node, reason);
                 None
             }
@@ -505,4 +506,10 @@ impl Reader {
         }
         justifications
     }
+}
+
+/// Text that people can read, on one or several lines.
+fn is_readable(text: &str) -> bool {
+    let is_control = |character: char| character.is_control() && character != '\n';
+    !text.trim().is_empty() && !text.contains(is_control)
 }

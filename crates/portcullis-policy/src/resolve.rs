@@ -218,8 +218,9 @@ impl Document {
         problems
     }
 
-    /// A process must name an environment of the document, if the document has environments.
-    fn wrong_environment(&self, environment: Option<&str>) -> Option<Problem> {
+    /// What is wrong with this name of a process's environment. If the document has environments,
+    /// a process must name one of them. Otherwise it must name none.
+    pub fn wrong_environment(&self, environment: Option<&str>) -> Option<Problem> {
         let known: Vec<_> = self.environments().collect();
         match environment {
             Some(name) if !self.environments.contains_key(name) => {

@@ -6,6 +6,7 @@ mod count;
 mod each_realm;
 mod flagged;
 mod list;
+mod policy;
 mod realms;
 mod revoke;
 mod show;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     each_realm::in_each_realm,
     flagged::{SINCE as FLAGGED_SINCE, flagged},
     list::list,
+    policy::policy,
     realms::realms,
     revoke::revoke,
     show::show,

@@ -12,6 +12,7 @@ mod check;
 mod connection;
 mod list;
 mod messages;
+mod policy;
 mod realms;
 mod revoke;
 mod safety;

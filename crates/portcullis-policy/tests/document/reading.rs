@@ -222,3 +222,12 @@ fn limits_of_flagged_sessions_and_of_demands_are_within_the_bounds() {
         "demand.d.scope"
     );
 }
+
+#[test]
+fn a_text_for_people_has_no_control_characters() {
+    let text = |text: &str| format!("limits.idle = '5m'\njustification.'limits.idle' = \"{text}\"");
+    read(&text(r"two\nlines"));
+    for control in [r"\u001b[1m", r"\u009b", r"\r", " ", ""] {
+        assert_eq!(misread(&text(control))[0].path, "justification.limits.idle");
+    }
+}

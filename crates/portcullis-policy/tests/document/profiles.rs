@@ -137,3 +137,44 @@ fn wcag_too_few_extensions_are_a_warning() {
             .is_empty()
     );
 }
+
+/// Default, justification wanted above, refused above.
+fn figures(profile: Profile, limit: LimitName) -> String {
+    let level = profile.level(limit);
+    let figure = |value: Option<LimitValue>| value.map_or("–".to_owned(), |it| it.to_string());
+    format!(
+        "{} / {} / {}",
+        figure(level.default),
+        figure(level.justified_above),
+        level.refused_above
+    )
+}
+
+#[test]
+fn the_chapter_has_the_figures_and_clauses_of_every_profile() {
+    use LimitName::{Absolute, Elevation, Idle, PrivilegedIdle, RememberAbsolute, RememberIdle};
+
+    const LIMITS: [LimitName; 4] = [Idle, Absolute, PrivilegedIdle, Elevation];
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/policies.md");
+    let chapter = std::fs::read_to_string(path).unwrap();
+    for profile in Profile::ALL {
+        let begins = format!("| `{profile}` | ");
+        let refused_above = |limit| profile.level(limit).refused_above;
+        let remembered = if refused_above(RememberIdle) == refused_above(Idle) {
+            "as others".to_owned()
+        } else {
+            [RememberIdle, RememberAbsolute]
+                .map(|it| figures(profile, it))
+                .join(" · ")
+        };
+        let row = LIMITS.map(|limit| figures(profile, limit)).join(" | ");
+        let row = format!(" | {row} | {remembered} |");
+        let mut lines = chapter.lines();
+        let is_there = lines.any(|line| line.starts_with(&begins) && line.ends_with(&row));
+        assert!(is_there, "{begins}…{row}");
+
+        let clauses = LIMITS.map(|limit| profile.level(limit).clause).join(" | ");
+        let row = format!("{begins}{clauses} |\n");
+        assert!(chapter.contains(&row), "{row}");
+    }
+}

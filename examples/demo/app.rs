@@ -12,7 +12,7 @@ use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 use crate::{
     account, activity, cart, catalogue, confirm, devices, error, letter, live,
     news::{self, News},
-    page, sign_in,
+    operations, page, sign_in,
     users::Users,
 };
 
@@ -65,6 +65,8 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
             routing::get(confirm::form).post(confirm::submit),
         )
         .route("/confirm/end", routing::post(confirm::leave))
+        .route("/operations", routing::get(operations::show))
+        .route("/operations/end", routing::post(operations::end))
         .route("/live.js", routing::get(live::script))
         .route("/news.js", routing::get(news::script))
         .route("/style.css", routing::get(page::style))

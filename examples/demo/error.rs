@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use maud::{Markup, html};
-use portcullis::{SessionError, reject::Refusal};
+use portcullis::{SessionError, reject::Refusal, store::StoreError};
 
 use crate::page::{Here, page};
 
@@ -26,6 +26,12 @@ pub(crate) enum Error {
 impl From<SessionError> for Error {
     fn from(error: SessionError) -> Self {
         Self::Session(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Session(error.into())
     }
 }
 

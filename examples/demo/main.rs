@@ -5,7 +5,7 @@
 //! | `REDIS_URL` | keeps the sessions in Redis instead of memory: `redis://127.0.0.1:6379` |
 //! | `PORT` | another port than 3000 |
 //! | `ADDR` | another address than 127.0.0.1:3000, such as `0.0.0.0:3000` |
-//! | `DEMO_TIMEOUTS=120,600,60` | idle, absolute and elevation timeout in seconds, to see them end sessions |
+//! | `DEMO_TIMEOUTS=120,600,60` | idle, absolute and elevation timeout in seconds, instead of `policy.toml`; the last one is also the privileged idle timeout |
 //! | `DEMO_INSECURE_COOKIE=1` | for Safari, which refuses `Secure` cookies on http://localhost |
 //! | `RUST_LOG` | what is logged; by default the events of sessions are |
 
@@ -18,8 +18,10 @@ mod confirm;
 mod devices;
 mod error;
 mod letter;
+mod limits;
 mod live;
 mod news;
+mod operations;
 mod page;
 mod panel;
 mod sign_in;
@@ -42,7 +44,7 @@ use portcullis::{CookieConfig, MemoryStore, RedisStore, SessionLayer, Timeouts};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::{app::app, users::Users};
+use crate::{app::app, limits::limited, users::Users};
 
 /// The time that open requests have once the program is asked to stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -123,9 +125,9 @@ fn sentence(address: SocketAddr, error: &io::Error) -> String {
 }
 
 fn configured(mut sessions: SessionLayer) -> Result<SessionLayer, Box<dyn Error>> {
-    if let Ok(seconds) = env::var("DEMO_TIMEOUTS") {
-        sessions = sessions.timeouts(timeouts(&seconds)?);
-    }
+    let asked_for = env::var("DEMO_TIMEOUTS").ok();
+    let asked_for = asked_for.as_deref().map(timeouts).transpose()?;
+    sessions = limited(sessions, asked_for)?;
     if is_on("DEMO_INSECURE_COOKIE") {
         sessions = sessions.cookie(CookieConfig::insecure_for_local_development());
     }
@@ -141,7 +143,8 @@ fn timeouts(seconds: &str) -> Result<Timeouts, Box<dyn Error>> {
         .into());
     };
     let [idle, absolute, elevation] = [*idle, *absolute, *elevation].map(Duration::from_secs);
-    Ok(Timeouts::new(idle, absolute)?.with_elevation(elevation)?)
+    let timeouts = Timeouts::new(idle, absolute)?.with_elevation(elevation)?;
+    Ok(timeouts.with_privileged_idle(elevation)?)
 }
 
 fn is_on(name: &str) -> bool {

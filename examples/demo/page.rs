@@ -14,6 +14,7 @@ pub(crate) enum Here {
     Catalogue,
     Cart,
     Account,
+    Operations,
     Elsewhere,
 }
 
@@ -54,6 +55,11 @@ pub(crate) fn page(title: &str, here: Here, main: Markup, panel: Option<Panel>) 
                                 @for (place, target, label) in PLACES {
                                     li {
                                         a href=(target) aria-current=[(place == here).then_some("page")] { (label) }
+                                    }
+                                }
+                                @if user.is_some_and(|user| user.is_administrator) {
+                                    li {
+                                        a href="/operations" aria-current=[(here == Here::Operations).then_some("page")] { "Operations" }
                                     }
                                 }
                             }

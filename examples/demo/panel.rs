@@ -5,6 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use portcullis::{
     Key, Session, UserId,
+    policy::{ExplainedLimit, LimitName, LimitValue, Why},
     session::{SessionInfo, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ pub(crate) enum Notice {
     DeviceEnded,
     OthersEnded,
     LetterSent,
+    UserEnded,
 }
 
 impl Notice {
@@ -55,6 +57,7 @@ impl Notice {
             }
             Self::DeviceEnded => "The session has been ended.",
             Self::OthersEnded => "All other sessions have been ended.",
+            Self::UserEnded => "All sessions of the user have been ended.",
             Self::LetterSent => {
                 "Your letter is on its way. This is a demonstration, so it is not delivered."
             }
@@ -121,6 +124,14 @@ fn timeout(user: &User) -> Markup {
 
 fn moments(session: &Session, info: &SessionInfo) -> Markup {
     let now = session.now();
+    let explanation = session.explain();
+    let why = |names: &[LimitName]| {
+        let mut limits = explanation
+            .iter()
+            .flat_map(|explanation| &explanation.limits);
+        let limit = limits.find(|limit| names.contains(&limit.limit));
+        html! { @if let Some(limit) = limit { span.exact { (rule(limit)) } } }
+    };
     html! {
         dt { "Public handle" }
         dd { code { (info.handle) } }
@@ -129,9 +140,17 @@ fn moments(session: &Session, info: &SessionInfo) -> Markup {
         dt { "Last active" }
         dd { (past(info.last_active_at, now)) }
         dt { "Ends if idle" }
-        dd { (future(info.idle_deadline, now)) }
+        dd { (future(info.idle_deadline, now)) (why(&[LimitName::Idle, LimitName::RememberIdle])) }
         dt { "Ends in any case" }
-        dd { (future(info.absolute_deadline, now)) }
+        dd { (future(info.absolute_deadline, now)) (why(&[LimitName::Absolute, LimitName::RememberAbsolute])) }
+        @if let Some(class) = session.class() {
+            dt { "Class" }
+            dd { (class.name()) }
+        }
+        @if let Some(until) = session.privileged_until() {
+            dt { "Privileged" }
+            dd { "ends " (future(until, now)) (why(&[LimitName::PrivilegedIdle])) }
+        }
         dt { "Elevated" }
         dd {
             @match session.elevated_until() {
@@ -151,6 +170,18 @@ pub(crate) fn past(moment: Timestamp, now: Timestamp) -> Markup {
 
 pub(crate) fn future(moment: Timestamp, now: Timestamp) -> Markup {
     dated(&format!("in {}", length(moment.since(now))), moment)
+}
+
+/// The length of a limit, and the rule that decides it.
+fn rule(limit: &ExplainedLimit) -> String {
+    let length = LimitValue::Length(limit.length);
+    let rule = match &limit.why {
+        Why::Decided(decision) => &decision.rule,
+        Why::Flagged => "flagged.idle",
+        Why::Visitor => "visitors",
+        _ => "an earlier policy",
+    };
+    format!("{length}, {rule}")
 }
 
 /// The two largest units. Smaller ones are dropped, so that no deadline looks later than it is.

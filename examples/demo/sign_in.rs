@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     error::Error,
+    limits::ADMINISTRATOR,
     page::{Here, field_error, page},
     panel::{Notice, notice, panel},
     users::{DEMO_USERS, LONGEST_PASSWORD, Users},
@@ -77,6 +78,9 @@ pub(crate) async fn submit(
     };
     // A new identifier: the old one, known to others or planted, opens nothing.
     session.authenticate(user.id)?;
+    if user.is_administrator {
+        session.set_class(ADMINISTRATOR)?;
+    }
     // With a status of 400 or above no user would be signed in, and this would not be written.
     Notice::SignedIn.leave(&session)?;
     Ok(form.wanted.redirect().into_response())
@@ -119,7 +123,7 @@ fn sign_in_page(
             button { "Sign in" }
         }
         section.hint aria-labelledby="hint-title" {
-            h2 #hint-title { "Two users have an account here" }
+            h2 #hint-title { "These users have an account here" }
             table {
                 thead { tr { th scope="col" { "Name" } th scope="col" { "Password" } } }
                 tbody {

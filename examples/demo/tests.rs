@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use portcullis::{MemoryStore, SessionLayer, UserId, store::ManualClock};
 use tower::ServiceExt;
 
-use crate::{app::app, timeouts, users::Users};
+use crate::{app::app, limits::limited, timeouts, users::Users};
 
 /// Keeps the cookie, and the text of the last page.
 #[derive(Clone)]
@@ -28,6 +28,11 @@ struct Browser {
 impl Browser {
     fn new(store: MemoryStore) -> Self {
         Self::of(SessionLayer::new(store))
+    }
+
+    /// With the limits of the document.
+    fn with_document(store: MemoryStore) -> Self {
+        Self::of(limited(SessionLayer::new(store), None).unwrap())
     }
 
     fn of(sessions: SessionLayer) -> Self {
@@ -461,4 +466,62 @@ async fn a_program_gets_the_problem_document() {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     let kind = text(&response, header::CONTENT_TYPE);
     assert_eq!(kind.as_deref(), Some("application/problem+json"));
+}
+
+const ADMINISTRATOR: &str = "name=margaret&password=guidance+software";
+
+#[tokio::test]
+async fn an_administrator_has_tighter_limits_and_ends_the_sessions_of_a_user() {
+    let store = MemoryStore::new();
+    let mut ada = Browser::with_document(store.clone());
+    ada.sign_in().await;
+    let mut browser = Browser::with_document(store);
+    let answer = browser.post("/sign-in", ADMINISTRATOR).await;
+    assert_eq!(answer, to("/account"));
+    assert_eq!(browser.get("/account").await, page(StatusCode::OK));
+    for rule in [
+        "15m, class.administrator.idle",
+        "8h, class.administrator.absolute",
+    ] {
+        assert!(browser.shows(rule), "{rule}");
+    }
+    assert_eq!(browser.get("/operations").await, page(StatusCode::OK));
+    assert!(browser.shows("End all sessions of ada"));
+    let answer = browser.post("/operations/end", "user=ada").await;
+    assert_eq!(answer, to("/operations"));
+    let sign_in = to("/sign-in?return_to=/account");
+    assert_eq!(ada.get("/account").await, sign_in);
+    assert_eq!(browser.get("/operations").await, page(StatusCode::OK));
+    assert!(browser.shows("All sessions of the user have been ended."));
+}
+
+#[tokio::test]
+async fn the_operations_page_asks_for_a_recent_password_and_others_do_not_keep_it_open() {
+    let clock = ManualClock::new();
+    let mut browser = Browser::with_document(MemoryStore::with_clock(&clock));
+    browser.post("/sign-in", ADMINISTRATOR).await;
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(browser.get("/account").await, page(StatusCode::OK));
+    }
+    let confirm = to("/confirm?scope=general&return_to=/operations");
+    assert_eq!(browser.get("/operations").await, confirm);
+    let confirmed = "password=guidance+software&return_to=%2Foperations";
+    assert_eq!(browser.post("/confirm", confirmed).await, to("/operations"));
+    assert_eq!(browser.get("/operations").await, page(StatusCode::OK));
+}
+
+#[tokio::test]
+async fn the_operations_page_does_not_exist_for_others() {
+    let mut browser = Browser::with_document(MemoryStore::new());
+    let sign_in = to("/sign-in?return_to=/operations");
+    assert_eq!(browser.get("/operations").await, sign_in);
+    browser.sign_in().await;
+    assert_eq!(
+        browser.get("/operations").await,
+        page(StatusCode::NOT_FOUND)
+    );
+    let answer = browser.post("/operations/end", "user=ada").await;
+    assert_eq!(answer, page(StatusCode::NOT_FOUND));
+    assert!(!browser.shows("href=\"/operations\""));
 }

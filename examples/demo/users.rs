@@ -13,10 +13,14 @@ use portcullis::UserId;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// Only a demonstration shows passwords on the sign-in page.
-pub(crate) const DEMO_USERS: [(&str, &str); 2] = [
+pub(crate) const DEMO_USERS: [(&str, &str); 3] = [
     ("ada", "analytical engine"),
     ("grace", "nanoseconds of wire"),
+    (ADMINISTRATOR, "guidance software"),
 ];
+
+/// The name of the user who may see the operations page.
+const ADMINISTRATOR: &str = "margaret";
 
 /// NIST SP 800-63B-4, 3.1.1.2: at least 15 characters for a password that is the only factor.
 pub(crate) const SHORTEST_PASSWORD: usize = 15;
@@ -46,13 +50,18 @@ pub(crate) struct User {
     /// Stays the same if the name changes.
     pub(crate) id: u32,
     pub(crate) name: &'static str,
+    pub(crate) is_administrator: bool,
 }
 
 impl Users {
     pub(crate) fn new() -> io::Result<Self> {
         let account = |(id, (name, password))| {
             Ok(Account {
-                user: User { id, name },
+                user: User {
+                    id,
+                    name,
+                    is_administrator: name == ADMINISTRATOR,
+                },
                 password: RwLock::new(hash(password)?),
             })
         };
@@ -69,6 +78,13 @@ impl Users {
     /// The user that a session is bound to.
     pub(crate) fn get(&self, id: &UserId) -> Option<User> {
         self.account(id).map(|account| account.user)
+    }
+
+    /// The user with this name.
+    pub(crate) fn named(&self, name: &str) -> Option<User> {
+        let mut accounts = self.0.accounts.iter();
+        let account = accounts.find(|account| account.user.name == name);
+        account.map(|account| account.user)
     }
 
     /// The user with this name, if the password is correct.

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { launch, screenshots } from './browser.mjs';
 
-const PASSWORDS = { ada: 'analytical engine', grace: 'nanoseconds of wire' };
+const PASSWORDS = { ada: 'analytical engine', grace: 'nanoseconds of wire', margaret: 'guidance software' };
 
 // On a port that the system chooses, with its sessions in memory unless there is a Redis.
 async function start(timeouts, redis) {

@@ -24,8 +24,9 @@ pub const MAX_DEMANDS: usize = 64;
 /// let document = Document::parse("schema = 1\n[limits]\nidle = '20m'\n").unwrap();
 /// assert_eq!(document.profile().name(), "standard");
 ///
-/// let problems = Document::parse("schema = 1\n[limits]\nidle = 'never'\n").unwrap_err();
-/// assert!(problems[0].to_string().starts_with("line 3, column 1: limits.idle: "));
+/// let invalid = Document::parse("schema = 1\n[limits]\nidle = 'never'\n").unwrap_err();
+/// let problem = invalid.problems()[0].to_string();
+/// assert!(problem.starts_with("line 3, column 1: limits.idle: "));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {

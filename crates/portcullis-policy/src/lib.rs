@@ -57,7 +57,7 @@ pub use self::{
     document::{Document, MAX_CLASSES, MAX_DEMANDS, MAX_DOCUMENT_BYTES},
     evidence::{Evidence, NOT_CLAIMED},
     explain::explain,
-    problem::{Against, Place, Problem},
+    problem::{Against, InvalidDocument, Place, Problem},
     profile::{Level, Profile},
     resolve::{Resolved, Row},
     schema::JSON_SCHEMA,

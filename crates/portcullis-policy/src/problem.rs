@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use portcullis_core::debug_as_message;
 use serde::Serialize;
 
 /// What is wrong with a document, or what deserves attention in it.
@@ -22,6 +23,42 @@ pub struct Problem {
     pub clause: Option<&'static str>,
     /// What is wrong, and what to do.
     pub reason: String,
+}
+
+/// A text that is no document. Its message has a line for each problem.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+pub struct InvalidDocument {
+    problems: Vec<Problem>,
+}
+
+impl InvalidDocument {
+    pub(crate) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
+
+    /// All that is wrong with the text.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// All that is wrong with the text.
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+}
+
+impl fmt::Display for InvalidDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the policy document is refused")?;
+        let mut problems = self.problems.iter();
+        problems.try_for_each(|problem| write!(f, "\n{problem}"))
+    }
+}
+
+impl fmt::Debug for InvalidDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_as_message(self, f)
+    }
 }
 
 /// The other side of a conflict.

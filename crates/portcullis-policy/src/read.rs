@@ -14,7 +14,7 @@ use crate::{
     bounds::{SHORTEST, library},
     document::{Document, Environment, MAX_CLASSES, MAX_DEMANDS, MAX_DOCUMENT_BYTES},
     node::{self, Node, Value},
-    problem::{Problem, quoted},
+    problem::{InvalidDocument, Problem, quoted},
     profile::Profile,
     table::{FIELDS, LimitTable, NONE, REMEMBER, REMEMBER_FIELDS, Setting},
 };
@@ -55,20 +55,24 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// All that is wrong with the text, each with line and column.
-    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        within_size(text)?;
-        document(&node::of_toml(text)?, Lengths::Text)
+    /// [`InvalidDocument`] with all that is wrong with the text, each with line and column.
+    pub fn parse(text: &str) -> Result<Self, InvalidDocument> {
+        let read = within_size(text)
+            .and_then(|()| node::of_toml(text))
+            .and_then(|root| document(&root, Lengths::Text));
+        read.map_err(InvalidDocument::new)
     }
 
     /// Reads the [canonical form](Self::canonical) of a document.
     ///
     /// # Errors
     ///
-    /// All that is wrong with it.
-    pub fn parse_canonical(json: &str) -> Result<Self, Vec<Problem>> {
-        within_size(json)?;
-        document(&node::of_json(json)?, Lengths::Milliseconds)
+    /// [`InvalidDocument`] with all that is wrong with it.
+    pub fn parse_canonical(json: &str) -> Result<Self, InvalidDocument> {
+        let read = within_size(json)
+            .and_then(|()| node::of_json(json))
+            .and_then(|root| document(&root, Lengths::Milliseconds));
+        read.map_err(InvalidDocument::new)
     }
 }
 

@@ -35,7 +35,9 @@ fn read(rest: &str) -> Document {
 
 /// What is wrong with the text of a document without its first line.
 fn misread(rest: &str) -> Vec<Problem> {
-    Document::parse(&format!("schema = 1\n{rest}")).unwrap_err()
+    Document::parse(&format!("schema = 1\n{rest}"))
+        .unwrap_err()
+        .into_problems()
 }
 
 fn resolved(rest: &str) -> Resolved {

@@ -79,9 +79,13 @@ fn p05_the_canonical_form_has_no_value_for_unlimited_either() {
         "9223372036854775808",
     ] {
         let json = format!(r#"{{"schema":1,"limits":{{"idle":{value}}}}}"#);
-        let problems = Document::parse_canonical(&json).unwrap_err();
+        let problems = Document::parse_canonical(&json)
+            .unwrap_err()
+            .into_problems();
         assert_eq!(problems[0].path, "limits.idle", "{value}");
     }
-    let problems = Document::parse_canonical("{\"schema\":1,").unwrap_err();
+    let problems = Document::parse_canonical("{\"schema\":1,")
+        .unwrap_err()
+        .into_problems();
     assert_eq!(problems[0].place.unwrap().line, 1);
 }

@@ -148,7 +148,7 @@ fn a_document_says_which_schema_it_has() {
         "profile = 'aal2'",
     ] {
         assert_eq!(
-            Document::parse(text).unwrap_err()[0].path,
+            Document::parse(text).unwrap_err().into_problems()[0].path,
             "schema",
             "{text}"
         );
@@ -159,7 +159,9 @@ fn a_document_says_which_schema_it_has() {
 fn a_document_has_a_size() {
     let padded = |bytes: usize| format!("schema = 1\n#{}", "x".repeat(bytes - 12));
     assert!(Document::parse(&padded(MAX_DOCUMENT_BYTES)).is_ok());
-    let problems = Document::parse(&padded(MAX_DOCUMENT_BYTES + 1)).unwrap_err();
+    let problems = Document::parse(&padded(MAX_DOCUMENT_BYTES + 1))
+        .unwrap_err()
+        .into_problems();
     assert!(problems[0].reason.contains("32769 bytes"));
 
     let tables = |kind: &str, number: usize, rest: &str| -> String {
@@ -230,4 +232,13 @@ fn a_text_for_people_has_no_control_characters() {
     for control in [r"\u001b[1m", r"\u009b", r"\r", " ", ""] {
         assert_eq!(misread(&text(control))[0].path, "justification.limits.idle");
     }
+}
+
+#[test]
+fn an_invalid_document_is_an_error_with_a_line_for_each_problem() {
+    let invalid = Document::parse("limits.idle = 'never'").unwrap_err();
+    let lines: Vec<_> = invalid.to_string().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 1 + invalid.problems().len());
+    assert!(lines[2].starts_with("line 1, column 8: limits.idle: \"never\" is refused"));
+    assert_eq!(format!("{invalid:?}"), invalid.to_string());
 }

@@ -11,7 +11,9 @@ use std::{
     path::Path,
 };
 
-use portcullis_policy::{Document, MAX_DOCUMENT_BYTES, PolicyBounds, Problem, Resolved};
+use portcullis_policy::{
+    Document, InvalidDocument, MAX_DOCUMENT_BYTES, PolicyBounds, Problem, Resolved,
+};
 
 use crate::{
     args::{OutputOptions, Policy},
@@ -39,11 +41,11 @@ struct Accepted {
 fn read(file: &Path) -> Result<Result<Accepted, Vec<Problem>>, Failure> {
     let text = text_of(file)
         .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", name(file))))?;
-    let accepted = Document::parse(&text).and_then(|document| {
+    let parsed = Document::parse(&text).map_err(InvalidDocument::into_problems);
+    Ok(parsed.and_then(|document| {
         let resolved = document.resolve_all(&PolicyBounds::new())?;
         Ok(Accepted { document, resolved })
-    });
-    Ok(accepted)
+    }))
 }
 
 /// The text, and no more of it than shows that it is too long.

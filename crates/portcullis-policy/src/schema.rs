@@ -203,6 +203,24 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_the_chapter_are_documents_and_fit_the_schema() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/policies.md");
+        let chapter = std::fs::read_to_string(path).unwrap();
+        let blocks = chapter.split("```toml\n").skip(1);
+        let examples: Vec<_> = blocks
+            .filter_map(|block| block.split("```").next())
+            .collect();
+        assert_eq!(examples.len(), 4);
+        for text in examples {
+            let document = Document::parse(text).unwrap_or_else(|it| panic!("{text} {it:#?}"));
+            let resolved = document.resolve_all(&crate::PolicyBounds::new());
+            let resolved = resolved.unwrap_or_else(|it| panic!("{text} {it:#?}"));
+            assert_eq!(resolved.warnings, [], "{text}");
+            fits(text).unwrap_or_else(|it| panic!("{text} {it}"));
+        }
+    }
+
+    #[test]
     fn the_schema_and_the_reader_refuse_the_same_forms() {
         for text in [
             "",

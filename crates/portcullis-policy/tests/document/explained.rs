@@ -23,14 +23,16 @@ idle               15m   class.admin.idle
 #[test]
 fn evidence_names_value_clause_and_justification() {
     let document = read(
-        "profile = 'aal2'\n[class.kiosk]\nabsolute = '48h'\n[environment.production]\n\
-         [justification]\n'class.kiosk.absolute' = 'SEC-214'",
+        "profile = 'aal2'\n[class.kiosk]\nabsolute = '48h'\nidle = '5m'\n[environment.production]\n\
+         [justification]\n'class.kiosk.absolute' = 'SEC-214'\n'class.kiosk.idle' = 'needless'",
     );
     let all = document
         .resolve_all(&portcullis_policy::PolicyBounds::new())
         .unwrap();
     let evidence = document.evidence(&all);
     assert_eq!(evidence.len(), 2 * 5);
+    let justified = evidence.iter().filter(|it| it.justification.is_some());
+    assert_eq!(justified.count(), 1);
     let kiosk = evidence
         .iter()
         .find(|it| it.justification.is_some())

@@ -23,14 +23,8 @@ pub(crate) fn limited(
     match asked_for {
         Some(timeouts) => Ok(sessions.timeouts(timeouts)),
         None => {
-            let document = Document::parse(include_str!("policy.toml"));
-            let document = document.map_err(|problems| sentences(&problems))?;
+            let document = Document::parse(include_str!("policy.toml"))?;
             Ok(sessions.policy(&document)?)
         }
     }
-}
-
-fn sentences(problems: &[impl ToString]) -> String {
-    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }

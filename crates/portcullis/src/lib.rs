@@ -273,7 +273,7 @@ pub mod policy {
     };
     #[cfg(feature = "policy")]
     #[doc(inline)]
-    pub use portcullis_policy::{Document, PolicyBounds, Problem, Profile};
+    pub use portcullis_policy::{Document, InvalidDocument, PolicyBounds, Problem, Profile};
 
     #[cfg(feature = "policy")]
     #[doc(inline)]

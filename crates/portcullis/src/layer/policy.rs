@@ -31,10 +31,10 @@ impl SessionLayer {
     ///     [class.admin]
     ///     idle = "15m"
     ///     "#,
-    /// );
+    /// )?;
     /// let sessions = SessionLayer::new(MemoryStore::new())
     ///     .classes([ADMIN])?
-    ///     .policy(&document.unwrap())?;
+    ///     .policy(&document)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -410,11 +410,15 @@ impl UnitOfWork {
         Ok(at)
     }
 
-    /// The idle timeout of a session of this class, remembered or not.
-    fn idle_of_class(&self) -> Duration {
-        let class = self.limits_of_class();
+    /// The idle timeout that a proof restores, if the policy caps that of flagged sessions.
+    fn idle_without_flag(&self) -> Option<Duration> {
+        let policy = &self.settings.policy;
+        policy.flagged.idle?;
+        let Some(class) = policy.limits(self.view.class()) else {
+            return Some(policy.strictest().idle());
+        };
         let remembered = class.remembered().filter(|_| self.view.is_remembered());
-        remembered.unwrap_or_else(|| class.limits()).idle
+        Some(remembered.unwrap_or_else(|| class.limits()).idle)
     }
 
     /// The limits of the session's class.
@@ -457,7 +461,7 @@ impl UnitOfWork {
             scope: scope.to_owned(),
             at: from,
             timeouts,
-            idle: self.idle_of_class(),
+            idle: self.idle_without_flag(),
             client: self.client.clone(),
         };
         self.record(grant, now)
@@ -479,7 +483,7 @@ impl UnitOfWork {
             operation,
             at,
             ends_at: at.after(approval::LASTS),
-            idle: self.idle_of_class(),
+            idle: self.idle_without_flag(),
             client: self.client.clone(),
         };
         self.record(approve, now)
@@ -519,8 +523,8 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Ends every elevation and gives the session a new identifier. Returns whether one was in
-    /// force.
+    /// Ends every elevation and approval, and gives the session a new identifier. Returns whether one
+    /// was in force.
     ///
     /// # Errors
     ///
@@ -530,13 +534,13 @@ impl UnitOfWork {
             .view
             .0
             .as_ref()
-            .is_some_and(|view| view.is_elevated(now));
+            .is_some_and(|view| view.has_privileges(now));
         // A sign-in of this request ends them too, but the sign-in may be dropped later.
         let elevated_before_sign_in = self.ops.authenticate()
             && self
                 .origin
                 .as_ref()
-                .is_some_and(|origin| origin.view.is_elevated(now));
+                .is_some_and(|origin| origin.view.has_privileges(now));
         if elevated || elevated_before_sign_in {
             self.record(Op::DropElevations, now)?;
         }

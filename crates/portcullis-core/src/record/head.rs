@@ -175,6 +175,11 @@ impl Head {
         self.elevations.push(elevation);
     }
 
+    /// Whether there are elevations or approvals.
+    pub(crate) fn has_elevations(&self) -> bool {
+        !self.elevations.is_empty() || !self.approvals.is_empty()
+    }
+
     /// Ends all elevations and approvals.
     pub(crate) fn drop_elevations(&mut self) {
         self.elevations.clear();

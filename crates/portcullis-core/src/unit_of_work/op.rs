@@ -48,8 +48,8 @@ pub(super) enum Op {
         scope: String,
         at: Timestamp,
         timeouts: Timeouts,
-        /// The idle timeout of sessions that are not flagged.
-        idle: Duration,
+        /// The idle timeout without the cap of flagged sessions, if there is one.
+        idle: Option<Duration>,
         client: Option<Client>,
     },
     /// The user proved their identity for one operation.
@@ -57,8 +57,8 @@ pub(super) enum Op {
         operation: Operation,
         at: Timestamp,
         ends_at: Timestamp,
-        /// The idle timeout of sessions that are not flagged.
-        idle: Duration,
+        /// The idle timeout without the cap of flagged sessions, if there is one.
+        idle: Option<Duration>,
         client: Option<Client>,
     },
     /// The operation is carried out, and needs its approval.
@@ -154,7 +154,7 @@ impl Op {
     pub(super) fn apply_if_restrictive(&self, view: &mut View) -> bool {
         match self {
             // An elevation that only this request granted was dropped already.
-            Self::DropElevations if view.record.head.elevations.is_empty() => return false,
+            Self::DropElevations if !view.record.head.has_elevations() => return false,
             Self::DropElevations | Self::Regenerate => view.record_mut().head.drop_elevations(),
             Self::Observe(client, _, idle) => {
                 let capped = idle.unwrap_or(view.timing.idle_timeout);
@@ -326,9 +326,9 @@ impl View {
     }
 
     /// The user has proved their identity. The limits of flagged sessions no longer apply.
-    fn prove(&mut self, at: Timestamp, idle: Duration, client: Option<&Client>) {
+    fn prove(&mut self, at: Timestamp, idle: Option<Duration>, client: Option<&Client>) {
         if self.is_flagged() {
-            self.timing.idle_timeout = idle;
+            self.timing = self.timing.with_idle(idle);
         }
         self.timing = self.timing.after(Activity::Proof, at);
         let proof = self.before_deadline(at);

@@ -394,8 +394,12 @@ impl View {
         self.record.head.elevated_for(scope, self.timing)
     }
 
-    pub(super) fn is_elevated(&self, now: Timestamp) -> bool {
-        let mut ends = self.record.head.elevation_ends(self.timing);
+    /// Whether an elevation or an approval is in force.
+    pub(super) fn has_privileges(&self, now: Timestamp) -> bool {
+        let Self { timing, record } = self;
+        let approvals = record.head.approvals.iter();
+        let approvals = approvals.map(|approval| approval.ends_at(timing.absolute_deadline));
+        let mut ends = record.head.elevation_ends(*timing).chain(approvals);
         ends.any(|ends_at| now < ends_at)
     }
 

@@ -538,7 +538,7 @@ impl Session {
         self.state.elevated_until(S::NAME)
     }
 
-    /// Ends every elevation early, and returns whether there was one. The session gets a new
+    /// Ends every elevation and approval early, and returns whether there was one. The session gets a new
     /// identifier, as with [`regenerate`](Self::regenerate).
     ///
     /// # Errors

@@ -348,3 +348,30 @@ fn a_policy_ends_the_elevations_of_flagged_sessions() {
         assert_eq!(visit.is_elevated("general"), is_elevated);
     }
 }
+
+#[test]
+fn an_approval_ends_where_the_elevations_of_a_flagged_session_end() {
+    let operation = || Operation::of("transfer", b"ten");
+    for (distrust, ends) in [(false, false), (true, true)] {
+        let world = World::new();
+        let mut visit = visit_from(&world, world.on_phone(), PHONE);
+        visit.unit.approve(operation(), world.now()).unwrap();
+        let key = visit.save().key();
+        let mut visit = visit_from(&world, key, DESK);
+        visit.flag(distrust);
+        let used = visit.unit.use_approval(operation(), world.now());
+        assert_eq!(used.is_err(), ends, "{distrust}");
+    }
+}
+
+#[test]
+fn without_a_cap_a_proof_leaves_the_idle_timeout_as_it_is() {
+    let mut world = World::new();
+    let key = world.on_phone();
+    world.ordinary().timeouts = Timeouts::new(HOUR, 24 * HOUR).unwrap();
+    let mut visit = visit_from(&world, key, DESK);
+    visit.flag(false);
+    visit.elevate("general");
+    let key = visit.save().key();
+    assert_eq!(world.visit(key).info().idle_timeout, 30 * MINUTE);
+}

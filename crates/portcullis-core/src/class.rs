@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The class of a session: which limits of a [policy](crate::Policy) apply to it.
 ///
-/// An application declares its classes, and chooses one for each sign-in. The name is for people and
-/// documents. The character is stored with each session, so it belongs to one class forever.
+/// An application declares its classes, and chooses one for each sign-in. The name is for people
+/// and documents. The character is stored with each session, so it belongs to one class forever.
 ///
 /// OWASP ASVS 5.0, 7.1.1, asks for timeouts by the risk of what a session may do.
 ///

@@ -523,8 +523,8 @@ impl UnitOfWork {
         Ok(())
     }
 
-    /// Ends every elevation and approval, and gives the session a new identifier. Returns whether one
-    /// was in force.
+    /// Ends every elevation and approval, and gives the session a new identifier. Returns whether
+    /// one was in force.
     ///
     /// # Errors
     ///

@@ -84,8 +84,8 @@ macro_rules! store_calls {
             /// it is an error and nothing is changed.
             fn replace(replace: Replace<'a>) -> Result<Replaced, Interrupted>;
 
-            /// Moves the last activity of a live session to now, and the last privileged activity if
-            /// the [kind of activity](Touch::activity) says so.
+            /// Moves the last activity of a live session to now, and the last privileged activity
+            /// if the [kind of activity](Touch::activity) says so.
             fn touch(touch: Touch<'a>) -> Result<Touched, StoreError>;
 
             /// Ends a session, whatever its revision.

@@ -538,8 +538,8 @@ impl Session {
         self.state.elevated_until(S::NAME)
     }
 
-    /// Ends every elevation and approval early, and returns whether there was one. The session gets a new
-    /// identifier, as with [`regenerate`](Self::regenerate).
+    /// Ends every elevation and approval early, and returns whether there was one. The session gets
+    /// a new identifier, as with [`regenerate`](Self::regenerate).
     ///
     /// # Errors
     ///

@@ -43,9 +43,8 @@ use crate::{
     },
 };
 
-/// The state of one request, allocated once for each. Beyond 1016 bytes, allocators take a slower path.
-/// The layer, the guards and every clone of the request's `Session` share
-/// it.
+/// The state of one request. The layer, the guards and every clone of the request's `Session` share
+/// it. It is allocated for each request, and allocators take a slower path beyond 1016 bytes.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: Arc<Config>,

@@ -2,7 +2,7 @@
 
 use portcullis::{
     SessionLayer, Timeouts,
-    policy::{Document, LimitName, PolicyBounds, PolicyError},
+    policy::{Document, InvalidDocument, LimitName, PolicyBounds},
 };
 use portcullis_tests::{
     ADMIN, Backend, Deploy, Explained, Operate, World, hours, minutes, on_every_store,
@@ -17,7 +17,7 @@ on_every_store![
     an_explanation_names_the_paths_of_the_document,
 ];
 
-fn layer_with(layer: SessionLayer, text: &str) -> Result<SessionLayer, PolicyError> {
+fn layer_with(layer: SessionLayer, text: &str) -> Result<SessionLayer, InvalidDocument> {
     let document = Document::parse(text).unwrap();
     let layer = layer.demand::<Operate>().demand::<Deploy>();
     layer.classes([ADMIN]).unwrap().policy(&document)

@@ -20,7 +20,7 @@ use portcullis_core::{Class, store::OnLimit};
 pub struct Declared<'d> {
     pub(crate) classes: &'d [Class],
     pub(crate) optional: &'d [Class],
-    pub(crate) demands: &'d [&'d str],
+    pub(crate) demands: &'d [(&'d str, Option<&'d str>)],
     pub(crate) on_limit: Option<OnLimit>,
 }
 
@@ -40,9 +40,10 @@ impl<'d> Declared<'d> {
         Self { optional, ..self }
     }
 
-    /// The names of the demands. The document may tighten them, and must not name others.
+    /// The names of the demands, and the scope of each. The document may tighten the demands, and
+    /// must not name others. It names no other scope either, because only code grants elevations.
     #[must_use]
-    pub fn demands(self, demands: &'d [&'d str]) -> Self {
+    pub fn demands(self, demands: &'d [(&'d str, Option<&'d str>)]) -> Self {
         Self { demands, ..self }
     }
 

@@ -25,23 +25,25 @@ pub struct Problem {
     pub reason: String,
 }
 
-/// A text that is no document. Its message has a line for each problem.
+/// A document that is refused: its text is none, or it contradicts bounds or code. The message has a
+/// line for each problem.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidDocument {
     problems: Vec<Problem>,
 }
 
 impl InvalidDocument {
-    pub(crate) fn new(problems: Vec<Problem>) -> Self {
+    /// The error of a document with these problems.
+    pub fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
     }
 
-    /// All that is wrong with the text.
+    /// All that is wrong.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// All that is wrong with the text.
+    /// All that is wrong.
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems
     }

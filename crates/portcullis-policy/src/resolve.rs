@@ -13,9 +13,9 @@ use crate::{
     chain::{self, Case},
     declared::Declared,
     document::Document,
-    problem::Problem,
+    problem::{Problem, quoted},
     profile::Profile,
-    table::Setting,
+    table::{NONE, Setting},
 };
 
 /// The limits of every class in every environment of a document.
@@ -208,11 +208,15 @@ impl Document {
                 problems.push(Problem::new(format!("class.{name}"), reason));
             }
         }
-        for name in self.demands() {
-            if !declared.demands.contains(&name) {
-                let reason =
-                    "the application declares no such demand; correct the name or remove it";
-                problems.push(Problem::new(format!("demand.{name}"), reason));
+        for (name, demand) in &self.demands {
+            let mut demands = declared.demands.iter();
+            match demands.find(|(declared, _)| declared == name) {
+                Some((_, scope)) => problems.extend(other_scope(name, demand, *scope)),
+                None => {
+                    let reason =
+                        "the application declares no such demand; correct the name or remove it";
+                    problems.push(Problem::new(format!("demand.{name}"), reason));
+                }
             }
         }
         problems
@@ -299,6 +303,19 @@ impl Document {
         }
         problems
     }
+}
+
+/// A scope that is not the one of the code. Only code grants an elevation for a scope.
+fn other_scope(name: &str, demand: &DemandLimits, of_code: Option<&str>) -> Option<Problem> {
+    let scope = demand.scope.as_deref().filter(|it| of_code != Some(it))?;
+    let of_code = of_code.map_or_else(|| NONE.to_owned(), quoted);
+    let reason = format!(
+        "it is {}, and that of the code is {of_code}; only code grants a scope, so set \
+         `Demand::SCOPE` or remove it",
+        quoted(scope)
+    );
+    let problem = Problem::new(format!("demand.{name}.scope"), reason).with_value(quoted(scope));
+    Some(problem.against("Demand::SCOPE", of_code))
 }
 
 /// Limits that cannot hold together. `are_complete` if no decision was refused.

@@ -274,10 +274,6 @@ pub mod policy {
     #[cfg(feature = "policy")]
     #[doc(inline)]
     pub use portcullis_policy::{Document, InvalidDocument, PolicyBounds, Problem, Profile};
-
-    #[cfg(feature = "policy")]
-    #[doc(inline)]
-    pub use crate::layer::policy::PolicyError;
 }
 
 /// The public data of sessions: handles, times and ends, and the reports of revocations.

@@ -81,6 +81,20 @@ fn a_demand_that_the_code_does_not_know_is_refused() {
     let text = "[demand.deploy]\nidle = '5m'";
     let declared = Declared::new(&[]);
     assert_eq!(paths(resolve(text, None, &declared)), ["demand.deploy"]);
-    assert!(resolve(text, None, &declared.clone().demands(&["deploy"])).is_ok());
-    assert!(resolve("", None, &declared.demands(&["deploy"])).is_ok());
+    assert!(resolve(text, None, &declared.clone().demands(&[("deploy", None)])).is_ok());
+    assert!(resolve("", None, &declared.demands(&[("deploy", None)])).is_ok());
+}
+
+#[test]
+fn a_scope_that_is_not_the_one_of_the_code_is_refused_with_both() {
+    let text = "[demand.deploy]\nscope = 'deploy'";
+    let declared = Declared::new(&[]);
+    let with = |scope| resolve(text, None, &declared.clone().demands(&[("deploy", scope)]));
+    assert!(with(Some("deploy")).is_ok());
+    for (scope, of_code) in [(None, "none"), (Some("payments"), "\"payments\"")] {
+        let problems = with(scope).unwrap_err();
+        assert_eq!(problems[0].path, "demand.deploy.scope");
+        assert_eq!(problems[0].value.as_deref(), Some("\"deploy\""));
+        assert_eq!(problems[0].against.as_ref().unwrap().value, of_code);
+    }
 }

@@ -166,7 +166,7 @@ fn a_policy_has_what_the_document_says() {
         "[class.admin]\nsessions = 2\n[flagged]\nidle = '5m'\nelevation = 'none'\n\
          [demand.deploy]\nscope = 'deploy'\nmax_auth_age = '5m'",
     );
-    let declared = Declared::new(&[ADMIN]).demands(&["deploy", "other"]);
+    let declared = Declared::new(&[ADMIN]).demands(&[("deploy", Some("deploy")), ("other", None)]);
     let resolve = |declared| {
         document
             .resolve(None, &declared, &PolicyBounds::new())

@@ -1,6 +1,5 @@
 //! The settings of a layer, as its services use them.
 
-mod demands;
 mod nesting;
 mod own_limits;
 mod unknown_classes;
@@ -11,7 +10,7 @@ use portcullis_core::{Class, Environment, Policy, Realm, Timeouts, unit_of_work:
 #[cfg(feature = "policy")]
 use portcullis_policy::PolicyBounds;
 
-pub(crate) use self::{demands::Demands, own_limits::OwnLimits};
+pub(crate) use self::own_limits::OwnLimits;
 use self::{
     nesting::{Names, Nesting},
     unknown_classes::UnknownClasses,
@@ -39,8 +38,8 @@ pub(crate) struct Config {
     pub(crate) own: OwnLimits,
     /// The limits of a document, which replace them.
     pub(crate) document: Option<Arc<Policy>>,
-    /// The demands that the application has declared.
-    pub(crate) demands: Demands,
+    /// The demands that the application has declared: the name of each, and its scope.
+    pub(crate) demands: Vec<(&'static str, Option<&'static str>)>,
     /// The widest limits that the application accepts from a document.
     #[cfg(feature = "policy")]
     pub(crate) bounds: PolicyBounds,

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::response::Parts;
 use portcullis_core::{
     Class, ConfigError, CorrelationKey, Demand, Environment, Realm, RememberMe, Timeouts,
-    VisitorLimits,
+    VisitorLimits, demand_name,
     store::{SessionLimit, Store, StoreError},
     unit_of_work::SessionSettings,
 };
@@ -18,7 +18,7 @@ use crate::routes::SessionRoutes;
 use crate::{
     admin::sessions::Sessions,
     client::{ClientAddresses, device_binding::DeviceBinding},
-    config::{Config, Demands, OwnLimits},
+    config::{Config, OwnLimits},
     headers::{clear_site_data::ClearSiteData, cookie::CookieConfig},
     layer::service::SessionService,
     outcome::{Classifier, Outcome},
@@ -208,7 +208,7 @@ impl SessionLayer {
                 },
                 own: OwnLimits::new(),
                 document: None,
-                demands: Demands::default(),
+                demands: Vec::new(),
                 #[cfg(feature = "policy")]
                 bounds: PolicyBounds::new(),
                 unknown_classes: Arc::default(),
@@ -372,7 +372,11 @@ impl SessionLayer {
     /// declared has the limits of its type alone.
     #[must_use]
     pub fn demand<D: Demand>(self) -> Self {
-        self.with(|config| config.demands.declare::<D>())
+        let name = demand_name::<D>();
+        self.with(|config| {
+            config.demands.retain(|(other, _)| *other != name);
+            config.demands.push((name, D::SCOPE));
+        })
     }
 
     fn check_before_policy(&self, setting: &str) -> Result<(), ConfigError> {

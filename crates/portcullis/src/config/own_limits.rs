@@ -5,7 +5,7 @@ use portcullis_core::{
 };
 
 /// The limits that code sets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct OwnLimits {
     pub(crate) timeouts: Timeouts,
     pub(crate) remember_me: Option<RememberMe>,
@@ -14,14 +14,18 @@ pub(crate) struct OwnLimits {
     pub(crate) classes: Vec<(Class, Timeouts)>,
 }
 
-impl OwnLimits {
-    pub(crate) fn new() -> Self {
+impl Default for OwnLimits {
+    fn default() -> Self {
         Self {
+            timeouts: Timeouts::default(),
+            remember_me: None,
             session_limit: Some(SessionLimit::default()),
-            ..Self::default()
+            classes: Vec::new(),
         }
     }
+}
 
+impl OwnLimits {
     /// The policy of these limits, for the declared classes.
     pub(crate) fn policy(&self, declared: &[Class]) -> Policy {
         let classes = declared.iter();

@@ -206,7 +206,7 @@ impl SessionLayer {
                     payload_limit: PAYLOAD_LIMIT,
                     visitors: VisitorLimits::default(),
                 },
-                own: OwnLimits::new(),
+                own: OwnLimits::default(),
                 document: None,
                 demands: Vec::new(),
                 #[cfg(feature = "policy")]

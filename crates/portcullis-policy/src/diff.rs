@@ -78,7 +78,8 @@ impl Resolved {
             let limits = |of: &Self| of.limits(environment, class).cloned().unwrap_or_default();
             let (old, new) = (limits(self), limits(new));
             changes.extend(LimitName::ALL.into_iter().filter_map(|limit| {
-                let (old, new) = (value(&old, limit), value(&new, limit));
+                let value = |limits: &ClassLimits| Some(limits.decision(limit)?.value);
+                let (old, new) = (value(&old), value(&new));
                 if old.is_none() && new.is_none() {
                     return None;
                 }
@@ -156,11 +157,6 @@ fn cases<'r>(old: &'r Resolved, new: &'r Resolved) -> BTreeSet<(Option<&'r str>,
     let kept = environments.filter(|environment| environment.is_some() || keeps_none);
     kept.flat_map(|environment| classes.iter().map(move |class| (environment, *class)))
         .collect()
-}
-
-fn value(limits: &ClassLimits, limit: LimitName) -> Option<LimitValue> {
-    let mut decisions = limits.decisions.iter();
-    decisions.find_map(|decision| (decision.limit == limit).then_some(decision.value))
 }
 
 fn length_change(limit: &str, old: Option<Duration>, new: Option<Duration>) -> Option<Change> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use portcullis_core::policy::{ClassLimits, Decision, LimitValue};
+use portcullis_core::policy::ClassLimits;
 
 use crate::table::NONE;
 
@@ -29,7 +29,7 @@ pub fn explain(limits: &ClassLimits) -> String {
             &decision.value.to_string(),
             &decision.rule,
         );
-        for chain in chains(decision) {
+        for chain in decision.chains() {
             line(&mut text, "", "", &chain);
         }
     }
@@ -37,19 +37,6 @@ pub fn explain(limits: &ClassLimits) -> String {
         line(&mut text, "remember", NONE, "");
     }
     text
-}
-
-/// What a decision overrode, and what it stays below.
-fn chains(decision: &Decision) -> impl Iterator<Item = String> {
-    let said = |word: &str, said: &[(String, LimitValue)]| {
-        let said: Vec<_> = said
-            .iter()
-            .map(|(path, value)| format!("{path} {value}"))
-            .collect();
-        (!said.is_empty()).then(|| format!("{word} {}", said.join(", ")))
-    };
-    let chains = [said("over", &decision.over), said("under", &decision.caps)];
-    chains.into_iter().flatten()
 }
 
 fn line(text: &mut String, limit: &str, value: &str, rest: &str) {

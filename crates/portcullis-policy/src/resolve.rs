@@ -376,11 +376,8 @@ fn few_extensions(row: &Row) -> Option<Problem> {
     if timeouts.absolute() >= timeouts.idle() * 11 {
         return None;
     }
-    let rule = |limit| {
-        let mut decisions = row.limits.decisions.iter();
-        decisions.find(|decision| decision.limit == limit)
-    };
-    let (idle, absolute) = (rule(LimitName::Idle)?, rule(LimitName::Absolute)?);
+    let idle = row.limits.decision(LimitName::Idle)?;
+    let absolute = row.limits.decision(LimitName::Absolute)?;
     let reason = format!(
         "it is {}, less than 11 times the idle timeout of {}: users cannot extend it ten times",
         absolute.value, idle.value

@@ -115,3 +115,16 @@ pub struct Decision {
     /// The caps that it stays below.
     pub caps: Vec<(String, LimitValue)>,
 }
+
+impl Decision {
+    /// The rules that it overrode and the caps above it, a line for each: `over limits.idle 30m`,
+    /// and `under library 24h`. A line without a rule is left out.
+    pub fn chains(&self) -> impl Iterator<Item = String> {
+        let chains = [("over", &self.over), ("under", &self.caps)];
+        let chains = chains.into_iter().filter(|(_, rules)| !rules.is_empty());
+        chains.map(|(word, rules)| {
+            let rules = rules.iter().map(|(rule, value)| format!("{rule} {value}"));
+            format!("{word} {}", rules.collect::<Vec<_>>().join(", "))
+        })
+    }
+}

@@ -78,12 +78,8 @@ impl fmt::Display for ExplainedLimit {
         let Why::Decided(decision) = &self.why else {
             return Ok(());
         };
-        for (word, rules) in [("over", &decision.over), ("under", &decision.caps)] {
-            if !rules.is_empty() {
-                let rules = rules.iter().map(|(rule, value)| format!("{rule} {value}"));
-                let rules = rules.collect::<Vec<_>>().join(", ");
-                writeln!(f, "{:<16} {word} {rules}", "")?;
-            }
+        for chain in decision.chains() {
+            writeln!(f, "{:<16} {chain}", "")?;
         }
         Ok(())
     }

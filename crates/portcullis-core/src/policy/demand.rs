@@ -18,6 +18,14 @@ pub struct DemandLimits {
 }
 
 impl DemandLimits {
+    /// An elevation for this scope, and nothing else.
+    pub fn of_scope(scope: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            scope: Some(scope.into()),
+            ..Self::default()
+        }
+    }
+
     /// Both demands at once: the shorter of each limit. A scope of `self` stays.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {

@@ -263,11 +263,9 @@ pub(crate) async fn authenticated(state: Option<&Arc<State>>) -> Result<Authenti
 pub(crate) async fn elevated<S: Scope>(
     state: Option<&Arc<State>>,
 ) -> Result<Elevated<S>, Rejection> {
-    let demand = DemandLimits {
-        scope: Some(scope_name::<S>().into()),
-        ..DemandLimits::default()
-    };
-    let (authenticated, demand, until) = demanded(state, demand, S::NAME).await?;
+    let scope = scope_name::<S>();
+    let demand = DemandLimits::of_scope(scope);
+    let (authenticated, demand, until) = demanded(state, demand, scope).await?;
     Ok(Elevated {
         authenticated,
         demand,
@@ -286,8 +284,7 @@ pub(super) async fn demanded(
     let authenticated = signed_in(state).await?;
     let state = authenticated.session.state();
     let demand = state.demand(demand);
-    let until = state.view().meets_until(&demand, state.now());
-    match until {
+    match state.meets_until(&demand) {
         Some(until) if !state.is_distrusted() => {
             state.note_privileged(&demand);
             Ok((authenticated, demand, until))

@@ -3,7 +3,6 @@
 mod lookup;
 
 use std::{
-    borrow::Cow,
     ops::Deref,
     pin::pin,
     sync::{
@@ -299,9 +298,8 @@ impl State {
 
     /// The approvals that the request has used. They are returned once.
     pub(crate) fn take_used_approvals(&self) -> UsedApprovals {
-        self.used_approvals()
-            .take()
-            .map_or_else(Vec::new, |used| *used)
+        let used = self.used_approvals().take();
+        used.map(|used| *used).unwrap_or_default()
     }
 
     fn used_approvals(&self) -> MutexGuard<'_, Option<Box<UsedApprovals>>> {
@@ -335,27 +333,24 @@ impl State {
         }
     }
 
-    /// A demand with the limits that the policy adds to it by its name.
-    pub(crate) fn named_demand(&self, name: &str, own: &DemandLimits) -> DemandLimits {
-        match self.config.sessions.policy.demand(name) {
-            Some(of_policy) => own.and(of_policy),
-            None => own.clone(),
-        }
+    /// What the policy adds to the demand of this name.
+    pub(crate) fn demand_of_policy(&self, name: &str) -> Option<&DemandLimits> {
+        self.config.sessions.policy.demand(name)
+    }
+
+    /// Until when the session meets this [demand](Self::demand), if it does now.
+    pub(crate) fn meets_until(&self, demand: &DemandLimits) -> Option<Timestamp> {
+        self.view().meets_until(demand, self.now())
     }
 
     /// Until when privileged routes may be used without another proof, if they may be now.
     pub(crate) fn privileged_until(&self) -> Option<Timestamp> {
-        let demand = self.demand(DemandLimits::default());
-        self.view().meets_until(&demand, self.now())
+        self.meets_until(&self.demand(DemandLimits::default()))
     }
 
     /// When the elevation for `scope` ends, if there is one.
-    pub(crate) fn elevated_until(&self, scope: impl Into<Cow<'static, str>>) -> Option<Timestamp> {
-        let demand = self.demand(DemandLimits {
-            scope: Some(scope.into()),
-            ..DemandLimits::default()
-        });
-        self.view().meets_until(&demand, self.now())
+    pub(crate) fn elevated_until(&self, scope: &'static str) -> Option<Timestamp> {
+        self.meets_until(&self.demand(DemandLimits::of_scope(scope)))
     }
 
     /// Whether the browser may have a session cookie that it did not send because another site

@@ -27,12 +27,13 @@ impl Status {
     pub(super) fn of(session: &Session) -> Option<Self> {
         let (now, view) = (session.now(), session.state().view());
         let info = view.info()?;
-        let elevations: BTreeMap<_, _> = view
-            .elevations(now)
+        let privileged_until = session.privileged_until();
+        // Elevations end with privileged activity, also if the policy has become stricter.
+        let elevations: BTreeMap<_, _> = privileged_until
             .into_iter()
-            .filter_map(|(scope, _)| {
-                let until = session.state().elevated_until(scope.clone())?;
-                Some((scope, until.as_millis()))
+            .flat_map(|last| {
+                let elevations = view.elevations(now).into_iter();
+                elevations.map(move |(scope, until)| (scope, until.min(last).as_millis()))
             })
             .collect();
         Some(Self {
@@ -43,7 +44,7 @@ impl Status {
             extends_to: info.extends_to(now).map(Timestamp::as_millis),
             authenticated: view.user().is_some(),
             user_fingerprint: view.user().map(|user| user.fingerprint()),
-            privileged_until: session.privileged_until().map(Timestamp::as_millis),
+            privileged_until: privileged_until.map(Timestamp::as_millis),
             elevated_until: elevations.get(DefaultScope::NAME).copied(),
             elevations,
         })

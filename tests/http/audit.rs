@@ -297,6 +297,7 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
         .get("/me")
         .await
         .is(200);
+    client.post("/shorten?left=36000").await.is(204);
     client.post("/approve/ten").await.is(204);
     client.post("/carry-out/ten").answered(500).await.is(500);
     world.advance(minutes(15));
@@ -341,6 +342,7 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
         "operation_approval_used",
         "operation_approval_restored",
         "session_renewed",
+        "session_shortened",
         "session_ended",
         "session_expired",
         "excess_sessions_exceeded",

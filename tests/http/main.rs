@@ -61,6 +61,7 @@ mod revocation_races;
 mod routes;
 mod secrecy;
 mod session_limit;
+mod shortening;
 mod sockets;
 mod sweeping;
 mod test_sessions;

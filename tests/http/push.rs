@@ -71,6 +71,20 @@ async fn t55_a_stream_that_needs_an_elevation_ends_at_once_when_it_is_dropped_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn t55_a_stream_ends_at_the_deadline_that_another_server_brought_forward() {
+    let world = World::<Redis>::with(late).await;
+    let server = world.another_server().await;
+    let client = world.signed_in("alice").await;
+    let mut events = listen(&client, "/live", world.backend.server()).await;
+    let there = client.at(server.address());
+    there.post("/shorten?left=1").await.is(204);
+    assert_eq!(
+        within(seconds(4), events.reason()).await,
+        "absolute_timeout"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn t55_s065_in_a_cluster_a_stream_ends_whichever_node_has_the_session() {
     let cluster = TestCluster::start(3, 0);
     let (here, there) = (

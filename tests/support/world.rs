@@ -23,7 +23,7 @@ use portcullis::{
 };
 use portcullis_core::{
     Owner, SessionEntry, SessionId, SessionMeta,
-    store::{Activity, Commit, Committed, Expiry, Loaded, RecordWrite, Stored},
+    store::{Activity, Commit, Committed, Expiry, Loaded, NewLimits, RecordWrite, Stored},
 };
 
 use crate::{Backend, CapturedAudit, Client, Gate, Gates, ProbeStore, Server, routes};
@@ -244,7 +244,7 @@ impl<B: Backend> World<B> {
             payload: payload.into(),
             elevated_until: None,
             flagged: false,
-            idle_timeout: None,
+            new_limits: NewLimits::default(),
             notes: Vec::new(),
         };
         let done = self

@@ -147,6 +147,8 @@ pub enum EventKind {
     ElevationEnded,
     /// A session got a new identifier.
     Regenerated,
+    /// The application shortened the timeouts of a session.
+    Shortened,
     /// A session ended.
     Ended(EndReason),
     /// A sign-in was refused because its user has as many sessions as the limit allows.
@@ -185,6 +187,7 @@ impl EventKind {
             Self::ElevationDropped => "privilege_dropped",
             Self::ElevationEnded => "privilege_expired",
             Self::Regenerated => "session_renewed",
+            Self::Shortened => "session_shortened",
             Self::Ended(reason) if reason.is_timeout() => "session_expired",
             Self::Ended(_) => "session_ended",
             Self::LimitReached => "excess_sessions_exceeded",
@@ -216,6 +219,7 @@ impl EventKind {
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
+            | Self::Shortened
             | Self::Ended(_) => Severity::Info,
             Self::UsedAfterEnd(reason) if reason.is_timeout() || reason.is_replacement() => {
                 Severity::Info
@@ -249,6 +253,7 @@ impl EventKind {
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
+            | Self::Shortened
             | Self::Ended(_)
             // The step that compares the devices logs it.
             | Self::DeviceChanged(_)
@@ -270,6 +275,7 @@ impl EventKind {
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
+            | Self::Shortened
             | Self::Ended(_)
             | Self::DeviceChanged(_) => true,
             Self::Created
@@ -307,6 +313,7 @@ impl EventKind {
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
+            | Self::Shortened
             | Self::LimitReached
             | Self::WriteRefused
             | Self::RevocationRefused
@@ -359,6 +366,7 @@ list! {
     ElevationDropped,
     ElevationEnded,
     Regenerated,
+    Shortened,
     LimitReached,
     WriteRefused,
     RevocationRefused,

@@ -36,8 +36,12 @@ use crate::{
     policy::{ClassLimits, FlaggedElevation},
     record::{Record, Unreadable},
     store::{Limits, Revision, StoreError, Stored},
+    time::millis,
     value,
 };
+
+/// The shortest time to which an application can shorten a timeout.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The settings of a unit of work.
 #[derive(Debug, Clone)]
@@ -545,6 +549,32 @@ impl UnitOfWork {
             self.record(Op::DropElevations, now)?;
         }
         Ok(elevated)
+    }
+
+    /// Shortens the idle timeout to at most `idle`, and lets the session end at most `left` from
+    /// now. It stays so until the next authentication. Returns whether that is less than before.
+    ///
+    /// # Errors
+    ///
+    /// None that this operation raises. The type is that of every change.
+    pub fn shorten(
+        &mut self,
+        idle: Option<Duration>,
+        left: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<bool, ChangeError> {
+        let Some(View { timing, .. }) = &self.view.0 else {
+            return Ok(false);
+        };
+        let idle = idle.map(|idle| Duration::from_millis(millis(idle)).max(SHORTEST));
+        let idle = idle.filter(|idle| *idle < timing.idle_timeout);
+        let ends_by = left.map(|left| now.after(left.max(SHORTEST)));
+        let ends_by = ends_by.filter(|ends_by| *ends_by < timing.absolute_deadline);
+        let shortens = idle.is_some() || ends_by.is_some();
+        if shortens {
+            self.record(Op::Shorten { idle, ends_by }, now)?;
+        }
+        Ok(shortens)
     }
 
     /// Counts the request as activity, even if it is passive. Returns whether there is a session.

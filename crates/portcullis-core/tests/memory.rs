@@ -11,9 +11,9 @@ use portcullis_core::{
     Bucket, EndReason, EventKind, Note, SessionHandle, SessionId, SessionIdHash, SessionMeta,
     store::{
         Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
-        Ended, Limits, Loaded, LogLimits, LogQuery, ManualClock, MemoryStore, Observation, Others,
-        RecordWrite, Replace, Replaced, ReplacedSession, Revision, Store, StoreError,
-        StoreErrorKind, Termination, Touch, Touched, conformance::Harness,
+        Ended, Limits, Loaded, LogLimits, LogQuery, ManualClock, MemoryStore, NewLimits,
+        Observation, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revision, Store,
+        StoreError, StoreErrorKind, Termination, Touch, Touched, conformance::Harness,
     },
 };
 
@@ -67,6 +67,7 @@ mod conformance {
             include_str!("../src/store/conformance/replacing.rs"),
             include_str!("../src/store/conformance/resetting.rs"),
             include_str!("../src/store/conformance/revoking.rs"),
+            include_str!("../src/store/conformance/shortening.rs"),
             include_str!("../src/store/conformance/sweeping.rs"),
         ]
         .into_iter()
@@ -107,7 +108,7 @@ fn write(payload: &str) -> RecordWrite {
         payload: payload.to_owned().into(),
         elevated_until: None,
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         notes: Vec::new(),
     }
 }

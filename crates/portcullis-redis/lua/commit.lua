@@ -5,7 +5,8 @@
 -- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 kind of activity
 --       5 payload  6 entry  7 user, or ''  8 when they authenticated (ms), or ''
 --       9 '1' if it is flagged, else '0'  10 ms to remember a revocation
---       11 another idle timeout (ms), or ''  12 size of the log, and then the notes
+--       11 another idle timeout (ms), or ''  12 an earlier absolute deadline (ms), or ''
+--       13 when its elevations end (ms), or '', with 12  14 size of the log  15… notes
 -- Reply DONE, CONFLICT, GONE, NEWER, LATE
 --
 -- SET is the first write: when memory is full it is refused and nothing has changed. The expiry is
@@ -22,7 +23,7 @@ end
 if session.revision == ARGV[3] then
   return done(session, now)
 end
-local entry, user, log_size = ARGV[6], ARGV[7], ARGV[12]
+local entry, user, log_size = ARGV[6], ARGV[7], ARGV[14]
 local ended = end_by_marker(KEYS[5], ARGV[8], KEYS[1], KEYS[2], KEYS[4], KEYS[3], log_size, session, entry, user, ARGV[10], now)
 if ended then
   return ended
@@ -32,14 +33,22 @@ if session.revision ~= ARGV[2] then
 end
 session.revision = ARGV[3]
 session.flag = ARGV[9]
-session.idle = tonumber(ARGV[11]) or session.idle
+local before = {absolute = session.absolute}
+shorten(session, ARGV[11], ARGV[12])
 local active = act(session, ARGV[4], now)
 redis.call('SET', KEYS[1], header(session) .. ARGV[5], 'PXAT', due(session))
 -- Otherwise the lists have the right moment already.
-if active or ARGV[11] ~= '' then
+if session.absolute ~= before.absolute then
+  unlist(KEYS[2], KEYS[4], before, entry, user, now)
+  list_elevation(KEYS[2], session, entry, user, ARGV[13])
+end
+if active or ARGV[11] ~= '' or ARGV[12] ~= '' then
   list(KEYS[2], KEYS[4], session, entry, user)
 end
-for i = 13, #ARGV do
+for i = 15, #ARGV do
   note(KEYS[3], log_size, entry, user, ARGV[i])
+end
+if ARGV[11] ~= '' or ARGV[12] ~= '' then
+  announce(KEYS[1], entry)
 end
 return done(session, now)

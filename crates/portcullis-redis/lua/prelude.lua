@@ -83,6 +83,12 @@ local function live(key, now)
   return session
 end
 
+-- Gives a session another idle timeout (ms) and an earlier absolute deadline (ms). Each may be ''.
+local function shorten(session, idle, absolute)
+  session.idle = tonumber(idle) or session.idle
+  session.absolute = math.min(session.absolute, tonumber(absolute) or session.absolute)
+end
+
 -- Moves the moments of activity to now, and returns whether there was any. The kinds of activity:
 --   0     none
 --   1     activity
@@ -164,12 +170,17 @@ local function field(tombstone, wanted)
   return nil
 end
 
--- Ends a live session: writes its tombstone and publishes its name, for all servers that watch it.
--- The message is a hint to load the session, so it may be forbidden or lost. Watchers know the
--- deadlines without it.
+-- Publishes the name of a session, for all servers that watch it: it has ended, or ends earlier. The
+-- message is a hint to load the session, so it may be forbidden or lost. Watchers know the deadlines
+-- without it.
+local function announce(key, entry)
+  redis.pcall('PUBLISH', string.match(key, '^[^{]*') .. 'ended', name(entry))
+end
+
+-- Ends a live session: writes its tombstone and announces that.
 local function end_session(key, entry, code, memory, more)
   write_tombstone(key, entry, code, memory, more)
-  redis.pcall('PUBLISH', string.match(key, '^[^{]*') .. 'ended', name(entry))
+  announce(key, entry)
 end
 
 -- The member of a session without its tag.

@@ -14,8 +14,8 @@
 --       21 how many sessions the user may have, '*' to end all others, or ''
 --       22 '1' to displace others, '0' to refuse
 --       23 code, 24 note and 25 ms to store the marker, if all others end
---       26 ms to remember a revocation  27 another idle timeout (ms) if the deadlines stay, or ''
---       28… notes
+--       26 ms to remember a revocation  27 another idle timeout (ms) and 28 an earlier absolute deadline
+--       (ms) if the deadlines stay, or ''  29… notes
 -- Reply DONE (with the displaced sessions, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (the
 --       new key is in use), LIMIT, REVOKED, LATE
 --
@@ -76,7 +76,7 @@ if ARGV[8] ~= '' then
   session.idle, session.absolute, session.last = tonumber(ARGV[8]), now + tonumber(ARGV[9]), now
   session.privileged, session.gap = now, '0'
 else
-  session.idle = tonumber(ARGV[27]) or session.idle
+  shorten(session, ARGV[27], ARGV[28])
   act(session, ARGV[7], now)
 end
 if not redis.call('SET', KEYS[2], header(session) .. ARGV[4], 'PXAT', due(session), 'NX') then
@@ -99,7 +99,7 @@ end
 remove_lost(KEYS[7], user, now)
 list(KEYS[3], KEYS[7], session, entry, user)
 list_elevation(KEYS[3], session, entry, user, ARGV[17])
-for i = 28, #ARGV do
+for i = 29, #ARGV do
   note(KEYS[6], ARGV[20], entry, user, ARGV[i])
 end
 return done(session, now, displaced_entries)

@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_core::{
     EndReason, EventKind, SessionIdHash, SessionMeta,
     store::{
-        Activity, Create, Created, Expired, Expiry, Loaded, LogQuery, Others, RecordWrite, Store,
-        Touch, Touched,
+        Activity, Create, Created, Expired, Expiry, Loaded, LogQuery, NewLimits, Others,
+        RecordWrite, Store, Touch, Touched,
     },
 };
 use portcullis_redis::RedisStore;
@@ -232,7 +232,7 @@ async fn an_elevation_that_runs_out_is_told_of_once_and_the_session_lives_on() {
     let write = RecordWrite {
         elevated_until: Some(store.now().after(15 * MINUTE)),
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         ..write_of(&meta, payload())
     };
     let limits = limits(60 * 60_000, 600 * 60_000);
@@ -260,7 +260,7 @@ async fn an_elevation_ends_with_its_session_without_a_word() {
     let write = RecordWrite {
         elevated_until: Some(store.now().after(15 * MINUTE)),
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         ..write_of(&meta, payload())
     };
     let limits = limits(10 * 60_000, 600 * 60_000);

@@ -1,5 +1,7 @@
 //! Routes that sign in and out, reset passwords and change the identifier.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     body::Bytes,
@@ -18,6 +20,8 @@ pub(super) fn routes() -> Router {
         .route("/login-bytes", post(login_bytes))
         .route("/login-as/{class}", post(login_as))
         .route("/login-asking", post(login_asking))
+        .route("/login-shortened", post(login_shortened))
+        .route("/shorten", post(shorten))
         .route("/reset", post(reset_password))
         .route("/reset/bytes", post(reset_password_of_bytes))
         .route("/reset/in-two-steps", post(reset_password_in_two_steps))
@@ -58,6 +62,31 @@ async fn login_as(
         "admin" => ADMIN,
         _ => UNDECLARED,
     })?;
+    DONE
+}
+
+/// Signs in with limits of its own: 5 minutes, and an hour.
+async fn login_shortened(session: Session, Query(SignIn { user }): Query<SignIn>) -> Done {
+    session.authenticate(user)?;
+    session.shorten_idle(Duration::from_secs(5 * 60))?;
+    session.shorten_absolute(Duration::from_secs(60 * 60))?;
+    DONE
+}
+
+/// Timeouts in seconds.
+#[derive(Deserialize)]
+struct Shorten {
+    idle: Option<u64>,
+    left: Option<u64>,
+}
+
+async fn shorten(session: Session, Query(limits): Query<Shorten>) -> Done {
+    if let Some(idle) = limits.idle {
+        session.shorten_idle(Duration::from_secs(idle))?;
+    }
+    if let Some(left) = limits.left {
+        session.shorten_absolute(Duration::from_secs(left))?;
+    }
     DONE
 }
 

@@ -43,6 +43,8 @@ pub enum Why {
     Decided(Decision),
     /// The session was used from another device, and the policy caps such sessions.
     Flagged,
+    /// The application shortened the timeouts of this session.
+    Shortened,
     /// The session has no user. Such sessions have limits of their own.
     Visitor,
     /// The session got it when it began, or at its last activity, under other rules.
@@ -67,6 +69,7 @@ impl fmt::Display for ExplainedLimit {
         match &self.why {
             Why::Decided(decision) => f.write_str(&decision.rule)?,
             Why::Flagged => f.write_str("flagged.idle")?,
+            Why::Shortened => f.write_str("shortened by the application")?,
             Why::Visitor => f.write_str("limits of sessions without a user")?,
             Why::Earlier => f.write_str("an earlier policy")?,
         }

@@ -10,7 +10,7 @@
 //! | 5 | device | map | if it is known |
 //! | 6 | authentication method | string | not yet |
 //! | 7 | the provider's `auth_time` | unsigned, Unix seconds by the provider's clock | not yet |
-//! | 8 | limit | unsigned, milliseconds before the absolute deadline | not yet |
+//! | 8 | shortest idle timeout | unsigned, milliseconds | if the application shortened it |
 //! | 9 | rotation: when | unsigned, milliseconds before the absolute deadline | not yet |
 //! | 10 | rotation: nonce | binary, 16 bytes | not yet |
 //! | 11 | rotation: confirmed | boolean | not yet |
@@ -22,8 +22,9 @@
 //! | 17 | privileged idle timeout | unsigned, milliseconds | if there are elevations |
 //! | 18 | last proof | unsigned, milliseconds before the absolute deadline | after an elevation |
 //! | 19 | approvals | array of maps, as elevations | if there are any |
+//! | 20 | lifetime is shortened | boolean | if it is true |
 //!
-//! Keys from 20 to 127 are free. ARCHITECTURE.md, "How a layout changes", describes each key and
+//! Keys from 21 to 127 are free. ARCHITECTURE.md, "How a layout changes", describes each key and
 //! how a new one is introduced.
 
 use std::time::Duration;
@@ -55,9 +56,8 @@ enum Key {
     AuthenticationMethod = 6,
     /// When the user authenticated, by the clock of the identity provider.
     ProviderAuthTime = 7,
-    /// When the session ends even if the absolute deadline is later. It can only be moved to an
-    /// earlier time.
-    Limit = 8,
+    /// The idle timeout to which the application shortened that of this session.
+    ShortestIdle = 8,
     /// When the identifier last changed by periodic rotation.
     RotationTime = 9,
     /// The nonce with which this identifier was derived from the previous one.
@@ -81,22 +81,26 @@ enum Key {
     LastProof = 18,
     /// The operations that the user has approved.
     Approvals = 19,
+    /// Whether the application brought the absolute deadline of this session forward.
+    LifetimeIsShortened = 20,
 }
 
 impl Key {
     /// The fields that this version reads.
-    const KNOWN: [Self; 11] = [
+    const KNOWN: [Self; 13] = [
         Self::Handle,
         Self::User,
         Self::Lifetime,
         Self::Age,
         Self::Elevations,
         Self::Device,
+        Self::ShortestIdle,
         Self::Persistent,
         Self::Class,
         Self::PrivilegedIdle,
         Self::LastProof,
         Self::Approvals,
+        Self::LifetimeIsShortened,
     ];
 
     fn known(number: u8) -> Option<Self> {
@@ -114,6 +118,10 @@ pub(crate) struct Head {
     /// The session's age in milliseconds when the absolute deadline was last set.
     age: u64,
     pub(crate) elevations: Vec<Elevation>,
+    /// The idle timeout in milliseconds to which the application shortened that of this session.
+    shortest_idle: Option<u64>,
+    /// Whether the application brought the absolute deadline forward.
+    pub(crate) lifetime_is_shortened: bool,
     /// How many milliseconds after the last privileged activity all elevations end. `None` without
     /// elevations.
     privileged_idle: Option<u64>,
@@ -139,6 +147,8 @@ impl Head {
             lifetime: crate::time::millis(lifetime),
             age: 0,
             elevations: Vec::new(),
+            shortest_idle: None,
+            lifetime_is_shortened: false,
             privileged_idle: None,
             last_proof: None,
             approvals: Vec::new(),
@@ -159,6 +169,24 @@ impl Head {
         self.lifetime = crate::time::millis(lifetime);
         self.age = crate::time::millis(age);
         self.last_proof = None;
+        self.shortest_idle = None;
+        self.lifetime_is_shortened = false;
+    }
+
+    /// The application shortens the idle timeout of this session.
+    pub(crate) fn shorten_idle(&mut self, idle: Duration) {
+        self.shortest_idle = Some(crate::time::millis(self.idle_at_most(idle)));
+    }
+
+    /// This idle timeout, or what the application shortened it to.
+    pub(crate) fn idle_at_most(&self, idle: Duration) -> Duration {
+        self.shortest_idle()
+            .map_or(idle, |shortest| shortest.min(idle))
+    }
+
+    /// The idle timeout to which the application shortened that of this session.
+    pub(crate) fn shortest_idle(&self) -> Option<Duration> {
+        self.shortest_idle.map(Duration::from_millis)
     }
 
     /// Adds an elevation, in place of an earlier one for its scope. All elevations end `idle` after
@@ -167,11 +195,8 @@ impl Head {
         self.elevations
             .retain(|other| other.scope != elevation.scope);
         let idle = crate::time::millis(idle);
-        let shortest = self.privileged_idle.map_or(idle, |other| other.min(idle));
-        self.privileged_idle = Some(match self.elevations.is_empty() {
-            true => idle,
-            false => shortest,
-        });
+        let others = self.privileged_idle.filter(|_| !self.elevations.is_empty());
+        self.privileged_idle = Some(others.map_or(idle, |others| others.min(idle)));
         self.elevations.push(elevation);
     }
 
@@ -324,12 +349,18 @@ impl Head {
             fields.field(Key::Class as u8).append_str(code)?;
         }
         for (key, value) in [
+            (Key::ShortestIdle, self.shortest_idle),
             (Key::PrivilegedIdle, self.privileged_idle),
             (Key::LastProof, self.last_proof),
         ] {
             if let Some(value) = value {
                 fields.field(key as u8).append_uint(value);
             }
+        }
+        if self.lifetime_is_shortened {
+            fields
+                .field(Key::LifetimeIsShortened as u8)
+                .append_bool(true);
         }
         fields.finish(&self.unknown)
     }
@@ -338,8 +369,8 @@ impl Head {
         let (mut handle, mut user, mut lifetime) = (None, None, None);
         let (mut age, mut elevations, mut device) = (0, Vec::new(), None);
         let (mut persistent, mut class) = (false, ClassCode::NONE);
-        let (mut privileged_idle, mut last_proof) = (None, None);
-        let mut approvals = Vec::new();
+        let (mut privileged_idle, mut last_proof, mut shortest_idle) = (None, None, None);
+        let (mut approvals, mut lifetime_is_shortened) = (Vec::new(), false);
         let unknown = fields::read(reader, |key, value| {
             match Key::known(key) {
                 Some(Key::Handle) => handle = Some(SessionHandle::from_bytes(value.bin_of()?)),
@@ -356,6 +387,8 @@ impl Head {
                 }
                 Some(Key::PrivilegedIdle) => privileged_idle = Some(value.uint()?),
                 Some(Key::LastProof) => last_proof = Some(value.uint()?),
+                Some(Key::ShortestIdle) => shortest_idle = Some(value.uint()?),
+                Some(Key::LifetimeIsShortened) => lifetime_is_shortened = value.bool()?,
                 _ => return Ok(Field::Unknown),
             }
             Ok(Field::Known)
@@ -366,6 +399,8 @@ impl Head {
             lifetime: lifetime.ok_or(Damaged)?,
             age,
             elevations,
+            shortest_idle,
+            lifetime_is_shortened,
             privileged_idle,
             last_proof,
             approvals,

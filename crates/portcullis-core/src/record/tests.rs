@@ -96,9 +96,11 @@ fn the_layout_of_a_record_is_fixed() {
     let wget = Client::of_user_agent(b"Wget/1").with_network(Network::of([192, 0, 2, 1].into()));
     record.head.device.as_mut().unwrap().observe(&wget);
     record.head.persistent = true;
+    record.head.shorten_idle(Duration::from_millis(6));
+    record.head.lifetime_is_shortened = true;
     record.data.insert("a".into(), vec![5].into());
-    let parts: [&[u8]; 11] = [
-        b"\x01\x87",
+    let parts: [&[u8]; 13] = [
+        b"\x01\x89",
         b"\x00\xc4\x0chandlehandle",
         b"\x01\xc4\x03ada",
         b"\x02\x09",
@@ -108,6 +110,8 @@ fn the_layout_of_a_record_is_fixed() {
         b"\x01\x91\x92\x92\x21\x00\xc4\x03\xc0\x00\x02",
         b"\x02\xa1n",
         b"\x0c\xc3",
+        b"\x08\x06",
+        b"\x14\xc3",
         b"\x81\xa1a\xc4\x01\x05",
     ];
     assert_eq!(record.encode().unwrap(), parts.concat());
@@ -309,7 +313,7 @@ fn s138_elements_of_a_client_from_a_later_version_are_skipped() {
 }
 
 fn unknown_key() -> impl Strategy<Value = u8> {
-    (6_u8..128).prop_filter("known", |key| ![12, 15, 17, 18, 19].contains(key))
+    (6_u8..128).prop_filter("known", |key| ![8, 12, 15, 17, 18, 19, 20].contains(key))
 }
 
 #[test]

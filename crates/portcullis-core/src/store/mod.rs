@@ -52,7 +52,7 @@ pub use self::{
         Commit, Create, RecordWrite, Register, Replace, ReplacedSession, Termination, Touch,
         UsersAfter,
     },
-    timing::{Activity, Deadline, Limits, Revision, Timing},
+    timing::{Activity, Deadline, Limits, NewLimits, Revision, Timing},
 };
 #[cfg(doc)]
 use crate::EndReason;

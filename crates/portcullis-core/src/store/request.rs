@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroUsize, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Activity, Deadline, Limits, Others, Revision};
+use super::{Activity, Deadline, Limits, NewLimits, Others, Revision};
 #[cfg(doc)]
 use super::{Expiry, Store};
 use crate::{Class, EndReason, Environment, Note, SessionIdHash, SessionMeta, Timestamp, UserId};
@@ -189,9 +189,8 @@ pub struct RecordWrite {
     pub elevated_until: Option<Timestamp>,
     /// Whether it was used from what looks like another device and is to be reviewed.
     pub flagged: bool,
-    /// Another idle timeout of a session that keeps its deadlines. `None` leaves it as it is. Whole
-    /// milliseconds, at most two years.
-    pub idle_timeout: Option<Duration>,
+    /// Other limits, if the session keeps its deadlines.
+    pub new_limits: NewLimits,
     /// What to write to the log, in this order.
     pub notes: Vec<Note>,
 }

@@ -16,6 +16,16 @@ pub struct Limits {
     pub absolute: Duration,
 }
 
+/// Other limits of a session that keeps its deadlines otherwise. `None` leaves each as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a store must write each of them")]
+pub struct NewLimits {
+    /// Another idle timeout. Whole milliseconds, at most two years.
+    pub idle_timeout: Option<Duration>,
+    /// An earlier absolute deadline. A later one than the stored one changes nothing.
+    pub absolute_deadline: Option<Timestamp>,
+}
+
 /// The moments of a live session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -77,11 +87,15 @@ impl Timing {
         }
     }
 
-    /// The same with another idle timeout, if there is one.
+    /// The same with these other limits.
     #[must_use]
-    pub fn with_idle(self, idle_timeout: Option<Duration>) -> Self {
+    pub fn with(self, new: NewLimits) -> Self {
+        let absolute = self.absolute_deadline;
         Self {
-            idle_timeout: idle_timeout.unwrap_or(self.idle_timeout),
+            idle_timeout: new.idle_timeout.unwrap_or(self.idle_timeout),
+            absolute_deadline: new
+                .absolute_deadline
+                .map_or(absolute, |at| at.min(absolute)),
             ..self
         }
     }

@@ -96,7 +96,7 @@ impl Group {
         let write = || {
             let (meta, deadline) = (self.view.meta(), self.view.timing.absolute_deadline);
             let write = self.view.write(meta, deadline, self.notes.clone())?;
-            Ok(self.view.with_idle_of(&self.origin.view, write))
+            Ok(self.view.with_limits_since(&self.origin.view, write))
         };
         in_place(
             &self.origin,

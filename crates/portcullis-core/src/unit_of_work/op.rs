@@ -69,6 +69,11 @@ pub(super) enum Op {
     Regenerate,
     /// The user asked to stay signed in: activity at this time.
     Extend(Timestamp),
+    /// The application shortens the idle timeout, or brings the absolute deadline forward.
+    Shorten {
+        idle: Option<Duration>,
+        ends_by: Option<Timestamp>,
+    },
     /// The session is used from another client, and then has at most this idle timeout.
     Observe(Client, ClientChange, Option<Duration>),
 }
@@ -142,7 +147,7 @@ impl Op {
             }
             Self::RestoreApproval(operation, ends_at) => view.approve(operation, *ends_at),
             Self::Extend(at) => view.timing = view.timing.after(Activity::Active, *at),
-            Self::DropElevations | Self::Regenerate | Self::Observe(..) => {
+            Self::DropElevations | Self::Regenerate | Self::Shorten { .. } | Self::Observe(..) => {
                 self.apply_if_restrictive(view);
             }
         }
@@ -156,6 +161,7 @@ impl Op {
             // An elevation that only this request granted was dropped already.
             Self::DropElevations if !view.record.head.has_elevations() => return false,
             Self::DropElevations | Self::Regenerate => view.record_mut().head.drop_elevations(),
+            Self::Shorten { idle, ends_by } => view.shorten(*idle, *ends_by),
             Self::Observe(client, _, idle) => {
                 let capped = idle.unwrap_or(view.timing.idle_timeout);
                 view.timing.idle_timeout = view.timing.idle_timeout.min(capped);
@@ -222,6 +228,7 @@ impl Op {
             }
             Self::DropElevations => Some(EventKind::ElevationDropped),
             Self::Regenerate => Some(EventKind::Regenerated),
+            Self::Shorten { .. } => Some(EventKind::Shortened),
             Self::Observe(_, change, _) => Some(EventKind::DeviceChanged(*change)),
             Self::Set(..)
             | Self::Update(..)
@@ -305,11 +312,40 @@ impl View {
     /// Gives the sign-in of this request other limits.
     fn restart(&mut self, at: Timestamp, limits: Limits) {
         let before = self.timing.absolute_deadline;
-        self.timing = Timing::starting(at, limits);
+        let head = &self.record.head;
+        let ends_by = head.lifetime_is_shortened.then_some(before);
+        let idle = head.idle_at_most(limits.idle);
+        self.timing = Timing::starting(at, Limits { idle, ..limits });
         let after = self.timing.absolute_deadline;
         let head = &mut self.record_mut().head;
         head.set_lifetime(limits.absolute);
         head.keep_moments(before, after);
+        if let Some(ends_by) = ends_by {
+            self.end_by(ends_by);
+        }
+    }
+
+    fn shorten(&mut self, idle: Option<Duration>, ends_by: Option<Timestamp>) {
+        if let Some(idle) = idle.filter(|idle| *idle < self.timing.idle_timeout) {
+            self.timing.idle_timeout = idle;
+            self.record_mut().head.shorten_idle(idle);
+        }
+        if let Some(ends_by) = ends_by {
+            self.end_by(ends_by);
+        }
+    }
+
+    /// Brings the absolute deadline forward. Everything else keeps its moment.
+    fn end_by(&mut self, ends_by: Timestamp) {
+        let before = self.timing.absolute_deadline;
+        if ends_by < before {
+            self.timing.absolute_deadline = ends_by;
+            let head = &mut self.record_mut().head;
+            let lifetime = head.lifetime().saturating_sub(before.since(ends_by));
+            head.set_lifetime(lifetime);
+            head.keep_moments(before, ends_by);
+            head.lifetime_is_shortened = true;
+        }
     }
 
     fn grant(&mut self, scope: &str, at: Timestamp, timeouts: Timeouts) {
@@ -327,8 +363,8 @@ impl View {
 
     /// The user has proved their identity. The limits of flagged sessions no longer apply.
     fn prove(&mut self, at: Timestamp, idle: Option<Duration>, client: Option<&Client>) {
-        if self.is_flagged() {
-            self.timing = self.timing.with_idle(idle);
+        if let Some(idle) = idle.filter(|_| self.is_flagged()) {
+            self.timing.idle_timeout = self.record.head.idle_at_most(idle);
         }
         self.timing = self.timing.after(Activity::Proof, at);
         let proof = self.before_deadline(at);
@@ -368,6 +404,7 @@ impl fmt::Debug for Op {
             Self::DropElevations => "DropElevations",
             Self::Regenerate => "Regenerate",
             Self::Extend(_) => "Extend",
+            Self::Shorten { .. } => "Shorten",
             Self::Observe(..) => "Observe",
         })
     }

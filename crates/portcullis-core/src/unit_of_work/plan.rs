@@ -5,8 +5,8 @@ use crate::{
     Actor, Bucket, ChangeError, EndReason, EventKind, Note, RandomSource, SessionHandle, SessionId,
     SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
-        Activity, Deadline, EndOthers, Limits, Others, RecordWrite, ReplacedSession, Revision,
-        Stored, Termination, Timing,
+        Activity, Deadline, EndOthers, Limits, NewLimits, Others, RecordWrite, ReplacedSession,
+        Revision, Stored, Termination, Timing,
     },
 };
 
@@ -104,9 +104,11 @@ fn is_undone(earlier: &EventKind, later: &EventKind) -> bool {
         EventKind::Authenticated | EventKind::Regenerated | EventKind::ElevationDropped => {
             later == earlier
         }
+        EventKind::Shortened => matches!(later, EventKind::Shortened | EventKind::Authenticated),
         EventKind::Elevated(scope) => match later {
             EventKind::Elevated(again) => scope == again,
             EventKind::DeviceChanged(_)
+            | EventKind::Shortened
             | EventKind::OperationApproved(_)
             | EventKind::ApprovalUsed(_)
             | EventKind::ApprovalRestored(_) => false,
@@ -164,17 +166,29 @@ impl View {
                 .device
                 .as_ref()
                 .is_some_and(|device| device.change.is_some()),
-            idle_timeout: None,
+            new_limits: NewLimits::default(),
             notes,
         })
     }
 
-    /// The write that turns `before` into this view and keeps its deadlines.
-    pub(super) fn with_idle_of(&self, before: &Self, write: RecordWrite) -> RecordWrite {
-        let idle = self.timing.idle_timeout;
+    /// The write that turns `before` into this view and keeps its deadlines, or shortens them.
+    pub(super) fn with_limits_since(&self, before: &Self, write: RecordWrite) -> RecordWrite {
+        let (now, before) = (self.timing, before.timing);
+        let (idle, absolute) = (now.idle_timeout, now.absolute_deadline);
         RecordWrite {
-            idle_timeout: (idle != before.timing.idle_timeout).then_some(idle),
+            new_limits: NewLimits {
+                idle_timeout: (idle != before.idle_timeout).then_some(idle),
+                absolute_deadline: (absolute < before.absolute_deadline).then_some(absolute),
+            },
             ..write
+        }
+    }
+
+    /// The limits with which a sign-in, or a visitor's session, is stored.
+    fn limits(&self) -> Limits {
+        Limits {
+            idle: self.timing.idle_timeout,
+            absolute: self.record.head.lifetime(),
         }
     }
 }
@@ -245,9 +259,12 @@ impl UnitOfWork {
                 Some(user) => Bucket::of(user),
                 None => origin.key.bucket(),
             };
-            let (deadline, absolute_deadline) = match self.ops.iter().rev().find_map(Op::restarts) {
-                Some((_, limits)) => (Deadline::Restart(limits), now.after(limits.absolute)),
-                None => {
+            let (deadline, absolute_deadline) = match self.ops.authenticate() {
+                true => {
+                    let limits = view.limits();
+                    (Deadline::Restart(limits), now.after(limits.absolute))
+                }
+                false => {
                     let activity = match (self.ops.iter().any(Op::proves), extends) {
                         (true, _) => Activity::Proof,
                         (false, true) => activity.and(Activity::Active),
@@ -270,7 +287,7 @@ impl UnitOfWork {
                 write: match deadline {
                     Deadline::Keep(_) => {
                         let write = self.write(view, absolute_deadline)?;
-                        view.with_idle_of(&origin.view, write)
+                        view.with_limits_since(&origin.view, write)
                     }
                     Deadline::Restart(_) => self.write(view, absolute_deadline)?,
                 },
@@ -280,7 +297,7 @@ impl UnitOfWork {
         }
         let write = || {
             let write = self.write(view, view.timing.absolute_deadline)?;
-            Ok(view.with_idle_of(&origin.view, write))
+            Ok(view.with_limits_since(&origin.view, write))
         };
         let step = in_place(origin, view, activity, extends, now, write)?;
         let (key, meta) = (origin.key, || origin.view.meta());
@@ -323,10 +340,7 @@ impl UnitOfWork {
             None if self.has_candidates() && !self.ends_candidates => return Ok(Step::Refuse),
             None => Bucket::draw(random)?,
         };
-        let limits = match self.ops.iter().rev().find_map(Op::restarts) {
-            Some((_, limits)) => limits,
-            None => self.settings.limits_of_visitors(),
-        };
+        let limits = view.limits();
         Ok(Step::Create {
             id: SessionId::draw(bucket, random)?,
             write: self.write(view, now.after(limits.absolute))?,
@@ -491,7 +505,8 @@ impl UnitOfWork {
     /// Drops every operation of which the response would have to inform the client. The end of the
     /// session stays, and so do observations of the client.
     pub fn retain_background_ops(&mut self) {
-        self.ops.retain(|op| matches!(op, Op::Observe(..)));
+        self.ops
+            .retain(|op| matches!(op, Op::Observe(..) | Op::Shorten { .. }));
         let rebuilt = match self.origin.clone() {
             Some(origin) if !self.ops.is_empty() => self.build_on(origin).is_ok(),
             _ => false,

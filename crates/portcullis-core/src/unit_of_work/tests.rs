@@ -18,6 +18,7 @@ mod privileged;
 mod randomness;
 mod remember;
 mod rollback;
+mod shortening;
 
 use std::{
     future::Future,
@@ -29,10 +30,11 @@ use std::{
 use super::*;
 use crate::{
     EventKind, Note, RememberMe, SessionId, SystemRandom, Timeouts, VisitorLimits,
+    policy::DemandLimits,
     store::{
         Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Loaded,
-        LogQuery, ManualClock, MemoryStore, RecordWrite, Replace, Replaced, ReplacedSession, Store,
-        Touch, Touched,
+        LogQuery, ManualClock, MemoryStore, NewLimits, RecordWrite, Replace, Replaced,
+        ReplacedSession, Store, Touch, Touched,
     },
 };
 
@@ -248,6 +250,12 @@ impl Visit<'_> {
         self.unit.drop_elevation(now).unwrap()
     }
 
+    /// Whether the idle timeout, or the time that is left, became shorter.
+    fn shorten(&mut self, idle: Option<Duration>, left: Option<Duration>) -> bool {
+        let now = self.now();
+        self.unit.shorten(idle, left, now).unwrap()
+    }
+
     fn extend(&mut self) -> bool {
         let now = self.now();
         self.unit.extend(now).unwrap()
@@ -258,7 +266,8 @@ impl Visit<'_> {
     }
 
     fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
-        self.unit.view().elevated_until(scope, self.now())
+        let demand = DemandLimits::of_scope(scope.to_owned());
+        self.unit.view().meets_until(&demand, self.now())
     }
 
     fn is_elevated(&self, scope: &str) -> bool {

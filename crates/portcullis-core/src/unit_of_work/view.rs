@@ -168,19 +168,6 @@ impl SessionView {
         view.map_or(ClassCode::NONE, |view| view.record.head.class)
     }
 
-    /// Until when privileged routes may be used without another proof, if `idle` is the privileged
-    /// idle timeout.
-    pub fn privileged_until(&self, idle: Duration) -> Option<Timestamp> {
-        Some(self.0.as_ref()?.timing.privileged_until(idle))
-    }
-
-    /// When the user last proved their identity. `None` without a user.
-    pub fn proved_at(&self) -> Option<Timestamp> {
-        let View { timing, record } = self.0.as_ref()?;
-        record.head.user.as_ref()?;
-        Some(record.head.proved_at(timing.absolute_deadline))
-    }
-
     /// What differed when the session was used from what looks like another device since the
     /// last sign-in or elevation.
     pub fn flagged(&self) -> Option<ClientChange> {
@@ -196,7 +183,13 @@ impl SessionView {
             let limits = policy.limits(head.class);
             let decision = limits.and_then(|limits| limits.decision(limit));
             let decision = decision.filter(|it| it.value == LimitValue::Length(length));
+            let shortened = match limit {
+                LimitName::Idle | LimitName::RememberIdle => head.shortest_idle() == Some(length),
+                LimitName::Absolute | LimitName::RememberAbsolute => head.lifetime_is_shortened,
+                _ => false,
+            };
             match decision {
+                _ if shortened => Why::Shortened,
                 _ if head.user.is_none() => Why::Visitor,
                 Some(decision) => Why::Decided(decision.clone()),
                 None if self.flagged().is_some() && policy.flagged.idle == Some(length) => {
@@ -251,14 +244,6 @@ impl SessionView {
         record.head.user.as_ref()?;
         let until = record.head.meets_until(*timing, demand);
         until.filter(|until| now < *until)
-    }
-
-    /// When the elevation for `scope` ends, if there is one at `now`.
-    pub fn elevated_until(&self, scope: &str, now: Timestamp) -> Option<Timestamp> {
-        self.0
-            .as_ref()?
-            .elevated_until(scope)
-            .filter(|until| now < *until)
     }
 
     /// The elevations in force at `now`: the scope of each, and when it ends.
@@ -388,10 +373,6 @@ impl View {
         self.timing
             .absolute_deadline
             .before(self.record.head.lifetime_since_creation())
-    }
-
-    pub(super) fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
-        self.record.head.elevated_for(scope, self.timing)
     }
 
     /// Whether an elevation or an approval is in force.

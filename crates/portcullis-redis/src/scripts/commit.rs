@@ -41,6 +41,7 @@ impl TimedCall for Commit<'_> {
 
     fn arguments(&self, not_after: Timestamp) -> Vec<Bytes> {
         let write = self.write;
+        let [idle, absolute] = arguments::new_limits(write);
         let arguments = vec![
             moment(not_after),
             arguments::revision(self.expected),
@@ -52,7 +53,9 @@ impl TimedCall for Commit<'_> {
             arguments::authenticated_at(&write.meta),
             flag(write.flagged),
             memory_of_revocation(),
-            arguments::idle_timeout(write),
+            idle,
+            absolute,
+            arguments::optional_moment(write.elevated_until),
             self.log_size.of_session(&write.meta),
         ];
         with_notes(arguments, &write.notes)

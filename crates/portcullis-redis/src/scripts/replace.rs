@@ -67,6 +67,7 @@ impl TimedCall for Replace<'_> {
                 (Bytes::new(), number(idle), number(absolute))
             }
         };
+        let [new_idle, new_absolute] = arguments::new_limits(write);
         let reason = end_reason(self.deadline);
         let [most, displace, code, note, memory_of_marker] = arguments::others(self.others);
         let arguments = vec![
@@ -96,7 +97,8 @@ impl TimedCall for Replace<'_> {
             note,
             memory_of_marker,
             memory_of_revocation(),
-            arguments::idle_timeout(write),
+            new_idle,
+            new_absolute,
         ];
         with_notes(arguments, &write.notes)
     }

@@ -277,7 +277,7 @@ async fn read_replaceable(
 fn kept(write: &RecordWrite, timing: Timing, activity: Activity, lead: Duration) -> Moments {
     let owner = write.meta.owner.as_ref();
     Moments {
-        timing: moved(timing.with_idle(write.idle_timeout), activity, lead),
+        timing: moved(timing.with(write.new_limits), activity, lead),
         authenticated_at: owner.map(|owner| owner.authenticated_at.before(lead)),
         elevated_until: write.elevated_until.map(|until| until.before(lag(lead))),
     }

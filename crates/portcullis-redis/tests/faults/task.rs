@@ -5,8 +5,8 @@ use portcullis_core::{
     Actor, Bucket, EndReason, EventKind, Note, SessionId, SessionIdHash, SessionMeta, UserId,
     store::{
         Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
-        EndOthers, Ended, Interrupted, Others, RecordWrite, Replace, Replaced, ReplacedSession,
-        RevokeScope, SessionLimit, Store, Touch, Touched,
+        EndOthers, Ended, Interrupted, NewLimits, Others, RecordWrite, Replace, Replaced,
+        ReplacedSession, RevokeScope, SessionLimit, Store, Touch, Touched,
     },
 };
 use portcullis_redis::RedisStore;
@@ -84,7 +84,7 @@ fn write(meta: &SessionMeta, payload: &Bytes, kind: Option<EventKind>) -> Record
         payload: payload.clone(),
         elevated_until: None,
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         notes: kind.map(note).into_iter().collect(),
     }
 }

@@ -18,9 +18,9 @@ use portcullis_core::{
     SessionMeta, Timestamp, UserId,
     store::{
         Activity, Commit, Committed, Create, Created, CreatedSession, Deadline, Ended, Interrupted,
-        Limits, Loaded, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revision,
-        Revocation, RevokeScope, Store, StoreError, StoreErrorKind, Stored, Termination, Timing,
-        Touch, Touched,
+        Limits, Loaded, NewLimits, Others, RecordWrite, Replace, Replaced, ReplacedSession,
+        Revision, Revocation, RevokeScope, Store, StoreError, StoreErrorKind, Stored, Termination,
+        Timing, Touch, Touched,
     },
 };
 use portcullis_redis::{
@@ -117,7 +117,7 @@ pub fn write_of(meta: &SessionMeta, payload: impl Into<Bytes>) -> RecordWrite {
         payload: payload.into(),
         elevated_until: None,
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         notes: vec![Note::new(EventKind::Created, Actor::Client, None)],
     }
 }

@@ -1,6 +1,6 @@
 //! The session of a request, as handlers use it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::Extensions;
 use portcullis_core::{
@@ -520,6 +520,40 @@ impl Session {
     pub fn approve<D: Demand>(&self, parameters: impl AsRef<[u8]>) -> Result<(), SessionError> {
         let operation = Operation::of(demand_name::<D>(), parameters.as_ref());
         self.begin(|unit, now| unit.approve(operation, now))
+    }
+
+    /// Shortens the idle timeout of this session to `idle`, for example after a sign-in on a shared
+    /// computer. It stays so until the next authentication. Returns whether `idle` is less than
+    /// before; a longer one, or no session, changes nothing.
+    ///
+    /// Less than a second counts as a second. It takes effect even if the response fails.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use portcullis::{Session, SessionError};
+    /// async fn shared_computer(session: Session) -> Result<(), SessionError> {
+    ///     session.shorten_idle(Duration::from_secs(5 * 60))?;
+    ///     session.shorten_absolute(Duration::from_secs(60 * 60))?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`] if an earlier change of this request could not be stored.
+    pub fn shorten_idle(&self, idle: Duration) -> Result<bool, SessionError> {
+        self.change(|unit, now| unit.shorten(Some(idle), None, now))
+    }
+
+    /// Lets this session end at most `left` from now. It stays so until the next authentication.
+    /// Returns whether that is earlier than before. For the rest, see
+    /// [`shorten_idle`](Self::shorten_idle).
+    ///
+    /// # Errors
+    ///
+    /// As [`shorten_idle`](Self::shorten_idle).
+    pub fn shorten_absolute(&self, left: Duration) -> Result<bool, SessionError> {
+        self.change(|unit, now| unit.shorten(None, Some(left), now))
     }
 
     /// Until when the [privileged idle timeout](crate::Timeouts::privileged_idle) admits the user to

@@ -66,6 +66,7 @@ mod registering;
 mod replacing;
 mod resetting;
 mod revoking;
+mod shortening;
 mod subject;
 mod sweeping;
 
@@ -75,7 +76,7 @@ use self::subject::Subject;
 pub use self::{
     creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*, listing::*,
     logging::*, privileged::*, racing::*, registering::*, replacing::*, resetting::*, revoking::*,
-    sweeping::*,
+    shortening::*, sweeping::*,
 };
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
@@ -185,8 +186,11 @@ macro_rules! store_conformance {
             privileged_activity_moves_both_moments
             privileged_activity_that_comes_too_late_restores_nothing
             passive_operations_are_no_privileged_activity
+
             another_idle_timeout_holds_from_the_write_on
             an_idle_timeout_that_has_passed_ends_the_session
+            an_earlier_absolute_deadline_holds_from_the_write_on
+            a_later_absolute_deadline_changes_nothing
 
             a_session_is_listed_from_its_beginning_to_its_end
             a_listed_session_is_what_a_load_finds

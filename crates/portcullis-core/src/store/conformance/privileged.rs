@@ -1,4 +1,4 @@
-//! The last privileged activity, and another idle timeout.
+//! The last privileged activity.
 
 use super::{
     Harness, LONG, assert_close, assert_is_now, key, key_in, moves, steps,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     SessionIdHash,
-    store::{Activity, Deadline, Limits, RecordWrite, Store, Stored},
+    store::{Activity, Deadline, Store, Stored},
 };
 
 /// The ways to write activity to a live session. Each returns the session afterwards.
@@ -112,52 +112,4 @@ pub async fn passive_operations_are_no_privileged_activity<H: Harness>(harness: 
         .replace((old, key_in(old.bucket())), written.revision, "", keep)
         .await;
     assert_eq!(moved.timing.privileged_at, before.timing.privileged_at);
-}
-
-/// With a write and with a new identifier. The absolute deadline stays.
-pub async fn another_idle_timeout_holds_from_the_write_on<H: Harness>(harness: &H) {
-    let store = subject(harness);
-    for (old, new) in moves() {
-        let before = store.create(old, "", LONG).await;
-        let write = RecordWrite {
-            idle_timeout: Some(steps::<H>(40)),
-            ..store.write("")
-        };
-        let written = store
-            .commit_as(old, before.revision, &write, Activity::Active)
-            .await;
-        assert_eq!(written.idle_timeout, steps::<H>(40));
-        let write = RecordWrite {
-            idle_timeout: Some(steps::<H>(4)),
-            ..store.write("")
-        };
-        let revision = store.live(old).await.revision;
-        let moved = store.replace_write((old, new), revision, &write).await;
-        assert_eq!(moved.idle_timeout, steps::<H>(4));
-        assert_eq!(store.live(new).await.timing, moved);
-        let deadline = before.timing.absolute_deadline;
-        assert_close::<H>("the absolute deadline", moved.absolute_deadline, deadline);
-        harness.advance(steps::<H>(5)).await;
-        store.over(new).await;
-    }
-}
-
-/// A session that has been inactive for longer than its new idle timeout ends with that write.
-pub async fn an_idle_timeout_that_has_passed_ends_the_session<H: Harness>(harness: &H) {
-    let store = subject(harness);
-    let key = key();
-    let limits = Limits {
-        idle: steps::<H>(30),
-        absolute: steps::<H>(60),
-    };
-    let before = store.create(key, "", limits).await;
-    harness.advance(steps::<H>(3)).await;
-    let write = RecordWrite {
-        idle_timeout: Some(steps::<H>(1)),
-        ..store.write("")
-    };
-    store
-        .commit_as(key, before.revision, &write, Activity::Passive)
-        .await;
-    store.over(key).await;
 }

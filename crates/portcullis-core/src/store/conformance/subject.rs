@@ -15,8 +15,8 @@ use crate::{
     Actor, EndReason, EventKind, Note, SessionHandle, SessionIdHash, SessionMeta,
     store::{
         Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline,
-        Ended, Limits, Loaded, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revision,
-        Store, Stored, Termination, Timing, Touch, Touched,
+        Ended, Limits, Loaded, NewLimits, Others, RecordWrite, Replace, Replaced, ReplacedSession,
+        Revision, Store, Stored, Termination, Timing, Touch, Touched,
     },
 };
 
@@ -86,7 +86,7 @@ impl<S: Store> Subject<S> {
             payload: payload.into(),
             elevated_until: None,
             flagged: false,
-            idle_timeout: None,
+            new_limits: NewLimits::default(),
             notes: vec![note(EventKind::Created)],
         }
     }

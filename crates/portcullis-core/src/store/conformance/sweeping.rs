@@ -9,8 +9,8 @@ use super::{
 use crate::{
     EndReason, SessionHandle, SessionIdHash,
     store::{
-        Activity, Deadline, Ended, Expired, Expiry, Limits, Loaded, OnLimit, RecordWrite,
-        RevokeScope, Store,
+        Activity, Deadline, Ended, Expired, Expiry, Limits, Loaded, NewLimits, OnLimit,
+        RecordWrite, RevokeScope, Store,
     },
 };
 
@@ -217,7 +217,7 @@ fn elevating<H: Harness>(who: &Subject<H::Store>) -> RecordWrite {
     RecordWrite {
         elevated_until: Some(who.0.now().after(steps::<H>(2))),
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         ..who.write("elevated")
     }
 }

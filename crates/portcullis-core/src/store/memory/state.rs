@@ -104,7 +104,7 @@ impl State {
                 return Committed::Conflict(stored.clone());
             }
             Some(session) => {
-                let before = session.stored.timing.with_idle(write.idle_timeout);
+                let before = session.stored.timing.with(write.new_limits);
                 (before.after(activity, now), session.meta.clone())
             }
         };
@@ -141,7 +141,7 @@ impl State {
         let (timing, meta, displaced) = match deadline {
             Deadline::Keep(activity) => {
                 self.end_as(&old.key, EndReason::Replaced, Some(*new), now);
-                let before = before.with_idle(write.idle_timeout);
+                let before = before.with(write.new_limits);
                 (before.after(activity, now), meta, Vec::new())
             }
             Deadline::Restart(limits) => {

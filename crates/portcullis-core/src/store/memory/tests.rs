@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     Bucket, EndReason, EventKind, Note, Owner, SessionHandle, SessionId, SessionMeta,
     store::{
-        Activity, Create, CreatedSession, Deadline, Expiry, Limits, OnLimit, RecordWrite, Replace,
-        ReplacedSession, Revision, RevokeScope, SessionLimit,
+        Activity, Create, CreatedSession, Deadline, Expiry, Limits, NewLimits, OnLimit,
+        RecordWrite, Replace, ReplacedSession, Revision, RevokeScope, SessionLimit,
     },
 };
 
@@ -41,7 +41,7 @@ fn write(user: Option<&UserId>, now: Timestamp) -> RecordWrite {
         payload: "0".into(),
         elevated_until: None,
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         notes: Vec::new(),
     }
 }

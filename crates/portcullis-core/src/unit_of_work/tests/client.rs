@@ -375,3 +375,17 @@ fn without_a_cap_a_proof_leaves_the_idle_timeout_as_it_is() {
     let key = visit.save().key();
     assert_eq!(world.visit(key).info().idle_timeout, 30 * MINUTE);
 }
+
+#[test]
+fn a_proof_restores_no_more_than_the_idle_timeout_that_the_application_shortened() {
+    let mut world = World::new();
+    Arc::make_mut(&mut world.settings.policy).flagged.idle = Some(MINUTE);
+    let mut visit = world.visit(world.on_phone());
+    visit.shorten(Some(5 * MINUTE), None);
+    let mut visit = visit_from(&world, visit.save().key(), DESK);
+    visit.flag(false);
+    assert_eq!(visit.info().idle_timeout, MINUTE);
+    visit.elevate("payments");
+    let key = visit.save().key();
+    assert_eq!(world.visit(key).info().idle_timeout, 5 * MINUTE);
+}

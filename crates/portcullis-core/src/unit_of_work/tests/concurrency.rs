@@ -135,7 +135,7 @@ fn t63_an_elevation_granted_meanwhile_survives_a_write_of_data() {
         payload: record.encode().unwrap(),
         elevated_until: None,
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         notes: Vec::new(),
     };
     let commit = world

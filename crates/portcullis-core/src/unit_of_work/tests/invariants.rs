@@ -121,7 +121,7 @@ impl Observer {
             if let Some(user) = &record.head.user {
                 prop_assert_eq!(key.bucket(), crate::Bucket::of(user));
             }
-            let until = SCOPES.map(|scope| origin.view.elevated_until(scope));
+            let until = SCOPES.map(|scope| record.head.elevated_for(scope, timing));
             for until in until.into_iter().flatten() {
                 prop_assert!(until <= timing.absolute_deadline);
                 prop_assert!(

@@ -18,7 +18,7 @@ fn plant(world: &World, key: SessionIdHash) {
         payload: payload.into(),
         elevated_until: None,
         flagged: false,
-        idle_timeout: None,
+        new_limits: NewLimits::default(),
         notes: Vec::new(),
     };
     let commit = world.store.commit(Commit::new(

@@ -68,15 +68,18 @@ fn p25_a_proof_restores_what_privileged_routes_ask_for() {
     let old = world.session_of("alice");
     world.pass(20 * MINUTE);
     let mut visit = world.visit(old);
-    let (proved, now) = (visit.unit.view().proved_at(), world.now());
-    assert_eq!(proved, visit.unit.view().info().unwrap().authenticated_at);
+    let recent = DemandLimits {
+        idle: Some(IDLE),
+        max_auth_age: Some(IDLE),
+        scope: None,
+    };
+    let meets_until = |visit: &Visit<'_>| visit.unit.view().meets_until(&recent, world.now());
+    assert_eq!(meets_until(&visit), None);
     visit.elevate("general");
-    assert_eq!(visit.unit.view().proved_at(), Some(now));
+    let until = Some(world.now().after(IDLE));
+    assert_eq!(meets_until(&visit), until);
     let key = visit.save().key();
-    let view = world.visit(key);
-    assert_eq!(view.unit.view().proved_at(), Some(now));
-    let until = view.unit.view().privileged_until(IDLE);
-    assert_eq!(until, Some(now.after(IDLE)));
+    assert_eq!(meets_until(&world.visit(key)), until);
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn rule_7_remembering_grants_no_elevation_and_moves_no_end_of_one() {
     visit.elevate("general");
     visit.remember().unwrap();
     visit.remember().unwrap();
-    let until = visit.unit.view().elevated_until("general", world.now());
+    let until = visit.elevated_until("general");
     assert_eq!(until, Some(world.now().after(15 * MINUTE)));
     let key = visit.save().key();
     world.pass(15 * MINUTE - MILLI);

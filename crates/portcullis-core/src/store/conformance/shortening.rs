@@ -1,0 +1,144 @@
+//! Other limits of a session that keeps its deadlines otherwise.
+
+use std::time::Duration;
+
+use super::{
+    Harness, LONG, assert_close, key, key_in, moves,
+    people::{any_user, sign_in},
+    steps,
+    subject::{Subject, subject},
+};
+use crate::{
+    EndReason, SessionIdHash, Timestamp,
+    store::{Activity, Expiry, Limits, NewLimits, RecordWrite, Store, Timing},
+};
+
+fn idle(idle_timeout: Duration) -> NewLimits {
+    NewLimits {
+        idle_timeout: Some(idle_timeout),
+        ..NewLimits::default()
+    }
+}
+
+fn absolute(absolute_deadline: Timestamp) -> NewLimits {
+    NewLimits {
+        absolute_deadline: Some(absolute_deadline),
+        ..NewLimits::default()
+    }
+}
+
+/// With a write and with a new identifier. The absolute deadline stays.
+pub async fn another_idle_timeout_holds_from_the_write_on<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    for (old, new) in moves() {
+        let before = store.create(old, "", LONG).await;
+        let write = RecordWrite {
+            new_limits: idle(steps::<H>(40)),
+            ..store.write("")
+        };
+        let written = store
+            .commit_as(old, before.revision, &write, Activity::Active)
+            .await;
+        assert_eq!(written.idle_timeout, steps::<H>(40));
+        let write = RecordWrite {
+            new_limits: idle(steps::<H>(4)),
+            ..store.write("")
+        };
+        let revision = store.live(old).await.revision;
+        let moved = store.replace_write((old, new), revision, &write).await;
+        assert_eq!(moved.idle_timeout, steps::<H>(4));
+        assert_eq!(store.live(new).await.timing, moved);
+        let deadline = before.timing.absolute_deadline;
+        assert_close::<H>("the absolute deadline", moved.absolute_deadline, deadline);
+        harness.advance(steps::<H>(5)).await;
+        store.over(new).await;
+    }
+}
+
+/// A session that has been inactive for longer than its new idle timeout ends with that write.
+pub async fn an_idle_timeout_that_has_passed_ends_the_session<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let key = key();
+    let limits = Limits {
+        idle: steps::<H>(30),
+        absolute: steps::<H>(60),
+    };
+    let before = store.create(key, "", limits).await;
+    harness.advance(steps::<H>(3)).await;
+    let write = RecordWrite {
+        new_limits: idle(steps::<H>(1)),
+        ..store.write("")
+    };
+    store
+        .commit_as(key, before.revision, &write, Activity::Passive)
+        .await;
+    store.over(key).await;
+}
+
+/// Writes these limits to a live session, under its key or under another.
+async fn limited<S: Store>(
+    who: &Subject<S>,
+    (old, new): (SessionIdHash, SessionIdHash),
+    new_limits: NewLimits,
+) -> Timing {
+    let revision = who.live(old).await.revision;
+    let write = RecordWrite {
+        elevated_until: Some(who.0.now().after(LONG.idle)),
+        new_limits,
+        ..who.write("")
+    };
+    match old == new {
+        true => {
+            who.commit_as(old, revision, &write, Activity::Passive)
+                .await
+        }
+        false => who.replace_write((old, new), revision, &write).await,
+    }
+}
+
+/// With a write and with a new identifier. The session and its elevation end then, once, and for
+/// that reason.
+pub async fn an_earlier_absolute_deadline_holds_from_the_write_on<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let mut waiting = Vec::new();
+    for is_moved in [false, true] {
+        let session = sign_in(harness, &any_user(), LONG).await;
+        let key = match is_moved {
+            true => key_in(session.key.bucket()),
+            false => session.key,
+        };
+        let earlier = store.0.now().after(steps::<H>(4));
+        let timing = limited(&session.who, (session.key, key), absolute(earlier)).await;
+        assert_eq!(timing.absolute_deadline, earlier);
+        assert_eq!(store.live(key).await.timing, timing);
+        waiting.push((session, key, earlier));
+    }
+    harness.advance(steps::<H>(6)).await;
+    let mut swept = store.sweep().await;
+    swept.extend(store.sweep().await);
+    for (session, key, earlier) in waiting {
+        let handle = session.handle();
+        let mut ends = swept.iter().filter(|end| end.handle == handle);
+        let end = ends.next().expect("an expiry of the session");
+        assert_eq!(end.what, Expiry::Session(EndReason::AbsoluteTimeout));
+        assert_close::<H>("its end", end.at, earlier);
+        assert_eq!(ends.next(), None);
+        session.who.over(key).await;
+        let user = session.who.1.user().expect("a user");
+        assert_eq!(store.list(user).await, []);
+    }
+}
+
+/// Only a full authentication moves it to a later time.
+pub async fn a_later_absolute_deadline_changes_nothing<H: Harness>(harness: &H) {
+    for (old, new) in moves() {
+        let store = subject(harness);
+        let before = store.create(old, "", LONG).await.timing;
+        let later = before.absolute_deadline.after(steps::<H>(1));
+        let written = limited(&store, (old, old), absolute(later)).await;
+        assert_eq!(written.absolute_deadline, before.absolute_deadline);
+        let moved = limited(&store, (old, new), absolute(later)).await;
+        let deadline = before.absolute_deadline;
+        assert_close::<H>("the absolute deadline", moved.absolute_deadline, deadline);
+    }
+}

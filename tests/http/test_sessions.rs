@@ -7,15 +7,16 @@ use axum::{
     routing::get,
 };
 use portcullis::{
-    Authenticated, Elevated, Key, Scope, SessionError, audit::EventKind, settings::SessionLimit,
-    testing::TestSession,
+    Authenticated, Elevated, Key, Scope, SessionError, Timeouts, audit::EventKind,
+    settings::SessionLimit, testing::TestSession,
 };
-use portcullis_tests::{Backend, Client, Payments, World, hours, on_every_store};
+use portcullis_tests::{ADMIN, Backend, Client, Payments, World, hours, minutes, on_every_store};
 use tower::ServiceExt;
 
 on_every_store![
     a_session_for_a_test_is_one_of_a_user_who_signed_in,
     an_elevated_session_opens_what_its_scope_opens_and_no_more,
+    a_session_of_a_class_has_the_limits_of_the_class,
     an_anonymous_session_has_values_and_no_user,
     a_session_for_a_test_follows_the_limits_of_the_layer,
     a_request_for_a_test_is_ready_to_be_sent,
@@ -48,6 +49,21 @@ async fn an_elevated_session_opens_what_its_scope_opens_and_no_more<B: Backend>(
     let payments = has(&world, payments).await;
     payments.get("/danger/payments").await.is(200);
     payments.post("/transfer").await.is(401);
+}
+
+async fn a_session_of_a_class_has_the_limits_of_the_class<B: Backend>() {
+    let admin = Timeouts::new(minutes(10), hours(2)).unwrap();
+    let world = World::<B>::with(|layer| {
+        let layer = layer.classes([ADMIN]).unwrap();
+        layer.class_timeouts(ADMIN, admin).unwrap()
+    })
+    .await;
+    let client = has(&world, TestSession::of("alice").of_class(ADMIN)).await;
+    client.get("/me").await.is(200);
+    let listed = world.layer.sessions().list("alice").await.unwrap();
+    assert_eq!(listed[0].info.class, ADMIN.code());
+    world.advance(minutes(10));
+    client.get("/me").await.is(401);
 }
 
 async fn an_anonymous_session_has_values_and_no_user<B: Backend>() {

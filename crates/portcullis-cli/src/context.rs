@@ -17,7 +17,7 @@ use crate::{
     exit::Failure,
     json::{self, InRealm},
     moment::Clock,
-    realms::{Selected, Selection},
+    realms::{ClassNames, Selected, Selection},
     screen::print_message,
     text::{self, Ink, Pen},
 };
@@ -87,6 +87,11 @@ impl Context {
 
     pub(crate) fn realm(&self) -> &Realm {
         &self.selected.realm
+    }
+
+    /// The names of the classes of the realm.
+    pub(crate) fn classes(&self) -> &ClassNames {
+        &self.selected.classes
     }
 
     /// Whether the command is for each registered realm, were it only one.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::{
     exit::Failure,
     moment::rfc3339,
+    realms::ClassNames,
     text::{hex, is_invisible},
 };
 
@@ -102,6 +103,7 @@ impl From<&Client> for ClientJson {
 pub(crate) struct SessionJson<'e> {
     handle: String,
     user: Option<User<'e>>,
+    class: Option<String>,
     created_at: String,
     last_active_at: String,
     authenticated_at: Option<String>,
@@ -113,12 +115,13 @@ pub(crate) struct SessionJson<'e> {
     flagged: Option<&'static str>,
 }
 
-impl<'e> From<&'e SessionEntry> for SessionJson<'e> {
-    fn from(entry: &'e SessionEntry) -> Self {
+impl<'e> SessionJson<'e> {
+    pub(crate) fn new(entry: &'e SessionEntry, classes: &ClassNames) -> Self {
         let info = &entry.info;
         Self {
             handle: info.handle.to_string(),
             user: entry.user.as_ref().map(User::from),
+            class: classes.name(info.class),
             created_at: rfc3339(info.created_at),
             last_active_at: rfc3339(info.last_active_at),
             authenticated_at: info.authenticated_at.map(rfc3339),
@@ -139,10 +142,13 @@ pub(crate) struct Sessions<'e> {
 }
 
 impl<'e> Sessions<'e> {
-    pub(crate) fn new(now: Timestamp, sessions: &'e [SessionEntry]) -> Self {
+    pub(crate) fn new(now: Timestamp, classes: &ClassNames, sessions: &'e [SessionEntry]) -> Self {
+        let sessions = sessions.iter();
         Self {
             now: rfc3339(now),
-            sessions: sessions.iter().map(SessionJson::from).collect(),
+            sessions: sessions
+                .map(|entry| SessionJson::new(entry, classes))
+                .collect(),
         }
     }
 }

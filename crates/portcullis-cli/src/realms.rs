@@ -2,8 +2,8 @@
 
 use portcullis::{
     RedisStore,
-    settings::Realm,
-    store::{RegisteredRealm, Store},
+    settings::{ClassCode, Realm},
+    store::{RegisteredClass, RegisteredRealm, Store},
 };
 
 use crate::{
@@ -84,6 +84,24 @@ pub(crate) struct Selected {
     pub(crate) realm: Realm,
     /// Known if the realm is registered.
     pub(crate) cookie: Option<String>,
+    pub(crate) classes: ClassNames,
+}
+
+/// The classes that the layers of a realm have declared.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClassNames(Vec<RegisteredClass>);
+
+impl ClassNames {
+    /// The name of a session's class, or its character if that is not registered. `None` for a
+    /// session of no class.
+    pub(crate) fn name(&self, code: ClassCode) -> Option<String> {
+        if code == ClassCode::NONE {
+            return None;
+        }
+        let mut classes = self.0.iter();
+        let class = classes.find(|class| class.code == code);
+        Some(class.map_or_else(|| code.to_string(), |class| class.name.clone()))
+    }
 }
 
 impl From<Realm> for Selected {
@@ -91,6 +109,7 @@ impl From<Realm> for Selected {
         Self {
             realm,
             cookie: None,
+            classes: ClassNames::default(),
         }
     }
 }
@@ -100,6 +119,7 @@ impl From<RegisteredRealm> for Selected {
         Self {
             realm: registered.realm,
             cookie: Some(registered.cookie),
+            classes: ClassNames(registered.classes),
         }
     }
 }

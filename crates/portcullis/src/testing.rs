@@ -14,7 +14,7 @@ use http::{
     HeaderValue, Request, Response,
     header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE},
 };
-use portcullis_core::{Scope, UserId, ValueKey};
+use portcullis_core::{Class, Scope, UserId, ValueKey};
 use serde::Serialize;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -96,6 +96,11 @@ impl TestSession {
         self.and(Session::elevate_for::<S>)
     }
 
+    /// Gives the session this class, as [`Session::set_class`] does.
+    pub fn of_class(self, class: Class) -> Self {
+        self.and(move |session| session.set_class(class))
+    }
+
     /// Adds this value under `key`.
     pub fn with<T: Serialize + Send + 'static>(
         self,
@@ -115,6 +120,7 @@ impl TestSession {
     /// * the store does not answer;
     /// * the [limit](SessionLayer::session_limit) refuses another session of the user;
     /// * a value is too large, or a visitor has no value;
+    /// * the layer does not declare the class;
     /// * the name of the user is empty or too long.
     pub async fn cookie(self, layer: &SessionLayer) -> HeaderValue {
         let request = Request::builder().header(HOST, "localhost");

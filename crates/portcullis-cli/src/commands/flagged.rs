@@ -47,14 +47,19 @@ pub(crate) async fn flagged(
     }
     let clock = context.clock();
     if output.json {
-        print_result(&context.document(&json::Sessions::new(clock.now, &entries))?)?;
+        print_result(&context.document(&json::Sessions::new(
+            clock.now,
+            context.classes(),
+            &entries,
+        ))?)?;
     } else if entries.is_empty() {
         let since = moment::clock(flagged.since.on(clock.now));
         context.print_message(&format!("no live session was flagged since {since}"));
     } else {
         let sessions = text::count(entries.len(), "flagged session");
         let now = moment::clock(clock.now);
-        let table = table(&entries, clock, true).render(Pen::of_stdout(), columns());
+        let table =
+            table(&entries, context.classes(), clock, true).render(Pen::of_stdout(), columns());
         print_result(&format!("{sessions} at {now}\n\n{table}"))?;
     }
     Ok(Outcome::Done)

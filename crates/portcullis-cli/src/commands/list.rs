@@ -8,6 +8,7 @@ use crate::{
     exit::{Failure, Outcome},
     json,
     moment::{self, Clock},
+    realms::ClassNames,
     screen::{columns, print_result},
     text::{self, Ink, Pen, Table},
 };
@@ -21,7 +22,11 @@ pub(crate) async fn list(
     let clock = context.clock();
     let user = text::user(&whose.user);
     if output.json {
-        print_result(&context.document(&json::Sessions::new(clock.now, &entries))?)?;
+        print_result(&context.document(&json::Sessions::new(
+            clock.now,
+            context.classes(),
+            &entries,
+        ))?)?;
     }
     if entries.is_empty() {
         context.print_message(&format!("{user} has no session"));
@@ -31,16 +36,23 @@ pub(crate) async fn list(
     if !output.json {
         let sessions = text::count(entries.len(), "session");
         let now = moment::clock(clock.now);
-        let table = table(&entries, clock, false).render(Pen::of_stdout(), columns());
+        let table =
+            table(&entries, context.classes(), clock, false).render(Pen::of_stdout(), columns());
         print_result(&format!("{sessions} of {user} at {now}\n\n{table}"))?;
     }
     Ok(Outcome::Done)
 }
 
 /// With users, these come last: their width is unbounded.
-pub(super) fn table(entries: &[SessionEntry], clock: Clock, with_users: bool) -> Table {
+pub(super) fn table(
+    entries: &[SessionEntry],
+    classes: &ClassNames,
+    clock: Clock,
+    with_users: bool,
+) -> Table {
     let headings = [
         "HANDLE",
+        "CLASS",
         "CREATED",
         "LAST ACTIVE",
         "AUTHENTICATED",
@@ -56,6 +68,7 @@ pub(super) fn table(entries: &[SessionEntry], clock: Clock, with_users: bool) ->
         let plain = |text: String| (Ink::Plain, text);
         let mut row = vec![
             plain(info.handle.to_string()),
+            plain(class(entry, classes)),
             plain(clock.format(info.created_at)),
             plain(clock.format(info.last_active_at)),
             plain(clock.format_if_any(info.authenticated_at)),
@@ -71,6 +84,11 @@ pub(super) fn table(entries: &[SessionEntry], clock: Clock, with_users: bool) ->
         table.push(row);
     }
     table
+}
+
+pub(super) fn class(entry: &SessionEntry, classes: &ClassNames) -> String {
+    let name = classes.name(entry.info.class);
+    name.map_or_else(|| "-".to_owned(), |name| text::word(name.as_bytes()))
 }
 
 pub(super) fn client(entry: &SessionEntry) -> String {

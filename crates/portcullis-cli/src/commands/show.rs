@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     audit::line,
-    list::{client, flag, user},
+    list::{class, client, flag, user},
 };
 use crate::{
     args::{OutputOptions, ShowArguments},
@@ -16,6 +16,7 @@ use crate::{
     exit::{Failure, Outcome},
     json::{EventJson, SessionJson},
     moment::{self, Clock},
+    realms::ClassNames,
     screen::print_result,
     text::{self, Ink, Pen},
 };
@@ -57,21 +58,28 @@ pub(crate) async fn show(
     print_result(&if output.json {
         context.document(&Shown {
             now: moment::rfc3339(clock.now),
-            session: SessionJson::from(&entry),
+            session: SessionJson::new(&entry, context.classes()),
             events: events.iter().map(EventJson::from).collect(),
         })?
     } else {
-        page(&entry, &events, clock, Pen::of_stdout())
+        page(&entry, context.classes(), &events, clock, Pen::of_stdout())
     })?;
     Ok(Outcome::Done)
 }
 
-fn page(entry: &SessionEntry, events: &[Logged], clock: Clock, pen: Pen) -> String {
+fn page(
+    entry: &SessionEntry,
+    classes: &ClassNames,
+    events: &[Logged],
+    clock: Clock,
+    pen: Pen,
+) -> String {
     let info = &entry.info;
     let plain = |text: String| (Ink::Plain, text);
     let facts = [
         ("session", plain(info.handle.to_string())),
         ("user", plain(user(entry))),
+        ("class", plain(class(entry, classes))),
         ("created", plain(clock.format(info.created_at))),
         ("last active", plain(clock.format(info.last_active_at))),
         (

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_core::{Client, UserId};
+use portcullis_core::{Class, Client, UserId};
 use serde_json::{Value, json};
 
 use crate::support::{Fixture, assert_documented};
@@ -28,7 +28,7 @@ async fn s073_a_list_shows_handles_and_neither_keys_nor_identifiers() {
     let lines: Vec<_> = table.lines().collect();
     assert_eq!(lines.len(), 5, "{table}");
     assert!(lines[0].starts_with("2 sessions of alice at "), "{table}");
-    let headings = "HANDLE CREATED LAST ACTIVE AUTHENTICATED ENDS IF IDLE ENDS IN ANY CASE ELEVATED UNTIL CLIENT FLAGGED";
+    let headings = "HANDLE CLASS CREATED LAST ACTIVE AUTHENTICATED ENDS IF IDLE ENDS IN ANY CASE ELEVATED UNTIL CLIENT FLAGGED";
     let words: Vec<_> = lines[2].split_whitespace().collect();
     assert_eq!(words.join(" "), headings);
     assert!(lines[3].contains(" in 29m "), "{table}");
@@ -66,7 +66,7 @@ async fn a_list_in_json_has_the_documented_fields() {
     let [now, created, .., elevated, idle, absolute] = &moments;
     assert!(created <= now && now < elevated && elevated < idle && idle < absolute);
     moments.sort_unstable();
-    let fields = "absolute_deadline authenticated_at client created_at elevated_until flagged handle idle_deadline last_active_at remembered user";
+    let fields = "absolute_deadline authenticated_at class client created_at elevated_until flagged handle idle_deadline last_active_at remembered user";
     let mut found: Vec<_> = entry.as_object().unwrap().keys().cloned().collect();
     found.sort_unstable();
     assert_eq!(found.join(" "), fields);
@@ -81,6 +81,37 @@ async fn a_list_in_json_has_the_documented_fields() {
     assert!(
         unknown.err.contains("unknown has no session"),
         "{unknown:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_class_of_a_session_is_shown_by_its_registered_name() {
+    const ADMIN: Class = Class::new("admin", 'a');
+    let fixture = Fixture::new().await;
+    let session = fixture.sign_in_as("alice", ADMIN).await;
+    let handle = session.handle.to_string();
+    let classes = |fixture: &Fixture| {
+        let list = fixture.run(&["list", "alice", "--json"]).json();
+        let show = fixture.run(&["show", "alice", &handle, "--json"]).json();
+        [
+            list["sessions"][0]["class"].clone(),
+            show["session"]["class"].clone(),
+        ]
+    };
+    assert_eq!(classes(&fixture), ["a", "a"], "not registered");
+    fixture.declare("id", "production", &[ADMIN]).await;
+    assert_eq!(classes(&fixture), ["admin", "admin"]);
+    let shown = fixture.run(&["show", "alice", &handle]);
+    assert!(
+        shown.out.contains("\nclass             admin\n"),
+        "{}",
+        shown.out
+    );
+    let listed = fixture.run(&["list", "alice"]);
+    assert!(
+        listed.out.contains(&format!("{handle}  admin  ")),
+        "{}",
+        listed.out
     );
 }
 

@@ -16,6 +16,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use portcullis_core::{
     Class, Client, Environment, Realm, SessionHandle, SessionId, SessionIdHash, SystemRandom,
     Timeouts, UserId, VisitorLimits,
+    policy::ClassLimits,
     store::{Activity, Commit, Committed, Create, Created, Loaded, Register, Registered, Store},
     unit_of_work::{SessionSettings, Step, UnitOfWork},
 };
@@ -94,15 +95,19 @@ impl Fixture {
     }
 
     pub(crate) async fn sign_in(&self, user: impl Into<UserId>) -> Session {
-        begin(&self.store, user.into(), None).await
+        begin(&self.store, user.into(), None, None).await
     }
 
     pub(crate) async fn sign_in_to(&self, realm: &str, user: impl Into<UserId>) -> Session {
-        begin(&self.store_of(realm), user.into(), None).await
+        begin(&self.store_of(realm), user.into(), None, None).await
     }
 
     pub(crate) async fn elevate_at_sign_in(&self, user: impl Into<UserId>) -> Session {
-        begin(&self.store, user.into(), Some("payments")).await
+        begin(&self.store, user.into(), Some("payments"), None).await
+    }
+
+    pub(crate) async fn sign_in_as(&self, user: impl Into<UserId>, class: Class) -> Session {
+        begin(&self.store, user.into(), None, Some(class)).await
     }
 
     /// A request with this session from another client.
@@ -152,13 +157,24 @@ impl Fixture {
     }
 }
 
-async fn begin(store: &RedisStore, user: UserId, scope: Option<&str>) -> Session {
+async fn begin(
+    store: &RedisStore,
+    user: UserId,
+    scope: Option<&str>,
+    class: Option<Class>,
+) -> Session {
     // Changes of two users in one millisecond have no order.
     tokio::time::sleep(Duration::from_millis(2)).await;
     let now = store.now();
+    let mut settings = policy();
+    let classes = class.map(|class| (class.code(), ClassLimits::default()));
+    Arc::make_mut(&mut settings.policy).classes.extend(classes);
     let mut unit =
-        UnitOfWork::without_session(policy(), None).from_client(Client::of_user_agent(FIREFOX));
+        UnitOfWork::without_session(settings, None).from_client(Client::of_user_agent(FIREFOX));
     unit.authenticate(user, now).unwrap();
+    if let Some(class) = class {
+        unit.set_class(class, now).unwrap();
+    }
     if let Some(scope) = scope {
         unit.elevate(scope, now).unwrap();
     }

@@ -56,6 +56,8 @@ pub struct SessionInfo {
     pub idle_timeout: Duration,
     /// Whether its user asked to be [remembered](UnitOfWork::remember) on this device.
     pub remembered: bool,
+    /// The character of its class. The store's registry has the name.
+    pub class: ClassCode,
 }
 
 impl SessionInfo {
@@ -293,6 +295,7 @@ impl Head {
             absolute_deadline: deadline,
             idle_timeout: timing.idle_timeout,
             remembered: self.persistent,
+            class: self.class,
         }
     }
 }

@@ -224,6 +224,11 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
     parts
 }
 
+/// A value, or a dash for none.
+pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
 /// `1 session`, `2 sessions`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     match number {

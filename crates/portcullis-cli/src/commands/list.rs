@@ -88,14 +88,11 @@ pub(super) fn table(
 
 pub(super) fn class(entry: &SessionEntry, classes: &ClassNames) -> String {
     let name = classes.name(entry.info.class);
-    name.map_or_else(|| "-".to_owned(), |name| text::word(name.as_bytes()))
+    text::or_dash(name.map(|name| text::word(name.as_bytes())))
 }
 
 pub(super) fn client(entry: &SessionEntry) -> String {
-    entry
-        .client
-        .as_ref()
-        .map_or_else(|| "-".to_owned(), ToString::to_string)
+    text::or_dash(entry.client.as_ref())
 }
 
 pub(super) fn flag(entry: &SessionEntry) -> (Ink, String) {
@@ -106,8 +103,5 @@ pub(super) fn flag(entry: &SessionEntry) -> (Ink, String) {
 }
 
 pub(super) fn user(entry: &SessionEntry) -> String {
-    entry
-        .user
-        .as_ref()
-        .map_or_else(|| "-".to_owned(), text::user)
+    text::or_dash(entry.user.as_ref().map(text::user))
 }

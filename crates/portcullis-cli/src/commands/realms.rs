@@ -160,8 +160,7 @@ fn table(realms: &[RegisteredRealm], clock: Clock) -> Table {
 }
 
 fn environment(registered: &RegisteredRealm) -> String {
-    let environment = registered.environment.as_ref();
-    environment.map_or_else(|| "-".to_owned(), ToString::to_string)
+    text::or_dash(registered.environment.as_ref())
 }
 
 /// Each with its character.

@@ -254,6 +254,10 @@ impl UnitOfWork {
             return Ok(Step::Nothing);
         };
         let extends = self.extends();
+        let write = |absolute_deadline| {
+            let write = self.write(view, absolute_deadline)?;
+            Ok(view.with_limits_since(&origin.view, write))
+        };
         if self.ops.iter().any(Op::changes_identifier) {
             let bucket = match &view.record.head.user {
                 Some(user) => Bucket::of(user),
@@ -284,21 +288,12 @@ impl UnitOfWork {
                         .then(|| self.note(EventKind::Ended(EndReason::ReplacedAtSignIn))),
                 },
                 id: SessionId::draw(bucket, random)?,
-                write: match deadline {
-                    Deadline::Keep(_) => {
-                        let write = self.write(view, absolute_deadline)?;
-                        view.with_limits_since(&origin.view, write)
-                    }
-                    Deadline::Restart(_) => self.write(view, absolute_deadline)?,
-                },
+                write: write(absolute_deadline)?,
                 deadline,
                 others: self.others(),
             });
         }
-        let write = || {
-            let write = self.write(view, view.timing.absolute_deadline)?;
-            Ok(view.with_limits_since(&origin.view, write))
-        };
+        let write = || write(view.timing.absolute_deadline);
         let step = in_place(origin, view, activity, extends, now, write)?;
         let (key, meta) = (origin.key, || origin.view.meta());
         Ok(match step {

@@ -44,11 +44,6 @@ impl SessionStatus {
         self.head.device.as_ref()?.change
     }
 
-    /// The end of its elevation for `scope`, even if that has passed.
-    pub fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
-        self.head.elevated_for(scope, self.timing)
-    }
-
     /// Until when the session meets this demand, if nothing else happens. `None` if it lacks the
     /// elevation.
     pub fn meets_until(&self, demand: &DemandLimits) -> Option<Timestamp> {
@@ -113,9 +108,10 @@ mod tests {
     #[test]
     fn each_elevated_scope_has_its_own_end_and_other_scopes_have_none() {
         let status = SessionStatus::read(&stored()).unwrap();
-        assert_eq!(status.elevated_until("payments"), Some(at(10)));
-        assert_eq!(status.elevated_until("general"), Some(at(20)));
-        assert_eq!(status.elevated_until("other"), None);
+        let until = |scope: &'static str| status.meets_until(&DemandLimits::of_scope(scope));
+        assert_eq!(until("payments"), Some(at(10)));
+        assert_eq!(until("general"), Some(at(20)));
+        assert_eq!(until("other"), None);
         assert_eq!(status.user(), Some(&"alice".into()));
     }
 

@@ -1,9 +1,9 @@
 //! Extractors for axum.
 //!
 //! Each has an optional form, for handlers with and without a session. `Option<Session>` is `None`
-//! without a live session. `Option<Authenticated>`, `Option<Elevated>` and
-//! `Option<Privileged>` are `None` where the guard would refuse. A store that cannot answer is an error in every form, and never counts as
-//! signed out.
+//! without a live session. `Option<Authenticated>`, `Option<Elevated>` and `Option<Privileged>` are
+//! `None` where the guard would refuse. A store that cannot answer is an error in every form, and
+//! never counts as signed out.
 
 use std::convert::Infallible;
 

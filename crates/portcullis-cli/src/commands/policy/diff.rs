@@ -3,13 +3,13 @@
 use portcullis_policy::{Change, Direction};
 use serde::Serialize;
 
-use super::{or_dash, read_accepted};
+use super::read_accepted;
 use crate::{
     args::{OutputOptions, PolicyDiff},
     exit::{Failure, Outcome},
     json,
     screen::{columns, print_result},
-    text::{Ink, Pen, Table},
+    text::{self, Ink, Pen, Table},
 };
 
 #[derive(Serialize)]
@@ -66,11 +66,11 @@ fn text(changes: &[Change], pen: Pen) -> String {
         let plain = |text: &str| (Ink::Plain, text.to_owned());
         table.push(vec![
             (ink, word.to_owned()),
-            plain(&or_dash(change.environment.as_deref())),
-            plain(&or_dash(change.class.as_deref())),
+            plain(&text::or_dash(change.environment.as_deref())),
+            plain(&text::or_dash(change.class.as_deref())),
             plain(&change.limit),
-            plain(&or_dash(change.old.as_deref())),
-            plain(&or_dash(change.new.as_deref())),
+            plain(&text::or_dash(change.old.as_deref())),
+            plain(&text::or_dash(change.new.as_deref())),
         ]);
     }
     let (tighter, looser) = (number(Direction::Tightens), number(Direction::Loosens));

@@ -3,13 +3,13 @@
 use portcullis_policy::{Evidence, NOT_CLAIMED};
 use serde::Serialize;
 
-use super::{Accepted, or_dash, read_accepted};
+use super::{Accepted, read_accepted};
 use crate::{
     args::{OutputOptions, PolicyExport},
     exit::{Failure, Outcome},
     json,
     screen::{columns, print_result},
-    text::{Ink, Pen, Table, shown},
+    text::{self, Ink, Pen, Table, shown},
 };
 
 #[derive(Serialize)]
@@ -53,15 +53,15 @@ fn text(accepted: &Accepted, pen: Pen) -> String {
     ]);
     for evidence in document.evidence(resolved) {
         let cells = [
-            or_dash(evidence.environment.as_deref()),
-            or_dash(evidence.class.as_deref()),
+            text::or_dash(evidence.environment.as_deref()),
+            text::or_dash(evidence.class.as_deref()),
             evidence.limit.to_owned(),
             evidence.value,
             evidence.rule,
-            or_dash(evidence.recommended.as_deref()),
+            text::or_dash(evidence.recommended.as_deref()),
             evidence.refused_above,
             evidence.clause.to_owned(),
-            or_dash(evidence.justification.as_deref().map(shown).as_deref()),
+            text::or_dash(evidence.justification.as_deref().map(shown).as_deref()),
         ];
         table.push(cells.map(|cell| (Ink::Plain, cell)).into());
     }

@@ -78,8 +78,3 @@ fn read_accepted(file: &Path) -> Result<Option<Accepted>, Failure> {
 fn name(file: &Path) -> String {
     shown(&file.to_string_lossy())
 }
-
-/// The name of an environment or a class, or a dash.
-fn or_dash(name: Option<&str>) -> String {
-    name.unwrap_or("-").to_owned()
-}

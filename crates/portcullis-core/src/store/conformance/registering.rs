@@ -247,7 +247,7 @@ pub async fn an_operator_gives_a_realm_another_environment<H: Harness>(harness: 
     realm.register(Some("staging"), &[ADMIN]).await;
 }
 
-/// With the environment and the classes, which no session has any more.
+/// It also forgets the environment and the classes, since no live session can have them.
 pub async fn the_registry_forgets_a_realm_when_none_of_its_sessions_can_be_live<H: Harness>(
     harness: &H,
 ) {

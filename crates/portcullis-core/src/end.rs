@@ -22,6 +22,8 @@ pub enum EndReason {
     Displaced,
     /// It was used from what looks like another device, and the policy ends such sessions.
     DeviceChanged,
+    /// An operator activated a policy whose limits it exceeded.
+    PolicyTightened,
     /// A user authenticated with it, which began another session under another identifier.
     ReplacedAtSignIn,
     /// It continues under another identifier, after an elevation or a regeneration.
@@ -35,7 +37,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl EndReason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SignedOut,
         Self::IdleTimeout,
         Self::AbsoluteTimeout,
@@ -43,6 +45,7 @@ impl EndReason {
         Self::RevokedByOperator,
         Self::Displaced,
         Self::DeviceChanged,
+        Self::PolicyTightened,
         Self::ReplacedAtSignIn,
         Self::Replaced,
         Self::Withdrawn,
@@ -58,6 +61,7 @@ impl EndReason {
             Self::RevokedByOperator => "revoked_by_operator",
             Self::Displaced => "displaced_by_limit",
             Self::DeviceChanged => "device_changed",
+            Self::PolicyTightened => "policy_tightened",
             Self::ReplacedAtSignIn => "replaced_at_sign_in",
             Self::Replaced => "replaced",
             Self::Withdrawn => "withdrawn",
@@ -109,6 +113,9 @@ impl EndReason {
             Self::DeviceChanged => {
                 "You were signed out because your session was used from what looks like another device. Sign in again."
             }
+            Self::PolicyTightened => {
+                "You were signed out because the site has shortened how long sessions last. Sign in again."
+            }
             Self::ReplacedAtSignIn => "You have just signed in. Try again.",
             Self::Replaced => "Your session was renewed a moment ago. Try again.",
             Self::Withdrawn => "The sign-in was not completed. Sign in again.",
@@ -135,6 +142,7 @@ impl EndReason {
             Self::RevokedByOperator => 'p',
             Self::Displaced => 'l',
             Self::DeviceChanged => 'd',
+            Self::PolicyTightened => 't',
             Self::ReplacedAtSignIn => 'n',
             Self::Replaced => 'r',
             Self::Withdrawn => 'w',

@@ -7,15 +7,18 @@ mod decision;
 mod demand;
 mod explain;
 mod flagged;
+mod history;
 mod length;
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use self::history::Judged;
 pub use self::{
     decision::{Decision, LimitName, LimitValue},
     demand::{Demand, DemandLimits, demand_name},
     explain::{ExplainedLimit, Explanation, Why},
     flagged::{FlaggedElevation, FlaggedLimits},
+    history::{EndedByPolicy, PolicyVersion, Thresholds},
     length::{InvalidLength, length_text, parse_length},
 };
 pub use crate::class::is_name;
@@ -41,6 +44,9 @@ pub struct Policy {
     pub flagged: FlaggedLimits,
     /// What each demand asks for, by its name, in addition to what code asks.
     pub demands: Vec<(Arc<str>, DemandLimits)>,
+    /// The versions that were activated in the store, the one in force last. Empty for what code
+    /// sets.
+    pub versions: Vec<PolicyVersion>,
 }
 
 /// The limits of the sessions of one class.
@@ -69,6 +75,7 @@ impl Policy {
             classes: Vec::new(),
             flagged: FlaggedLimits::default(),
             demands: Vec::new(),
+            versions: Vec::new(),
         }
     }
 

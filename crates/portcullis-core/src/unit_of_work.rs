@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     group::{Group, InPlace},
-    plan::{Plan, Step},
+    plan::{Plan, Step, TouchStep},
     status::SessionStatus,
     view::{SessionEntry, SessionInfo, SessionView},
 };
@@ -33,9 +33,9 @@ use self::{
 use crate::{
     ChangeError, Class, Client, ClientChange, EndReason, Operation, Policy, SessionHandle,
     SessionIdHash, Timestamp, UserId, ValueKey, VisitorLimits, approval,
-    policy::{ClassLimits, FlaggedElevation},
+    policy::{ClassLimits, EndedByPolicy, FlaggedElevation},
     record::{Record, Unreadable},
-    store::{Limits, Revision, StoreError, Stored},
+    store::{Activity, Limits, Revision, StoreError, Stored},
     time::millis,
     value,
 };
@@ -172,8 +172,12 @@ impl UnitOfWork {
 
     /// A request with a live session that was read already.
     pub fn of_origin(settings: SessionSettings, origin: Origin) -> Self {
+        let view = origin
+            .view
+            .clone()
+            .under(&settings.policy, Activity::Passive);
         Self {
-            view: SessionView(Some(origin.view.clone())),
+            view: SessionView(Some(view)),
             origin: Some(origin),
             ..Self::without_session(settings, None)
         }
@@ -229,6 +233,14 @@ impl UnitOfWork {
             self.drop_elevation(now)?;
         }
         Ok(())
+    }
+
+    /// The version of the policy that has ended the request's session, if one has. The caller
+    /// answers it with [`terminate_for`](Self::terminate_for).
+    pub fn ended_by_policy(&self, now: Timestamp) -> Option<EndedByPolicy> {
+        let view = &self.origin.as_ref()?.view;
+        let judged = view.record.head.judged(view.timing);
+        self.settings.policy.has_ended(&judged, now)
     }
 
     /// Whether the only operations are observations of the client.
@@ -669,9 +681,8 @@ impl UnitOfWork {
 
     /// Takes `origin` for the stored session and applies the operations to it, or changes nothing.
     fn build_on(&mut self, origin: Origin) -> Result<(), ChangeError> {
-        let view = self
-            .ops
-            .apply_to(origin.view.clone(), self.settings.payload())?;
+        let view = self.seen(&origin);
+        let view = self.ops.apply_to(view, self.settings.payload())?;
         self.view = SessionView(Some(view));
         self.origin = Some(origin);
         Ok(())

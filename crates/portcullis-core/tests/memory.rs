@@ -53,6 +53,7 @@ mod conformance {
         let mut listed: Vec<_> = listed.split_whitespace().collect();
 
         let mut written: Vec<_> = [
+            include_str!("../src/store/conformance/activating.rs"),
             include_str!("../src/store/conformance/creating.rs"),
             include_str!("../src/store/conformance/ending.rs"),
             include_str!("../src/store/conformance/expiring.rs"),

@@ -49,6 +49,7 @@ mod read;
 mod resolve;
 mod schema;
 mod table;
+mod versions;
 
 pub use self::{
     bounds::PolicyBounds,
@@ -61,4 +62,5 @@ pub use self::{
     profile::{Level, Profile},
     resolve::{Resolved, Row},
     schema::JSON_SCHEMA,
+    versions::{NextVersion, UnreadablePolicy, Version, Versions},
 };

@@ -118,6 +118,7 @@ impl Document {
                 .iter()
                 .map(|(name, demand)| (Arc::from(name.as_str()), demand.clone()))
                 .collect(),
+            versions: Vec::new(),
         })
     }
 

@@ -34,7 +34,7 @@ end
 session.revision = ARGV[3]
 session.flag = ARGV[9]
 local before = {absolute = session.absolute}
-shorten(session, ARGV[11], ARGV[12])
+limit(session, ARGV[11], ARGV[12])
 local active = act(session, ARGV[4], now)
 redis.call('SET', KEYS[1], header(session) .. ARGV[5], 'PXAT', due(session))
 -- Otherwise the lists have the right moment already.

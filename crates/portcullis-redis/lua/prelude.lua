@@ -84,7 +84,7 @@ local function live(key, now)
 end
 
 -- Gives a session another idle timeout (ms) and an earlier absolute deadline (ms). Each may be ''.
-local function shorten(session, idle, absolute)
+local function limit(session, idle, absolute)
   session.idle = tonumber(idle) or session.idle
   session.absolute = math.min(session.absolute, tonumber(absolute) or session.absolute)
 end

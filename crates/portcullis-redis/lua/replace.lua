@@ -76,7 +76,7 @@ if ARGV[8] ~= '' then
   session.idle, session.absolute, session.last = tonumber(ARGV[8]), now + tonumber(ARGV[9]), now
   session.privileged, session.gap = now, '0'
 else
-  shorten(session, ARGV[27], ARGV[28])
+  limit(session, ARGV[27], ARGV[28])
   act(session, ARGV[7], now)
 end
 if not redis.call('SET', KEYS[2], header(session) .. ARGV[4], 'PXAT', due(session), 'NX') then

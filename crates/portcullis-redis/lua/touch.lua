@@ -4,6 +4,7 @@
 --       5 revocation marker of the user
 -- ARGV  1 not after (ms)  2 entry  3 user, or ''  4 when they authenticated (ms), or ''
 --       5 ms to remember a revocation  6 size of the log  7 kind of activity
+--       8 another idle timeout (ms), or ''
 -- Reply DONE, GONE, NEWER, LATE
 --
 -- PEXPIREAT is the first write: it is allowed when memory is full, and so are the later writes.
@@ -21,8 +22,9 @@ local ended = end_by_marker(KEYS[5], ARGV[4], KEYS[1], KEYS[2], KEYS[4], KEYS[3]
 if ended then
   return ended
 end
+limit(session, ARGV[8], '')
 act(session, ARGV[7], now)
 redis.call('PEXPIREAT', KEYS[1], due(session))
-redis.call('SETRANGE', KEYS[1], 21, string.format('%011x%011x', session.last, session.privileged))
+redis.call('SETRANGE', KEYS[1], 12, string.format('%09x%011x%011x', session.idle, session.last, session.privileged))
 list(KEYS[2], KEYS[4], session, entry, user)
 return done(session, now)

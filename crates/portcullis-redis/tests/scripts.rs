@@ -187,7 +187,7 @@ impl Replace<'_> {
             "0",
         ]);
         arguments.extend(["9", "9", self.limit[0], self.limit[1]]);
-        arguments.extend(["u", "others", HOUR, MINUTE, "", "moved"]);
+        arguments.extend(["u", "others", HOUR, MINUTE, "", "", "moved"]);
         run(server, REPLACE, &keys, &arguments)
     }
 }
@@ -199,8 +199,8 @@ fn commit(server: &TestServer, expected: &str, revision: &str, payload: &str) ->
 fn commit_until(server: &TestServer, not_after: &str, write: [&str; 3]) -> Vec<String> {
     let [expected, revision, payload] = write;
     let arguments = [
-        not_after, expected, revision, "1", payload, REF, "alice", "", "0", MINUTE, "", "9",
-        "noted",
+        not_after, expected, revision, "1", payload, REF, "alice", "", "0", MINUTE, "", "", "",
+        "9", "noted",
     ];
     run(
         server,
@@ -211,7 +211,7 @@ fn commit_until(server: &TestServer, not_after: &str, write: [&str; 3]) -> Vec<S
 }
 
 fn touch(server: &TestServer, since: &str) -> Vec<String> {
-    let arguments = [IN_TIME, REF, "alice", since, MINUTE, "9", "1"];
+    let arguments = [IN_TIME, REF, "alice", since, MINUTE, "9", "1", ""];
     run(
         server,
         TOUCH,

@@ -37,6 +37,20 @@ macro_rules! store_calls {
             /// [have sessions](RegisteredRealm::may_have_sessions), sorted by name.
             fn realms() -> Result<Vec<RegisteredRealm>, StoreError>;
 
+            /// Reads the active policy of this realm, unless it is the version with this number.
+            fn policy(known: Option<u64>) -> Result<FoundPolicy, StoreError>;
+
+            /// Activates a version of the policy of this realm, if the expected version is active.
+            ///
+            /// After an error, it may have been activated.
+            fn activate_policy(activate: ActivatePolicy<'a>) -> Result<PolicyActivated, StoreError>;
+
+            /// Records which version a process uses, for [`PolicyReport::LASTS`].
+            fn report_policy(report: &'a PolicyReport) -> Result<(), StoreError>;
+
+            /// Returns the last report of each process of this realm, sorted by the process.
+            fn policy_reports() -> Result<Vec<ReceivedReport>, StoreError>;
+
             /// Reads a session. It does not count as activity.
             fn load(key: &'a SessionIdHash) -> Result<Loaded, StoreError>;
 

@@ -3,6 +3,7 @@
 mod clock;
 mod log;
 mod markers;
+mod policies;
 mod realms;
 mod slots;
 mod state;
@@ -15,10 +16,11 @@ use std::{
 pub use self::clock::ManualClock;
 use self::{clock::Clock, realms::Realms, state::State};
 use super::{
-    ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Interrupted, Listed,
-    Loaded, LogLimits, LogQuery, Logged, Observation, Others, Register, Registered,
-    RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount, Store,
-    StoreError, Swept, Termination, Touch, Touched, UsersAfter,
+    ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
+    FoundPolicy, Interrupted, Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Others,
+    PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, RegisteredRealm, Replace,
+    Replaced, Revocation, RevocationReport, SessionCount, Store, StoreError, Swept, Termination,
+    Touch, Touched, UsersAfter,
 };
 use crate::{Bucket, Environment, Realm, SessionIdHash, Timestamp, UserId};
 
@@ -164,6 +166,29 @@ impl Store for MemoryStore {
 
     async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
         Ok(self.realms.registered(self.clock.now()))
+    }
+
+    async fn policy(&self, known: Option<u64>) -> Result<FoundPolicy, StoreError> {
+        Ok(self.lock().policy.read(known))
+    }
+
+    async fn activate_policy(
+        &self,
+        activate: ActivatePolicy<'_>,
+    ) -> Result<PolicyActivated, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.policy.activate(activate, now))
+    }
+
+    async fn report_policy(&self, report: &PolicyReport) -> Result<(), StoreError> {
+        let (mut state, now) = self.at_once();
+        state.policy.report(report, now);
+        Ok(())
+    }
+
+    async fn policy_reports(&self) -> Result<Vec<ReceivedReport>, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.policy.reports(now))
     }
 
     async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {

@@ -25,6 +25,7 @@ mod error;
 mod inventory;
 mod log;
 mod memory;
+mod policies;
 mod realms;
 mod request;
 mod timing;
@@ -47,6 +48,9 @@ pub use self::{
     },
     log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
+    policies::{
+        ActivatePolicy, FoundPolicy, PolicyActivated, PolicyReport, ReceivedReport, StoredPolicy,
+    },
     realms::{RealmConflict, RegisteredClass, RegisteredRealm},
     request::{
         Commit, Create, RecordWrite, Register, Replace, ReplacedSession, Termination, Touch,

@@ -148,6 +148,8 @@ pub struct Touch<'a> {
     pub meta: &'a SessionMeta,
     /// The kind of activity.
     pub activity: Activity,
+    /// Another idle timeout. Whole milliseconds, at most two years. `None` leaves it as it is.
+    pub idle_timeout: Option<Duration>,
 }
 
 impl<'a> Touch<'a> {
@@ -157,6 +159,16 @@ impl<'a> Touch<'a> {
             key,
             meta,
             activity,
+            idle_timeout: None,
+        }
+    }
+
+    /// The same with another idle timeout.
+    #[must_use]
+    pub const fn idle_timeout(self, idle_timeout: Option<Duration>) -> Self {
+        Self {
+            idle_timeout,
+            ..self
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The changes of several requests to one session, combined into one write.
 
+use std::{sync::Arc, time::Duration};
+
 use super::{Op, Origin, UnitOfWork, View};
 use crate::{
-    ChangeError, Note, SessionIdHash, SessionMeta, Timestamp,
+    ChangeError, Note, Policy, SessionIdHash, SessionMeta, Timestamp,
     store::{Activity, RecordWrite, Revision, Timing},
     unit_of_work::plan::in_place,
 };
@@ -19,6 +21,8 @@ pub struct Group {
     notes: Vec<Note>,
     activity: Activity,
     extends: bool,
+    /// That of the last request.
+    policy: Arc<Policy>,
 }
 
 /// What the store has to do for changes that keep the identifier.
@@ -27,11 +31,12 @@ pub struct Group {
 pub enum InPlace {
     /// Nothing, since the result is what is stored.
     Nothing,
-    /// [`Store::touch`](crate::store::Store::touch), because there was activity.
-    Touch(Activity),
+    /// [`Store::touch`](crate::store::Store::touch), because there was activity. With another idle
+    /// timeout, if the policy has changed.
+    Touch(Activity, Option<Duration>),
     /// [`Store::touch`](crate::store::Store::touch), because a user asked to stay signed in. A
     /// failure must be reported.
-    Extend(Activity),
+    Extend(Activity, Option<Duration>),
     /// [`Store::commit`](crate::store::Store::commit).
     Commit(RecordWrite, Activity),
 }
@@ -40,6 +45,7 @@ impl Group {
     /// A group without changes, on a session as it is known to be stored.
     pub fn on(origin: Origin) -> Self {
         Self {
+            policy: Arc::default(),
             view: origin.view.clone(),
             origin,
             notes: Vec::new(),
@@ -55,6 +61,7 @@ impl Group {
         Some(Self {
             origin,
             view,
+            policy: Arc::clone(&unit.settings.policy),
             notes: unit.notes(),
             activity,
             extends: unit.extends(),
@@ -80,6 +87,7 @@ impl Group {
             }
         }
         self.view = view;
+        self.policy = Arc::clone(&unit.settings.policy);
         self.notes
             .extend(events.into_iter().map(|kind| unit.note(kind)));
         self.extends |= unit.ops.iter().any(Op::extends);
@@ -93,19 +101,12 @@ impl Group {
     ///
     /// [`ChangeError::Unencodable`].
     pub fn step(&self, now: Timestamp) -> Result<InPlace, ChangeError> {
-        let write = || {
-            let (meta, deadline) = (self.view.meta(), self.view.timing.absolute_deadline);
-            let write = self.view.write(meta, deadline, self.notes.clone())?;
-            Ok(self.view.with_limits_since(&self.origin.view, write))
+        let write = |view: &View| {
+            let (meta, deadline) = (view.meta(), view.timing.absolute_deadline);
+            view.write(meta, deadline, Some(&self.origin.view), self.notes.clone())
         };
-        in_place(
-            &self.origin,
-            &self.view,
-            self.activity,
-            self.extends,
-            now,
-            write,
-        )
+        let activity = (self.activity, self.extends);
+        in_place(&self.origin, &self.view, &self.policy, activity, now, write)
     }
 
     /// Whether `unit` has read exactly the write that the group builds on.

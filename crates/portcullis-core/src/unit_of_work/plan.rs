@@ -1,12 +1,14 @@
 //! From operations to one step of the store, and back.
 
+use std::time::Duration;
+
 use super::{InPlace, Op, Origin, SessionView, UnitOfWork, View};
 use crate::{
-    Actor, Bucket, ChangeError, EndReason, EventKind, Note, RandomSource, SessionHandle, SessionId,
-    SessionIdHash, SessionMeta, Timestamp, UserId,
+    Actor, Bucket, ChangeError, EndReason, EventKind, Note, Policy, RandomSource, SessionHandle,
+    SessionId, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
         Activity, Deadline, EndOthers, Limits, NewLimits, Others, RecordWrite, ReplacedSession,
-        Revision, Stored, Termination, Timing,
+        Revision, Stored, Termination, Timing, Touch,
     },
 };
 
@@ -26,24 +28,10 @@ pub enum Step {
     /// Nothing.
     Nothing,
     /// [`Store::touch`](crate::store::Store::touch).
-    Touch {
-        /// The session.
-        key: SessionIdHash,
-        /// Its meta as it is stored.
-        meta: SessionMeta,
-        /// The kind of activity.
-        activity: Activity,
-    },
+    Touch(TouchStep),
     /// [`Store::touch`](crate::store::Store::touch), because the user asked to stay signed in.
     /// Unlike a touch that accompanies other work, its failure must be reported.
-    Extend {
-        /// The session.
-        key: SessionIdHash,
-        /// Its meta as it is stored.
-        meta: SessionMeta,
-        /// The kind of activity.
-        activity: Activity,
-    },
+    Extend(TouchStep),
     /// [`Store::create`](crate::store::Store::create).
     Create {
         /// The new identifier.
@@ -84,12 +72,36 @@ pub enum Step {
     Refuse,
 }
 
+/// A call of [`Store::touch`](crate::store::Store::touch).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TouchStep {
+    key: SessionIdHash,
+    /// Its meta as it is stored.
+    meta: SessionMeta,
+    activity: Activity,
+    /// Another idle timeout, if the policy has changed.
+    idle_timeout: Option<Duration>,
+}
+
+impl TouchStep {
+    /// The session.
+    pub fn key(&self) -> &SessionIdHash {
+        &self.key
+    }
+
+    /// The argument of the call.
+    pub fn touch(&self) -> Touch<'_> {
+        Touch::new(&self.key, &self.meta, self.activity).idle_timeout(self.idle_timeout)
+    }
+}
+
 impl std::fmt::Debug for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Nothing => "Nothing",
-            Self::Touch { .. } => "Touch",
-            Self::Extend { .. } => "Extend",
+            Self::Touch(_) => "Touch",
+            Self::Extend(_) => "Extend",
             Self::Create { .. } => "Create",
             Self::Commit { .. } => "Commit",
             Self::Replace { .. } => "Replace",
@@ -122,16 +134,20 @@ fn is_undone(earlier: &EventKind, later: &EventKind) -> bool {
 pub(super) fn in_place(
     origin: &Origin,
     view: &View,
-    activity: Activity,
-    extends: bool,
+    policy: &Policy,
+    (activity, extends): (Activity, bool),
     now: Timestamp,
-    write: impl FnOnce() -> Result<RecordWrite, ChangeError>,
+    write: impl FnOnce(&View) -> Result<RecordWrite, ChangeError>,
 ) -> Result<InPlace, ChangeError> {
     let activity = match extends {
         true => activity.and(Activity::Active),
         false => activity,
     };
-    let touch_is_due = origin.view.timing.touch_is_due(activity, now);
+    let stored = Timing {
+        idle_timeout: view.timing.idle_timeout,
+        ..origin.view.timing
+    };
+    let touch_is_due = stored.touch_is_due(activity, now);
     if view.record != origin.view.record {
         // Activity is stored in the same steps as for requests that only read. So the store's
         // expiry lists change as rarely.
@@ -139,21 +155,27 @@ pub(super) fn in_place(
             true => activity,
             false => Activity::Passive,
         };
-        return Ok(InPlace::Commit(write()?, activity));
+        let view = view.clone().under(policy, activity);
+        return Ok(InPlace::Commit(write(&view)?, activity));
     }
-    Ok(match (extends, touch_is_due) {
-        (true, _) => InPlace::Extend(activity),
-        (false, true) => InPlace::Touch(activity),
-        (false, false) => InPlace::Nothing,
+    if !extends && !touch_is_due {
+        return Ok(InPlace::Nothing);
+    }
+    let view = view.clone().under(policy, activity);
+    let idle_timeout = view.limits_since(&origin.view).idle_timeout;
+    Ok(match extends {
+        true => InPlace::Extend(activity, idle_timeout),
+        false => InPlace::Touch(activity, idle_timeout),
     })
 }
 
 impl View {
-    /// What the store has to write for this view.
+    /// What the store has to write for this view, which `before` has become.
     pub(super) fn write(
         &self,
         meta: SessionMeta,
         absolute_deadline: Timestamp,
+        before: Option<&Self>,
         notes: Vec<Note>,
     ) -> Result<RecordWrite, ChangeError> {
         Ok(RecordWrite {
@@ -166,21 +188,20 @@ impl View {
                 .device
                 .as_ref()
                 .is_some_and(|device| device.change.is_some()),
-            new_limits: NewLimits::default(),
+            new_limits: before
+                .map(|before| self.limits_since(before))
+                .unwrap_or_default(),
             notes,
         })
     }
 
-    /// The write that turns `before` into this view and keeps its deadlines, or shortens them.
-    pub(super) fn with_limits_since(&self, before: &Self, write: RecordWrite) -> RecordWrite {
+    /// Which limits differ from those of `before`, if the session keeps its deadlines.
+    pub(super) fn limits_since(&self, before: &Self) -> NewLimits {
         let (now, before) = (self.timing, before.timing);
         let (idle, absolute) = (now.idle_timeout, now.absolute_deadline);
-        RecordWrite {
-            new_limits: NewLimits {
-                idle_timeout: (idle != before.idle_timeout).then_some(idle),
-                absolute_deadline: (absolute < before.absolute_deadline).then_some(absolute),
-            },
-            ..write
+        NewLimits {
+            idle_timeout: (idle != before.idle_timeout).then_some(idle),
+            absolute_deadline: (absolute < before.absolute_deadline).then_some(absolute),
         }
     }
 
@@ -253,11 +274,7 @@ impl UnitOfWork {
         let Some(view) = &self.view.0 else {
             return Ok(Step::Nothing);
         };
-        let extends = self.extends();
-        let write = |absolute_deadline| {
-            let write = self.write(view, absolute_deadline)?;
-            Ok(view.with_limits_since(&origin.view, write))
-        };
+        let (extends, policy) = (self.extends(), &self.settings.policy);
         if self.ops.iter().any(Op::changes_identifier) {
             let bucket = match &view.record.head.user {
                 Some(user) => Bucket::of(user),
@@ -277,6 +294,10 @@ impl UnitOfWork {
                     (Deadline::Keep(activity), view.timing.absolute_deadline)
                 }
             };
+            let view = match deadline {
+                Deadline::Keep(activity) => &view.clone().under(policy, activity),
+                Deadline::Restart(_) => view,
+            };
             let meta = origin.view.meta();
             let becomes_another = meta.handle != view.record.head.handle;
             return Ok(Step::Replace {
@@ -288,28 +309,25 @@ impl UnitOfWork {
                         .then(|| self.note(EventKind::Ended(EndReason::ReplacedAtSignIn))),
                 },
                 id: SessionId::draw(bucket, random)?,
-                write: write(absolute_deadline)?,
+                write: self.write(view, absolute_deadline)?,
                 deadline,
                 others: self.others(),
             });
         }
-        let write = || write(view.timing.absolute_deadline);
-        let step = in_place(origin, view, activity, extends, now, write)?;
-        let (key, meta) = (origin.key, || origin.view.meta());
+        let write = |view: &View| self.write(view, view.timing.absolute_deadline);
+        let step = in_place(origin, view, policy, (activity, extends), now, write)?;
+        let touch = |activity, idle_timeout| TouchStep {
+            key: origin.key,
+            meta: origin.view.meta(),
+            activity,
+            idle_timeout,
+        };
         Ok(match step {
             InPlace::Nothing => Step::Nothing,
-            InPlace::Touch(activity) => Step::Touch {
-                key,
-                meta: meta(),
-                activity,
-            },
-            InPlace::Extend(activity) => Step::Extend {
-                key,
-                meta: meta(),
-                activity,
-            },
+            InPlace::Touch(activity, idle_timeout) => Step::Touch(touch(activity, idle_timeout)),
+            InPlace::Extend(activity, idle_timeout) => Step::Extend(touch(activity, idle_timeout)),
             InPlace::Commit(write, activity) => Step::Commit {
-                key,
+                key: origin.key,
                 expected: origin.revision,
                 write,
                 activity,
@@ -369,7 +387,8 @@ impl UnitOfWork {
         {
             owner.authenticated_at = owner.authenticated_at.min(began);
         }
-        view.write(meta, absolute_deadline, self.notes())
+        let before = self.origin.as_ref().map(|origin| &origin.view);
+        view.write(meta, absolute_deadline, before, self.notes())
     }
 
     /// Whether a user asked to stay signed in.
@@ -423,11 +442,14 @@ impl UnitOfWork {
     pub fn written(&mut self, key: SessionIdHash, timing: Timing, revision: Revision) {
         if let Some(view) = &mut self.view.0 {
             view.timing = timing;
-            self.origin = Some(Origin {
+            let view = view.clone();
+            let origin = Origin {
                 key,
                 revision,
-                view: view.clone(),
-            });
+                view,
+            };
+            self.view = SessionView(Some(self.seen(&origin)));
+            self.origin = Some(origin);
         }
         self.ops.clear();
         self.replaced = false;
@@ -437,7 +459,7 @@ impl UnitOfWork {
     /// Reports that the handler's changes are stored as `origin`, perhaps with those of other
     /// requests.
     pub fn written_as(&mut self, origin: &Origin) {
-        self.view = SessionView(Some(origin.view.clone()));
+        self.view = SessionView(Some(self.seen(origin)));
         self.origin = Some(origin.clone());
         self.ops.clear();
         self.replaced = false;
@@ -494,7 +516,13 @@ impl UnitOfWork {
     /// result is what is stored.
     pub fn retain_only_the_end(&mut self) {
         self.ops.clear();
-        self.view = SessionView(self.origin.as_ref().map(|origin| origin.view.clone()));
+        self.view = SessionView(self.origin.as_ref().map(|origin| self.seen(origin)));
+    }
+
+    /// What the handler sees of a stored session.
+    pub(super) fn seen(&self, origin: &Origin) -> View {
+        let view = origin.view.clone();
+        view.under(&self.settings.policy, Activity::Passive)
     }
 
     /// Drops every operation of which the response would have to inform the client. The end of the

@@ -1,8 +1,10 @@
 //! The status of a session: what it permits, without the application's data.
 
+use std::sync::Arc;
+
 use crate::{
     ClientChange, SessionInfo, Timestamp, UserId,
-    policy::DemandLimits,
+    policy::{DemandLimits, EndedByPolicy, Policy},
     record::Head,
     store::{Stored, Timing},
     unit_of_work::Unusable,
@@ -13,25 +15,39 @@ use crate::{
 pub struct SessionStatus {
     head: Head,
     timing: Timing,
+    policy: Arc<Policy>,
 }
 
 impl SessionStatus {
-    /// The status of a stored session.
+    /// The status of a stored session under this policy.
     ///
     /// # Errors
     ///
     /// [`Unusable`] when the payload cannot be read.
-    pub fn read(stored: &Stored) -> Result<Self, Unusable> {
-        let head = Head::decode(&stored.payload)?;
+    pub fn read(stored: &Stored, policy: &Arc<Policy>) -> Result<Self, Unusable> {
+        let (head, mut timing) = (Head::decode(&stored.payload)?, stored.timing);
+        if let Some((idle, _)) = head.in_force(policy, timing) {
+            timing.idle_timeout = timing.idle_timeout.min(idle);
+        }
         Ok(Self {
             head,
-            timing: stored.timing,
+            timing,
+            policy: Arc::clone(policy),
         })
+    }
+
+    /// The version of the policy that has ended the session, if one has.
+    pub fn ended_by_policy(&self, now: Timestamp) -> Option<EndedByPolicy> {
+        self.policy.has_ended(&self.head.judged(self.timing), now)
+    }
+
+    pub(super) fn into_head(self) -> Head {
+        self.head
     }
 
     /// The public name and the times.
     pub fn info(&self) -> SessionInfo {
-        self.head.info(self.timing)
+        self.head.info(self.timing, &self.policy)
     }
 
     /// The user of the session.
@@ -46,8 +62,9 @@ impl SessionStatus {
 
     /// Until when the session meets this demand, if nothing else happens. `None` if it lacks the
     /// elevation.
-    pub fn meets_until(&self, demand: &DemandLimits) -> Option<Timestamp> {
-        self.head.meets_until(self.timing, demand)
+    pub fn meets_until(&self, demand: &DemandLimits, now: Timestamp) -> Option<Timestamp> {
+        self.head
+            .meets_until(self.timing, demand, &self.policy, now)
     }
 
     /// The first time after `now` at which the status may change: the idle deadline, or the end of
@@ -55,7 +72,7 @@ impl SessionStatus {
     pub fn next_change(&self, now: Timestamp) -> Timestamp {
         let ends = self.head.elevation_ends(self.timing);
         ends.filter(|ends_at| now < *ends_at)
-            .fold(self.timing.idle_deadline(), Timestamp::min)
+            .fold(self.info().idle_deadline, Timestamp::min)
     }
 }
 
@@ -107,8 +124,8 @@ mod tests {
 
     #[test]
     fn each_elevated_scope_has_its_own_end_and_other_scopes_have_none() {
-        let status = SessionStatus::read(&stored()).unwrap();
-        let until = |scope: &'static str| status.meets_until(&DemandLimits::of_scope(scope));
+        let status = SessionStatus::read(&stored(), &Arc::default()).unwrap();
+        let until = |scope: &'static str| status.meets_until(&DemandLimits::of_scope(scope), at(0));
         assert_eq!(until("payments"), Some(at(10)));
         assert_eq!(until("general"), Some(at(20)));
         assert_eq!(until("other"), None);
@@ -117,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_next_change_is_the_next_end() {
-        let status = SessionStatus::read(&stored()).unwrap();
+        let status = SessionStatus::read(&stored(), &Arc::default()).unwrap();
         for (now, next) in [(0, 10), (9, 10), (10, 20), (19, 20), (20, 30), (40, 30)] {
             assert_eq!(status.next_change(at(now)), at(next), "{now}");
         }
@@ -128,12 +145,12 @@ mod tests {
         let mut stored = stored();
         stored.payload = stored.payload.slice(..10);
         assert!(matches!(
-            SessionStatus::read(&stored),
+            SessionStatus::read(&stored, &Arc::default()),
             Err(Unusable::Damaged)
         ));
         stored.payload = vec![9].into();
         assert!(matches!(
-            SessionStatus::read(&stored),
+            SessionStatus::read(&stored, &Arc::default()),
             Err(Unusable::Newer(_))
         ));
     }

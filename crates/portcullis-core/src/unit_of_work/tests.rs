@@ -13,6 +13,7 @@ mod group;
 mod identity;
 mod invariants;
 mod later;
+mod live_policy;
 mod notes;
 mod privileged;
 mod randomness;
@@ -34,7 +35,7 @@ use crate::{
     store::{
         Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession, Loaded,
         LogQuery, ManualClock, MemoryStore, NewLimits, RecordWrite, Replace, Replaced,
-        ReplacedSession, Store, Touch, Touched,
+        ReplacedSession, Store, Touched,
     },
 };
 
@@ -267,7 +268,8 @@ impl Visit<'_> {
 
     fn elevated_until(&self, scope: &str) -> Option<Timestamp> {
         let demand = DemandLimits::of_scope(scope.to_owned());
-        self.unit.view().meets_until(&demand, self.now())
+        let policy = &self.world.settings.policy;
+        self.unit.view().meets_until(&demand, policy, self.now())
     }
 
     fn is_elevated(&self, scope: &str) -> bool {
@@ -276,7 +278,8 @@ impl Visit<'_> {
 
     #[track_caller]
     fn info(&self) -> SessionInfo {
-        self.unit.view().info().expect("there is a session")
+        let policy = &self.world.settings.policy;
+        self.unit.view().info(policy).expect("there is a session")
     }
 
     /// The handler failed: a 5xx.
@@ -353,22 +356,15 @@ impl Visit<'_> {
             let (key, answer) = match plan.step {
                 Step::Nothing => return Saved::Nothing,
                 Step::Refuse => return Saved::Refused,
-                Step::Touch {
-                    key,
-                    meta,
-                    activity,
-                }
-                | Step::Extend {
-                    key,
-                    meta,
-                    activity,
-                } => match ready(store.touch(Touch::new(&key, &meta, activity))).unwrap() {
-                    Touched::Done(timing) => {
-                        self.unit.touched(timing);
-                        return Saved::Touched;
+                Step::Touch(step) | Step::Extend(step) => {
+                    match ready(store.touch(step.touch())).unwrap() {
+                        Touched::Done(timing) => {
+                            self.unit.touched(timing);
+                            return Saved::Touched;
+                        }
+                        Touched::Gone => (*step.key(), Committed::Gone),
                     }
-                    Touched::Gone => (key, Committed::Gone),
-                },
+                }
                 Step::Create {
                     id,
                     write,

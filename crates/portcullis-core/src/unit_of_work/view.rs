@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 
-use super::SessionSettings;
 #[cfg(doc)]
 use super::UnitOfWork;
+use super::{SessionSettings, SessionStatus};
 use crate::{
     ChangeError, ClassCode, Client, ClientChange, Operation, SessionHandle, SessionMeta, Timestamp,
     UserId, ValueKey,
-    policy::{DemandLimits, ExplainedLimit, Explanation, LimitName, LimitValue, Policy, Why},
+    policy::{
+        DemandLimits, ExplainedLimit, Explanation, Judged, LimitName, LimitValue, Policy, Why,
+    },
     record::{Head, Record},
     store::{Activity, Stored, Timing},
     value,
@@ -104,15 +106,20 @@ pub struct SessionEntry {
 }
 
 impl SessionEntry {
-    /// The entry of a stored session at `now`. `None` if it cannot be read.
-    pub fn read(stored: &Stored, now: Timestamp) -> Option<Self> {
-        let head = Head::decode(&stored.payload).ok()?;
+    /// The entry of a stored session at `now`, under this policy. `None` if it cannot be read, or
+    /// the policy has ended it.
+    pub fn read(stored: &Stored, policy: &Arc<Policy>, now: Timestamp) -> Option<Self> {
+        let status = SessionStatus::read(stored, policy).ok()?;
+        if status.ended_by_policy(now).is_some() {
+            return None;
+        }
+        let (info, head) = (status.info(), status.into_head());
         let (client, flagged) = match &head.device {
             Some(device) => (Some(device.client.clone()), device.change),
             None => (None, None),
         };
         Some(Self {
-            info: head.info(stored.timing),
+            info,
             elevated_until: head
                 .elevated_until(stored.timing)
                 .filter(|until| now < *until),
@@ -239,13 +246,18 @@ impl SessionView {
         Some(ends_at).filter(|ends_at| now < *ends_at)
     }
 
-    /// Until when a session with a user meets this demand, if nothing else happens. `None` if it
-    /// does not meet it at `now`.
-    pub fn meets_until(&self, demand: &DemandLimits, now: Timestamp) -> Option<Timestamp> {
+    /// Until when a session with a user meets this demand under this policy, if nothing else
+    /// happens. `None` if it does not meet it at `now`.
+    pub fn meets_until(
+        &self,
+        demand: &DemandLimits,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let View { timing, record } = self.0.as_ref()?;
         record.head.user.as_ref()?;
-        let until = record.head.meets_until(*timing, demand);
-        until.filter(|until| now < *until)
+        let until = record.head.meets_until(*timing, demand, policy, now)?;
+        (now < until).then_some(until)
     }
 
     /// The elevations in force at `now`: the scope of each, and when it ends.
@@ -265,34 +277,36 @@ impl SessionView {
             .collect()
     }
 
-    /// The session's public name, times and limits, if there is a session.
-    pub fn info(&self) -> Option<SessionInfo> {
+    /// The session's public name, times and limits under this policy, if there is a session.
+    pub fn info(&self, policy: &Policy) -> Option<SessionInfo> {
         let View { timing, record } = self.0.as_ref()?;
-        Some(record.head.info(*timing))
+        Some(record.head.info(*timing, policy))
     }
 
     /// The info as it will be after a request at `now` has counted as activity.
-    pub fn info_after_activity(&self, now: Timestamp) -> Option<SessionInfo> {
-        let View { timing, record } = self.0.as_ref()?;
-        let due = timing.touch_is_due(Activity::Active, now);
-        let timing = match due {
-            true => timing.after(Activity::Active, now),
-            false => *timing,
-        };
-        Some(record.head.info(timing))
+    pub fn info_after_activity(&self, policy: &Policy, now: Timestamp) -> Option<SessionInfo> {
+        let view = self.0.as_ref()?;
+        if !view.timing.touch_is_due(Activity::Active, now) {
+            return self.info(policy);
+        }
+        let View { timing, record } = view.clone().under(policy, Activity::Active);
+        let timing = timing.after(Activity::Active, now);
+        Some(record.head.info(timing, policy))
     }
 }
 
 impl Head {
-    pub(super) fn info(&self, timing: Timing) -> SessionInfo {
+    pub(super) fn info(&self, timing: Timing, policy: &Policy) -> SessionInfo {
+        let ends_by = self.in_force(policy, timing).map(|(_, ends_by)| ends_by);
+        let before = |deadline: Timestamp| ends_by.map_or(deadline, |at| at.min(deadline));
         let deadline = timing.absolute_deadline;
         SessionInfo {
             handle: self.handle,
             created_at: deadline.before(self.lifetime_since_creation()),
             authenticated_at: self.user.as_ref().map(|_| deadline.before(self.lifetime())),
             last_active_at: timing.last_active_at,
-            idle_deadline: timing.idle_deadline(),
-            absolute_deadline: deadline,
+            idle_deadline: before(timing.idle_deadline()),
+            absolute_deadline: before(deadline),
             idle_timeout: timing.idle_timeout,
             remembered: self.persistent,
             class: self.class,
@@ -320,8 +334,18 @@ impl Head {
         ends.find_map(|(elevated, ends_at)| (elevated == scope).then_some(ends_at))
     }
 
-    /// Until when a session meets this demand. `None` if it lacks the elevation.
-    pub(super) fn meets_until(&self, timing: Timing, demand: &DemandLimits) -> Option<Timestamp> {
+    /// Until when a session meets this demand. `None` if it lacks the elevation, or an earlier
+    /// version of the policy has ended its privileges. Then only a proof of identity restores them.
+    pub(super) fn meets_until(
+        &self,
+        timing: Timing,
+        demand: &DemandLimits,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        if policy.has_ended_privileges(self.class, timing.privileged_at, now) {
+            return None;
+        }
         let elevated = match &demand.scope {
             Some(scope) => self.elevated_for(scope, timing)?,
             None => timing.idle_deadline(),
@@ -330,6 +354,7 @@ impl Head {
         let limits = [
             demand.idle.map(|idle| timing.privileged_until(idle)),
             demand.max_auth_age.map(|age| proved_at.after(age)),
+            self.in_force(policy, timing).map(|(_, ends_by)| ends_by),
         ];
         Some(limits.into_iter().flatten().fold(elevated, Timestamp::min))
     }
@@ -346,7 +371,48 @@ impl Head {
     }
 }
 
+impl Head {
+    /// What decides whether a version of the policy has ended the session.
+    pub(super) fn judged(&self, timing: Timing) -> Judged {
+        let device = self.device.as_ref();
+        Judged {
+            class: self.class,
+            is_remembered: self.persistent,
+            is_flagged: device.is_some_and(|device| device.change.is_some()),
+            began: timing.absolute_deadline.before(self.lifetime()),
+            last_active_at: timing.last_active_at,
+        }
+    }
+
+    /// The limits of the version in force, if the policy was activated in the store: the idle
+    /// timeout, and when the session ends in every case.
+    pub(super) fn in_force(
+        &self,
+        policy: &Policy,
+        timing: Timing,
+    ) -> Option<(Duration, Timestamp)> {
+        let judged = self.judged(timing);
+        let limits = policy.version()?.limits(&judged);
+        let idle = self.idle_at_most(limits.idle);
+        Some((idle, judged.began.after(limits.absolute)))
+    }
+}
+
 impl View {
+    /// The session with the limits of the version in force. Only activity makes the idle timeout
+    /// longer.
+    pub(super) fn under(mut self, policy: &Policy, activity: Activity) -> Self {
+        let head = &self.record.head;
+        if let Some((idle, _)) = head.in_force(policy, self.timing) {
+            let stored = self.timing.idle_timeout;
+            self.timing.idle_timeout = match activity {
+                Activity::Passive => idle.min(stored),
+                Activity::Active | Activity::Privileged { .. } | Activity::Proof => idle,
+            };
+        }
+        self
+    }
+
     pub(super) fn record_mut(&mut self) -> &mut Record {
         Arc::make_mut(&mut self.record)
     }

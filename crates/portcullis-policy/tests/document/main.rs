@@ -15,6 +15,7 @@ mod profiles;
 mod properties;
 mod reading;
 mod resolution;
+mod versions;
 
 use std::time::Duration;
 

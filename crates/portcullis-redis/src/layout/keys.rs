@@ -53,6 +53,16 @@ impl Prefix {
         format!("{}:{{realms}}:r", self.store)
     }
 
+    /// The key of the active policy of the realm: `pc:{policies}:p:id`.
+    pub(crate) fn policy(&self) -> String {
+        format!("{}:{{policies}}:p:{}", self.store, self.realm)
+    }
+
+    /// The key of the reports of processes on the policy of the realm.
+    pub(crate) fn policy_reports(&self) -> String {
+        format!("{}:{{policies}}:a:{}", self.store, self.realm)
+    }
+
     /// The key of a session: `pc:id:{1ff}` and 22 characters. Keys of other kinds continue with a
     /// colon instead.
     pub(crate) fn session(&self, key: &SessionIdHash) -> String {

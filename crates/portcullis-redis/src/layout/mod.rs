@@ -3,6 +3,7 @@
 //! `keys.rs` has the key of a session, and `record.rs` describes the value under it.
 
 pub(crate) mod entry;
+pub(crate) mod policy;
 pub(crate) mod record;
 pub(crate) mod registry;
 

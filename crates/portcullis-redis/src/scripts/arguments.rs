@@ -35,11 +35,16 @@ pub(super) fn activity(activity: Activity) -> Bytes {
 /// Another idle timeout and an earlier absolute deadline. Each may be an empty text.
 pub(super) fn new_limits(write: &RecordWrite) -> [Bytes; 2] {
     let new = write.new_limits;
-    let idle = new.idle_timeout.map(|idle| number(record::idle(idle)));
     [
-        idle.unwrap_or_default(),
+        idle_timeout(new.idle_timeout),
         optional_moment(new.absolute_deadline),
     ]
+}
+
+/// Another idle timeout, or an empty text.
+pub(super) fn idle_timeout(idle: Option<Duration>) -> Bytes {
+    idle.map(|idle| number(record::idle(idle)))
+        .unwrap_or_default()
 }
 
 pub(super) fn flag(flag: bool) -> Bytes {

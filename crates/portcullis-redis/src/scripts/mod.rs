@@ -13,6 +13,7 @@ mod expire_due;
 mod find_unlisted;
 mod observe;
 mod overdue;
+mod policies;
 mod register;
 mod replace;
 mod revoke;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     find_unlisted::FindUnlisted,
     observe::Observe,
     overdue::Overdue,
+    policies::{ActivatePolicy, ReadPolicy, ReportPolicy},
     register::Register,
     replace::Replace,
     revoke::Revoke,

@@ -1,5 +1,7 @@
 //! Moves the moments of activity of a session to now.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use portcullis_core::{Bucket, SessionIdHash, SessionMeta, Timestamp, store::Activity};
 
@@ -18,6 +20,7 @@ pub(crate) struct Touch<'c> {
     pub(crate) key: &'c SessionIdHash,
     pub(crate) meta: &'c SessionMeta,
     pub(crate) activity: Activity,
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) log_size: LogSize,
 }
 
@@ -43,6 +46,7 @@ impl TimedCall for Touch<'_> {
             memory_of_revocation(),
             self.log_size.of_session(self.meta),
             arguments::activity(self.activity),
+            arguments::idle_timeout(self.idle_timeout),
         ]
     }
 }

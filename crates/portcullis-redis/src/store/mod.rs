@@ -14,6 +14,7 @@ mod list;
 mod load;
 mod log;
 mod page;
+mod policies;
 mod realms;
 mod replace;
 mod revision;
@@ -27,10 +28,11 @@ use std::fmt;
 use portcullis_core::{
     Bucket, Environment, Realm, SessionIdHash, UserId,
     store::{
-        ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Hint, Interrupted,
-        Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Register, Registered,
-        RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount, Store,
-        StoreError, Swept, Termination, Touch, Touched, UsersAfter,
+        ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
+        FoundPolicy, Hint, Interrupted, Listed, Loaded, LogLimits, LogQuery, Logged, Observation,
+        PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, RegisteredRealm,
+        Replace, Replaced, Revocation, RevocationReport, SessionCount, Store, StoreError, Swept,
+        Termination, Touch, Touched, UsersAfter,
     },
 };
 
@@ -100,6 +102,25 @@ impl Store for RedisStore {
 
     async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
         realms::realms(&self.context).await
+    }
+
+    async fn policy(&self, known: Option<u64>) -> Result<FoundPolicy, StoreError> {
+        policies::read(&self.context, known).await
+    }
+
+    async fn activate_policy(
+        &self,
+        activate: ActivatePolicy<'_>,
+    ) -> Result<PolicyActivated, StoreError> {
+        policies::activate(&self.context, activate).await
+    }
+
+    async fn report_policy(&self, report: &PolicyReport) -> Result<(), StoreError> {
+        policies::report(&self.context, report).await
+    }
+
+    async fn policy_reports(&self) -> Result<Vec<ReceivedReport>, StoreError> {
+        policies::reports(&self.context).await
     }
 
     async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {

@@ -47,6 +47,7 @@ pub(super) async fn touch(context: &Context, touch: Touch<'_>) -> Result<Touched
         key,
         meta,
         activity,
+        idle_timeout,
         ..
     } = touch;
     let call = scripts::Touch {
@@ -54,6 +55,7 @@ pub(super) async fn touch(context: &Context, touch: Touch<'_>) -> Result<Touched
         key,
         meta,
         activity,
+        idle_timeout,
         log_size: context.log_size(),
     };
     match context.run_timed(&call).await? {

@@ -51,6 +51,7 @@
     reason = "this is a suite of tests: a panic is how it reports"
 )]
 
+mod activating;
 mod creating;
 mod ending;
 mod expiring;
@@ -74,9 +75,9 @@ use std::{future::Future, time::Duration};
 
 use self::subject::Subject;
 pub use self::{
-    creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*, listing::*,
-    logging::*, privileged::*, racing::*, registering::*, replacing::*, resetting::*, revoking::*,
-    shortening::*, sweeping::*,
+    activating::*, creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*,
+    listing::*, logging::*, privileged::*, racing::*, registering::*, replacing::*, resetting::*,
+    revoking::*, shortening::*, sweeping::*,
 };
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
@@ -191,6 +192,7 @@ macro_rules! store_conformance {
             an_idle_timeout_that_has_passed_ends_the_session
             an_earlier_absolute_deadline_holds_from_the_write_on
             a_later_absolute_deadline_changes_nothing
+            a_touch_can_bring_another_idle_timeout
 
             a_session_is_listed_from_its_beginning_to_its_end
             a_listed_session_is_what_a_load_finds
@@ -269,6 +271,13 @@ macro_rules! store_conformance {
             observations_that_differ_are_lines_of_their_own
             changes_are_never_merged
             a_line_of_several_events_is_found_by_each_of_their_moments
+
+            an_activated_policy_is_read_as_it_was_written
+            p19_a_policy_is_activated_only_in_place_of_the_expected_one
+            p19_of_many_activations_at_once_exactly_one_succeeds
+            each_version_of_a_policy_is_later_than_the_one_before
+            a_policy_belongs_to_one_realm
+            the_reports_of_processes_are_read_until_they_are_too_old
 
             a_realm_is_registered_with_its_environment_and_its_classes
             p06_a_realm_with_an_environment_is_registered_with_no_other

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     EndReason, SessionIdHash, Timestamp,
-    store::{Activity, Expiry, Limits, NewLimits, RecordWrite, Store, Timing},
+    store::{Activity, Expiry, Limits, NewLimits, RecordWrite, Store, Timing, Touch, Touched},
 };
 
 fn idle(idle_timeout: Duration) -> NewLimits {
@@ -141,4 +141,23 @@ pub async fn a_later_absolute_deadline_changes_nothing<H: Harness>(harness: &H) 
         let deadline = before.absolute_deadline;
         assert_close::<H>("the absolute deadline", moved.absolute_deadline, deadline);
     }
+}
+
+/// With activity alone. It holds from then on.
+pub async fn a_touch_can_bring_another_idle_timeout<H: Harness>(harness: &H) {
+    let store = subject(harness);
+    let key = key();
+    store.create(key, "", LONG).await;
+    for idle in [40, 4] {
+        let idle = Some(steps::<H>(idle));
+        let touch = Touch::new(&key, &store.1, Activity::Active).idle_timeout(idle);
+        let touched = store.0.touch(touch).await;
+        let Ok(Touched::Done(timing)) = touched else {
+            panic!("the touch of a live session answered {touched:?}");
+        };
+        assert_eq!(Some(timing.idle_timeout), idle);
+        assert_eq!(store.live(key).await.timing, timing);
+    }
+    harness.advance(steps::<H>(5)).await;
+    store.over(key).await;
 }

@@ -5,13 +5,14 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     log::{About, Log},
     markers::RevocationMarkers,
+    policies::ActivePolicy,
     slots::{Due, End, Session, Slot, Slots},
 };
 use crate::{
     EndReason, Note, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
         Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline, Ended,
-        Expired, Expiry, Listed, Loaded, LogQuery, Logged, Observation, OnLimit, Others,
+        Expired, Expiry, Listed, Loaded, LogQuery, Logged, NewLimits, Observation, OnLimit, Others,
         RecordWrite, Replace, Replaced, Revision, Revocation, RevocationReport, RevokeScope,
         StoreError, StoreErrorKind, Stored, Swept, Termination, Timing, Touch, Touched,
     },
@@ -27,6 +28,7 @@ pub(super) const MOST_PENDING: usize = 100_000;
 pub(super) struct State {
     pub(super) slots: Slots,
     pub(super) log: Log,
+    pub(super) policy: ActivePolicy,
     markers: RevocationMarkers,
     /// Expiries that no call has returned yet.
     pending: VecDeque<Expired>,
@@ -171,13 +173,18 @@ impl State {
             key,
             meta: _,
             activity,
+            idle_timeout,
         } = touch;
+        let new = NewLimits {
+            idle_timeout,
+            ..NewLimits::default()
+        };
         self.tidy(now);
         let Some(session) = self.slots.live(key, now) else {
             return Touched::Gone;
         };
         let stored = Stored {
-            timing: session.stored.timing.after(activity, now),
+            timing: session.stored.timing.with(new).after(activity, now),
             ..session.stored.clone()
         };
         let touched = Touched::Done(stored.timing);

@@ -87,7 +87,8 @@ fn s079_the_first_use_from_another_client_is_noted_once() {
 fn a_flagged_session_is_flagged_in_the_list() {
     let world = World::new();
     let key = world.on_phone();
-    let entry = || SessionEntry::read(&world.stored(key).unwrap(), world.now()).unwrap();
+    let entry =
+        || SessionEntry::read(&world.stored(key).unwrap(), &Arc::default(), world.now()).unwrap();
     assert_eq!(
         (entry().client, entry().flagged),
         (Some(client(PHONE)), None)

@@ -28,7 +28,7 @@ fn after_ending_the_handler_sees_no_session() {
     visit.unit.terminate();
     assert_eq!((visit.user(), visit.get("cart")), (None, None));
     assert!(!visit.is_elevated("general"));
-    assert!(visit.unit.view().info().is_none());
+    assert!(!visit.unit.view().exists());
     visit.regenerate();
     assert!(!visit.drop_elevation() && !visit.remove("cart"));
     assert!(matches!(visit.step(), Step::Nothing));

@@ -206,10 +206,10 @@ fn a_group_that_changes_nothing_is_not_written() {
     let group = gathered(&world, key, &mut visits);
     assert!(matches!(group.step(world.now()), Ok(InPlace::Nothing)));
     world.pass(5 * MINUTE);
-    assert!(matches!(group.step(world.now()), Ok(InPlace::Touch(_))));
+    assert!(matches!(group.step(world.now()), Ok(InPlace::Touch(..))));
     assert!(visits[0].unit.extend(world.now()).unwrap());
     let group = gathered(&world, key, &mut visits);
-    assert!(matches!(group.step(world.now()), Ok(InPlace::Extend(_))));
+    assert!(matches!(group.step(world.now()), Ok(InPlace::Extend(..))));
     assert_eq!(world.visit(key).get("cart"), Some(1));
 }
 

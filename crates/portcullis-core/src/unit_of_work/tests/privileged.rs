@@ -73,7 +73,10 @@ fn p25_a_proof_restores_what_privileged_routes_ask_for() {
         max_auth_age: Some(IDLE),
         scope: None,
     };
-    let meets_until = |visit: &Visit<'_>| visit.unit.view().meets_until(&recent, world.now());
+    let meets_until = |visit: &Visit<'_>| {
+        let policy = &world.settings.policy;
+        visit.unit.view().meets_until(&recent, policy, world.now())
+    };
     assert_eq!(meets_until(&visit), None);
     visit.elevate("general");
     let until = Some(world.now().after(IDLE));

@@ -118,7 +118,11 @@ impl Visit<'_> {
         };
         let values = NAMES.map(|name| self.get(name));
         let until = SCOPES.map(|scope| self.elevated_until(scope));
-        let active = self.unit.view().info().map(|info| info.last_active_at);
+        let active = self
+            .unit
+            .view()
+            .info(&self.world.settings.policy)
+            .map(|info| info.last_active_at);
         let (user, end) = (self.user(), self.end());
         format!("{values:?} {user:?} {until:?} {active:?} {step:?} {notes:?} {end:?}")
     }

@@ -1,0 +1,171 @@
+//! The versions of a realm's policy, as a store keeps them.
+
+use bytes::Bytes;
+use portcullis_core::{
+    Class, ClassCode, Timestamp,
+    store::{RegisteredClass, StoredPolicy},
+};
+use portcullis_policy::{Declared, NextVersion, PolicyBounds, Versions};
+
+use crate::length;
+
+const ADMIN: Class = Class::new("admin", 'a');
+
+/// A realm in production, with administrators.
+fn next<'a>(text: &'a str, classes: &'a [RegisteredClass]) -> NextVersion<'a> {
+    NextVersion {
+        text,
+        by: "ada",
+        reason: Some("SEC-214"),
+        environment: Some("production"),
+        classes,
+    }
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn document(idle: &str) -> String {
+    format!(
+        "schema = 1\n[limits]\nidle = '{idle}'\n[class.admin]\nidle = '5m'\n[environment.production]\n"
+    )
+}
+
+/// Activates a document, as the version with this number.
+fn activate(before: Option<&Versions>, text: &str, number: u64, since: u64) -> Versions {
+    let classes = [RegisteredClass::from(&ADMIN)];
+    let content = Versions::content_with(before, next(text, &classes), at(since)).unwrap();
+    Versions::read(&StoredPolicy {
+        number,
+        since: at(since),
+        content: Bytes::from(content),
+    })
+    .unwrap()
+}
+
+#[test]
+fn an_activated_document_is_read_with_its_history() {
+    let first = activate(None, &document("20m"), 1, 1000);
+    let second = activate(Some(&first), &document("10m"), 2, 2000);
+    let active = second.active().unwrap();
+    assert_eq!((active.number, active.since), (2, at(2000)));
+    assert_eq!(
+        (&*active.by, active.reason.as_deref()),
+        ("ada", Some("SEC-214"))
+    );
+    assert_eq!(active.text.as_deref(), Some(&*document("10m")));
+    assert_eq!(second.version(1), first.active());
+    assert_eq!(second.version(3), None);
+}
+
+#[test]
+fn a_process_has_the_limits_of_the_active_document_and_of_the_versions_before() {
+    let first = activate(None, &document("20m"), 1, 1000);
+    let second = activate(Some(&first), &document("10m"), 2, 2000);
+    let (declared, bounds) = (Declared::new(&[ADMIN]), PolicyBounds::new());
+    let policy = second
+        .resolve(Some("production"), &declared, &bounds)
+        .unwrap();
+    assert_eq!(policy.ordinary.timeouts.idle(), length("10m"));
+    let idle = |place: usize, class: ClassCode| {
+        let version = &policy.versions[place];
+        let mut classes = version.classes.iter();
+        let found = classes.find(|(code, _)| *code == class);
+        found
+            .map_or(version.ordinary, |(_, limits)| *limits)
+            .ordinary
+            .idle
+    };
+    assert_eq!(policy.versions.len(), 2);
+    assert_eq!(idle(0, ClassCode::NONE), length("20m"));
+    assert_eq!(idle(1, ClassCode::NONE), length("10m"));
+    assert_eq!(idle(1, ADMIN.code()), length("5m"));
+    assert_eq!(
+        (policy.versions[0].number, policy.versions[1].since),
+        (1, at(2000))
+    );
+}
+
+#[test]
+fn p17_a_process_refuses_a_document_that_contradicts_it() {
+    let versions = activate(None, &document("20m"), 1, 1000);
+    let (declared, bounds) = (Declared::new(&[ADMIN]), PolicyBounds::new());
+    for (environment, declared) in [
+        (Some("staging"), &declared),
+        (None, &declared),
+        (Some("production"), &Declared::new(&[])),
+    ] {
+        assert!(versions.resolve(environment, declared, &bounds).is_err());
+    }
+}
+
+#[test]
+fn a_document_for_another_environment_is_not_activated() {
+    let next = NextVersion {
+        environment: Some("staging"),
+        ..next("schema = 1\n[environment.production]\n", &[])
+    };
+    let refused = Versions::content_with(None, next, at(1)).unwrap_err();
+    assert_eq!(refused.problems()[0].path, "environment.staging");
+}
+
+#[test]
+fn who_activates_a_version_is_recorded_on_one_line() {
+    let text = document("20m");
+    for (by, reason, path) in [
+        ("", None, "by"),
+        ("a\nb", None, "by"),
+        ("ada", Some("a\u{1b}b"), "reason"),
+    ] {
+        let next = NextVersion {
+            by,
+            reason,
+            ..next(&text, &[])
+        };
+        let refused = Versions::content_with(None, next, at(1)).unwrap_err();
+        assert_eq!(refused.problems()[0].path, path);
+    }
+}
+
+#[test]
+fn a_version_is_forgotten_when_no_session_can_depend_on_it() {
+    let year = 365 * 24 * 60 * 60 * 1000;
+    let first = activate(None, &document("20m"), 1, 1000);
+    let second = activate(Some(&first), &document("10m"), 2, 2000);
+    let third = activate(Some(&second), &document("15m"), 3, 2 * year);
+    let numbers: Vec<_> = third.all().iter().map(|version| version.number).collect();
+    assert_eq!(numbers, [3, 2], "the first one ended when the second began");
+}
+
+#[test]
+fn the_texts_of_old_versions_are_forgotten_and_their_limits_are_not() {
+    let mut versions = activate(None, &document("20m"), 1, 1000);
+    for number in 2..=70 {
+        versions = activate(Some(&versions), &document("10m"), number, number * 1000);
+    }
+    assert_eq!(versions.all().len(), 70);
+    assert!(versions.version(7).unwrap().text.is_some());
+    assert!(versions.version(6).unwrap().text.is_none());
+    let (declared, bounds) = (Declared::new(&[ADMIN]), PolicyBounds::new());
+    let policy = versions
+        .resolve(Some("production"), &declared, &bounds)
+        .unwrap();
+    assert_eq!(policy.versions[0].ordinary.ordinary.idle, length("20m"));
+}
+
+#[test]
+fn p17_what_is_damaged_or_of_a_later_version_is_not_read() {
+    for content in ["", "{}", "[]", r#"{"schema":2,"active":null,"before":[]}"#] {
+        let stored = StoredPolicy {
+            number: 1,
+            since: at(1),
+            content: Bytes::from_static(content.as_bytes()),
+        };
+        let error = Versions::read(&stored).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the active policy cannot be read: "),
+            "{error}"
+        );
+    }
+}

@@ -36,6 +36,7 @@ mod inventory;
 mod layers;
 mod limits;
 mod live;
+mod live_policies;
 mod logout;
 mod long_run;
 mod nesting;

@@ -35,7 +35,7 @@ const LAYER: [&str; 16] = [
 ];
 
 /// The files of `portcullis-policy`, from the ground up.
-const POLICY: [&str; 15] = [
+const POLICY: [&str; 16] = [
     "problem",
     "node",
     "bounds",
@@ -51,6 +51,7 @@ const POLICY: [&str; 15] = [
     "explain",
     "evidence",
     "schema",
+    "versions",
 ];
 
 fn modules(krate: &str) -> Modules {

@@ -13,8 +13,9 @@ use portcullis::{
 use portcullis_core::{
     Bucket, Environment, SessionIdHash,
     store::{
-        ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Hint, Interrupted,
-        Listed, Loaded, LogQuery, Logged, Observation, Register, Registered, Replace, Replaced,
+        ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
+        FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery, Logged, Observation,
+        PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, Replace, Replaced,
         Revocation, RevocationReport, SessionCount, Swept, Termination, Touch, Touched, UsersAfter,
     },
     store_calls,
@@ -53,6 +54,8 @@ pub enum Op {
     Observe,
     /// [`Store::read_log`].
     ReadLog,
+    /// [`Store::policy`].
+    Policy,
 }
 
 impl Op {
@@ -74,7 +77,9 @@ impl Op {
             "sweep" => Self::Sweep,
             "observe" => Self::Observe,
             "read_log" => Self::ReadLog,
-            "register" | "set_environment" | "realms" => return None,
+            "policy" => Self::Policy,
+            "activate_policy" | "report_policy" | "policy_reports" | "register"
+            | "set_environment" | "realms" => return None,
             other => panic!("give the call {other} a kind"),
         })
     }
@@ -158,7 +163,7 @@ impl<S> ProbeStore<S> {
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
         // The layer's own task calls this at any time. It is no part of a request's cost.
-        if !matches!(op, Op::Sweep | Op::Observe) {
+        if !matches!(op, Op::Sweep | Op::Observe | Op::Policy) {
             self.with(|probe| probe.calls.push(op));
         }
         self.at(op, Moment::Before).await?;

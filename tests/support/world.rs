@@ -227,7 +227,7 @@ impl<B: Backend> World<B> {
     /// Overwrites the payload of a session.
     pub async fn overwrite(&self, id: &str, payload: impl Into<bytes::Bytes>) {
         let stored = self.live(id).await;
-        let entry = SessionEntry::read(&stored, self.store.now());
+        let entry = SessionEntry::read(&stored, &Arc::default(), self.store.now());
         let meta = match entry {
             None => SessionMeta::new(SessionHandle::from_bytes([0; 12]), None),
             Some(entry) => {

@@ -273,7 +273,16 @@ pub mod policy {
     };
     #[cfg(feature = "policy")]
     #[doc(inline)]
-    pub use portcullis_policy::{Document, InvalidDocument, PolicyBounds, Problem, Profile};
+    pub use portcullis_core::store::{PolicyReport, ReceivedReport};
+    #[cfg(feature = "policy")]
+    #[doc(inline)]
+    pub use portcullis_policy::{
+        Against, Document, InvalidDocument, Place, PolicyBounds, Problem, Profile,
+        UnreadablePolicy, Version, Versions,
+    };
+
+    #[cfg(feature = "policy")]
+    pub use crate::admin::policies::{ActivatedPolicy, Policies, PolicyError};
 }
 
 /// The public data of sessions: handles, times and ends, and the reports of revocations.

@@ -1,4 +1,6 @@
-//! Lists and ends sessions, for operators and for users.
+//! Lists and ends sessions, for operators and for users, and activates policies.
 
 pub(crate) mod own_sessions;
+#[cfg(feature = "policy")]
+pub(crate) mod policies;
 pub(crate) mod sessions;

@@ -466,10 +466,10 @@ impl Sessions {
             return Ok(Vec::new());
         }
         let listed = self.shared.store().list(user).await?;
-        let now = self.shared.now();
+        let (now, policy) = (self.shared.now(), &self.shared.policy.get_or_default());
         let mut entries = Vec::with_capacity(listed.len());
         for listed in listed {
-            let entry = match SessionEntry::read(&listed.stored, now) {
+            let entry = match SessionEntry::read(&listed.stored, policy, now) {
                 None if listed.may_be_cut() => self.entry_at(&listed.key).await?,
                 entry => entry,
             };
@@ -482,7 +482,10 @@ impl Sessions {
     /// Reads an entry from the whole record, if the list has only a part of it.
     async fn entry_at(&self, key: &SessionIdHash) -> Result<Option<SessionEntry>, StoreError> {
         Ok(match self.shared.store().load(key).await? {
-            Loaded::Live(stored) => SessionEntry::read(&stored, self.shared.now()),
+            Loaded::Live(stored) => {
+                let policy = self.shared.policy.get_or_default();
+                SessionEntry::read(&stored, &policy, self.shared.now())
+            }
             Loaded::Expired(expired) => {
                 self.shared.emit_expired(expired);
                 None

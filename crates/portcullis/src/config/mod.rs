@@ -5,10 +5,15 @@ mod own_limits;
 mod unknown_classes;
 
 use std::sync::Arc;
+#[cfg(feature = "policy")]
+use std::time::Duration;
 
 use portcullis_core::{Class, Environment, Policy, Realm, Timeouts, unit_of_work::SessionSettings};
 #[cfg(feature = "policy")]
 use portcullis_policy::PolicyBounds;
+
+#[cfg(feature = "policy")]
+use crate::runtime::live_policy::PolicyNames;
 
 pub(crate) use self::own_limits::OwnLimits;
 use self::{
@@ -43,6 +48,9 @@ pub(crate) struct Config {
     /// The widest limits that the application accepts from a document.
     #[cfg(feature = "policy")]
     pub(crate) bounds: PolicyBounds,
+    /// How old the store's answer about the active policy may be.
+    #[cfg(feature = "policy")]
+    pub(crate) policy_fresh_for: Duration,
     /// The classes of stored sessions that the policy does not have.
     pub(crate) unknown_classes: Arc<UnknownClasses>,
     pub(crate) cookie: CookieConfig,
@@ -63,6 +71,18 @@ impl Config {
     pub(crate) fn start_background(&self) {
         if self.shared.start_background() && self.realm.is_none() {
             self.warn_of_other_realms();
+        }
+    }
+
+    /// What a document may name, and the bounds of its values.
+    #[cfg(feature = "policy")]
+    pub(crate) fn policy_names(&self) -> PolicyNames {
+        PolicyNames {
+            environment: self.environment.clone(),
+            classes: Arc::clone(&self.classes),
+            demands: self.demands.clone(),
+            bounds: self.bounds.clone(),
+            on_limit: self.own.session_limit.map(|limit| limit.excess),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The `Session-Timeout` field: deadlines in ordinary responses.
 
 use http::{HeaderName, HeaderValue, Response};
-use portcullis_core::{Timestamp, unit_of_work::SessionView};
+use portcullis_core::{SessionInfo, Timestamp};
 
 const FIELD: HeaderName = HeaderName::from_static("session-timeout");
 
@@ -13,12 +13,12 @@ struct HeaderSet;
 /// `idle=1799, absolute=86399`, and `elevated=899` during an elevation. Seconds left are the same
 /// by every clock. Of nested layers, the innermost sets the field.
 pub(crate) fn set_header<B>(
-    view: &SessionView,
+    info: Option<SessionInfo>,
     elevated_until: Option<Timestamp>,
     now: Timestamp,
     response: &mut Response<B>,
 ) {
-    let Some(info) = view.info() else {
+    let Some(info) = info else {
         return;
     };
     if response.extensions_mut().insert(HeaderSet).is_some() {

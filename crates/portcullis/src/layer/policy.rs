@@ -1,10 +1,11 @@
 //! Limits from a policy document.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use portcullis_policy::{Declared, Document, InvalidDocument, PolicyBounds};
+use portcullis_core::ConfigError;
+use portcullis_policy::{Document, InvalidDocument, PolicyBounds};
 
-use crate::SessionLayer;
+use crate::{SessionLayer, admin::policies::Policies, runtime::live_policy::FRESH_FOR};
 
 impl SessionLayer {
     /// The limits of a policy document. It replaces what code sets with
@@ -41,17 +42,32 @@ impl SessionLayer {
     ///
     /// [`InvalidDocument`] with everything that is wrong with the document.
     pub fn policy(self, document: &Document) -> Result<Self, InvalidDocument> {
-        let config = self.config();
-        let declared = Declared::new(&config.classes).demands(&config.demands);
-        let declared = match config.own.session_limit {
-            Some(limit) => declared.on_session_limit(limit.excess),
-            None => declared,
-        };
-        let environment = config.environment.as_ref().map(|it| it.as_str());
+        let names = self.config().policy_names();
+        let environment = names.environment.as_ref().map(|it| it.as_str());
         let policy = document
-            .resolve(environment, &declared, &config.bounds)
+            .resolve(environment, &names.declared(), &names.bounds)
             .map_err(InvalidDocument::new)?;
         Ok(self.with_document(Arc::new(policy)))
+    }
+
+    /// The active policy of this layer's realm, for operators.
+    pub fn policies(&self) -> Policies {
+        Policies::of_shared(&self.config().shared)
+    }
+
+    /// How old the store's answer about the active policy may be when a request is judged by it: 1
+    /// to 5 seconds, by default 5. Each process asks the store that often.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for another length.
+    pub fn policy_interval(self, interval: Duration) -> Result<Self, ConfigError> {
+        if !(Duration::from_secs(1)..=FRESH_FOR).contains(&interval) {
+            return Err(ConfigError::new(format!(
+                "the interval of policies is {interval:?}; it must be between 1s and 5s"
+            )));
+        }
+        Ok(self.with(|config| config.policy_fresh_for = interval))
     }
 
     /// The widest limits that this application accepts from a [document](Self::policy). The default

@@ -322,7 +322,7 @@ fn respond<B, E>(
     }
     if state.config.sends_session_timeout {
         let elevated_until = state.elevated_until(DefaultScope::NAME);
-        session_timeout::set_header(&state.view(), elevated_until, state.now(), &mut response);
+        session_timeout::set_header(state.info(), elevated_until, state.now(), &mut response);
     }
     if succeeded && matches!(cookie, CookieAction::Keep) {
         cookie = state.renamed().map_or(cookie, CookieAction::set);

@@ -11,6 +11,9 @@ use portcullis_core::{
 };
 #[cfg(feature = "policy")]
 use portcullis_policy::PolicyBounds;
+
+#[cfg(feature = "policy")]
+use crate::runtime::live_policy::FRESH_FOR;
 use tower_layer::Layer;
 
 #[cfg(feature = "axum")]
@@ -211,6 +214,8 @@ impl SessionLayer {
                 demands: Vec::new(),
                 #[cfg(feature = "policy")]
                 bounds: PolicyBounds::new(),
+                #[cfg(feature = "policy")]
+                policy_fresh_for: FRESH_FOR,
                 unknown_classes: Arc::default(),
                 cookie: CookieConfig::default(),
                 pages: Pages::default(),
@@ -738,6 +743,15 @@ impl SessionLayer {
                 settings.context().enter(&realm);
                 settings.registration = Some(registration);
             }));
+        }
+        #[cfg(feature = "policy")]
+        {
+            let names = Some((config.policy_names(), config.policy_fresh_for));
+            if config.shared.live_policy_settings() != names.as_ref() {
+                config.shared = Arc::new(config.shared.changed(|settings| {
+                    settings.live_policy = names;
+                }));
+            }
         }
         self
     }

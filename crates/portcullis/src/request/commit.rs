@@ -93,7 +93,7 @@ pub(crate) fn plan(state: &Arc<State>, activity: Activity) -> Result<Option<Work
             )
         }
     };
-    if matches!(plan.step, Step::Nothing | Step::Touch { .. }) {
+    if matches!(plan.step, Step::Nothing | Step::Touch(_)) {
         copy.unit.retain_only_the_end();
     }
     if plan.ends.is_empty() && matches!(plan.step, Step::Nothing) {
@@ -115,21 +115,13 @@ pub(crate) fn plan(state: &Arc<State>, activity: Activity) -> Result<Option<Work
 impl Work {
     /// Whether only the activity is to be written.
     pub(crate) fn is_only_a_touch(&self) -> bool {
-        self.plan.ends.is_empty() && matches!(self.plan.step, Step::Touch { .. })
+        self.plan.ends.is_empty() && matches!(self.plan.step, Step::Touch(_))
     }
 
     /// Commits. It finishes, and its events are emitted, even if the caller stops waiting.
     pub(crate) async fn commit(mut self) -> Result<(), SessionError> {
-        if let (
-            [],
-            Step::Touch {
-                key,
-                meta,
-                activity,
-            },
-        ) = (&*self.plan.ends, &self.plan.step)
-        {
-            touch(&self.turn.state, key, meta, *activity).await;
+        if let ([], Step::Touch(step)) = (&*self.plan.ends, &self.plan.step) {
+            touch(&self.turn.state, step).await;
             return Ok(());
         }
         self.turn.under_way = true;

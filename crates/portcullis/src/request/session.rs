@@ -490,9 +490,7 @@ impl Session {
     /// Why the session ends when it does: its deadlines, and the rules that decide them. `None`
     /// without a session. For pages and logs of operators.
     pub fn explain(&self) -> Option<Explanation> {
-        self.state
-            .view()
-            .explain(&self.state.config.sessions.policy)
+        self.state.view().explain(self.state.policy())
     }
 
     /// Approves one operation of the demand `D`, after its user has just proved their identity for
@@ -664,8 +662,11 @@ impl Session {
     /// after this request, if it counts as activity.
     pub fn info(&self) -> Option<SessionInfo> {
         match self.state.activity() {
-            Activity::Passive => self.state.view().info(),
-            _ => self.state.view().info_after_activity(self.state.now()),
+            Activity::Passive => self.state.info(),
+            _ => {
+                let (policy, now) = (self.state.policy(), self.state.now());
+                self.state.view().info_after_activity(policy, now)
+            }
         }
     }
 

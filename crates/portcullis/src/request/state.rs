@@ -15,11 +15,11 @@ use std::{
 use bytes::Bytes;
 use http::{Extensions, Request, Response, Uri};
 use portcullis_core::{
-    Actor, Client, EndReason, Event, EventKind, Note, Operation, SessionHandle, SessionId,
-    SessionIdHash, SessionMeta, Timeouts, Timestamp, UserId, millis,
+    Actor, Client, EndReason, Event, EventKind, Note, Operation, Policy, SessionHandle, SessionId,
+    SessionIdHash, SessionInfo, SessionMeta, Timeouts, Timestamp, UserId, millis,
     policy::DemandLimits,
     store::{Activity, Observation, StoreError},
-    unit_of_work::{SessionView, UnitOfWork},
+    unit_of_work::{SessionSettings, SessionView, UnitOfWork},
 };
 use tokio::sync::{Notify, OnceCell};
 
@@ -70,7 +70,7 @@ pub(crate) struct State {
     /// The privileged idle timeout in ms, if a guard of the route demanded privilege. Zero if not.
     privileged_idle: AtomicU64,
     /// Why this request can use no session, if so.
-    blocked: Option<Blocked>,
+    blocked: Option<Box<Blocked>>,
     /// Another session layer surrounds that of this state.
     is_nested: bool,
     /// The response is decided, so the handler can no longer change the session.
@@ -80,6 +80,8 @@ pub(crate) struct State {
     /// The handler signed the user out, whether or not there still was a session.
     terminated: AtomicBool,
     working_copy: OnceCell<SharedCopy>,
+    /// The policy by which the request is judged, from its first use on.
+    policy: OnceLock<Arc<Policy>>,
     /// Notified after each commit.
     committed: Notify,
     /// The request makes no more changes.
@@ -91,6 +93,9 @@ pub(crate) struct State {
     /// Why the session ended during the request, if known.
     lost: OnceLock<EndReason>,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<State>() <= 1016, "see `State`");
 
 /// Operations, and when the approval of each would have ended. Boxed in the state, which is
 /// allocated for each request: few requests use an approval.
@@ -181,13 +186,14 @@ impl State {
             privileged_idle: AtomicU64::new(0),
             blocked: match config.cookie.is_secure() {
                 true => None,
-                false => why_not_local(request).map(Blocked::NotLocal),
+                false => why_not_local(request).map(|why| Box::new(Blocked::NotLocal(why))),
             },
             is_nested: Self::of(request.extensions()).is_some(),
             sealed: AtomicBool::new(false),
             requested: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
             working_copy: OnceCell::new(),
+            policy: OnceLock::new(),
             committed: Notify::new(),
             is_done: AtomicBool::new(false),
             done: Notify::new(),
@@ -203,7 +209,7 @@ impl State {
     /// Refuses all use of the session, because an outer layer has the same cookie and another
     /// realm.
     pub(crate) fn block_nested(&mut self) {
-        self.blocked = Some(Blocked::Nested);
+        self.blocked = Some(Box::new(Blocked::Nested));
     }
 
     /// The state of the innermost layer around the caller.
@@ -318,10 +324,25 @@ impl State {
         }
     }
 
+    /// The policy by which the request is judged.
+    pub(crate) fn policy(&self) -> &Arc<Policy> {
+        self.policy.get_or_init(|| {
+            let activated = self.shared().policy.get();
+            activated.unwrap_or_else(|| Arc::clone(&self.config.sessions.policy))
+        })
+    }
+
+    /// The settings of the request's unit of work.
+    fn sessions(&self) -> SessionSettings {
+        SessionSettings {
+            policy: Arc::clone(self.policy()),
+            ..self.config.sessions
+        }
+    }
+
     /// The timeouts of the session's class.
     pub(crate) fn timeouts(&self) -> Timeouts {
-        let policy = &self.config.sessions.policy;
-        policy.timeouts(self.view().class())
+        self.policy().timeouts(self.view().class())
     }
 
     /// A demand of the route, with the privileged idle timeout of the session's class.
@@ -335,12 +356,12 @@ impl State {
 
     /// What the policy adds to the demand of this name.
     pub(crate) fn demand_of_policy(&self, name: &str) -> Option<&DemandLimits> {
-        self.config.sessions.policy.demand(name)
+        self.policy().demand(name)
     }
 
     /// Until when the session meets this [demand](Self::demand), if it does now.
     pub(crate) fn meets_until(&self, demand: &DemandLimits) -> Option<Timestamp> {
-        self.view().meets_until(demand, self.now())
+        self.view().meets_until(demand, self.policy(), self.now())
     }
 
     /// Until when privileged routes may be used without another proof, if they may be now.
@@ -411,7 +432,7 @@ impl State {
             return None;
         };
         let (key, _) = self.stored()?;
-        let info = self.view().info()?;
+        let info = self.info()?;
         let mut candidates = renamed.candidates().iter();
         let id = candidates.find(|id| key == id.key())?;
         Some((id.clone(), info.absolute_deadline))
@@ -552,6 +573,11 @@ impl State {
             .get()
             .map(SharedCopy::view)
             .unwrap_or_default()
+    }
+
+    /// The public name, times and limits of the session, if there is one.
+    pub(crate) fn info(&self) -> Option<SessionInfo> {
+        self.view().info(self.policy())
     }
 
     /// Emits the event of a change, as it is in the store's log.

@@ -26,7 +26,7 @@ impl Status {
     /// `None` without a live session.
     pub(super) fn of(session: &Session) -> Option<Self> {
         let (now, view) = (session.now(), session.state().view());
-        let info = view.info()?;
+        let info = session.state().info()?;
         let privileged_until = session.privileged_until();
         // Elevations end with privileged activity, also if the policy has become stricter.
         let elevations: BTreeMap<_, _> = privileged_until

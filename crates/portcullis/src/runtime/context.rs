@@ -13,6 +13,7 @@ use portcullis_core::{
 
 use crate::runtime::{
     audit::{Audit, Audits},
+    current_policy::CurrentPolicy,
     dyn_store::DynStore,
     poll_schedule::PollSchedule,
     watch_registry::Watches,
@@ -30,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) watches: Arc<Watches>,
     /// How often those sessions are loaded.
     pub(crate) schedule: PollSchedule,
+    /// The policy that an operator has activated for the realm.
+    pub(crate) policy: Arc<CurrentPolicy>,
 }
 
 impl Context {
@@ -40,6 +43,7 @@ impl Context {
             key: None,
             watches: Arc::default(),
             schedule: PollSchedule::default(),
+            policy: Arc::default(),
         }
     }
 
@@ -47,8 +51,9 @@ impl Context {
     pub(crate) fn enter(&mut self, realm: &Realm) {
         if self.store.realm() != *realm {
             self.store = self.store.in_realm(realm);
-            // Live connections belong to one realm.
+            // Live connections and policies belong to one realm.
             self.watches = Arc::default();
+            self.policy = Arc::default();
         }
     }
 

@@ -5,8 +5,9 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use portcullis_core::{
     Bucket, Environment, Realm, SessionIdHash, UserId,
     store::{
-        ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Hint, Interrupted,
-        Listed, Loaded, LogQuery, Logged, Observation, Register, Registered, RegisteredRealm,
+        ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
+        FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery, Logged, Observation,
+        PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, RegisteredRealm,
         Replace, Replaced, Revocation, RevocationReport, SessionCount, Store, StoreError, Swept,
         Termination, Touch, Touched, UsersAfter,
     },
@@ -19,6 +20,7 @@ macro_rules! dyn_store {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty)?) -> $answer:ty;)+) => {
         /// [`Store`] with boxed futures. Each method has the same contract.
         #[allow(clippy::needless_lifetimes, reason = "only calls with an argument need them")]
+        #[cfg_attr(not(feature = "policy"), allow(dead_code, reason = "only policies need all calls"))]
         pub(crate) trait DynStore: Send + Sync {
             fn clock(&self) -> ClockBounds;
             fn realm(&self) -> Realm;

@@ -2,9 +2,12 @@
 
 pub(crate) mod audit;
 pub(crate) mod context;
+pub(crate) mod current_policy;
 pub(crate) mod dyn_store;
 pub(crate) mod jitter;
 mod listener;
+#[cfg(feature = "policy")]
+pub(crate) mod live_policy;
 mod log_queue;
 pub(crate) mod poll_schedule;
 pub(crate) mod registration;

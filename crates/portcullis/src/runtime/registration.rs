@@ -5,13 +5,13 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use portcullis_core::{
-    Class, Environment, Realm,
+    Class, Environment, Realm, millis,
     store::{RealmConflict, Register, Registered, StoreError, StoreErrorKind},
 };
 use tokio::{
@@ -48,6 +48,8 @@ impl Registration {
 pub(crate) struct Registrar {
     store: Arc<dyn DynStore>,
     registration: Registration,
+    /// The longest absolute timeout so far, in ms.
+    longest: AtomicU64,
     /// Whether requests may use sessions. Read by each of them, so the rest is behind a lock.
     is_admitted: AtomicBool,
     /// `None` if the registry has last accepted the registration, or was never asked.
@@ -66,9 +68,15 @@ impl Registrar {
         Self {
             store,
             is_admitted: AtomicBool::new(!registration.declares()),
+            longest: AtomicU64::new(millis(registration.longest)),
             registration,
             refused: Mutex::new(None),
         }
+    }
+
+    /// The longest absolute timeout so far.
+    pub(crate) fn longest(&self) -> Duration {
+        Duration::from_millis(self.longest.load(Ordering::Relaxed))
     }
 
     /// Whether requests may use sessions, as far as is known. If not, [`admit`](Self::admit) finds
@@ -87,15 +95,25 @@ impl Registrar {
         }
     }
 
+    /// Registers a longer absolute timeout, before sessions have it. What was registered once is
+    /// kept by the store.
+    #[cfg(feature = "policy")]
+    pub(crate) async fn lengthen(&self, longest: Duration) -> Result<(), StoreError> {
+        if self.longest.fetch_max(millis(longest), Ordering::Relaxed) >= millis(longest) {
+            return Ok(());
+        }
+        self.register().await
+    }
+
     /// Registers the realm, and notes the answer.
     pub(crate) async fn register(&self) -> Result<(), StoreError> {
         let Registration {
             cookie,
-            longest,
             environment,
             classes,
+            ..
         } = &self.registration;
-        let register = Register::new(cookie, *longest, environment.as_ref(), classes);
+        let register = Register::new(cookie, self.longest(), environment.as_ref(), classes);
         let error = match self.store.register(register).await? {
             Registered::Done => None,
             Registered::Refused(conflict) => Some(refusal(&self.store.realm(), &conflict)),

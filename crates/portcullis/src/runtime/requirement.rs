@@ -30,7 +30,7 @@ impl Requirement {
         let Some(demand) = &self.demand else {
             return Met::Yes;
         };
-        match status.meets_until(demand) {
+        match status.meets_until(demand, now) {
             // The session is loaded at that moment in any case.
             Some(until) if status.next_change(now) <= until => Met::Yes,
             Some(until) if now < until => Met::For(until.since(now)),

@@ -38,6 +38,6 @@ pub(super) fn session(user: Option<&str>, scope: Option<&str>) -> SessionStatus 
         revision: Revision(0),
         payload: write.payload,
     };
-    assert!(SessionEntry::read(&stored, START).is_some());
-    SessionStatus::read(&stored).unwrap()
+    assert!(SessionEntry::read(&stored, &Arc::default(), START).is_some());
+    SessionStatus::read(&stored, &Arc::default()).unwrap()
 }

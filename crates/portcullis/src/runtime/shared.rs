@@ -12,6 +12,11 @@ use portcullis_core::{
 };
 use tokio::runtime::Handle as Runtime;
 
+#[cfg(feature = "policy")]
+use portcullis_core::store::StoreError;
+
+#[cfg(feature = "policy")]
+use crate::runtime::live_policy::{self, LivePolicy, PolicyNames};
 use crate::{
     runtime::{
         context::Context,
@@ -29,6 +34,9 @@ pub(crate) struct Shared {
     settings: SharedSettings,
     /// Registers the realm in the store, if there is a layer.
     registrar: Option<Arc<Registrar>>,
+    /// Keeps the process on the active policy, if there is a layer.
+    #[cfg(feature = "policy")]
+    live_policy: Option<Arc<LivePolicy>>,
     log_queue: LogQueue,
     /// The queues of requests that write to one session.
     writes: Arc<WriteQueue>,
@@ -41,6 +49,8 @@ pub(crate) struct Shared {
 struct Background {
     _sweeper: Option<Alive>,
     _registration: Option<Alive>,
+    #[cfg(feature = "policy")]
+    _live_policy: Option<Alive>,
 }
 
 /// The settings of the shared state.
@@ -51,6 +61,9 @@ pub(crate) struct SharedSettings {
     pub(crate) sweeps: bool,
     /// The entry in the store's registry of realms, if there is a layer.
     pub(crate) registration: Option<Registration>,
+    /// What the layer declares for policies, and how old the store's answer about them may be.
+    #[cfg(feature = "policy")]
+    pub(crate) live_policy: Option<(PolicyNames, Duration)>,
 }
 
 impl SharedSettings {
@@ -59,6 +72,8 @@ impl SharedSettings {
             context: Arc::new(Context::new(store)),
             sweeps,
             registration: None,
+            #[cfg(feature = "policy")]
+            live_policy: None,
         }
     }
 
@@ -81,9 +96,19 @@ impl Shared {
             let store = Arc::clone(&settings.context.store);
             Arc::new(Registrar::new(store, registration))
         });
+        #[cfg(feature = "policy")]
+        let live_policy = settings.live_policy.clone().map(|(names, fresh_for)| {
+            Arc::new(LivePolicy::new(
+                Arc::clone(&settings.context),
+                names,
+                fresh_for,
+            ))
+        });
         Self {
             settings,
             registrar,
+            #[cfg(feature = "policy")]
+            live_policy,
             log_queue: LogQueue::new(),
             writes: Arc::default(),
             reported: Reported::default(),
@@ -94,6 +119,8 @@ impl Shared {
     /// A copy with other settings. Background tasks are not shared.
     pub(crate) fn changed(&self, change: impl FnOnce(&mut SharedSettings)) -> Self {
         let mut settings = self.settings.clone();
+        // Another copy may declare other names, and learns of the policy by itself.
+        settings.context().policy = Arc::default();
         change(&mut settings);
         Self::new(settings)
     }
@@ -113,13 +140,33 @@ impl Shared {
 
     /// The longest absolute timeout of its sessions, if there is a layer.
     pub(crate) fn longest(&self) -> Option<Duration> {
-        let registration = self.settings.registration.as_ref();
-        registration.map(|registration| registration.longest)
+        self.registrar().map(Registrar::longest)
     }
 
     /// What registers its realm, if there is a layer.
     pub(crate) fn registrar(&self) -> Option<&Registrar> {
         self.registrar.as_deref()
+    }
+
+    /// What the layer declares for policies, if there is one.
+    #[cfg(feature = "policy")]
+    pub(crate) fn live_policy_settings(&self) -> Option<&(PolicyNames, Duration)> {
+        self.settings.live_policy.as_ref()
+    }
+
+    /// What keeps the process on the active policy, if there is a layer.
+    #[cfg(feature = "policy")]
+    pub(crate) fn live_policy(&self) -> Option<&LivePolicy> {
+        self.live_policy.as_deref()
+    }
+
+    /// Asks the store for the active policy, if there is a layer.
+    #[cfg(feature = "policy")]
+    pub(crate) async fn confirm_policy(&self) -> Result<(), StoreError> {
+        match self.live_policy() {
+            Some(live) => live.confirm(self.registrar()).await,
+            None => Ok(()),
+        }
     }
 
     /// Starts the background tasks, if there is a runtime and they do not run yet. Returns whether
@@ -141,6 +188,11 @@ impl Shared {
             Background {
                 _sweeper: sweeps.then(|| sweeper::start(&runtime, Arc::downgrade(context))),
                 _registration: registrar.map(|registrar| registration::start(&runtime, registrar)),
+                #[cfg(feature = "policy")]
+                _live_policy: self
+                    .live_policy
+                    .as_ref()
+                    .map(|live| live_policy::start(&runtime, live, registrar)),
             }
         });
         started

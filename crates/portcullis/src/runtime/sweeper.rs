@@ -75,10 +75,11 @@ mod tests {
         Actor, Bucket, EndReason, Environment, Event, EventKind, Realm, SessionHandle,
         SessionIdHash, Timestamp, UserId,
         store::{
-            ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet, Expired,
-            Expiry, Interrupted, Listed, Loaded, LogQuery, Logged, Observation, Register,
-            Registered, RegisteredRealm, Replace, Replaced, Revocation, RevocationReport,
-            SessionCount, Store, StoreErrorKind, Swept, Termination, Touch, Touched, UsersAfter,
+            ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
+            Expired, Expiry, FoundPolicy, Interrupted, Listed, Loaded, LogQuery, Logged,
+            Observation, PolicyActivated, PolicyReport, ReceivedReport, Register, Registered,
+            RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount, Store,
+            StoreErrorKind, Swept, Termination, Touch, Touched, UsersAfter,
         },
     };
     use tower_layer::Layer;
@@ -140,6 +141,25 @@ mod tests {
         }
 
         async fn realms(&self) -> Result<Vec<RegisteredRealm>, StoreError> {
+            down()
+        }
+
+        async fn policy(&self, _: Option<u64>) -> Result<FoundPolicy, StoreError> {
+            down()
+        }
+
+        async fn activate_policy(
+            &self,
+            _: ActivatePolicy<'_>,
+        ) -> Result<PolicyActivated, StoreError> {
+            down()
+        }
+
+        async fn report_policy(&self, _: &PolicyReport) -> Result<(), StoreError> {
+            down()
+        }
+
+        async fn policy_reports(&self) -> Result<Vec<ReceivedReport>, StoreError> {
             down()
         }
 
@@ -245,11 +265,9 @@ mod tests {
                 .metrics()
                 .num_alive_tasks()
         };
-        assert_eq!(
-            tasks(),
-            3,
-            "one sweeps, one writes the log, one registers the realm"
-        );
+        // One sweeps, one writes the log, one registers the realm; and one asks for the policy.
+        let expected = 3 + usize::from(cfg!(feature = "policy"));
+        assert_eq!(tasks(), expected);
         time::sleep(PERIOD * 10).await;
         assert!((6..=20).contains(&store.sweeps()), "{}", store.sweeps());
         drop(services);

@@ -111,9 +111,13 @@ const MAX_SUCCESSORS: usize = 64;
 
 /// Loads a session, and sets `key` to its current key.
 async fn load(context: &Context, key: &mut SessionIdHash) -> Result<Found, StoreError> {
+    let policy = &context.policy.get_or_default();
     for _ in 0..MAX_SUCCESSORS {
         return Ok(match context.store().load(key).await? {
-            Loaded::Live(stored) => match SessionStatus::read(&stored) {
+            Loaded::Live(stored) => match SessionStatus::read(&stored, policy) {
+                Ok(status) if status.ended_by_policy(context.now()).is_some() => {
+                    Found::Ended(Some(EndReason::PolicyTightened))
+                }
                 Ok(status) => Found::Live(Arc::new(status)),
                 Err(Unusable::Newer(error)) => return Err(error),
                 Err(Unusable::Damaged) => Found::Ended(None),

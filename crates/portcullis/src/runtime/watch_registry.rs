@@ -145,6 +145,14 @@ impl Watches {
         }
     }
 
+    /// Causes all watched sessions to be loaded now.
+    #[cfg(feature = "policy")]
+    pub(crate) fn hint_all(&self) {
+        for handle in self.handles() {
+            self.hint(handle);
+        }
+    }
+
     /// The handles of all watched sessions.
     pub(super) fn handles(&self) -> Vec<SessionHandle> {
         self.lock().by_handle.keys().copied().collect()

@@ -195,8 +195,10 @@ async fn write_group(
         .and_then(|known| known.asked_at);
     let outcome = match step {
         InPlace::Nothing => Outcome::Stored(group.unchanged()),
-        InPlace::Touch(activity) => {
-            match store.touch(Touch::new(&key, &group.meta(), activity)).await {
+        InPlace::Touch(activity, idle) => {
+            let meta = group.meta();
+            let touch = Touch::new(&key, &meta, activity).idle_timeout(idle);
+            match store.touch(touch).await {
                 Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
                 Ok(Touched::Gone) => Outcome::Stored(group.unchanged()),
                 Err(error) => {
@@ -205,8 +207,10 @@ async fn write_group(
                 }
             }
         }
-        InPlace::Extend(activity) => {
-            match store.touch(Touch::new(&key, &group.meta(), activity)).await {
+        InPlace::Extend(activity, idle) => {
+            let meta = group.meta();
+            let touch = Touch::new(&key, &meta, activity).idle_timeout(idle);
+            match store.touch(touch).await {
                 Ok(Touched::Done(timing)) => Outcome::Stored(group.touched(timing)),
                 Ok(Touched::Gone) => Outcome::Ended,
                 Err(error) => Outcome::Failed(error.into()),

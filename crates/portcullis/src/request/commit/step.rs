@@ -3,11 +3,10 @@
 use portcullis_core::{
     ChangeError, SessionId, SessionIdHash, SessionMeta,
     store::{
-        Activity, Commit, Committed, CommittedSession, Create, Created, CreatedSession,
-        Interrupted, Others, Replace, Replaced, Revision, StoreError, Stored, Timing, Touch,
-        Touched,
+        Commit, Committed, CommittedSession, Create, Created, CreatedSession, Interrupted, Others,
+        Replace, Replaced, Revision, StoreError, Stored, Timing, Touched,
     },
-    unit_of_work::Step,
+    unit_of_work::{Step, TouchStep},
 };
 
 use super::{events, progress::Progress, refusing};
@@ -26,21 +25,13 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
             Ok(Progress::Done(None))
         }
         Step::Refuse => Err(refusing::not_written(state)),
-        Step::Touch {
-            key,
-            meta,
-            activity,
-        } => {
-            touch(state, &key, &meta, activity).await;
+        Step::Touch(step) => {
+            touch(state, &step).await;
             Ok(Progress::Done(None))
         }
-        Step::Extend {
-            key,
-            meta,
-            activity,
-        } => match touched(state, &key, &meta, activity).await? {
+        Step::Extend(step) => match touched(state, &step).await? {
             Touched::Done(_) => Ok(Progress::Done(None)),
-            Touched::Gone => refusing::ended(state, &key).await,
+            Touched::Gone => refusing::ended(state, step.key()).await,
         },
         Step::Create {
             id,
@@ -165,13 +156,8 @@ fn or_displaced<T>(
 }
 
 /// A touch that fails costs at most one step of the idle timeout, so it fails no request.
-pub(super) async fn touch(
-    state: &State,
-    key: &SessionIdHash,
-    meta: &SessionMeta,
-    activity: Activity,
-) {
-    if let Err(error) = touched(state, key, meta, activity).await {
+pub(super) async fn touch(state: &State, step: &TouchStep) {
+    if let Err(error) = touched(state, step).await {
         warn_of_failed_touch(&error);
     }
 }
@@ -181,14 +167,8 @@ pub(super) fn warn_of_failed_touch(error: &StoreError) {
     tracing::warn!(error = %error, "the activity of a session could not be written");
 }
 
-async fn touched(
-    state: &State,
-    key: &SessionIdHash,
-    meta: &SessionMeta,
-    activity: Activity,
-) -> Result<Touched, StoreError> {
-    let touch = Touch::new(key, meta, activity);
-    let touched = state.shared().store().touch(touch).await?;
+async fn touched(state: &State, step: &TouchStep) -> Result<Touched, StoreError> {
+    let touched = state.shared().store().touch(step.touch()).await?;
     if let (Touched::Done(timing), Some(mut copy)) = (touched, state.working_copy()) {
         copy.unit.touched(timing);
     }

@@ -13,6 +13,8 @@ use portcullis_core::{
 };
 
 use super::{Blocked, State};
+#[cfg(feature = "policy")]
+use crate::runtime::live_policy::LivePolicy;
 use crate::{
     client::device_binding::DeviceBinding, headers::cookie::Presented, reject::error::SessionError,
     runtime::registration::Registrar, writing::working_copy::SharedCopy,
@@ -41,8 +43,23 @@ impl State {
         })
     }
 
+    /// Asks for the active policy, since the last answer is too old to judge by. Without an answer,
+    /// the last one holds: where the store as a whole is down, the session cannot be loaded either.
+    /// Boxed, as [`admit`](Self::admit).
+    #[cfg(feature = "policy")]
+    #[cold]
+    fn confirm_policy(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
+        Box::pin(async {
+            let shared = self.shared();
+            match shared.confirm_policy().await {
+                Err(_) if shared.live_policy().is_some_and(LivePolicy::is_known) => Ok(()),
+                confirmed => confirmed.inspect_err(|error| self.failed(error, (None, None))),
+            }
+        })
+    }
+
     async fn load_first(&self) -> Result<SharedCopy, SessionError> {
-        match &self.blocked {
+        match self.blocked.as_deref() {
             None => {}
             Some(Blocked::NotLocal(why)) => {
                 tracing::error!(
@@ -60,6 +77,14 @@ impl State {
             && !registrar.is_admitted()
         {
             self.admit(registrar).await?;
+        }
+        #[cfg(feature = "policy")]
+        if self
+            .shared()
+            .live_policy()
+            .is_some_and(|live| !live.is_fresh())
+        {
+            self.confirm_policy().await?;
         }
         let unit = match self.cookies.session(&self.config.cookie) {
             Presented::Id(id) => self.load_one(id.key()).await?,
@@ -96,7 +121,7 @@ impl State {
             | (Found::NoSession(_), Found::Live(origin)) => self.with_session(origin),
             (Found::Live(one), Found::Live(other)) => {
                 self.observe(EventKind::AmbiguousIdentifier, (None, None));
-                let unit = UnitOfWork::of_candidates(self.config.sessions.clone(), [one, other]);
+                let unit = UnitOfWork::of_candidates(self.sessions(), [one, other]);
                 Ok(self.with_request(unit))
             }
             (Found::NoSession(first), Found::NoSession(second)) => {
@@ -113,9 +138,14 @@ impl State {
     }
 
     fn with_session(&self, origin: Origin) -> Result<UnitOfWork, SessionError> {
-        let unit = UnitOfWork::of_origin(self.config.sessions.clone(), origin);
+        let mut unit = UnitOfWork::of_origin(self.sessions(), origin);
+        if unit.ended_by_policy(self.now()).is_some() {
+            unit.terminate_for(EndReason::PolicyTightened);
+            let _ = self.ended.set(EndReason::PolicyTightened);
+            return Ok(self.with_request(unit));
+        }
         let class = unit.view().class();
-        if self.config.sessions.policy.limits(class).is_none() {
+        if self.policy().limits(class).is_none() {
             self.config.unknown_classes.warn(class);
         }
         self.check_device(self.with_request(unit))
@@ -237,10 +267,7 @@ impl State {
     }
 
     fn without_session(&self, ended: Option<EndReason>) -> UnitOfWork {
-        self.with_request(UnitOfWork::without_session(
-            self.config.sessions.clone(),
-            ended,
-        ))
+        self.with_request(UnitOfWork::without_session(self.sessions(), ended))
     }
 
     /// The unit of work, with the client and the arrival time of the request.

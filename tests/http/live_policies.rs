@@ -1,0 +1,305 @@
+//! Policies that an operator activates while the application runs.
+
+use std::time::Instant;
+
+use portcullis::{
+    SessionLayer, Timeouts,
+    audit::EventKind,
+    policy::{LimitName, Policies, PolicyBounds, PolicyError, PolicyReport},
+    session::EndReason,
+};
+use portcullis_core::store::{ActivatePolicy, PolicyActivated, Store};
+use portcullis_tests::{
+    Backend, Client, Explained, Redis, World, a_moment, about, hours, minutes, on_every_store,
+    seconds, within,
+};
+
+on_every_store![
+    p09_a_tightened_limit_ends_sessions_that_exceed_it_at_their_next_use,
+    p09_a_process_that_did_not_activate_it_learns_of_it_within_the_interval,
+    p10_a_loosening_after_a_tightening_revives_nothing,
+    p11_a_loosened_idle_timeout_holds_from_the_next_activity,
+    p12_a_tightened_absolute_timeout_ends_older_sessions_now,
+    p13_a_sign_in_has_the_limits_of_the_active_policy_without_a_restart,
+    p14_status_and_explanation_name_the_active_policy,
+    p17_a_process_keeps_the_last_good_policy_if_another_is_damaged_or_contradicts_it,
+    p19_of_two_operators_who_activate_at_once_one_is_told,
+    a_policy_that_is_active_is_not_activated_again_and_an_earlier_one_can_be,
+    a_session_that_a_policy_has_ended_is_not_listed,
+    a_stream_ends_with_a_session_that_a_policy_ends,
+    lost_privileges_are_not_restored_by_a_looser_policy,
+];
+
+fn often(layer: SessionLayer) -> SessionLayer {
+    layer.policy_interval(seconds(1)).unwrap()
+}
+
+/// Activates limits in place of those that are active.
+async fn activate(policies: &Policies, limits: &str) -> u64 {
+    let active = policies.versions().await.unwrap();
+    let expected = active.and_then(|it| it.active().map(|active| active.number));
+    let text = format!("schema = 1\n[limits]\n{limits}");
+    let activated = policies
+        .activate(&text, expected, "ada", Some("SEC-214"))
+        .await;
+    activated.unwrap().number
+}
+
+/// Waits until a process reports this.
+async fn reported(policies: &Policies, what: impl Fn(&PolicyReport) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let reports = policies.reports().await.unwrap();
+        if reports.iter().any(|received| what(&received.report)) {
+            return;
+        }
+        assert!(begun.elapsed() < seconds(20), "{reports:?}");
+        a_moment().await;
+    }
+}
+
+async fn refused(client: &Client) -> String {
+    let reply = client.get("/me").await;
+    reply.is(401).json::<serde_json::Value>()["reason"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+async fn p09_a_tightened_limit_ends_sessions_that_exceed_it_at_their_next_use<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let (idle, active) = (world.signed_in("alice").await, world.signed_in("bob").await);
+    world.advance(minutes(10));
+    active.get("/me").await.is(200);
+    world.advance(minutes(10));
+    activate(&policies, "idle = '15m'").await;
+    world.forget();
+    let tab = idle.fork();
+    assert_eq!(refused(&idle).await, "policy_tightened");
+    active.get("/me").await.is(200);
+    let ended = EventKind::Ended(EndReason::PolicyTightened);
+    assert_eq!(world.audit.take_kinds(), [ended]);
+    assert_eq!(refused(&tab).await, "policy_tightened", "and stays so");
+    world.advance(minutes(15));
+    assert_eq!(refused(&active).await, "idle_timeout");
+}
+
+async fn p09_a_process_that_did_not_activate_it_learns_of_it_within_the_interval<B: Backend>() {
+    let world = World::<B>::with(often).await;
+    let elsewhere = often(world.another_layer().await);
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(20));
+    let number = activate(&elsewhere.policies(), "idle = '15m'").await;
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(refused(&client).await, "policy_tightened");
+    reported(&world.layer.policies(), |report| {
+        report.number == Some(number)
+    })
+    .await;
+}
+
+async fn p10_a_loosening_after_a_tightening_revives_nothing<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(25));
+    activate(&policies, "idle = '15m'").await;
+    activate(&policies, "idle = '30m'").await;
+    assert_eq!(refused(&client).await, "policy_tightened");
+}
+
+async fn p11_a_loosened_idle_timeout_holds_from_the_next_activity<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let (idle, active) = (world.signed_in("alice").await, world.signed_in("bob").await);
+    world.advance(minutes(20));
+    activate(&policies, "idle = '60m'").await;
+    active.get("/me").await.is(200);
+    world.advance(minutes(10));
+    assert_eq!(refused(&idle).await, "idle_timeout");
+    world.advance(minutes(45));
+    active.get("/me").await.is(200);
+}
+
+async fn p12_a_tightened_absolute_timeout_ends_older_sessions_now<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let old = world.signed_in("alice").await;
+    for _ in 0..4 {
+        world.advance(minutes(25));
+        old.get("/me").await.is(200);
+    }
+    let young = world.signed_in("bob").await;
+    activate(&policies, "absolute = '1h'").await;
+    assert_eq!(refused(&old).await, "policy_tightened");
+    about(young.view().await.absolute_left, hours(1));
+}
+
+async fn p13_a_sign_in_has_the_limits_of_the_active_policy_without_a_restart<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    activate(&policies, "idle = '10m'\nabsolute = '2h'").await;
+    let view = world.signed_in("alice").await.view().await;
+    about(view.idle_left, minutes(10));
+    about(view.absolute_left, hours(2));
+    activate(&policies, "idle = '1h'\nabsolute = '24h'").await;
+    let view = world.signed_in("alice").await.view().await;
+    about(view.idle_left, hours(1));
+    about(view.absolute_left, hours(24));
+}
+
+async fn p14_status_and_explanation_name_the_active_policy<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let client = world.signed_in("alice").await;
+    activate(&policies, "idle = '20m'").await;
+    world.advance(minutes(2));
+    client.get("/me").await.is(200);
+    let explained: Explained = client.get("/explain").await.is(200).json();
+    let text = explained.text.unwrap();
+    assert!(
+        text.contains("limits.idle") && text.contains("20m"),
+        "{text}"
+    );
+    about(client.view().await.idle_left, minutes(20));
+}
+
+async fn p17_a_process_keeps_the_last_good_policy_if_another_is_damaged_or_contradicts_it<
+    B: Backend,
+>() {
+    let most = PolicyBounds::new()
+        .at_most(LimitName::Idle, minutes(20))
+        .unwrap();
+    let world = World::<B>::with(|layer| {
+        let own = Timeouts::new(minutes(20), hours(24)).unwrap();
+        often(layer.policy_bounds(most.clone()).timeouts(own))
+    })
+    .await;
+    let policies = world.layer.policies();
+    activate(&policies, "idle = '10m'").await;
+    let over = activate(&policies, "idle = '25m'").await;
+    let view = world.signed_in("alice").await.view().await;
+    about(view.idle_left, minutes(10));
+
+    let garbage = (&b"garbage"[..]).into();
+    let damaged = ActivatePolicy::new(Some(over), over + 1, &garbage);
+    let activated = world.store.activate_policy(damaged).await.unwrap();
+    assert!(matches!(activated, PolicyActivated::Done(_)));
+    tokio::time::sleep(seconds(1)).await;
+    let view = world.signed_in("alice").await.view().await;
+    about(view.idle_left, minutes(10));
+    assert!(matches!(
+        policies.versions().await,
+        Err(PolicyError::Unreadable(_))
+    ));
+    reported(&policies, |report| {
+        report.problem.contains("cannot be read")
+    })
+    .await;
+}
+
+async fn p19_of_two_operators_who_activate_at_once_one_is_told<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let text = |idle: u32| format!("schema = 1\n[limits]\nidle = '{idle}m'");
+    let (one, other) = (text(10), text(20));
+    let (one, other) = tokio::join!(
+        policies.activate(&one, None, "ada", None),
+        policies.activate(&other, None, "grace", None)
+    );
+    let active = policies.versions().await.unwrap().unwrap();
+    let by = &*active.active().unwrap().by;
+    match (one, other) {
+        (Ok(_), Err(PolicyError::Conflict { active: Some(1) })) => assert_eq!(by, "ada"),
+        (Err(PolicyError::Conflict { active: Some(1) }), Ok(_)) => assert_eq!(by, "grace"),
+        answers => panic!("{answers:?}"),
+    }
+}
+
+async fn a_policy_that_is_active_is_not_activated_again_and_an_earlier_one_can_be<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let first = activate(&policies, "idle = '10m'").await;
+    let text = "schema = 1\n# The same limits.\n[limits]\nidle = '600s'";
+    let again = policies
+        .activate(text, Some(first), "ada", None)
+        .await
+        .unwrap();
+    assert!(again.unchanged && again.number == first);
+    let second = activate(&policies, "idle = '20m'").await;
+    let back = policies
+        .roll_back(first, Some(second), "ada", Some("a mistake"))
+        .await;
+    let back = back.unwrap();
+    assert!(back.number > second && !back.unchanged);
+    let view = world.signed_in("alice").await.view().await;
+    about(view.idle_left, minutes(10));
+    let unknown = policies.roll_back(99, Some(back.number), "ada", None).await;
+    assert!(matches!(
+        unknown,
+        Err(PolicyError::UnknownVersion { number: 99 })
+    ));
+}
+
+async fn a_session_that_a_policy_has_ended_is_not_listed<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    world.signed_in("alice").await;
+    world.advance(minutes(20));
+    world.signed_in("alice").await;
+    activate(&policies, "idle = '15m'").await;
+    let listed = world.layer.sessions().list("alice").await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].info.idle_timeout, minutes(15));
+}
+
+async fn a_stream_ends_with_a_session_that_a_policy_ends<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let client = world.signed_in("alice").await;
+    let mut events = client.get("/live").listen().await;
+    events.go_on().await;
+    world.advance(minutes(20));
+    activate(&policies, "idle = '15m'").await;
+    let reason = within(seconds(5), events.reason()).await;
+    assert_eq!(reason, "policy_tightened");
+}
+
+async fn lost_privileges_are_not_restored_by_a_looser_policy<B: Backend>() {
+    let world = World::<B>::start().await;
+    let policies = world.layer.policies();
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(8));
+    activate(&policies, "privileged_idle = '5m'").await;
+    activate(&policies, "privileged_idle = '15m'").await;
+    client.post("/operate").await.is(401);
+    client.get("/me").await.is(200);
+    client.elevate().await;
+    client.post("/operate").await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p18_a_process_keeps_the_policy_that_the_store_has_lost_and_says_so() {
+    let world = World::<Redis>::with(often).await;
+    let policies = world.layer.policies();
+    let first = activate(&policies, "idle = '10m'").await;
+    activate(&policies, "idle = '12m'").await;
+    world.backend.server().cli(&["FLUSHALL"]);
+    tokio::time::sleep(seconds(1)).await;
+    let view = world.signed_in("alice").await.view().await;
+    about(view.idle_left, minutes(12));
+    reported(&policies, |report| {
+        report.problem.contains("has lost the policy")
+    })
+    .await;
+
+    let again = activate(&policies, "idle = '14m'").await;
+    assert!(
+        again > first + 1,
+        "no process goes back to an earlier version"
+    );
+    tokio::time::sleep(seconds(1)).await;
+    let view = world.signed_in("alice").await.view().await;
+    about(view.idle_left, minutes(14));
+}

@@ -27,9 +27,12 @@ async fn s057_p23_an_approval_is_for_one_operation_and_for_one_use<B: Backend>()
     let world = World::<B>::start().await;
     let client = world.signed_in("alice").await;
     let reply = client.post("/carry-out/ten").await;
-    reply.is_problem(401, "elevation-required");
+    reply.is_problem(401, "approval-required");
     let challenge = reply.header("www-authenticate");
-    assert!(challenge.contains("max_age=\"0\""), "{challenge}");
+    assert!(
+        challenge.ends_with("approve=\"operate\", max_age=\"0\""),
+        "{challenge}"
+    );
     approve(&client, "ten").await;
     client.post("/carry-out/ten").await.is(200);
     client.post("/carry-out/ten").await.is(401);

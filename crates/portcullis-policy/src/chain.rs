@@ -16,6 +16,22 @@ pub(crate) struct Case<'c> {
     pub(crate) class: Option<&'c str>,
 }
 
+impl Case<'_> {
+    /// What to do about a value above a cap. A rule that holds elsewhere too need not be lowered
+    /// for the cap of one environment.
+    fn remedy(self, rule: &str, cap: &str, limit: LimitName) -> String {
+        let environment = self.environment.map(|name| format!("environment.{name}."));
+        match environment {
+            Some(environment)
+                if cap.starts_with(&environment) && !rule.starts_with(&environment) =>
+            {
+                format!("lower it, or set {environment}{}", limit.as_str())
+            }
+            _ => "lower it".to_owned(),
+        }
+    }
+}
+
 /// A rule or a cap, with what it says.
 pub(crate) type Said<T> = (String, T);
 
@@ -105,7 +121,8 @@ pub(crate) fn decide(
             let problem = Problem::new(cap, format!("it is {most}, and {reason}"));
             problem.with_value(most).against(&rule, value)
         } else {
-            let reason = format!("it is {value}, above {cap}, {most}; lower it");
+            let remedy = case.remedy(&rule, cap, limit);
+            let reason = format!("it is {value}, above {cap}, {most}; {remedy}");
             let problem = Problem::new(&rule, reason);
             problem.with_value(value).against(cap, most)
         };

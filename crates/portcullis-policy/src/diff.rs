@@ -17,7 +17,7 @@ pub struct Change {
     pub environment: Option<String>,
     /// The class. `None` for sessions without a class, and for what holds for all.
     pub class: Option<String>,
-    /// The limit, such as `idle`, `flagged.idle` or `demand.deploy.max_auth_age`.
+    /// The limit, such as `idle`, `cap.idle`, `flagged.idle` or `demand.deploy.max_auth_age`.
     pub limit: String,
     /// Its value in the old document. `None` if there is none.
     pub old: Option<String>,
@@ -94,9 +94,36 @@ impl Resolved {
                 })
             }));
         }
+        changes.extend(self.cap_changes(new));
         changes.extend(self.flagged_changes(new));
         changes.extend(self.demand_changes(new));
         changes
+    }
+
+    /// A cap changes no session, but it decides which documents are accepted from then on.
+    fn cap_changes(&self, new: &Self) -> Vec<Change> {
+        let names: BTreeSet<_> = self.caps.keys().chain(new.caps.keys()).collect();
+        let change = |name: &(Option<String>, LimitName)| {
+            let (environment, limit) = name;
+            let cap = |of: &Self| of.caps.get(name).copied();
+            // No remembered sign-in is less than the shortest.
+            let amount = |cap: Option<Option<LimitValue>>| {
+                cap.map(|value| value.map_or(0, LimitValue::amount))
+            };
+            let text = |cap: Option<Option<LimitValue>>| {
+                cap.map(|value| value.map_or_else(|| NONE.to_owned(), |value| value.to_string()))
+            };
+            let (old, new) = (cap(self), cap(new));
+            Change {
+                environment: environment.clone(),
+                class: None,
+                limit: format!("cap.{}", limit.as_str()),
+                old: text(old),
+                new: text(new),
+                direction: Direction::of(amount(old), amount(new), true),
+            }
+        };
+        names.into_iter().map(change).collect()
     }
 
     fn flagged_changes(&self, new: &Self) -> Vec<Change> {

@@ -80,9 +80,8 @@ fn within_size(text: &str) -> Result<(), Vec<Problem>> {
     if text.len() <= MAX_DOCUMENT_BYTES {
         return Ok(());
     }
-    let length = text.len();
-    let reason = format!("the document has {length} bytes; at most {MAX_DOCUMENT_BYTES} are read");
-    Err(vec![Problem::new("", reason).with_value(length)])
+    let reason = format!("the document has more than {MAX_DOCUMENT_BYTES} bytes; shorten it");
+    Err(vec![Problem::new("", reason)])
 }
 
 fn document(root: &Node, lengths: Lengths) -> Result<Document, Vec<Problem>> {
@@ -225,7 +224,11 @@ impl Reader {
         };
         known.unwrap_or_else(|| {
             let names = Profile::ALL.map(Profile::name).join(", ");
-            self.refuse("profile", node, format!("it must be one of {names}"));
+            let known = match &node.value {
+                Value::Text(name) => format!("there is no profile {}; ", quoted(name)),
+                _ => String::new(),
+            };
+            self.refuse("profile", node, format!("{known}it must be one of {names}"));
             Profile::default()
         })
     }
@@ -286,7 +289,14 @@ impl Reader {
             for class in environment.classes.keys() {
                 if !classes.contains_key(class) {
                     let path = format!("environment.{name}.class.{class}");
-                    let reason = format!("there is no class.{class}; add [class.{class}]");
+                    let known = classes.keys().map(String::as_str).collect::<Vec<_>>();
+                    let reason = match known.join(", ") {
+                        known if known.is_empty() => format!("add [class.{class}]"),
+                        known => {
+                            format!("correct the name (there are {known}), or add [class.{class}]")
+                        }
+                    };
+                    let reason = format!("there is no class.{class}; {reason}");
                     self.problems.push(Problem::new(path, reason));
                 }
             }

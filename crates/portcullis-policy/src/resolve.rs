@@ -29,6 +29,9 @@ pub struct Resolved {
     /// One row for each environment and class. The rows without an environment are first, and in
     /// each environment the row without a class.
     pub rows: Vec<Row>,
+    /// The caps of the document itself: the environment, if it is for one, and the limit, with the
+    /// highest value. `None` if sign-ins may not be remembered.
+    pub caps: BTreeMap<(Option<String>, LimitName), Option<LimitValue>>,
     /// The limits of flagged sessions.
     pub flagged: FlaggedLimits,
     /// What each demand asks for.
@@ -147,9 +150,21 @@ impl Document {
             profile: self.profile,
             warnings: each_once(self.warnings(&rows, bounds)),
             rows,
+            caps: self.own_caps(),
             flagged: self.flagged,
             demands: self.demands.clone(),
         })
+    }
+
+    fn own_caps(&self) -> BTreeMap<(Option<String>, LimitName), Option<LimitValue>> {
+        let environments = self.environments.iter();
+        let environments = environments.map(|(name, of)| (Some(name.clone()), &of.cap));
+        let tables = std::iter::once((None, &self.cap)).chain(environments);
+        let caps = tables.flat_map(|(environment, table)| {
+            let caps = table.iter();
+            caps.map(move |(limit, cap)| ((environment.clone(), limit), cap.value()))
+        });
+        caps.collect()
     }
 
     /// Every environment and none, with every class and none.
@@ -197,8 +212,8 @@ impl Document {
         let mut problems = Vec::new();
         for name in self.classes() {
             if !declared.all_classes().any(|class| class.name() == name) {
-                let reason =
-                    "the application declares no such class; correct the name or remove it";
+                let reason = "the application declares no such class; correct the name, remove it, or \
+                              declare it with `SessionLayer::classes`";
                 problems.push(Problem::new(format!("class.{name}"), reason));
             }
         }
@@ -214,8 +229,8 @@ impl Document {
             match demands.find(|(declared, _)| declared == name) {
                 Some((_, scope)) => problems.extend(other_scope(name, demand, *scope)),
                 None => {
-                    let reason =
-                        "the application declares no such demand; correct the name or remove it";
+                    let reason = "the application declares no such demand; correct the name, remove \
+                                  it, or declare it with `SessionLayer::demand`";
                     problems.push(Problem::new(format!("demand.{name}"), reason));
                 }
             }

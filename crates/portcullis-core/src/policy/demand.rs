@@ -50,6 +50,9 @@ impl DemandLimits {
 /// privileged activity; a route that is refused, or that answers with a status of 400 or above, is
 /// not. A policy may make a demand stricter, by its name.
 ///
+/// A demand does not say who may use a route. Check that in the handler, for example by the class
+/// of the session.
+///
 /// OWASP ASVS 5.0, 7.5.3, asks for another authentication before highly sensitive transactions.
 /// NIST SP 800-63B-4, 5.2, has the terms.
 ///

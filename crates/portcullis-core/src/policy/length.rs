@@ -12,7 +12,9 @@ const UNITS: [(&str, u64); 5] = [
 
 /// Why a text is not a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it must be a number from 1 and a unit of `ms`, `s`, `m`, `h` or `d`, such as `15m`")]
+#[error(
+    "it must be a whole number from 1, and a unit of `ms`, `s`, `m`, `h` or `d`, such as `15m`"
+)]
 #[non_exhaustive]
 pub struct InvalidLength;
 

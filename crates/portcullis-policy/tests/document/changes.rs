@@ -8,7 +8,7 @@ use crate::resolved;
 fn changes(old: &str, new: &str) -> Vec<String> {
     let text = |change: Change| {
         let name = |name: Option<String>| name.unwrap_or_else(|| "-".to_owned());
-        let value = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        let value = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         format!(
             "{}/{} {} {} {} {:?}",
             name(change.environment),
@@ -47,7 +47,7 @@ fn a_change_is_told_for_each_class_and_environment_that_it_reaches() {
 
 #[test]
 fn the_same_limits_have_no_change_however_they_are_written() {
-    assert!(changes("", "limits.idle = '1800s'\ncap.idle = '1h'").is_empty());
+    assert!(changes("", "limits.idle = '1800s'").is_empty());
     let all = resolved("").changes_to(&resolved(""));
     assert_eq!(all.len(), 5);
     assert!(
@@ -92,8 +92,8 @@ fn remembered_sign_ins_and_the_rest_tighten_and_loosen_in_their_own_sense() {
     assert_eq!(
         changes("", remembering),
         [
-            "-/- remember.idle none 24h Loosens",
-            "-/- remember.absolute none 2d Loosens",
+            "-/- remember.idle - 24h Loosens",
+            "-/- remember.absolute - 2d Loosens",
         ]
     );
     for (text, limit, value) in [
@@ -107,13 +107,35 @@ fn remembered_sign_ins_and_the_rest_tighten_and_loosen_in_their_own_sense() {
         ),
         ("demand.d.scope = 's'", "demand.d.scope", "s"),
     ] {
-        let tightened = format!("-/- {limit} none {value} Tightens");
+        let tightened = format!("-/- {limit} - {value} Tightens");
         assert_eq!(changes("", text), [tightened]);
-        let loosened = format!("-/- {limit} {value} none Loosens");
+        let loosened = format!("-/- {limit} {value} - Loosens");
         assert_eq!(changes(text, ""), [loosened]);
     }
     assert_eq!(
         changes("demand.d.scope = 's'", "demand.d.scope = 't'"),
         ["-/- demand.d.scope s t Loosens"]
+    );
+}
+
+#[test]
+fn caps_that_go_or_rise_are_looser_and_need_a_second_look() {
+    let capped = "[cap]\nidle = '30m'\n[environment.production.cap]\nremember = 'none'\n";
+    let told = |old: &str, new: &str| {
+        let mut told = changes(old, new);
+        told.retain(|change| change.contains("cap."));
+        told
+    };
+    assert_eq!(
+        told(capped, "[cap]\nidle = '1h'\n[environment.production]\n"),
+        [
+            "-/- cap.idle 30m 1h Loosens",
+            "production/- cap.remember.idle none - Loosens",
+            "production/- cap.remember.absolute none - Loosens",
+        ]
+    );
+    assert_eq!(
+        told("[cap]\nidle = '1h'", "[cap]\nidle = '30m'"),
+        ["-/- cap.idle 1h 30m Tightens"]
     );
 }

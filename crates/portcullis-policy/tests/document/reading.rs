@@ -162,7 +162,7 @@ fn a_document_has_a_size() {
     let problems = Document::parse(&padded(MAX_DOCUMENT_BYTES + 1))
         .unwrap_err()
         .into_problems();
-    assert!(problems[0].reason.contains("32769 bytes"));
+    assert!(problems[0].reason.contains("more than 32768 bytes"));
 
     let tables = |kind: &str, number: usize, rest: &str| -> String {
         let table = |number: usize| format!("[{kind}.x{number}]\n{rest}\n");

@@ -1,6 +1,6 @@
 //! The use of approvals: a proof for one operation, used once.
 
-use portcullis_core::{ChangeError, DefaultScope, Demand, Operation, Scope, demand_name};
+use portcullis_core::{ChangeError, Demand, Operation, demand_name};
 
 use crate::{
     Authenticated,
@@ -36,8 +36,8 @@ impl Authenticated {
     ///
     /// # Errors
     ///
-    /// [`Rejection`] without an approval for this operation: a 401 that asks for another proof, or
-    /// a redirect to the re-authentication page. Also if the store cannot write. Changes of the
+    /// [`Rejection`] without an approval for this operation: a 401 (`approval-required`), or a
+    /// redirect to the re-authentication page with the name of the demand as `approve`. Also if the store cannot write. Changes of the
     /// session that the handler made before are written too.
     pub async fn use_approval<D: Demand>(
         &self,
@@ -55,11 +55,11 @@ impl Authenticated {
                 Ok(())
             }
             Err(SessionError::Change(ChangeError::NotApproved)) => {
-                let problem = Problem::ElevationRequired {
-                    scope: D::SCOPE.unwrap_or(DefaultScope::NAME),
-                    max_age: std::time::Duration::ZERO,
-                };
-                Err(Rejection::refused(problem, state))
+                let demand = demand_name::<D>();
+                Err(Rejection::refused(
+                    Problem::ApprovalRequired { demand },
+                    state,
+                ))
             }
             Err(error) => Err(Rejection::error(error, Some(state))),
         }

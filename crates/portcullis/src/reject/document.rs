@@ -52,19 +52,26 @@ pub(crate) fn document(problem: Problem, now: Option<Timestamp>) -> Response<Byt
 
 /// The challenge of RFC 9470. Its scheme is our own, because the credential is a cookie.
 fn challenge(problem: &Problem) -> Option<HeaderValue> {
-    let Problem::ElevationRequired { scope, max_age } = problem else {
-        return None;
+    let (description, parameter, value, max_age) = match problem {
+        Problem::ElevationRequired { scope, max_age } => {
+            let description = "a more recent authentication is required";
+            (description, "scope", *scope, max_age.as_secs())
+        }
+        Problem::ApprovalRequired { demand } => {
+            let description = "an authentication for this operation is required";
+            (description, "approve", *demand, 0)
+        }
+        _ => return None,
     };
+    let value = quotable(value);
     let challenge = format!(
-        "Session error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", scope=\"{}\", max_age=\"{}\"",
-        quotable(scope),
-        max_age.as_secs(),
+        "Session error=\"insufficient_user_authentication\", error_description=\"{description}\", {parameter}=\"{value}\", max_age=\"{max_age}\""
     );
     HeaderValue::from_str(&challenge).ok()
 }
 
-/// A scope as it can stand between quotes. Scopes are constants of the application.
-fn quotable(scope: &str) -> String {
+/// A name as it can stand between quotes. Scopes and demands are constants of the application.
+fn quotable(name: &str) -> String {
     let fits = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
-    scope.chars().filter(fits).collect()
+    name.chars().filter(fits).collect()
 }

@@ -45,6 +45,7 @@ pub(crate) fn for_browser<'a, B>(
         Remedy::SignIn
         | Remedy::ReadThenSignIn
         | Remedy::Reauthenticate { .. }
+        | Remedy::Approve { .. }
         | Remedy::RetryLater
         | Remedy::GoBack => false,
     };
@@ -69,7 +70,7 @@ fn link(pages: &Pages, remedy: Remedy, navigation: &Navigation) -> Option<(Strin
     let (signs_in, repeats) = match remedy {
         Remedy::SignIn | Remedy::ReadThenSignIn => (true, false),
         Remedy::Retry | Remedy::RetryThenSignIn | Remedy::RetryLater => (false, true),
-        Remedy::Reauthenticate { .. } | Remedy::GoBack => (false, false),
+        Remedy::Reauthenticate { .. } | Remedy::Approve { .. } | Remedy::GoBack => (false, false),
     };
     if signs_in && let Some(address) = pages.sign_in(navigation) {
         return Some((address, "Sign in"));

@@ -27,6 +27,8 @@ pub(crate) enum Problem {
         scope: &'static str,
         max_age: Duration,
     },
+    /// The user has not approved the operation.
+    ApprovalRequired { demand: &'static str },
     /// The elevation ended while the request was under way.
     ElevationEnded,
     /// The session ended while the request was under way.
@@ -81,6 +83,8 @@ pub(crate) enum Remedy {
     ReadThenSignIn,
     /// Prove the user's identity again: the browser is redirected.
     Reauthenticate { scope: &'static str },
+    /// Approve the operation: the browser is redirected.
+    Approve { demand: &'static str },
     /// Repeat the request after a second.
     Retry,
     /// Repeat the request after a second. If that did not help, sign in.
@@ -139,6 +143,15 @@ impl Problem {
                     "elevation-required",
                     "Confirm that it is you",
                     "Prove again who you are to do this.",
+                )
+            },
+            Self::ApprovalRequired { demand } => Entry {
+                remedy: Remedy::Approve { demand },
+                ..entry(
+                    StatusCode::UNAUTHORIZED,
+                    "approval-required",
+                    "Confirm what you are about to do",
+                    "Confirm this operation, with a proof of who you are. Nothing was done.",
                 )
             },
             Self::ElevationEnded => entry(
@@ -227,6 +240,7 @@ impl Problem {
             Self::ElevationRequired { scope, max_age } => {
                 Refusal::ElevationRequired { scope, max_age }
             }
+            Self::ApprovalRequired { demand } => Refusal::ApprovalRequired { demand },
             Self::SessionEnded { reason } => Refusal::SessionEnded { reason },
             Self::SessionReplaced => Refusal::SessionReplaced,
             Self::Unavailable { retry_after } => Refusal::Unavailable { retry_after },
@@ -290,6 +304,15 @@ mod tests {
                 (401, "elevation-required", NEVER, "Confirm that it is you"),
             ),
             (
+                Problem::ApprovalRequired { demand: "transfer" },
+                (
+                    401,
+                    "approval-required",
+                    NEVER,
+                    "Confirm what you are about to do",
+                ),
+            ),
+            (
                 Problem::ElevationEnded,
                 (401, "elevation-required", NEVER, "Something went wrong"),
             ),
@@ -343,15 +366,16 @@ mod tests {
             let number = match problem {
                 Problem::SignInRequired { .. } => 0,
                 Problem::ElevationRequired { .. } => 1,
-                Problem::ElevationEnded => 2,
-                Problem::SessionEnded { .. } => 3,
-                Problem::SessionReplaced => 4,
-                Problem::Unavailable { .. } => 5,
-                Problem::TooLarge => 6,
-                Problem::AtLimit => 7,
-                Problem::CrossSite => 8,
-                Problem::CookieWithheld => 9,
-                Problem::Failed => 10,
+                Problem::ApprovalRequired { .. } => 2,
+                Problem::ElevationEnded => 3,
+                Problem::SessionEnded { .. } => 4,
+                Problem::SessionReplaced => 5,
+                Problem::Unavailable { .. } => 6,
+                Problem::TooLarge => 7,
+                Problem::AtLimit => 8,
+                Problem::CrossSite => 9,
+                Problem::CookieWithheld => 10,
+                Problem::Failed => 11,
             };
             assert_eq!(number, row, "{problem:?}");
             let entry = problem.entry();

@@ -33,16 +33,28 @@ impl Pages {
         Some(self.location(page, None, navigation))
     }
 
-    /// The address to prove the user's identity at, for this scope, and return from.
-    pub(crate) fn reauthentication(&self, scope: &str, navigation: &Navigation) -> Option<String> {
+    /// The address to prove the user's identity at, and return from. `what` the proof is for is a
+    /// parameter of the address.
+    pub(crate) fn reauthentication(
+        &self,
+        what: (&str, &str),
+        navigation: &Navigation,
+    ) -> Option<String> {
         let page = self.reauthentication.as_ref()?;
-        Some(self.location(page, Some(scope), navigation))
+        Some(self.location(page, Some(what), navigation))
     }
 
-    fn location(&self, page: &ReturnTo, scope: Option<&str>, navigation: &Navigation) -> String {
+    fn location(
+        &self,
+        page: &ReturnTo,
+        what: Option<(&str, &str)>,
+        navigation: &Navigation,
+    ) -> String {
         let target = self.return_to(page, navigation);
         let target = target.as_ref().map(ReturnTo::as_str);
-        page.location(&self.base, &[("scope", scope), ("return_to", target)])
+        let (name, value) = what.unzip();
+        let what = (name.unwrap_or_default(), value);
+        page.location(&self.base, &[what, ("return_to", target)])
     }
 
     /// A form on the page itself does not lead back there.

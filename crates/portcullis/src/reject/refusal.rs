@@ -41,6 +41,11 @@ pub enum Refusal {
         /// The maximum age of the proof.
         max_age: Duration,
     },
+    /// The user has not approved this operation, or the approval was used or has ended.
+    ApprovalRequired {
+        /// The name of the demand.
+        demand: &'static str,
+    },
     /// The session ended while the request was under way. Nothing was written.
     SessionEnded {
         /// Why, if that is known.

@@ -65,8 +65,13 @@ impl RefusalContext<'_> {
             Remedy::SignIn => self.pages.sign_in(navigation),
             Remedy::RetryThenSignIn if self.can_retry || !navigation.is_get() => None,
             Remedy::RetryThenSignIn => self.pages.sign_in(navigation),
-            Remedy::Reauthenticate { .. } if self.confirms => None,
-            Remedy::Reauthenticate { scope } => self.pages.reauthentication(scope, navigation),
+            Remedy::Reauthenticate { .. } | Remedy::Approve { .. } if self.confirms => None,
+            Remedy::Reauthenticate { scope } => {
+                self.pages.reauthentication(("scope", scope), navigation)
+            }
+            Remedy::Approve { demand } => {
+                self.pages.reauthentication(("approve", demand), navigation)
+            }
             Remedy::ReadThenSignIn | Remedy::Retry | Remedy::RetryLater | Remedy::GoBack => None,
         }
     }

@@ -61,8 +61,13 @@ pub(super) fn explain(output: OutputOptions, explain: &PolicyExplain) -> Result<
     };
     let rows: Vec<_> = resolved.rows_in_use().filter(is_wanted).collect();
     if let (true, Some(class)) = (rows.is_empty(), &explain.class) {
+        let known: Vec<_> = accepted.document.classes().collect();
+        let known = match known.join(", ") {
+            known if known.is_empty() => "none".to_owned(),
+            known => known,
+        };
         return Err(Failure::NotFound(format!(
-            "{} has no class {}",
+            "{} has no class {}; its classes: {known}",
             name(&explain.file),
             word(class.as_bytes())
         )));

@@ -1,6 +1,6 @@
 //! Changes that a commit cannot carry out.
 
-use portcullis_core::{EventKind, SessionIdHash, SessionMeta, UserId};
+use portcullis_core::{ChangeError, EventKind, SessionIdHash, SessionMeta, UserId};
 
 use super::progress::Progress;
 use crate::{
@@ -82,14 +82,15 @@ pub(super) fn report(state: &State, error: &SessionError) {
         | SessionError::Replaced
         | SessionError::Ambiguous
         | SessionError::AtLimit => return,
+        // The user, or an attacker, has sent the operation twice.
+        SessionError::Change(ChangeError::NotApproved) => {
+            drop_refused(state, error);
+            return;
+        }
         SessionError::Store(store) => store,
         error => {
             tracing::error!(error = %error, "a session could not be written");
-            if let Some(mut copy) = state.working_copy() {
-                // Refused changes are not written with later ones.
-                copy.commit_failure = CommitFailure::Refused(error.clone());
-                copy.unit.retain_only_the_end();
-            }
+            drop_refused(state, error);
             return;
         }
     };
@@ -100,4 +101,12 @@ pub(super) fn report(state: &State, error: &SessionError) {
         copy.unit.retain_only_the_end();
     }
     state.failed(store, subject);
+}
+
+/// Drops refused changes, so that no later commit writes them.
+fn drop_refused(state: &State, error: &SessionError) {
+    if let Some(mut copy) = state.working_copy() {
+        copy.commit_failure = CommitFailure::Refused(error.clone());
+        copy.unit.retain_only_the_end();
+    }
 }

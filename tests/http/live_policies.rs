@@ -153,16 +153,28 @@ async fn p14_status_and_explanation_name_the_active_policy<B: Backend>() {
     let world = World::<B>::start().await;
     let policies = world.layer.policies();
     let client = world.signed_in("alice").await;
-    activate(&policies, "idle = '20m'").await;
+    activate(&policies, "idle = '20m'\nabsolute = '2h'").await;
     world.advance(minutes(2));
     client.get("/me").await.is(200);
     let explained: Explained = client.get("/explain").await.is(200).json();
     let text = explained.text.unwrap();
-    assert!(
-        text.contains("limits.idle") && text.contains("20m"),
-        "{text}"
+    for part in [
+        "limits.idle\n",
+        "20m",
+        "limits.absolute\n",
+        "2h",
+        ", no class\n",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let view = client.view().await;
+    about(view.idle_left, minutes(20));
+    about(view.absolute_left, minutes(118));
+    let ends = |limit: &str| explained.ends[limit];
+    assert_eq!(
+        ends("absolute") - ends("idle"),
+        view.absolute_left - view.idle_left
     );
-    about(client.view().await.idle_left, minutes(20));
 }
 
 async fn p17_a_process_keeps_the_last_good_policy_if_another_is_damaged_or_contradicts_it<

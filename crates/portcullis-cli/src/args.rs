@@ -315,12 +315,15 @@ The classes and demands of a document are taken as declared.
 
 Exit codes:
   0   accepted; diff: no limit changes
-  1   the document is refused: each problem has path, values and clause
+  1   the document is refused: each problem has path, values and clause;
+      status: a process does not use the active version
   2   the command, or a file, cannot be used as it is
-  3   not found: no such class
+  3   not found: no such class or version, or no policy is active
+  4   the store cannot be used
   6   the result could not be written
-  10  diff: some limits are tighter, and none is looser
-  11  diff: some limits are looser";
+  10  diff, drift: some limits are tighter, and none is looser
+  11  diff, drift: some limits are looser
+  12  apply, rollback: another version is active than expected; nothing was changed";
 
 #[derive(Subcommand)]
 #[command(after_help = POLICY_CODES)]
@@ -334,6 +337,21 @@ pub(crate) enum Policy {
     /// Show why each limit has its value.
     #[command(after_help = POLICY_CODES)]
     Explain(PolicyExplain),
+    /// Activate a document in the store, for every process of a realm.
+    #[command(after_help = POLICY_CODES)]
+    Apply(PolicyApply),
+    /// Show the active version, and which process uses which.
+    #[command(after_help = POLICY_CODES)]
+    Status,
+    /// List the versions that were activated.
+    #[command(after_help = POLICY_CODES)]
+    History,
+    /// Activate the document of an earlier version again. It revives no session.
+    #[command(name = "rollback", after_help = POLICY_CODES)]
+    RollBack(PolicyRollBack),
+    /// Compare the active document with one in a file.
+    #[command(after_help = POLICY_CODES)]
+    Drift(PolicyDrift),
     /// Print the canonical form, whose SHA-256 is the name of the policy.
     #[command(after_help = POLICY_CODES)]
     Export(PolicyExport),
@@ -366,6 +384,65 @@ pub(crate) struct PolicyExplain {
     /// Only this class.
     #[arg(long, value_name = "NAME")]
     pub(crate) class: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct PolicyApply {
+    /// The document.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) note: PolicyNote,
+}
+
+#[derive(Args)]
+pub(crate) struct PolicyRollBack {
+    /// The number of the version whose document is activated again.
+    pub(crate) version: u64,
+    #[command(flatten)]
+    pub(crate) note: PolicyNote,
+}
+
+/// What must hold for an activation, and what the history says of it.
+#[derive(Args)]
+pub(crate) struct PolicyNote {
+    /// The version that must be active: its number, or "none".
+    #[arg(long, value_name = "VERSION", value_parser = expected)]
+    pub(crate) expect: Expected,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Who activates it, for the history [default: the name of the user].
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+impl PolicyNote {
+    /// Who activates the version.
+    pub(crate) fn by(&self) -> Result<String, Failure> {
+        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+        let by = self.by.clone().or_else(user);
+        by.ok_or_else(|| Failure::Usage("say who activates it, with --by NAME".into()))
+    }
+}
+
+/// The version that must be active, or that none is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected(pub(crate) Option<u64>);
+
+fn expected(text: &str) -> Result<Expected, &'static str> {
+    match text {
+        "none" => Ok(Expected(None)),
+        number => match number.parse() {
+            Ok(number) => Ok(Expected(Some(number))),
+            Err(_) => Err("write the number of the active version, or none"),
+        },
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct PolicyDrift {
+    /// The document that should be active.
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Args)]

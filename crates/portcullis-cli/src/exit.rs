@@ -17,7 +17,8 @@ Exit codes:
   4  the store cannot be used
   5  done, but replicas did not confirm it
   6  the result could not be written
-  10, 11  limits differ (policy diff)";
+  10, 11  limits differ (policy diff, policy drift)
+  12  another policy is active than expected (policy apply, policy rollback)";
 
 /// The result of a command that was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) enum Outcome {
     Tightens,
     /// Some limits are looser in the newer document.
     Loosens,
+    /// Another policy is active than expected.
+    Overtaken,
 }
 
 /// The exit code of the program.
@@ -43,7 +46,7 @@ impl Code {
     /// The code of a command in several realms. A failure counts more than success, and success in
     /// one realm more than nothing found in another.
     pub(crate) fn of_all(codes: &[Self]) -> Self {
-        let first = [4, 2, 6, 1, 5, 0, 3].map(Self);
+        let first = [4, 2, 6, 12, 11, 10, 1, 5, 0, 3].map(Self);
         let first = first.into_iter().find(|code| codes.contains(code));
         first.unwrap_or(Self(0))
     }
@@ -64,6 +67,7 @@ impl From<Outcome> for Code {
             Outcome::Unconfirmed => 5,
             Outcome::Tightens => 10,
             Outcome::Loosens => 11,
+            Outcome::Overtaken => 12,
         })
     }
 }

@@ -98,7 +98,7 @@ async fn run(line: CommandLine) -> Result<Code, Failure> {
         Command::Check(check) => commands::check(&connection, output, &check)
             .await
             .map(Code::from),
-        Command::Policy(policy) => commands::policy(output, &policy).map(Code::from),
+        Command::Policy(policy) => commands::policy(&connection, output, &policy).await,
         Command::Sweep => {
             let sweep = async |context: &Context| commands::sweep(context, output).await;
             in_each_realm(&realms().await?, sweep).await

@@ -48,6 +48,19 @@ impl Timestamp {
     }
 }
 
+/// RFC 3339 in UTC, with milliseconds: `2026-12-01T09:14:03.250Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = OffsetDateTime::from(*self);
+        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+        let (hour, minute, second, milli) = at.to_hms_milli();
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        )
+    }
+}
+
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Timestamp({} ms)", self.0)
@@ -71,6 +84,14 @@ pub fn millis(length: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_shown_in_utc() {
+        let at = Timestamp::from_millis(1_796_116_443_250);
+        assert_eq!(at.to_string(), "2026-12-01T09:14:03.250Z");
+        let last = Timestamp::from_millis(u64::MAX).to_string();
+        assert_eq!(last, "9999-12-31T23:59:59.999Z");
+    }
 
     #[test]
     fn arithmetic_saturates_instead_of_wrapping() {

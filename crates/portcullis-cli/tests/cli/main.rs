@@ -11,6 +11,7 @@ mod audit;
 mod check;
 mod connection;
 mod list;
+mod live_policy;
 mod messages;
 mod policy;
 mod realms;

@@ -1,37 +1,13 @@
 //! Policy documents in files. There is no server at the address of these commands.
 
-use std::{fs, path::PathBuf};
-
 use serde_json::Value;
 
-use crate::support::{Ended, Program};
+use crate::support::{Document, Ended, Program};
 
 const PLATFORM: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../docs/policies/platform.toml"
 );
-
-/// A file that is removed when this is dropped.
-struct Document(PathBuf);
-
-impl Document {
-    fn new(name: &str, text: impl AsRef<[u8]>) -> Self {
-        let name = format!("{}-{name}.toml", std::process::id());
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Document {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
 
 fn policy(arguments: &[&str]) -> Ended {
     let arguments: Vec<_> = ["policy"].iter().chain(arguments).copied().collect();

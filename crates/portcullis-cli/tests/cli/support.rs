@@ -1,11 +1,14 @@
 //! A server with sessions, and the built program.
 use std::{
     ffi::OsStr,
+    fs,
     io::{BufRead, BufReader, Read},
     os::unix::ffi::OsStrExt,
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, channel},
     },
     thread,
@@ -380,5 +383,29 @@ pub(crate) fn assert_documented(fields: &[String]) {
     for field in fields {
         let row = format!("| `{field}` |");
         assert!(include_str!("../../README.md").contains(&row), "{field}");
+    }
+}
+
+/// A file that is removed when this is dropped.
+pub(crate) struct Document(PathBuf);
+
+impl Document {
+    pub(crate) fn new(name: &str, text: impl AsRef<[u8]>) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}-{name}.toml", std::process::id());
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Document {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }

@@ -15,6 +15,8 @@ pub struct Explanation {
     pub policy: Option<Arc<str>>,
     /// The class of the session.
     pub class: ClassCode,
+    /// The name of the class, if it is known.
+    pub class_name: Option<&'static str>,
     /// The deadlines: idle, absolute, and that of privileged routes.
     pub limits: Vec<ExplainedLimit>,
 }
@@ -54,8 +56,13 @@ pub enum Why {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.policy {
-            Some(name) => writeln!(f, "policy {name}, class {}", self.class)?,
-            None => writeln!(f, "limits set by code, class {}", self.class)?,
+            Some(digest) => write!(f, "policy {digest}, ")?,
+            None => f.write_str("limits set by code, ")?,
+        }
+        match self.class_name {
+            _ if self.class == ClassCode::NONE => writeln!(f, "no class")?,
+            Some(name) => writeln!(f, "class {name}")?,
+            None => writeln!(f, "class with the character {}", self.class)?,
         }
         self.limits.iter().try_for_each(|limit| limit.fmt(f))
     }
@@ -64,7 +71,7 @@ impl fmt::Display for Explanation {
 impl fmt::Display for ExplainedLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, length) = (self.limit.as_str(), length_text(self.length));
-        let (since, ends_at) = (self.since.as_millis(), self.ends_at.as_millis());
+        let (since, ends_at) = (self.since, self.ends_at);
         write!(f, "{name:<16} {length:<6} ")?;
         match &self.why {
             Why::Decided(decision) => f.write_str(&decision.rule)?,
@@ -75,8 +82,12 @@ impl fmt::Display for ExplainedLimit {
         }
         writeln!(
             f,
-            "\n{:<16} ends at {ends_at} ms, counted from {since} ms",
-            ""
+            "\n{:<16} ends at {ends_at}{}, counted from {since}",
+            "",
+            match ends_at < since.after(self.length) {
+                true => " with the session",
+                false => "",
+            }
         )?;
         let Why::Decided(decision) = &self.why else {
             return Ok(());

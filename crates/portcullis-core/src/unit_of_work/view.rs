@@ -218,14 +218,24 @@ impl SessionView {
             true => (LimitName::RememberIdle, LimitName::RememberAbsolute),
             false => (LimitName::Idle, LimitName::Absolute),
         };
-        let (deadline, lifetime) = (timing.absolute_deadline, head.lifetime());
+        let began = timing.absolute_deadline.before(head.lifetime());
+        let stored = timing.absolute_deadline;
+        let in_force = head.in_force(policy, *timing).map(|(_, ends_by)| ends_by);
+        let deadline = in_force.map_or(stored, |ends_by| ends_by.min(stored));
+        let lifetime = deadline.since(began);
         let privileged = timeouts.privileged_idle();
         Some(Explanation {
             policy: policy.name.clone(),
             class: head.class,
+            class_name: None,
             limits: vec![
-                explained(of_idle, idle, timing.last_active_at, timing.idle_deadline()),
-                explained(of_absolute, lifetime, deadline.before(lifetime), deadline),
+                explained(
+                    of_idle,
+                    idle,
+                    timing.last_active_at,
+                    timing.idle_deadline().min(deadline),
+                ),
+                explained(of_absolute, lifetime, began, deadline),
                 explained(
                     LimitName::PrivilegedIdle,
                     privileged,

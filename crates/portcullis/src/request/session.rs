@@ -490,7 +490,9 @@ impl Session {
     /// Why the session ends when it does: its deadlines, and the rules that decide them. `None`
     /// without a session. For pages and logs of operators.
     pub fn explain(&self) -> Option<Explanation> {
-        self.state.view().explain(self.state.policy())
+        let mut explanation = self.state.view().explain(self.state.policy())?;
+        explanation.class_name = self.class().map(|class| class.name());
+        Some(explanation)
     }
 
     /// Approves one operation of the demand `D`, after its user has just proved their identity for

@@ -1,6 +1,6 @@
 //! Compares two documents.
 
-use portcullis_policy::{Change, Direction};
+use portcullis_policy::{Change, Direction, Resolved};
 use serde::Serialize;
 
 use super::read_accepted;
@@ -25,11 +25,20 @@ pub(super) fn diff(output: OutputOptions, diff: &PolicyDiff) -> Result<Outcome, 
     let (Some(old), Some(new)) = (old, new) else {
         return Ok(Outcome::Broken);
     };
-    let changes = old.resolved.changes_to(&new.resolved);
+    print(output, &old.resolved, &new.resolved)
+}
+
+/// Prints the changes, and answers whether any tightens or loosens.
+pub(super) fn print(
+    output: OutputOptions,
+    old: &Resolved,
+    new: &Resolved,
+) -> Result<Outcome, Failure> {
+    let changes = old.changes_to(new);
     print_result(&if output.json {
         json::document(&Comparison {
-            old: &old.resolved.digest,
-            new: &new.resolved.digest,
+            old: &old.digest,
+            new: &new.digest,
             changes: &changes,
         })?
     } else {

@@ -1,9 +1,10 @@
-//! Policy documents in files. No command of these uses a server.
+//! Policy documents in files, and the policy that is active in the store.
 
 mod check;
 mod diff;
 mod explain;
 mod export;
+mod live;
 
 use std::{
     fs::File,
@@ -15,19 +16,46 @@ use portcullis_policy::{
     Document, InvalidDocument, MAX_DOCUMENT_BYTES, PolicyBounds, Problem, Resolved,
 };
 
+use super::in_each_realm;
 use crate::{
-    args::{OutputOptions, Policy},
-    exit::{Failure, Outcome},
+    args::{Connection, OutputOptions, Policy},
+    context::Context,
+    exit::{Code, Failure},
     screen::print_message,
     text::shown,
 };
 
-pub(crate) fn policy(output: OutputOptions, policy: &Policy) -> Result<Outcome, Failure> {
+pub(crate) async fn policy(
+    connection: &Connection,
+    output: OutputOptions,
+    policy: &Policy,
+) -> Result<Code, Failure> {
+    let realms = || Context::open(connection, output);
     match policy {
-        Policy::Check(check) => check::check(output, check),
-        Policy::Diff(diff) => diff::diff(output, diff),
-        Policy::Explain(explain) => explain::explain(output, explain),
-        Policy::Export(export) => export::export(output, export),
+        Policy::Check(check) => check::check(output, check).map(Code::from),
+        Policy::Diff(diff) => diff::diff(output, diff).map(Code::from),
+        Policy::Explain(explain) => explain::explain(output, explain).map(Code::from),
+        Policy::Export(export) => export::export(output, export).map(Code::from),
+        Policy::Apply(apply) => {
+            let apply = async |context: &Context| live::apply(context, output, apply).await;
+            in_each_realm(&realms().await?, apply).await
+        }
+        Policy::RollBack(back) => {
+            let back = async |context: &Context| live::roll_back(context, output, back).await;
+            in_each_realm(&realms().await?, back).await
+        }
+        Policy::Drift(drift) => {
+            let drift = async |context: &Context| live::drift(context, output, drift).await;
+            in_each_realm(&realms().await?, drift).await
+        }
+        Policy::Status => {
+            let status = async |context: &Context| live::status(context, output).await;
+            in_each_realm(&realms().await?, status).await
+        }
+        Policy::History => {
+            let history = async |context: &Context| live::history(context, output).await;
+            in_each_realm(&realms().await?, history).await
+        }
     }
 }
 

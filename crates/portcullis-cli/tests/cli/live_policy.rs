@@ -1,0 +1,231 @@
+//! The policy that is active in the store.
+
+use portcullis_core::{
+    Class,
+    store::{PolicyReport, Store},
+};
+use serde_json::json;
+
+use crate::support::{Document, Fixture, assert_documented};
+
+const ADMIN: Class = Class::new("admin", 'a');
+
+const STRICT: &str =
+    "schema = 1\n[limits]\nidle = '10m'\n[class.admin]\n[environment.production]\n";
+const LAX: &str = "schema = 1\n[limits]\nidle = '20m'\n[class.admin]\n[environment.production]\n";
+
+fn file(text: &str) -> Document {
+    Document::new("live", text)
+}
+
+/// A server with a registered realm.
+async fn registered() -> Fixture {
+    let fixture = Fixture::new().await;
+    fixture.declare("id", "production", &[ADMIN]).await;
+    fixture
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_activated_once_and_shown_with_its_history() {
+    let fixture = registered().await;
+    for command in ["history", "drift"] {
+        let lax = file(LAX);
+        let arguments = match command {
+            "drift" => vec!["policy", "drift", lax.path()],
+            _ => vec!["policy", command],
+        };
+        let none = fixture.run(&arguments);
+        none.assert(3);
+        assert!(none.err.contains("no policy is active"), "{none:?}");
+    }
+    let (lax, strict) = (file(LAX), file(STRICT));
+    let apply = |path: &str, expect: &str| {
+        let arguments = [
+            "policy", "apply", path, "--expect", expect, "--by", "ada", "--reason", "SEC-214",
+        ];
+        fixture.run(&arguments)
+    };
+    let first = apply(lax.path(), "none");
+    first.assert(0);
+    assert!(
+        first.out.starts_with("version 1 is active since "),
+        "{first:?}"
+    );
+    let again = apply(lax.path(), "1");
+    again.assert(0);
+    assert!(again.out.contains("nothing was changed"), "{again:?}");
+    apply(strict.path(), "1").assert(0);
+
+    let history = fixture.run(&["policy", "history", "--json"]).json();
+    let versions = history["versions"].as_array().unwrap();
+    let numbers: Vec<_> = versions
+        .iter()
+        .map(|version| version["version"].clone())
+        .collect();
+    assert_eq!(numbers, [2, 1]);
+    assert_eq!(versions[0]["by"], "ada");
+    assert_eq!(versions[0]["reason"], "SEC-214");
+    let fields: Vec<_> = versions[0].as_object().unwrap().keys().cloned().collect();
+    assert_documented(&fields);
+    let shown = fixture.run(&["policy", "history"]);
+    assert!(
+        shown.out.contains("SEC-214") && shown.out.starts_with("VERSION"),
+        "{shown:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p19_an_operator_who_was_overtaken_is_told_and_changes_nothing() {
+    let fixture = registered().await;
+    let (lax, strict) = (file(LAX), file(STRICT));
+    fixture
+        .run(&[
+            "policy",
+            "apply",
+            lax.path(),
+            "--expect",
+            "none",
+            "--by",
+            "ada",
+        ])
+        .assert(0);
+    for arguments in [
+        &[
+            "policy",
+            "apply",
+            strict.path(),
+            "--expect",
+            "none",
+            "--by",
+            "grace",
+        ][..],
+        &["policy", "rollback", "1", "--expect", "7", "--by", "grace"],
+    ] {
+        let overtaken = fixture.run(arguments);
+        overtaken.assert(12);
+        assert!(
+            overtaken.err.contains("version 1 is active"),
+            "{overtaken:?}"
+        );
+    }
+    let history = fixture.run(&["policy", "history", "--json"]).json();
+    assert_eq!(history["versions"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_document_becomes_a_new_version_and_drift_compares_with_the_active_one() {
+    let fixture = registered().await;
+    let (lax, strict) = (file(LAX), file(STRICT));
+    fixture
+        .run(&[
+            "policy",
+            "apply",
+            lax.path(),
+            "--expect",
+            "none",
+            "--by",
+            "ada",
+        ])
+        .assert(0);
+    fixture
+        .run(&[
+            "policy",
+            "apply",
+            strict.path(),
+            "--expect",
+            "1",
+            "--by",
+            "ada",
+        ])
+        .assert(0);
+    fixture.run(&["policy", "drift", strict.path()]).assert(0);
+    let looser = fixture.run(&["policy", "drift", lax.path()]);
+    looser.assert(11);
+    assert!(looser.out.contains("loosens"), "{looser:?}");
+    fixture
+        .run(&["policy", "rollback", "1", "--expect", "2", "--by", "ada"])
+        .assert(0);
+    fixture.run(&["policy", "drift", lax.path()]).assert(0);
+    fixture
+        .run(&["policy", "rollback", "9", "--expect", "3", "--by", "ada"])
+        .assert(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_refused_or_for_another_environment_is_not_activated() {
+    let fixture = registered().await;
+    let broken = file("schema = 1\n[limits]\nidle = 'never'\n");
+    let apply =
+        |path: &str| fixture.run(&["policy", "apply", path, "--expect", "none", "--by", "ada"]);
+    apply(broken.path()).assert(1);
+    let elsewhere = file("schema = 1\n[environment.staging]\n");
+    let refused = apply(elsewhere.path());
+    refused.assert(2);
+    assert!(
+        refused.err.contains("environment.production"),
+        "{refused:?}"
+    );
+    fixture.run(&["policy", "history"]).assert(3);
+    let nobody = Fixture::new().await;
+    nobody
+        .run(&[
+            "policy",
+            "apply",
+            elsewhere.path(),
+            "--expect",
+            "none",
+            "--by",
+            "ada",
+        ])
+        .assert(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_shows_processes_that_do_not_use_the_active_version() {
+    let fixture = registered().await;
+    let lax = file(LAX);
+    fixture
+        .run(&[
+            "policy",
+            "apply",
+            lax.path(),
+            "--expect",
+            "none",
+            "--by",
+            "ada",
+        ])
+        .assert(0);
+    let report = async |process: &str, number, problem: &str| {
+        let report = PolicyReport {
+            process: process.to_owned(),
+            number,
+            problem: problem.to_owned(),
+        };
+        fixture.store.report_policy(&report).await.unwrap();
+    };
+    report("web-1", Some(1), "").await;
+    let well = fixture.run(&["policy", "status"]);
+    well.assert(0);
+    assert!(
+        well.out.starts_with("version 1 is active since "),
+        "{well:?}"
+    );
+    report("web-2", None, "limits.idle: it is 20m\u{1b}").await;
+    let shown = fixture.run(&["policy", "status"]);
+    shown.assert(1);
+    assert!(
+        shown.out.contains("web-2") && !shown.out.contains('\u{1b}'),
+        "{shown:?}"
+    );
+    let status = fixture.run(&["policy", "status", "--json"]).json();
+    assert_eq!(status["active"]["version"], 1);
+    assert_eq!(status["processes"][1]["version"], json!(null));
+    assert_eq!(status["processes"][0]["problem"], json!(null));
+    let fields: Vec<_> = status["processes"][0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    assert_documented(&fields);
+}

@@ -1,7 +1,10 @@
 //! A proof of identity for one operation, which is carried out once.
 
-use portcullis::audit::EventKind;
-use portcullis_tests::{Backend, Client, Moment, Op, World, minutes, on_every_store, seconds};
+use axum::{Router, extract::Path, http::StatusCode, routing::post};
+use portcullis::{Authenticated, audit::EventKind};
+use portcullis_tests::{
+    Backend, Client, Moment, Op, Operate, World, minutes, on_every_store, seconds,
+};
 
 on_every_store![
     s057_p23_an_approval_is_for_one_operation_and_for_one_use,
@@ -16,6 +19,7 @@ on_every_store![
     without_an_answer_of_the_store_nothing_is_carried_out,
     an_approval_elevates_nothing_and_is_a_recent_proof,
     each_step_of_an_approval_is_in_the_log_without_its_parameters,
+    rule_7_an_approval_is_restored_to_its_user_and_identifier_alone,
 ];
 
 async fn approve(client: &Client, order: &str) {
@@ -172,4 +176,38 @@ async fn each_step_of_an_approval_is_in_the_log_without_its_parameters<B: Backen
         EventKind::ApprovalUsed(demand()),
     ];
     assert_eq!(world.audit.take_kinds(), expected);
+}
+
+/// Uses the approval and fails, after something else has ended it.
+async fn fail_after(
+    signed_in: Authenticated,
+    Path(what): Path<String>,
+) -> axum::response::Result<StatusCode> {
+    signed_in.use_approval::<Operate>("ten").await?;
+    let session = signed_in.session();
+    match &*what {
+        "sign-in" => session.authenticate("bob")?,
+        "drop" => {
+            session.drop_elevation()?;
+        }
+        _ => session.regenerate()?,
+    }
+    if what == "sign-in" {
+        session.commit().await?;
+    }
+    Ok(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+async fn rule_7_an_approval_is_restored_to_its_user_and_identifier_alone<B: Backend>() {
+    let world = World::<B>::start().await;
+    let failing = Router::new().route("/fail-after/{what}", post(fail_after));
+    let (_server, client) = world.serving_also(failing).await;
+    for what in ["sign-in", "drop", "regenerate"] {
+        world.backend.later().await;
+        client.post("/login?user=alice").await.is(204);
+        client.elevate().await;
+        approve(&client, "ten").await;
+        client.post(&format!("/fail-after/{what}")).await.is(500);
+        client.post("/carry-out/ten").await.is(401);
+    }
 }

@@ -1,6 +1,7 @@
 //! Classes of sessions: chosen at sign-in, each with limits of its own.
 
-use portcullis::{SessionLayer, Timeouts, settings::SessionLimit};
+use axum::{Router, http::StatusCode, routing::post};
+use portcullis::{Session, SessionError, SessionLayer, Timeouts, settings::SessionLimit};
 use portcullis_tests::{
     ADMIN, Backend, Client, Explained, World, about, hours, minutes, on_every_store,
 };
@@ -15,6 +16,7 @@ on_every_store![
     a_session_of_a_class_that_this_process_does_not_know_has_the_shortest_privileges,
     p14_status_explanation_and_refusal_agree,
     an_explanation_names_the_rule_that_decides_each_deadline,
+    rule_7_an_elevation_of_a_stricter_class_is_not_revived_by_a_route_of_a_laxer_one,
 ];
 
 /// Administrators have 10 minutes and 2 hours, and 5 minutes for what is privileged.
@@ -58,7 +60,12 @@ async fn p02_ordinary_sessions_of_a_user_are_not_cut_short_by_a_stricter_class<B
 async fn a_class_that_is_not_declared_is_refused_and_signs_nobody_in<B: Backend>() {
     let world = World::<B>::with(classes).await;
     let client = world.client();
-    client.post("/login-as/other?user=alice").await.is(500);
+    for class in ["other", "namesake"] {
+        client
+            .post(&format!("/login-as/{class}?user=alice"))
+            .await
+            .is(500);
+    }
     client.get("/me").await.is(401);
 }
 
@@ -149,4 +156,32 @@ async fn an_explanation_names_the_rule_that_decides_each_deadline<B: Backend>() 
     );
     let text = explained(&world.shopping(&[1]).await).await.text.unwrap();
     assert!(text.contains("limits of sessions without a user"), "{text}");
+}
+
+async fn elevate_before_class(session: Session) -> Result<StatusCode, SessionError> {
+    session.authenticate("alice")?;
+    session.elevate()?;
+    session.set_class(ADMIN)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn rule_7_an_elevation_of_a_stricter_class_is_not_revived_by_a_route_of_a_laxer_one<
+    B: Backend,
+>() {
+    let privileged = |idle| {
+        let timeouts = Timeouts::new(minutes(30), hours(24)).unwrap();
+        timeouts.with_privileged_idle(minutes(idle)).unwrap()
+    };
+    let world = World::<B>::with(|layer| {
+        let layer = layer.timeouts(privileged(5)).classes([ADMIN]).unwrap();
+        layer.class_timeouts(ADMIN, privileged(15)).unwrap()
+    })
+    .await;
+    let sign_in = Router::new().route("/elevate-before-class", post(elevate_before_class));
+    let (_server, client) = world.serving_also(sign_in).await;
+    client.post("/elevate-before-class").await.is(204);
+    client.post("/transfer").await.is(200);
+    world.advance(minutes(6));
+    client.post("/operate").await.is(200);
+    client.post("/transfer").await.is(401);
 }

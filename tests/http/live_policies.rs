@@ -10,8 +10,8 @@ use portcullis::{
 };
 use portcullis_core::store::{ActivatePolicy, PolicyActivated, Store};
 use portcullis_tests::{
-    Backend, Client, Explained, Redis, World, a_moment, about, hours, minutes, on_every_store,
-    seconds, within,
+    Backend, Client, Explained, Operate, Redis, World, a_moment, about, hours, minutes,
+    on_every_store, seconds, soon, within,
 };
 
 on_every_store![
@@ -28,6 +28,7 @@ on_every_store![
     a_session_that_a_policy_has_ended_is_not_listed,
     a_stream_ends_with_a_session_that_a_policy_ends,
     lost_privileges_are_not_restored_by_a_looser_policy,
+    a_stream_ends_when_a_policy_tightens_its_demand,
 ];
 
 fn often(layer: SessionLayer) -> SessionLayer {
@@ -289,6 +290,21 @@ async fn lost_privileges_are_not_restored_by_a_looser_policy<B: Backend>() {
     client.get("/me").await.is(200);
     client.elevate().await;
     client.post("/operate").await.is(200);
+}
+
+async fn a_stream_ends_when_a_policy_tightens_its_demand<B: Backend>() {
+    let world = World::<B>::with(|layer| soon(layer.demand::<Operate>())).await;
+    let client = world.signed_in("alice").await;
+    let mut events = client.get("/live/operate").listen().await;
+    events.go_on().await;
+    let text = "schema = 1\n[demand.operate]\nmax_auth_age = '1m'";
+    let policies = world.layer.policies();
+    let activated = policies.activate(text, None, "ada", None).await;
+    activated.unwrap();
+    world.advance(minutes(2));
+    client.post("/operate").await.is(401);
+    let reason = within(seconds(3), events.reason()).await;
+    assert_eq!(reason, "elevation_ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

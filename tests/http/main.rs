@@ -29,6 +29,7 @@ mod elevation;
 mod expiry;
 mod failure;
 mod fixation;
+mod flagged;
 mod guards;
 mod handler;
 mod history;

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use portcullis::{SessionLayer, Timeouts, client::DeviceBinding};
+use axum::{Router, routing::get};
+use portcullis::{Privileged, SessionLayer, Timeouts, client::DeviceBinding};
 use portcullis_tests::{
-    Backend, Gate, Op, World, hours, minutes, on_every_store, seconds, soon, within,
+    Backend, Gate, Op, Operate, World, hours, minutes, on_every_store, seconds, soon, within,
 };
 
 on_every_store![
     p08_use_of_ordinary_routes_keeps_no_privileged_route_open,
+    p08_a_page_that_only_looks_whether_the_user_is_privileged_is_an_ordinary_route,
     p24_use_of_privileged_routes_keeps_them_open_and_no_elevation_beyond_its_end,
     p07_losing_privilege_leaves_the_session_live_and_a_proof_restores_it,
     s041_what_is_no_activity_or_did_not_succeed_keeps_no_privileged_route_open,
@@ -207,4 +209,22 @@ async fn a_privileged_route_costs_no_more_than_another<B: Backend>() {
     world.advance(minutes(1));
     client.post("/operate").await.is(200);
     assert_eq!(world.store.take_calls(), [Op::Load, Op::Touch]);
+}
+
+async fn looks(privileged: Option<Privileged<Operate>>) -> String {
+    privileged.is_some().to_string()
+}
+
+async fn p08_a_page_that_only_looks_whether_the_user_is_privileged_is_an_ordinary_route<
+    B: Backend,
+>() {
+    let world = World::<B>::start().await;
+    let page = Router::new().route("/looks", get(looks));
+    let (_server, client) = world.serving_also(page).await;
+    client.post("/login?user=alice").await.is(204);
+    for expected in ["true", "true", "false"] {
+        world.advance(minutes(5));
+        assert_eq!(client.get("/looks").await.body(), expected);
+    }
+    client.post("/operate").await.is(401);
 }

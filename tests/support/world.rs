@@ -193,6 +193,11 @@ impl<B: Backend> World<B> {
         (server, client)
     }
 
+    /// A server of the same site with further routes, and a browser that visits it.
+    pub async fn serving_also(&self, more: Router) -> (Server, Client) {
+        self.serving(routes(self.gates.clone()).merge(more)).await
+    }
+
     /// A browser that visits another server.
     pub fn client_of(&self, server: &Server) -> Client {
         Client::new(server.address(), self.gates.clone())

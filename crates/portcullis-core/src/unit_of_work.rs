@@ -218,7 +218,8 @@ impl UnitOfWork {
     }
 
     /// Records that the client changed, and applies the policy's limits of flagged sessions. Ends
-    /// the elevations if `distrust`, or if the policy says so.
+    /// the elevations if `distrust`, or if the policy says so. Ends the session if it was inactive
+    /// for longer than flagged sessions may be.
     ///
     /// # Errors
     ///
@@ -229,6 +230,16 @@ impl UnitOfWork {
         };
         let flagged = self.settings.policy.flagged;
         self.record(Op::Observe(client, change, flagged.idle), now)?;
+        if self
+            .view
+            .0
+            .as_ref()
+            .is_some_and(|view| !view.timing.is_live(now))
+        {
+            // It was inactive for longer than flagged sessions may be.
+            self.terminate_for(EndReason::IdleTimeout);
+            return Ok(());
+        }
         if distrust || flagged.elevation == FlaggedElevation::Ended {
             self.drop_elevation(now)?;
         }
@@ -516,13 +527,15 @@ impl UnitOfWork {
         operation: Operation,
         now: Timestamp,
     ) -> Result<Timestamp, ChangeError> {
-        let ends_at = self.view.approved_until(&operation, now);
+        let policy = &self.settings.policy;
+        let ends_at = self.view.approved_until(&operation, policy, now);
         let ends_at = ends_at.ok_or(ChangeError::NotApproved)?;
         self.record(Op::UseApproval(operation), now)?;
         Ok(ends_at)
     }
 
-    /// Lets the approval for an operation that failed be used again, until this time.
+    /// Lets the approval for an operation that failed be used again, until this time. It was used
+    /// under `key`: another identifier has ended it since, and belongs perhaps to another user.
     ///
     /// # Errors
     ///
@@ -530,10 +543,12 @@ impl UnitOfWork {
     pub fn restore_approval(
         &mut self,
         operation: Operation,
+        key: SessionIdHash,
         ends_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
-        if self.view.user().is_some() && now < ends_at {
+        let is_same = self.key() == Some(key) && !self.ops.iter().any(Op::changes_identifier);
+        if is_same && self.view.user().is_some() && now < ends_at {
             self.record(Op::RestoreApproval(operation, ends_at), now)?;
         }
         Ok(())

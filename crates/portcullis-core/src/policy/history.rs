@@ -173,19 +173,19 @@ impl Policy {
         first_ended(&self.versions, |version| version.ends(session), now)
     }
 
-    /// Whether a version has ended the privileges of a session of this class, whose last privileged
-    /// activity was at `privileged_at`.
+    /// The version that has ended the privileges of a session of this class, whose last privileged
+    /// activity was at `privileged_at`, if one has.
     pub fn has_ended_privileges(
         &self,
         class: ClassCode,
         privileged_at: Timestamp,
         now: Timestamp,
-    ) -> bool {
+    ) -> Option<EndedByPolicy> {
         let ends = |version: &PolicyVersion| {
             let idle = version.thresholds(class).privileged_idle;
             privileged_at.after(idle).max(version.since)
         };
-        first_ended(&self.versions, ends, now).is_some()
+        first_ended(&self.versions, ends, now)
     }
 }
 
@@ -332,8 +332,11 @@ mod tests {
             version(2, 200, 15, 1000),
             version(3, 205, 60, 1000),
         ]);
-        let lost =
-            |privileged, now| policy.has_ended_privileges(ClassCode::NONE, at(privileged), at(now));
+        let lost = |privileged, now| {
+            policy
+                .has_ended_privileges(ClassCode::NONE, at(privileged), at(now))
+                .is_some()
+        };
         assert!(lost(180, 206));
         assert!(!lost(190, 206));
     }

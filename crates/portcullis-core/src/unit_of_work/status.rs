@@ -60,6 +60,22 @@ impl SessionStatus {
         self.head.device.as_ref()?.change
     }
 
+    /// A demand with what the activated policy adds to the one of this name, and with the privileged
+    /// idle timeout of the session's class.
+    pub fn demand(&self, of_route: &DemandLimits, name: Option<&str>) -> DemandLimits {
+        let of_policy = name.and_then(|name| self.policy.demand(name));
+        let demand = of_policy.map_or(of_route.clone(), |of_policy| of_route.and(of_policy));
+        // What code sets does not change, so the demand of the route has it already.
+        if self.policy.version().is_none() {
+            return demand;
+        }
+        let idle = self.policy.timeouts(self.head.class).privileged_idle();
+        demand.and(&DemandLimits {
+            idle: Some(idle),
+            ..DemandLimits::default()
+        })
+    }
+
     /// Until when the session meets this demand, if nothing else happens. `None` if it lacks the
     /// elevation.
     pub fn meets_until(&self, demand: &DemandLimits, now: Timestamp) -> Option<Timestamp> {

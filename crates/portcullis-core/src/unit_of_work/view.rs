@@ -11,7 +11,8 @@ use crate::{
     ChangeError, ClassCode, Client, ClientChange, Operation, SessionHandle, SessionMeta, Timestamp,
     UserId, ValueKey,
     policy::{
-        DemandLimits, ExplainedLimit, Explanation, Judged, LimitName, LimitValue, Policy, Why,
+        DemandLimits, ExplainedLimit, Explanation, FlaggedElevation, Judged, LimitName, LimitValue,
+        Policy, Why,
     },
     record::{Head, Record},
     store::{Activity, Stored, Timing},
@@ -177,14 +178,23 @@ impl SessionView {
         view.map_or(ClassCode::NONE, |view| view.record.head.class)
     }
 
+    /// How long after the last privileged activity the elevations end, while there are any. Privileged
+    /// activity after that must not bring them back.
+    pub fn elevations_idle(&self, now: Timestamp) -> Option<Duration> {
+        let View { timing, record } = self.0.as_ref()?;
+        let mut elevations = record.head.elevations.iter();
+        let lasts = elevations.any(|it| now < it.ends_at(timing.absolute_deadline));
+        record.head.privileged_idle().filter(|_| lasts)
+    }
+
     /// What differed when the session was used from what looks like another device since the
     /// last sign-in or elevation.
     pub fn flagged(&self) -> Option<ClientChange> {
         self.0.as_ref()?.record.head.device.as_ref()?.change
     }
 
-    /// Why the session ends when it does, by this policy. `None` without a session.
-    pub fn explain(&self, policy: &Policy) -> Option<Explanation> {
+    /// Why the session ends when it does, by this policy at `now`. `None` without a session.
+    pub fn explain(&self, policy: &Policy, now: Timestamp) -> Option<Explanation> {
         let View { timing, record } = self.0.as_ref()?;
         let (head, idle) = (&record.head, timing.idle_timeout);
         let timeouts = policy.timeouts(head.class);
@@ -224,6 +234,8 @@ impl SessionView {
         let deadline = in_force.map_or(stored, |ends_by| ends_by.min(stored));
         let lifetime = deadline.since(began);
         let privileged = timeouts.privileged_idle();
+        let lost = policy.has_ended_privileges(head.class, timing.privileged_at, now);
+        let lost = lost.map(|ended| ended.at);
         Some(Explanation {
             policy: policy.name.clone(),
             class: head.class,
@@ -240,15 +252,23 @@ impl SessionView {
                     LimitName::PrivilegedIdle,
                     privileged,
                     timing.privileged_at,
-                    timing.privileged_until(privileged),
+                    lost.unwrap_or_else(|| timing.privileged_until(privileged).min(deadline)),
                 ),
             ],
         })
     }
 
-    /// When the approval for this operation ends, if there is one at `now`.
-    pub fn approved_until(&self, operation: &Operation, now: Timestamp) -> Option<Timestamp> {
+    /// When the approval for this operation ends under this policy, if there is one at `now`.
+    pub fn approved_until(
+        &self,
+        operation: &Operation,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let View { timing, record } = self.0.as_ref()?;
+        if record.head.lost_to_flag(policy) {
+            return None;
+        }
         let name = operation.stored_name();
         let mut approvals = record.head.approvals.iter();
         let approval = approvals.find(|approval| approval.scope == name)?;
@@ -270,12 +290,15 @@ impl SessionView {
         (now < until).then_some(until)
     }
 
-    /// The elevations in force at `now`: the scope of each, and when it ends.
-    pub fn elevations(&self, now: Timestamp) -> Vec<(String, Timestamp)> {
+    /// The elevations in force at `now` under this policy: the scope of each, and when it ends.
+    pub fn elevations(&self, policy: &Policy, now: Timestamp) -> Vec<(String, Timestamp)> {
         let Some(view) = &self.0 else {
             return Vec::new();
         };
         let head = &view.record.head;
+        if head.lost_to_flag(policy) {
+            return Vec::new();
+        }
         let ends = head.elevation_ends(view.timing);
         let scopes = head
             .elevations
@@ -353,7 +376,8 @@ impl Head {
         policy: &Policy,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        if policy.has_ended_privileges(self.class, timing.privileged_at, now) {
+        let ended = policy.has_ended_privileges(self.class, timing.privileged_at, now);
+        if ended.is_some() || (demand.scope.is_some() && self.lost_to_flag(policy)) {
             return None;
         }
         let elevated = match &demand.scope {
@@ -367,6 +391,15 @@ impl Head {
             self.in_force(policy, timing).map(|(_, ends_by)| ends_by),
         ];
         Some(limits.into_iter().flatten().fold(elevated, Timestamp::min))
+    }
+
+    /// Whether the policy ends the elevations and approvals of this session, because it was used
+    /// from another device. The write that flags a session also drops them. But that write may
+    /// fail, and a policy may be activated later.
+    pub(super) fn lost_to_flag(&self, policy: &Policy) -> bool {
+        let device = self.device.as_ref();
+        let is_flagged = device.is_some_and(|device| device.change.is_some());
+        is_flagged && policy.flagged.elevation == FlaggedElevation::Ended
     }
 
     /// When each of its elevations ends: at its own end, with privileged activity, or with the

@@ -62,6 +62,13 @@ impl<D> Privileged<D> {
     pub(crate) fn demand(&self) -> &DemandLimits {
         &self.demand
     }
+
+    /// The route requires it, so that the request is privileged activity. A handler that only looks
+    /// whether the demand is met does not require it.
+    pub(crate) fn required(self) -> Self {
+        self.session().state().note_privileged(&self.demand);
+        self
+    }
 }
 
 impl<D> fmt::Debug for Privileged<D> {

@@ -59,7 +59,8 @@ impl<S: Sync, N: Scope> FromRequestParts<S> for Elevated<N> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        session_guard::elevated(State::of(&parts.extensions)).await
+        let elevated = session_guard::elevated(State::of(&parts.extensions)).await;
+        elevated.map(Elevated::required)
     }
 }
 
@@ -75,7 +76,8 @@ impl<S: Sync, D: Demand> FromRequestParts<S> for Privileged<D> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        demand::privileged(State::of(&parts.extensions)).await
+        let privileged = demand::privileged(State::of(&parts.extensions)).await;
+        privileged.map(Privileged::required)
     }
 }
 

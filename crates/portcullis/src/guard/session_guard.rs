@@ -176,6 +176,13 @@ impl<S> Elevated<S> {
     pub(crate) fn demand(&self) -> &DemandLimits {
         &self.demand
     }
+
+    /// The route requires it, so that the request is privileged activity. A handler that only looks
+    /// whether the demand is met does not require it.
+    pub(crate) fn required(self) -> Self {
+        self.session().state().note_privileged(&self.demand);
+        self
+    }
 }
 
 impl<S> fmt::Debug for Elevated<S> {
@@ -285,11 +292,8 @@ pub(super) async fn demanded(
     let state = authenticated.session.state();
     let demand = state.demand(demand);
     match state.meets_until(&demand) {
-        Some(until) if !state.is_distrusted() => {
-            state.note_privileged(&demand);
-            Ok((authenticated, demand, until))
-        }
-        _ => Err(step_up(state, scope, &demand)),
+        Some(until) => Ok((authenticated, demand, until)),
+        None => Err(step_up(state, scope, &demand)),
     }
 }
 
@@ -358,14 +362,26 @@ impl GuardLayer {
     /// Admits only users who have recently proved their identity again, for this scope.
     pub fn elevated_for<S: Scope>() -> Self {
         Self {
-            check: |state| Box::pin(async { elevated::<S>(Some(state)).await.map(drop) }),
+            check: |state| {
+                Box::pin(async {
+                    elevated::<S>(Some(state))
+                        .await
+                        .map(|it| drop(it.required()))
+                })
+            },
         }
     }
 
     /// Admits only users whose session meets this [demand](Demand).
     pub fn privileged<D: Demand>() -> Self {
         Self {
-            check: |state| Box::pin(async { privileged::<D>(Some(state)).await.map(drop) }),
+            check: |state| {
+                Box::pin(async {
+                    privileged::<D>(Some(state))
+                        .await
+                        .map(|it| drop(it.required()))
+                })
+            },
         }
     }
 }

@@ -232,9 +232,9 @@ fn plan_commit(state: &Arc<State>, verdict: Option<Verdict>) -> Result<Option<Wo
 
 /// Lets the approvals of an operation that failed be used again.
 fn restore_approvals(state: &State, copy: &mut WorkingCopyGuard<'_>) -> Result<(), SessionError> {
-    for (operation, ends_at) in state.take_used_approvals() {
-        copy.unit
-            .restore_approval(operation, ends_at, state.now())?;
+    for (operation, key, ends_at) in state.take_used_approvals() {
+        let now = state.now();
+        copy.unit.restore_approval(operation, key, ends_at, now)?;
     }
     Ok(())
 }

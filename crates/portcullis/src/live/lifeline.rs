@@ -248,7 +248,7 @@ impl Authenticated {
         self.lifeline_for(None)
     }
 
-    fn lifeline_for(&self, demand: Option<DemandLimits>) -> Lifeline {
+    fn lifeline_for(&self, demand: Option<(DemandLimits, Option<&'static str>)>) -> Lifeline {
         let state = self.session().state();
         let requirement = Requirement {
             user: Some(self.user().clone()),
@@ -264,7 +264,7 @@ impl<S: Scope> Elevated<S> {
     /// ended.
     pub fn lifeline(&self) -> Lifeline {
         self.authenticated()
-            .lifeline_for(Some(self.demand().clone()))
+            .lifeline_for(Some((self.demand().clone(), None)))
     }
 }
 
@@ -273,7 +273,7 @@ impl<D: Demand> Privileged<D> {
     /// demand. The stream is no privileged activity, so it does not move that moment.
     pub fn lifeline(&self) -> Lifeline {
         self.authenticated()
-            .lifeline_for(Some(self.demand().clone()))
+            .lifeline_for(Some((self.demand().clone(), Some(D::NAME))))
     }
 }
 

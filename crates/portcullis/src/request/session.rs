@@ -477,6 +477,9 @@ impl Session {
     /// if the layer does not [declare](crate::SessionLayer::classes) the class,
     /// [`ChangeError::RememberMeOff`] if the sign-in is remembered and the class remembers none.
     pub fn set_class(&self, class: Class) -> Result<(), SessionError> {
+        if !self.state.config.classes.contains(&class) {
+            return Err(ChangeError::UnknownClass { name: class.name() }.into());
+        }
         self.begin(|unit, now| unit.set_class(class, now))
     }
 
@@ -490,7 +493,10 @@ impl Session {
     /// Why the session ends when it does: its deadlines, and the rules that decide them. `None`
     /// without a session. For pages and logs of operators.
     pub fn explain(&self) -> Option<Explanation> {
-        let mut explanation = self.state.view().explain(self.state.policy())?;
+        let mut explanation = self
+            .state
+            .view()
+            .explain(self.state.policy(), self.state.now())?;
         explanation.class_name = self.class().map(|class| class.name());
         Some(explanation)
     }

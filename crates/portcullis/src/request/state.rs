@@ -97,9 +97,9 @@ pub(crate) struct State {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<State>() <= 1016, "see `State`");
 
-/// Operations, and when the approval of each would have ended. Boxed in the state, which is
+/// Operations, the session in which each was approved, and when its approval would have ended. Boxed in the state, which is
 /// allocated for each request: few requests use an approval.
-type UsedApprovals = Vec<(Operation, Timestamp)>;
+type UsedApprovals = Vec<(Operation, SessionIdHash, Timestamp)>;
 
 /// Ends the request when it is dropped: the state is done, and uncommitted changes are dropped.
 pub(crate) struct DoneOnDrop(pub(crate) Arc<State>);
@@ -292,14 +292,21 @@ impl State {
 
     /// Records that a guard admitted the request to a route that demands privilege.
     pub(crate) fn note_privileged(&self, demand: &DemandLimits) {
-        let idle = demand.idle.map_or(0, millis);
+        let elevations = self.view().elevations_idle(self.now());
+        let idle = demand
+            .idle
+            .map(|idle| elevations.map_or(idle, |other| other.min(idle)));
+        let idle = idle.map_or(0, millis);
         self.privileged_idle.store(idle, Ordering::Relaxed);
     }
 
     /// Records that the request used an approval, which its failure restores.
     pub(crate) fn note_used_approval(&self, operation: Operation, ends_at: Timestamp) {
+        let Some((key, _)) = self.stored() else {
+            return;
+        };
         let mut used = self.used_approvals();
-        used.get_or_insert_default().push((operation, ends_at));
+        used.get_or_insert_default().push((operation, key, ends_at));
     }
 
     /// The approvals that the request has used. They are returned once.
@@ -359,8 +366,12 @@ impl State {
         self.policy().demand(name)
     }
 
-    /// Until when the session meets this [demand](Self::demand), if it does now.
+    /// Until when the session meets this [demand](Self::demand), if it does now. A session that is
+    /// not trusted meets none.
     pub(crate) fn meets_until(&self, demand: &DemandLimits) -> Option<Timestamp> {
+        if self.is_distrusted() {
+            return None;
+        }
         self.view().meets_until(demand, self.policy(), self.now())
     }
 

@@ -32,7 +32,7 @@ impl Status {
         let elevations: BTreeMap<_, _> = privileged_until
             .into_iter()
             .flat_map(|last| {
-                let elevations = view.elevations(now).into_iter();
+                let elevations = view.elevations(session.state().policy(), now).into_iter();
                 elevations.map(move |(scope, until)| (scope, until.min(last).as_millis()))
             })
             .collect();

@@ -11,8 +11,8 @@ use crate::{reject::connection_ended::ConnectionEnded, runtime::watch_registry::
 pub(crate) struct Requirement {
     /// It is bound to this user.
     pub(crate) user: Option<UserId>,
-    /// It meets this demand.
-    pub(crate) demand: Option<DemandLimits>,
+    /// It meets this demand, and what a policy adds to it by this name.
+    pub(crate) demand: Option<(DemandLimits, Option<&'static str>)>,
     /// It was not used from another device since its user last proved their identity.
     pub(crate) trust: bool,
 }
@@ -27,10 +27,11 @@ impl Requirement {
         if self.trust && status.flagged().is_some() {
             return Met::No(ConnectionEnded::Elevation);
         }
-        let Some(demand) = &self.demand else {
+        let Some((of_route, name)) = &self.demand else {
             return Met::Yes;
         };
-        match status.meets_until(demand, now) {
+        let demand = status.demand(of_route, *name);
+        match status.meets_until(&demand, now) {
             // The session is loaded at that moment in any case.
             Some(until) if status.next_change(now) <= until => Met::Yes,
             Some(until) if now < until => Met::For(until.since(now)),
@@ -50,10 +51,7 @@ mod tests {
     fn requirement(user: Option<&str>, scope: Option<&'static str>) -> Requirement {
         Requirement {
             user: user.map(UserId::from),
-            demand: scope.map(|scope| DemandLimits {
-                scope: Some(scope.into()),
-                ..DemandLimits::default()
-            }),
+            demand: scope.map(|scope| (DemandLimits::of_scope(scope), None)),
             trust: false,
         }
     }
@@ -122,7 +120,7 @@ mod tests {
                 MINUTE * 5,
             ),
         ] {
-            let demand = Some(demand);
+            let demand = Some((demand, None));
             let requirement = Requirement {
                 demand,
                 ..requirement(Some("alice"), None)

@@ -126,7 +126,8 @@ fn the_explanation_says_that_the_application_shortened_it() {
     let world = World::new();
     let key = world.session_of("alice");
     shorten(&world, key, Some(FIVE), Some(20 * MINUTE));
-    let explanation = world.visit(key).unit.view().explain(&world.settings.policy);
+    let (policy, now) = (&world.settings.policy, world.now());
+    let explanation = world.visit(key).unit.view().explain(policy, now);
     let why: Vec<_> = explanation
         .unwrap()
         .limits

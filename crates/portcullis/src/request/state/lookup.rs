@@ -212,7 +212,12 @@ impl State {
                 unit.terminate_for(EndReason::DeviceChanged);
                 let _ = self.ended.set(EndReason::DeviceChanged);
             }
-            binding => unit.flag(binding == DeviceBinding::StepUp, self.now())?,
+            binding => {
+                unit.flag(binding == DeviceBinding::StepUp, self.now())?;
+                if !unit.view().exists() {
+                    let _ = self.ended.set(EndReason::IdleTimeout);
+                }
+            }
         }
         Ok(unit)
     }

@@ -311,11 +311,12 @@ pub(crate) struct Realms {
 
 /// For `policy --help`: what is particular to these commands.
 const POLICY_CODES: &str = "\
-The classes and demands of a document are taken as declared.
+The tool cannot see code. It assumes that the application declares all classes and demands of the
+document.
 
 Exit codes:
   0   accepted; diff: no limit changes
-  1   the document is refused: each problem has path, values and clause;
+  1   the document is refused: each problem says where and why;
       status: a process does not use the active version
   2   the command, or a file, cannot be used as it is
   3   not found: no such class or version, or no policy is active
@@ -352,7 +353,7 @@ pub(crate) enum Policy {
     /// Compare the active document with one in a file.
     #[command(after_help = POLICY_CODES)]
     Drift(PolicyDrift),
-    /// Print the canonical form, whose SHA-256 is the name of the policy.
+    /// Print the canonical form, whose SHA-256 is the digest of the policy.
     #[command(after_help = POLICY_CODES)]
     Export(PolicyExport),
 }

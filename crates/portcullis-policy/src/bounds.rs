@@ -53,8 +53,8 @@ impl PolicyBounds {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if `most` is wider than the bound of the library, less than a second, zero,
-    /// or no value of this limit.
+    /// [`ConfigError`] if `most` is above the bound of the library, below 1 s or 1 session, or of
+    /// the wrong kind: a number for a length of time, or the other way round.
     pub fn at_most(
         mut self,
         limit: LimitName,

@@ -23,14 +23,17 @@ enum Form {
 type Table = BTreeMap<String, Form>;
 
 impl Document {
-    /// The canonical form: JSON with sorted keys, without spaces and empty tables, and with lengths
-    /// in milliseconds. Two documents that mean the same have the same form.
+    /// The canonical form: JSON with sorted keys, without spaces, and with lengths in milliseconds.
+    /// Empty tables are left out, except classes and environments, whose names count.
+    ///
+    /// Documents that set the same values at the same paths have the same form. Order, comments and
+    /// spelling (`60m`, `1h`) do not matter. A value that repeats a default does.
     pub fn canonical(&self) -> String {
         form(self)
     }
 
-    /// The name of the policy: the SHA-256 of its [canonical form](Self::canonical), in
-    /// hexadecimal.
+    /// The digest: the SHA-256 of the [canonical form](Self::canonical), in hexadecimal. Logs name
+    /// a policy by it.
     pub fn digest(&self) -> String {
         digest(&self.canonical())
     }

@@ -6,7 +6,8 @@ use crate::{
     bounds::{PolicyBounds, library},
     document::Document,
     problem::Problem,
-    table::{LimitTable, Setting},
+    profile::Profile,
+    table::{LimitTable, NONE, Setting},
 };
 
 /// For which sessions: an environment, or a process that names none, and a class, or none.
@@ -17,20 +18,86 @@ pub(crate) struct Case<'c> {
 }
 
 impl Case<'_> {
-    /// What to do about a value above a cap. A rule that holds elsewhere too need not be lowered
-    /// for the cap of one environment.
-    fn remedy(self, rule: &str, cap: &str, limit: LimitName) -> String {
-        let environment = self.environment.map(|name| format!("environment.{name}."));
-        match environment {
-            Some(environment)
-                if cap.starts_with(&environment) && !rule.starts_with(&environment) =>
-            {
-                format!("lower it, or set {environment}{}", limit.as_str())
-            }
-            _ => "lower it".to_owned(),
+    /// The table that overrides this rule in the one environment that this cap is for. `None` if
+    /// the cap is for all environments, or the rule is already for this one.
+    fn overriding(self, rule: &str, cap: &str) -> Option<String> {
+        let environment = format!("environment.{}", self.environment?);
+        let is_in = |path: &str| {
+            let rest = path.strip_prefix(&environment);
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        if is_in(rule) || !is_in(cap) {
+            return None;
         }
+        Some(match self.class.filter(|_| rule.starts_with("class.")) {
+            Some(class) => format!("{environment}.class.{class}"),
+            None => environment,
+        })
     }
 }
+
+/// A value of a limit, and the rule that sets it.
+struct Set<'r> {
+    limit: LimitName,
+    rule: &'r str,
+    value: LimitValue,
+}
+
+impl Set<'_> {
+    /// The problem of a value of the document above a cap.
+    fn above(&self, case: Case<'_>, cap: &str, most: LimitValue) -> Problem {
+        let Self { limit, rule, value } = self;
+        let remedy = match case.overriding(rule, cap) {
+            Some(table) => format!("lower it, or set {table}.{}", limit.as_str()),
+            None => "lower it".to_owned(),
+        };
+        let by = match cap {
+            APPLICATION => "the application (`PolicyBounds`)",
+            LIBRARY => "the library",
+            cap => cap,
+        };
+        let reason = format!("it is {value}; {by} accepts at most {most}; {remedy}");
+        let problem = Problem::new(*rule, reason).with_value(value);
+        problem.against(cap, most)
+    }
+
+    /// The problem of a default above a cap: the document must set a value.
+    fn default_above(&self, case: Case<'_>, cap: &str, most: LimitValue) -> Problem {
+        let Self { limit, rule, value } = self;
+        let is = match cap {
+            APPLICATION => "`PolicyBounds` accepts at most",
+            _ => "it is",
+        };
+        let table = case.overriding(rule, cap);
+        let table = table.as_deref().unwrap_or("limits");
+        let reason = format!(
+            "{is} {most}, but the default of {rule} is {value}; set {table}.{} to at most {most}",
+            limit.as_str()
+        );
+        let problem = Problem::new(cap, reason).with_value(most);
+        problem.against(*rule, value)
+    }
+
+    /// The problem of remembered sign-ins under a cap that forbids them.
+    fn forbidden(&self, case: Case<'_>, cap: &str) -> Problem {
+        let Self { limit, rule, value } = self;
+        let table = |path: &str| {
+            let path = path.strip_suffix(limit.as_str()).unwrap_or(path);
+            path.trim_end_matches('.').to_owned()
+        };
+        let overriding = case.overriding(rule, cap).unwrap_or_else(|| table(rule));
+        let reason = format!(
+            "{}.remember is \"{NONE}\", which forbids remembered sign-ins; write \
+             {overriding}.remember = \"{NONE}\"",
+            table(cap)
+        );
+        let problem = Problem::new(*rule, reason).with_value(value);
+        problem.against(cap, NONE)
+    }
+}
+
+const APPLICATION: &str = "application";
+const LIBRARY: &str = "library";
 
 /// A rule or a cap, with what it says.
 pub(crate) type Said<T> = (String, T);
@@ -57,7 +124,7 @@ pub(crate) fn set(document: &Document, case: Case<'_>, limit: LimitName) -> Vec<
         Some((format!("{path}.{}", limit.as_str()), setting))
     });
     let default = document.profile.level(limit).default;
-    let default = default.map(|value| (profile(document), Setting::Value(value)));
+    let default = default.map(|value| (profile(document.profile), Setting::Value(value)));
     chain.chain(default).collect()
 }
 
@@ -79,18 +146,19 @@ pub(crate) fn caps(
     let application = bounds.application(limit);
     let fixed = [
         Some((
-            profile(document),
+            profile(document.profile),
             Setting::Value(document.profile.level(limit).refused_above),
         )),
-        application.map(|most| value("application", most)),
-        Some(value("library", library(limit))),
+        application.map(|most| value(APPLICATION, most)),
+        Some(value(LIBRARY, library(limit))),
     ];
     let caps = [in_environment, everywhere].into_iter().chain(fixed);
     caps.flatten().collect()
 }
 
-fn profile(document: &Document) -> String {
-    format!("profile {}", document.profile)
+/// The rule and the cap of a profile.
+pub(crate) fn profile(profile: Profile) -> String {
+    format!("profile {profile}")
 }
 
 /// The value of a limit, or `None` if sign-ins are not remembered. A value above a cap is refused.
@@ -107,27 +175,22 @@ pub(crate) fn decide(
     let over = set.filter_map(|(rule, setting)| Some((rule, setting.value()?)));
     let caps = caps(document, bounds, case.environment, limit);
     let level = document.profile.level(limit);
-    let is_default = rule == profile(document);
+    let is_default = rule == profile(document.profile);
     let mut problems = Vec::new();
+    let set = Set {
+        limit,
+        rule: &rule,
+        value,
+    };
     for (cap, setting) in &caps {
-        let most = match setting {
+        let problem = match *setting {
             Setting::Value(most) if value.amount() <= most.amount() => continue,
-            Setting::Value(most) => most.to_string(),
-            Setting::NotRemembered => "none".to_owned(),
-        };
-        let problem = if is_default {
-            let field = limit.as_str();
-            let reason = format!("{rule} has {value} as its default, above it; set limits.{field}");
-            let problem = Problem::new(cap, format!("it is {most}, and {reason}"));
-            problem.with_value(most).against(&rule, value)
-        } else {
-            let remedy = case.remedy(&rule, cap, limit);
-            let reason = format!("it is {value}, above {cap}, {most}; {remedy}");
-            let problem = Problem::new(&rule, reason);
-            problem.with_value(value).against(cap, most)
+            Setting::Value(most) if is_default => set.default_above(case, cap, most),
+            Setting::Value(most) => set.above(case, cap, most),
+            Setting::NotRemembered => set.forbidden(case, cap),
         };
         // The clause stands behind the profile's own cap.
-        let is_of_profile = *cap == profile(document);
+        let is_of_profile = *cap == profile(document.profile);
         problems.push(if is_of_profile {
             problem.clause(level.clause)
         } else {
@@ -166,7 +229,7 @@ fn unjustified(
     {
         return None;
     }
-    let profile = profile(document);
+    let profile = profile(document.profile);
     let reason = format!(
         "it is {value}, and {profile} recommends at most {recommended}; lower it, or write under \
          [justification]: \"{rule}\" = \"…\""

@@ -33,8 +33,8 @@ impl<'d> Declared<'d> {
         }
     }
 
-    /// Classes that the document need not name, for the time of a deployment. They have the limits
-    /// of sessions without a class.
+    /// Classes that the document need not name, for the time of a deployment. If the document does
+    /// not name one, it has the limits of sessions without a class.
     #[must_use]
     pub fn optional_classes(self, optional: &'d [Class]) -> Self {
         Self { optional, ..self }

@@ -27,7 +27,8 @@ pub struct Evidence {
     pub recommended: Option<String>,
     /// Above this value, the profile refuses a document.
     pub refused_above: String,
-    /// The clause behind these figures.
+    /// The clause that asks for this limit. The figures may be the library's own: see
+    /// `docs/policies.md`.
     pub clause: &'static str,
     /// Why the value is above the recommended one.
     pub justification: Option<String>,

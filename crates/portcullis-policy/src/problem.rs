@@ -25,8 +25,8 @@ pub struct Problem {
     pub reason: String,
 }
 
-/// A document that is refused: its text is none, or it contradicts bounds or code. The message has a
-/// line for each problem.
+/// A document that is refused: its text is not a document, or it contradicts bounds or code. The
+/// message has a line for each problem.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidDocument {
     problems: Vec<Problem>,

@@ -46,7 +46,8 @@ pub struct Level {
     pub justified_above: Option<LimitValue>,
     /// A value above this one is refused.
     pub refused_above: LimitValue,
-    /// Where the figures come from.
+    /// The clause that asks for this limit. The figures may be the library's own: see
+    /// `docs/policies.md`.
     pub clause: &'static str,
 }
 

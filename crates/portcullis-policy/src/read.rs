@@ -245,7 +245,8 @@ impl Reader {
         };
         if names.entries.len() > most {
             let number = names.entries.len();
-            let reason = format!("it has {number} entries; at most {most} are possible");
+            let reason =
+                format!("it has {number} entries; remove some, so that it has at most {most}");
             let problem = Problem::new(&names.path, reason);
             self.problems.push(problem.with_value(number));
         }
@@ -391,7 +392,7 @@ impl Reader {
                 .map_err(|invalid| format!("{} is refused: {invalid}", quoted(text))),
             (Lengths::Milliseconds, Value::Number(millis)) => match u64::try_from(*millis) {
                 Ok(millis) => Ok(Duration::from_millis(millis)),
-                Err(_) => Err(format!("{millis} is negative")),
+                Err(_) => Err(format!("{millis} is negative; write at least 1000")),
             },
             (Lengths::Text, other) => Err(format!(
                 "it is {}; it must be text with a number and a unit, such as \"15m\"",
@@ -405,7 +406,9 @@ impl Reader {
         let read = read.and_then(|length| {
             if length < SHORTEST {
                 let (length, least) = (length_text(length), length_text(SHORTEST));
-                return Err(format!("it is {length}; the shortest length is {least}"));
+                return Err(format!(
+                    "it is {length}; the shortest length is {least}; raise it"
+                ));
             }
             Ok(length)
         });
@@ -477,7 +480,7 @@ impl Reader {
         };
         let (length, most) = (LimitValue::Length(length), library(limit));
         if length.amount() > most.amount() {
-            let reason = format!("it is {length}, above the bound of the library, {most}");
+            let reason = format!("it is {length}; the library accepts at most {most}; lower it");
             let problem = Problem::new(table.path(field), reason).at(node.place);
             let problem = problem.with_value(length).against("library", most);
             self.problems.push(problem);

@@ -44,7 +44,7 @@ pub struct Resolved {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Row {
-    /// The environment. `None` for processes that name none, if the document has no environments.
+    /// The environment. `None`: no environment. See [`rows_in_use`](Resolved::rows_in_use).
     pub environment: Option<String>,
     /// The class. `None` for sessions without a class.
     pub class: Option<String>,
@@ -86,10 +86,36 @@ impl Document {
 
     /// Resolves the policy of a process in this environment, after a check of all others.
     ///
+    /// ```
+    /// # use portcullis_core::Class;
+    /// # use portcullis_policy::{Declared, Document, PolicyBounds};
+    /// const ADMIN: Class = Class::new("admin", 'a');
+    ///
+    /// let document = Document::parse(
+    ///     "schema = 1\n[class.admin]\nidle = '15m'\n[environment.production]\nidle = '20m'\n",
+    /// )?;
+    /// let declared = Declared::new(&[ADMIN]);
+    /// let policy = document.resolve(Some("production"), &declared, &PolicyBounds::new());
+    /// let timeouts = policy.unwrap().timeouts(ADMIN.code());
+    /// assert_eq!(timeouts.idle().as_secs(), 15 * 60); // a class is more specific
+    ///
+    /// let problems = document.resolve(None, &declared, &PolicyBounds::new()).unwrap_err();
+    /// assert_eq!(problems[0].path, "environment"); // the process must name one
+    /// # Ok::<(), portcullis_policy::InvalidDocument>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// All that is wrong: values that a cap or bound refuses in any environment, and names that
-    /// only the document or only the code has.
+    /// Everything that is wrong, in every class and environment:
+    ///
+    /// * a value above a cap, or above a bound of the application or the library;
+    /// * a default of the profile above a cap or bound;
+    /// * a value that needs a justification and has none;
+    /// * limits that contradict each other, and one limit of `remember` without the other;
+    /// * a class or demand that the application does not declare, and a class that it declares and
+    ///   the document does not name;
+    /// * a scope of a demand other than the one in code;
+    /// * an environment that the document does not have, or none if the document has environments.
     pub fn resolve(
         &self,
         environment: Option<&str>,
@@ -190,7 +216,11 @@ impl Document {
                 Err(found) => problems.extend(found),
             }
         }
-        problems.extend(contradictions(&decisions, problems.is_empty()));
+        problems.extend(contradictions(
+            &decisions,
+            self.profile,
+            problems.is_empty(),
+        ));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -244,16 +274,22 @@ impl Document {
         let known: Vec<_> = self.environments().collect();
         match environment {
             Some(name) if !self.environments.contains_key(name) => {
+                let path = format!("environment.{name}");
+                let name = quoted(name);
                 let reason = match known.join(", ") {
-                    known if known.is_empty() => "the document has no environments".to_owned(),
-                    known => format!("the document has the environments {known}"),
+                    known if known.is_empty() => format!(
+                        "{name} is no environment of the document, which has none; remove it, or \
+                         add [{path}]"
+                    ),
+                    known => {
+                        format!("{name} is no environment of the document; use one of: {known}")
+                    }
                 };
-                let reason = format!("the process runs in this environment, and {reason}");
-                Some(Problem::new(format!("environment.{name}"), reason).with_value(name))
+                Some(Problem::new(path, reason).with_value(name))
             }
             None if !known.is_empty() => {
                 let reason = format!(
-                    "the process names no environment; it must name one of {}",
+                    "the process names no environment; name one with `SessionLayer::environment`: {}",
                     known.join(", ")
                 );
                 Some(Problem::new("environment", reason))
@@ -335,39 +371,25 @@ fn other_scope(name: &str, demand: &DemandLimits, of_code: Option<&str>) -> Opti
 }
 
 /// Limits that cannot hold together. `are_complete` if no decision was refused.
-fn contradictions(decisions: &[Decision], are_complete: bool) -> Vec<Problem> {
+fn contradictions(decisions: &[Decision], profile: Profile, are_complete: bool) -> Vec<Problem> {
     use LimitName::{Absolute, Elevation, Idle, PrivilegedIdle, RememberAbsolute, RememberIdle};
 
     let of = |limit| decisions.iter().find(|decision| decision.limit == limit);
     let mut problems = Vec::new();
+    const NEVER: &str = "would never apply";
+    const SHORTER: &str = "would be longer than that of remembered sign-ins";
     for (lower, upper, why) in [
-        (Idle, Absolute, "it would never apply"),
-        (PrivilegedIdle, Absolute, "it would never apply"),
-        (Elevation, Absolute, "it would never apply"),
-        (RememberIdle, RememberAbsolute, "it would never apply"),
-        (
-            Idle,
-            RememberIdle,
-            "a remembered sign-in would be shorter than others",
-        ),
-        (
-            Absolute,
-            RememberAbsolute,
-            "a remembered sign-in would be shorter than others",
-        ),
+        (Idle, Absolute, NEVER),
+        (PrivilegedIdle, Absolute, NEVER),
+        (Elevation, Absolute, NEVER),
+        (RememberIdle, RememberAbsolute, NEVER),
+        (Idle, RememberIdle, SHORTER),
+        (Absolute, RememberAbsolute, SHORTER),
     ] {
-        let (Some(low), Some(high)) = (of(lower), of(upper)) else {
-            continue;
-        };
-        if low.value.amount() > high.value.amount() {
-            let reason = format!(
-                "it is {}, above {} of {}: {why}; set the one or the other",
-                low.value,
-                upper.as_str(),
-                high.value
-            );
-            let problem = Problem::new(&low.rule, reason).with_value(low.value);
-            problems.push(problem.against(&high.rule, high.value));
+        if let (Some(low), Some(high)) = (of(lower), of(upper))
+            && low.value.amount() > high.value.amount()
+        {
+            problems.push(inverted(low, high, profile, why));
         }
     }
     let halves = [
@@ -384,6 +406,30 @@ fn contradictions(decisions: &[Decision], are_complete: bool) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// The problem of a limit above one that it must not exceed. Its path is in the document: the path
+/// of the one, or that of the other if the first is a default of the profile.
+fn inverted(low: &Decision, high: &Decision, profile: Profile, why: &str) -> Problem {
+    let name = low.limit.as_str();
+    let is_default = low.rule == chain::profile(profile);
+    let (it, other, is, change, bound) = if is_default {
+        (high, low, "below", "raise", "most")
+    } else {
+        (low, high, "above", "lower", "least")
+    };
+    let (value, other_name) = (it.value, other.limit.as_str());
+    let table = match other.rule.strip_suffix(other_name) {
+        Some(table) => table,
+        None => it.rule.strip_suffix(it.limit.as_str()).unwrap_or_default(),
+    };
+    let reason = format!(
+        "it is {value}, {is} {other_name} ({} by {}), and {name} {why}; {change} it, or set \
+         {table}{other_name} to at {bound} {value}",
+        other.value, other.rule
+    );
+    let problem = Problem::new(&it.rule, reason).with_value(value);
+    problem.against(&other.rule, other.value)
 }
 
 /// WCAG asks that users can extend a time limit ten times.

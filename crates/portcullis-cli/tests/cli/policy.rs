@@ -15,7 +15,7 @@ fn policy(arguments: &[&str]) -> Ended {
 }
 
 #[test]
-fn an_accepted_document_has_a_name() {
+fn an_accepted_document_has_a_digest() {
     let checked = policy(&["check", PLATFORM]);
     checked.assert(0);
     assert!(
@@ -37,7 +37,7 @@ fn p03_a_refused_document_is_told_with_path_values_and_clause() {
     let document = Document::new("refused", text);
     let checked = policy(&["check", document.path()]);
     checked.assert(1);
-    let first = "✗ refused  limits.idle: it is 20m, above profile pci, 15m; lower it \
+    let first = "✗ refused  limits.idle: it is 20m; profile pci accepts at most 15m; lower it \
                  [PCI DSS 4.0.1, 8.2.8]\n";
     assert!(checked.out.starts_with(first), "{checked:?}");
     assert!(checked.out.ends_with("2 problems\n"), "{checked:?}");
@@ -102,7 +102,9 @@ fn a_file_that_cannot_be_read_is_an_error_of_usage() {
     missing.assert(2);
     assert!(missing.err.contains("/nowhere/policy.toml cannot be read"));
     let latin = Document::new("latin", b"schema = 1 # \xff\n");
-    policy(&["check", latin.path()]).assert(2);
+    let latin = policy(&["check", latin.path()]);
+    latin.assert(2);
+    assert!(latin.err.contains("save it as UTF-8"), "{latin:?}");
     policy(&["check"]).assert(2);
     policy(&["diff", PLATFORM]).assert(2);
     let long = Document::new("long", "#".repeat(40_000));

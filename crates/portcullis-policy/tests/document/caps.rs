@@ -53,7 +53,7 @@ fn p03_a_lowered_cap_refuses_what_is_above_it_with_path_values_and_clause() {
     assert_eq!(problems[0].clause, Some("NIST SP 800-63B-4, 2.3.3"));
     assert_eq!(
         problems[0].to_string(),
-        "class.admin.absolute: it is 13h, above profile aal3, 12h; lower it \
+        "class.admin.absolute: it is 13h; profile aal3 accepts at most 12h; lower it \
          [NIST SP 800-63B-4, 2.3.3]"
     );
 }
@@ -68,6 +68,10 @@ fn p03_a_bound_of_the_application_refuses_what_is_above_it() {
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].path, "class.admin.absolute");
     assert_eq!(against(&problems[0]), ("application", "8h"));
+    assert_eq!(
+        problems[0].reason,
+        "it is 12h; the application (`PolicyBounds`) accepts at most 8h; lower it"
+    );
 }
 
 #[test]
@@ -76,7 +80,10 @@ fn a_default_of_the_profile_above_a_cap_is_refused() {
     assert_eq!(problems[0].path, "cap.idle");
     assert_eq!(problems[0].value.as_deref(), Some("10m"));
     assert_eq!(against(&problems[0]), ("profile standard", "30m"));
-    assert!(problems[0].reason.ends_with("set limits.idle"));
+    assert_eq!(
+        problems[0].reason,
+        "it is 10m, but the default of profile standard is 30m; set limits.idle to at most 10m"
+    );
 }
 
 #[test]
@@ -91,6 +98,8 @@ fn every_environment_is_checked_and_not_only_the_one_of_the_process() {
     let problems = problems.unwrap_err();
     assert_eq!(problems[0].path, "class.admin.idle");
     assert_eq!(against(&problems[0]).0, "environment.production.cap.idle");
+    let remedy = "lower it, or set environment.production.class.admin.idle";
+    assert!(problems[0].reason.ends_with(remedy), "{}", problems[0]);
 }
 
 #[test]
@@ -101,6 +110,11 @@ fn remembered_sign_ins_can_be_forbidden() {
     let paths: Vec<_> = problems.iter().map(|it| it.path.as_str()).collect();
     assert_eq!(paths, ["limits.remember.idle", "limits.remember.absolute"]);
     assert_eq!(against(&problems[0]), ("cap.remember.idle", "none"));
+    assert_eq!(
+        problems[0].reason,
+        "cap.remember is \"none\", which forbids remembered sign-ins; write limits.remember = \
+         \"none\""
+    );
     let problems = refused(&format!("profile = 'pci'\n{remembered}"));
     assert_eq!(problems[0].clause, Some("PCI DSS 4.0.1, 8.2.8"));
 }
@@ -117,24 +131,24 @@ fn limits_that_contradict_each_other_are_refused_with_both() {
         ),
         (
             "limits.idle = '5m'\nlimits.absolute = '10m'\nlimits.privileged_idle = '5m'\n",
-            "profile standard",
-            "15m",
             "limits.absolute",
             "10m",
+            "profile standard",
+            "15m",
         ),
         (
             "limits.idle = '5m'\nlimits.absolute = '10m'\nlimits.elevation = '5m'\n",
-            "profile standard",
-            "15m",
             "limits.absolute",
             "10m",
+            "profile standard",
+            "15m",
         ),
         (
             "class.a.absolute = '20m'",
-            "profile standard",
-            "30m",
             "class.a.absolute",
             "20m",
+            "profile standard",
+            "30m",
         ),
         (
             "limits.remember = { idle = '3d', absolute = '2d' }",
@@ -145,17 +159,17 @@ fn limits_that_contradict_each_other_are_refused_with_both() {
         ),
         (
             "limits.remember = { idle = '20m', absolute = '2d' }",
-            "profile standard",
-            "30m",
             "limits.remember.idle",
             "20m",
+            "profile standard",
+            "30m",
         ),
         (
             "limits.remember = { idle = '1h', absolute = '2h' }",
-            "profile standard",
-            "24h",
             "limits.remember.absolute",
             "2h",
+            "profile standard",
+            "24h",
         ),
     ] {
         let problems = refused(text);
@@ -163,6 +177,35 @@ fn limits_that_contradict_each_other_are_refused_with_both() {
         assert_eq!(problems[0].path, path, "{text}");
         assert_eq!(problems[0].value.as_deref(), Some(value));
         assert_eq!(against(&problems[0]), (other, other_value));
+    }
+}
+
+#[test]
+fn a_contradiction_says_which_limit_to_change_and_where() {
+    for (text, message) in [
+        (
+            "limits.absolute = '20m'\nclass.a = {}",
+            "limits.absolute: it is 20m, below idle (30m by profile standard), and idle would \
+             never apply; raise it, or set limits.idle to at most 20m",
+        ),
+        (
+            "limits.idle = '50m'\nclass.a.absolute = '40m'",
+            "limits.idle: it is 50m, above absolute (40m by class.a.absolute), and idle would \
+             never apply; lower it, or set class.a.absolute to at least 50m",
+        ),
+        (
+            "profile = 'aal2'\nlimits.idle = '20h'\njustification.'limits.idle' = 'Why.'",
+            "limits.idle: it is 20h, above absolute (12h by profile aal2), and idle would never \
+             apply; lower it, or set limits.absolute to at least 20h",
+        ),
+        (
+            "limits.remember = { idle = '20m', absolute = '2d' }",
+            "limits.remember.idle: it is 20m, below idle (30m by profile standard), and idle \
+             would be longer than that of remembered sign-ins; raise it, or set limits.idle to \
+             at most 20m",
+        ),
+    ] {
+        assert_eq!(refused(text)[0].to_string(), message);
     }
 }
 

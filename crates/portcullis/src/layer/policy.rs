@@ -72,6 +72,17 @@ impl SessionLayer {
 
     /// The widest limits that this application accepts from a [document](Self::policy). The default
     /// is the bounds of the library, which nothing widens. Set them before the document.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use portcullis::{MemoryStore, SessionLayer, policy::{LimitName, PolicyBounds}};
+    ///
+    /// const HOUR: Duration = Duration::from_secs(60 * 60);
+    ///
+    /// let bounds = PolicyBounds::new().at_most(LimitName::Absolute, 12 * HOUR)?;
+    /// let sessions = SessionLayer::new(MemoryStore::new()).policy_bounds(bounds);
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn policy_bounds(self, bounds: PolicyBounds) -> Self {
         self.with(|config| config.bounds = bounds)

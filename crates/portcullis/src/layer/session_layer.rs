@@ -289,13 +289,13 @@ impl SessionLayer {
     /// Where the application runs, such as `production`: the environment that a policy is resolved
     /// for. The default is none.
     ///
-    /// All processes that share sessions have the same one. The first process records it in the
-    /// store, for the [realm](Self::realm). A process that names another one, or none, is refused:
-    /// see [`register`](Self::register). So a typo never selects other limits.
+    /// All processes that share sessions have the same one. If no process has named one yet, the
+    /// first that does records it in the store, for the [realm](Self::realm). Processes with another
+    /// name are refused, and from then on processes without a name too: see
+    /// [`register`](Self::register). So a typo never selects other limits.
     ///
     /// To rename it, an operator [changes](Sessions::dangerous_set_environment) the recorded one.
-    /// Processes with the former name are refused within the hour. So are processes without a name
-    /// after another process has recorded one.
+    /// Processes with the former name are refused within the hour.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer};
@@ -375,6 +375,16 @@ impl SessionLayer {
 
     /// Declares a demand, so that a policy document may tighten it by its name. A demand that is not
     /// declared has the limits of its type alone.
+    ///
+    /// ```
+    /// # use portcullis::{Demand, MemoryStore, SessionLayer};
+    /// struct Deploy;
+    /// impl Demand for Deploy {
+    ///     const NAME: &'static str = "deploy"; // `[demand.deploy]` in the document
+    /// }
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new()).demand::<Deploy>();
+    /// ```
     #[must_use]
     pub fn demand<D: Demand>(self) -> Self {
         let name = demand_name::<D>();
@@ -388,7 +398,7 @@ impl SessionLayer {
         match self.config.document {
             None => Ok(()),
             Some(_) => Err(ConfigError::new(format!(
-                "`SessionLayer::{setting}` comes before `SessionLayer::policy`, which depends on it; change their order"
+                "`SessionLayer::{setting}` was called after `SessionLayer::policy`; call it before"
             ))),
         }
     }
@@ -505,10 +515,11 @@ impl SessionLayer {
         Ok(self.with(|config| config.pages.base = base))
     }
 
-    /// How many sessions a user may have at once, on all servers together, and what happens to a
-    /// sign-in beyond that (OWASP ASVS 5.0, 7.1.2). `None` is no limit. The step that begins the
-    /// session enforces it, so it holds for simultaneous sign-ins too. Sessions above the limit,
-    /// for example after it was lowered, are kept until the user's next sign-in.
+    /// How many sessions of one class a user may have at once, on all servers together, and what
+    /// happens to a sign-in beyond that (OWASP ASVS 5.0, 7.1.2). `None` is no limit. The step that
+    /// begins the session enforces it, so it holds for simultaneous sign-ins too. Sessions above
+    /// the limit, for example after it was lowered, are kept until the user's next sign-in in the
+    /// class.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer, settings::SessionLimit};

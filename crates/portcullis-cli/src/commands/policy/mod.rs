@@ -68,7 +68,7 @@ struct Accepted {
 /// The document in a file, or why it is refused.
 fn read(file: &Path) -> Result<Result<Accepted, Vec<Problem>>, Failure> {
     let text = text_of(file)
-        .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", name(file))))?;
+        .map_err(|reason| Failure::Usage(format!("{} cannot be read: {reason}", name(file))))?;
     let parsed = Document::parse(&text).map_err(InvalidDocument::into_problems);
     Ok(parsed.and_then(|document| {
         let resolved = document.resolve_all(&PolicyBounds::new())?;
@@ -77,17 +77,23 @@ fn read(file: &Path) -> Result<Result<Accepted, Vec<Problem>>, Failure> {
 }
 
 /// The text, and no more of it than shows that it is too long.
-fn text_of(file: &Path) -> io::Result<String> {
+fn text_of(file: &Path) -> Result<String, String> {
+    let bytes =
+        start_of(file).map_err(|error| format!("{error}; check its path and permissions"))?;
+    if bytes.len() > MAX_DOCUMENT_BYTES {
+        // It may have been cut within a character.
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8; save it as UTF-8".to_owned())
+}
+
+fn start_of(file: &Path) -> io::Result<Vec<u8>> {
     let most = u64::try_from(MAX_DOCUMENT_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     File::open(file)?
         .take(most.saturating_add(1))
         .read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_DOCUMENT_BYTES {
-        // It may have been cut within a character.
-        return Ok(String::from_utf8_lossy(&bytes).into_owned());
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+    Ok(bytes)
 }
 
 /// The document in a file, for a command that has no result without it. Problems are messages.

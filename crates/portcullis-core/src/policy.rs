@@ -36,7 +36,8 @@ use crate::{
 pub struct Policy {
     /// The digest of the document, by which audit records name it. `None` for what code sets.
     pub name: Option<Arc<str>>,
-    /// The limits of sessions of no class, and of visitors.
+    /// The limits of sessions without a class. Sessions without a user also end at the limit of
+    /// [`VisitorLimits`](crate::VisitorLimits).
     pub ordinary: ClassLimits,
     /// The limits of each declared class.
     pub classes: Vec<(ClassCode, ClassLimits)>,

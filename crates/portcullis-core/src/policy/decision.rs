@@ -23,7 +23,7 @@ pub enum LimitName {
     RememberIdle,
     /// [`RememberMe::absolute`](crate::RememberMe::absolute).
     RememberAbsolute,
-    /// How many sessions a user may have at once.
+    /// How many sessions of one class a user may have at once.
     Sessions,
 }
 

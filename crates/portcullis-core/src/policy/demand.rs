@@ -46,9 +46,10 @@ impl DemandLimits {
 ///
 /// Every demand also includes the [privileged idle
 /// timeout](crate::Timeouts::privileged_idle) of the session's class: the last privileged activity
-/// is at most that long ago. A sign-in, an elevation and the use of a privileged route are
-/// privileged activity; a route that is refused, or that answers with a status of 400 or above, is
-/// not. A policy may make a demand stricter, by its name.
+/// is at most that long ago. A policy may make a demand stricter, by its name.
+///
+/// A *proof* (reauthentication) is a sign-in, an elevation or an approval. *Privileged activity* is
+/// a proof, or a request to a privileged route that is answered with a status below 400.
 ///
 /// A demand does not say who may use a route. Check that in the handler, for example by the class
 /// of the session.
@@ -74,7 +75,7 @@ pub trait Demand: Send + Sync + 'static {
     /// idle timeout.
     const IDLE: Option<Duration> = None;
 
-    /// The user proved their identity at most this long ago, by a sign-in or an elevation.
+    /// The last proof is at most this long ago: a sign-in, an elevation or an approval.
     const MAX_AUTH_AGE: Option<Duration> = None;
 
     /// The session is elevated for the scope of this name.

@@ -43,7 +43,7 @@ pub struct ExplainedLimit {
 pub enum Why {
     /// The policy in force says so.
     Decided(Decision),
-    /// The session was used from another device, and the policy caps such sessions.
+    /// The session was used from another device, and `[flagged]` of the policy shortens it.
     Flagged,
     /// The application shortened the timeouts of this session.
     Shortened,

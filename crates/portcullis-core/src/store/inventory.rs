@@ -7,7 +7,7 @@ use crate::{
     ConfigError, EndReason, EventKind, Note, SessionHandle, SessionIdHash, Timestamp, UserId,
 };
 
-/// How many sessions a user may have at once, and what a sign-in over the limit does.
+/// How many sessions of one class a user may have at once, and what a sign-in over the limit does.
 ///
 /// ```
 /// # use portcullis_core::store::SessionLimit;

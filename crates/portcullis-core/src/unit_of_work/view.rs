@@ -402,8 +402,8 @@ impl Head {
         is_flagged && policy.flagged.elevation == FlaggedElevation::Ended
     }
 
-    /// When each of its elevations ends: at its own end, with privileged activity, or with the
-    /// session.
+    /// When each of its elevations ends. That is the first of three: its fixed end, the privileged
+    /// idle timeout, the end of the session.
     pub(super) fn elevation_ends(&self, timing: Timing) -> impl Iterator<Item = Timestamp> {
         let last = match self.privileged_idle() {
             Some(idle) => timing.privileged_until(idle),

@@ -10,13 +10,14 @@ use crate::{
 
 impl Authenticated {
     /// Uses the [approval](crate::Session::approve) for one operation of the demand `D`, with these
-    /// parameters. Call it before the operation is carried out, which then happens at most once for
-    /// each approval, however many requests ask for it at the same moment.
+    /// parameters. Call it before the operation is carried out.
     ///
-    /// If the response has a status of 500 or above, or 408, the operation failed. The approval may
-    /// then be used again until its five minutes have passed. If the handler panics or the client
-    /// disconnects, it is unknown whether the operation was carried out, and the approval stays
-    /// used.
+    /// The operation runs at most once, however many requests ask for it at the same moment, unless
+    /// the response is a 5xx or 408. Then the approval is restored until its five minutes have
+    /// passed. Return these only if nothing was carried out.
+    ///
+    /// If the handler panics or the client disconnects, it is unknown whether the operation was
+    /// carried out. Then the approval stays used.
     ///
     /// ```
     /// # use axum::response::Result;
@@ -36,9 +37,13 @@ impl Authenticated {
     ///
     /// # Errors
     ///
-    /// [`Rejection`] without an approval for this operation: a 401 (`approval-required`), or a
-    /// redirect to the re-authentication page with the name of the demand as `approve`. Also if the store cannot write. Changes of the
-    /// session that the handler made before are written too.
+    /// [`Rejection`] in two cases:
+    ///
+    /// * There is no approval for this operation. The response is a 401 (`approval-required`), or a
+    ///   redirect to the re-authentication page with the name of the demand as `approve`.
+    /// * The store cannot write.
+    ///
+    /// Changes of the session that the handler made before are written too.
     pub async fn use_approval<D: Demand>(
         &self,
         parameters: impl AsRef<[u8]>,

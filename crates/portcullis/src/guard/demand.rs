@@ -14,10 +14,24 @@ use crate::{
 
 /// Proof that a user is signed in and their session meets a [`Demand`]. As an extractor, it refuses
 /// all other requests: with a 401 that asks for another proof, or a redirect to the
-/// [re-authentication page](crate::SessionLayer::reauthentication_page). The session is live all the
-/// same.
+/// [re-authentication page](crate::SessionLayer::reauthentication_page). A refusal does not end the
+/// session.
 ///
 /// [`Session::elevate`] meets it again, or [`Session::elevate_for`] if the demand has a scope.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use portcullis::{Demand, Privileged};
+/// struct Deploy;
+/// impl Demand for Deploy {
+///     const NAME: &'static str = "deploy";
+///     const MAX_AUTH_AGE: Option<Duration> = Some(Duration::from_secs(5 * 60));
+/// }
+///
+/// async fn deploy(privileged: Privileged<Deploy>) -> String {
+///     format!("Deployed by {}.", privileged.user())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Privileged<D> {
     authenticated: Authenticated,

@@ -373,6 +373,21 @@ impl GuardLayer {
     }
 
     /// Admits only users whose session meets this [demand](Demand).
+    ///
+    /// ```
+    /// # use axum::{Router, routing::post};
+    /// # use portcullis::{Demand, GuardLayer, MemoryStore, SessionLayer};
+    /// # async fn handler() {}
+    /// struct Deploy;
+    /// impl Demand for Deploy {
+    ///     const NAME: &'static str = "deploy";
+    /// }
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/deploy", post(handler))
+    ///     .route_layer(GuardLayer::privileged::<Deploy>())
+    ///     .layer(SessionLayer::new(MemoryStore::new()));
+    /// ```
     pub fn privileged<D: Demand>() -> Self {
         Self {
             check: |state| {

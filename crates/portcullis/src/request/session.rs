@@ -492,6 +492,16 @@ impl Session {
 
     /// Why the session ends when it does: its deadlines, and the rules that decide them. `None`
     /// without a session. For pages and logs of operators.
+    ///
+    /// ```
+    /// # use portcullis::Session;
+    /// async fn why(session: Session) -> String {
+    ///     match session.explain() {
+    ///         Some(explanation) => explanation.to_string(), // `idle  30m  limits.idle`, …
+    ///         None => "There is no session.".to_owned(),
+    ///     }
+    /// }
+    /// ```
     pub fn explain(&self) -> Option<Explanation> {
         let mut explanation = self
             .state
@@ -501,11 +511,13 @@ impl Session {
         Some(explanation)
     }
 
-    /// Approves one operation of the demand `D`, after its user has just proved their identity for
-    /// it. The operation may be carried out once, in the next five minutes, by
+    /// Approves one operation of the demand `D`, after the user has just reauthenticated. The
+    /// operation may be carried out once, in the next five minutes, by
     /// [`Authenticated::use_approval`](crate::Authenticated::use_approval) with the same
     /// parameters. The session gets a new identifier. With a status of 400 or above, it does not
     /// take effect.
+    ///
+    /// A session has at most eight approvals. A further one replaces the oldest.
     ///
     /// Show users the parameters on the page where they prove their identity. OWASP Transaction
     /// Authorization Cheat Sheet, "What you see is what you sign".

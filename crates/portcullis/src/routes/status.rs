@@ -28,7 +28,7 @@ impl Status {
         let (now, view) = (session.now(), session.state().view());
         let info = session.state().info()?;
         let privileged_until = session.privileged_until();
-        // Elevations end with privileged activity, also if the policy has become stricter.
+        // Elevations end at the privileged idle timeout too, also after the policy shortened it.
         let elevations: BTreeMap<_, _> = privileged_until
             .into_iter()
             .flat_map(|last| {

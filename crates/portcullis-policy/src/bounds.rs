@@ -54,7 +54,7 @@ impl PolicyBounds {
     /// # Errors
     ///
     /// [`ConfigError`] if `most` is above the bound of the library, below 1 s or 1 session, or of
-    /// the wrong kind: a number for a length of time, or the other way round.
+    /// the wrong kind, such as a number for a length of time.
     pub fn at_most(
         mut self,
         limit: LimitName,

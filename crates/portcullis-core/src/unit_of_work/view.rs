@@ -427,8 +427,8 @@ impl Head {
         }
     }
 
-    /// The limits of the version in force, if the policy was activated in the store: the idle
-    /// timeout, and when the session ends in every case.
+    /// The limits of the version in force, if the policy was activated in the store. They are the
+    /// idle timeout, and when the session ends in every case.
     pub(super) fn in_force(
         &self,
         policy: &Policy,

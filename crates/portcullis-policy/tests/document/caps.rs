@@ -84,6 +84,10 @@ fn a_default_of_the_profile_above_a_cap_is_refused() {
         problems[0].reason,
         "it is 10m, but the default of profile standard is 30m; set limits.idle to at most 10m"
     );
+    let problems = refused("[environment.e.cap]\nidle = '10m'\n[class.a]");
+    assert_eq!(problems.len(), 1);
+    let remedy = "set environment.e.idle to at most 10m";
+    assert!(problems[0].reason.ends_with(remedy), "{}", problems[0]);
 }
 
 #[test]

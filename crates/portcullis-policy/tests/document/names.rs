@@ -35,8 +35,20 @@ fn p06_an_environment_that_the_document_does_not_name_is_refused() {
         paths(resolve("", Some("prod"), &none)),
         ["environment.prod"]
     );
-    let problem = &resolve(text, Some("prod"), &none).unwrap_err()[0];
-    assert!(problem.reason.contains("production, staging"), "{problem}");
+    let reason = |text| {
+        resolve(text, Some("prod"), &none).unwrap_err()[0]
+            .reason
+            .clone()
+    };
+    assert_eq!(
+        reason(text),
+        "\"prod\" is no environment of the document; use one of: production, staging"
+    );
+    assert_eq!(
+        reason(""),
+        "\"prod\" is no environment of the document, which has none; remove it, or add \
+         [environment.prod]"
+    );
 }
 
 #[test]

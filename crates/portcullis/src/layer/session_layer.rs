@@ -54,7 +54,7 @@ use crate::{
 )]
 /// | [`payload_limit`](Self::payload_limit) | 64 KiB |
 /// | [`visitors`](Self::visitors) | sessions without a user: 4 h, 8 KiB |
-/// | [`session_limit`](Self::session_limit) | 10 per user; one more displaces the least recently used |
+/// | [`session_limit`](Self::session_limit) | 10 per user and class; one more displaces the least recently used |
 /// | [`device_binding`](Self::device_binding) | [`Observe`](DeviceBinding::Observe): another device is reported, no session ends |
 /// | [`client_addresses`](Self::client_addresses) | not used |
 /// | [`classify_responses`](Self::classify_responses) | by status: from 400 on nothing is granted, from 500 on nothing is written |
@@ -290,9 +290,9 @@ impl SessionLayer {
     /// for. The default is none.
     ///
     /// All processes that share sessions have the same one. If no process has named one yet, the
-    /// first that does records it in the store, for the [realm](Self::realm). Processes with another
-    /// name are refused, and from then on processes without a name too: see
-    /// [`register`](Self::register). So a typo never selects other limits.
+    /// first that does records it in the store, for the [realm](Self::realm). From then on,
+    /// processes with another name, or without one, are refused: see [`register`](Self::register).
+    /// So a typo never selects other limits.
     ///
     /// To rename it, an operator [changes](Sessions::dangerous_set_environment) the recorded one.
     /// Processes with the former name are refused within the hour.
@@ -373,8 +373,8 @@ impl SessionLayer {
         }))
     }
 
-    /// Declares a demand, so that a policy document may tighten it by its name. A demand that is not
-    /// declared has the limits of its type alone.
+    /// Declares a demand, so that a policy document may tighten it by its name. A demand that is
+    /// not declared has the limits of its type alone.
     ///
     /// ```
     /// # use portcullis::{Demand, MemoryStore, SessionLayer};
@@ -515,11 +515,11 @@ impl SessionLayer {
         Ok(self.with(|config| config.pages.base = base))
     }
 
-    /// How many sessions of one class a user may have at once, on all servers together, and what
-    /// happens to a sign-in beyond that (OWASP ASVS 5.0, 7.1.2). `None` is no limit. The step that
-    /// begins the session enforces it, so it holds for simultaneous sign-ins too. Sessions above
-    /// the limit, for example after it was lowered, are kept until the user's next sign-in in the
-    /// class.
+    /// How many sessions of one class a user may have at once, and what happens to a sign-in beyond
+    /// that (OWASP ASVS 5.0, 7.1.2). It counts sessions on all servers. `None` is no limit. The step
+    /// that begins the session enforces it, so it holds for simultaneous sign-ins too. Sessions
+    /// above the limit, for example after it was lowered, are kept until the user's next sign-in in
+    /// the class.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, SessionLayer, settings::SessionLimit};

@@ -458,7 +458,8 @@ impl Session {
     /// of the class. Call it after [`authenticate`](Self::authenticate). The session stays in the
     /// class until the user authenticates again.
     ///
-    /// For a user with several roles, choose the class with the strictest limits that they need now.
+    /// For a user with several roles, choose the class with the strictest limits that they need
+    /// now.
     ///
     /// ```
     /// # use portcullis::{Session, SessionError, settings::Class};
@@ -473,9 +474,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ChangeError::NoSignIn`] without a sign-in in this request, [`ChangeError::UnknownClass`]
-    /// if the layer does not [declare](crate::SessionLayer::classes) the class,
-    /// [`ChangeError::RememberMeOff`] if the sign-in is remembered and the class remembers none.
+    /// * [`ChangeError::NoSignIn`] without a sign-in in this request.
+    /// * [`ChangeError::UnknownClass`] if the layer does not
+    ///   [declare](crate::SessionLayer::classes) the class.
+    /// * [`ChangeError::RememberMeOff`] if the sign-in is remembered and the class remembers none.
     pub fn set_class(&self, class: Class) -> Result<(), SessionError> {
         if !self.state.config.classes.contains(&class) {
             return Err(ChangeError::UnknownClass { name: class.name() }.into());
@@ -574,8 +576,8 @@ impl Session {
         self.change(|unit, now| unit.shorten(None, Some(left), now))
     }
 
-    /// Until when the [privileged idle timeout](crate::Timeouts::privileged_idle) admits the user to
-    /// privileged routes. `None` if it does not now, or without a user.
+    /// Until when the [privileged idle timeout](crate::Timeouts::privileged_idle) admits the user
+    /// to privileged routes. `None` if it does not now, or without a user.
     pub fn privileged_until(&self) -> Option<Timestamp> {
         self.state.privileged_until()
     }

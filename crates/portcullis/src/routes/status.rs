@@ -56,7 +56,8 @@ impl Status {
     }
 }
 
-/// The document for the client that signed out. A status request at that moment reports the same end.
+/// The document for the client that signed out. A status request at that moment reports the same
+/// end.
 pub(super) fn signed_out(now: Timestamp) -> String {
     let reason = EndReason::SignedOut;
     serde_json::json!({

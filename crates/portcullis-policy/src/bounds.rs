@@ -53,8 +53,8 @@ impl PolicyBounds {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if `most` is above the bound of the library, below 1 s or 1 session, or of
-    /// the wrong kind, such as a number for a length of time.
+    /// [`ConfigError`] if `most` is above the library's bound, below 1 s or 1 session, or of the
+    /// wrong kind.
     pub fn at_most(
         mut self,
         limit: LimitName,

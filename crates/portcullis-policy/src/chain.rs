@@ -10,6 +10,10 @@ use crate::{
     table::{LimitTable, NONE, Setting},
 };
 
+/// The names of two caps that are in no document.
+const APPLICATION: &str = "application";
+const LIBRARY: &str = "library";
+
 /// For which sessions: an environment, or a process that names none, and a class, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Case<'c> {
@@ -37,13 +41,13 @@ impl Case<'_> {
 }
 
 /// A value of a limit, and the rule that sets it.
-struct Set<'r> {
+struct Chosen<'r> {
     limit: LimitName,
     rule: &'r str,
     value: LimitValue,
 }
 
-impl Set<'_> {
+impl Chosen<'_> {
     /// The problem of a value of the document above a cap.
     fn above(&self, case: Case<'_>, cap: &str, most: LimitValue) -> Problem {
         let Self { limit, rule, value } = self;
@@ -95,9 +99,6 @@ impl Set<'_> {
         problem.against(cap, NONE)
     }
 }
-
-const APPLICATION: &str = "application";
-const LIBRARY: &str = "library";
 
 /// A rule or a cap, with what it says.
 pub(crate) type Said<T> = (String, T);
@@ -177,7 +178,7 @@ pub(crate) fn decide(
     let level = document.profile.level(limit);
     let is_default = rule == profile(document.profile);
     let mut problems = Vec::new();
-    let set = Set {
+    let chosen = Chosen {
         limit,
         rule: &rule,
         value,
@@ -185,9 +186,9 @@ pub(crate) fn decide(
     for (cap, setting) in &caps {
         let problem = match *setting {
             Setting::Value(most) if value.amount() <= most.amount() => continue,
-            Setting::Value(most) if is_default => set.default_above(case, cap, most),
-            Setting::Value(most) => set.above(case, cap, most),
-            Setting::NotRemembered => set.forbidden(case, cap),
+            Setting::Value(most) if is_default => chosen.default_above(case, cap, most),
+            Setting::Value(most) => chosen.above(case, cap, most),
+            Setting::NotRemembered => chosen.forbidden(case, cap),
         };
         // The clause stands behind the profile's own cap.
         let is_of_profile = *cap == profile(document.profile);

@@ -274,22 +274,22 @@ impl Document {
         let known: Vec<_> = self.environments().collect();
         match environment {
             Some(name) if !self.environments.contains_key(name) => {
-                let path = format!("environment.{name}");
-                let name = quoted(name);
+                let (path, quoted) = (format!("environment.{name}"), quoted(name));
                 let reason = match known.join(", ") {
                     known if known.is_empty() => format!(
-                        "{name} is no environment of the document, which has none; remove it, or \
+                        "{quoted} is no environment of the document, which has none; remove it, or \
                          add [{path}]"
                     ),
                     known => {
-                        format!("{name} is no environment of the document; use one of: {known}")
+                        format!("{quoted} is no environment of the document; use one of: {known}")
                     }
                 };
                 Some(Problem::new(path, reason).with_value(name))
             }
             None if !known.is_empty() => {
                 let reason = format!(
-                    "the process names no environment; name one with `SessionLayer::environment`: {}",
+                    "the process names no environment; name one with \
+                     `SessionLayer::environment`: {}",
                     known.join(", ")
                 );
                 Some(Problem::new("environment", reason))
@@ -374,17 +374,17 @@ fn other_scope(name: &str, demand: &DemandLimits, of_code: Option<&str>) -> Opti
 fn contradictions(decisions: &[Decision], profile: Profile, are_complete: bool) -> Vec<Problem> {
     use LimitName::{Absolute, Elevation, Idle, PrivilegedIdle, RememberAbsolute, RememberIdle};
 
+    const NEVER: &str = "would never apply";
+    const LONGER: &str = "would be longer than that of remembered sign-ins";
     let of = |limit| decisions.iter().find(|decision| decision.limit == limit);
     let mut problems = Vec::new();
-    const NEVER: &str = "would never apply";
-    const SHORTER: &str = "would be longer than that of remembered sign-ins";
     for (lower, upper, why) in [
         (Idle, Absolute, NEVER),
         (PrivilegedIdle, Absolute, NEVER),
         (Elevation, Absolute, NEVER),
         (RememberIdle, RememberAbsolute, NEVER),
-        (Idle, RememberIdle, SHORTER),
-        (Absolute, RememberAbsolute, SHORTER),
+        (Idle, RememberIdle, LONGER),
+        (Absolute, RememberAbsolute, LONGER),
     ] {
         if let (Some(low), Some(high)) = (of(lower), of(upper))
             && low.value.amount() > high.value.amount()
@@ -408,8 +408,8 @@ fn contradictions(decisions: &[Decision], profile: Profile, are_complete: bool) 
     problems
 }
 
-/// The problem of a limit above one that it must not exceed. Its path is in the document: the path
-/// of the one, or that of the other if the first is a default of the profile.
+/// The problem of `low`, which is above `high` and must not be. Its path is one of the document:
+/// that of `low`, or that of `high` if `low` is a default of the profile.
 fn inverted(low: &Decision, high: &Decision, profile: Profile, why: &str) -> Problem {
     let name = low.limit.as_str();
     let is_default = low.rule == chain::profile(profile);

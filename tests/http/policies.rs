@@ -15,6 +15,7 @@ on_every_store![
     a_flagged_session_has_the_limits_of_the_document,
     a_remembered_sign_in_has_the_limits_of_the_document,
     an_explanation_names_the_paths_of_the_document,
+    a_class_that_is_optional_need_not_be_in_the_document,
 ];
 
 fn layer_with(layer: SessionLayer, text: &str) -> Result<SessionLayer, InvalidDocument> {
@@ -160,4 +161,20 @@ fn what_a_policy_depends_on_comes_before_it() {
     let error = layer.clone().classes([]).unwrap_err().to_string();
     assert!(error.ends_with("call it before"), "{error}");
     assert!(layer.environment("production").is_err());
+}
+
+async fn a_class_that_is_optional_need_not_be_in_the_document<B: Backend>() {
+    for (text, minute) in [("", 20), ("[class.admin]\nidle = '10m'", 10)] {
+        let text = format!("schema = 1\n[limits]\nidle = '20m'\n{text}");
+        let document = Document::parse(&text).unwrap();
+        let world = World::<B>::with(|layer| {
+            let layer = layer.optional_classes([ADMIN]).unwrap();
+            layer.policy(&document).unwrap()
+        })
+        .await;
+        let client = world.client();
+        client.post("/login-as/admin?user=alice").await.is(204);
+        world.advance(minutes(minute));
+        client.get("/me").await.is(401);
+    }
 }

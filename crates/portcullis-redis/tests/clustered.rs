@@ -7,16 +7,14 @@
 mod clock;
 #[path = "support/harness.rs"]
 mod harness;
-
-use std::sync::{
-    Arc, PoisonError, Weak,
-    atomic::{AtomicU32, Ordering},
-};
+#[path = "support/shared.rs"]
+mod shared;
 
 use clock::TestClock;
 use harness::{InRedis, Timed};
 use portcullis_redis::testing::TestCluster;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use shared::{Shared, prefix};
+use tokio::sync::OwnedMutexGuard;
 
 struct Cluster {
     nodes: TestCluster,
@@ -44,28 +42,11 @@ impl Timed for OwnedMutexGuard<Cluster> {
     }
 }
 
-/// It takes nodes seconds to become a cluster, so rules share one. Each has it to itself while it runs, since time passes
-/// for all there is in it.
-async fn cluster() -> OwnedMutexGuard<Cluster> {
-    static CLUSTER: std::sync::Mutex<Weak<Mutex<Cluster>>> = std::sync::Mutex::new(Weak::new());
-    let cluster = {
-        let mut shared = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let started = Arc::new(Mutex::new(Cluster::start()));
-            *shared = Arc::downgrade(&started);
-            started
-        })
-    };
-    cluster.lock_owned().await
-}
-
-/// Each rule has keys of its own.
 async fn start() -> InRedis {
-    static RULES: AtomicU32 = AtomicU32::new(0);
-    let prefix = format!("rule{}", RULES.fetch_add(1, Ordering::Relaxed));
-    let cluster = cluster().await;
+    static CLUSTER: Shared<Cluster> = Shared::new();
+    let cluster = CLUSTER.get(Cluster::start).await;
     let url = cluster.nodes.url();
-    InRedis::on(cluster, &url, &prefix).await
+    InRedis::on(cluster, &url, &prefix()).await
 }
 
 portcullis_core::store_conformance!(start());

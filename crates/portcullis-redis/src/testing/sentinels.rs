@@ -30,12 +30,24 @@ impl TestSentinels {
     ///
     /// When they do not start or do not find each other.
     pub fn start() -> Self {
-        let primary = TestServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+        Self::start_in(&[], Duration::from_millis(300))
+    }
+
+    /// Starts all of them. The servers have these variables in their environment. A server is down
+    /// for a Sentinel once it has not answered for `down_after`.
+    ///
+    /// # Panics
+    ///
+    /// When they do not start or do not find each other.
+    pub fn start_in(environment: &[(&str, &str)], down_after: Duration) -> Self {
+        let diskless = ["--repl-diskless-sync-delay", "0"];
+        let primary = TestServer::start_in(&diskless, environment);
         let port = primary.port().to_string();
-        let replica = TestServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+        let replica = TestServer::start_in(&["--replicaof", "127.0.0.1", &port], environment);
+        let down_after = down_after.as_millis();
         let watches = format!(
             "sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
-             sentinel down-after-milliseconds {SERVICE} 300\n\
+             sentinel down-after-milliseconds {SERVICE} {down_after}\n\
              sentinel failover-timeout {SERVICE} 3000\n"
         );
         let watched = Self {

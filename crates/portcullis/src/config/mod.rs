@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) environment: Option<Environment>,
     /// The classes that the application has declared.
     pub(crate) classes: Arc<[Class]>,
+    /// Those of the classes that a policy document need not name.
+    pub(crate) optional_classes: Arc<[Class]>,
     pub(crate) sessions: SessionSettings,
     /// The limits that code sets.
     pub(crate) own: OwnLimits,
@@ -79,7 +81,13 @@ impl Config {
     pub(crate) fn policy_names(&self) -> PolicyNames {
         PolicyNames {
             environment: self.environment.clone(),
-            classes: Arc::clone(&self.classes),
+            classes: self
+                .classes
+                .iter()
+                .filter(|class| !self.optional_classes.contains(class))
+                .copied()
+                .collect(),
+            optional_classes: Arc::clone(&self.optional_classes),
             demands: self.demands.clone(),
             bounds: self.bounds.clone(),
             on_limit: self.own.session_limit.map(|limit| limit.excess),

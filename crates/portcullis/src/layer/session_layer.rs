@@ -204,6 +204,7 @@ impl SessionLayer {
                 realm: None,
                 environment: None,
                 classes: Arc::default(),
+                optional_classes: Arc::default(),
                 sessions: SessionSettings {
                     policy: Arc::default(),
                     payload_limit: PAYLOAD_LIMIT,
@@ -335,7 +336,41 @@ impl SessionLayer {
     pub fn classes(self, classes: impl IntoIterator<Item = Class>) -> Result<Self, ConfigError> {
         let classes = declared(classes)?;
         self.check_before_policy("classes")?;
-        Ok(self.with(|config| config.classes = classes))
+        Ok(self.with(|config| {
+            config.classes = classes;
+            config.optional_classes = Arc::default();
+        }))
+    }
+
+    /// Declares further classes, which a policy document need not name. They have the limits of
+    /// sessions without a class until it does. So an application can be deployed before the document
+    /// that names its new class.
+    ///
+    /// ```
+    /// # use portcullis::{MemoryStore, SessionLayer, settings::Class};
+    /// const ADMIN: Class = Class::new("admin", 'a');
+    /// const AUDITOR: Class = Class::new("auditor", 'u');
+    ///
+    /// let sessions = SessionLayer::new(MemoryStore::new())
+    ///     .classes([ADMIN])?
+    ///     .optional_classes([AUDITOR])?; // new in this version
+    /// # Ok::<(), portcullis::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`classes`](Self::classes), which comes first.
+    pub fn optional_classes(
+        self,
+        classes: impl IntoIterator<Item = Class>,
+    ) -> Result<Self, ConfigError> {
+        let optional: Vec<Class> = classes.into_iter().collect();
+        let all = declared(self.config.classes.iter().copied().chain(optional.clone()))?;
+        self.check_before_policy("optional_classes")?;
+        Ok(self.with(|config| {
+            config.classes = all;
+            config.optional_classes = optional.into();
+        }))
     }
 
     /// The timeouts of sessions of one class. A handler chooses the class of a sign-in with

@@ -41,6 +41,8 @@ const MAX_PROBLEM: usize = 500;
 pub(crate) struct PolicyNames {
     pub(crate) environment: Option<Environment>,
     pub(crate) classes: Arc<[Class]>,
+    /// Further classes, which a document need not name.
+    pub(crate) optional_classes: Arc<[Class]>,
     /// The name of each demand, and its scope.
     pub(crate) demands: Vec<(&'static str, Option<&'static str>)>,
     pub(crate) bounds: PolicyBounds,
@@ -49,7 +51,8 @@ pub(crate) struct PolicyNames {
 
 impl PolicyNames {
     pub(crate) fn declared(&self) -> Declared<'_> {
-        let declared = Declared::new(&self.classes).demands(&self.demands);
+        let declared = Declared::new(&self.classes).optional_classes(&self.optional_classes);
+        let declared = declared.demands(&self.demands);
         match self.on_limit {
             Some(on_limit) => declared.on_session_limit(on_limit),
             None => declared,

@@ -10,7 +10,7 @@ use portcullis::{
 };
 use portcullis_core::store::{ActivatePolicy, PolicyActivated, Store};
 use portcullis_tests::{
-    Backend, Client, Explained, Operate, Redis, World, a_moment, about, hours, minutes,
+    Backend, Client, Explained, Moment, Op, Operate, Redis, World, a_moment, about, hours, minutes,
     on_every_store, seconds, soon, within,
 };
 
@@ -22,6 +22,7 @@ on_every_store![
     p12_a_tightened_absolute_timeout_ends_older_sessions_now,
     p13_a_sign_in_has_the_limits_of_the_active_policy_without_a_restart,
     p14_status_and_explanation_name_the_active_policy,
+    p16_a_process_that_could_not_ask_for_a_while_asks_before_it_judges,
     p17_a_process_keeps_the_last_good_policy_if_another_is_damaged_or_contradicts_it,
     p19_of_two_operators_who_activate_at_once_one_is_told,
     a_policy_that_is_active_is_not_activated_again_and_an_earlier_one_can_be,
@@ -176,6 +177,20 @@ async fn p14_status_and_explanation_name_the_active_policy<B: Backend>() {
         ends("absolute") - ends("idle"),
         view.absolute_left - view.idle_left
     );
+}
+
+async fn p16_a_process_that_could_not_ask_for_a_while_asks_before_it_judges<B: Backend>() {
+    let world = World::<B>::with(often).await;
+    let elsewhere = world.another_layer().await;
+    let client = world.signed_in("alice").await;
+    world.advance(minutes(20));
+    // The task that asks at intervals gets no answer from now on.
+    let gate = world.store.hold(Op::Policy, Moment::Before);
+    gate.reached().await;
+    activate(&elsewhere.policies(), "idle = '15m'").await;
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(refused(&client).await, "policy_tightened");
+    gate.open();
 }
 
 async fn p17_a_process_keeps_the_last_good_policy_if_another_is_damaged_or_contradicts_it<

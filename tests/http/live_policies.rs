@@ -182,14 +182,24 @@ async fn p14_status_and_explanation_name_the_active_policy<B: Backend>() {
 async fn p16_a_process_that_could_not_ask_for_a_while_asks_before_it_judges<B: Backend>() {
     let world = World::<B>::with(often).await;
     let elsewhere = world.another_layer().await;
-    let client = world.signed_in("alice").await;
-    world.advance(minutes(20));
+    let (idle, active) = (world.signed_in("alice").await, world.signed_in("bob").await);
+    world.advance(minutes(10));
+    active.get("/me").await.is(200);
+    world.advance(minutes(10));
+    active.post("/operate").await.is(401);
+    active.elevate().await;
+    world.advance(minutes(6));
     // The task that asks at intervals gets no answer from now on.
     let gate = world.store.hold(Op::Policy, Moment::Before);
     gate.reached().await;
-    activate(&elsewhere.policies(), "idle = '15m'").await;
+    activate(
+        &elsewhere.policies(),
+        "idle = '15m'\nprivileged_idle = '5m'",
+    )
+    .await;
     tokio::time::sleep(seconds(1)).await;
-    assert_eq!(refused(&client).await, "policy_tightened");
+    active.post("/operate").await.is(401);
+    assert_eq!(refused(&idle).await, "policy_tightened");
     gate.open();
 }
 

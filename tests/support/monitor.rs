@@ -41,7 +41,8 @@ impl<'s> Monitor<'s> {
         Self { server, lines }
     }
 
-    /// The commands since the last call, in lower case, without those that scripts execute.
+    /// The commands since the last call, in lower case, without those that scripts execute, and
+    /// without the questions for the active policy, which a task sends at any time.
     /// The script that writes an observation into the log, some time later, is named [`OBSERVE`].
     pub fn sent(&mut self) -> Vec<String> {
         self.server.cli(&["ECHO", END]);
@@ -60,7 +61,8 @@ impl<'s> Monitor<'s> {
             if name.starts_with("eval") && quoted.nth(2).is_some_and(is_log) {
                 name = OBSERVE.to_owned();
             }
-            if !sender.ends_with("lua") && !OURS.contains(&name.as_str()) {
+            let is_ours = OURS.contains(&name.as_str()) || command.contains("{policies}");
+            if !sender.ends_with("lua") && !is_ours {
                 commands.push(name);
             }
         }

@@ -48,6 +48,8 @@ pub struct Policy {
     /// The versions that were activated in the store, the one in force last. Empty for what code
     /// sets.
     pub versions: Vec<PolicyVersion>,
+    /// The longest absolute timeout of sessions that may have begun before, under other policies.
+    pub longest_before: Duration,
 }
 
 /// The limits of the sessions of one class.
@@ -77,6 +79,7 @@ impl Policy {
             flagged: FlaggedLimits::default(),
             demands: Vec::new(),
             versions: Vec::new(),
+            longest_before: Duration::ZERO,
         }
     }
 
@@ -103,13 +106,14 @@ impl Policy {
         timeouts.fold(self.ordinary.timeouts, Timeouts::stricter)
     }
 
-    /// The longest absolute timeout of any session.
+    /// The longest absolute timeout of any session, also of those that began under other policies.
     pub fn longest(&self) -> Duration {
         let absolute = |limits: &ClassLimits| {
             let remembered = limits.remembered();
             remembered.unwrap_or_else(|| limits.limits()).absolute
         };
-        self.all().map(absolute).max().unwrap_or_default()
+        let longest = self.all().map(absolute).max().unwrap_or_default();
+        longest.max(self.longest_before)
     }
 
     /// What this demand asks for, if the policy adds to it.

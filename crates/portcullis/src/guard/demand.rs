@@ -102,11 +102,8 @@ pub(crate) async fn privileged<D: Demand>(
         max_auth_age: D::MAX_AUTH_AGE,
         scope: D::SCOPE.map(Into::into),
     };
-    let name = demand_name::<D>();
-    let of_policy = state.and_then(|state| state.demand_of_policy(name));
-    let both = of_policy.map_or(own.clone(), |of_policy| own.and(of_policy));
-    let scope = D::SCOPE.unwrap_or(DefaultScope::NAME);
-    let (authenticated, demand, until) = demanded(state, both, scope).await?;
+    let (name, scope) = (demand_name::<D>(), D::SCOPE.unwrap_or(DefaultScope::NAME));
+    let (authenticated, demand, until) = demanded(state, own, Some(name), scope).await?;
     Ok(Privileged {
         authenticated,
         demand,

@@ -272,7 +272,7 @@ pub(crate) async fn elevated<S: Scope>(
 ) -> Result<Elevated<S>, Rejection> {
     let scope = scope_name::<S>();
     let demand = DemandLimits::of_scope(scope);
-    let (authenticated, demand, until) = demanded(state, demand, scope).await?;
+    let (authenticated, demand, until) = demanded(state, demand, None, scope).await?;
     Ok(Elevated {
         authenticated,
         demand,
@@ -281,15 +281,20 @@ pub(crate) async fn elevated<S: Scope>(
     })
 }
 
-/// A user whose session meets this demand and the policy's limits of privileged routes. Returns all
-/// that was demanded, and until when it is met. A refusal asks for an elevation for `scope`.
+/// A user whose session meets this demand, what the policy adds to it by its name, and the policy's
+/// limits of privileged routes. Returns all that was demanded, and until when it is met. A refusal
+/// asks for an elevation for `scope`.
 pub(super) async fn demanded(
     state: Option<&Arc<State>>,
     demand: DemandLimits,
+    name: Option<&str>,
     scope: &'static str,
 ) -> Result<(Authenticated, DemandLimits, Timestamp), Rejection> {
     let authenticated = signed_in(state).await?;
     let state = authenticated.session.state();
+    // Only now: the policy may have been asked for with the session.
+    let of_policy = name.and_then(|name| state.demand_of_policy(name));
+    let demand = of_policy.map_or(demand.clone(), |of_policy| demand.and(of_policy));
     let demand = state.demand(demand);
     match state.meets_until(&demand) {
         Some(until) => Ok((authenticated, demand, until)),

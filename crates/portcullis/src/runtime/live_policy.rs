@@ -117,16 +117,20 @@ impl LivePolicy {
     /// Asks the store for the active policy, and uses it from now on. Each caller asks for itself,
     /// so that none waits longer than the store takes.
     pub(crate) async fn confirm(&self, registrar: Option<&Registrar>) -> Result<(), StoreError> {
-        let asked = self.began.elapsed();
+        let asked = millis(self.began.elapsed()) + 1;
         let seen = self.known().seen;
-        match self.context.store().policy(seen).await? {
+        let found = self.context.store().policy(seen).await?;
+        if self.confirmed.load(Ordering::Relaxed) > asked {
+            // The answer to a later question came first.
+            return Ok(());
+        }
+        match found {
             FoundPolicy::Known => {}
             FoundPolicy::None if seen.is_none() => {}
             FoundPolicy::None => self.note_lost(),
             FoundPolicy::Found(stored) => self.learn(&stored, registrar).await?,
         }
-        self.confirmed
-            .fetch_max(millis(asked) + 1, Ordering::Relaxed);
+        self.confirmed.fetch_max(asked, Ordering::Relaxed);
         Ok(())
     }
 
@@ -137,8 +141,10 @@ impl LivePolicy {
         registrar: Option<&Registrar>,
     ) -> Result<(), StoreError> {
         let problem = match self.resolve(stored) {
-            Ok(policy) => {
+            Ok(mut policy) => {
                 if let Some(registrar) = registrar {
+                    // Revocations are remembered for as long as a session of any of them.
+                    policy.longest_before = registrar.longest();
                     registrar.lengthen(policy.longest()).await?;
                 }
                 match self.context.policy.advance(Arc::new(policy)) {

@@ -238,6 +238,12 @@ impl Head {
         self.privileged_idle = self.privileged_idle.map(|other| other.min(idle));
     }
 
+    /// Whether the session was used from what looks like another device since the last proof.
+    pub(crate) fn is_flagged(&self) -> bool {
+        let device = self.device.as_ref();
+        device.is_some_and(|device| device.change.is_some())
+    }
+
     /// Sets the last proof to this long before the absolute deadline.
     pub(crate) fn set_last_proof(&mut self, before_deadline: Duration) {
         self.last_proof = Some(crate::time::millis(before_deadline));

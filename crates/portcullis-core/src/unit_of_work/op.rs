@@ -363,18 +363,13 @@ impl View {
 
     /// The user has proved their identity. The limits of flagged sessions no longer apply.
     fn prove(&mut self, at: Timestamp, idle: Option<Duration>, client: Option<&Client>) {
-        if let Some(idle) = idle.filter(|_| self.is_flagged()) {
+        if let Some(idle) = idle.filter(|_| self.record.head.is_flagged()) {
             self.timing.idle_timeout = self.record.head.idle_at_most(idle);
         }
         self.timing = self.timing.after(Activity::Proof, at);
         let proof = self.before_deadline(at);
         self.record_mut().head.set_last_proof(proof);
         self.trust(client);
-    }
-
-    fn is_flagged(&self) -> bool {
-        let device = self.record.head.device.as_ref();
-        device.is_some_and(|device| device.change.is_some())
     }
 }
 

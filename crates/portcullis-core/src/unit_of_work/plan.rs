@@ -182,12 +182,7 @@ impl View {
             meta,
             payload: self.record.encode().map_err(|_| ChangeError::Unencodable)?,
             elevated_until: self.record.head.elevated_at_most_until(absolute_deadline),
-            flagged: self
-                .record
-                .head
-                .device
-                .as_ref()
-                .is_some_and(|device| device.change.is_some()),
+            flagged: self.record.head.is_flagged(),
             new_limits: before
                 .map(|before| self.limits_since(before))
                 .unwrap_or_default(),

@@ -397,9 +397,7 @@ impl Head {
     /// from another device. The write that flags a session also drops them. But that write may
     /// fail, and a policy may be activated later.
     pub(super) fn lost_to_flag(&self, policy: &Policy) -> bool {
-        let device = self.device.as_ref();
-        let is_flagged = device.is_some_and(|device| device.change.is_some());
-        is_flagged && policy.flagged.elevation == FlaggedElevation::Ended
+        self.is_flagged() && policy.flagged.elevation == FlaggedElevation::Ended
     }
 
     /// When each of its elevations ends. That is the first of three: its fixed end, the privileged
@@ -417,11 +415,10 @@ impl Head {
 impl Head {
     /// What decides whether a version of the policy has ended the session.
     pub(super) fn judged(&self, timing: Timing) -> Judged {
-        let device = self.device.as_ref();
         Judged {
             class: self.class,
             is_remembered: self.persistent,
-            is_flagged: device.is_some_and(|device| device.change.is_some()),
+            is_flagged: self.is_flagged(),
             began: timing.absolute_deadline.before(self.lifetime()),
             last_active_at: timing.last_active_at,
         }

@@ -6,7 +6,7 @@ use portcullis_core::{
 };
 use serde_json::json;
 
-use crate::support::{Document, Fixture, assert_documented};
+use crate::support::{Document, Ended, Fixture, assert_documented};
 
 const ADMIN: Class = Class::new("admin", 'a');
 
@@ -16,6 +16,12 @@ const LAX: &str = "schema = 1\n[limits]\nidle = '20m'\n[class.admin]\n[environme
 
 fn file(text: &str) -> Document {
     Document::new("live", text)
+}
+
+/// Activates the document in a file in place of this version.
+fn apply(fixture: &Fixture, file: &Document, expect: &str) -> Ended {
+    let arguments = ["policy", "apply", file.path(), "--expect", expect];
+    fixture.run(&[&arguments[..], &["--by", "ada"]].concat())
 }
 
 /// A server with a registered realm.
@@ -78,17 +84,7 @@ async fn a_document_is_activated_once_and_shown_with_its_history() {
 async fn p19_an_operator_who_was_overtaken_is_told_and_changes_nothing() {
     let fixture = registered().await;
     let (lax, strict) = (file(LAX), file(STRICT));
-    fixture
-        .run(&[
-            "policy",
-            "apply",
-            lax.path(),
-            "--expect",
-            "none",
-            "--by",
-            "ada",
-        ])
-        .assert(0);
+    apply(&fixture, &lax, "none").assert(0);
     for arguments in [
         &[
             "policy",
@@ -116,28 +112,8 @@ async fn p19_an_operator_who_was_overtaken_is_told_and_changes_nothing() {
 async fn an_earlier_document_becomes_a_new_version_and_drift_compares_with_the_active_one() {
     let fixture = registered().await;
     let (lax, strict) = (file(LAX), file(STRICT));
-    fixture
-        .run(&[
-            "policy",
-            "apply",
-            lax.path(),
-            "--expect",
-            "none",
-            "--by",
-            "ada",
-        ])
-        .assert(0);
-    fixture
-        .run(&[
-            "policy",
-            "apply",
-            strict.path(),
-            "--expect",
-            "1",
-            "--by",
-            "ada",
-        ])
-        .assert(0);
+    apply(&fixture, &lax, "none").assert(0);
+    apply(&fixture, &strict, "1").assert(0);
     fixture.run(&["policy", "drift", strict.path()]).assert(0);
     let looser = fixture.run(&["policy", "drift", lax.path()]);
     looser.assert(11);
@@ -184,17 +160,7 @@ async fn a_document_that_is_refused_or_for_another_environment_is_not_activated(
 async fn the_status_shows_processes_that_do_not_use_the_active_version() {
     let fixture = registered().await;
     let lax = file(LAX);
-    fixture
-        .run(&[
-            "policy",
-            "apply",
-            lax.path(),
-            "--expect",
-            "none",
-            "--by",
-            "ada",
-        ])
-        .assert(0);
+    apply(&fixture, &lax, "none").assert(0);
     let report = async |process: &str, number, problem: &str| {
         let report = PolicyReport {
             process: process.to_owned(),

@@ -78,8 +78,10 @@ impl Op {
             "observe" => Self::Observe,
             "read_log" => Self::ReadLog,
             "policy" => Self::Policy,
-            "activate_policy" | "report_policy" | "policy_reports" | "register"
-            | "set_environment" | "realms" => return None,
+            "activate_policy" | "report_policy" | "policy_reports" | "settle_policy"
+            | "policy_ends" | "sessions_in" | "register" | "set_environment" | "realms" => {
+                return None;
+            }
             other => panic!("give the call {other} a kind"),
         })
     }

@@ -68,6 +68,7 @@ mod conformance {
             include_str!("../src/store/conformance/replacing.rs"),
             include_str!("../src/store/conformance/resetting.rs"),
             include_str!("../src/store/conformance/revoking.rs"),
+            include_str!("../src/store/conformance/settling.rs"),
             include_str!("../src/store/conformance/shortening.rs"),
             include_str!("../src/store/conformance/sweeping.rs"),
         ]
@@ -140,6 +141,7 @@ async fn sign_out(store: &MemoryStore, key: &SessionIdHash) {
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
         live_until: None,
+        version: None,
     };
     let answer = store.end(&termination).await;
     assert_eq!(answer.unwrap(), Ended::Done);

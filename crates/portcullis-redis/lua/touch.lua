@@ -22,7 +22,11 @@ local ended = end_by_marker(KEYS[5], ARGV[4], KEYS[1], KEYS[2], KEYS[4], KEYS[3]
 if ended then
   return ended
 end
-limit(session, ARGV[8], '')
+-- Only activity makes an idle timeout longer.
+local idle = tonumber(ARGV[8])
+if idle and (ARGV[7] ~= '0' or idle < session.idle) then
+  session.idle = idle
+end
 act(session, ARGV[7], now)
 redis.call('PEXPIREAT', KEYS[1], due(session))
 redis.call('SETRANGE', KEYS[1], 12, string.format('%09x%011x%011x', session.idle, session.last, session.privileged))

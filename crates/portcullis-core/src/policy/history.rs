@@ -64,6 +64,8 @@ pub struct EndedByPolicy {
     pub version: u64,
     /// When the session ended.
     pub at: Timestamp,
+    /// Whether it exceeded a limit when the version was activated, and not only later.
+    pub at_activation: bool,
 }
 
 impl From<&ClassLimits> for Thresholds {
@@ -158,6 +160,7 @@ fn first_ended(
         (in_force && at <= now).then_some(EndedByPolicy {
             version: version.number,
             at,
+            at_activation: at == version.since,
         })
     })
 }

@@ -51,6 +51,14 @@ macro_rules! store_calls {
             /// Returns the last report of each process of this realm, sorted by the process.
             fn policy_reports() -> Result<Vec<ReceivedReport>, StoreError>;
 
+            /// Asks for the turn at settling a version of the policy of this realm, or reports how far
+            /// it is. One caller at a time has the turn, for [`SettlePolicy::TURN`] after it asked.
+            fn settle_policy(settle: SettlePolicy<'a>) -> Result<Settling, StoreError>;
+
+            /// Returns how many sessions a version of the policy [has ended](Termination::version), as
+            /// long as the store remembers it: at least 30 days.
+            fn policy_ends(number: u64) -> Result<PolicyEnds, StoreError>;
+
             /// Reads a session. It does not count as activity.
             fn load(key: &'a SessionIdHash) -> Result<Loaded, StoreError>;
 
@@ -147,6 +155,14 @@ macro_rules! store_calls {
             /// [`Deadline::Keep`] meanwhile. A call takes work and memory in proportion to `most`,
             /// and to the sessions of a bucket.
             fn users_after(page: UsersAfter<'a>) -> Result<Vec<UserId>, StoreError>;
+
+            /// Returns a page of the live sessions of a bucket, in the order in which they end without
+            /// further activity. They are as in [`list`](Self::list).
+            ///
+            /// A session that is live for the whole time from the first page to the last is on some
+            /// page, or moved to another key meanwhile. It may be on several. A call takes work and
+            /// memory in proportion to `most`.
+            fn sessions_in(page: BucketPage) -> Result<BucketSessions, StoreError>;
 
             /// Counts the live sessions. An expired session is not counted, even if it has not been
             /// swept yet.

@@ -16,11 +16,11 @@ use std::{
 pub use self::clock::ManualClock;
 use self::{clock::Clock, realms::Realms, state::State};
 use super::{
-    ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
-    FoundPolicy, Interrupted, Listed, Loaded, LogLimits, LogQuery, Logged, Observation, Others,
-    PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, RegisteredRealm, Replace,
-    Replaced, Revocation, RevocationReport, SessionCount, Store, StoreError, Swept, Termination,
-    Touch, Touched, UsersAfter,
+    ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create, Created,
+    Ended, EnvironmentSet, FoundPolicy, Interrupted, Listed, Loaded, LogLimits, LogQuery, Logged,
+    Observation, Others, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport, Register,
+    Registered, RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount,
+    SettlePolicy, Settling, Store, StoreError, Swept, Termination, Touch, Touched, UsersAfter,
 };
 use crate::{Bucket, Environment, Realm, SessionIdHash, Timestamp, UserId};
 
@@ -191,6 +191,15 @@ impl Store for MemoryStore {
         Ok(state.policy.reports(now))
     }
 
+    async fn settle_policy(&self, settle: SettlePolicy<'_>) -> Result<Settling, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.policy.settle(settle, now))
+    }
+
+    async fn policy_ends(&self, number: u64) -> Result<PolicyEnds, StoreError> {
+        Ok(self.lock().policy.ends(number))
+    }
+
     async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
         let (mut state, now) = self.at_once();
         Ok(state.load(key, now))
@@ -240,6 +249,11 @@ impl Store for MemoryStore {
         let (mut state, now) = self.at_once();
         state.tidy(now);
         Ok(state.slots.users_after(page))
+    }
+
+    async fn sessions_in(&self, page: BucketPage) -> Result<BucketSessions, StoreError> {
+        let (mut state, now) = self.at_once();
+        Ok(state.sessions_in(page, now))
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {

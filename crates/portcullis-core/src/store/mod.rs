@@ -25,9 +25,11 @@ mod error;
 mod inventory;
 mod log;
 mod memory;
+mod pages;
 mod policies;
 mod realms;
 mod request;
+mod settling;
 mod timing;
 
 #[cfg(feature = "conformance")]
@@ -48,6 +50,7 @@ pub use self::{
     },
     log::{LogLimits, LogPlace, LogQuery, Logged, Observation},
     memory::{ManualClock, MemoryStore},
+    pages::{BucketPage, BucketSessions},
     policies::{
         ActivatePolicy, FoundPolicy, PolicyActivated, PolicyReport, ReceivedReport, StoredPolicy,
     },
@@ -56,6 +59,7 @@ pub use self::{
         Commit, Create, RecordWrite, Register, Replace, ReplacedSession, Termination, Touch,
         UsersAfter,
     },
+    settling::{PolicyEnds, SettlePolicy, Settling},
     timing::{Activity, Deadline, Limits, NewLimits, Revision, Timing},
 };
 #[cfg(doc)]

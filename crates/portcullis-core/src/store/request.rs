@@ -148,7 +148,8 @@ pub struct Touch<'a> {
     pub meta: &'a SessionMeta,
     /// The kind of activity.
     pub activity: Activity,
-    /// Another idle timeout. Whole milliseconds, at most two years. `None` leaves it as it is.
+    /// Another idle timeout. Whole milliseconds, at most two years. `None` leaves it as it is. With
+    /// [`Activity::Passive`], a longer one does too.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -231,6 +232,9 @@ pub struct Termination {
     /// caller did not load it, and does not need to know whether the session is live under another
     /// key.
     pub live_until: Option<Timestamp>,
+    /// The number of the version of the policy whose activation ended it, if one did. The store
+    /// counts the session for [`Store::policy_ends`].
+    pub version: Option<u64>,
 }
 
 /// A session that is about to be replaced.

@@ -255,8 +255,22 @@ impl UnitOfWork {
                     _ => Note::new(kind, Actor::System, self.client.clone()),
                 },
                 live_until: Some(origin.view.timing.idle_deadline()),
+                version: (reason == EndReason::PolicyTightened)
+                    .then(|| self.activation_that_ended(origin))
+                    .flatten(),
             }
         })
+    }
+
+    /// The version whose activation has ended this session.
+    fn activation_that_ended(&self, origin: &Origin) -> Option<u64> {
+        let judged = origin.view.record.head.judged(origin.view.timing);
+        // A version that ends it later than now comes after the one that has ended it.
+        let ended = self
+            .settings
+            .policy
+            .has_ended(&judged, Timestamp::from_millis(u64::MAX))?;
+        ended.at_activation.then_some(ended.version)
     }
 
     fn step_from(

@@ -1,12 +1,13 @@
 //! The status of a session: what it permits, without the application's data.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    ClientChange, SessionInfo, Timestamp, UserId,
+    ClientChange, EndReason, EventKind, Note, SessionIdHash, SessionInfo, SessionMeta, Timestamp,
+    UserId,
     policy::{DemandLimits, EndedByPolicy, Policy},
     record::Head,
-    store::{Stored, Timing},
+    store::{Stored, Termination, Timing},
     unit_of_work::Unusable,
 };
 
@@ -39,6 +40,31 @@ impl SessionStatus {
     /// The version of the policy that has ended the session, if one has.
     pub fn ended_by_policy(&self, now: Timestamp) -> Option<EndedByPolicy> {
         self.policy.has_ended(&self.head.judged(self.timing), now)
+    }
+
+    /// Name, user and class, as a store must know them.
+    pub fn meta(&self) -> SessionMeta {
+        self.head.meta(self.timing.absolute_deadline)
+    }
+
+    /// The end of this session in the store, if the policy has ended it.
+    pub fn end_by_policy(&self, key: SessionIdHash, now: Timestamp) -> Option<Termination> {
+        let ended = self.ended_by_policy(now)?;
+        let reason = EndReason::PolicyTightened;
+        Some(Termination {
+            key,
+            meta: self.meta(),
+            reason,
+            note: Note::of_system(EventKind::Ended(reason)),
+            live_until: Some(self.timing.idle_deadline()),
+            version: ended.at_activation.then_some(ended.version),
+        })
+    }
+
+    /// The idle timeout in force, if it is shorter than that of the stored session.
+    pub fn shortened(&self, stored: &Timing) -> Option<Duration> {
+        let idle = self.timing.idle_timeout;
+        (idle < stored.idle_timeout).then_some(idle)
     }
 
     pub(super) fn into_head(self) -> Head {

@@ -63,6 +63,16 @@ impl Prefix {
         format!("{}:{{policies}}:a:{}", self.store, self.realm)
     }
 
+    /// The key of how far the settling of the policy of the realm is.
+    pub(crate) fn policy_settling(&self) -> String {
+        format!("{}:{{policies}}:s:{}", self.store, self.realm)
+    }
+
+    /// The key of how many sessions of a bucket each version of the policy has ended.
+    pub(crate) fn policy_ends(&self, bucket: Bucket) -> String {
+        self.of_bucket(bucket, ":p")
+    }
+
     /// The key of a session: `pc:id:{1ff}` and 22 characters. Keys of other kinds continue with a
     /// colon instead.
     pub(crate) fn session(&self, key: &SessionIdHash) -> String {
@@ -196,6 +206,7 @@ mod tests {
             (prefix.session(&session), admin.session(&session)),
             (prefix.due_list(bucket), admin.due_list(bucket)),
             (prefix.log(bucket, true), admin.log(bucket, true)),
+            (prefix.policy_ends(bucket), admin.policy_ends(bucket)),
             (prefix.user_list(&user), admin.user_list(&user)),
             (prefix.marker(&user), admin.marker(&user)),
             (prefix.channel(), admin.channel()),

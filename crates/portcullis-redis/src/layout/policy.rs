@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use portcullis_core::{
-    Timestamp,
+    ClassCode, Timestamp,
     store::{PolicyReport, ReceivedReport, StoredPolicy},
 };
 
@@ -24,6 +24,15 @@ pub(crate) fn number(number: u64) -> Bytes {
 /// Reads the number of a version.
 pub(crate) fn read_number(text: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
+}
+
+/// The class of the sessions that a field counts, if it counts those that this version has ended:
+/// the number of the version and the character of the class.
+pub(crate) fn class_ended_by(field: &[u8], version: &[u8]) -> Option<ClassCode> {
+    match field.strip_prefix(version)? {
+        [class] => ClassCode::from_char(char::from(*class)),
+        _ => None,
+    }
 }
 
 /// Reads a policy. `None` if a later version wrote it.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis_core::{SessionIdHash, millis, store::Termination};
+use portcullis_core::{
+    SessionIdHash, millis,
+    store::{SettlePolicy, Termination},
+};
 
 use super::{
     arguments::{self, LogSize, number, optional_moment},
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::{
     driver::Script,
-    layout::{Entry, KeySet, Prefix},
+    layout::{Entry, KeySet, Prefix, policy},
 };
 
 /// A call of `lua/end.lua`.
@@ -31,7 +34,9 @@ impl Call for End<'_> {
     }
 
     fn keys(&self) -> Vec<String> {
-        KeySet::of(self.prefix, self.key, &self.termination.meta).without_marker()
+        let mut keys = KeySet::of(self.prefix, self.key, &self.termination.meta).without_marker();
+        keys.push(self.prefix.policy_ends(self.key.bucket()));
+        keys
     }
 
     fn arguments(&self) -> Vec<Bytes> {
@@ -40,6 +45,7 @@ impl Call for End<'_> {
             reason,
             note,
             live_until,
+            version,
             ..
         } = self.termination;
         vec![
@@ -50,6 +56,8 @@ impl Call for End<'_> {
             note.encode(),
             self.log_size.of_session(meta),
             optional_moment(*live_until),
+            version.map(policy::number).unwrap_or_default(),
+            number(millis(SettlePolicy::REMEMBERED)),
         ]
     }
 }

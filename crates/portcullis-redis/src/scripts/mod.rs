@@ -33,7 +33,7 @@ pub(crate) use self::{
     find_unlisted::FindUnlisted,
     observe::Observe,
     overdue::Overdue,
-    policies::{ActivatePolicy, ReadPolicy, ReportPolicy},
+    policies::{ActivatePolicy, ReadPolicy, ReportPolicy, SettlePolicy},
     register::Register,
     replace::Replace,
     revoke::Revoke,

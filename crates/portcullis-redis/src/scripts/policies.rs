@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portcullis_core::{
     millis,
-    store::{ActivatePolicy as Activation, PolicyReport},
+    store::{ActivatePolicy as Activation, PolicyReport, SettlePolicy as Settle},
 };
 
 use super::{
@@ -56,6 +56,34 @@ impl Call for ActivatePolicy<'_> {
             activation.expected.map(policy::number).unwrap_or_default(),
             policy::number(activation.number),
             activation.content.clone(),
+        ]
+    }
+}
+
+/// A call of `lua/settle_policy.lua`.
+pub(crate) struct SettlePolicy<'c> {
+    pub(crate) prefix: &'c Prefix,
+    pub(crate) settle: Settle<'c>,
+}
+
+impl Call for SettlePolicy<'_> {
+    fn script(&self) -> &'static Script {
+        script!("settle_policy.lua")
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.prefix.policy_settling()]
+    }
+
+    fn arguments(&self) -> Vec<Bytes> {
+        let again = self.settle.again_after;
+        vec![
+            policy::number(self.settle.number),
+            Bytes::copy_from_slice(self.settle.worker.as_bytes()),
+            number(self.settle.done.into()),
+            number(millis(Settle::TURN)),
+            number(millis(Settle::REMEMBERED)),
+            again.map(|after| number(millis(after))).unwrap_or_default(),
         ]
     }
 }

@@ -246,6 +246,7 @@ async fn withdraw(
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
         live_until: None,
+        version: None,
     };
     end_remembered(context, &termination, Duration::ZERO).await
 }

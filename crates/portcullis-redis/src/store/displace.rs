@@ -60,6 +60,7 @@ pub(super) async fn displace(
             reason,
             note: note.clone(),
             live_until: None,
+            version: None,
         };
         let context = context.clone();
         ends.spawn(async move { end_displaced(&context, &termination).await });

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use portcullis_core::{
-    EndReason, UserId, UserIdHash,
+    EndReason, SessionIdHash, UserId, UserIdHash,
     store::{Listed, StoreError, StoreErrorKind},
 };
 
@@ -62,6 +62,18 @@ pub(super) async fn entries(
         .collect())
 }
 
+/// The command that reads as much of a record as lists have.
+pub(super) fn beginning(context: &Context, key: &SessionIdHash) -> Command {
+    Command {
+        name: "GETRANGE",
+        arguments: vec![
+            context.prefix().session(key).into(),
+            Bytes::from_static(b"0"),
+            number(length_with(Listed::PAYLOAD) - 1),
+        ],
+    }
+}
+
 /// The listed sessions, or `None` if one of them has just been moved.
 async fn read_listed(
     context: &Context,
@@ -74,15 +86,7 @@ async fn read_listed(
     }
     let mut values = Vec::with_capacity(keys.len());
     for keys in keys.chunks(RECORDS) {
-        let beginning = |key| Command {
-            name: "GETRANGE",
-            arguments: vec![
-                context.prefix().session(key).into(),
-                Bytes::from_static(b"0"),
-                number(length_with(Listed::PAYLOAD) - 1),
-            ],
-        };
-        let commands = keys.iter().map(beginning).collect();
+        let commands = keys.iter().map(|key| beginning(context, key)).collect();
         let answers = context.driver().send_all_long(commands).await?;
         values.extend(answers.into_iter().map(Answer::bytes));
     }

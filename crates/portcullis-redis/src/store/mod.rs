@@ -19,6 +19,7 @@ mod realms;
 mod replace;
 mod revision;
 mod revoke;
+mod sessions_in;
 mod sweep;
 mod users;
 mod write;
@@ -28,11 +29,12 @@ use std::fmt;
 use portcullis_core::{
     Bucket, Environment, Realm, SessionIdHash, UserId,
     store::{
-        ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
-        FoundPolicy, Hint, Interrupted, Listed, Loaded, LogLimits, LogQuery, Logged, Observation,
-        PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, RegisteredRealm,
-        Replace, Replaced, Revocation, RevocationReport, SessionCount, Store, StoreError, Swept,
-        Termination, Touch, Touched, UsersAfter,
+        ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create,
+        Created, Ended, EnvironmentSet, FoundPolicy, Hint, Interrupted, Listed, Loaded, LogLimits,
+        LogQuery, Logged, Observation, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport,
+        Register, Registered, RegisteredRealm, Replace, Replaced, Revocation, RevocationReport,
+        SessionCount, SettlePolicy, Settling, Store, StoreError, Swept, Termination, Touch,
+        Touched, UsersAfter,
     },
 };
 
@@ -123,6 +125,14 @@ impl Store for RedisStore {
         policies::reports(&self.context).await
     }
 
+    async fn settle_policy(&self, settle: SettlePolicy<'_>) -> Result<Settling, StoreError> {
+        policies::settle(&self.context, settle).await
+    }
+
+    async fn policy_ends(&self, number: u64) -> Result<PolicyEnds, StoreError> {
+        policies::ends(&self.context, number).await
+    }
+
     async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
         load::load(&self.context, key).await
     }
@@ -157,6 +167,10 @@ impl Store for RedisStore {
 
     async fn users_after(&self, page: UsersAfter<'_>) -> Result<Vec<UserId>, StoreError> {
         users::users_after(&self.context, page).await
+    }
+
+    async fn sessions_in(&self, page: BucketPage) -> Result<BucketSessions, StoreError> {
+        sessions_in::sessions_in(&self.context, page).await
     }
 
     async fn count(&self) -> Result<SessionCount, StoreError> {

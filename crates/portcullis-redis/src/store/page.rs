@@ -1,7 +1,7 @@
 //! Reads the list of a bucket page by page.
 
 use bytes::Bytes;
-use portcullis_core::{Bucket, Timestamp};
+use portcullis_core::{Bucket, Timestamp, store::BucketPage};
 
 use crate::{
     driver::{Answer, Command},
@@ -32,6 +32,15 @@ impl Page {
     /// The first page of the members that are due after `now`.
     pub(super) fn first_after(now: Timestamp) -> Self {
         Self::from(format!("({}", now.as_millis()).into())
+    }
+
+    /// A page of sessions that are live at `now`.
+    pub(super) fn of_live(page: BucketPage, now: Timestamp) -> Self {
+        let from = page.from.map(|from| number(from.as_millis()));
+        Self {
+            most: page.most.get() as u64,
+            ..from.map_or_else(|| Self::first_after(now), Self::from)
+        }
     }
 
     fn from(from: Bytes) -> Self {

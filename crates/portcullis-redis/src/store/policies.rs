@@ -1,10 +1,13 @@
 //! The active policy of a realm, and the reports of its processes.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use portcullis_core::{
-    Timestamp,
+    Bucket, ClassCode, Timestamp,
     store::{
-        ActivatePolicy, FoundPolicy, PolicyActivated, PolicyReport, ReceivedReport, StoreError,
-        StoreErrorKind,
+        ActivatePolicy, FoundPolicy, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport,
+        SettlePolicy, Settling, StoreError, StoreErrorKind,
     },
 };
 
@@ -40,12 +43,7 @@ pub(super) async fn activate(
     let call = scripts::ActivatePolicy { prefix, activation };
     match context.run(&call).await? {
         Reply::Listed(_, moments) => {
-            let since = moments
-                .first()
-                .and_then(|since| std::str::from_utf8(since).ok());
-            let since = since
-                .and_then(|since| since.parse().ok())
-                .ok_or_else(wrong_reply)?;
+            let since = parsed(moments.first())?;
             Ok(PolicyActivated::Done(Timestamp::from_millis(since)))
         }
         Reply::Conflict(number) => Ok(PolicyActivated::Conflict(policy::read_number(&number))),
@@ -80,6 +78,58 @@ pub(super) async fn reports(context: &Context) -> Result<Vec<ReceivedReport>, St
     let mut reports: Vec<_> = recent.collect();
     reports.sort_unstable_by(|one, other| one.report.process.cmp(&other.report.process));
     Ok(reports)
+}
+
+/// How many lists of ends are read in one round trip.
+const LISTS: usize = 64;
+
+/// Gives one caller at a time the turn at settling a version.
+pub(super) async fn settle(
+    context: &Context,
+    settle: SettlePolicy<'_>,
+) -> Result<Settling, StoreError> {
+    let prefix = context.prefix();
+    let call = scripts::SettlePolicy { prefix, settle };
+    let Reply::Listed(answer, of) = context.run(&call).await? else {
+        return Err(wrong_reply());
+    };
+    let bucket = || {
+        let number = u16::try_from(parsed(of.first())?).ok();
+        number.and_then(Bucket::from_number).ok_or_else(wrong_reply)
+    };
+    Ok(match answer {
+        0 => Settling::Yours(bucket()?),
+        1 => Settling::Others(bucket()?),
+        2 => Settling::Done(Timestamp::from_millis(parsed(of.first())?)),
+        3 => Settling::Superseded,
+        _ => return Err(wrong_reply()),
+    })
+}
+
+/// How many sessions a version has ended, over all buckets.
+pub(super) async fn ends(context: &Context, version: u64) -> Result<PolicyEnds, StoreError> {
+    let (mut ends, version) = (BTreeMap::<ClassCode, u64>::new(), policy::number(version));
+    let buckets: Vec<_> = Bucket::all().collect();
+    for buckets in buckets.chunks(LISTS) {
+        let list = |bucket: &Bucket| Command {
+            name: "HGETALL",
+            arguments: vec![context.prefix().policy_ends(*bucket).into()],
+        };
+        let commands = buckets.iter().map(list).collect();
+        let answers = context.driver().send_all_long(commands).await?;
+        for (field, count) in answers.into_iter().flat_map(|answer| answer.pairs()) {
+            if let Some(class) = policy::class_ended_by(&field, &version) {
+                *ends.entry(class).or_default() += parsed(Some(&count))?;
+            }
+        }
+    }
+    Ok(ends.into_iter().collect())
+}
+
+fn parsed(number: Option<&Bytes>) -> Result<u64, StoreError> {
+    let text = number.and_then(|number| std::str::from_utf8(number).ok());
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(wrong_reply)
 }
 
 fn newer() -> StoreError {

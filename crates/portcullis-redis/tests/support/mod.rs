@@ -158,6 +158,7 @@ pub fn end_of(key: &SessionIdHash, meta: &SessionMeta, reason: EndReason) -> Ter
         reason,
         note: ended_note(reason),
         live_until: None,
+        version: None,
     }
 }
 

@@ -5,11 +5,11 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use portcullis_core::{
     Bucket, Environment, Realm, SessionIdHash, UserId,
     store::{
-        ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
-        FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery, Logged, Observation,
-        PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, RegisteredRealm,
-        Replace, Replaced, Revocation, RevocationReport, SessionCount, Store, StoreError, Swept,
-        Termination, Touch, Touched, UsersAfter,
+        ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create,
+        Created, Ended, EnvironmentSet, FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery,
+        Logged, Observation, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport, Register,
+        Registered, RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount,
+        SettlePolicy, Settling, Store, StoreError, Swept, Termination, Touch, Touched, UsersAfter,
     },
     store_calls,
 };

@@ -75,11 +75,12 @@ mod tests {
         Actor, Bucket, EndReason, Environment, Event, EventKind, Realm, SessionHandle,
         SessionIdHash, Timestamp, UserId,
         store::{
-            ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
-            Expired, Expiry, FoundPolicy, Interrupted, Listed, Loaded, LogQuery, Logged,
-            Observation, PolicyActivated, PolicyReport, ReceivedReport, Register, Registered,
-            RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount, Store,
-            StoreErrorKind, Swept, Termination, Touch, Touched, UsersAfter,
+            ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create,
+            Created, Ended, EnvironmentSet, Expired, Expiry, FoundPolicy, Interrupted, Listed,
+            Loaded, LogQuery, Logged, Observation, PolicyActivated, PolicyEnds, PolicyReport,
+            ReceivedReport, Register, Registered, RegisteredRealm, Replace, Replaced, Revocation,
+            RevocationReport, SessionCount, SettlePolicy, Settling, Store, StoreErrorKind, Swept,
+            Termination, Touch, Touched, UsersAfter,
         },
     };
     use tower_layer::Layer;
@@ -160,6 +161,18 @@ mod tests {
         }
 
         async fn policy_reports(&self) -> Result<Vec<ReceivedReport>, StoreError> {
+            down()
+        }
+
+        async fn settle_policy(&self, _: SettlePolicy<'_>) -> Result<Settling, StoreError> {
+            down()
+        }
+
+        async fn policy_ends(&self, _: u64) -> Result<PolicyEnds, StoreError> {
+            down()
+        }
+
+        async fn sessions_in(&self, _: BucketPage) -> Result<BucketSessions, StoreError> {
             down()
         }
 

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// A realm that no other rule uses.
-struct InRealm<S>(S);
+pub(super) struct InRealm<S>(pub(super) S);
 
-fn some_realm<H: Harness>(harness: &H) -> InRealm<H::Store> {
+pub(super) fn some_realm<H: Harness>(harness: &H) -> InRealm<H::Store> {
     let realm = Realm::new(format!("realm-{}", name())).expect("a handle can be in a realm");
     InRealm(harness.store().in_realm(&realm))
 }

@@ -67,6 +67,7 @@ mod registering;
 mod replacing;
 mod resetting;
 mod revoking;
+mod settling;
 mod shortening;
 mod subject;
 mod sweeping;
@@ -77,7 +78,7 @@ use self::subject::Subject;
 pub use self::{
     activating::*, creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*,
     listing::*, logging::*, privileged::*, racing::*, registering::*, replacing::*, resetting::*,
-    revoking::*, shortening::*, sweeping::*,
+    revoking::*, settling::*, shortening::*, sweeping::*,
 };
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
@@ -273,6 +274,13 @@ macro_rules! store_conformance {
             a_line_of_several_events_is_found_by_each_of_their_moments
 
             an_activated_policy_is_read_as_it_was_written
+            the_live_sessions_of_a_bucket_are_read_page_by_page
+            one_caller_at_a_time_settles_a_policy
+            another_caller_goes_on_where_one_has_stopped
+            a_later_version_is_settled_from_the_first_bucket
+            what_was_settled_is_settled_again_after_a_time
+            sessions_that_a_version_has_ended_are_counted
+            without_activity_an_idle_timeout_becomes_no_longer
             p19_a_policy_is_activated_only_in_place_of_the_expected_one
             p19_of_many_activations_at_once_exactly_one_succeeds
             each_version_of_a_policy_is_later_than_the_one_before

@@ -405,6 +405,7 @@ impl<S: Store> Subject<S> {
             reason,
             note: note(EventKind::Ended(reason)),
             live_until: None,
+            version: None,
         }
     }
 

@@ -88,6 +88,21 @@ impl Slots {
         })
     }
 
+    /// The sessions of a bucket that end at `from` or later, by when they end.
+    pub(super) fn by_time(
+        &self,
+        bucket: Bucket,
+        from: Option<Timestamp>,
+    ) -> impl Iterator<Item = (SessionIdHash, &Session)> {
+        let from = from.unwrap_or(Timestamp::from_millis(0));
+        let live = self.live.iter().skip_while(move |(at, _)| *at < from);
+        let here = live.filter(move |(_, key)| key.bucket() == bucket);
+        here.filter_map(|(_, key)| match self.slots.get(key) {
+            Some(Slot::Live(session)) => Some((*key, session)),
+            _ => None,
+        })
+    }
+
     /// The key of the user's session of this name.
     pub(super) fn called(&self, user: &UserId, name: SessionHandle) -> Option<SessionIdHash> {
         let mut sessions = self.of_user(user);

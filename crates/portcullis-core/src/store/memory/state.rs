@@ -11,10 +11,11 @@ use super::{
 use crate::{
     EndReason, Note, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
-        Commit, Committed, CommittedSession, Create, Created, CreatedSession, Deadline, Ended,
-        Expired, Expiry, Listed, Loaded, LogQuery, Logged, NewLimits, Observation, OnLimit, Others,
-        RecordWrite, Replace, Replaced, Revision, Revocation, RevocationReport, RevokeScope,
-        StoreError, StoreErrorKind, Stored, Swept, Termination, Timing, Touch, Touched,
+        Activity, BucketPage, BucketSessions, Commit, Committed, CommittedSession, Create, Created,
+        CreatedSession, Deadline, Ended, Expired, Expiry, Listed, Loaded, LogQuery, Logged,
+        NewLimits, Observation, OnLimit, Others, RecordWrite, Replace, Replaced, Revision,
+        Revocation, RevocationReport, RevokeScope, StoreError, StoreErrorKind, Stored, Swept,
+        Termination, Timing, Touch, Touched,
     },
 };
 
@@ -175,13 +176,18 @@ impl State {
             activity,
             idle_timeout,
         } = touch;
-        let new = NewLimits {
-            idle_timeout,
-            ..NewLimits::default()
-        };
         self.tidy(now);
         let Some(session) = self.slots.live(key, now) else {
             return Touched::Gone;
+        };
+        let before = session.stored.timing.idle_timeout;
+        let idle_timeout = match activity {
+            Activity::Passive => idle_timeout.map(|idle| idle.min(before)),
+            _ => idle_timeout,
+        };
+        let new = NewLimits {
+            idle_timeout,
+            ..NewLimits::default()
         };
         let stored = Stored {
             timing: session.stored.timing.with(new).after(activity, now),
@@ -204,6 +210,7 @@ impl State {
             reason,
             note,
             live_until,
+            version,
         } = termination;
         let current = self.slots.current(key, now);
         let remembered = self.slots.is_taken(&current);
@@ -215,6 +222,9 @@ impl State {
         };
         if let Some(meta) = self.end_as(&found.unwrap_or(current), *reason, None, now) {
             self.note(&meta, [note], now);
+            if let Some(version) = version {
+                self.policy.count_end(*version, meta.class);
+            }
             return Ok(Ended::Done);
         }
         if !remembered && was_live {
@@ -232,6 +242,25 @@ impl State {
                 stored: session.stored.clone(),
             })
             .collect()
+    }
+
+    pub(super) fn sessions_in(&mut self, page: BucketPage, now: Timestamp) -> BucketSessions {
+        self.tidy(now);
+        let BucketPage {
+            bucket, from, most, ..
+        } = page;
+        let sessions = self.slots.by_time(bucket, from);
+        let sessions = sessions.take(most.get()).map(|(key, session)| Listed {
+            key,
+            stored: session.stored.clone(),
+        });
+        let sessions: Vec<_> = sessions.collect();
+        let last = sessions.last();
+        let last = last.map(|listed| listed.stored.timing.idle_deadline());
+        BucketSessions {
+            next: last.and_then(|last| page.next(sessions.len(), last)),
+            sessions,
+        }
     }
 
     pub(super) fn revoke(&mut self, revocation: &Revocation, now: Timestamp) -> RevocationReport {

@@ -28,6 +28,7 @@ fn end_of(key: SessionIdHash, meta: &SessionMeta, reason: EndReason) -> Terminat
         reason,
         note: Note::of_system(EventKind::Ended(reason)),
         live_until: None,
+        version: None,
     }
 }
 

@@ -6,7 +6,11 @@ use std::sync::{
 };
 
 use axum::{Extension, Router, routing::post};
-use portcullis::{Authenticated, client::DeviceBinding, policy::Document};
+use portcullis::{
+    Authenticated,
+    client::DeviceBinding,
+    policy::{Document, EndsAtMost, PolicyChange},
+};
 use portcullis_tests::{Backend, Client, Gate, World, minutes, on_every_store};
 use serde_json::Value;
 
@@ -96,7 +100,8 @@ async fn a_session_that_was_flagged_before_a_policy_has_no_elevation_under_it<B:
     other.get("/me").await.is(200);
     let text = "schema = 1\n[flagged]\nelevation = 'none'";
     let policies = world.layer.policies();
-    let activated = policies.activate(text, None, "ada", None).await;
+    let change = PolicyChange::document(text, None, "ada").ends_at_most(EndsAtMost::Any);
+    let activated = policies.apply(change).await;
     activated.unwrap();
     other.post("/transfer").await.is(401);
     other.elevate().await;

@@ -5,7 +5,9 @@ use std::time::Instant;
 use portcullis::{
     SessionLayer, Timeouts,
     audit::EventKind,
-    policy::{LimitName, Policies, PolicyBounds, PolicyError, PolicyReport},
+    policy::{
+        EndsAtMost, LimitName, Policies, PolicyBounds, PolicyChange, PolicyError, PolicyReport,
+    },
     session::EndReason,
 };
 use portcullis_core::store::{ActivatePolicy, PolicyActivated, Store};
@@ -41,9 +43,8 @@ async fn activate(policies: &Policies, limits: &str) -> u64 {
     let active = policies.versions().await.unwrap();
     let expected = active.and_then(|it| it.active().map(|active| active.number));
     let text = format!("schema = 1\n[limits]\n{limits}");
-    let activated = policies
-        .activate(&text, expected, "ada", Some("SEC-214"))
-        .await;
+    let change = PolicyChange::document(&text, expected, "ada").reason(Some("SEC-214"));
+    let activated = policies.apply(change.ends_at_most(EndsAtMost::Any)).await;
     activated.unwrap().number
 }
 
@@ -243,8 +244,8 @@ async fn p19_of_two_operators_who_activate_at_once_one_is_told<B: Backend>() {
     let text = |idle: u32| format!("schema = 1\n[limits]\nidle = '{idle}m'");
     let (one, other) = (text(10), text(20));
     let (one, other) = tokio::join!(
-        policies.activate(&one, None, "ada", None),
-        policies.activate(&other, None, "grace", None)
+        policies.apply(PolicyChange::document(&one, None, "ada")),
+        policies.apply(PolicyChange::document(&other, None, "grace"))
     );
     let active = policies.versions().await.unwrap().unwrap();
     let by = &*active.active().unwrap().by;
@@ -261,19 +262,21 @@ async fn a_policy_that_is_active_is_not_activated_again_and_an_earlier_one_can_b
     let first = activate(&policies, "idle = '10m'").await;
     let text = "schema = 1\n# The same limits.\n[limits]\nidle = '600s'";
     let again = policies
-        .activate(text, Some(first), "ada", None)
+        .apply(PolicyChange::document(text, Some(first), "ada"))
         .await
         .unwrap();
     assert!(again.unchanged && again.number == first);
     let second = activate(&policies, "idle = '20m'").await;
     let back = policies
-        .roll_back(first, Some(second), "ada", Some("a mistake"))
+        .apply(PolicyChange::roll_back(first, Some(second), "ada").reason(Some("a mistake")))
         .await;
     let back = back.unwrap();
     assert!(back.number > second && !back.unchanged);
     let view = world.signed_in("alice").await.view().await;
     about(view.idle_left, minutes(10));
-    let unknown = policies.roll_back(99, Some(back.number), "ada", None).await;
+    let unknown = policies
+        .apply(PolicyChange::roll_back(99, Some(back.number), "ada"))
+        .await;
     assert!(matches!(
         unknown,
         Err(PolicyError::UnknownVersion { number: 99 })
@@ -324,7 +327,9 @@ async fn a_stream_ends_when_a_policy_tightens_its_demand<B: Backend>() {
     events.go_on().await;
     let text = "schema = 1\n[demand.operate]\nmax_auth_age = '1m'";
     let policies = world.layer.policies();
-    let activated = policies.activate(text, None, "ada", None).await;
+    let activated = policies
+        .apply(PolicyChange::document(text, None, "ada"))
+        .await;
     activated.unwrap();
     world.advance(minutes(2));
     client.post("/operate").await.is(401);

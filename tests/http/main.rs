@@ -47,6 +47,7 @@ mod parallel_writes;
 mod password_reset;
 mod paused;
 mod plain_tower;
+mod planned_policies;
 mod policies;
 mod privileged;
 mod push;

@@ -13,10 +13,11 @@ use portcullis::{
 use portcullis_core::{
     Bucket, Environment, SessionIdHash,
     store::{
-        ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
-        FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery, Logged, Observation,
-        PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, Replace, Replaced,
-        Revocation, RevocationReport, SessionCount, Swept, Termination, Touch, Touched, UsersAfter,
+        ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create,
+        Created, Ended, EnvironmentSet, FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery,
+        Logged, Observation, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport, Register,
+        Registered, Replace, Replaced, Revocation, RevocationReport, SessionCount, SettlePolicy,
+        Settling, Swept, Termination, Touch, Touched, UsersAfter,
     },
     store_calls,
 };

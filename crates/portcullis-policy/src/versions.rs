@@ -127,6 +127,12 @@ impl Versions {
         self.0.iter().find(|version| version.number == number)
     }
 
+    /// The limits of all versions, the oldest first, by which sessions are judged.
+    pub fn history(&self) -> Vec<PolicyVersion> {
+        let versions = self.0.iter().rev();
+        versions.map(|version| version.limits.clone()).collect()
+    }
+
     /// The policy of a process in this environment, with all versions.
     ///
     /// # Errors
@@ -143,8 +149,7 @@ impl Versions {
         let mut policy = document
             .resolve(environment, declared, bounds)
             .map_err(InvalidDocument::new)?;
-        let versions = self.0.iter().rev().map(|version| version.limits.clone());
-        policy.versions = versions.collect();
+        policy.versions = self.history();
         // Of the version in force, this process judges by its own classes.
         if let Some(last) = policy.versions.pop() {
             let own = PolicyVersion::new(&policy, last.number, last.since);

@@ -282,7 +282,10 @@ pub mod policy {
     };
 
     #[cfg(feature = "policy")]
-    pub use crate::admin::policies::{ActivatedPolicy, Policies, PolicyError};
+    pub use crate::admin::policies::{
+        ActivatedPolicy, EndsAtMost, PlanSample, PlannedClass, Policies, PolicyChange, PolicyError,
+        PolicyPlan, PolicyReceipt,
+    };
 }
 
 /// The public data of sessions: handles, times and ends, and the reports of revocations.

@@ -87,6 +87,11 @@ impl Timing {
         }
     }
 
+    /// Until when the session may have been in use, although no later activity was written.
+    pub fn perhaps_active_until(&self) -> Timestamp {
+        self.last_active_at.after(step(self.idle_timeout))
+    }
+
     /// The same with these other limits.
     #[must_use]
     pub fn with(self, new: NewLimits) -> Self {

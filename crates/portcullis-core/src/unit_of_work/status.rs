@@ -61,6 +61,17 @@ impl SessionStatus {
         })
     }
 
+    /// Whether the policy would not have ended the session at `now`, if its last activity had been
+    /// at `active_at`.
+    pub fn would_live_if_active_at(&self, active_at: Timestamp, now: Timestamp) -> bool {
+        let timing = Timing {
+            last_active_at: active_at,
+            ..self.timing
+        };
+        let judged = self.head.judged(timing);
+        self.policy.has_ended(&judged, now).is_none()
+    }
+
     /// The idle timeout in force, if it is shorter than that of the stored session.
     pub fn shortened(&self, stored: &Timing) -> Option<Duration> {
         let idle = self.timing.idle_timeout;

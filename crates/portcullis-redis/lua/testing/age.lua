@@ -46,9 +46,32 @@ local function age_session(key)
   end
 end
 
+-- The active policy, and the earlier versions in its content.
+local function age_policy(key)
+  local stored = redis.call('GET', key)
+  local content = string.gsub(string.sub(stored, 29), '"since":(%d+)', function(since)
+    return string.format('"since":%d', since - by)
+  end)
+  redis.call('SET', key, string.sub(stored, 1, 17) .. earlier(string.sub(stored, 18, 28)) .. content)
+end
+
+-- How far the settling of a policy is.
+local function age_settling(key)
+  for _, field in ipairs({'u', 'f'}) do
+    local at = tonumber(redis.call('HGET', key, field) or nil)
+    if at then
+      redis.call('HSET', key, field, string.format('%d', at - by))
+    end
+  end
+end
+
 for _, key in ipairs(redis.call('KEYS', '*:{*}*')) do
   local kind = string.match(key, '}:(%l)')
-  if kind == 'x' then
+  if string.find(key, ':{policies}:p:', 1, true) then
+    age_policy(key)
+  elseif string.find(key, ':{policies}:s:', 1, true) then
+    age_settling(key)
+  elseif kind == 'x' then
     age_list(key, function(member)
       local length = string.sub(member, 2, 2) == 'f' and 46 or 30
       return string.sub(member, 1, 1 + length) .. earlier(string.sub(member, 2 + length, 12 + length)) .. string.sub(member, 13 + length)

@@ -41,6 +41,9 @@ pub(super) async fn sessions_in(
 
 /// Those of these sessions that are live.
 async fn read(context: &Context, keys: Vec<SessionIdHash>) -> Result<Vec<Listed>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
     let commands = keys.iter().map(|key| beginning(context, key)).collect();
     let answers = context.driver().send_all_long(commands).await?;
     let values = answers.into_iter().map(Answer::bytes);

@@ -246,7 +246,7 @@ impl LivePolicy {
 
 /// A name for this process that operators can recognize, and that no other process has: the host,
 /// the number of the process and some random characters.
-fn process_name() -> String {
+pub(crate) fn process_name() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_default();
     let is_allowed = |letter: &char| letter.is_ascii_alphanumeric() || ".-_".contains(*letter);
     let mut host: String = host.chars().filter(is_allowed).take(64).collect();

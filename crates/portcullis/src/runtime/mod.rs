@@ -15,8 +15,11 @@ mod reported;
 pub(crate) mod requirement;
 #[cfg(test)]
 mod samples;
+#[cfg(feature = "policy")]
+pub(crate) mod settling;
 pub(crate) mod shared;
 pub(crate) mod sweeper;
 pub(crate) mod task;
+pub(crate) mod walk;
 pub(crate) mod watch;
 pub(crate) mod watch_registry;

@@ -16,7 +16,10 @@ use tokio::runtime::Handle as Runtime;
 use portcullis_core::store::StoreError;
 
 #[cfg(feature = "policy")]
-use crate::runtime::live_policy::{self, LivePolicy, PolicyNames};
+use crate::runtime::{
+    live_policy::{self, LivePolicy, PolicyNames},
+    settling,
+};
 use crate::{
     runtime::{
         context::Context,
@@ -51,6 +54,8 @@ struct Background {
     _registration: Option<Alive>,
     #[cfg(feature = "policy")]
     _live_policy: Option<Alive>,
+    #[cfg(feature = "policy")]
+    _settling: Option<Alive>,
 }
 
 /// The settings of the shared state.
@@ -193,6 +198,9 @@ impl Shared {
                     .live_policy
                     .as_ref()
                     .map(|live| live_policy::start(&runtime, live, registrar)),
+                #[cfg(feature = "policy")]
+                _settling: (sweeps && self.live_policy.is_some())
+                    .then(|| settling::start(&runtime, Arc::downgrade(context))),
             }
         });
         started

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    num::{NonZeroU32, NonZeroUsize},
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::PathBuf,
 };
 
@@ -13,6 +13,7 @@ use clap::{
 use portcullis::{
     ConfigError, UserId,
     audit::EventKind,
+    policy::EndsAtMost,
     session::SessionHandle,
     settings::{Environment, Realm},
 };
@@ -324,7 +325,8 @@ Exit codes:
   6   the result could not be written
   10  diff, drift: some limits are tighter, and none is looser
   11  diff, drift: some limits are looser
-  12  apply, rollback: another version is active than expected; nothing was changed";
+  12  apply, rollback: another version is active than expected; nothing was changed
+  13  apply, rollback: it would end more sessions than it may; nothing was changed";
 
 #[derive(Subcommand)]
 #[command(after_help = POLICY_CODES)]
@@ -338,6 +340,9 @@ pub(crate) enum Policy {
     /// Show why each limit has its value.
     #[command(after_help = POLICY_CODES)]
     Explain(PolicyExplain),
+    /// Count how many live sessions a document would end now. Changes nothing.
+    #[command(after_help = POLICY_CODES)]
+    Plan(PolicyPlan),
     /// Activate a document in the store, for every process of a realm.
     #[command(after_help = POLICY_CODES)]
     Apply(PolicyApply),
@@ -388,6 +393,15 @@ pub(crate) struct PolicyExplain {
 }
 
 #[derive(Args)]
+pub(crate) struct PolicyPlan {
+    /// The document.
+    pub(crate) file: PathBuf,
+    /// Count at least this many sessions instead of all, and print an interval.
+    #[arg(long, value_name = "SESSIONS")]
+    pub(crate) sample: Option<NonZeroU64>,
+}
+
+#[derive(Args)]
 pub(crate) struct PolicyApply {
     /// The document.
     pub(crate) file: PathBuf,
@@ -415,6 +429,12 @@ pub(crate) struct PolicyNote {
     /// Who activates it, for the history [default: the name of the user].
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
+    /// How many sessions may end at once: a number, or "any" [default: a tenth of all].
+    #[arg(long, value_name = "SESSIONS", value_parser = ends_at_most, default_value = "tenth", hide_default_value = true)]
+    pub(crate) ends_at_most: EndsAtMost,
+    /// Do not wait until the sessions have ended. Processes of the application end them.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 impl PolicyNote {
@@ -436,6 +456,17 @@ fn expected(text: &str) -> Result<Expected, &'static str> {
         number => match number.parse() {
             Ok(number) => Ok(Expected(Some(number))),
             Err(_) => Err("write the number of the active version, or none"),
+        },
+    }
+}
+
+fn ends_at_most(text: &str) -> Result<EndsAtMost, &'static str> {
+    match text {
+        "any" => Ok(EndsAtMost::Any),
+        "tenth" => Ok(EndsAtMost::Tenth),
+        number => match number.parse() {
+            Ok(number) => Ok(EndsAtMost::Sessions(number)),
+            Err(_) => Err("write how many sessions may end, or any"),
         },
     }
 }

@@ -18,7 +18,8 @@ Exit codes:
   5  done, but replicas did not confirm it
   6  the result could not be written
   10, 11  limits differ (policy diff, policy drift)
-  12  another policy is active than expected (policy apply, policy rollback)";
+  12  another policy is active than expected (policy apply, policy rollback)
+  13  more sessions would end than may (policy apply, policy rollback)";
 
 /// The result of a command that was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) enum Outcome {
     Loosens,
     /// Another policy is active than expected.
     Overtaken,
+    /// A policy would end more sessions than it may.
+    EndsTooMany,
 }
 
 /// The exit code of the program.
@@ -46,7 +49,7 @@ impl Code {
     /// The code of a command in several realms. A failure counts more than success, and success in
     /// one realm more than nothing found in another.
     pub(crate) fn of_all(codes: &[Self]) -> Self {
-        let first = [4, 2, 6, 12, 11, 10, 1, 5, 0, 3].map(Self);
+        let first = [4, 2, 6, 12, 13, 11, 10, 1, 5, 0, 3].map(Self);
         let first = first.into_iter().find(|code| codes.contains(code));
         first.unwrap_or(Self(0))
     }
@@ -68,6 +71,7 @@ impl From<Outcome> for Code {
             Outcome::Tightens => 10,
             Outcome::Loosens => 11,
             Outcome::Overtaken => 12,
+            Outcome::EndsTooMany => 13,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The policy that is active in the store.
 
+use std::time::Duration;
+
 use portcullis_core::{
     Class,
     store::{PolicyReport, Store},
@@ -194,4 +196,109 @@ async fn the_status_shows_processes_that_do_not_use_the_active_version() {
         .cloned()
         .collect();
     assert_documented(&fields);
+}
+
+/// Two sessions of which one was not used for twenty minutes.
+async fn idle_and_active() -> Fixture {
+    let fixture = registered().await;
+    fixture.sign_in("alice").await;
+    fixture.server.age_sessions(Duration::from_secs(20 * 60));
+    fixture.sign_in_as("bob", ADMIN).await;
+    fixture
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_shows_how_many_sessions_of_each_class_would_end() {
+    let (fixture, strict) = (idle_and_active().await, file(STRICT));
+    let plan = fixture.run(&["policy", "plan", strict.path()]);
+    plan.assert(0);
+    assert!(
+        plan.out.starts_with("1 of 2 sessions would end now\n"),
+        "{plan:?}"
+    );
+    assert!(plan.out.contains("admin  1         0"), "{plan:?}");
+    let plan = fixture
+        .run(&["policy", "plan", strict.path(), "--json"])
+        .json();
+    assert_eq!(
+        (&plan["sessions"], &plan["would_end"]),
+        (&json!(2), &json!(1))
+    );
+    for document in [&plan, &plan["classes"][0]] {
+        let fields: Vec<_> = document.as_object().unwrap().keys().cloned().collect();
+        assert_documented(&fields);
+    }
+    let sample = ["policy", "plan", strict.path(), "--sample", "100"];
+    let shown = fixture.run(&sample);
+    assert!(
+        shown
+            .out
+            .starts_with("about 1 session would end now: 1 to 1 "),
+        "{shown:?}"
+    );
+    let sample = fixture.run(&[&sample[..], &["--json"]].concat()).json();
+    let fields: Vec<_> = sample.as_object().unwrap().keys().cloned().collect();
+    assert_documented(&fields);
+    fixture.run(&["policy", "history"]).assert(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p20_a_document_that_would_end_too_many_sessions_is_not_activated_unless_allowed() {
+    let (fixture, strict) = (idle_and_active().await, file(STRICT));
+    let refused = apply(&fixture, &strict, "none");
+    refused.assert(13);
+    assert!(
+        refused.err.contains("1 of 2 sessions would end now"),
+        "{refused:?}"
+    );
+    assert!(refused.err.contains("--ends-at-most"), "{refused:?}");
+    fixture.run(&["policy", "history"]).assert(3);
+    let apply = |more: &[&str]| {
+        let arguments = [
+            "policy",
+            "apply",
+            strict.path(),
+            "--expect",
+            "none",
+            "--by",
+            "ada",
+        ];
+        fixture.run(&[&arguments[..], more].concat())
+    };
+    apply(&["--ends-at-most", "0"]).assert(13);
+    apply(&["--ends-at-most", "some"]).assert(2);
+    let allowed = apply(&["--ends-at-most", "1", "--no-wait"]);
+    allowed.assert(0);
+    assert!(allowed.out.contains("1 session is to end"), "{allowed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p21_an_activation_waits_until_the_sessions_have_ended_and_counts_them() {
+    let (fixture, strict) = (idle_and_active().await, file(STRICT));
+    let arguments = [
+        "policy",
+        "apply",
+        strict.path(),
+        "--expect",
+        "none",
+        "--by",
+        "ada",
+    ];
+    let applied = fixture.run(&[&arguments[..], &["--ends-at-most", "any", "--json"]].concat());
+    applied.assert(0);
+    let applied = applied.json();
+    assert_eq!(
+        (&applied["ended"], &applied["plan"]),
+        (&json!(1), &json!(null))
+    );
+    assert!(applied["settled_at"].is_string(), "{applied}");
+    let fields: Vec<_> = applied.as_object().unwrap().keys().cloned().collect();
+    assert_documented(&fields);
+    let audit = fixture.run(&["audit", "--json"]).json_lines();
+    let tightened = audit
+        .iter()
+        .filter(|event| event["detail"] == "policy_tightened");
+    assert_eq!(tightened.count(), 1, "{audit:?}");
+    let status = fixture.run(&["policy", "status"]);
+    assert!(status.out.contains("has ended 1 session\n"), "{status:?}");
 }

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use portcullis::{
-    policy::{ActivatedPolicy, Policies, PolicyError, ReceivedReport, Version, Versions},
+    policy::{
+        Policies, PolicyChange, PolicyError, PolicyReceipt, ReceivedReport, Version, Versions,
+    },
     session::Timestamp,
 };
 use portcullis_policy::{Document, PolicyBounds, Resolved};
 use serde::Serialize;
 
-use super::{diff, name, read_accepted, text_of};
+use super::{diff, name, plan, read_accepted, text_of};
 use crate::{
     args::{OutputOptions, PolicyApply, PolicyDrift, PolicyRollBack},
     context::Context,
@@ -52,7 +54,7 @@ impl<'v> From<&'v Version> for VersionJson<'v> {
     }
 }
 
-fn policies(context: &Context) -> Policies {
+pub(super) fn policies(context: &Context) -> Policies {
     Policies::new(context.store.clone())
 }
 
@@ -70,8 +72,10 @@ pub(super) async fn apply(
     let text = text_of(&apply.file).map_err(unreadable)?;
     let (expected, reason) = (apply.note.expect.0, apply.note.reason.as_deref());
     let (policies, by) = (policies(context), apply.note.by()?);
-    let activated = policies.activate(&text, expected, &by, reason).await;
-    print_activated(context, output, activated)
+    let change = PolicyChange::document(&text, expected, &by).reason(reason);
+    let change = change.ends_at_most(apply.note.ends_at_most);
+    let activated = policies.apply(change).await;
+    plan::print_activated(context, output, activated, !apply.note.no_wait).await
 }
 
 /// Activates the document of an earlier version.
@@ -82,53 +86,10 @@ pub(super) async fn roll_back(
 ) -> Result<Outcome, Failure> {
     let (expected, reason) = (back.note.expect.0, back.note.reason.as_deref());
     let (policies, by) = (policies(context), back.note.by()?);
-    let activated = policies
-        .roll_back(back.version, expected, &by, reason)
-        .await;
-    print_activated(context, output, activated)
-}
-
-#[derive(Serialize)]
-struct Applied {
-    version: u64,
-    since: String,
-    unchanged: bool,
-}
-
-fn print_activated(
-    context: &Context,
-    output: OutputOptions,
-    activated: Result<ActivatedPolicy, PolicyError>,
-) -> Result<Outcome, Failure> {
-    let activated = match activated {
-        Ok(activated) => activated,
-        Err(error @ PolicyError::Conflict { .. }) => {
-            context.print_message(&shown(&error.to_string()));
-            return Ok(Outcome::Overtaken);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let ActivatedPolicy {
-        number,
-        since,
-        unchanged,
-        ..
-    } = activated;
-    print_result(&if output.json {
-        context.document(&Applied {
-            version: number,
-            since: rfc3339(since),
-            unchanged,
-        })?
-    } else if unchanged {
-        format!("version {number} has these limits already; nothing was changed\n")
-    } else {
-        let since = moment::clock(since);
-        format!(
-            "version {number} is active since {since}; every process uses it within 5.5 seconds\n"
-        )
-    })?;
-    Ok(Outcome::Done)
+    let change = PolicyChange::roll_back(back.version, expected, &by).reason(reason);
+    let change = change.ends_at_most(back.note.ends_at_most);
+    let activated = policies.apply(change).await;
+    plan::print_activated(context, output, activated, !back.note.no_wait).await
 }
 
 /// The versions, or a message that there is none.
@@ -178,6 +139,8 @@ pub(super) async fn history(context: &Context, output: OutputOptions) -> Result<
 struct Status<'s> {
     now: String,
     active: Option<VersionJson<'s>>,
+    /// How many sessions the activation of that version has ended.
+    ended: Option<u64>,
     processes: Vec<ProcessJson<'s>>,
 }
 
@@ -203,6 +166,10 @@ pub(super) async fn status(context: &Context, output: OutputOptions) -> Result<O
     };
     let active = versions.as_ref().and_then(Versions::active);
     let number = active.map(|active| active.number);
+    let receipt = match number {
+        Some(number) => Some(policies.receipt(number).await?),
+        None => None,
+    };
     let clock = context.clock();
     print_result(&if output.json {
         let processes = reports.iter().map(|received| ProcessJson {
@@ -214,11 +181,12 @@ pub(super) async fn status(context: &Context, output: OutputOptions) -> Result<O
         context.document(&Status {
             now: rfc3339(clock.now),
             active: active.map(VersionJson::from),
+            ended: receipt.as_ref().map(PolicyReceipt::total),
             processes: processes.collect(),
         })?
     } else {
         let mut page = match active {
-            Some(active) => of_active(active),
+            Some(active) => of_active(active, receipt.as_ref()),
             None => "no policy is active; the limits of the code hold\n".to_owned(),
         };
         if !reports.is_empty() {
@@ -234,17 +202,36 @@ pub(super) async fn status(context: &Context, output: OutputOptions) -> Result<O
     })
 }
 
-fn of_active(active: &Version) -> String {
+fn of_active(active: &Version, receipt: Option<&PolicyReceipt>) -> String {
     let reason = active.reason.as_deref().map(shown);
     let reason = reason.map(|reason| format!(": {reason}"));
     format!(
-        "version {} is active since {}, by {}{}\npolicy {}\n",
+        "version {} is active since {}, by {}{}\npolicy {}\n{}",
         active.number,
         moment::clock(active.since),
         shown(&active.by),
         reason.unwrap_or_default(),
-        active.digest
+        active.digest,
+        receipt.map(of_receipt).unwrap_or_default()
     )
+}
+
+/// How many sessions a version has ended, in all and by class.
+fn of_receipt(receipt: &PolicyReceipt) -> String {
+    let classes = receipt.ended.iter().filter_map(|(class, count)| {
+        let class = class.as_deref().map(shown)?;
+        Some(format!("{class} {count}"))
+    });
+    let classes: Vec<_> = classes.collect();
+    let classes = match classes.is_empty() {
+        true => String::new(),
+        false => format!(": {}", classes.join(", ")),
+    };
+    match receipt.total() {
+        0 => String::new(),
+        1 => format!("its activation has ended 1 session{classes}\n"),
+        total => format!("its activation has ended {total} sessions{classes}\n"),
+    }
 }
 
 fn processes(

@@ -5,6 +5,7 @@ mod diff;
 mod explain;
 mod export;
 mod live;
+mod plan;
 
 use std::{
     fs::File,
@@ -39,6 +40,10 @@ pub(crate) async fn policy(
         Policy::Apply(apply) => {
             let apply = async |context: &Context| live::apply(context, output, apply).await;
             in_each_realm(&realms().await?, apply).await
+        }
+        Policy::Plan(planned) => {
+            let plan = async |context: &Context| plan::plan(context, output, planned).await;
+            in_each_realm(&realms().await?, plan).await
         }
         Policy::RollBack(back) => {
             let back = async |context: &Context| live::roll_back(context, output, back).await;

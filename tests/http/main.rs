@@ -33,6 +33,7 @@ mod flagged;
 mod guards;
 mod handler;
 mod history;
+mod incidents;
 mod inventory;
 mod layers;
 mod limits;

@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::{
@@ -17,6 +18,7 @@ use portcullis::{
     session::SessionHandle,
     settings::{Environment, Realm},
 };
+use portcullis_core::policy::{InvalidLength, parse_length};
 
 use crate::{
     commands,
@@ -139,6 +141,9 @@ pub(crate) enum Command {
     /// Check, compare, explain and export policy documents. Uses no server.
     #[command(subcommand)]
     Policy(Policy),
+    /// End many sessions at once, or all elevations, in an incident.
+    #[command(subcommand)]
+    Incident(Incident),
     /// Remove expired sessions now. A running application does this without the command.
     Sweep,
 }
@@ -187,6 +192,7 @@ impl Command {
             | Self::Realms(_)
             | Self::Check(_)
             | Self::Policy(_)
+            | Self::Incident(_)
             | Self::Sweep => {
                 return Ok(self);
             }
@@ -259,9 +265,73 @@ pub(crate) struct Revoke {
     /// Wait until this many replicas have the change.
     #[arg(long, value_name = "N")]
     pub(crate) confirm_replicas: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) operator: Operator,
+}
+
+/// Who uses the tool.
+#[derive(Args)]
+pub(crate) struct Operator {
     /// The operator's name, for the log [default: $USER, or "operator"].
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) operator: Option<String>,
+    operator: Option<String>,
+}
+
+impl Operator {
+    pub(crate) fn name(&self) -> String {
+        let named = self.operator.clone();
+        named
+            .or_else(|| std::env::var("USER").ok().filter(|name| !name.is_empty()))
+            .unwrap_or_else(|| "operator".to_owned())
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Incident {
+    /// End the sessions that meet every condition.
+    End(IncidentEnd),
+    /// End the elevations and approvals of all sessions. The sessions stay.
+    DropElevations(IncidentOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct IncidentEnd {
+    /// Only sessions of this class.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) class: Option<String>,
+    /// Only sessions whose user signed in longer ago than this, such as 12h.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) older_than: Option<Duration>,
+    /// Only sessions that seem to be used on another device.
+    #[arg(long)]
+    pub(crate) flagged: bool,
+    /// Also sessions without a user.
+    #[arg(long)]
+    pub(crate) visitors: bool,
+    #[command(flatten)]
+    pub(crate) options: IncidentOptions,
+}
+
+impl IncidentEnd {
+    pub(crate) fn has_no_condition(&self) -> bool {
+        self.class.is_none() && self.older_than.is_none() && !self.flagged
+    }
+}
+
+fn age(text: &str) -> Result<Duration, InvalidLength> {
+    parse_length(text)
+}
+
+#[derive(Args)]
+pub(crate) struct IncidentOptions {
+    /// Count the sessions and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go on without a question. Required if there is no terminal.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) operator: Operator,
 }
 
 #[derive(Args)]

@@ -99,6 +99,7 @@ async fn run(line: CommandLine) -> Result<Code, Failure> {
             .await
             .map(Code::from),
         Command::Policy(policy) => commands::policy(&connection, output, &policy).await,
+        Command::Incident(incident) => commands::incident(&connection, output, &incident).await,
         Command::Sweep => {
             let sweep = async |context: &Context| commands::sweep(context, output).await;
             in_each_realm(&realms().await?, sweep).await

@@ -92,6 +92,11 @@ pub(crate) struct Selected {
 pub(crate) struct ClassNames(Vec<RegisteredClass>);
 
 impl ClassNames {
+    /// The class with this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&RegisteredClass> {
+        self.0.iter().find(|class| &*class.name == name)
+    }
+
     /// The name of a session's class, or its character if that is not registered. `None` for a
     /// session of no class.
     pub(crate) fn name(&self, code: ClassCode) -> Option<String> {

@@ -172,6 +172,10 @@ pub enum EventKind {
     RecordDamaged,
     /// A request was refused because the store could not be used.
     StoreFailed,
+    /// An operator changed many sessions at once: what was done, and to how many.
+    ManyChanged(String),
+    /// An operator activated this version of the policy.
+    PolicyActivated(String),
 }
 
 impl EventKind {
@@ -200,6 +204,8 @@ impl EventKind {
             Self::AmbiguousIdentifier => "session_cookie_ambiguous",
             Self::RecordDamaged => "session_record_invalid",
             Self::StoreFailed => "security_control_failure",
+            Self::ManyChanged(_) => "sessions_changed_by_operator",
+            Self::PolicyActivated(_) => "session_policy_activated",
         }
     }
 
@@ -229,7 +235,9 @@ impl EventKind {
             | Self::DeviceChanged(_)
             | Self::WriteRefused
             | Self::RevocationRefused
-            | Self::AmbiguousIdentifier => Severity::Warn,
+            | Self::AmbiguousIdentifier
+            | Self::ManyChanged(_)
+            | Self::PolicyActivated(_) => Severity::Warn,
             Self::RecordDamaged | Self::StoreFailed => Severity::Error,
         }
     }
@@ -243,7 +251,10 @@ impl EventKind {
             | Self::RevocationRefused
             | Self::UsedAfterEnd(_)
             | Self::AmbiguousIdentifier
-            | Self::RecordDamaged => true,
+            | Self::RecordDamaged
+            // Each changed session has an event too.
+            | Self::ManyChanged(_)
+            | Self::PolicyActivated(_) => true,
             Self::Created
             | Self::Authenticated
             | Self::Elevated(_)
@@ -289,7 +300,9 @@ impl EventKind {
             | Self::MalformedIdentifier
             | Self::AmbiguousIdentifier
             | Self::RecordDamaged
-            | Self::StoreFailed => false,
+            | Self::StoreFailed
+            | Self::ManyChanged(_)
+            | Self::PolicyActivated(_) => false,
         }
     }
 
@@ -304,6 +317,8 @@ impl EventKind {
         match self {
             Self::Ended(reason) | Self::UsedAfterEnd(reason) => Some(reason.as_str()),
             Self::Elevated(scope) => Some(scope),
+            Self::ManyChanged(what) => Some(what),
+            Self::PolicyActivated(version) => Some(version),
             Self::OperationApproved(demand)
             | Self::ApprovalUsed(demand)
             | Self::ApprovalRestored(demand) => Some(demand),
@@ -332,6 +347,8 @@ impl EventKind {
             "operation_approved" => Self::OperationApproved(detail?.to_owned()),
             "operation_approval_used" => Self::ApprovalUsed(detail?.to_owned()),
             "operation_approval_restored" => Self::ApprovalRestored(detail?.to_owned()),
+            "sessions_changed_by_operator" => Self::ManyChanged(detail?.to_owned()),
+            "session_policy_activated" => Self::PolicyActivated(detail?.to_owned()),
             "session_expired" | "session_ended" => Self::Ended(reason()?),
             "session_use_after_expire" => Self::UsedAfterEnd(reason()?),
             "session_device_changed" => Self::DeviceChanged(ClientChange::from_word(detail?)?),
@@ -383,6 +400,8 @@ list! {
     Ended(EndReason::SignedOut),
     DeviceChanged(ClientChange::Name),
     UsedAfterEnd(EndReason::SignedOut),
+    ManyChanged(String::new()),
+    PolicyActivated(String::new()),
 }
 
 /// An event as a store receives it, with the change that it describes. It has no time and no

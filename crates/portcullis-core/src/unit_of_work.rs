@@ -11,6 +11,7 @@ mod group;
 mod op;
 mod ops;
 mod plan;
+mod privileges;
 mod status;
 mod view;
 
@@ -22,6 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{
     group::{Group, InPlace},
     plan::{Plan, Step, TouchStep},
+    privileges::without_privileges,
     status::SessionStatus,
     view::{SessionEntry, SessionInfo, SessionView},
 };

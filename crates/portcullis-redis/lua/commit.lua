@@ -6,7 +6,8 @@
 --       5 payload  6 entry  7 user, or ''  8 when they authenticated (ms), or ''
 --       9 '1' if it is flagged, else '0'  10 ms to remember a revocation
 --       11 another idle timeout (ms), or ''  12 an earlier absolute deadline (ms), or ''
---       13 when its elevations end (ms), or '', with 12  14 size of the log  15… notes
+--       13 when its elevations end (ms), or '', with 12; or '-' if they end now
+--       14 size of the log  15… notes
 -- Reply DONE, CONFLICT, GONE, NEWER, LATE
 --
 -- SET is the first write: when memory is full it is refused and nothing has changed. The expiry is
@@ -38,17 +39,18 @@ limit(session, ARGV[11], ARGV[12])
 local active = act(session, ARGV[4], now)
 redis.call('SET', KEYS[1], header(session) .. ARGV[5], 'PXAT', due(session))
 -- Otherwise the lists have the right moment already.
-if session.absolute ~= before.absolute then
+local ends_elevations = ARGV[13] == '-'
+if session.absolute ~= before.absolute or ends_elevations then
   unlist(KEYS[2], KEYS[4], before, entry, user, now)
-  list_elevation(KEYS[2], session, entry, user, ARGV[13])
+  list_elevation(KEYS[2], session, entry, user, ends_elevations and '' or ARGV[13])
 end
-if active or ARGV[11] ~= '' or ARGV[12] ~= '' then
+if active or ARGV[11] ~= '' or ARGV[12] ~= '' or ends_elevations then
   list(KEYS[2], KEYS[4], session, entry, user)
 end
 for i = 15, #ARGV do
   note(KEYS[3], log_size, entry, user, ARGV[i])
 end
-if ARGV[11] ~= '' or ARGV[12] ~= '' then
+if ARGV[11] ~= '' or ARGV[12] ~= '' or ends_elevations then
   announce(KEYS[1], entry)
 end
 return done(session, now)

@@ -298,6 +298,8 @@ pub mod session {
         SessionInfo, Timestamp, ValueKey,
         store::{ReplicaAcks, RevocationReport, SessionCount},
     };
+
+    pub use crate::admin::selection::{Selected, Selection};
 }
 
 /// Settings of a layer, in addition to its [`Timeouts`] and [`CookieConfig`].

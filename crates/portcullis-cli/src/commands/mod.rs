@@ -5,6 +5,7 @@ mod check;
 mod count;
 mod each_realm;
 mod flagged;
+mod incident;
 mod list;
 mod policy;
 mod realms;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     count::count,
     each_realm::in_each_realm,
     flagged::{SINCE as FLAGGED_SINCE, flagged},
+    incident::incident,
     list::list,
     policy::policy,
     realms::realms,

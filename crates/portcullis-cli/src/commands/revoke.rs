@@ -105,7 +105,7 @@ async fn end(
     revoke: &Revoke,
     target: Target<'_>,
 ) -> Result<Outcome, Failure> {
-    let sessions = context.sessions.clone().as_operator(operator(revoke));
+    let sessions = context.sessions.clone().as_operator(revoke.operator.name());
     let report = match target {
         Target::One(user, handle) => sessions.revoke(user.clone(), handle).await,
         Target::All(user) => sessions.revoke_all(user.clone()).await,
@@ -290,15 +290,8 @@ fn place(url: &str, prefix: &str) -> String {
     format!("{prefix} on {host}")
 }
 
-fn is_yes(answer: &str) -> bool {
+pub(super) fn is_yes(answer: &str) -> bool {
     ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
-}
-
-fn operator(revoke: &Revoke) -> String {
-    let named = revoke.operator.clone();
-    named
-        .or_else(|| std::env::var("USER").ok().filter(|name| !name.is_empty()))
-        .unwrap_or_else(|| "operator".to_owned())
 }
 
 fn summary(target: Target<'_>, report: &RevocationReport) -> String {

@@ -10,6 +10,7 @@
 mod audit;
 mod check;
 mod connection;
+mod incident;
 mod list;
 mod live_policy;
 mod messages;

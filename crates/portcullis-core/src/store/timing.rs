@@ -24,6 +24,9 @@ pub struct NewLimits {
     pub idle_timeout: Option<Duration>,
     /// An earlier absolute deadline. A later one than the stored one changes nothing.
     pub absolute_deadline: Option<Timestamp>,
+    /// Whether its elevations end now, with a write that keeps its key. Their expiry is then no
+    /// longer reported.
+    pub elevations_end: bool,
 }
 
 /// The moments of a live session.

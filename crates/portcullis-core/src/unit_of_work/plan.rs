@@ -197,6 +197,8 @@ impl View {
         NewLimits {
             idle_timeout: (idle != before.idle_timeout).then_some(idle),
             absolute_deadline: (absolute < before.absolute_deadline).then_some(absolute),
+            // A drop of elevations needs a new identifier.
+            elevations_end: false,
         }
     }
 

@@ -92,6 +92,16 @@ impl SessionStatus {
         self.head.user.as_ref()
     }
 
+    /// When its user authenticated, or when a session without a user began.
+    pub fn began_at(&self) -> Timestamp {
+        self.head.judged(self.timing).began
+    }
+
+    /// Whether it has elevations or approvals, even if they have expired.
+    pub fn has_privileges(&self) -> bool {
+        self.head.has_elevations()
+    }
+
     /// What differs about the device, if the session was used from another one.
     pub fn flagged(&self) -> Option<ClientChange> {
         self.head.device.as_ref()?.change

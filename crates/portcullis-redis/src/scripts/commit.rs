@@ -55,7 +55,10 @@ impl TimedCall for Commit<'_> {
             memory_of_revocation(),
             idle,
             absolute,
-            arguments::optional_moment(write.elevated_until),
+            match write.new_limits.elevations_end {
+                true => Bytes::from_static(b"-"),
+                false => arguments::optional_moment(write.elevated_until),
+            },
             self.log_size.of_session(&write.meta),
         ];
         with_notes(arguments, &write.notes)

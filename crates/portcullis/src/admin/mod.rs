@@ -3,4 +3,5 @@
 pub(crate) mod own_sessions;
 #[cfg(feature = "policy")]
 pub(crate) mod policies;
+pub(crate) mod selection;
 pub(crate) mod sessions;

@@ -7,7 +7,7 @@ use std::{fmt, num::NonZeroU64, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portcullis_core::{
-    Environment, Policy, Timestamp, debug_as_message,
+    Actor, Environment, EventKind, Note, Policy, Timestamp, debug_as_message,
     store::{
         ActivatePolicy, FoundPolicy, PolicyActivated, ReceivedReport, RegisteredRealm, Store,
         StoreError, StoredPolicy,
@@ -289,6 +289,7 @@ impl Policies {
             let activate = ActivatePolicy::new(change.expected, next.number, &next.content);
             return match self.shared.store().activate_policy(activate).await? {
                 PolicyActivated::Done(since) => {
+                    self.note_activation(next.number, change.by).await;
                     // The other processes learn of it by themselves, and so does this one.
                     let _ = self.shared.confirm_policy().await;
                     Ok(ActivatedPolicy {
@@ -342,6 +343,15 @@ impl Policies {
         Ok(PolicyReceipt {
             ended: ended.collect(),
         })
+    }
+
+    /// Records an activation. If that fails, the history shows it all the same.
+    async fn note_activation(&self, number: u64, by: &str) {
+        let kind = EventKind::PolicyActivated(number.to_string());
+        let note = Note::new(kind, Actor::Operator(by.to_owned()), None);
+        if let Err(error) = self.shared.record(note).await {
+            tracing::warn!(%error, "the activation of a policy is missing from the log");
+        }
     }
 
     async fn count(&self, next: &Next) -> Result<PolicyPlan, PolicyError> {

@@ -117,6 +117,18 @@ impl Sessions {
         }
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    pub(super) fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
     /// The user's own sessions, from the user's own request.
     pub(crate) fn of_client(state: &State) -> Self {
         Self {

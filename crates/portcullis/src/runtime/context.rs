@@ -7,8 +7,8 @@ use std::{
 };
 
 use portcullis_core::{
-    CorrelationKey, Event, Realm, SessionIdHash, Timestamp,
-    store::{ClockBounds, Expired, Store},
+    CorrelationKey, Event, Note, Realm, SessionIdHash, Timestamp,
+    store::{ClockBounds, Expired, Observation, Store, StoreError},
 };
 
 use crate::runtime::{
@@ -92,6 +92,18 @@ impl Context {
                 );
             }
         }
+    }
+
+    /// Writes what an operator did to no single session to the store's log, and emits its event.
+    pub(crate) async fn record(&self, note: Note) -> Result<(), StoreError> {
+        let observation = Observation {
+            session: None,
+            user: None,
+            note,
+        };
+        let logged = self.store.observe(&observation).await;
+        self.emit(Event::new(observation.note, self.now(), None, None));
+        logged
     }
 
     /// Emits the event of an expiry that the store was the first to notice.

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod context;
 pub(crate) mod current_policy;
 pub(crate) mod dyn_store;
+pub(crate) mod ending;
 pub(crate) mod jitter;
 mod listener;
 #[cfg(feature = "policy")]

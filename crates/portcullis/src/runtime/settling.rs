@@ -11,15 +11,14 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use portcullis_core::{
-    BUCKETS, Bucket, Event, Policy, Timestamp,
-    store::{
-        Activity, Ended, SettlePolicy, Settling, StoreError, StoreErrorKind, Termination, Touch,
-    },
+    BUCKETS, Bucket, Policy, Timestamp,
+    store::{Activity, SettlePolicy, Settling, StoreError, StoreErrorKind, Touch},
 };
 use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
 
 use crate::runtime::{
     context::Context,
+    ending::end_one,
     jitter::jitter,
     live_policy::{FRESH_FOR, process_name},
     task::{Alive, has_timers},
@@ -157,28 +156,6 @@ impl<'c> Settler<'c> {
             written => written,
         }
     }
-}
-
-/// Ends a session, and emits its event. Returns whether this call ended it.
-///
-/// # Errors
-///
-/// [`StoreError`] when it is unknown whether it was ended.
-pub(crate) async fn end_one(context: &Context, end: Termination) -> Result<bool, StoreError> {
-    let (ended, asked_twice) = match context.store().end(&end).await {
-        // The session may have ended all the same. Without a second call, its event could be lost.
-        Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-            (context.store().end(&end).await?, true)
-        }
-        ended => (ended?, false),
-    };
-    let has_ended = ended == Ended::Done || asked_twice;
-    if has_ended {
-        let user = end.meta.user().cloned();
-        let event = Event::new(end.note, context.now(), Some(end.meta.handle), user);
-        context.emit(event);
-    }
-    Ok(has_ended)
 }
 
 /// Starts the task that settles in the background. It does not keep the store alive, and ends when

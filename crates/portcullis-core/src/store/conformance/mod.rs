@@ -280,6 +280,7 @@ macro_rules! store_conformance {
             a_later_version_is_settled_from_the_first_bucket
             what_was_settled_is_settled_again_after_a_time
             sessions_that_a_version_has_ended_are_counted
+            elevations_that_end_with_a_write_do_not_expire_later
             without_activity_an_idle_timeout_becomes_no_longer
             p19_a_policy_is_activated_only_in_place_of_the_expected_one
             p19_of_many_activations_at_once_exactly_one_succeeds

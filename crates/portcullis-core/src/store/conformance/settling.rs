@@ -41,8 +41,9 @@ pub async fn the_live_sessions_of_a_bucket_are_read_page_by_page<H: Harness>(har
     sessions.push(begin(stranger(harness), super::key_in(bucket), LONG).await);
     let ended = sign_in(harness, &user, LONG).await;
     ended.who.end(ended.key, EndReason::SignedOut).await;
-    let moved = &mut sessions[0];
-    moved.move_on(Deadline::Keep(Activity::Passive)).await;
+    for session in sessions.iter_mut().take(1) {
+        session.move_on(Deadline::Keep(Activity::Passive)).await;
+    }
     let expected: HashSet<_> = sessions.iter().map(|session| session.key).collect();
     for most in [1, 2, 100] {
         let found = all_in(&harness.store(), bucket, most).await;

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::{
     Harness, LONG, assert_close, key, key_in, moves,
-    people::{any_user, sign_in},
+    people::{any_user, arriving, key_of, sign_in},
     steps,
     subject::{Subject, subject},
 };
 use crate::{
     EndReason, SessionIdHash, Timestamp,
-    store::{Activity, Expiry, Limits, NewLimits, RecordWrite, Store, Timing, Touch, Touched},
+    store::{
+        Activity, Created, Expiry, Limits, NewLimits, RecordWrite, Store, Timing, Touch, Touched,
+    },
 };
 
 fn idle(idle_timeout: Duration) -> NewLimits {
@@ -127,6 +129,35 @@ pub async fn an_earlier_absolute_deadline_holds_from_the_write_on<H: Harness>(ha
         let user = session.who.1.user().expect("a user");
         assert_eq!(store.list(user).await, []);
     }
+}
+
+/// With a write under the same key, as an operator makes it. Their expiry is not reported then.
+pub async fn elevations_that_end_with_a_write_do_not_expire_later<H: Harness>(harness: &H) {
+    let who = arriving(harness, &any_user());
+    let key = key_of(who.1.user().expect("a user"));
+    let write = RecordWrite {
+        elevated_until: Some(who.0.now().after(steps::<H>(3))),
+        ..who.write("elevated")
+    };
+    let created = who.create_with(key, write.clone(), LONG, None).await;
+    let Created::Done(created) = created else {
+        panic!("create answered {created:?}");
+    };
+    let write = RecordWrite {
+        new_limits: NewLimits {
+            elevations_end: true,
+            ..NewLimits::default()
+        },
+        ..who.write("not elevated")
+    };
+    who.commit_as(key, created.revision, &write, Activity::Passive)
+        .await;
+    harness.advance(steps::<H>(5)).await;
+    let swept = who.sweep().await;
+    assert!(swept.iter().all(|expired| expired.handle != who.1.handle));
+    assert_eq!(who.live(key).await.payload, "not elevated");
+    let user = who.1.user().expect("a user");
+    assert_eq!(who.list(user).await.len(), 1, "it stays in the list");
 }
 
 /// Only a full authentication moves it to a later time.

@@ -188,6 +188,15 @@ impl Slots {
         }
     }
 
+    /// Forgets the elevations of a live session.
+    pub(super) fn end_elevations(&mut self, key: &SessionIdHash) {
+        if let Some(Slot::Live(session)) = self.slots.get_mut(key)
+            && let Some(at) = session.elevated_until.take()
+        {
+            self.elevated.remove(&(at, *key));
+        }
+    }
+
     /// Removes a live session and leaves nothing in its place.
     pub(super) fn take(&mut self, key: &SessionIdHash) -> Option<Session> {
         match self.slots.remove(key)? {

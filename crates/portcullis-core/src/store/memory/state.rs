@@ -114,6 +114,9 @@ impl State {
         let stored = self.slots.stored(timing, write.payload.clone());
         let revision = stored.revision;
         self.slots.write(key, stored);
+        if write.new_limits.elevations_end {
+            self.slots.end_elevations(key);
+        }
         self.note(&meta, &write.notes, now);
         Committed::Done(CommittedSession::new(timing, revision))
     }

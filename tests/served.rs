@@ -1,6 +1,10 @@
 //! Serves the routes of the tests on the Redis server at the address given as argument, and prints
 //! its own address. It ends when its input is closed.
-#![allow(clippy::expect_used, reason = "it is a part of tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "it is a part of tests, which read its address"
+)]
 
 use std::io::Read;
 

@@ -1,7 +1,7 @@
 //! The routes and their layers.
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, header},
     middleware, routing,
@@ -12,7 +12,7 @@ use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 use crate::{
     account, activity, cart, catalogue, confirm, devices, error, letter, live,
     news::{self, News},
-    operations, page, sign_in,
+    operations, page, policy, sign_in,
     users::Users,
 };
 
@@ -26,7 +26,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; co
 
 /// The shop. A layer wraps everything that is added before it.
 pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, ConfigError> {
-    let news = News::new();
+    let (news, windows) = (News::new(), live::Windows::new());
     let sessions = sessions
         .audit(news.clone())
         .session_timeout_header()
@@ -67,6 +67,11 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
         .route("/confirm/end", routing::post(confirm::leave))
         .route("/operations", routing::get(operations::show))
         .route("/operations/end", routing::post(operations::end))
+        .route(
+            "/operations/policy",
+            routing::get(policy::show).post(policy::apply),
+        )
+        .route("/operations/policy/plan", routing::post(policy::plan))
         .route("/live.js", routing::get(live::script))
         .route("/news.js", routing::get(news::script))
         .route("/style.css", routing::get(page::style))
@@ -78,8 +83,10 @@ pub(crate) fn app(sessions: SessionLayer, users: Users) -> Result<Router, Config
         )
         .route(
             "/live",
-            routing::any(live::connect).with_state(live::Windows::new()),
+            routing::any(live::connect).with_state(windows.clone()),
         )
+        .layer(Extension(windows))
+        .layer(Extension(sessions.policies()))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(sessions)
         // With `SameSite=Lax` forged POSTs have no cookie. This layer refuses them as well.

@@ -7,6 +7,9 @@ use portcullis::{Demand, SessionLayer, Timeouts, policy::Document, settings::Cla
 /// The class of sessions of administrators.
 pub(crate) const ADMINISTRATOR: Class = Class::new("administrator", 'a');
 
+/// The document with which the shop starts.
+pub(crate) const DOCUMENT: &str = include_str!("policy.toml");
+
 /// What the operations page demands. The document tightens it.
 pub(crate) struct Operations;
 
@@ -23,7 +26,7 @@ pub(crate) fn limited(
     match asked_for {
         Some(timeouts) => Ok(sessions.timeouts(timeouts)),
         None => {
-            let document = Document::parse(include_str!("policy.toml"))?;
+            let document = Document::parse(DOCUMENT)?;
             Ok(sessions.policy(&document)?)
         }
     }

@@ -1,5 +1,6 @@
-//! A WebSocket that sends the number of open windows of the same user. It closes with the
-//! session, on any server, and the page then loads the reason at once.
+//! A WebSocket that sends the number of open windows of the same user, and `limits` when an
+//! administrator has changed the limits of sessions. It closes with the session, on any server, and
+//! the page then loads the reason at once.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,18 +16,29 @@ use tokio::sync::watch;
 
 use crate::page;
 
-/// The number of open windows of each user.
+/// The number of open windows of each user, and how often the limits have changed.
 #[derive(Clone)]
-pub(crate) struct Windows(Arc<watch::Sender<HashMap<UserId, usize>>>);
+pub(crate) struct Windows {
+    open: Arc<watch::Sender<HashMap<UserId, usize>>>,
+    limits: Arc<watch::Sender<u64>>,
+}
 
 impl Windows {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(HashMap::new())))
+        Self {
+            open: Arc::default(),
+            limits: Arc::default(),
+        }
+    }
+
+    /// Has all pages ask for the deadlines of their session.
+    pub(crate) fn limits_changed(&self) {
+        self.limits.send_modify(|changes| *changes += 1);
     }
 
     async fn serve(self, user: UserId, mut socket: SessionWebSocket) {
-        let _open = Open::count(&self.0, user.clone());
-        let mut windows = self.0.subscribe();
+        let _open = Open::count(&self.open, user.clone());
+        let (mut windows, mut limits) = (self.open.subscribe(), self.limits.subscribe());
         windows.mark_changed();
         let mut sent = 0;
         loop {
@@ -41,6 +53,11 @@ impl Windows {
                         return;
                     }
                     sent = count;
+                }
+                changed = limits.changed() => {
+                    if changed.is_err() || socket.send(Message::text("limits")).await.is_err() {
+                        return;
+                    }
                 }
                 // The page sends nothing. It only closes the socket.
                 said = socket.recv() => if !matches!(said, Some(Ok(_))) { return },

@@ -24,6 +24,7 @@ mod news;
 mod operations;
 mod page;
 mod panel;
+mod policy;
 mod sign_in;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,13 @@ use crate::{
 };
 
 /// Proof that an administrator is signed in. For others, the page does not exist.
-pub(crate) struct Administrator;
+pub(crate) struct Administrator(User);
+
+impl Administrator {
+    pub(crate) fn name(&self) -> &str {
+        self.0.name
+    }
+}
 
 impl FromRequestParts<Users> for Administrator {
     type Rejection = Response;
@@ -28,7 +34,7 @@ impl FromRequestParts<Users> for Administrator {
         let signed_in = Authenticated::from_request_parts(parts, users).await;
         let signed_in = signed_in.map_err(IntoResponse::into_response)?;
         match users.get(signed_in.user()) {
-            Some(user) if user.is_administrator => Ok(Self),
+            Some(user) if user.is_administrator => Ok(Self(user)),
             _ => Err(Error::NotFound.into_response()),
         }
     }
@@ -58,6 +64,7 @@ pub(crate) async fn show(
             div { dt { "Sessions of users" } dd { (count.of_users) } }
             div { dt { "Sessions of visitors" } dd { (count.of_visitors) } }
         }
+        p { a href="/operations/policy" { "The limits of sessions, and how to change them" } }
         h2 { "Signed in" }
         ul.devices {
             @for user in signed_in {

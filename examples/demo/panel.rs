@@ -32,6 +32,7 @@ pub(crate) enum Notice {
     OthersEnded,
     LetterSent,
     UserEnded,
+    PolicyActivated,
 }
 
 impl Notice {
@@ -58,6 +59,9 @@ impl Notice {
             Self::DeviceEnded => "The session has been ended.",
             Self::OthersEnded => "All other sessions have been ended.",
             Self::UserEnded => "All sessions of the user have been ended.",
+            Self::PolicyActivated => {
+                "The document is active. Every process uses it within 5.5 seconds."
+            }
             Self::LetterSent => {
                 "Your letter is on its way. This is a demonstration, so it is not delivered."
             }

@@ -525,3 +525,42 @@ async fn the_operations_page_does_not_exist_for_others() {
     assert_eq!(answer, page(StatusCode::NOT_FOUND));
     assert!(!browser.shows("href=\"/operations\""));
 }
+
+const TWO_MINUTES: &str = "document=schema+%3D+1%0A%5Blimits%5D%0Aidle+%3D+%272m%27%0A%5Bclass.administrator%5D%0A\
+     idle+%3D+%2715m%27%0A%5Bdemand.operations%5D%0A\
+     max_auth_age+%3D+%2710m%27&reason=test";
+
+#[tokio::test]
+async fn an_administrator_sees_what_a_document_would_end_before_it_is_activated() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(&clock);
+    let mut ada = Browser::with_document(store.clone());
+    ada.sign_in().await;
+    clock.advance(Duration::from_secs(180));
+    let mut browser = Browser::with_document(store);
+    browser.post("/sign-in", ADMINISTRATOR).await;
+    assert_eq!(
+        browser.get("/operations/policy").await,
+        page(StatusCode::OK)
+    );
+    assert!(browser.shows("No document is active"));
+    let answer = browser.post("/operations/policy/plan", TWO_MINUTES).await;
+    assert_eq!(answer, page(StatusCode::OK));
+    assert!(browser.shows("1 of 2 live sessions would end now."));
+    let activate = |most: u32| format!("{TWO_MINUTES}&expected=&ends_at_most={most}");
+    let answer = browser.post("/operations/policy", &activate(0)).await;
+    assert_eq!(answer, page(StatusCode::UNPROCESSABLE_ENTITY));
+    assert!(browser.shows("it may end 0"));
+    let answer = browser.post("/operations/policy", &activate(1)).await;
+    assert_eq!(answer, to("/operations/policy"));
+    assert_eq!(
+        browser.get("/operations/policy").await,
+        page(StatusCode::OK)
+    );
+    assert!(browser.shows("margaret") && browser.shows("The document is active."));
+    // The other process learns of it with its next question to the store.
+    let answer = browser.post("/operations/policy", &activate(1)).await;
+    assert_eq!(answer, page(StatusCode::CONFLICT));
+    let broken = browser.post("/operations/policy/plan", "document=idle&expected=1");
+    assert_eq!(broken.await, page(StatusCode::UNPROCESSABLE_ENTITY));
+}

@@ -3,12 +3,12 @@
 -- The state is a hash: `n` the number of the version (16 hex), `b` the next bucket, `w` who has the
 -- turn, `u` until when (ms), and `f` when all buckets were done (ms), or ''.
 --
--- KEYS  1 the state
+-- KEYS  1 the state  2 the policy, as in lua/read_policy.lua
 -- ARGV  1 the number (16 hex)  2 the caller  3 how many buckets it has done, if it has the turn
 --       4 how long a turn lasts (ms)  5 how long to remember the state (ms)
 --       6 after how long to settle once more (ms), or ''
 -- Reply LISTED with 0 and a bucket if the caller has the turn, 1 and a bucket if another has it,
---       2 and a moment (ms) if all was done, 3 if a later version is being settled
+--       2 and a moment (ms) if all was done, 3 if another version is active
 
 local now = clock()
 local state = {n = ARGV[1], b = '0', w = '', u = '0', f = ''}
@@ -17,8 +17,7 @@ local known = {}
 for i = 1, #stored, 2 do
   known[stored[i]] = stored[i + 1]
 end
--- Numbers of equal length compare as texts.
-if known.n and known.n > ARGV[1] then
+if string.sub(redis.call('GETRANGE', KEYS[2], 0, 16), 2) ~= ARGV[1] then
   return {LISTED, now, 3}
 end
 local done_at = tonumber(known.f or nil)

@@ -55,7 +55,7 @@ pub enum Settling {
     Others(Bucket),
     /// All sessions were settled at this moment.
     Done(Timestamp),
-    /// A later version is being settled, which settles this one too.
+    /// Another version is active, or none. Settling that one settles this one too.
     Superseded,
 }
 

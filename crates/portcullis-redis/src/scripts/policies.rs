@@ -72,7 +72,7 @@ impl Call for SettlePolicy<'_> {
     }
 
     fn keys(&self) -> Vec<String> {
-        vec![self.prefix.policy_settling()]
+        vec![self.prefix.policy_settling(), self.prefix.policy()]
     }
 
     fn arguments(&self) -> Vec<Bytes> {

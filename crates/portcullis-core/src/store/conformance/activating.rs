@@ -49,7 +49,12 @@ impl<S: Store> InRealm<S> {
     }
 
     /// Activates a version, which must succeed.
-    async fn done(&self, expected: Option<u64>, number: u64, content: &'static str) -> Timestamp {
+    pub(super) async fn done(
+        &self,
+        expected: Option<u64>,
+        number: u64,
+        content: &'static str,
+    ) -> Timestamp {
         match self.activate(expected, number, content).await {
             PolicyActivated::Done(since) => since,
             PolicyActivated::Conflict(active) => panic!("{active:?} is active"),

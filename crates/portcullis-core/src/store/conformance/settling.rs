@@ -72,6 +72,7 @@ fn bucket(number: u16) -> Bucket {
 /// And it goes on where it was.
 pub async fn one_caller_at_a_time_settles_a_policy<H: Harness>(harness: &H) {
     let realm = some_realm(harness);
+    realm.done(None, 3, "three").await;
     let one = |done| SettlePolicy::new(3, "one", done);
     let other = |done| SettlePolicy::new(3, "other", done);
     assert_eq!(realm.settle(one(0)).await, Settling::Yours(bucket(0)));
@@ -89,6 +90,7 @@ pub async fn one_caller_at_a_time_settles_a_policy<H: Harness>(harness: &H) {
 /// A caller that died is replaced, at the bucket up to which it had come.
 pub async fn another_caller_goes_on_where_one_has_stopped<H: Harness>(harness: &H) {
     let realm = some_realm(harness);
+    realm.done(None, 1, "one").await;
     for done in [0, 40] {
         realm.settle(SettlePolicy::new(1, "one", done)).await;
     }
@@ -103,12 +105,16 @@ pub async fn another_caller_goes_on_where_one_has_stopped<H: Harness>(harness: &
     assert_eq!(realm.settle(one).await, Settling::Others(bucket(40)));
 }
 
-/// An earlier version is not settled any more.
+/// Only the active version is settled.
 pub async fn a_later_version_is_settled_from_the_first_bucket<H: Harness>(harness: &H) {
     let realm = some_realm(harness);
+    let later = SettlePolicy::new(2, "other", 0);
+    assert_eq!(realm.settle(later).await, Settling::Superseded);
+    realm.done(None, 1, "one").await;
     realm.settle(SettlePolicy::new(1, "one", 0)).await;
     realm.settle(SettlePolicy::new(1, "one", 40)).await;
-    let later = SettlePolicy::new(2, "other", 0);
+    assert_eq!(realm.settle(later).await, Settling::Superseded);
+    realm.done(Some(1), 2, "two").await;
     assert_eq!(realm.settle(later).await, Settling::Yours(bucket(0)));
     let earlier = SettlePolicy::new(1, "one", 50);
     assert_eq!(realm.settle(earlier).await, Settling::Superseded);
@@ -117,6 +123,7 @@ pub async fn a_later_version_is_settled_from_the_first_bucket<H: Harness>(harnes
 /// For sessions that a limit reaches later.
 pub async fn what_was_settled_is_settled_again_after_a_time<H: Harness>(harness: &H) {
     let realm = some_realm(harness);
+    realm.done(None, 1, "one").await;
     let after = steps::<H>(4);
     let settle = |done| SettlePolicy::new(1, "one", done).again_after(Some(after));
     realm.settle(settle(0)).await;

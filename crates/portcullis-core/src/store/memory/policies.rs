@@ -75,8 +75,8 @@ impl ActivePolicy {
     }
 
     pub(super) fn settle(&mut self, settle: SettlePolicy<'_>, now: Timestamp) -> Settling {
-        let known = self.settling.as_ref();
-        if known.is_some_and(|known| known.number > settle.number) {
+        let active = self.active.as_ref();
+        if active.is_none_or(|active| active.number != settle.number) {
             return Settling::Superseded;
         }
         let is_over = |at: Timestamp| settle.again_after.is_some_and(|it| now >= at.after(it));

@@ -1,6 +1,6 @@
 //! Policies that an operator activates while the application runs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portcullis::{
     SessionLayer, Timeouts,
@@ -50,15 +50,7 @@ async fn activate(policies: &Policies, limits: &str) -> u64 {
 
 /// Waits until a process reports this.
 async fn reported(policies: &Policies, what: impl Fn(&PolicyReport) -> bool) {
-    let begun = Instant::now();
-    loop {
-        let reports = policies.reports().await.unwrap();
-        if reports.iter().any(|received| what(&received.report)) {
-            return;
-        }
-        assert!(begun.elapsed() < seconds(20), "{reports:?}");
-        a_moment().await;
-    }
+    reported_by(policies, 1, what).await;
 }
 
 async fn refused(client: &Client) -> String {
@@ -360,4 +352,63 @@ async fn p18_a_process_keeps_the_policy_that_the_store_has_lost_and_says_so() {
     tokio::time::sleep(seconds(1)).await;
     let view = world.signed_in("alice").await.view().await;
     about(view.idle_left, minutes(14));
+}
+
+/// A process asks at most three times in that time.
+const BEFORE_THE_THIRD_QUESTION: Duration = Duration::from_secs(9);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_is_told_of_each_activation_and_need_not_wait_for_its_next_question() {
+    let world = World::<Redis>::start().await;
+    let policies = world.layer.policies();
+    activate(&policies, "idle = '20m'").await;
+    let elsewhere = world.another_server().await;
+    let _served = world.client_of(&elsewhere).get("/me").await;
+    let uses = |number| move |report: &PolicyReport| report.number == Some(number);
+    reported_by(&policies, 2, uses(1)).await;
+    // The subscription is up as soon as one activation arrives by it.
+    let begun = Instant::now();
+    for idle in 10..15 {
+        let number = activate(&policies, &format!("idle = '{idle}m'")).await;
+        reported_by(&policies, 2, uses(number)).await;
+    }
+    assert!(
+        begun.elapsed() < BEFORE_THE_THIRD_QUESTION,
+        "{:?}",
+        begun.elapsed()
+    );
+    let reports = policies.reports().await.unwrap();
+    assert!(
+        reports.iter().all(|it| it.report.after.is_some()),
+        "{reports:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p16_a_process_that_is_not_told_asks_in_time() {
+    let world = World::<Redis>::with(often).await;
+    let elsewhere = often(world.another_layer().await);
+    let elsewhere = world.serve(elsewhere).await;
+    let client = world.signed_in("alice").await.at(elsewhere.address());
+    activate(&world.layer.policies(), "idle = '25m'").await;
+    client.get("/me").await.is(200);
+    let forbidden = ["ACL", "SETUSER", "default", "-publish"];
+    assert_eq!(world.backend.server().cli(&forbidden).text(), "OK");
+    world.advance(minutes(20));
+    activate(&world.layer.policies(), "idle = '15m'").await;
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(refused(&client).await, "policy_tightened");
+}
+
+/// Waits until this many processes report this.
+async fn reported_by(policies: &Policies, processes: usize, what: impl Fn(&PolicyReport) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let reports = policies.reports().await.unwrap();
+        if reports.iter().filter(|it| what(&it.report)).count() >= processes {
+            return;
+        }
+        assert!(begun.elapsed() < seconds(20), "{reports:?}");
+        a_moment().await;
+    }
 }

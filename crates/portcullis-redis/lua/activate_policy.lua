@@ -2,7 +2,7 @@
 --
 -- KEYS  1 the policy, as in lua/read_policy.lua
 -- ARGV  1 the number of the expected version (16 hex), or '' for none  2 the new number (16 hex)
---       3 the content
+--       3 the content  4 the channel
 -- Reply LISTED with 0 and when it was activated (ms)
 --       CONFLICT with the number of the active version, or '' if there is none
 --       NEWER if a later version wrote it
@@ -28,4 +28,6 @@ if number ~= ARGV[1] then
   return {CONFLICT, now, number}
 end
 redis.call('SET', KEYS[1], '1' .. ARGV[2] .. string.format('%011x', since) .. ARGV[3])
+-- A hint to ask for it, which may be forbidden or lost.
+redis.pcall('PUBLISH', ARGV[4], 'policy')
 return {LISTED, now, 0, string.format('%d', since)}

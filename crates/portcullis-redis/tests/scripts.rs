@@ -13,6 +13,7 @@ const DUE: &str = "pc:id:{1}:x";
 const LOG: &str = "pc:id:{1}:l";
 const LOG_OF_VISITORS: &str = "pc:id:{1}:a";
 const USERS: &str = "pc:id:{1}:ualice";
+const ENDS: &str = "pc:id:{1}:p";
 const SET_MARKER: &str = "pc:id:{1}:ealice";
 const HOUR: &str = "3600000";
 const MINUTE: &str = "60000";
@@ -229,8 +230,15 @@ fn end_of_one_live_until(server: &TestServer, moment: &str) -> Vec<String> {
 }
 
 fn end_remembered_for(server: &TestServer, memory: &str, moment: &str) -> Vec<String> {
-    let arguments = ["o", memory, REF, "alice", "ended", "9", moment];
-    run(server, END, &[KEY, DUE, LOG, USERS], &arguments)
+    end_by(server, memory, moment, "")
+}
+
+/// An end by a version of the policy.
+fn end_by(server: &TestServer, memory: &str, moment: &str, version: &str) -> Vec<String> {
+    let arguments = [
+        "o", memory, REF, "alice", "ended", "9", moment, version, HOUR,
+    ];
+    run(server, END, &[KEY, DUE, LOG, USERS, ENDS], &arguments)
 }
 
 fn supersede(server: &TestServer) -> Vec<String> {
@@ -410,6 +418,18 @@ fn an_end_is_counted_once_and_remembered_from_the_first() {
         assert!([GONE, DONE].contains(&&*again[0]), "{again:?}");
         assert_eq!(everything(&server), before);
     }
+}
+
+#[test]
+fn an_end_by_a_version_is_counted_once_and_the_count_expires() {
+    let server = TestServer::start();
+    create(&server);
+    for reply in [DONE, GONE] {
+        assert_eq!(end_by(&server, MINUTE, "", "000000000000000c")[0], reply);
+        let counted = server.cli(&["HGET", ENDS, "000000000000000c0"]).text();
+        assert_eq!(counted, "1");
+    }
+    assert!(server.cli(&["PTTL", ENDS]).integer() > 0);
 }
 
 #[test]

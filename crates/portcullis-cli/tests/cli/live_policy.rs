@@ -167,6 +167,7 @@ async fn the_status_shows_processes_that_do_not_use_the_active_version() {
         let report = PolicyReport {
             process: process.to_owned(),
             number,
+            after: number.map(|_| Duration::from_millis(38)),
             problem: problem.to_owned(),
         };
         fixture.store.report_policy(&report).await.unwrap();
@@ -176,6 +177,11 @@ async fn the_status_shows_processes_that_do_not_use_the_active_version() {
     well.assert(0);
     assert!(
         well.out.starts_with("version 1 is active since "),
+        "{well:?}"
+    );
+    assert!(
+        well.out
+            .contains("1 of 1 process uses it, the slowest after 38 ms"),
         "{well:?}"
     );
     report("web-2", None, "limits.idle: it is 20m\u{1b}").await;
@@ -189,6 +195,7 @@ async fn the_status_shows_processes_that_do_not_use_the_active_version() {
     assert_eq!(status["active"]["version"], 1);
     assert_eq!(status["processes"][1]["version"], json!(null));
     assert_eq!(status["processes"][0]["problem"], json!(null));
+    assert_eq!(status["processes"][0]["after_ms"], 38);
     let fields: Vec<_> = status["processes"][0]
         .as_object()
         .unwrap()

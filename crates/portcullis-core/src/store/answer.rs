@@ -181,6 +181,8 @@ pub enum Ended {
 pub enum Hint {
     /// The session of this name has ended, or goes on under another key.
     Changed(SessionHandle),
-    /// Any session may have.
+    /// Another policy was [activated](Store::activate_policy).
+    PolicyActivated,
+    /// Any session may have changed, and another policy may have been activated.
     Missed,
 }

@@ -139,8 +139,8 @@ macro_rules! store_trait {
             where
                 Self: Sized;
 
-            /// Calls `listener` for each session that ends or moves, on any server that shares the
-            /// store, as it happens.
+            /// Calls `listener` for each session that ends or moves, and for each policy of the realm
+            /// that is activated, on any server that shares the store, as it happens.
             ///
             /// It runs until it is dropped. A caller that watches sessions then need not wait for
             /// its next load.

@@ -67,6 +67,9 @@ pub struct PolicyReport {
     pub process: String,
     /// The version that it uses. `None` if it uses what its code sets.
     pub number: Option<u64>,
+    /// How long after its activation it began to use that version. `None` if it found the version
+    /// when it started.
+    pub after: Option<Duration>,
     /// Why it does not use the active version, in one line. Empty if it does.
     pub problem: String,
 }

@@ -1,6 +1,8 @@
 //! How the policy of a realm and the reports on it are stored. `lua/read_policy.lua` and
 //! `lua/report_policy.lua` describe both.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use portcullis_core::{
     ClassCode, Timestamp,
@@ -49,16 +51,21 @@ pub(crate) fn read(stored: &Bytes) -> Option<StoredPolicy> {
 /// Reads a report. `None` if it cannot be read.
 pub(crate) fn read_report(process: &[u8], report: &[u8]) -> Option<ReceivedReport> {
     let report = String::from_utf8_lossy(report);
-    let mut words = report.splitn(3, ' ');
+    let mut words = report.splitn(4, ' ');
     let at = Timestamp::from_millis(words.next()?.parse().ok()?);
     let number = match words.next()? {
         NONE => None,
         number => Some(read_number(number.as_bytes())?),
     };
+    let after = match words.next()? {
+        NONE => None,
+        millis => Some(Duration::from_millis(millis.parse().ok()?)),
+    };
     Some(ReceivedReport {
         report: PolicyReport {
             process: String::from_utf8_lossy(process).into_owned(),
             number,
+            after,
             problem: words.next()?.to_owned(),
         },
         at,
@@ -87,11 +94,12 @@ mod tests {
     #[test]
     fn a_report_has_a_version_or_none_and_any_text() {
         let report = |text: &str| read_report(b"web-1", text.as_bytes());
-        let read = report("300 000000000000000c limits.idle: it is 2h").unwrap();
+        let read = report("300 000000000000000c 38 limits.idle: it is 2h").unwrap();
         assert_eq!((read.report.number, read.at.as_millis()), (Some(12), 300));
         assert_eq!(read.report.problem, "limits.idle: it is 2h");
-        assert_eq!(report("300 - ").unwrap().report.number, None);
-        for damaged in ["", "300", "x - ", "300 zz "] {
+        assert_eq!(read.report.after, Some(Duration::from_millis(38)));
+        assert_eq!(report("300 - - ").unwrap().report.number, None);
+        for damaged in ["", "300", "x - - ", "300 zz - ", "300 - x ", "300 -"] {
             assert_eq!(report(damaged), None, "{damaged}");
         }
     }

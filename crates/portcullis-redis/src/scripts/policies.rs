@@ -56,6 +56,7 @@ impl Call for ActivatePolicy<'_> {
             activation.expected.map(policy::number).unwrap_or_default(),
             policy::number(activation.number),
             activation.content.clone(),
+            self.prefix.channel().into(),
         ]
     }
 }
@@ -107,13 +108,19 @@ impl Call for ReportPolicy<'_> {
         let PolicyReport {
             process,
             number: version,
+            after,
             problem,
         } = self.report;
         vec![
             Bytes::copy_from_slice(process.as_bytes()),
-            version.map_or(Bytes::from_static(policy::NONE.as_bytes()), policy::number),
+            version.map_or(none(), policy::number),
             Bytes::copy_from_slice(problem.as_bytes()),
             number(millis(PolicyReport::LASTS)),
+            after.map_or(none(), |after| number(millis(after))),
         ]
     }
+}
+
+fn none() -> Bytes {
+    Bytes::from_static(policy::NONE.as_bytes())
 }

@@ -25,6 +25,8 @@ async fn listen(watches: Arc<Watches>, context: Arc<Context>) {
     let missed = Notify::new();
     let receive = |hint| match hint {
         Hint::Changed(handle) => watches.hint(handle),
+        // The task that follows the policy has them loaded once it knows it.
+        Hint::PolicyActivated => {}
         // All sessions are loaded once, however many hints were missed.
         _ => missed.notify_one(),
     };

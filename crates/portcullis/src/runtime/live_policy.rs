@@ -12,12 +12,12 @@ use std::{
 
 use portcullis_core::{
     Class, Environment, Policy, RandomSource, SystemRandom, millis,
-    store::{FoundPolicy, OnLimit, PolicyReport, StoreError, StoredPolicy},
+    store::{FoundPolicy, Hint, OnLimit, PolicyReport, StoreError, StoredPolicy},
 };
 use portcullis_policy::{Declared, PolicyBounds, Versions};
 use tokio::{
     runtime::Handle as Runtime,
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{self, Instant},
 };
 
@@ -80,6 +80,9 @@ pub(crate) struct LivePolicy {
 struct Known {
     /// The number of the version that the store had last.
     seen: Option<u64>,
+    /// How long after its activation the version in use was found, if this process was running
+    /// then.
+    after: Option<Duration>,
     /// Why the version that the store had last is not used. Empty if it is.
     problem: String,
     /// What was last reported, and when.
@@ -154,11 +157,16 @@ impl LivePolicy {
             }
             Err(problem) => problem,
         };
+        let was_running = self.is_known();
+        let after = self.context.now().since(stored.since);
         let mut known = self.known();
         if known.seen == Some(stored.number) {
             return Ok(());
         }
         known.seen = Some(stored.number);
+        if problem.is_empty() {
+            known.after = was_running.then_some(after);
+        }
         known.problem.clone_from(&problem);
         drop(known);
         let version = stored.number;
@@ -232,6 +240,7 @@ impl LivePolicy {
         let report = PolicyReport {
             process: self.process.clone(),
             number,
+            after: known.after,
             problem: one_line(&known.problem),
         };
         self.context.store().report_policy(&report).await?;
@@ -289,9 +298,45 @@ async fn run(
 ) {
     // A tenth less, so that requests rarely have to ask for themselves.
     let pause = live.fresh_for - live.fresh_for / 10;
+    let signals = Signals::default();
+    tokio::select! {
+        () = ask_at_intervals(&live, registrar.as_deref(), &signals, pause) => {}
+        () = listen(&live, &signals) => {}
+        _ = &mut dropped => {}
+    }
+}
+
+/// What the two halves of the task tell each other.
+#[derive(Default)]
+struct Signals {
+    /// The store has a policy.
+    has_policy: Notify,
+    /// The store is to be asked now.
+    ask: Notify,
+}
+
+/// Has the store asked as soon as it tells that a policy was activated. An application whose policy
+/// is not in the store needs no connection for that.
+async fn listen(live: &LivePolicy, signals: &Signals) {
+    signals.has_policy.notified().await;
+    let receive = |hint| match hint {
+        Hint::Changed(_) => {}
+        _ => signals.ask.notify_one(),
+    };
+    live.context.store().listen(&receive).await;
+    // The store does not receive from others.
+    std::future::pending().await
+}
+
+async fn ask_at_intervals(
+    live: &LivePolicy,
+    registrar: Option<&Registrar>,
+    signals: &Signals,
+    pause: Duration,
+) {
     let mut fails = false;
     loop {
-        let answered = match live.confirm(registrar.as_deref()).await {
+        let answered = match live.confirm(registrar).await {
             Ok(()) => live.report().await,
             Err(error) => Err(error),
         };
@@ -301,8 +346,13 @@ async fn run(
             tracing::warn!(%error, "the store does not tell the active policy of sessions");
         }
         fails = answered.is_err();
-        if !has_timers() || time::timeout(pause, &mut dropped).await.is_ok() {
+        if live.known().seen.is_some() {
+            signals.has_policy.notify_one();
+        }
+        if !has_timers() {
             return;
         }
+        // The store is asked after the pause, whatever it tells.
+        let _ = time::timeout(pause, signals.ask.notified()).await;
     }
 }

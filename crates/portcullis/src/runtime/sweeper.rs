@@ -278,8 +278,9 @@ mod tests {
                 .metrics()
                 .num_alive_tasks()
         };
-        // One sweeps, one writes the log, one registers the realm; and one asks for the policy.
-        let expected = 3 + usize::from(cfg!(feature = "policy"));
+        // One sweeps, one writes the log, one registers the realm. One asks for the policy, and one
+        // settles it.
+        let expected = 3 + 2 * usize::from(cfg!(feature = "policy"));
         assert_eq!(tasks(), expected);
         time::sleep(PERIOD * 10).await;
         assert!((6..=20).contains(&store.sweeps()), "{}", store.sweeps());

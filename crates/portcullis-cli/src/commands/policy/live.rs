@@ -149,6 +149,8 @@ struct ProcessJson<'p> {
     process: &'p str,
     version: Option<u64>,
     reported_at: String,
+    /// How long after its activation the process began to use the version.
+    after_ms: Option<u128>,
     problem: Option<&'p str>,
 }
 
@@ -176,6 +178,7 @@ pub(super) async fn status(context: &Context, output: OutputOptions) -> Result<O
             process: &received.report.process,
             version: received.report.number,
             reported_at: rfc3339(received.at),
+            after_ms: received.report.after.map(|after| after.as_millis()),
             problem: Some(&*received.report.problem).filter(|problem| !problem.is_empty()),
         });
         context.document(&Status {
@@ -190,6 +193,9 @@ pub(super) async fn status(context: &Context, output: OutputOptions) -> Result<O
             None => "no policy is active; the limits of the code hold\n".to_owned(),
         };
         if !reports.is_empty() {
+            if number.is_some() {
+                page.push_str(&summary(&reports, number));
+            }
             let table = processes(&reports, number, |at| clock.format(at));
             page.push_str(&format!("\n{}", table.render(Pen::of_stdout(), columns())));
         }
@@ -216,6 +222,23 @@ fn of_active(active: &Version, receipt: Option<&PolicyReceipt>) -> String {
     )
 }
 
+/// How many processes use the active version, and how long the slowest took.
+fn summary(reports: &[ReceivedReport], active: Option<u64>) -> String {
+    let using = reports.iter().filter(|it| it.report.number == active);
+    let slowest = using.clone().filter_map(|it| it.report.after).max();
+    let slowest = slowest.map(|after| format!(", the slowest after {} ms", after.as_millis()));
+    let (processes, use_it) = match reports.len() {
+        1 => ("process", "uses"),
+        _ => ("processes", "use"),
+    };
+    format!(
+        "{} of {} {processes} {use_it} it{}\n",
+        using.count(),
+        reports.len(),
+        slowest.unwrap_or_default()
+    )
+}
+
 /// How many sessions a version has ended, in all and by class.
 fn of_receipt(receipt: &PolicyReceipt) -> String {
     let classes = receipt.ended.iter().filter_map(|(class, count)| {
@@ -239,7 +262,7 @@ fn processes(
     active: Option<u64>,
     moment: impl Fn(Timestamp) -> String,
 ) -> Table {
-    let mut table = Table::new(["PROCESS", "VERSION", "REPORTED", "PROBLEM"]);
+    let mut table = Table::new(["PROCESS", "VERSION", "AFTER", "REPORTED", "PROBLEM"]);
     for ReceivedReport { report, at } in reports {
         let ink = match report.number == active {
             true => Ink::Plain,
@@ -249,6 +272,10 @@ fn processes(
         table.push(vec![
             (Ink::Plain, shown(&report.process)),
             (ink, text::or_dash(report.number)),
+            (
+                Ink::Plain,
+                text::or_dash(report.after.map(|it| format!("{} ms", it.as_millis()))),
+            ),
             (Ink::Plain, moment(*at)),
             (Ink::Warning, text::or_dash(problem.map(|it| shown(it)))),
         ]);

@@ -1,6 +1,6 @@
 //! The active policy of a realm.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use bytes::Bytes;
 
@@ -65,6 +65,7 @@ impl<S: Store> InRealm<S> {
         let report = PolicyReport {
             process: process.to_owned(),
             number,
+            after: number.map(Duration::from_millis),
             problem: problem.to_owned(),
         };
         let reported = self.0.report_policy(&report).await;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Harness, LONG, moves, people::stranger, subject::Subject};
+use super::{Harness, LONG, activating::some_realm, moves, people::stranger, subject::Subject};
 use crate::{
     EndReason,
     store::{Activity, Deadline, Ended, Hint, Store},
@@ -51,6 +51,29 @@ pub async fn a_listener_receives_ends_and_moves_by_others_if_the_store_does<H: H
         let ended = until(listening.as_mut(), is_told).await;
         assert!(ended, "an end by another handle was not reported");
     }
+}
+
+/// And of no other realm. A store that does not receive from others gives no hint.
+pub async fn a_listener_learns_that_a_policy_was_activated_if_the_store_does<H: Harness>(
+    harness: &H,
+) {
+    let (realm, other) = (some_realm(harness), some_realm(harness));
+    let hints = Hints::default();
+    let (listener, reported) = (harness.store().in_realm(&realm.0.realm()), |hint| {
+        hints.lock().push(hint)
+    });
+    let mut listening = pin!(listener.listen(&reported));
+    let begins = until(listening.as_mut(), || !hints.lock().is_empty()).await;
+    if !begins {
+        return;
+    }
+    hints.lock().clear();
+    other.done(None, 1, "one").await;
+    realm.done(None, 1, "one").await;
+    let is_told = || !hints.lock().is_empty();
+    let told = until(listening.as_mut(), is_told).await;
+    assert!(told, "an activation by another handle was not reported");
+    assert_eq!(*hints.lock(), [Hint::PolicyActivated]);
 }
 
 #[derive(Default)]

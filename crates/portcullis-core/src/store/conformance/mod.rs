@@ -274,6 +274,7 @@ macro_rules! store_conformance {
             a_line_of_several_events_is_found_by_each_of_their_moments
 
             an_activated_policy_is_read_as_it_was_written
+            a_listener_learns_that_a_policy_was_activated_if_the_store_does
             the_live_sessions_of_a_bucket_are_read_page_by_page
             one_caller_at_a_time_settles_a_policy
             another_caller_goes_on_where_one_has_stopped

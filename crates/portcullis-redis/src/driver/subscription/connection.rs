@@ -112,20 +112,21 @@ struct ClientEnded;
 /// The hint in a message. `None` if it is not one of ours.
 fn received(message: Result<Message, RecvError>) -> Result<Option<Hint>, ClientEnded> {
     match message {
-        Ok(message) => Ok(name(message).map(Hint::Changed)),
+        Ok(message) => Ok(hint(message)),
         Err(RecvError::Lagged(_)) => Ok(Some(Hint::Missed)),
         Err(RecvError::Closed) => Err(ClientEnded),
     }
 }
 
-/// The public name of a session in a message.
-fn name(message: Message) -> Option<SessionHandle> {
-    let bytes = answer::bytes(message.value)?;
-    bytes
-        .as_ref()
-        .try_into()
-        .ok()
-        .map(SessionHandle::from_bytes)
+/// What a message says: a policy was activated, or the public name of a session.
+fn hint(message: Message) -> Option<Hint> {
+    match &*answer::bytes(message.value)? {
+        b"policy" => Some(Hint::PolicyActivated),
+        name => {
+            let name = name.try_into().ok()?;
+            Some(Hint::Changed(SessionHandle::from_bytes(name)))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -71,5 +71,6 @@ mod shortening;
 mod sockets;
 mod sweeping;
 mod test_sessions;
+mod tightened_policies;
 mod values;
 mod write_queue;

@@ -35,7 +35,7 @@ const LAYER: [&str; 16] = [
 ];
 
 /// The files of `portcullis-policy`, from the ground up.
-const POLICY: [&str; 16] = [
+const POLICY: [&str; 17] = [
     "problem",
     "node",
     "bounds",
@@ -51,6 +51,7 @@ const POLICY: [&str; 16] = [
     "explain",
     "evidence",
     "schema",
+    "overlay",
     "versions",
 ];
 

@@ -395,8 +395,9 @@ Exit codes:
   6   the result could not be written
   10  diff, drift: some limits are tighter, and none is looser
   11  diff, drift: some limits are looser
-  12  apply, rollback: another version is active than expected; nothing was changed
-  13  apply, rollback: it would end more sessions than it may; nothing was changed";
+  12  apply, rollback, tighten: another version is active than expected, or a tightening
+      holds already; nothing was changed
+  13  apply, rollback, tighten: it would end more sessions than it may; nothing was changed";
 
 #[derive(Subcommand)]
 #[command(after_help = POLICY_CODES)]
@@ -416,6 +417,9 @@ pub(crate) enum Policy {
     /// Activate a document in the store, for every process of a realm.
     #[command(after_help = POLICY_CODES)]
     Apply(PolicyApply),
+    /// Tighten the active document for a time, for example in an incident.
+    #[command(after_help = POLICY_CODES)]
+    Tighten(PolicyTighten),
     /// Show the active version, and which process uses which.
     #[command(after_help = POLICY_CODES)]
     Status,
@@ -480,6 +484,36 @@ pub(crate) struct PolicyApply {
 }
 
 #[derive(Args)]
+pub(crate) struct PolicyTighten {
+    /// No idle timeout is longer than this, such as 5m.
+    #[arg(long, value_name = "LENGTH", value_parser = age)]
+    pub(crate) idle: Option<Duration>,
+    /// No absolute timeout is longer than this.
+    #[arg(long, value_name = "LENGTH", value_parser = age)]
+    pub(crate) absolute: Option<Duration>,
+    /// No privileged idle timeout is longer than this.
+    #[arg(long, value_name = "LENGTH", value_parser = age)]
+    pub(crate) privileged_idle: Option<Duration>,
+    /// No new elevation is longer than this.
+    #[arg(long, value_name = "LENGTH", value_parser = age)]
+    pub(crate) elevation: Option<Duration>,
+    /// For how long: 1m to 30d.
+    #[arg(long = "for", value_name = "LENGTH", value_parser = age, required_unless_present = "cancel")]
+    pub(crate) lasts: Option<Duration>,
+    /// End the tightening now. The document alone holds again.
+    #[arg(long, conflicts_with_all = ["idle", "absolute", "privileged_idle", "elevation", "lasts"])]
+    cancel: bool,
+    /// Count how many sessions would end, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The version that must be active [default: whichever is].
+    #[arg(long, value_name = "VERSION", value_parser = expected)]
+    pub(crate) expect: Option<Expected>,
+    #[command(flatten)]
+    pub(crate) activation: Activation,
+}
+
+#[derive(Args)]
 pub(crate) struct PolicyRollBack {
     /// The number of the version whose document is activated again.
     pub(crate) version: u64,
@@ -493,6 +527,13 @@ pub(crate) struct PolicyNote {
     /// The version that must be active: its number, or "none".
     #[arg(long, value_name = "VERSION", value_parser = expected)]
     pub(crate) expect: Expected,
+    #[command(flatten)]
+    pub(crate) activation: Activation,
+}
+
+/// How a version is activated.
+#[derive(Args)]
+pub(crate) struct Activation {
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
@@ -500,19 +541,23 @@ pub(crate) struct PolicyNote {
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// How many sessions may end at once: a number, or "any" [default: a tenth of all].
-    #[arg(long, value_name = "SESSIONS", value_parser = ends_at_most, default_value = "tenth", hide_default_value = true)]
-    pub(crate) ends_at_most: EndsAtMost,
+    #[arg(long, value_name = "SESSIONS", value_parser = ends_at_most)]
+    ends_at_most: Option<EndsAtMost>,
     /// Do not wait until the sessions have ended. Processes of the application end them.
     #[arg(long)]
     pub(crate) no_wait: bool,
 }
 
-impl PolicyNote {
+impl Activation {
     /// Who activates the version.
     pub(crate) fn by(&self) -> Result<String, Failure> {
         let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
         let by = self.by.clone().or_else(user);
         by.ok_or_else(|| Failure::Usage("say who activates it, with --by NAME".into()))
+    }
+
+    pub(crate) fn ends_at_most(&self) -> EndsAtMost {
+        self.ends_at_most.unwrap_or_default()
     }
 }
 
@@ -533,7 +578,6 @@ fn expected(text: &str) -> Result<Expected, &'static str> {
 fn ends_at_most(text: &str) -> Result<EndsAtMost, &'static str> {
     match text {
         "any" => Ok(EndsAtMost::Any),
-        "tenth" => Ok(EndsAtMost::Tenth),
         number => match number.parse() {
             Ok(number) => Ok(EndsAtMost::Sessions(number)),
             Err(_) => Err("write how many sessions may end, or any"),

@@ -9,6 +9,7 @@ mod explain;
 mod flagged;
 mod history;
 mod length;
+mod tightening;
 
 use std::{sync::Arc, time::Duration};
 

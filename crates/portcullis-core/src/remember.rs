@@ -78,6 +78,14 @@ impl RememberMe {
         self.absolute
     }
 
+    /// The same with no limit longer than the ordinary ones of `by`.
+    pub(crate) fn stricter(self, by: &Timeouts) -> Self {
+        Self {
+            idle: self.idle.min(by.idle()),
+            absolute: self.absolute.min(by.absolute()),
+        }
+    }
+
     /// The limits with which a remembered session is stored.
     pub(crate) fn limits(&self, ordinary: &Timeouts) -> Limits {
         Limits {

@@ -43,6 +43,7 @@ mod document;
 mod evidence;
 mod explain;
 mod node;
+mod overlay;
 mod problem;
 mod profile;
 mod read;
@@ -58,6 +59,7 @@ pub use self::{
     document::{Document, MAX_CLASSES, MAX_DEMANDS, MAX_DOCUMENT_BYTES},
     evidence::{Evidence, NOT_CLAIMED},
     explain::explain,
+    overlay::{Overlay, Tightening},
     problem::{Against, InvalidDocument, Place, Problem},
     profile::{Level, Profile},
     resolve::{Resolved, Row},

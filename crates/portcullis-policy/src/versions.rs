@@ -13,6 +13,7 @@ use crate::{
     bounds::PolicyBounds,
     declared::Declared,
     document::Document,
+    overlay::{Overlay, StoredOverlay},
     problem::{InvalidDocument, Problem},
 };
 
@@ -48,6 +49,9 @@ pub struct Version {
     pub digest: String,
     /// The text of the document. `None` for a version so old that the text is no longer kept.
     pub text: Option<String>,
+    /// What it tightens the document to, and until when.
+    pub overlay: Option<Overlay>,
+    /// The limits of the document alone.
     limits: PolicyVersion,
 }
 
@@ -65,6 +69,8 @@ pub struct NextVersion<'a> {
     pub environment: Option<&'a str>,
     /// The classes of the realm, as its processes have registered them.
     pub classes: &'a [RegisteredClass],
+    /// What it tightens the document to, and until when.
+    pub overlay: Option<Overlay>,
 }
 
 /// What a store has is not a policy that this version can read.
@@ -96,7 +102,7 @@ impl Versions {
         let active = content
             .active
             .version(stored.number, stored.since)
-            .ok_or_else(|| UnreadablePolicy("a class is damaged".into()))?;
+            .ok_or_else(|| UnreadablePolicy("a limit is damaged".into()))?;
         let before = content.before.into_iter();
         let before = before.map(
             |Before {
@@ -109,7 +115,7 @@ impl Versions {
         let versions: Option<_> = versions.collect();
         versions
             .map(Self)
-            .ok_or_else(|| UnreadablePolicy("a class is damaged".into()))
+            .ok_or_else(|| UnreadablePolicy("a limit is damaged".into()))
     }
 
     /// The active version.
@@ -127,13 +133,38 @@ impl Versions {
         self.0.iter().find(|version| version.number == number)
     }
 
-    /// The limits of all versions, the oldest first, by which sessions are judged.
-    pub fn history(&self) -> Vec<PolicyVersion> {
-        let versions = self.0.iter().rev();
-        versions.map(|version| version.limits.clone()).collect()
+    /// The limits of all versions up to `now`, the oldest first, by which sessions are judged. The
+    /// end of an overlay is a version too, with the number of the one that it belongs to.
+    pub fn history(&self, now: Timestamp) -> Vec<PolicyVersion> {
+        let mut history = Vec::with_capacity(self.0.len());
+        let mut versions = self.0.iter().rev().peekable();
+        while let Some(version) = versions.next() {
+            let next = versions.peek().map(|next| next.since);
+            let overlay = version.overlay.as_ref();
+            let in_force = overlay.filter(|overlay| overlay.is_in_force(version.since));
+            let Some(overlay) = in_force else {
+                history.push(version.limits.clone());
+                continue;
+            };
+            history.push(version.limits.tightened(&overlay.limits));
+            if next.is_none_or(|next| overlay.until < next) {
+                history.push(PolicyVersion {
+                    since: overlay.until,
+                    ..version.limits.clone()
+                });
+            }
+        }
+        history.retain(|version| version.since <= now);
+        history
     }
 
-    /// The policy of a process in this environment, with all versions.
+    /// The overlay of the active version, if it holds at this moment.
+    pub fn overlay(&self, now: Timestamp) -> Option<&Overlay> {
+        let overlay = self.active()?.overlay.as_ref();
+        overlay.filter(|overlay| overlay.is_in_force(now))
+    }
+
+    /// The policy of a process in this environment at this moment, with all versions.
     ///
     /// # Errors
     ///
@@ -143,13 +174,17 @@ impl Versions {
         environment: Option<&str>,
         declared: &Declared<'_>,
         bounds: &PolicyBounds,
+        now: Timestamp,
     ) -> Result<Policy, InvalidDocument> {
         let text = self.active().and_then(|active| active.text.as_deref());
         let document = Document::parse(text.unwrap_or_default())?;
         let mut policy = document
             .resolve(environment, declared, bounds)
             .map_err(InvalidDocument::new)?;
-        policy.versions = self.history();
+        if let Some(overlay) = self.overlay(now) {
+            policy = policy.tightened(&overlay.limits);
+        }
+        policy.versions = self.history(now);
         // Of the version in force, this process judges by its own classes.
         if let Some(last) = policy.versions.pop() {
             let own = PolicyVersion::new(&policy, last.number, last.since);
@@ -196,6 +231,7 @@ impl Versions {
             digest: document.digest(),
             text: Some(next.text.to_owned()),
             limits,
+            overlay: next.overlay.as_ref().map(StoredOverlay::from),
         };
         let content = Content {
             schema: 1,
@@ -222,6 +258,7 @@ impl Versions {
                 digest: version.digest.clone(),
                 text: version.text.clone().filter(|_| place + 1 < TEXTS),
                 limits: StoredLimits::of(&version.limits),
+                overlay: version.overlay.as_ref().map(StoredOverlay::from),
             },
         });
         versions.collect()
@@ -261,6 +298,8 @@ struct Entry {
     digest: String,
     text: Option<String>,
     limits: StoredLimits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overlay: Option<StoredOverlay>,
 }
 
 /// The limits of a version. All lengths are in milliseconds.
@@ -294,6 +333,10 @@ impl Entry {
             reason: self.reason,
             digest: self.digest,
             text: self.text,
+            overlay: match self.overlay {
+                Some(overlay) => Some(overlay.read()?),
+                None => None,
+            },
             limits: PolicyVersion {
                 number,
                 since,

@@ -277,8 +277,8 @@ pub mod policy {
     #[cfg(feature = "policy")]
     #[doc(inline)]
     pub use portcullis_policy::{
-        Against, Document, InvalidDocument, Place, PolicyBounds, Problem, Profile,
-        UnreadablePolicy, Version, Versions,
+        Against, Document, InvalidDocument, Overlay, Place, PolicyBounds, Problem, Profile,
+        Tightening, UnreadablePolicy, Version, Versions,
     };
 
     #[cfg(feature = "policy")]

@@ -309,3 +309,39 @@ async fn p21_an_activation_waits_until_the_sessions_have_ended_and_counts_them()
     let status = fixture.run(&["policy", "status"]);
     assert!(status.out.contains("has ended 1 session\n"), "{status:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_tightened_for_a_time_shown_and_cancelled() {
+    let (fixture, lax) = (registered().await, file(LAX));
+    let tighten = |more: &[&str]| {
+        let arguments = ["policy", "tighten", "--by", "ada"];
+        fixture.run(&[&arguments[..], more].concat())
+    };
+    let five_minutes = ["--idle", "5m", "--for", "2h"];
+    tighten(&five_minutes).assert(3);
+    apply(&fixture, &lax, "none").assert(0);
+    fixture.sign_in("alice").await;
+    fixture.server.age_sessions(Duration::from_secs(10 * 60));
+    let dry = tighten(&[&five_minutes[..], &["--dry-run"]].concat());
+    assert!(
+        dry.out.starts_with("1 of 1 session would end now\n"),
+        "{dry:?}"
+    );
+    tighten(&five_minutes).assert(13);
+    let any = ["--ends-at-most", "any", "--no-wait"];
+    tighten(&[&five_minutes[..], &any].concat()).assert(0);
+    let status = fixture.run(&["policy", "status"]);
+    assert!(status.out.contains("\ntightened until "), "{status:?}");
+    assert!(status.out.contains(": idle 5m, "), "{status:?}");
+    let status = fixture.run(&["policy", "status", "--json"]).json();
+    assert!(status["active"]["tightened_until"].is_string(), "{status}");
+    let again = tighten(&five_minutes);
+    again.assert(12);
+    assert!(again.err.contains("cancel that first"), "{again:?}");
+    tighten(&["--cancel"]).assert(0);
+    let nothing = tighten(&["--cancel"]);
+    nothing.assert(3);
+    assert!(nothing.err.contains("not tightened"), "{nothing:?}");
+    tighten(&["--for", "2h"]).assert(2);
+    tighten(&["--idle", "5m", "--for", "10s"]).assert(2);
+}

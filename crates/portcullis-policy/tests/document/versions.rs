@@ -1,11 +1,16 @@
 //! The versions of a realm's policy, as a store keeps them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use portcullis_core::{
     Class, ClassCode, Timestamp,
+    policy::PolicyVersion,
     store::{RegisteredClass, StoredPolicy},
 };
-use portcullis_policy::{Declared, NextVersion, PolicyBounds, Versions};
+use portcullis_policy::{Declared, NextVersion, Overlay, PolicyBounds, Tightening, Versions};
+
+use proptest::prelude::*;
 
 use crate::length;
 
@@ -19,6 +24,7 @@ fn next<'a>(text: &'a str, classes: &'a [RegisteredClass]) -> NextVersion<'a> {
         reason: Some("SEC-214"),
         environment: Some("production"),
         classes,
+        overlay: None,
     }
 }
 
@@ -65,7 +71,7 @@ fn a_process_has_the_limits_of_the_active_document_and_of_the_versions_before() 
     let second = activate(Some(&first), &document("10m"), 2, 2000);
     let (declared, bounds) = (Declared::new(&[ADMIN]), PolicyBounds::new());
     let policy = second
-        .resolve(Some("production"), &declared, &bounds)
+        .resolve(Some("production"), &declared, &bounds, at(5000))
         .unwrap();
     assert_eq!(policy.ordinary.timeouts.idle(), length("10m"));
     let idle = |place: usize, class: ClassCode| {
@@ -96,7 +102,11 @@ fn p17_a_process_refuses_a_document_that_contradicts_it() {
         (None, &declared),
         (Some("production"), &Declared::new(&[])),
     ] {
-        assert!(versions.resolve(environment, declared, &bounds).is_err());
+        assert!(
+            versions
+                .resolve(environment, declared, &bounds, at(5000))
+                .is_err()
+        );
     }
 }
 
@@ -149,7 +159,7 @@ fn the_texts_of_old_versions_are_forgotten_and_their_limits_are_not() {
     assert!(versions.version(6).unwrap().text.is_none());
     let (declared, bounds) = (Declared::new(&[ADMIN]), PolicyBounds::new());
     let policy = versions
-        .resolve(Some("production"), &declared, &bounds)
+        .resolve(Some("production"), &declared, &bounds, at(5000))
         .unwrap();
     assert_eq!(policy.versions[0].ordinary.ordinary.idle, length("20m"));
 }
@@ -167,5 +177,102 @@ fn p17_what_is_damaged_or_of_a_later_version_is_not_read() {
             error.starts_with("the active policy cannot be read: "),
             "{error}"
         );
+    }
+}
+
+/// Activates a document with an overlay of this idle timeout, in seconds.
+fn tighten(
+    before: Option<&Versions>,
+    (text, idle, lasts): (&str, u64, u64),
+    number: u64,
+    since: u64,
+) -> Versions {
+    let (classes, ms) = ([RegisteredClass::from(&ADMIN)], Duration::from_millis);
+    let limits = Tightening {
+        idle: Some(ms(idle)),
+        ..Tightening::default()
+    };
+    let overlay = Some(Overlay::new(limits, ms(lasts), at(since)).unwrap());
+    let next = NextVersion {
+        overlay,
+        ..next(text, &classes)
+    };
+    let content = Versions::content_with(before, next, at(since)).unwrap();
+    Versions::read(&StoredPolicy {
+        number,
+        since: at(since),
+        content: Bytes::from(content),
+    })
+    .unwrap()
+}
+
+#[test]
+fn the_end_of_a_tightening_is_a_version_of_the_document_alone() {
+    let first = activate(None, &document("20m"), 1, 1000);
+    let second = tighten(Some(&first), (&document("20m"), 60_000, 100_000), 2, 2000);
+    let of = |now| {
+        let history = second.history(at(now));
+        let idle = |version: &PolicyVersion| version.ordinary.ordinary.idle.as_secs();
+        let entries = history.iter();
+        let entries = entries.map(|it| (it.number, it.since.as_millis(), idle(it)));
+        entries.collect::<Vec<_>>()
+    };
+    assert_eq!(of(2000), [(1, 1000, 1200), (2, 2000, 60)]);
+    assert_eq!(of(101_999), [(1, 1000, 1200), (2, 2000, 60)]);
+    let ended = [(1, 1000, 1200), (2, 2000, 60), (2, 102_000, 1200)];
+    assert_eq!(of(102_000), ended);
+    let third = activate(Some(&second), &document("10m"), 3, 50_000);
+    let numbers: Vec<_> = third
+        .history(at(200_000))
+        .iter()
+        .map(|it| it.number)
+        .collect();
+    assert_eq!(numbers, [1, 2, 3], "it was cut short");
+    assert_eq!(third.version(2), second.active());
+}
+
+#[test]
+fn a_policy_is_resolved_with_its_tightening_until_that_ends() {
+    let tightened = tighten(None, (&document("20m"), 60_000, 100_000), 1, 1000);
+    let classes = [ADMIN];
+    let declared = Declared::new(&classes);
+    let idle = |now| {
+        let bounds = PolicyBounds::new();
+        let policy = tightened.resolve(Some("production"), &declared, &bounds, at(now));
+        let policy = policy.unwrap();
+        let version = policy.version().unwrap();
+        assert_eq!(
+            version.ordinary.ordinary.idle,
+            policy.ordinary.timeouts.idle()
+        );
+        (
+            policy.ordinary.timeouts.idle().as_secs(),
+            policy.timeouts(ADMIN.code()).idle().as_secs(),
+        )
+    };
+    assert_eq!(idle(1000), (60, 60));
+    assert_eq!(idle(101_000), (1200, 300));
+}
+
+proptest! {
+    /// At no moment is a tightened policy laxer than its document, and afterwards it is the document.
+    #[test]
+    fn a_tightening_never_makes_a_limit_longer(
+        idle in 1_000_u64..3_000_000,
+        lasts in 60_000_u64..200_000,
+        now in 1000_u64..400_000,
+    ) {
+        let alone = activate(None, &document("20m"), 1, 1000).history(at(now));
+        let tightened = tighten(None, (&document("20m"), idle, lasts), 1, 1000).history(at(now));
+        let (alone, last) = (&alone[0], tightened.last().unwrap());
+        let is_over = now >= 1000 + lasts;
+        for (it, other) in [
+            (last.ordinary.ordinary, alone.ordinary.ordinary),
+            (last.classes[0].1.ordinary, alone.classes[0].1.ordinary),
+        ] {
+            prop_assert!(it.idle <= other.idle && it.absolute <= other.absolute);
+            prop_assert!(!is_over || it == other);
+            prop_assert!(is_over || it.idle <= Duration::from_millis(idle));
+        }
     }
 }

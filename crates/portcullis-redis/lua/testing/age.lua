@@ -49,8 +49,10 @@ end
 -- The active policy, and the earlier versions in its content.
 local function age_policy(key)
   local stored = redis.call('GET', key)
-  local content = string.gsub(string.sub(stored, 29), '"since":(%d+)', function(since)
-    return string.format('"since":%d', since - by)
+  local content = string.gsub(string.sub(stored, 29), '"(%l+)":(%d+)', function(name, moment)
+    if name == 'since' or name == 'until' then
+      return string.format('"%s":%d', name, moment - by)
+    end
   end)
   redis.call('SET', key, string.sub(stored, 1, 17) .. earlier(string.sub(stored, 18, 28)) .. content)
 end

@@ -7,13 +7,15 @@ use std::{fmt, num::NonZeroU64, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portcullis_core::{
-    Actor, Environment, EventKind, Note, Policy, Timestamp, debug_as_message,
+    Actor, ConfigError, Environment, EventKind, Note, Policy, Timestamp, debug_as_message,
     store::{
         ActivatePolicy, FoundPolicy, PolicyActivated, ReceivedReport, RegisteredRealm, Store,
         StoreError, StoredPolicy,
     },
 };
-use portcullis_policy::{Document, InvalidDocument, NextVersion, UnreadablePolicy, Versions};
+use portcullis_policy::{
+    Document, InvalidDocument, NextVersion, Overlay, UnreadablePolicy, Versions,
+};
 use tokio::time::{self, Instant};
 
 use self::{change::To, plan::Candidate};
@@ -117,17 +119,17 @@ impl Next {
             content: self.content.clone(),
         })?;
         Ok(Candidate {
-            policy: Arc::new(of_versions(&versions)),
+            policy: Arc::new(of_versions(&versions, at)),
             number: self.number,
             at,
         })
     }
 }
 
-/// The policy that has only these versions, by which sessions are judged.
-fn of_versions(versions: &Versions) -> Policy {
+/// The policy that has only these versions, by which sessions are judged at `now`.
+fn of_versions(versions: &Versions, now: Timestamp) -> Policy {
     Policy {
-        versions: versions.history(),
+        versions: versions.history(now),
         ..Policy::default()
     }
 }
@@ -156,6 +158,18 @@ pub enum PolicyError {
         /// How many may end.
         most: u64,
     },
+    /// No policy is active that could be tightened.
+    #[error("no policy is active; activate a document first")]
+    NoPolicy,
+    /// The active policy is tightened already. Only one tightening holds at a time.
+    #[error("the policy is tightened already, until {until}; cancel that first")]
+    Tightened {
+        /// When that ends.
+        until: Timestamp,
+    },
+    /// The limits or the time of a tightening cannot be used.
+    #[error(transparent)]
+    Limits(#[from] ConfigError),
     /// No layer has registered the realm, so its environment and classes are not known.
     #[error(
         "no process has registered the realm of these sessions; start the application, or check the realm"
@@ -320,7 +334,7 @@ impl Policies {
             let Some(versions) = self.versions().await? else {
                 return Ok(None);
             };
-            let policy = Arc::new(of_versions(&versions));
+            let policy = Arc::new(of_versions(&versions, self.shared.now()));
             let settler = Settler::new(self.shared.context(), &policy, &worker);
             if let Progress::Done(at) = settler.run().await? {
                 return Ok(Some(at));
@@ -368,17 +382,35 @@ impl Policies {
         if number != change.expected {
             return Err(PolicyError::Conflict { active: number });
         }
-        let text = match change.to {
-            To::Document(text) => text,
+        let now = self.shared.now();
+        let tightened = before.as_ref().and_then(|versions| versions.overlay(now));
+        let active_text = || {
+            let text = active.and_then(|active| active.text.as_deref());
+            text.ok_or(PolicyError::NoPolicy)
+        };
+        let (text, overlay) = match change.to {
+            To::Document(text) => (text, tightened.copied()),
             To::Version(to) => {
                 let version = before.as_ref().and_then(|versions| versions.version(to));
                 let text = version.and_then(|version| version.text.as_deref());
-                text.ok_or(PolicyError::UnknownVersion { number: to })?
+                let text = text.ok_or(PolicyError::UnknownVersion { number: to })?;
+                (text, tightened.copied())
             }
+            To::Tightened(limits, lasts) => {
+                let text = active_text()?;
+                if let Some(overlay) = tightened {
+                    let until = overlay.until;
+                    return Err(PolicyError::Tightened { until });
+                }
+                (text, Some(Overlay::new(limits, lasts, now)?))
+            }
+            To::Untightened => (active_text()?, None),
         };
         let digest = Document::parse(text)?.digest();
         let since = active.map(|active| active.since);
-        let unchanged = active.filter(|active| digest == active.digest);
+        let unchanged = active
+            .filter(|active| digest == active.digest)
+            .filter(|_| overlay.as_ref() == tightened);
         let unchanged = unchanged.map(|active| (active.number, active.since));
         let realm = self.realm().await?;
         let content = {
@@ -388,8 +420,9 @@ impl Policies {
                 reason: change.reason,
                 environment: realm.environment.as_ref().map(Environment::as_str),
                 classes: &realm.classes,
+                overlay,
             };
-            Versions::content_with(before.as_ref(), next, self.shared.now())?
+            Versions::content_with(before.as_ref(), next, now)?
         };
         Ok(Next {
             content: content.into(),

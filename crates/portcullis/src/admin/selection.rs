@@ -235,7 +235,8 @@ impl Sessions {
 
     async fn walk(&self, selection: Selection, what: What) -> Result<Selected, StoreError> {
         let context = self.shared().context();
-        let (now, policy) = (context.clock().latest, context.policy.get_or_default());
+        let now = context.now();
+        let policy = context.policy.get_or_default(now);
         let (mut selected, mut pace) = (Selected::default(), Pace::new());
         for bucket in Bucket::all() {
             let mut walk = BucketWalk::new(bucket);

@@ -478,7 +478,8 @@ impl Sessions {
             return Ok(Vec::new());
         }
         let listed = self.shared.store().list(user).await?;
-        let (now, policy) = (self.shared.now(), &self.shared.policy.get_or_default());
+        let now = self.shared.now();
+        let policy = &self.shared.policy.get_or_default(now);
         let mut entries = Vec::with_capacity(listed.len());
         for listed in listed {
             let entry = match SessionEntry::read(&listed.stored, policy, now) {
@@ -495,8 +496,9 @@ impl Sessions {
     async fn entry_at(&self, key: &SessionIdHash) -> Result<Option<SessionEntry>, StoreError> {
         Ok(match self.shared.store().load(key).await? {
             Loaded::Live(stored) => {
-                let policy = self.shared.policy.get_or_default();
-                SessionEntry::read(&stored, &policy, self.shared.now())
+                let now = self.shared.now();
+                let policy = self.shared.policy.get_or_default(now);
+                SessionEntry::read(&stored, &policy, now)
             }
             Loaded::Expired(expired) => {
                 self.shared.emit_expired(expired);

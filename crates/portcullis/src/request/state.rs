@@ -334,7 +334,7 @@ impl State {
     /// The policy by which the request is judged.
     pub(crate) fn policy(&self) -> &Arc<Policy> {
         self.policy.get_or_init(|| {
-            let activated = self.shared().policy.get();
+            let activated = self.shared().policy.get(self.now());
             activated.unwrap_or_else(|| Arc::clone(&self.config.sessions.policy))
         })
     }

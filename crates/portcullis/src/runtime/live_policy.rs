@@ -11,7 +11,7 @@ use std::{
 };
 
 use portcullis_core::{
-    Class, Environment, Policy, RandomSource, SystemRandom, millis,
+    Class, Environment, Policy, RandomSource, SystemRandom, Timestamp, millis,
     store::{FoundPolicy, Hint, OnLimit, PolicyReport, StoreError, StoredPolicy},
 };
 use portcullis_policy::{Declared, PolicyBounds, Versions};
@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::runtime::{
     context::Context,
+    current_policy::Activated,
     registration::Registrar,
     task::{Alive, has_timers},
 };
@@ -144,13 +145,20 @@ impl LivePolicy {
         registrar: Option<&Registrar>,
     ) -> Result<(), StoreError> {
         let problem = match self.resolve(stored) {
-            Ok(mut policy) => {
+            Ok((mut policy, mut later)) => {
                 if let Some(registrar) = registrar {
                     // Revocations are remembered for as long as a session of any of them.
-                    policy.longest_before = registrar.longest();
-                    registrar.lengthen(policy.longest()).await?;
+                    let later = later.as_mut().map(|(_, later)| later);
+                    for policy in std::iter::once(&mut policy).chain(later) {
+                        policy.longest_before = registrar.longest();
+                        registrar.lengthen(policy.longest()).await?;
+                    }
                 }
-                match self.context.policy.advance(Arc::new(policy)) {
+                let activated = Activated {
+                    policy: Arc::new(policy),
+                    later: later.map(|(from, later)| (from, Arc::new(later))),
+                };
+                match self.context.policy.advance(activated) {
                     true => String::new(),
                     false => self.why_not_later(stored.number),
                 }
@@ -184,12 +192,23 @@ impl LivePolicy {
         Ok(())
     }
 
-    fn resolve(&self, stored: &StoredPolicy) -> Result<Policy, String> {
+    /// The policy now, and what it becomes by itself.
+    fn resolve(
+        &self,
+        stored: &StoredPolicy,
+    ) -> Result<(Policy, Option<(Timestamp, Policy)>), String> {
         let versions = Versions::read(stored).map_err(|error| error.to_string())?;
         let environment = self.names.environment.as_ref().map(Environment::as_str);
-        versions
-            .resolve(environment, &self.names.declared(), &self.names.bounds)
-            .map_err(|error| error.to_string())
+        let (declared, bounds) = (self.names.declared(), &self.names.bounds);
+        let at = |moment| {
+            let resolved = versions.resolve(environment, &declared, bounds, moment);
+            resolved.map_err(|error| error.to_string())
+        };
+        // The clock of the store that activated it may be ahead of what is known of it.
+        let now = self.context.now().max(stored.since);
+        let until = versions.overlay(now).map(|overlay| overlay.until);
+        let later = until.map(|until| Ok::<_, String>((until, at(until)?)));
+        Ok((at(now)?, later.transpose()?))
     }
 
     /// The problem of a version that this process does not use, because it knows a later one. Empty
@@ -219,7 +238,7 @@ impl LivePolicy {
 
     /// The number of the version that this process uses.
     fn number(&self) -> Option<u64> {
-        let policy = self.context.policy.get()?;
+        let policy = self.context.policy.get(self.context.now())?;
         policy.version().map(|version| version.number)
     }
 

@@ -183,7 +183,7 @@ async fn run(context: Weak<Context>, mut dropped: oneshot::Receiver<Infallible>)
         let Some(context) = context.upgrade() else {
             return;
         };
-        let Some(policy) = context.policy.get() else {
+        let Some(policy) = context.policy.get(context.now()) else {
             continue;
         };
         let number = policy.version().map(|version| version.number);

@@ -111,7 +111,7 @@ const MAX_SUCCESSORS: usize = 64;
 
 /// Loads a session, and sets `key` to its current key.
 async fn load(context: &Context, key: &mut SessionIdHash) -> Result<Found, StoreError> {
-    let policy = &context.policy.get_or_default();
+    let policy = &context.policy.get_or_default(context.now());
     for _ in 0..MAX_SUCCESSORS {
         return Ok(match context.store().load(key).await? {
             Loaded::Live(stored) => match SessionStatus::read(&stored, policy) {

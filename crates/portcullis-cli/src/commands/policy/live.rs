@@ -4,10 +4,12 @@ use std::path::Path;
 
 use portcullis::{
     policy::{
-        Policies, PolicyChange, PolicyError, PolicyReceipt, ReceivedReport, Version, Versions,
+        Overlay, Policies, PolicyChange, PolicyError, PolicyReceipt, ReceivedReport, Version,
+        Versions,
     },
     session::Timestamp,
 };
+use portcullis_core::policy::length_text;
 use portcullis_policy::{Document, PolicyBounds, Resolved};
 use serde::Serialize;
 
@@ -25,8 +27,10 @@ impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         let text = shown(&error.to_string());
         match error {
-            PolicyError::Invalid(_) => Self::Usage(text),
-            PolicyError::UnknownVersion { .. } | PolicyError::Unregistered => Self::NotFound(text),
+            PolicyError::Invalid(_) | PolicyError::Limits(_) => Self::Usage(text),
+            PolicyError::UnknownVersion { .. }
+            | PolicyError::Unregistered
+            | PolicyError::NoPolicy => Self::NotFound(text),
             _ => Self::Store(text),
         }
     }
@@ -40,6 +44,8 @@ struct VersionJson<'v> {
     by: &'v str,
     reason: Option<&'v str>,
     policy: &'v str,
+    /// Until when the version tightens its document, if it does.
+    tightened_until: Option<String>,
 }
 
 impl<'v> From<&'v Version> for VersionJson<'v> {
@@ -50,6 +56,7 @@ impl<'v> From<&'v Version> for VersionJson<'v> {
             by: &version.by,
             reason: version.reason.as_deref(),
             policy: &version.digest,
+            tightened_until: version.overlay.map(|overlay| rfc3339(overlay.until)),
         }
     }
 }
@@ -70,12 +77,12 @@ pub(super) async fn apply(
     let unreadable =
         |error| Failure::Usage(format!("{} cannot be read: {error}", name(&apply.file)));
     let text = text_of(&apply.file).map_err(unreadable)?;
-    let (expected, reason) = (apply.note.expect.0, apply.note.reason.as_deref());
-    let (policies, by) = (policies(context), apply.note.by()?);
+    let (expected, reason) = (apply.note.expect.0, apply.note.activation.reason.as_deref());
+    let (policies, by) = (policies(context), apply.note.activation.by()?);
     let change = PolicyChange::document(&text, expected, &by).reason(reason);
-    let change = change.ends_at_most(apply.note.ends_at_most);
+    let change = change.ends_at_most(apply.note.activation.ends_at_most());
     let activated = policies.apply(change).await;
-    plan::print_activated(context, output, activated, !apply.note.no_wait).await
+    plan::print_activated(context, output, activated, !apply.note.activation.no_wait).await
 }
 
 /// Activates the document of an earlier version.
@@ -84,12 +91,12 @@ pub(super) async fn roll_back(
     output: OutputOptions,
     back: &PolicyRollBack,
 ) -> Result<Outcome, Failure> {
-    let (expected, reason) = (back.note.expect.0, back.note.reason.as_deref());
-    let (policies, by) = (policies(context), back.note.by()?);
+    let (expected, reason) = (back.note.expect.0, back.note.activation.reason.as_deref());
+    let (policies, by) = (policies(context), back.note.activation.by()?);
     let change = PolicyChange::roll_back(back.version, expected, &by).reason(reason);
-    let change = change.ends_at_most(back.note.ends_at_most);
+    let change = change.ends_at_most(back.note.activation.ends_at_most());
     let activated = policies.apply(change).await;
-    plan::print_activated(context, output, activated, !back.note.no_wait).await
+    plan::print_activated(context, output, activated, !back.note.activation.no_wait).await
 }
 
 /// The versions, or a message that there is none.
@@ -119,7 +126,14 @@ pub(super) async fn history(context: &Context, output: OutputOptions) -> Result<
             versions: versions.all().iter().map(VersionJson::from).collect(),
         })?
     } else {
-        let mut table = Table::new(["VERSION", "ACTIVE SINCE", "BY", "REASON", "POLICY"]);
+        let mut table = Table::new([
+            "VERSION",
+            "ACTIVE SINCE",
+            "BY",
+            "REASON",
+            "TIGHTENED UNTIL",
+            "POLICY",
+        ]);
         for version in versions.all() {
             let plain = |text: String| (Ink::Plain, text);
             table.push(vec![
@@ -127,6 +141,9 @@ pub(super) async fn history(context: &Context, output: OutputOptions) -> Result<
                 plain(clock.format(version.since)),
                 plain(shown(&version.by)),
                 plain(text::or_dash(version.reason.as_deref().map(shown))),
+                plain(text::or_dash(
+                    version.overlay.map(|overlay| clock.format(overlay.until)),
+                )),
                 plain(version.digest.chars().take(12).collect()),
             ]);
         }
@@ -189,7 +206,10 @@ pub(super) async fn status(context: &Context, output: OutputOptions) -> Result<O
         })?
     } else {
         let mut page = match active {
-            Some(active) => of_active(active, receipt.as_ref()),
+            Some(active) => {
+                let overlay = versions.as_ref().and_then(|it| it.overlay(clock.now));
+                of_active(active, overlay, receipt.as_ref())
+            }
             None => "no policy is active; the limits of the code hold\n".to_owned(),
         };
         if !reports.is_empty() {
@@ -208,16 +228,21 @@ pub(super) async fn status(context: &Context, output: OutputOptions) -> Result<O
     })
 }
 
-fn of_active(active: &Version, receipt: Option<&PolicyReceipt>) -> String {
+fn of_active(
+    active: &Version,
+    overlay: Option<&Overlay>,
+    receipt: Option<&PolicyReceipt>,
+) -> String {
     let reason = active.reason.as_deref().map(shown);
     let reason = reason.map(|reason| format!(": {reason}"));
     format!(
-        "version {} is active since {}, by {}{}\npolicy {}\n{}",
+        "version {} is active since {}, by {}{}\npolicy {}\n{}{}",
         active.number,
         moment::clock(active.since),
         shown(&active.by),
         reason.unwrap_or_default(),
         active.digest,
+        overlay.map(of_overlay).unwrap_or_default(),
         receipt.map(of_receipt).unwrap_or_default()
     )
 }
@@ -236,6 +261,19 @@ fn summary(reports: &[ReceivedReport], active: Option<u64>) -> String {
         using.count(),
         reports.len(),
         slowest.unwrap_or_default()
+    )
+}
+
+/// What the active version is tightened to, and until when.
+fn of_overlay(overlay: &Overlay) -> String {
+    let limits = &overlay.limits;
+    format!(
+        "tightened until {}: idle {}, absolute {}, privileged_idle {}, elevation {} at most\n",
+        moment::clock(overlay.until),
+        length_text(limits.idle()),
+        length_text(limits.absolute()),
+        length_text(limits.privileged_idle()),
+        length_text(limits.elevation())
     )
 }
 

@@ -6,6 +6,7 @@ mod explain;
 mod export;
 mod live;
 mod plan;
+mod tighten;
 
 use std::{
     fs::File,
@@ -44,6 +45,10 @@ pub(crate) async fn policy(
         Policy::Plan(planned) => {
             let plan = async |context: &Context| plan::plan(context, output, planned).await;
             in_each_realm(&realms().await?, plan).await
+        }
+        Policy::Tighten(change) => {
+            let tighten = async |context: &Context| tighten::tighten(context, output, change).await;
+            in_each_realm(&realms().await?, tighten).await
         }
         Policy::RollBack(back) => {
             let back = async |context: &Context| live::roll_back(context, output, back).await;

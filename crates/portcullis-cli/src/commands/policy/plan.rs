@@ -99,11 +99,18 @@ pub(super) async fn plan(
             Err(error) => Err(error.into()),
         };
     }
-    let planned = policies.plan(&change).await?;
+    print_plan(context, output, &policies.plan(&change).await?)
+}
+
+pub(super) fn print_plan(
+    context: &Context,
+    output: OutputOptions,
+    plan: &PolicyPlan,
+) -> Result<Outcome, Failure> {
     print_result(&if output.json {
-        context.document(&PlanJson::from(&planned))?
+        context.document(&PlanJson::from(plan))?
     } else {
-        page(&planned)
+        page(plan)
     })?;
     Ok(Outcome::Done)
 }

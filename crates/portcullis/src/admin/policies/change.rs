@@ -1,5 +1,9 @@
 //! A change of the active policy.
 
+use std::time::Duration;
+
+use portcullis_policy::Tightening;
+
 /// A change of the active policy, for [`Policies::apply`](super::Policies::apply) and
 /// [`Policies::plan`](super::Policies::plan).
 ///
@@ -27,6 +31,10 @@ pub(super) enum To<'a> {
     Document(&'a str),
     /// The document of the version with this number.
     Version(u64),
+    /// The active document, with no limit longer than these for this long.
+    Tightened(Tightening, Duration),
+    /// The active document, before the end of its tightening.
+    Untightened,
 }
 
 /// How many sessions a change may end at once. It is refused if it would end more.
@@ -64,6 +72,33 @@ impl<'a> PolicyChange<'a> {
     /// another version has ended.
     pub fn roll_back(version: u64, expected: Option<u64>, by: &'a str) -> Self {
         Self::to(To::Version(version), expected, by)
+    }
+
+    /// Tightens the active document for a time, for example in an incident: no limit is longer than
+    /// these for `lasts`, which is 1 minute to 30 days. Then the document alone holds again, without
+    /// any further call. Another document that is activated meanwhile is tightened too. A session
+    /// that the tightening has ended stays ended.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use portcullis::policy::{PolicyChange, Tightening};
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// let limits = Tightening { idle: Some(5 * MINUTE), ..Tightening::default() };
+    /// let change = PolicyChange::tighten(limits, 120 * MINUTE, Some(11), "ada");
+    /// ```
+    pub fn tighten(
+        limits: Tightening,
+        lasts: Duration,
+        expected: Option<u64>,
+        by: &'a str,
+    ) -> Self {
+        Self::to(To::Tightened(limits, lasts), expected, by)
+    }
+
+    /// Ends a tightening before its time. If there is none, nothing is changed.
+    pub fn cancel_tightening(expected: Option<u64>, by: &'a str) -> Self {
+        Self::to(To::Untightened, expected, by)
     }
 
     fn to(to: To<'a>, expected: Option<u64>, by: &'a str) -> Self {

@@ -151,6 +151,12 @@ pub enum EventKind {
     Shortened,
     /// A session ended.
     Ended(EndReason),
+    /// A user was suspended, for this reason.
+    UserSuspended(Option<String>),
+    /// A suspended user may sign in again.
+    UserResumed,
+    /// A sign-in was refused because its user is suspended.
+    SuspendedSignIn,
     /// A sign-in was refused because its user has as many sessions as the limit allows.
     LimitReached,
     /// A session was used from what looks like another device.
@@ -174,6 +180,9 @@ pub enum EventKind {
     StoreFailed,
 }
 
+/// Why a sign-in was refused, as the detail of [`EventKind::SuspendedSignIn`].
+const SUSPENDED: &str = "user_suspended";
+
 impl EventKind {
     /// A stable name. It is that of the OWASP Logging Vocabulary where that has one.
     pub const fn as_str(&self) -> &'static str {
@@ -190,6 +199,9 @@ impl EventKind {
             Self::Shortened => "session_shortened",
             Self::Ended(reason) if reason.is_timeout() => "session_expired",
             Self::Ended(_) => "session_ended",
+            Self::UserSuspended(_) => "user_suspended",
+            Self::UserResumed => "user_resumed",
+            Self::SuspendedSignIn => "authn_login_fail",
             Self::LimitReached => "excess_sessions_exceeded",
             Self::DeviceChanged(_) => "session_device_changed",
             Self::WriteRefused => "session_write_refused",
@@ -225,6 +237,9 @@ impl EventKind {
                 Severity::Info
             }
             Self::UsedAfterEnd(_)
+            | Self::UserSuspended(_)
+            | Self::UserResumed
+            | Self::SuspendedSignIn
             | Self::LimitReached
             | Self::DeviceChanged(_)
             | Self::WriteRefused
@@ -238,7 +253,8 @@ impl EventKind {
     /// that makes them.
     pub const fn is_logged_observation(&self) -> bool {
         match self {
-            Self::LimitReached
+            Self::SuspendedSignIn
+            | Self::LimitReached
             | Self::WriteRefused
             | Self::RevocationRefused
             | Self::UsedAfterEnd(_)
@@ -255,6 +271,8 @@ impl EventKind {
             | Self::Regenerated
             | Self::Shortened
             | Self::Ended(_)
+            | Self::UserSuspended(_)
+            | Self::UserResumed
             // The step that compares the devices logs it.
             | Self::DeviceChanged(_)
             // Any client can cause these, without a session.
@@ -281,6 +299,10 @@ impl EventKind {
             Self::Created
             | Self::ApprovalUsed(_)
             | Self::ApprovalRestored(_)
+            // Each session that ends is an event of its own.
+            | Self::UserSuspended(_)
+            | Self::UserResumed
+            | Self::SuspendedSignIn
             | Self::LimitReached
             | Self::WriteRefused
             | Self::RevocationRefused
@@ -298,8 +320,8 @@ impl EventKind {
         Self::EVERY.iter().map(Self::as_str)
     }
 
-    /// The detail: why the session ended, what it was elevated for, the demand of an operation, or
-    /// what differs about the device.
+    /// The detail: why the session ended, what it was elevated for, the demand of an operation, what
+    /// differs about the device, why the user was suspended, or why the sign-in was refused.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Ended(reason) | Self::UsedAfterEnd(reason) => Some(reason.as_str()),
@@ -308,12 +330,15 @@ impl EventKind {
             | Self::ApprovalUsed(demand)
             | Self::ApprovalRestored(demand) => Some(demand),
             Self::DeviceChanged(change) => Some(change.as_str()),
+            Self::UserSuspended(reason) => reason.as_deref(),
+            Self::SuspendedSignIn => Some(SUSPENDED),
             Self::Created
             | Self::Authenticated
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
             | Self::Shortened
+            | Self::UserResumed
             | Self::LimitReached
             | Self::WriteRefused
             | Self::RevocationRefused
@@ -335,6 +360,8 @@ impl EventKind {
             "session_expired" | "session_ended" => Self::Ended(reason()?),
             "session_use_after_expire" => Self::UsedAfterEnd(reason()?),
             "session_device_changed" => Self::DeviceChanged(ClientChange::from_word(detail?)?),
+            "user_suspended" => Self::UserSuspended(detail.map(str::to_owned)),
+            "authn_login_fail" if detail == Some(SUSPENDED) => Self::SuspendedSignIn,
             name => Self::without_detail(name)?,
         })
     }
@@ -367,6 +394,9 @@ list! {
     ElevationEnded,
     Regenerated,
     Shortened,
+    UserSuspended(None),
+    UserResumed,
+    SuspendedSignIn,
     LimitReached,
     WriteRefused,
     RevocationRefused,
@@ -468,6 +498,7 @@ mod tests {
         let mut kinds = EventKind::EVERY.to_vec();
         kinds.push(EventKind::Elevated("payments".into()));
         kinds.push(EventKind::DeviceChanged(ClientChange::Network));
+        kinds.push(EventKind::UserSuspended(Some("stolen laptop".into())));
         for reason in EndReason::ALL {
             kinds.extend([EventKind::Ended(reason), EventKind::UsedAfterEnd(reason)]);
         }

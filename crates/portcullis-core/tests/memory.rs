@@ -69,6 +69,7 @@ mod conformance {
             include_str!("../src/store/conformance/resetting.rs"),
             include_str!("../src/store/conformance/revoking.rs"),
             include_str!("../src/store/conformance/shortening.rs"),
+            include_str!("../src/store/conformance/suspending.rs"),
             include_str!("../src/store/conformance/sweeping.rs"),
         ]
         .into_iter()

@@ -28,6 +28,7 @@ mod memory;
 mod policies;
 mod realms;
 mod request;
+mod suspensions;
 mod timing;
 
 #[cfg(feature = "conformance")]
@@ -56,6 +57,7 @@ pub use self::{
         Commit, Create, RecordWrite, Register, Replace, ReplacedSession, Termination, Touch,
         UsersAfter,
     },
+    suspensions::{Resume, Resumed, Suspend, Suspension, SuspensionReport},
     timing::{Activity, Deadline, Limits, NewLimits, Revision, Timing},
 };
 #[cfg(doc)]

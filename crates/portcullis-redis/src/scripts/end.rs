@@ -31,7 +31,7 @@ impl Call for End<'_> {
     }
 
     fn keys(&self) -> Vec<String> {
-        KeySet::of(self.prefix, self.key, &self.termination.meta).without_marker()
+        KeySet::of(self.prefix, self.key, &self.termination.meta).of_end()
     }
 
     fn arguments(&self) -> Vec<Bytes> {

@@ -16,7 +16,8 @@ use portcullis_core::{
         ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
         FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery, Logged, Observation,
         PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, Replace, Replaced,
-        Revocation, RevocationReport, SessionCount, Swept, Termination, Touch, Touched, UsersAfter,
+        Resume, Resumed, Revocation, RevocationReport, SessionCount, Suspend, Suspension,
+        SuspensionReport, Swept, Termination, Touch, Touched, UsersAfter,
     },
     store_calls,
 };
@@ -48,6 +49,12 @@ pub enum Op {
     Count,
     /// [`Store::revoke`].
     Revoke,
+    /// [`Store::suspend`].
+    Suspend,
+    /// [`Store::resume`].
+    Resume,
+    /// [`Store::suspension`] and [`Store::suspensions_after`].
+    Suspensions,
     /// [`Store::sweep`].
     Sweep,
     /// [`Store::observe`].
@@ -74,6 +81,9 @@ impl Op {
             "users_after" => Self::UsersAfter,
             "count" => Self::Count,
             "revoke" => Self::Revoke,
+            "suspend" => Self::Suspend,
+            "resume" => Self::Resume,
+            "suspension" | "suspensions_after" => Self::Suspensions,
             "sweep" => Self::Sweep,
             "observe" => Self::Observe,
             "read_log" => Self::ReadLog,

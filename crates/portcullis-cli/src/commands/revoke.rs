@@ -6,7 +6,7 @@ use portcullis::{
     UserId,
     session::{ReplicaAcks, RevocationReport, SessionHandle},
     settings::Realm,
-    store::Store,
+    store::{Store, StoreError},
 };
 use portcullis_core::Bucket;
 use serde::Serialize;
@@ -33,9 +33,18 @@ struct Revoked<'r> {
 }
 
 #[derive(Serialize)]
-struct Replicas {
+pub(super) struct Replicas {
     asked: u32,
     confirmed: u32,
+}
+
+impl From<ReplicaAcks> for Replicas {
+    fn from(copies: ReplicaAcks) -> Self {
+        Self {
+            asked: copies.asked,
+            confirmed: copies.confirmed,
+        }
+    }
 }
 
 /// The sessions to end.
@@ -105,27 +114,22 @@ async fn end(
     revoke: &Revoke,
     target: Target<'_>,
 ) -> Result<Outcome, Failure> {
-    let sessions = context.sessions.clone().as_operator(operator(revoke));
+    let sessions = context
+        .sessions
+        .clone()
+        .as_operator(operator(revoke.operator.as_deref()));
     let report = match target {
         Target::One(user, handle) => sessions.revoke(user.clone(), handle).await,
         Target::All(user) => sessions.revoke_all(user.clone()).await,
         Target::AllBut(user, keep) => sessions.revoke_others(user.clone(), keep).await,
         Target::AllUsers => sessions.revoke_everybody().await,
     };
-    let report = report.map_err(|error| match Failure::from(error) {
-        Failure::Store(text) => Failure::Store(format!(
-            "the outcome is unknown; run the command again: {text}"
-        )),
-        other => other,
-    })?;
+    let report = report.map_err(unknown_outcome)?;
     let result = if output.json {
         context.document(&Revoked {
             user: target.user().map(User::from),
             ended: report.ended.iter().map(SessionHandle::to_string).collect(),
-            replicas: report.copies.map(|copies| Replicas {
-                asked: copies.asked,
-                confirmed: copies.confirmed,
-            }),
+            replicas: report.copies.map(Replicas::from),
         })?
     } else if report.ended.is_empty() {
         String::new()
@@ -294,9 +298,20 @@ fn is_yes(answer: &str) -> bool {
     ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
 }
 
-fn operator(revoke: &Revoke) -> String {
-    let named = revoke.operator.clone();
-    named
+/// The failure of a change that may have been carried out.
+pub(super) fn unknown_outcome(error: StoreError) -> Failure {
+    match Failure::from(error) {
+        Failure::Store(text) => Failure::Store(format!(
+            "the outcome is unknown; run the command again: {text}"
+        )),
+        other => other,
+    }
+}
+
+/// The name of the operator: the given one, or that of the user who runs the program.
+pub(super) fn operator(given: Option<&str>) -> String {
+    given
+        .map(str::to_owned)
         .or_else(|| std::env::var("USER").ok().filter(|name| !name.is_empty()))
         .unwrap_or_else(|| "operator".to_owned())
 }

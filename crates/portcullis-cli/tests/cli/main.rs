@@ -18,4 +18,5 @@ mod realms;
 mod revoke;
 mod safety;
 mod support;
+mod suspend;
 mod sweep;

@@ -8,8 +8,9 @@ use portcullis_core::{
         ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
         FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery, Logged, Observation,
         PolicyActivated, PolicyReport, ReceivedReport, Register, Registered, RegisteredRealm,
-        Replace, Replaced, Revocation, RevocationReport, SessionCount, Store, StoreError, Swept,
-        Termination, Touch, Touched, UsersAfter,
+        Replace, Replaced, Resume, Resumed, Revocation, RevocationReport, SessionCount, Store,
+        StoreError, Suspend, Suspension, SuspensionReport, Swept, Termination, Touch, Touched,
+        UsersAfter,
     },
     store_calls,
 };

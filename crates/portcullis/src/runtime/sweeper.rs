@@ -78,8 +78,9 @@ mod tests {
             ActivatePolicy, ClockBounds, Commit, Committed, Create, Created, Ended, EnvironmentSet,
             Expired, Expiry, FoundPolicy, Interrupted, Listed, Loaded, LogQuery, Logged,
             Observation, PolicyActivated, PolicyReport, ReceivedReport, Register, Registered,
-            RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount, Store,
-            StoreErrorKind, Swept, Termination, Touch, Touched, UsersAfter,
+            RegisteredRealm, Replace, Replaced, Resume, Resumed, Revocation, RevocationReport,
+            SessionCount, Store, StoreErrorKind, Suspend, Suspension, SuspensionReport, Swept,
+            Termination, Touch, Touched, UsersAfter,
         },
     };
     use tower_layer::Layer;
@@ -200,6 +201,25 @@ mod tests {
         }
 
         async fn count(&self) -> Result<SessionCount, StoreError> {
+            down()
+        }
+
+        async fn suspend(&self, _: Suspend<'_>) -> Result<SuspensionReport, Interrupted> {
+            Ok(down()?)
+        }
+
+        async fn resume(&self, _: Resume<'_>) -> Result<Resumed, StoreError> {
+            down()
+        }
+
+        async fn suspension(&self, _: &UserId) -> Result<Option<Suspension>, StoreError> {
+            down()
+        }
+
+        async fn suspensions_after(
+            &self,
+            _: UsersAfter<'_>,
+        ) -> Result<Vec<Suspension>, StoreError> {
             down()
         }
 

@@ -139,7 +139,7 @@ async fn suspended_users_are_listed_page_by_page() {
         let page = fixture.run(&given);
         page.assert(0);
         let lines = page.out.lines().skip(1);
-        let user = |line: &str| line.rsplit("  ").nth(1).unwrap().trim().to_owned();
+        let user = |line: &str| line.split_whitespace().nth_back(1).unwrap().to_owned();
         found.extend(lines.map(user));
         let Some((_, next)) = page.err.split_once("portcullis suspended ") else {
             break;

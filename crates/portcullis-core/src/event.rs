@@ -7,7 +7,8 @@ use crate::{
     Client, ClientChange, CorrelationKey, Correlator, EndReason, SessionHandle, Timestamp, UserId,
 };
 
-/// An event: one change of a session, or one request that was refused. It holds no identifier.
+/// An event: one change of a session or of a user, or one request that was refused. It holds no
+/// identifier.
 ///
 /// The layer passes it to the application's audit. OWASP ASVS 5.0, 16.3, asks for logs of such
 /// events. Their names follow the OWASP Logging Vocabulary.
@@ -320,8 +321,8 @@ impl EventKind {
         Self::EVERY.iter().map(Self::as_str)
     }
 
-    /// The detail: why the session ended, what it was elevated for, the demand of an operation, what
-    /// differs about the device, why the user was suspended, or why the sign-in was refused.
+    /// The detail: why the session ended, what it was elevated for, the demand of an operation,
+    /// what differs about the device, why the user was suspended, or why the sign-in was refused.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Ended(reason) | Self::UsedAfterEnd(reason) => Some(reason.as_str()),

@@ -443,8 +443,8 @@ local function revoke_up_to(key, moment, kept, code, text, memory)
 end
 
 -- The suspension of a user has the moment since when they are suspended, the code of the reason for
--- which their sessions end, the note for the log about each such end, after its length, and why they
--- were suspended. It has no TTL:
+-- which their sessions end, the note for the log about each such end (after its length), and why
+-- they were suspended. It has no TTL:
 --   1  since (11 hex)  code  length (8 hex)  note  why
 --
 -- Returns it, nil if there is none, or false if a later version wrote it.

@@ -1,5 +1,5 @@
--- Lets a suspended user sign in again, and sets the marker of a revocation of all their sessions. So
--- no session from before is revived, and sign-ins that began before are refused.
+-- Lets a suspended user sign in again, and sets the marker of a revocation of all their sessions.
+-- So no session from before is revived, and sign-ins that began before are refused.
 --
 -- KEYS  1 suspension of the user  2 revocation marker of the user
 --       3 list of the suspended users of the bucket  4 log

@@ -299,8 +299,8 @@ impl Sessions {
     }
 
     /// Ends all sessions of `user`, at one moment as [`revoke_others`](Self::revoke_others) does.
-    /// The user can sign in again at once; [`suspend`](Self::suspend) locks a user out. It acts in one
-    /// realm; [`revoke_all_in_every_realm`](Self::revoke_all_in_every_realm) acts in all.
+    /// The user can sign in again at once; [`suspend`](Self::suspend) locks a user out. It acts in
+    /// one realm; [`revoke_all_in_every_realm`](Self::revoke_all_in_every_realm) acts in all.
     ///
     /// A sign-in is refused if its request arrived before this moment. So a request cannot call
     /// this and then sign the user in. It calls

@@ -20,16 +20,17 @@ const LONGEST_REASON: usize = 1024;
 /// The suspension of users: a switch for incidents.
 impl Sessions {
     /// Suspends `user` in this realm: ends all their sessions, and refuses every sign-in until
-    /// [`resume`](Self::resume) is called. A suspension does not expire.
+    /// [`resume`](Self::resume) is called. A suspension does not expire. (OWASP ASVS 5.0, 7.4.2)
     ///
     /// It takes effect at one moment, on all servers that share the store. A sign-in that is under
     /// way is refused, with [`SessionError::Suspended`](crate::SessionError::Suspended). Live
     /// connections of the user end. A session that the lists of the store have lost ends when it is
     /// next written, or when its activity is written.
     ///
-    /// Operators see the `reason`, and the user does not. One of more than 1024 bytes is cut, so that
-    /// it never prevents a suspension. If the user was suspended before, the earlier suspension
-    /// stays as it was, and sessions that are left are ended.
+    /// Operators see the `reason`, and the user does not. One of more than 1024 bytes is cut, so
+    /// that it never prevents a suspension. If the user was suspended before, the earlier
+    /// suspension stays as it was, and sessions that are left are ended. A name that no user can
+    /// have is not suspended.
     ///
     /// ```
     /// # use portcullis::{MemoryStore, Sessions, store::StoreError};
@@ -45,8 +46,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: the user may be suspended or not, and some sessions may have ended and others
-    /// not. Call it again then.
+    /// [`StoreError`]: the user may be suspended or not, and some sessions may have ended and
+    /// others not. Call it again then.
     pub async fn suspend(
         &self,
         user: impl Into<UserId>,

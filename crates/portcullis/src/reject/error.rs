@@ -38,9 +38,9 @@ pub enum SessionError {
     /// continue to use the session.
     #[error("the user has as many sessions as the limit allows; nothing was written")]
     AtLimit,
-    /// The user is [suspended](crate::Sessions::suspend), and was not signed in. The session and the
-    /// cookie are unchanged. After a [`commit`](crate::Session::commit), the handler may continue to
-    /// use the session.
+    /// The user is [suspended](crate::Sessions::suspend), and was not signed in. The session and
+    /// the cookie are unchanged. After a [`commit`](crate::Session::commit), the handler may
+    /// continue to use the session.
     #[error("the user is suspended and was not signed in; an operator can resume them")]
     Suspended,
     /// The elevation that the route needed ended while the request was under way. Nothing was done.

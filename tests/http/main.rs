@@ -69,6 +69,7 @@ mod secrecy;
 mod session_limit;
 mod shortening;
 mod sockets;
+mod suspension;
 mod sweeping;
 mod test_sessions;
 mod tightened_policies;

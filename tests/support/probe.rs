@@ -16,8 +16,9 @@ use portcullis_core::{
         ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create,
         Created, Ended, EnvironmentSet, FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery,
         Logged, Observation, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport, Register,
-        Registered, Replace, Replaced, Revocation, RevocationReport, SessionCount, SettlePolicy,
-        Settling, Swept, Termination, Touch, Touched, UsersAfter,
+        Registered, Replace, Replaced, Resume, Resumed, Revocation, RevocationReport, SessionCount,
+        SettlePolicy, Settling, Suspend, Suspension, SuspensionReport, Swept, Termination, Touch,
+        Touched, UsersAfter,
     },
     store_calls,
 };
@@ -49,6 +50,12 @@ pub enum Op {
     Count,
     /// [`Store::revoke`].
     Revoke,
+    /// [`Store::suspend`].
+    Suspend,
+    /// [`Store::resume`].
+    Resume,
+    /// [`Store::suspension`] and [`Store::suspensions_after`].
+    Suspensions,
     /// [`Store::sweep`].
     Sweep,
     /// [`Store::observe`].
@@ -75,6 +82,9 @@ impl Op {
             "users_after" => Self::UsersAfter,
             "count" => Self::Count,
             "revoke" => Self::Revoke,
+            "suspend" => Self::Suspend,
+            "resume" => Self::Resume,
+            "suspension" | "suspensions_after" => Self::Suspensions,
             "sweep" => Self::Sweep,
             "observe" => Self::Observe,
             "read_log" => Self::ReadLog,

@@ -110,6 +110,12 @@ After all sessions of a user are revoked, sign-ins that began earlier are refuse
 store does this. It is kept for the longest absolute timeout that is registered for the realm, plus
 an hour. If none is registered, it is kept for 400 days and an hour.";
 
+/// For `suspend --help`.
+const SUSPENSIONS: &str = "\
+A suspension does not expire. It holds in one realm; use --all-realms if the user can sign in to
+several. A user who is suspended already stays so, with the first reason, and sessions that are left
+end.";
+
 /// For `realms --help`.
 const ENVIRONMENTS: &str = "\
 After the environment of a realm was set, processes of the application that declare another one are
@@ -129,6 +135,13 @@ pub(crate) enum Command {
     /// End one session of a user, all sessions of a user, or all sessions of all users.
     #[command(override_usage = REVOCATIONS, after_help = MARKERS)]
     Revoke(Revoke),
+    /// Suspend a user: end all their sessions, and refuse sign-ins until they are resumed.
+    #[command(after_help = SUSPENSIONS)]
+    Suspend(Suspend),
+    /// Let a suspended user sign in again. No session is revived.
+    Resume(Resume),
+    /// List the suspended users, page by page.
+    Suspended(Suspended),
     /// List the sessions that seem to be used on another device.
     Flagged(Flagged),
     /// Read the log of session events, oldest first.
@@ -186,6 +199,9 @@ impl Command {
             Self::Show(which) => (which.whose.naming, Some(&mut which.whose.user)),
             Self::Revoke(revoke) => (revoke.naming, revoke.user.as_mut()),
             Self::Audit(audit) => (audit.naming, audit.user.as_mut()),
+            Self::Suspend(suspend) => (suspend.whose.naming, Some(&mut suspend.whose.user)),
+            Self::Resume(resume) => (resume.whose.naming, Some(&mut resume.whose.user)),
+            Self::Suspended(suspended) => (suspended.naming, suspended.after.as_mut()),
             Self::Users(users) => (users.naming, users.after.as_mut()),
             Self::Count
             | Self::Flagged(_)
@@ -335,6 +351,43 @@ pub(crate) struct IncidentOptions {
 }
 
 #[derive(Args)]
+pub(crate) struct Suspend {
+    #[command(flatten)]
+    pub(crate) whose: OfUser,
+    /// Why, for operators. The user does not see it. At most 1024 bytes are kept.
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) reason: Option<String>,
+    /// Only show which sessions would end.
+    #[arg(long, conflicts_with = "confirm_replicas")]
+    pub(crate) dry_run: bool,
+    /// Wait until this many replicas have the change.
+    #[arg(long, value_name = "N")]
+    pub(crate) confirm_replicas: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) operator: Operator,
+}
+
+#[derive(Args)]
+pub(crate) struct Resume {
+    #[command(flatten)]
+    pub(crate) whose: OfUser,
+    #[command(flatten)]
+    pub(crate) operator: Operator,
+}
+
+#[derive(Args)]
+pub(crate) struct Suspended {
+    /// List the users after this user, which is the last one of the previous page.
+    #[arg(long, value_name = "USER", value_parser = users())]
+    pub(crate) after: Option<UserId>,
+    /// List at most this many users.
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(crate) limit: NonZeroUsize,
+    #[command(flatten)]
+    naming: Naming,
+}
+
+#[derive(Args)]
 pub(crate) struct Flagged {
     /// Only sessions flagged since WHEN: an age (90s, 15m, 1h, 2d, 1w) or 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = Moment::parse, default_value = commands::FLAGGED_SINCE)]
@@ -360,8 +413,8 @@ pub(crate) struct Audit {
     /// Only events with this name. May be given more than once.
     #[arg(long, value_name = "NAME", value_parser = event_names())]
     pub(crate) event: Vec<String>,
-    /// Only events with this detail: the reason of an end, the scope of an elevation, or what
-    /// changed about the device.
+    /// Only events with this detail: the reason of an end or of a suspension, the scope of an
+    /// elevation, or what changed about the device.
     #[arg(long, value_name = "WORD")]
     pub(crate) reason: Option<String>,
     /// Only the newest N events.

@@ -13,7 +13,7 @@ Exit codes:
   0  done
   1  something is wrong with the server (check), or a document is refused (policy)
   2  the command, or a setting, cannot be used as it is
-  3  not found: no such session, or there was nothing to end
+  3  not found: no such session, nothing to end, or no such suspension
   4  the store cannot be used
   5  done, but replicas did not confirm it
   6  the result could not be written

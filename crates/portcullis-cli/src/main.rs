@@ -87,6 +87,16 @@ async fn run(line: CommandLine) -> Result<Code, Failure> {
             in_each_realm(&realms().await?, show).await
         }
         Command::Revoke(revoke) => commands::revoke(&connection, output, &revoke).await,
+        Command::Suspend(suspend) => commands::suspend(&connection, output, &suspend).await,
+        Command::Resume(resume) => {
+            let resume = async |context: &Context| commands::resume(context, output, &resume).await;
+            in_each_realm(&realms().await?, resume).await
+        }
+        Command::Suspended(suspended) => {
+            let list =
+                async |context: &Context| commands::suspended(context, output, &suspended).await;
+            in_each_realm(&realms().await?, list).await
+        }
         Command::Flagged(flagged) => {
             let list = async |context: &Context| commands::flagged(context, output, &flagged).await;
             in_each_realm(&realms().await?, list).await

@@ -7,7 +7,8 @@ use crate::{
     Client, ClientChange, CorrelationKey, Correlator, EndReason, SessionHandle, Timestamp, UserId,
 };
 
-/// An event: one change of a session, or one request that was refused. It holds no identifier.
+/// An event: one change of a session or of a user, or one request that was refused. It holds no
+/// identifier.
 ///
 /// The layer passes it to the application's audit. OWASP ASVS 5.0, 16.3, asks for logs of such
 /// events. Their names follow the OWASP Logging Vocabulary.
@@ -151,6 +152,12 @@ pub enum EventKind {
     Shortened,
     /// A session ended.
     Ended(EndReason),
+    /// A user was suspended, for this reason.
+    UserSuspended(Option<String>),
+    /// A suspended user may sign in again.
+    UserResumed,
+    /// A sign-in was refused because its user is suspended.
+    SuspendedSignIn,
     /// A sign-in was refused because its user has as many sessions as the limit allows.
     LimitReached,
     /// A session was used from what looks like another device.
@@ -178,6 +185,9 @@ pub enum EventKind {
     PolicyActivated(String),
 }
 
+/// Why a sign-in was refused, as the detail of [`EventKind::SuspendedSignIn`].
+const SUSPENDED: &str = "user_suspended";
+
 impl EventKind {
     /// A stable name. It is that of the OWASP Logging Vocabulary where that has one.
     pub const fn as_str(&self) -> &'static str {
@@ -194,6 +204,9 @@ impl EventKind {
             Self::Shortened => "session_shortened",
             Self::Ended(reason) if reason.is_timeout() => "session_expired",
             Self::Ended(_) => "session_ended",
+            Self::UserSuspended(_) => "user_suspended",
+            Self::UserResumed => "user_resumed",
+            Self::SuspendedSignIn => "authn_login_fail",
             Self::LimitReached => "excess_sessions_exceeded",
             Self::DeviceChanged(_) => "session_device_changed",
             Self::WriteRefused => "session_write_refused",
@@ -231,6 +244,9 @@ impl EventKind {
                 Severity::Info
             }
             Self::UsedAfterEnd(_)
+            | Self::UserSuspended(_)
+            | Self::UserResumed
+            | Self::SuspendedSignIn
             | Self::LimitReached
             | Self::DeviceChanged(_)
             | Self::WriteRefused
@@ -246,7 +262,8 @@ impl EventKind {
     /// that makes them.
     pub const fn is_logged_observation(&self) -> bool {
         match self {
-            Self::LimitReached
+            Self::SuspendedSignIn
+            | Self::LimitReached
             | Self::WriteRefused
             | Self::RevocationRefused
             | Self::UsedAfterEnd(_)
@@ -266,6 +283,8 @@ impl EventKind {
             | Self::Regenerated
             | Self::Shortened
             | Self::Ended(_)
+            | Self::UserSuspended(_)
+            | Self::UserResumed
             // The step that compares the devices logs it.
             | Self::DeviceChanged(_)
             // Any client can cause these, without a session.
@@ -292,6 +311,10 @@ impl EventKind {
             Self::Created
             | Self::ApprovalUsed(_)
             | Self::ApprovalRestored(_)
+            // Each session that ends is an event of its own.
+            | Self::UserSuspended(_)
+            | Self::UserResumed
+            | Self::SuspendedSignIn
             | Self::LimitReached
             | Self::WriteRefused
             | Self::RevocationRefused
@@ -311,8 +334,8 @@ impl EventKind {
         Self::EVERY.iter().map(Self::as_str)
     }
 
-    /// The detail: why the session ended, what it was elevated for, the demand of an operation, or
-    /// what differs about the device.
+    /// The detail: why the session ended, what it was elevated for, the demand of an operation,
+    /// what differs about the device, why the user was suspended, or why the sign-in was refused.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Ended(reason) | Self::UsedAfterEnd(reason) => Some(reason.as_str()),
@@ -323,12 +346,15 @@ impl EventKind {
             | Self::ApprovalUsed(demand)
             | Self::ApprovalRestored(demand) => Some(demand),
             Self::DeviceChanged(change) => Some(change.as_str()),
+            Self::UserSuspended(reason) => reason.as_deref(),
+            Self::SuspendedSignIn => Some(SUSPENDED),
             Self::Created
             | Self::Authenticated
             | Self::ElevationDropped
             | Self::ElevationEnded
             | Self::Regenerated
             | Self::Shortened
+            | Self::UserResumed
             | Self::LimitReached
             | Self::WriteRefused
             | Self::RevocationRefused
@@ -352,6 +378,8 @@ impl EventKind {
             "session_expired" | "session_ended" => Self::Ended(reason()?),
             "session_use_after_expire" => Self::UsedAfterEnd(reason()?),
             "session_device_changed" => Self::DeviceChanged(ClientChange::from_word(detail?)?),
+            "user_suspended" => Self::UserSuspended(detail.map(str::to_owned)),
+            "authn_login_fail" if detail == Some(SUSPENDED) => Self::SuspendedSignIn,
             name => Self::without_detail(name)?,
         })
     }
@@ -384,6 +412,9 @@ list! {
     ElevationEnded,
     Regenerated,
     Shortened,
+    UserSuspended(None),
+    UserResumed,
+    SuspendedSignIn,
     LimitReached,
     WriteRefused,
     RevocationRefused,
@@ -487,6 +518,7 @@ mod tests {
         let mut kinds = EventKind::EVERY.to_vec();
         kinds.push(EventKind::Elevated("payments".into()));
         kinds.push(EventKind::DeviceChanged(ClientChange::Network));
+        kinds.push(EventKind::UserSuspended(Some("stolen laptop".into())));
         for reason in EndReason::ALL {
             kinds.extend([EventKind::Ended(reason), EventKind::UsedAfterEnd(reason)]);
         }

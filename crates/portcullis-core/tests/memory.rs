@@ -70,6 +70,7 @@ mod conformance {
             include_str!("../src/store/conformance/revoking.rs"),
             include_str!("../src/store/conformance/settling.rs"),
             include_str!("../src/store/conformance/shortening.rs"),
+            include_str!("../src/store/conformance/suspending.rs"),
             include_str!("../src/store/conformance/sweeping.rs"),
         ]
         .into_iter()

@@ -1,7 +1,7 @@
 -- Writes the payload of a live session, if no other write happened since the expected revision.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
---       5 revocation marker of the user
+--       5 revocation marker of the user  6 suspension of the user
 -- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 kind of activity
 --       5 payload  6 entry  7 user, or ''  8 when they authenticated (ms), or ''
 --       9 '1' if it is flagged, else '0'  10 ms to remember a revocation
@@ -25,7 +25,7 @@ if session.revision == ARGV[3] then
   return done(session, now)
 end
 local entry, user, log_size = ARGV[6], ARGV[7], ARGV[14]
-local ended = end_by_marker(KEYS[5], ARGV[8], KEYS[1], KEYS[2], KEYS[4], KEYS[3], log_size, session, entry, user, ARGV[10], now)
+local ended = end_if_forbidden(KEYS[6], KEYS[5], ARGV[8], KEYS[1], KEYS[2], KEYS[4], KEYS[3], log_size, session, entry, user, ARGV[10], now)
 if ended then
   return ended
 end

@@ -1,7 +1,7 @@
 -- Creates a session under a key that is not in use.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
---       5 revocation marker of the user
+--       5 revocation marker of the user  6 suspension of the user
 -- ARGV  1 not after (ms)  2 idle timeout (ms)  3 absolute timeout (ms from now), or '' with 6 and 7
 --       4 revision  5 payload  6 absolute deadline (ms)  7 last activity (ms), or '' for now
 --       8 last privileged activity (ms), or '' for the last activity
@@ -11,13 +11,13 @@
 --       16 '1' to displace others, '0' to refuse
 --       17 code, 18 note and 19 ms to store the marker, if all others end  20… notes
 -- Reply DONE (with the displaced sessions), TAKEN, LIMIT (there is no room, and others must not be
---       displaced), REVOKED, LATE, NEWER
+--       displaced), REVOKED, SUSPENDED, LATE, NEWER
 --
 -- A script may only use keys that it was given. So the caller ends the displaced sessions, before a
 -- client is given the identifier of this one: there are never more usable sessions than allowed. If
 -- all others end, the marker refuses every sign-in of this user that began before.
 --
--- Without a user, keys 4 and 5 are not used. SET NX is the first write: when memory is full it is
+-- Without a user, keys 4 to 6 are not used. SET NX is the first write: when memory is full it is
 -- refused and nothing has changed. Later writes are not refused. Arguments 6 to 8 are for a
 -- session that moves here from another bucket and keeps its deadlines.
 
@@ -34,6 +34,10 @@ session.class = string.sub(entry, 2, 2)
 
 local displaced_entries = {}
 if user ~= '' then
+  local suspended = suspension(KEYS[6])
+  if suspended ~= nil then
+    return {suspended and SUSPENDED or NEWER, now}
+  end
   local found = revoked(KEYS[5], ARGV[11], entry)
   if found ~= nil then
     return {found and REVOKED or NEWER, now}

@@ -21,7 +21,7 @@
 -- Entries and members of another kind belong to a later version and are left alone.
 
 local GONE, DONE, CONFLICT, TAKEN, NEWER, MOVED, LIMIT, REVOKED = 0, 1, 2, 3, 4, 5, 6, 7
-local LISTED, ENDED, EXPIRED, LATE, LOST = 8, 9, 10, 11, 12
+local LISTED, ENDED, EXPIRED, LATE, LOST, SUSPENDED = 8, 9, 10, 11, 12, 13
 
 -- The length of an entry, by its kind.
 local ENTRY = {l = 30, f = 46}
@@ -442,10 +442,38 @@ local function revoke_up_to(key, moment, kept, code, text, memory)
   return true
 end
 
--- Ends a session that a revocation has missed, and writes the note of the marker to the log. The
--- revocation then reports the session. Returns the reply, or nil if the session is not revoked.
-local function end_by_marker(marker_key, authenticated_at, key, due_list, users, log, log_size, session, entry, user, memory, now)
-  local found = revoked(marker_key, authenticated_at, entry)
+-- The suspension of a user has the moment since when they are suspended, the code of the reason for
+-- which their sessions end, the note for the log about each such end (after its length), and why
+-- they were suspended. It has no TTL:
+--   1  since (11 hex)  code  length (8 hex)  note  why
+--
+-- Returns it, nil if there is none, or false if a later version wrote it.
+local function suspension(key)
+  local found = redis.call('GETRANGE', key, 0, -1)
+  if found == '' then
+    return nil
+  end
+  if not string.find(found, '^1[0-9a-f]+') or #found < 21 then
+    return false
+  end
+  local length = tonumber(string.sub(found, 14, 21), 16)
+  return {
+    since = tonumber(string.sub(found, 2, 12), 16),
+    code = string.sub(found, 13, 13),
+    note = string.sub(found, 22, 21 + (length or 0)),
+  }
+end
+
+-- Ends a session that a suspension or a revocation has missed, and writes its note to the log. The
+-- next revocation then reports the session. Returns the reply, or nil if the session may stay.
+local function end_if_forbidden(suspension_key, marker_key, authenticated_at, key, due_list, users, log, log_size, session, entry, user, memory, now)
+  if user == '' then
+    return nil
+  end
+  local found = suspension(suspension_key)
+  if found == nil then
+    found = revoked(marker_key, authenticated_at, entry)
+  end
   if found == nil then
     return nil
   end

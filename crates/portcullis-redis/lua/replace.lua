@@ -3,7 +3,7 @@
 --
 -- KEYS  1 the session  2 the new key  3 list of the bucket  4 log of the old one
 --       5 list of its user  6 log of the new one  7 list of its user
---       8 revocation marker of its user
+--       8 revocation marker of its user  9 suspension of its user
 -- ARGV  1 not after (ms)  2 expected revision  3 new revision  4 payload
 --       5 code of the end of the old one  6 ms to remember it  7 kind of activity
 --       8 idle timeout (ms) and 9 absolute timeout (ms from now), or '' to keep the deadlines
@@ -17,7 +17,7 @@
 --       26 ms to remember a revocation  27 another idle timeout (ms) and 28 an earlier absolute deadline
 --       (ms) if the deadlines stay, or ''  29… notes
 -- Reply DONE (with the displaced sessions, as lua/create.lua), CONFLICT, GONE, NEWER, TAKEN (the
---       new key is in use), LIMIT, REVOKED, LATE
+--       new key is in use), LIMIT, REVOKED, SUSPENDED, LATE
 --
 -- If other sessions are displaced, or all others end, the old session stays live. The caller ends
 -- the others and then, with lua/supersede.lua, the old one. So the old session is not lost if the
@@ -51,6 +51,10 @@ local displaced_entries = {}
 if user ~= '' then
   if ARGV[8] ~= '' then
     -- A refused sign-in does not change the old session.
+    local suspended = suspension(KEYS[9])
+    if suspended ~= nil then
+      return {suspended and SUSPENDED or NEWER, now}
+    end
     local found = revoked(KEYS[8], ARGV[16], entry)
     if found ~= nil then
       return {found and REVOKED or NEWER, now}
@@ -63,7 +67,7 @@ if user ~= '' then
       return {NEWER, now}
     end
   else
-    local ended = end_by_marker(KEYS[8], ARGV[16], KEYS[1], KEYS[3], KEYS[5], KEYS[4], ARGV[19], before, old, ARGV[12], ARGV[26], now)
+    local ended = end_if_forbidden(KEYS[9], KEYS[8], ARGV[16], KEYS[1], KEYS[3], KEYS[5], KEYS[4], ARGV[19], before, old, ARGV[12], ARGV[26], now)
     if ended then
       return ended
     end

@@ -1,7 +1,7 @@
 -- Moves the last activity of a live session to now, and the last privileged activity.
 --
 -- KEYS  1 the session  2 list of the bucket  3 log  4 list of the user
---       5 revocation marker of the user
+--       5 revocation marker of the user  6 suspension of the user
 -- ARGV  1 not after (ms)  2 entry  3 user, or ''  4 when they authenticated (ms), or ''
 --       5 ms to remember a revocation  6 size of the log  7 kind of activity
 --       8 another idle timeout (ms), or ''
@@ -18,7 +18,7 @@ if not session then
   return refusal
 end
 local entry, user = ARGV[2], ARGV[3]
-local ended = end_by_marker(KEYS[5], ARGV[4], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[6], session, entry, user, ARGV[5], now)
+local ended = end_if_forbidden(KEYS[6], KEYS[5], ARGV[4], KEYS[1], KEYS[2], KEYS[4], KEYS[3], ARGV[6], session, entry, user, ARGV[5], now)
 if ended then
   return ended
 end

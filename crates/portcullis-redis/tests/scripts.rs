@@ -15,6 +15,8 @@ const LOG_OF_VISITORS: &str = "pc:id:{1}:a";
 const USERS: &str = "pc:id:{1}:ualice";
 const ENDS: &str = "pc:id:{1}:p";
 const SET_MARKER: &str = "pc:id:{1}:ealice";
+const SUSPENSION: &str = "pc:id:{1}:salice";
+const SUSPENDED_USERS: &str = "pc:id:{1}:s";
 const HOUR: &str = "3600000";
 const MINUTE: &str = "60000";
 
@@ -42,6 +44,8 @@ const COMMIT: &str = script!("commit");
 const SUPERSEDE: &str = script!("supersede");
 const TOUCH: &str = script!("touch");
 const END: &str = script!("end");
+const SUSPEND: &str = script!("suspend");
+const RESUME: &str = script!("resume");
 const REVOKE: &str = script!("revoke");
 const EXPIRE_DUE: &str = script!("expire_due");
 
@@ -54,6 +58,7 @@ const LIMIT: &str = "6";
 const REVOKED: &str = "7";
 const LATE: &str = "11";
 const LOST: &str = "12";
+const SUSPENDED: &str = "13";
 
 /// No caller waits until then, so none of these is late.
 const IN_TIME: &str = "9999999999999";
@@ -122,7 +127,7 @@ const FIRST: Create<'_> = Create {
 
 impl Create<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
-        let keys = [self.key, DUE, LOG, USERS, SET_MARKER];
+        let keys = [self.key, DUE, LOG, USERS, SET_MARKER, SUSPENSION];
         let mut arguments = vec![
             self.not_after,
             HOUR,
@@ -173,7 +178,7 @@ const MOVE: Replace<'_> = Replace {
 impl Replace<'_> {
     fn run(&self, server: &TestServer) -> Vec<String> {
         let [to, reference] = self.to;
-        let keys = [KEY, to, DUE, LOG, USERS, LOG, USERS, SET_MARKER];
+        let keys = [KEY, to, DUE, LOG, USERS, LOG, USERS, SET_MARKER, SUSPENSION];
         let mut arguments = vec![self.not_after, self.expected, self.revision, self.payload];
         arguments.extend([self.end[0], MINUTE, "1", self.timeouts[0], self.timeouts[1]]);
         arguments.extend([
@@ -206,7 +211,7 @@ fn commit_until(server: &TestServer, not_after: &str, write: [&str; 3]) -> Vec<S
     run(
         server,
         COMMIT,
-        &[KEY, DUE, LOG, USERS, SET_MARKER],
+        &[KEY, DUE, LOG, USERS, SET_MARKER, SUSPENSION],
         &arguments,
     )
 }
@@ -216,7 +221,7 @@ fn touch(server: &TestServer, since: &str) -> Vec<String> {
     run(
         server,
         TOUCH,
-        &[KEY, DUE, LOG, USERS, SET_MARKER],
+        &[KEY, DUE, LOG, USERS, SET_MARKER, SUSPENSION],
         &arguments,
     )
 }
@@ -265,6 +270,27 @@ fn mark_asked(server: &TestServer, kept: &str, asked: [&str; 2]) -> Vec<String> 
         &[USERS, SET_MARKER],
         &arguments,
     )
+}
+
+fn suspend(server: &TestServer, not_after: &str) -> Vec<String> {
+    let keys = [USERS, SET_MARKER, SUSPENSION, SUSPENDED_USERS, LOG];
+    let arguments = [
+        not_after,
+        "p",
+        HOUR,
+        "ended",
+        "alice",
+        "stolen",
+        "suspended",
+        "9",
+    ];
+    run(server, SUSPEND, &keys, &arguments)
+}
+
+fn resume(server: &TestServer, not_after: &str) -> Vec<String> {
+    let keys = [SUSPENSION, SET_MARKER, SUSPENDED_USERS, LOG];
+    let arguments = [not_after, "p", HOUR, "ended", "alice", "resumed", "9"];
+    run(server, RESUME, &keys, &arguments)
 }
 
 fn expire_due(server: &TestServer, member: &str) -> Vec<String> {
@@ -761,7 +787,7 @@ fn a_sign_in_that_ends_all_others_names_them_and_refuses_who_began_before() {
     };
     assert_eq!(under_way.run(&server), [REVOKED]);
     assert_eq!(touch(&server, "1000"), [GONE]);
-    let keys = [NEW, DUE, LOG, USERS, SET_MARKER];
+    let keys = [NEW, DUE, LOG, USERS, SET_MARKER, SUSPENSION];
     let arguments = [IN_TIME, NEW_REF, "alice", "2000", MINUTE, "9", "1"];
     assert_eq!(run(&server, TOUCH, &keys, &arguments)[0], DONE);
 }
@@ -868,4 +894,121 @@ fn a_sign_in_forgets_what_only_the_list_of_its_user_still_has() {
     server.cli(&["ZADD", USERS, "5", THIRD_REF]);
     MOVE.run(&server);
     assert_eq!(members(&server, USERS), [NEW_REF]);
+}
+
+#[test]
+fn a_suspension_lists_the_sessions_and_is_written_and_noted_once() {
+    let server = TestServer::start();
+    create(&server);
+    assert_eq!(suspend(&server, IN_TIME), ["8", "1", REF]);
+    let suspension = server.cli(&["GET", SUSPENSION]);
+    assert_eq!(server.cli(&["PTTL", SUSPENSION]).integer(), -1);
+    assert_eq!(members(&server, SUSPENDED_USERS), ["alice"]);
+    let noted = length_of_log(&server);
+    // The marker moves on. The rest stays, and the list is restored if it was lost.
+    server.cli(&["DEL", SUSPENDED_USERS]);
+    sleep(Duration::from_millis(3));
+    assert_eq!(suspend(&server, IN_TIME), ["8", "0", REF]);
+    assert_eq!(server.cli(&["GET", SUSPENSION]), suspension);
+    assert_eq!(members(&server, SUSPENDED_USERS), ["alice"]);
+    assert_eq!(length_of_log(&server), noted);
+
+    assert_eq!(resume(&server, IN_TIME), ["8", "1"]);
+    assert_eq!(length_of_log(&server), noted + 1);
+    assert_eq!(twice(&server, || resume(&server, IN_TIME)), [GONE]);
+    assert_eq!(members(&server, SUSPENDED_USERS), [] as [String; 0]);
+}
+
+#[test]
+fn a_sign_in_of_a_suspended_user_changes_nothing() {
+    let server = TestServer::start();
+    create(&server);
+    suspend(&server, IN_TIME);
+    let before = everything(&server);
+    let after_it = "9999999999998";
+    let another = Create {
+        key: THIRD,
+        reference: THIRD_REF,
+        since: after_it,
+        ..FIRST
+    };
+    assert_eq!(another.run(&server), [SUSPENDED]);
+    let sign_in = Replace {
+        since: after_it,
+        timeouts: [HOUR, HOUR],
+        ..MOVE
+    };
+    assert_eq!(sign_in.run(&server), [SUSPENDED]);
+    assert_eq!(everything(&server), before);
+}
+
+/// Even if its user authenticated after it, by a clock that is ahead.
+#[test]
+fn a_session_that_a_suspension_has_missed_ends_at_its_next_step() {
+    let after_it = "9999999999998";
+    let steps: [fn(&TestServer) -> Vec<String>; 3] = [
+        |server| touch(server, "9999999999998"),
+        |server| commit(server, "0000000a", "0000000b", "new"),
+        |server| {
+            let moved = Replace {
+                since: "9999999999998",
+                ..MOVE
+            };
+            moved.run(server)
+        },
+    ];
+    let server = TestServer::start();
+    for step in steps {
+        server.cli(&["FLUSHALL"]);
+        let first = Create {
+            since: after_it,
+            ..FIRST
+        };
+        first.run(&server);
+        suspend(&server, IN_TIME);
+        server.cli(&["DEL", SET_MARKER]);
+        assert_eq!(step(&server), [GONE]);
+        assert_eq!(server.cli(&["GET", KEY]).text(), format!("-p{NAME}!"));
+        assert_eq!(server.cli(&["EXISTS", NEW]).integer(), 0);
+        assert_eq!(members(&server, USERS), [] as [String; 0]);
+        // Its beginning, the suspension and its end.
+        assert_eq!(length_of_log(&server), 4);
+        // Then a repeated suspension reports it.
+        let arguments = ["p", MINUTE, "ended", "9", "alice", REF];
+        let revoked = run(&server, REVOKE, &[DUE, LOG, USERS, KEY], &arguments);
+        assert_eq!(revoked, ["9", "0", NAME]);
+    }
+}
+
+#[test]
+fn a_suspension_of_a_later_version_is_left_alone_and_refuses_every_step() {
+    let server = TestServer::start();
+    create(&server);
+    server.cli(&["SET", SUSPENSION, "2 something else"]);
+    let before = everything(&server);
+    let another = Create {
+        key: THIRD,
+        reference: THIRD_REF,
+        ..FIRST
+    };
+    assert_eq!(another.run(&server), [NEWER]);
+    assert_eq!(touch(&server, ""), [NEWER]);
+    assert_eq!(commit(&server, "0000000a", "0000000b", "new"), [NEWER]);
+    assert_eq!(MOVE.run(&server), [NEWER]);
+    assert_eq!(suspend(&server, IN_TIME), [NEWER]);
+    assert_eq!(resume(&server, IN_TIME), [NEWER]);
+    assert_eq!(everything(&server), before);
+}
+
+#[test]
+fn neither_a_suspension_nor_its_end_does_something_when_nobody_waits_for_it() {
+    let server = TestServer::start();
+    create(&server);
+    let before = everything(&server);
+    assert_eq!(suspend(&server, TOO_LATE), [LATE]);
+    assert_eq!(everything(&server), before);
+    suspend(&server, IN_TIME);
+    let before = everything(&server);
+    assert_eq!(resume(&server, TOO_LATE), [LATE]);
+    assert_eq!(everything(&server), before);
 }

@@ -288,7 +288,8 @@ pub mod policy {
     };
 }
 
-/// The public data of sessions: handles, times and ends, and the reports of revocations.
+/// The public data of sessions: handles, times and ends, and the reports of revocations and
+/// suspensions.
 ///
 /// [`Session`] and [`Sessions`] return these types.
 pub mod session {
@@ -296,7 +297,9 @@ pub mod session {
     pub use portcullis_core::{
         ChangeError, EndReason, InvalidHandle, NoRandomness, SessionEntry, SessionHandle,
         SessionInfo, Timestamp, ValueKey,
-        store::{ReplicaAcks, RevocationReport, SessionCount},
+        store::{
+            ReplicaAcks, Resumed, RevocationReport, SessionCount, Suspension, SuspensionReport,
+        },
     };
 
     pub use crate::admin::selection::{Selected, Selection};

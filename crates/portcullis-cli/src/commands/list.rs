@@ -1,7 +1,9 @@
 //! The sessions of a user.
 
 use portcullis::session::SessionEntry;
+use serde::Serialize;
 
+use super::suspend::{self, SuspensionJson};
 use crate::{
     args::{OfUser, OutputOptions},
     context::Context,
@@ -13,20 +15,30 @@ use crate::{
     text::{self, Ink, Pen, Table},
 };
 
+#[derive(Serialize)]
+struct Listed<'e> {
+    #[serde(flatten)]
+    sessions: json::Sessions<'e>,
+    suspension: Option<SuspensionJson<'e>>,
+}
+
 pub(crate) async fn list(
     context: &Context,
     output: OutputOptions,
     whose: &OfUser,
 ) -> Result<Outcome, Failure> {
     let entries = context.sessions.list(whose.user.clone()).await?;
+    let suspension = context.sessions.suspension(whose.user.clone()).await?;
     let clock = context.clock();
     let user = text::user(&whose.user);
     if output.json {
-        print_result(&context.document(&json::Sessions::new(
-            clock.now,
-            context.classes(),
-            &entries,
-        ))?)?;
+        print_result(&context.document(&Listed {
+            sessions: json::Sessions::new(clock.now, context.classes(), &entries),
+            suspension: suspension.as_ref().map(SuspensionJson::from),
+        })?)?;
+    }
+    if let Some(suspension) = &suspension {
+        context.print_message(&suspend::line(context, suspension));
     }
     if entries.is_empty() {
         context.print_message(&format!("{user} has no session"));

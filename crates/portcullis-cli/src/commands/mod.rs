@@ -11,6 +11,7 @@ mod policy;
 mod realms;
 mod revoke;
 mod show;
+mod suspend;
 mod sweep;
 mod users;
 
@@ -26,6 +27,7 @@ pub(crate) use self::{
     realms::realms,
     revoke::revoke,
     show::show,
+    suspend::{resume, suspend, suspended},
     sweep::sweep,
     users::users,
 };

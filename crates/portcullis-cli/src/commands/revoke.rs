@@ -6,7 +6,7 @@ use portcullis::{
     UserId,
     session::{ReplicaAcks, RevocationReport, SessionHandle},
     settings::Realm,
-    store::Store,
+    store::{Store, StoreError},
 };
 use portcullis_core::Bucket;
 use serde::Serialize;
@@ -33,9 +33,18 @@ struct Revoked<'r> {
 }
 
 #[derive(Serialize)]
-struct Replicas {
+pub(super) struct Replicas {
     asked: u32,
     confirmed: u32,
+}
+
+impl From<ReplicaAcks> for Replicas {
+    fn from(copies: ReplicaAcks) -> Self {
+        Self {
+            asked: copies.asked,
+            confirmed: copies.confirmed,
+        }
+    }
 }
 
 /// The sessions to end.
@@ -112,20 +121,12 @@ async fn end(
         Target::AllBut(user, keep) => sessions.revoke_others(user.clone(), keep).await,
         Target::AllUsers => sessions.revoke_everybody().await,
     };
-    let report = report.map_err(|error| match Failure::from(error) {
-        Failure::Store(text) => Failure::Store(format!(
-            "the outcome is unknown; run the command again: {text}"
-        )),
-        other => other,
-    })?;
+    let report = report.map_err(unknown_outcome)?;
     let result = if output.json {
         context.document(&Revoked {
             user: target.user().map(User::from),
             ended: report.ended.iter().map(SessionHandle::to_string).collect(),
-            replicas: report.copies.map(|copies| Replicas {
-                asked: copies.asked,
-                confirmed: copies.confirmed,
-            }),
+            replicas: report.copies.map(Replicas::from),
         })?
     } else if report.ended.is_empty() {
         String::new()
@@ -292,6 +293,16 @@ fn place(url: &str, prefix: &str) -> String {
 
 pub(super) fn is_yes(answer: &str) -> bool {
     ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
+}
+
+/// The failure of a change that may have been carried out.
+pub(super) fn unknown_outcome(error: StoreError) -> Failure {
+    match Failure::from(error) {
+        Failure::Store(text) => Failure::Store(format!(
+            "the outcome is unknown; run the command again: {text}"
+        )),
+        other => other,
+    }
 }
 
 fn summary(target: Target<'_>, report: &RevocationReport) -> String {

@@ -19,4 +19,5 @@ mod realms;
 mod revoke;
 mod safety;
 mod support;
+mod suspend;
 mod sweep;

@@ -114,7 +114,10 @@ async fn the_rights_in_the_readme_suffice_and_those_for_reading_end_nothing() {
         as_user(user, &["audit"]).assert(0);
         as_user(user, &["users"]).assert(0);
         as_user(user, &["count"]).assert(0);
+        as_user(user, &["suspended"]).assert(0);
+        as_user(user, &["suspend", "alice", "--dry-run"]).assert(0);
     }
+    as_user("auditor", &["suspend", "alice"]).assert(4);
     as_user("auditor", &["revoke", "alice", &handle]).assert(4);
     as_user("auditor", &["revoke", "alice", "--all", "--yes"]).assert(4);
     assert!(fixture.is_live(&session).await);
@@ -128,6 +131,9 @@ async fn the_rights_in_the_readme_suffice_and_those_for_reading_end_nothing() {
     as_user("auditor", &["revoke", "--everybody", "--yes"]).assert(4);
     as_user("operator", &["revoke", "--everybody", "--yes"]).assert(0);
     assert!(!fixture.is_live(&last).await);
+    as_user("operator", &["suspend", "alice"]).assert(0);
+    as_user("auditor", &["resume", "alice"]).assert(4);
+    as_user("operator", &["resume", "alice"]).assert(0);
     fixture.sign_in("bob").await;
     fixture.server.age_sessions(Duration::from_secs(31 * 60));
     as_user("operator", &["sweep"]).assert(0);

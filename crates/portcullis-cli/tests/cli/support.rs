@@ -101,6 +101,11 @@ impl Fixture {
         begin(&self.store, user.into(), None, None).await
     }
 
+    /// What the store answers to a sign-in.
+    pub(crate) async fn try_sign_in(&self, user: impl Into<UserId>) -> Created {
+        try_to_begin(&self.store, user.into(), None, None).await.1
+    }
+
     pub(crate) async fn sign_in_to(&self, realm: &str, user: impl Into<UserId>) -> Session {
         begin(&self.store_of(realm), user.into(), None, None).await
     }
@@ -166,6 +171,17 @@ async fn begin(
     scope: Option<&str>,
     class: Option<Class>,
 ) -> Session {
+    let (session, created) = try_to_begin(store, user, scope, class).await;
+    assert!(matches!(created, Created::Done(..)), "{created:?}");
+    session
+}
+
+async fn try_to_begin(
+    store: &RedisStore,
+    user: UserId,
+    scope: Option<&str>,
+    class: Option<Class>,
+) -> (Session, Created) {
     // Changes of two users in one millisecond have no order.
     tokio::time::sleep(Duration::from_millis(2)).await;
     let now = store.now();
@@ -194,11 +210,11 @@ async fn begin(
     let created = store
         .create(Create::new(&id.key(), &write, limits, &others))
         .await;
-    assert!(matches!(created, Ok(Created::Done(..))), "{created:?}");
-    Session {
+    let session = Session {
         handle: write.meta.handle,
         id,
-    }
+    };
+    (session, created.unwrap())
 }
 
 async fn connect(server: &TestServer) -> RedisStore {

@@ -126,6 +126,8 @@ pub enum Created {
     AtLimit,
     /// All sessions of the user were revoked since they authenticated. Nothing was changed.
     Revoked,
+    /// The user is suspended. Nothing was changed.
+    Suspended,
 }
 
 /// What [`Store::commit`] did.
@@ -151,6 +153,8 @@ pub enum Replaced {
     Gone,
     /// The user has as many sessions as the limit allows. Nothing was changed.
     AtLimit,
+    /// The user who would be signed in is suspended. Nothing was changed.
+    Suspended,
     /// Another request wrote to the session or ended it after these sessions of the same user had
     /// ended for the new one. Nothing else was changed. A further call answers with the present
     /// state.

@@ -68,6 +68,7 @@ macro_rules! store_calls {
             ///
             /// * A [revocation](Self::revoke) of all sessions of the owner refuses it, if they
             ///   authenticated before the revocation.
+            /// * A [suspension](Self::suspend) of the owner refuses it.
             /// * [`others`](Create::others) is enforced. The step decides which other sessions end,
             ///   or refuses the new one. Those sessions have ended when this answers. So there are
             ///   never more usable sessions than allowed, however many sign-ins run at once. A
@@ -95,7 +96,7 @@ macro_rules! store_calls {
             /// * With [`Deadline::Keep`] as [`EndReason::Replaced`], and the new key is its
             ///   successor. Name and owner stay as they are.
             /// * With [`Deadline::Restart`] as [`EndReason::ReplacedAtSignIn`]. Name and owner may
-            ///   change. [`others`](Replace::others) and revocations apply as in
+            ///   change. [`others`](Replace::others), revocations and suspensions apply as in
             ///   [`create`](Self::create).
             ///
             /// A store that needs more than one step where other sessions end does that first, and
@@ -191,6 +192,50 @@ macro_rules! store_calls {
             ///
             /// It must work while the store has no room for another session.
             fn revoke(revocation: &'a Revocation) -> Result<RevocationReport, Interrupted>;
+
+            /// Suspends a user of this realm, until they are [resumed](Self::resume). It never
+            /// expires. It takes effect at one moment:
+            ///
+            /// * Every session of the user is dead when this answers, as after a
+            ///   [revocation](Self::revoke) of [all](RevokeScope::All), with the reason
+            ///   [`Suspend::END`].
+            /// * From that moment on, no session of the user is created, moved, written or touched.
+            ///   A sign-in is answered with [`Suspended`](Created::Suspended). A session that was
+            ///   missing from the list ends when it is next moved, written or touched.
+            ///
+            /// If the user is suspended already, only sessions are ended. Who suspended them, when
+            /// and why stays as it is, and nothing is written to the log about it.
+            ///
+            /// After an error, the user may be suspended, and some sessions may be ended and others
+            /// not. It names those that are known to be, and the call may be repeated. The user is
+            /// not suspended by this call after the error was returned.
+            ///
+            /// It must work while the store has no room for another session.
+            fn suspend(suspend: Suspend<'a>) -> Result<SuspensionReport, Interrupted>;
+
+            /// Lets a suspended user sign in again.
+            ///
+            /// No session is revived. A sign-in that began before this moment is refused, as after
+            /// a [revocation](Self::revoke) of all sessions at this moment: the user was verified
+            /// while they were suspended.
+            ///
+            /// After an error the user may be suspended or not, and the call may be repeated. They
+            /// are not resumed by this call after the error was returned.
+            ///
+            /// It must work while the store has no room for another session.
+            fn resume(resume: Resume<'a>) -> Result<Resumed, StoreError>;
+
+            /// Returns the suspension of a user, if they are suspended.
+            fn suspension(user: &'a UserId) -> Result<Option<Suspension>, StoreError>;
+
+            /// Returns one page of the suspended users, in an order of the store's own that never
+            /// changes.
+            ///
+            /// A page of fewer than [`most`](UsersAfter::most) users is the last one. A user who is
+            /// suspended for the whole time from the first page to the last is on one page and on
+            /// no other. A call takes work and memory in proportion to `most`, and to the suspended
+            /// users of a bucket.
+            fn suspensions_after(page: UsersAfter<'a>) -> Result<Vec<Suspension>, StoreError>;
 
             /// Removes expired sessions and returns them.
             ///

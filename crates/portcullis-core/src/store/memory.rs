@@ -7,6 +7,7 @@ mod policies;
 mod realms;
 mod slots;
 mod state;
+mod suspensions;
 
 use std::{
     fmt,
@@ -19,8 +20,9 @@ use super::{
     ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create, Created,
     Ended, EnvironmentSet, FoundPolicy, Interrupted, Listed, Loaded, LogLimits, LogQuery, Logged,
     Observation, Others, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport, Register,
-    Registered, RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount,
-    SettlePolicy, Settling, Store, StoreError, Swept, Termination, Touch, Touched, UsersAfter,
+    Registered, RegisteredRealm, Replace, Replaced, Resume, Resumed, Revocation, RevocationReport,
+    SessionCount, SettlePolicy, Settling, Store, StoreError, Suspend, Suspension, SuspensionReport,
+    Swept, Termination, Touch, Touched, UsersAfter,
 };
 use crate::{Bucket, Environment, Realm, SessionIdHash, Timestamp, UserId};
 
@@ -267,6 +269,28 @@ impl Store for MemoryStore {
         let report = state.revoke(revocation, now);
         self.clock.leave(now);
         Ok(report)
+    }
+
+    async fn suspend(&self, suspend: Suspend<'_>) -> Result<SuspensionReport, Interrupted> {
+        let (mut state, now) = self.at_once();
+        let report = state.suspend(suspend, now);
+        self.clock.leave(now);
+        Ok(report)
+    }
+
+    async fn resume(&self, resume: Resume<'_>) -> Result<Resumed, StoreError> {
+        let (mut state, now) = self.at_once();
+        let resumed = state.resume(resume, now);
+        self.clock.leave(now);
+        Ok(resumed)
+    }
+
+    async fn suspension(&self, user: &UserId) -> Result<Option<Suspension>, StoreError> {
+        Ok(self.lock().suspensions.of(user).cloned())
+    }
+
+    async fn suspensions_after(&self, page: UsersAfter<'_>) -> Result<Vec<Suspension>, StoreError> {
+        Ok(self.lock().suspensions.after(page))
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

@@ -30,6 +30,7 @@ mod policies;
 mod realms;
 mod request;
 mod settling;
+mod suspensions;
 mod timing;
 
 #[cfg(feature = "conformance")]
@@ -60,6 +61,7 @@ pub use self::{
         UsersAfter,
     },
     settling::{PolicyEnds, SettlePolicy, Settling},
+    suspensions::{Resume, Resumed, Suspend, Suspension, SuspensionReport},
     timing::{Activity, Deadline, Limits, NewLimits, Revision, Timing},
 };
 #[cfg(doc)]

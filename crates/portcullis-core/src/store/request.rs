@@ -174,7 +174,7 @@ impl<'a> Touch<'a> {
     }
 }
 
-/// The argument of [`Store::users_after`].
+/// The argument of [`Store::users_after`] and of [`Store::suspensions_after`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsersAfter<'a> {

@@ -6,6 +6,9 @@ use super::{
 };
 use crate::info::REFUSE_VISITORS_FROM;
 
+/// What an eviction of any key loses.
+const LOST: &str = "sessions, records of their ends and suspensions of users";
+
 /// From this share on memory is a warning, in percent.
 const FULL: u128 = 90;
 
@@ -23,15 +26,13 @@ pub(super) fn eviction(facts: &Facts) -> Fact<Ruling> {
     Ok(match info.unsafe_policy() {
         Some(_) if facts.unsafe_eviction => Ruling::warning(
             format!(
-                "maxmemory-policy is {policy}, which allow_unsafe_eviction() accepts: sessions and \
-                 records of their ends can be lost ({figure})"
+                "maxmemory-policy is {policy}, which allow_unsafe_eviction() accepts: {LOST} can be lost \
+                 ({figure})"
             ),
             REMEDY,
         ),
         Some(_) => Ruling::broken(
-            format!(
-                "maxmemory-policy is {policy}: sessions and records of their ends can be lost ({figure})"
-            ),
+            format!("maxmemory-policy is {policy}: {LOST} can be lost ({figure})"),
             format!("{REMEDY}; or use a separate server for sessions"),
         ),
         None if policy.starts_with("volatile") => Ruling::warning(
@@ -171,6 +172,13 @@ mod tests {
                 assert!(finding.message.contains("42"), "{finding:?}");
             }
         }
+    }
+
+    #[test]
+    fn only_a_policy_that_evicts_any_key_can_lose_suspensions() {
+        let message = |policy| found(eviction, &evicting(policy, "100")).message;
+        assert!(message("allkeys-lru").contains("suspensions of users can be lost"));
+        assert!(!message("volatile-lru").contains("suspensions"));
     }
 
     #[test]

@@ -69,12 +69,13 @@ fn appending(facts: &Facts) -> Ruling {
         }
         Ok("everysec") => Ruling::fine(
             "append-only file, written to disk every second (appendfsync everysec): a crash of the \
-             machine undoes about the last second at most, including ends of sessions",
+             machine undoes about the last second at most, including ends of sessions and suspensions",
         ),
         Ok(other) => Ruling::warning(
             format!(
                 "append-only file, written to disk when the system chooses (appendfsync {other}): a \
-                 crash of the machine can undo half a minute, and sessions that ended then are live again"
+                 crash of the machine can undo half a minute: sessions that ended then are live again, and \
+                 users who were suspended then can sign in"
             ),
             "CONFIG SET appendfsync everysec, then CONFIG REWRITE",
         ),
@@ -93,11 +94,12 @@ fn snapshots(info: Info<'_>, facts: &Facts) -> Ruling {
         None => "the number of changes since the last one is not known".to_owned(),
     };
     let undone = "a crash undoes the changes since then, so ended sessions are live again until \
-                  their deadlines";
+                  their deadlines, and suspended users can sign in";
     match facts.config("save") {
         Ok("") => Ruling::warning(
-            "nothing is stored on disk: a restart signs all users out, and restores no ended session",
-            format!("to keep sessions over a restart: {APPEND}"),
+            "nothing is stored on disk: a restart signs all users out, restores no ended session, and \
+             forgets which users are suspended",
+            format!("to keep sessions and suspensions over a restart: {APPEND}"),
         ),
         Ok(when) => Ruling::warning(
             format!("snapshots only (save {when}; {unsaved}): {undone}"),
@@ -105,8 +107,8 @@ fn snapshots(info: Info<'_>, facts: &Facts) -> Ruling {
         ),
         Err(_) => Ruling::warning(
             format!(
-                "no append-only file. Without snapshots, a restart signs all users out; with snapshots \
-                 ({unsaved}), {undone}"
+                "no append-only file. Without snapshots, a restart signs all users out and forgets \
+                 which users are suspended; with snapshots ({unsaved}), {undone}"
             ),
             APPEND,
         ),
@@ -170,6 +172,20 @@ mod tests {
         assert!(snapshots.message.contains("save 3600 1"), "{snapshots:?}");
         assert!(snapshots.message.contains("one: 12"), "{snapshots:?}");
         assert!(snapshots.message.contains("live again"), "{snapshots:?}");
+    }
+
+    #[test]
+    fn what_becomes_of_suspensions_is_named() {
+        let loses = |facts: &Facts| found(facts).message;
+        assert!(loses(&not_appending()).contains("forgets which users are suspended"));
+        let snapshots = not_appending().set("save", Ok("3600 1"));
+        assert!(loses(&snapshots).contains("suspended users can sign in"));
+        for fsync in ["everysec", "no"] {
+            let appending = healthy().set("appendfsync", Ok(fsync));
+            assert!(loses(&appending).contains("suspen"), "{fsync}");
+        }
+        let always = healthy().set("appendfsync", Ok("always"));
+        assert!(!loses(&always).contains("suspen"));
     }
 
     #[test]

@@ -43,8 +43,8 @@ pub(super) async fn again(connection: &Connection, settings: &Settings) -> Resul
         tracing::error!(
             address = %settings.address,
             policy,
-            "Redis evicts any key, so sessions and their ends can get lost; set maxmemory-policy \
-             to noeviction or one of volatile-*"
+            "Redis evicts any key, so sessions, their ends and suspensions of users can get lost; set \
+             maxmemory-policy to noeviction or one of volatile-*"
         );
     }
     Ok(())

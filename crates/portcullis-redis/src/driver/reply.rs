@@ -25,6 +25,7 @@ pub(crate) enum Reply {
     Moved(Bytes),
     AtLimit,
     Revoked,
+    Suspended,
     /// How many items the script checked, and what it found.
     Listed(u64, Vec<Bytes>),
     /// Whether a session was written by a newer version, and the names of the ended sessions.
@@ -77,6 +78,7 @@ impl Reply {
             10 => Self::Expired(expired(items)?),
             11 => Self::Late,
             12 => Self::Lost,
+            13 => Self::Suspended,
             _ => return None,
         };
         Some((reply, now))
@@ -128,7 +130,7 @@ mod tests {
             &[8, 5],
             &[9, 5, 1],
             &[10, 5, 1],
-            &[13, 5],
+            &[14, 5],
             &[-1, 5],
             &[1, -5, 1, 1, 1],
             &[2, 5],
@@ -172,6 +174,7 @@ mod tests {
         assert_eq!(read(&[7, 5]), Some((Reply::Revoked, 5)));
         assert_eq!(read(&[11, 5]), Some((Reply::Late, 5)));
         assert_eq!(read(&[12, 5]), Some((Reply::Lost, 5)));
+        assert_eq!(read(&[13, 5]), Some((Reply::Suspended, 5)));
         assert_eq!(read(&[8, 5, 3]), Some((Reply::Listed(3, vec![]), 5)));
         assert_eq!(with_text(9), Some((Reply::Ended(true, vec![]), 5)));
         assert_eq!(read(&[10, 5]), Some((Reply::Expired(vec![]), 5)));

@@ -101,6 +101,16 @@ impl Prefix {
         self.of_user(user, ":e")
     }
 
+    /// The key of the suspension of a user.
+    pub(crate) fn suspension(&self, user: &UserIdHash) -> String {
+        self.of_user(user, ":s")
+    }
+
+    /// The key of the list of the suspended users of a bucket.
+    pub(crate) fn suspended(&self, bucket: Bucket) -> String {
+        self.of_bucket(bucket, ":s")
+    }
+
     /// The channel on which scripts publish ends, `pc:id:ended`. They derive it from their keys. It
     /// has no hash tag: every node of a cluster receives it.
     pub(crate) fn channel(&self) -> String {
@@ -193,6 +203,7 @@ mod tests {
             assert_eq!(bucket, format!("pc:id:{{{:x}", key.bucket().number()));
             assert_eq!((&rest[..2], rest.len()), (":u", 2 + USER_CHARS));
             assert_ne!(prefix.marker(&key), list);
+            assert_ne!(prefix.suspension(&key), prefix.suspended(key.bucket()));
         }
     }
 
@@ -209,6 +220,8 @@ mod tests {
             (prefix.policy_ends(bucket), admin.policy_ends(bucket)),
             (prefix.user_list(&user), admin.user_list(&user)),
             (prefix.marker(&user), admin.marker(&user)),
+            (prefix.suspension(&user), admin.suspension(&user)),
+            (prefix.suspended(bucket), admin.suspended(bucket)),
             (prefix.channel(), admin.channel()),
         ] {
             assert_ne!(one, other);

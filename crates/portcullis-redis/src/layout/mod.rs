@@ -6,6 +6,7 @@ pub(crate) mod entry;
 pub(crate) mod policy;
 pub(crate) mod record;
 pub(crate) mod registry;
+pub(crate) mod suspension;
 
 mod key_set;
 mod keys;

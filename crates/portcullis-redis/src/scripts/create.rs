@@ -89,7 +89,7 @@ impl TimedCall for Create<'_> {
     }
 
     fn keys(&self) -> Vec<String> {
-        KeySet::of(self.prefix, self.key, &self.write.meta).with_marker()
+        KeySet::of(self.prefix, self.key, &self.write.meta).of_write()
     }
 
     fn arguments(&self, not_after: Timestamp) -> Vec<Bytes> {

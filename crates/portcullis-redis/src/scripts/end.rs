@@ -34,7 +34,7 @@ impl Call for End<'_> {
     }
 
     fn keys(&self) -> Vec<String> {
-        let mut keys = KeySet::of(self.prefix, self.key, &self.termination.meta).without_marker();
+        let mut keys = KeySet::of(self.prefix, self.key, &self.termination.meta).of_end();
         keys.push(self.prefix.policy_ends(self.key.bucket()));
         keys
     }

@@ -20,6 +20,7 @@ mod revoke;
 mod set_environment;
 mod set_marker;
 mod supersede;
+mod suspend;
 mod touch;
 
 pub(crate) use self::{
@@ -40,5 +41,6 @@ pub(crate) use self::{
     set_environment::SetEnvironment,
     set_marker::SetMarker,
     supersede::Supersede,
+    suspend::{Resume, Suspend},
     touch::Touch,
 };

@@ -55,6 +55,7 @@ impl TimedCall for Replace<'_> {
             new.log,
             new.user_list,
             new.marker,
+            new.suspension,
         ]
     }
 

@@ -36,7 +36,7 @@ impl TimedCall for Supersede<'_> {
     }
 
     fn keys(&self) -> Vec<String> {
-        KeySet::of(self.prefix, &self.old.key, &self.old.meta).without_marker()
+        KeySet::of(self.prefix, &self.old.key, &self.old.meta).of_end()
     }
 
     fn arguments(&self, not_after: Timestamp) -> Vec<Bytes> {

@@ -34,7 +34,7 @@ impl TimedCall for Touch<'_> {
     }
 
     fn keys(&self) -> Vec<String> {
-        KeySet::of(self.prefix, self.key, self.meta).with_marker()
+        KeySet::of(self.prefix, self.key, self.meta).of_write()
     }
 
     fn arguments(&self, not_after: Timestamp) -> Vec<Bytes> {

@@ -171,10 +171,7 @@ impl Context {
     ) -> Result<Reply, StoreError> {
         let (keys, arguments) = (call.keys(), call.arguments(not_after));
         match self.driver().run(call.script(), keys, arguments).await? {
-            Reply::Late => Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "Redis received a change after its caller had given up, and did nothing; try again",
-            )),
+            Reply::Late => Err(late()),
             reply => Ok(reply),
         }
     }
@@ -219,6 +216,14 @@ impl Context {
             answered => Ok((answered?, Attempts::Once)),
         }
     }
+}
+
+/// The error for a script that did nothing, since its caller had given up.
+pub(super) fn late() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        "Redis received a change after its caller had given up, and did nothing; try again",
+    )
 }
 
 /// When a step that may still run returns its error.

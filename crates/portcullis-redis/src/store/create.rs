@@ -52,6 +52,7 @@ pub(super) async fn create(
         CreateAttempt::Taken => Created::Taken,
         CreateAttempt::AtLimit => Created::AtLimit,
         CreateAttempt::Revoked => Created::Revoked,
+        CreateAttempt::Suspended => Created::Suspended,
     };
     provisional.sent(attempts).refused();
     Ok(refusal)
@@ -91,6 +92,7 @@ pub(super) enum CreateAttempt {
     Taken,
     AtLimit,
     Revoked,
+    Suspended,
 }
 
 /// Refuses a session without a user while memory is short, so that there is room for sign-ins.
@@ -136,6 +138,7 @@ pub(super) async fn try_create(
         Reply::Done(timing, displaced) => CreateAttempt::Done(timing, displaced),
         Reply::Taken => CreateAttempt::Taken,
         Reply::Revoked => CreateAttempt::Revoked,
+        Reply::Suspended => CreateAttempt::Suspended,
         Reply::AtLimit => CreateAttempt::AtLimit,
         Reply::Newer => return Err(StoreError::newer_format()),
         _ => return Err(wrong_reply()),

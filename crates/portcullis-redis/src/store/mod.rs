@@ -20,6 +20,7 @@ mod replace;
 mod revision;
 mod revoke;
 mod sessions_in;
+mod suspend;
 mod sweep;
 mod users;
 mod write;
@@ -32,9 +33,9 @@ use portcullis_core::{
         ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create,
         Created, Ended, EnvironmentSet, FoundPolicy, Hint, Interrupted, Listed, Loaded, LogLimits,
         LogQuery, Logged, Observation, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport,
-        Register, Registered, RegisteredRealm, Replace, Replaced, Revocation, RevocationReport,
-        SessionCount, SettlePolicy, Settling, Store, StoreError, Swept, Termination, Touch,
-        Touched, UsersAfter,
+        Register, Registered, RegisteredRealm, Replace, Replaced, Resume, Resumed, Revocation,
+        RevocationReport, SessionCount, SettlePolicy, Settling, Store, StoreError, Suspend,
+        Suspension, SuspensionReport, Swept, Termination, Touch, Touched, UsersAfter,
     },
 };
 
@@ -179,6 +180,22 @@ impl Store for RedisStore {
 
     async fn revoke(&self, revocation: &Revocation) -> Result<RevocationReport, Interrupted> {
         revoke::revoke(&self.context, revocation).await
+    }
+
+    async fn suspend(&self, suspend: Suspend<'_>) -> Result<SuspensionReport, Interrupted> {
+        suspend::suspend(&self.context, suspend).await
+    }
+
+    async fn resume(&self, resume: Resume<'_>) -> Result<Resumed, StoreError> {
+        suspend::resume(&self.context, resume).await
+    }
+
+    async fn suspension(&self, user: &UserId) -> Result<Option<Suspension>, StoreError> {
+        suspend::of_user(&self.context, user).await
+    }
+
+    async fn suspensions_after(&self, page: UsersAfter<'_>) -> Result<Vec<Suspension>, StoreError> {
+        suspend::after(&self.context, page).await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

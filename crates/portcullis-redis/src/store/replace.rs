@@ -182,6 +182,7 @@ async fn relocate(
             match attempt {
                 CreateAttempt::AtLimit => Ok(Replaced::AtLimit),
                 CreateAttempt::Revoked => Ok(Replaced::Gone),
+                CreateAttempt::Suspended => Ok(Replaced::Suspended),
                 _ => Err(StoreError::key_taken().into()),
             }
         }
@@ -303,6 +304,7 @@ fn not_replaced(reply: Reply) -> Result<Replaced, StoreError> {
     match reply {
         Reply::Gone | Reply::Revoked => Ok(Replaced::Gone),
         Reply::AtLimit => Ok(Replaced::AtLimit),
+        Reply::Suspended => Ok(Replaced::Suspended),
         Reply::Conflict(value) => Ok(match Record::parse(&value) {
             Record::Session(current) => Replaced::Conflict(current),
             // Unreachable: the script has found a live session in it. "Gone" is the safe answer.

@@ -30,18 +30,7 @@ pub(super) async fn revoke(
     context: &Context,
     revocation: &Revocation,
 ) -> Result<RevocationReport, Interrupted> {
-    let user = UserIdHash::of(&revocation.user);
-    let marker = || context.prefix().marker(&user);
-    let dedicated = match context.driver().copies() {
-        Some(_) => Some(context.driver().open_dedicated(marker()).await?),
-        None => None,
-    };
-    let running = Running {
-        context,
-        dedicated,
-        user,
-        revocation,
-    };
+    let running = Running::start(context, revocation).await?;
     let ended = match revocation.which {
         RevokeScope::One(handle) => running.end_one(handle).await?,
         RevokeScope::AllBut(kept) => running.end_all_but(Some(kept)).await?,
@@ -81,15 +70,33 @@ pub(super) async fn end_entries(
 }
 
 /// A revocation that is being executed.
-struct Running<'w> {
+pub(super) struct Running<'w> {
     context: &'w Context,
     /// The connection on which replicas confirm it, if they must.
     dedicated: Option<DedicatedConnection>,
-    user: UserIdHash,
+    pub(super) user: UserIdHash,
     revocation: &'w Revocation,
 }
 
-impl Running<'_> {
+impl<'w> Running<'w> {
+    pub(super) async fn start(
+        context: &'w Context,
+        revocation: &'w Revocation,
+    ) -> Result<Self, StoreError> {
+        let user = UserIdHash::of(&revocation.user);
+        let marker = || context.prefix().marker(&user);
+        let dedicated = match context.driver().copies() {
+            Some(_) => Some(context.driver().open_dedicated(marker()).await?),
+            None => None,
+        };
+        Ok(Self {
+            context,
+            dedicated,
+            user,
+            revocation,
+        })
+    }
+
     /// Ends one session. Follows it if it moves to another key meanwhile.
     async fn end_one(&self, handle: SessionHandle) -> Result<Vec<SessionHandle>, Interrupted> {
         let mut tried = Vec::new();
@@ -140,15 +147,24 @@ impl Running<'_> {
                 return Err(error.into());
             }
         };
-        let mut sessions = match reply {
-            Reply::Listed(_, entries) => self.parse(&entries),
-            Reply::Newer => return Err(StoreError::newer_format().into()),
-            _ => return Err(wrong_reply().into()),
-        };
+        match reply {
+            Reply::Listed(_, entries) => self.end_listed(&entries).await,
+            Reply::Newer => Err(StoreError::newer_format().into()),
+            _ => Err(wrong_reply().into()),
+        }
+    }
+
+    /// Ends the sessions of these entries of the user, and those missing in the list, but not the
+    /// one that is kept. The marker is already set.
+    pub(super) async fn end_listed(
+        &self,
+        entries: &[Bytes],
+    ) -> Result<Vec<SessionHandle>, Interrupted> {
+        let mut sessions = self.parse(entries);
         if self.revocation.which != RevokeScope::Listed {
             sessions.extend(self.find_unlisted().await?);
         }
-        sessions.retain(|entry| Some(entry.handle) != kept);
+        sessions.retain(|entry| self.revocation.which.covers(entry.handle));
         self.end(&sessions).await
     }
 
@@ -207,7 +223,7 @@ impl Running<'_> {
         Ok(ended)
     }
 
-    async fn run(&self, call: &impl Call) -> Result<Reply, StoreError> {
+    pub(super) async fn run(&self, call: &impl Call) -> Result<Reply, StoreError> {
         match &self.dedicated {
             Some(connection) => {
                 let (keys, arguments) = (call.keys(), call.arguments());
@@ -217,7 +233,7 @@ impl Running<'_> {
         }
     }
 
-    async fn confirmed(&self) -> Option<ReplicaAcks> {
+    pub(super) async fn confirmed(&self) -> Option<ReplicaAcks> {
         let copies = self.context.driver().copies();
         let (connection, asked) = self.dedicated.as_ref().zip(copies)?;
         // The sessions have ended in any case. The report says whether replicas confirmed it.

@@ -8,8 +8,9 @@ use portcullis_core::{
     Actor, Bucket, Client, ClientChange, EndReason, Environment, Event, EventKind, Note, Realm,
     SessionEntry, SessionHandle, SessionIdHash, UserId,
     store::{
-        EnvironmentSet, Interrupted, Loaded, LogQuery, Logged, RegisteredRealm, Revocation,
-        RevocationReport, RevokeScope, SessionCount, Store, StoreError, StoreErrorKind, UsersAfter,
+        EnvironmentSet, Interrupted, Loaded, LogQuery, Logged, RegisteredRealm, ReplicaAcks,
+        Revocation, RevocationReport, RevokeScope, SessionCount, Store, StoreError, StoreErrorKind,
+        UsersAfter,
     },
 };
 
@@ -45,10 +46,10 @@ use crate::{
 ///     sessions: Sessions,
 ///     user: String,
 /// ) -> Result<String, SessionError> {
-///     // … once `operator.user()` is known to be an operator, and `user` can no longer sign in:
+///     // … once `operator.user()` is known to be an operator:
 ///     let sessions = sessions.as_operator(operator.user().to_string());
-///     let receipt = sessions.revoke_all(user).await?;
-///     Ok(format!("{} sessions were ended.", receipt.ended.len()))
+///     let report = sessions.suspend(user, Some("reported as stolen")).await?;
+///     Ok(format!("{} sessions were ended.", report.ended.len()))
 /// }
 /// ```
 ///
@@ -69,9 +70,9 @@ use crate::{
 /// no session to list or to end, and no store command is sent. [`UserId::check`] checks a name.
 #[derive(Clone)]
 pub struct Sessions {
-    shared: Arc<Shared>,
-    actor: Actor,
-    client: Option<Client>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) actor: Actor,
+    pub(super) client: Option<Client>,
 }
 
 /// The longest name of an operator in bytes. It is that of a user, because operators may be users.
@@ -155,15 +156,7 @@ impl Sessions {
     /// is cut, so that it never prevents an end.
     #[must_use]
     pub fn as_operator(self, name: impl Into<String>) -> Self {
-        let mut name = name.into();
-        let ends = name
-            .char_indices()
-            .map(|(at, character)| at + character.len_utf8());
-        name.truncate(
-            ends.take_while(|end| *end <= LONGEST_NAME)
-                .last()
-                .unwrap_or(0),
-        );
+        let name = cut(&name.into(), LONGEST_NAME).to_owned();
         Self {
             actor: Actor::Operator(name),
             ..self
@@ -318,8 +311,8 @@ impl Sessions {
     }
 
     /// Ends all sessions of `user`, at one moment as [`revoke_others`](Self::revoke_others) does.
-    /// To lock a user out, first make sure that the user can no longer sign in. It acts in one
-    /// realm; [`revoke_all_in_every_realm`](Self::revoke_all_in_every_realm) acts in all.
+    /// The user can sign in again at once; [`suspend`](Self::suspend) locks a user out. It acts in
+    /// one realm; [`revoke_all_in_every_realm`](Self::revoke_all_in_every_realm) acts in all.
     ///
     /// A sign-in is refused if its request arrived before this moment. So a request cannot call
     /// this and then sign the user in. It calls
@@ -586,20 +579,37 @@ impl Sessions {
 async fn revoke(shared: &Shared, revocation: Revocation) -> Result<RevocationReport, StoreError> {
     let revoked = shared.store().revoke(&revocation).await;
     let (Ok(RevocationReport { ended, .. }) | Err(Interrupted { ended, .. })) = &revoked;
+    emit_ends(shared, &revocation.user, &revocation.note, ended);
+    let receipt = revoked.map_err(|interrupted| interrupted.error)?;
+    warn_unless_confirmed(receipt.copies);
+    Ok(receipt)
+}
+
+/// Reports that these sessions of the user have ended.
+pub(super) fn emit_ends(shared: &Shared, user: &UserId, note: &Note, ended: &[SessionHandle]) {
     let now = shared.now();
     for handle in ended {
-        let (note, user) = (revocation.note.clone(), revocation.user.clone());
+        let (note, user) = (note.clone(), user.clone());
         shared.emit(Event::new(note, now, Some(*handle), Some(user)));
     }
-    let receipt = revoked.map_err(|interrupted| interrupted.error)?;
-    if let Some(copies) = receipt.copies.filter(|copies| !copies.are_enough()) {
+}
+
+pub(super) fn warn_unless_confirmed(copies: Option<ReplicaAcks>) {
+    if let Some(copies) = copies.filter(|copies| !copies.are_enough()) {
         tracing::warn!(
             asked = copies.asked,
             confirmed = copies.confirmed,
             "not enough replicas of the store confirmed an end of sessions; a failover may undo it"
         );
     }
-    Ok(receipt)
+}
+
+/// The beginning of a text, of whole characters and at most this many bytes.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    let characters = text.char_indices();
+    let ends = characters.map(|(at, character)| at + character.len_utf8());
+    let end = ends.take_while(|end| *end <= most).last().unwrap_or(0);
+    text.get(..end).unwrap_or(text)
 }
 
 /// The sum is confirmed by as many replicas as the least confirmed part.

@@ -38,6 +38,11 @@ pub enum SessionError {
     /// continue to use the session.
     #[error("the user has as many sessions as the limit allows; nothing was written")]
     AtLimit,
+    /// The user is [suspended](crate::Sessions::suspend), and was not signed in. The session and
+    /// the cookie are unchanged. After a [`commit`](crate::Session::commit), the handler may
+    /// continue to use the session.
+    #[error("the user is suspended and was not signed in; an operator can resume them")]
+    Suspended,
     /// The elevation that the route needed ended while the request was under way. Nothing was done.
     #[error("the elevation ended while the request was under way; nothing was done")]
     ElevationEnded,
@@ -122,6 +127,7 @@ impl SessionError {
             Self::ElevationEnded => Problem::ElevationEnded,
             Self::CookieWithheld => Problem::CookieWithheld,
             Self::AtLimit => Problem::AtLimit,
+            Self::Suspended => Problem::Suspended,
             Self::Change(error) => match error {
                 ChangeError::NoRandomness(_) | ChangeError::Unusable(Some(_)) => unavailable(5),
                 ChangeError::Unusable(None) => Problem::SessionEnded { reason: None },
@@ -148,6 +154,7 @@ impl SessionError {
             | Self::Replaced
             | Self::Ambiguous
             | Self::AtLimit
+            | Self::Suspended
             | Self::CookieWithheld
             | Self::Change(ChangeError::NotApproved) => true,
             Self::Store(_)
@@ -205,6 +212,7 @@ mod tests {
             (SessionError::Replaced, 401, None),
             (SessionError::Ambiguous, 401, None),
             (SessionError::AtLimit, 409, None),
+            (SessionError::Suspended, 403, None),
             (SessionError::CookieWithheld, 403, None),
             (SessionError::ElevationEnded, 401, None),
             (

@@ -41,6 +41,8 @@ pub(crate) enum Problem {
     TooLarge,
     /// The user has as many sessions as the limit allows.
     AtLimit,
+    /// The user is suspended.
+    Suspended,
     /// Another site sent the request.
     #[cfg_attr(
         not(feature = "axum"),
@@ -212,6 +214,12 @@ impl Problem {
                 "Too many devices",
                 "You are signed in on as many devices as may be in use at once. Sign out on one of them and try again.",
             ),
+            Self::Suspended => entry(
+                StatusCode::FORBIDDEN,
+                "user-suspended",
+                "Sign-in not possible",
+                "You cannot sign in with this account at the moment. Ask the site for help.",
+            ),
             Self::CrossSite => entry(
                 StatusCode::FORBIDDEN,
                 "cross-site-request",
@@ -246,6 +254,7 @@ impl Problem {
             Self::Unavailable { retry_after } => Refusal::Unavailable { retry_after },
             Self::TooLarge => Refusal::TooLarge,
             Self::AtLimit => Refusal::AtLimit,
+            Self::Suspended => Refusal::Suspended,
             Self::CrossSite => Refusal::CrossSite,
             Self::CookieWithheld => Refusal::CookieWithheld,
             Self::ElevationEnded | Self::Failed => Refusal::Failed,
@@ -339,6 +348,10 @@ mod tests {
                 (409, "session-limit-reached", NEVER, "Too many devices"),
             ),
             (
+                Problem::Suspended,
+                (403, "user-suspended", NEVER, "Sign-in not possible"),
+            ),
+            (
                 Problem::CrossSite,
                 (
                     403,
@@ -373,9 +386,10 @@ mod tests {
                 Problem::Unavailable { .. } => 6,
                 Problem::TooLarge => 7,
                 Problem::AtLimit => 8,
-                Problem::CrossSite => 9,
-                Problem::CookieWithheld => 10,
-                Problem::Failed => 11,
+                Problem::Suspended => 9,
+                Problem::CrossSite => 10,
+                Problem::CookieWithheld => 11,
+                Problem::Failed => 12,
             };
             assert_eq!(number, row, "{problem:?}");
             let entry = problem.entry();

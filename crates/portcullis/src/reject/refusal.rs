@@ -63,6 +63,8 @@ pub enum Refusal {
     TooLarge,
     /// The user has as many sessions as the limit allows, and was not signed in.
     AtLimit,
+    /// The user is suspended, and was not signed in.
+    Suspended,
     /// Another site sent the request, and the route refuses other sites.
     CrossSite,
     /// Another site caused the request, and the browser withheld the session cookie. Nothing was

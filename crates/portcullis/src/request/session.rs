@@ -659,6 +659,8 @@ impl Session {
     /// * [`SessionError::AtLimit`] when the [limit](crate::SessionLayer::session_limit) refused a
     ///   sign-in. The handler may then make other changes, such as another sign-in after a session
     ///   was ended.
+    /// * [`SessionError::Suspended`] when the user who would be signed in is
+    ///   [suspended](crate::Sessions::suspend).
     /// * [`SessionError::Contended`] when too many requests change the session at once. The refused
     ///   changes are dropped, and the handler may make others.
     /// * [`SessionError::CookieWithheld`] when a write was refused because the [cookie was

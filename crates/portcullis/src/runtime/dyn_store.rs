@@ -8,8 +8,9 @@ use portcullis_core::{
         ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create,
         Created, Ended, EnvironmentSet, FoundPolicy, Hint, Interrupted, Listed, Loaded, LogQuery,
         Logged, Observation, PolicyActivated, PolicyEnds, PolicyReport, ReceivedReport, Register,
-        Registered, RegisteredRealm, Replace, Replaced, Revocation, RevocationReport, SessionCount,
-        SettlePolicy, Settling, Store, StoreError, Swept, Termination, Touch, Touched, UsersAfter,
+        Registered, RegisteredRealm, Replace, Replaced, Resume, Resumed, Revocation,
+        RevocationReport, SessionCount, SettlePolicy, Settling, Store, StoreError, Suspend,
+        Suspension, SuspensionReport, Swept, Termination, Touch, Touched, UsersAfter,
     },
     store_calls,
 };

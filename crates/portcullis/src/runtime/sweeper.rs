@@ -78,9 +78,10 @@ mod tests {
             ActivatePolicy, BucketPage, BucketSessions, ClockBounds, Commit, Committed, Create,
             Created, Ended, EnvironmentSet, Expired, Expiry, FoundPolicy, Interrupted, Listed,
             Loaded, LogQuery, Logged, Observation, PolicyActivated, PolicyEnds, PolicyReport,
-            ReceivedReport, Register, Registered, RegisteredRealm, Replace, Replaced, Revocation,
-            RevocationReport, SessionCount, SettlePolicy, Settling, Store, StoreErrorKind, Swept,
-            Termination, Touch, Touched, UsersAfter,
+            ReceivedReport, Register, Registered, RegisteredRealm, Replace, Replaced, Resume,
+            Resumed, Revocation, RevocationReport, SessionCount, SettlePolicy, Settling, Store,
+            StoreErrorKind, Suspend, Suspension, SuspensionReport, Swept, Termination, Touch,
+            Touched, UsersAfter,
         },
     };
     use tower_layer::Layer;
@@ -213,6 +214,25 @@ mod tests {
         }
 
         async fn count(&self) -> Result<SessionCount, StoreError> {
+            down()
+        }
+
+        async fn suspend(&self, _: Suspend<'_>) -> Result<SuspensionReport, Interrupted> {
+            Ok(down()?)
+        }
+
+        async fn resume(&self, _: Resume<'_>) -> Result<Resumed, StoreError> {
+            down()
+        }
+
+        async fn suspension(&self, _: &UserId) -> Result<Option<Suspension>, StoreError> {
+            down()
+        }
+
+        async fn suspensions_after(
+            &self,
+            _: UsersAfter<'_>,
+        ) -> Result<Vec<Suspension>, StoreError> {
             down()
         }
 

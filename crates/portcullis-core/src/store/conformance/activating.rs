@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::{
     Harness, assert_close,
-    people::name,
+    people::any_realm,
     subject::{answered, join_all},
 };
 use crate::{
-    Realm, Timestamp,
+    Timestamp,
     store::{
         ActivatePolicy, FoundPolicy, PolicyActivated, PolicyReport, ReceivedReport, Store,
         StoredPolicy,
@@ -21,8 +21,7 @@ use crate::{
 pub(super) struct InRealm<S>(pub(super) S);
 
 pub(super) fn some_realm<H: Harness>(harness: &H) -> InRealm<H::Store> {
-    let realm = Realm::new(format!("realm-{}", name())).expect("a handle can be in a realm");
-    InRealm(harness.store().in_realm(&realm))
+    InRealm(harness.store().in_realm(&any_realm()))
 }
 
 impl<S: Store> InRealm<S> {

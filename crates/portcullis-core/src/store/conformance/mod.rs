@@ -70,6 +70,7 @@ mod revoking;
 mod settling;
 mod shortening;
 mod subject;
+mod suspending;
 mod sweeping;
 
 use std::{future::Future, time::Duration};
@@ -78,7 +79,7 @@ use self::subject::Subject;
 pub use self::{
     activating::*, creating::*, ending::*, expiring::*, keeping::*, limiting::*, listening::*,
     listing::*, logging::*, privileged::*, racing::*, registering::*, replacing::*, resetting::*,
-    revoking::*, settling::*, shortening::*, sweeping::*,
+    revoking::*, settling::*, shortening::*, suspending::*, sweeping::*,
 };
 use super::{Limits, Store};
 use crate::{Bucket, SessionId, SessionIdHash, Timestamp, UserId};
@@ -238,6 +239,20 @@ macro_rules! store_conformance {
             only_a_revocation_of_all_refuses_sign_ins
             nothing_is_left_of_sign_ins_that_race_a_revocation_of_all
             of_many_revocations_of_one_session_exactly_one_succeeds
+
+            suspending_ends_every_session_of_the_user
+            a_suspended_user_is_not_signed_in
+            a_suspension_does_not_expire
+            a_suspension_is_read_as_it_was_written
+            suspending_again_changes_nothing
+            resuming_revives_no_session
+            a_sign_in_from_before_a_user_was_resumed_is_refused
+            resuming_a_user_who_is_not_suspended_does_nothing
+            nothing_is_left_of_sign_ins_that_race_a_suspension
+            of_many_suspensions_at_once_exactly_one_is_the_first
+            suspended_users_come_in_pages_each_once
+            a_suspension_belongs_to_one_realm
+            a_suspension_and_its_end_are_in_the_log
 
             every_expiry_is_reported_exactly_once
             idle_and_absolute_timeout_are_distinguished

@@ -7,7 +7,7 @@ use super::{
     subject::{Subject, answered, note, subject, unexpected},
 };
 use crate::{
-    Bucket, EndReason, EventKind, Owner, SessionHandle, SessionIdHash, SessionMeta, UserId,
+    Bucket, EndReason, EventKind, Owner, Realm, SessionHandle, SessionIdHash, SessionMeta, UserId,
     store::{
         Create, Created, CreatedSession, Deadline, Expired, Limits, Listed, LogQuery, Logged,
         OnLimit, Others, RecordWrite, Replace, Replaced, ReplacedSession, Revocation, RevokeScope,
@@ -18,6 +18,11 @@ use crate::{
 /// A user that no other rule uses.
 pub(super) fn any_user() -> UserId {
     format!("somebody {}", name()).into()
+}
+
+/// A realm that no other rule uses.
+pub(super) fn any_realm() -> Realm {
+    Realm::new(format!("realm-{}", name())).expect("a handle can be in a realm")
 }
 
 /// A name that no other session has.

@@ -19,7 +19,7 @@ fn revoked(handle: SessionHandle) -> Loaded {
 }
 
 /// Lets time pass, so that the next step is later on any clock.
-async fn later<H: Harness>(harness: &H) {
+pub(super) async fn later<H: Harness>(harness: &H) {
     harness.advance(MILLI + H::TOLERANCE * 2).await;
 }
 

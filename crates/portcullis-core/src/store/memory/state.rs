@@ -7,15 +7,16 @@ use super::{
     markers::RevocationMarkers,
     policies::ActivePolicy,
     slots::{Due, End, Session, Slot, Slots},
+    suspensions::Suspensions,
 };
 use crate::{
     EndReason, Note, SessionHandle, SessionIdHash, SessionMeta, Timestamp, UserId,
     store::{
         Activity, BucketPage, BucketSessions, Commit, Committed, CommittedSession, Create, Created,
         CreatedSession, Deadline, Ended, Expired, Expiry, Listed, Loaded, LogQuery, Logged,
-        NewLimits, Observation, OnLimit, Others, RecordWrite, Replace, Replaced, Revision,
-        Revocation, RevocationReport, RevokeScope, StoreError, StoreErrorKind, Stored, Swept,
-        Termination, Timing, Touch, Touched,
+        NewLimits, Observation, OnLimit, Others, RecordWrite, Replace, Replaced, Resume, Resumed,
+        Revision, Revocation, RevocationReport, RevokeScope, StoreError, StoreErrorKind, Stored,
+        Suspend, SuspensionReport, Swept, Termination, Timing, Touch, Touched,
     },
 };
 
@@ -30,6 +31,7 @@ pub(super) struct State {
     pub(super) slots: Slots,
     pub(super) log: Log,
     pub(super) policy: ActivePolicy,
+    pub(super) suspensions: Suspensions,
     markers: RevocationMarkers,
     /// Expiries that no call has returned yet.
     pending: VecDeque<Expired>,
@@ -69,6 +71,9 @@ impl State {
         self.tidy(now);
         if self.slots.is_taken(key) {
             return Ok(Created::Taken);
+        }
+        if self.suspensions.forbid(&write.meta) {
+            return Ok(Created::Suspended);
         }
         if self.markers.forbid(&write.meta) {
             return Ok(Created::Revoked);
@@ -151,6 +156,9 @@ impl State {
                 (before.after(activity, now), meta, Vec::new())
             }
             Deadline::Restart(limits) => {
+                if self.suspensions.forbid(&write.meta) {
+                    return Ok(Replaced::Suspended);
+                }
                 if self.markers.forbid(&write.meta) {
                     return Ok(Replaced::Gone);
                 }
@@ -290,6 +298,35 @@ impl State {
             ended: self.end_all(&covered, *reason, note, now),
             copies: None,
         }
+    }
+
+    pub(super) fn suspend(&mut self, suspend: Suspend<'_>, now: Timestamp) -> SuspensionReport {
+        let is_new = self.suspensions.add(suspend, now);
+        if is_new {
+            self.note_user(suspend.user, &suspend.note(), now);
+        }
+        let revocation = Revocation {
+            user: suspend.user.clone(),
+            which: RevokeScope::All,
+            reason: Suspend::END,
+            note: suspend.note_of_end(),
+            longest: suspend.longest,
+        };
+        SuspensionReport {
+            was_suspended: !is_new,
+            ended: self.revoke(&revocation, now).ended,
+            copies: None,
+        }
+    }
+
+    pub(super) fn resume(&mut self, resume: Resume<'_>, now: Timestamp) -> Resumed {
+        if !self.suspensions.remove(resume.user) {
+            return Resumed::NotSuspended;
+        }
+        let until = remembered_until(resume.longest, now);
+        self.markers.set(resume.user, now, None, until);
+        self.note_user(resume.user, &resume.note(), now);
+        Resumed::Done
     }
 
     pub(super) fn sweep(&mut self, now: Timestamp) -> Swept {
@@ -513,6 +550,14 @@ impl State {
         };
         self.slots.put(key, session);
         revision
+    }
+
+    fn note_user(&mut self, user: &UserId, note: &Note, now: Timestamp) {
+        let about = About {
+            session: None,
+            user: Some(user),
+        };
+        self.log.note(now, now, about, note);
     }
 
     fn note<'n>(

@@ -57,15 +57,35 @@ pub(super) fn not_written(state: &State) -> SessionError {
     SessionError::Ambiguous
 }
 
-/// Refuses the sign-in. The session and the cookie stay as they were.
+/// Refuses the sign-in of a user with as many sessions as the limit allows.
 pub(super) fn at_limit(state: &State, meta: &SessionMeta) -> SessionError {
+    sign_in(state, meta, EventKind::LimitReached, SessionError::AtLimit)
+}
+
+/// Refuses the sign-in of a suspended user.
+pub(super) fn suspended(state: &State, meta: &SessionMeta) -> SessionError {
+    sign_in(
+        state,
+        meta,
+        EventKind::SuspendedSignIn,
+        SessionError::Suspended,
+    )
+}
+
+/// Refuses the sign-in. The session and the cookie stay as they were.
+fn sign_in(
+    state: &State,
+    meta: &SessionMeta,
+    event: EventKind,
+    error: SessionError,
+) -> SessionError {
     if let Some(mut copy) = state.working_copy() {
         copy.unit.retain_only_the_end();
-        copy.commit_failure = CommitFailure::Refused(SessionError::AtLimit);
+        copy.commit_failure = CommitFailure::Refused(error.clone());
     }
     let subject: Subject = (None, meta.user().cloned());
-    state.observe(EventKind::LimitReached, subject);
-    SessionError::AtLimit
+    state.observe(event, subject);
+    error
 }
 
 /// Refuses the request's changes, because its session can no longer be read.
@@ -81,7 +101,8 @@ pub(super) fn report(state: &State, error: &SessionError) {
         SessionError::Ended
         | SessionError::Replaced
         | SessionError::Ambiguous
-        | SessionError::AtLimit => return,
+        | SessionError::AtLimit
+        | SessionError::Suspended => return,
         // The user, or an attacker, has sent the operation twice.
         SessionError::Change(ChangeError::NotApproved) => {
             drop_refused(state, error);

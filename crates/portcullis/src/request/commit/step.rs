@@ -56,6 +56,7 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
                 }
                 Created::Taken => Ok(Progress::Again),
                 Created::AtLimit => Err(refusing::at_limit(state, &write.meta)),
+                Created::Suspended => Err(refusing::suspended(state, &write.meta)),
                 Created::Revoked => {
                     let user = write.meta.user().cloned();
                     Err(refusing::refused(state, SessionError::Ended, user))
@@ -106,6 +107,7 @@ pub(super) async fn attempt(state: &State, step: Step) -> Result<Progress, Sessi
                 Replaced::Conflict(stored) => rebase(state, &stored),
                 Replaced::Gone => refusing::ended(state, &old.key).await,
                 Replaced::AtLimit => Err(refusing::at_limit(state, &write.meta)),
+                Replaced::Suspended => Err(refusing::suspended(state, &write.meta)),
                 Replaced::Overtaken(displaced) => {
                     events::of_displaced(state, &write.meta, &others, displaced);
                     Ok(Progress::Again)

@@ -329,6 +329,10 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
     client.get("/me").await.is(503);
     world.overwrite(&client.id(), &b"garbage"[..]).await;
     client.get("/me").await.is(401);
+    let sessions = world.layer.sessions();
+    sessions.suspend("bob", None).await.unwrap();
+    world.client().post("/login?user=bob").await.is(403);
+    sessions.resume("bob").await.unwrap();
 
     let events = world.audit.take_kinds();
     let texts: BTreeSet<_> = events.iter().map(EventKind::as_str).collect();
@@ -345,6 +349,9 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
         "session_shortened",
         "session_ended",
         "session_expired",
+        "user_suspended",
+        "user_resumed",
+        "authn_login_fail",
         "excess_sessions_exceeded",
         "session_device_changed",
         "session_write_refused",

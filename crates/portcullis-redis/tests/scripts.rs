@@ -914,7 +914,11 @@ fn a_suspension_lists_the_sessions_and_is_written_and_noted_once() {
     assert_eq!(length_of_log(&server), noted);
 
     assert_eq!(resume(&server, IN_TIME), ["8", "1"]);
+    assert_eq!(members(&server, SUSPENDED_USERS), [] as [String; 0]);
     assert_eq!(length_of_log(&server), noted + 1);
+    // A user who is only listed is removed from the list.
+    server.cli(&["ZADD", SUSPENDED_USERS, "1", "alice"]);
+    assert_eq!(resume(&server, IN_TIME), [GONE]);
     assert_eq!(twice(&server, || resume(&server, IN_TIME)), [GONE]);
     assert_eq!(members(&server, SUSPENDED_USERS), [] as [String; 0]);
 }

@@ -10,12 +10,16 @@ use portcullis::{
         EventKind::{self, *},
         LogQuery, TracingAudit,
     },
-    session::EndReason::{Replaced, ReplacedAtSignIn, SignedOut},
+    policy::PolicyChange,
+    session::{
+        EndReason::{Replaced, ReplacedAtSignIn, SignedOut},
+        Selection,
+    },
     settings::SessionLimit,
 };
 use portcullis_core::{Bucket, SessionId};
 use portcullis_tests::{
-    Backend, Call, CapturedAudit, CapturedLog, Client, Gate, Moment, Op, World, minutes,
+    Backend, Call, CapturedAudit, CapturedLog, Client, Gate, Moment, Op, World, hours, minutes,
     on_every_store,
 };
 
@@ -333,6 +337,10 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
     sessions.suspend("bob", None).await.unwrap();
     world.client().post("/login?user=bob").await.is(403);
     sessions.resume("bob").await.unwrap();
+    let none = Selection::all().older_than(hours(9999));
+    sessions.end_selected(&none).await.unwrap();
+    let change = PolicyChange::document("schema = 1", None, "ada");
+    world.layer.policies().apply(change).await.unwrap();
 
     let events = world.audit.take_kinds();
     let texts: BTreeSet<_> = events.iter().map(EventKind::as_str).collect();
@@ -361,6 +369,8 @@ async fn s097_every_kind_of_event_is_emitted<B: Backend>() {
         "input_validation_discrete_fail",
         "session_cookie_ambiguous",
         "session_record_invalid",
+        "sessions_changed_by_operator",
+        "session_policy_activated",
         "security_control_failure",
     ]);
     assert_eq!(expected, EventKind::names().collect());

@@ -47,6 +47,7 @@ max_auth_age = "10m"
 scene('a document that an administrator activates moves the deadline of a page that is open elsewhere', {}, async ({ context, browse }) => {
   const ada = await (await browse()).newPage();
   await signIn(ada);
+  await ada.locator('#windows').getByText('this one').waitFor(); // its socket is open
   const page = await context.newPage();
   await signIn(page, 'margaret', '/operations');
   await page.getByRole('link', { name: 'The limits of sessions' }).click();

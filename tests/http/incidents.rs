@@ -104,7 +104,7 @@ async fn an_operation_on_many_sessions_has_one_event_beside_those_of_the_session
     let sessions = world.layer.sessions().as_operator("ops");
     sessions.end_selected(&selection).await.unwrap();
     let ended = EventKind::Ended(EndReason::RevokedByOperator);
-    let what = "ended 2 sessions: of class admin".to_owned();
+    let what = "sessions ended: 2 (of class admin)".to_owned();
     let many = EventKind::ManyChanged(what);
     let emitted = world.audit.take_kinds();
     assert_eq!(emitted, [ended.clone(), ended.clone(), many.clone()]);
@@ -124,7 +124,7 @@ async fn all_elevations_end_and_the_sessions_stay<B: Backend>() {
     let dropped = sessions.drop_all_elevations().await.unwrap();
     assert_eq!((dropped.sessions, dropped.selected), (2, 1));
     let emitted = world.audit.take_kinds();
-    let many = "dropped the elevations of 1 sessions".to_owned();
+    let many = "sessions that lost their elevations: 1".to_owned();
     let expected = [EventKind::ElevationDropped, EventKind::ManyChanged(many)];
     assert_eq!(emitted, expected);
     elevated.post("/transfer").await.is(401);

@@ -72,6 +72,17 @@ impl Overlay {
         })
     }
 
+    /// The limits that it sets: those that are shorter than any policy allows.
+    pub fn tightening(&self) -> Tightening {
+        let set = |limit, longest| (limit < longest).then_some(limit);
+        Tightening {
+            idle: set(self.limits.idle(), 24 * HOUR),
+            absolute: set(self.limits.absolute(), 400 * 24 * HOUR),
+            privileged_idle: set(self.limits.privileged_idle(), HOUR),
+            elevation: set(self.limits.elevation(), HOUR),
+        }
+    }
+
     /// Whether it holds at this moment.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         now < self.until
@@ -136,6 +147,7 @@ mod tests {
         let overlay = tightened(IDLE, 60).unwrap();
         assert_eq!(overlay.limits.idle(), Duration::from_secs(300));
         assert_eq!(overlay.limits.absolute(), 400 * 24 * HOUR);
+        assert_eq!(overlay.tightening(), IDLE);
         assert_eq!(overlay.until, Timestamp::from_millis(61_000));
         assert_eq!(StoredOverlay::from(&overlay).read(), Some(overlay));
     }

@@ -351,7 +351,12 @@ impl Policies {
     /// [`PolicyError::Store`].
     pub async fn receipt(&self, version: u64) -> Result<PolicyReceipt, PolicyError> {
         let ends = self.shared.store().policy_ends(version).await?;
-        let classes = self.realm().await?.classes;
+        // The registry forgets a realm that can have no sessions any more.
+        let classes = match self.realm().await {
+            Ok(realm) => realm.classes,
+            Err(PolicyError::Unregistered) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let ended = ends.into_iter();
         let ended = ended.map(|(code, count)| (plan::class_name(&classes, code), count));
         Ok(PolicyReceipt {

@@ -193,7 +193,7 @@ impl Sessions {
         let (sessions, selection) = (self.clone(), selection.clone());
         task::run_detached(async move {
             let ended = sessions.walk(selection.clone(), What::End).await?;
-            let what = format!("ended {} sessions: {}", ended.selected, selection.text());
+            let what = format!("sessions ended: {} ({})", ended.selected, selection.text());
             let note = sessions.note(EventKind::ManyChanged(what));
             sessions.shared().record(note).await?;
             Ok(ended)
@@ -225,7 +225,7 @@ impl Sessions {
         task::run_detached(async move {
             let all = Selection::all().with_visitors();
             let dropped = sessions.walk(all, What::DropElevations).await?;
-            let what = format!("dropped the elevations of {} sessions", dropped.selected);
+            let what = format!("sessions that lost their elevations: {}", dropped.selected);
             let note = sessions.note(EventKind::ManyChanged(what));
             sessions.shared().record(note).await?;
             Ok(dropped)

@@ -266,14 +266,21 @@ fn summary(reports: &[ReceivedReport], active: Option<u64>) -> String {
 
 /// What the active version is tightened to, and until when.
 fn of_overlay(overlay: &Overlay) -> String {
-    let limits = &overlay.limits;
+    let limits = overlay.tightening();
+    let limits = [
+        ("idle", limits.idle),
+        ("absolute", limits.absolute),
+        ("privileged_idle", limits.privileged_idle),
+        ("elevation", limits.elevation),
+    ];
+    let limits = limits.into_iter().filter_map(|(name, limit)| {
+        let limit = limit.map(length_text)?;
+        Some(format!("{name} {limit}"))
+    });
     format!(
-        "tightened until {}: idle {}, absolute {}, privileged_idle {}, elevation {} at most\n",
+        "tightened until {}: {} at most\n",
         moment::clock(overlay.until),
-        length_text(limits.idle()),
-        length_text(limits.absolute()),
-        length_text(limits.privileged_idle()),
-        length_text(limits.elevation())
+        limits.collect::<Vec<_>>().join(", ")
     )
 }
 

@@ -63,7 +63,7 @@ impl Answer {
 /// Sends one command over a new connection.
 pub(super) fn ask(port: u16, command: &[&[u8]]) -> io::Result<Answer> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut request = format!("*{}\r\n", command.len()).into_bytes();
     for part in command {
         request.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());

@@ -12,7 +12,7 @@ use std::{
 };
 
 use portcullis_core::{
-    EndReason, SessionHandle, SessionIdHash, SessionMeta,
+    EndReason, Realm, SessionHandle, SessionIdHash, SessionMeta,
     store::{
         Activity, Commit, Create, Created, CreatedSession, Deadline, Hint, Others, RecordWrite,
         Replace, Replaced, ReplacedSession, Revision, SessionLimit, Store, Touch,
@@ -240,6 +240,20 @@ async fn s016_every_end_and_every_move_is_published_once_by_the_public_name_and_
         .await
         .unwrap();
     published(&meta).await;
+}
+
+#[tokio::test]
+async fn each_realm_of_a_store_is_listened_to_by_itself() {
+    let (server, store) = server_and_store().await;
+    let admin = store.in_realm(&Realm::new("admin").unwrap());
+    let (mut here, mut there) = (Listener::ready(&store).await, Listener::ready(&admin).await);
+    assert_eq!(server.subscribers("pc:admin:ended"), 1);
+    let (key, meta, _) = create_owned(&admin, "alice").await;
+    end(&admin, &key, &meta).await;
+    assert_eq!(there.next().await, Hint::Changed(meta.handle));
+    let (key, meta, _) = create_owned(&store, "alice").await;
+    end(&store, &key, &meta).await;
+    assert_eq!(here.next().await, Hint::Changed(meta.handle));
 }
 
 #[tokio::test]

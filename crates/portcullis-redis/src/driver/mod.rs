@@ -80,7 +80,7 @@ impl Driver {
         Ok(Self {
             servers,
             settings,
-            subscriptions: Subscriptions::new(),
+            subscriptions: Subscriptions::default(),
         })
     }
 

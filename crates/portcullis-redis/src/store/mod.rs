@@ -46,7 +46,7 @@ use crate::{driver::Driver, layout::Prefix};
 ///
 /// Clones share one connection. A task on the Tokio runtime that called [`connect`](Self::connect)
 /// supervises it. Long answers, as of [lists](Store::list) and [logs](Store::read_log), come over a
-/// second connection, which is closed after 30 seconds without use. A third exists while a caller
+/// second connection, which is closed after 30 seconds without use. A realm has one more while a caller
 /// [listens](Store::listen) and for 30 seconds more, supervised by a task on that caller's runtime.
 /// All end with the last clone.
 ///

@@ -1,8 +1,8 @@
 //! What scripts publish, for all who listen.
 //!
 //! It has a connection of its own: in the protocol that every server speaks, a subscribed
-//! connection takes no other commands. One connection serves all listeners, and stays a little
-//! longer than the last of them. A silent connection looks like a dead one, so it is pinged.
+//! connection takes no other commands. One connection serves all listeners of a realm, and stays a
+//! little longer than the last of them. A silent connection looks like a dead one, so it is pinged.
 //! Messages published without a connection are lost, so each new one begins with [`Hint::Missed`].
 
 mod attempts;
@@ -10,6 +10,7 @@ mod connection;
 mod server;
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -36,20 +37,17 @@ const LINGER: Duration = Duration::from_secs(30);
 /// may be about to end as well.
 const RESTART_PAUSE: Duration = Duration::from_millis(50);
 
-/// The subscription of a store, if it has one.
-pub(super) struct Subscriptions {
-    current: Mutex<Option<Subscription>>,
+/// The subscriptions of a store, by their channels. Each realm has one channel.
+#[derive(Default)]
+pub(super) struct Subscriptions(Mutex<HashMap<String, Channel>>);
+
+/// A channel to which somebody has subscribed.
+struct Channel {
+    current: Option<Subscription>,
     attempts: SharedAttempts,
 }
 
 impl Subscriptions {
-    pub(super) fn new() -> Self {
-        Self {
-            current: Mutex::new(None),
-            attempts: SharedAttempts(Arc::new(Mutex::new(Attempts::new()))),
-        }
-    }
-
     /// Emits what is published on this channel until it is dropped.
     pub(super) async fn listen(
         &self,
@@ -81,9 +79,14 @@ impl Subscriptions {
         channel: &str,
         choose_server: impl Fn() -> ChooseServer,
     ) -> (Receiver<Hint>, Arc<AtomicBool>) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let existing = current.as_ref();
-        if let Some((hints, is_up)) = existing.and_then(Subscription::join) {
+        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = channels
+            .entry(channel.to_owned())
+            .or_insert_with(|| Channel {
+                current: None,
+                attempts: SharedAttempts(Arc::new(Mutex::new(Attempts::new()))),
+            });
+        if let Some((hints, is_up)) = known.current.as_ref().and_then(Subscription::join) {
             return (hints, is_up);
         }
         let (hints, receiver) = tokio::sync::broadcast::channel(CAPACITY);
@@ -97,9 +100,9 @@ impl Subscriptions {
             channel.to_owned(),
             choose_server(),
             listeners,
-            self.attempts.clone(),
+            known.attempts.clone(),
         );
-        *current = Some(Subscription {
+        known.current = Some(Subscription {
             hints: weak,
             is_up: is_up.clone(),
             task: tokio::spawn(task),

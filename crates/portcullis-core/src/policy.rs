@@ -49,6 +49,9 @@ pub struct Policy {
     /// The versions that were activated in the store, the one in force last. Empty for what code
     /// sets.
     pub versions: Vec<PolicyVersion>,
+    /// The version that follows at a moment which is known: the end of a tightening. From then on,
+    /// no session is judged by this policy's own limits.
+    pub next_version: Option<PolicyVersion>,
     /// The longest absolute timeout of sessions that may have begun before, under other policies.
     pub longest_before: Duration,
 }
@@ -80,6 +83,7 @@ impl Policy {
             flagged: FlaggedLimits::default(),
             demands: Vec::new(),
             versions: Vec::new(),
+            next_version: None,
             longest_before: Duration::ZERO,
         }
     }

@@ -148,6 +148,7 @@ impl Document {
                 .map(|(name, demand)| (Arc::from(name.as_str()), demand.clone()))
                 .collect(),
             versions: Vec::new(),
+            next_version: None,
             longest_before: Duration::ZERO,
         })
     }

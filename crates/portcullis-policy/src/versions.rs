@@ -136,6 +136,18 @@ impl Versions {
     /// The limits of all versions up to `now`, the oldest first, by which sessions are judged. The
     /// end of an overlay is a version too, with the number of the one that it belongs to.
     pub fn history(&self, now: Timestamp) -> Vec<PolicyVersion> {
+        let mut history = self.spans();
+        history.retain(|version| version.since <= now);
+        history
+    }
+
+    /// The version that follows the last one of the [history](Self::history) by itself: the end of
+    /// an overlay that is in force.
+    pub fn next(&self, now: Timestamp) -> Option<PolicyVersion> {
+        self.spans().into_iter().find(|version| now < version.since)
+    }
+
+    fn spans(&self) -> Vec<PolicyVersion> {
         let mut history = Vec::with_capacity(self.0.len());
         let mut versions = self.0.iter().rev().peekable();
         while let Some(version) = versions.next() {
@@ -154,7 +166,6 @@ impl Versions {
                 });
             }
         }
-        history.retain(|version| version.since <= now);
         history
     }
 
@@ -181,11 +192,13 @@ impl Versions {
         let mut policy = document
             .resolve(environment, declared, bounds)
             .map_err(InvalidDocument::new)?;
+        // Of the versions in force from now on, this process judges by its own classes.
+        let next = self.next(now);
+        policy.next_version = next.map(|it| PolicyVersion::new(&policy, it.number, it.since));
         if let Some(overlay) = self.overlay(now) {
             policy = policy.tightened(&overlay.limits);
         }
         policy.versions = self.history(now);
-        // Of the version in force, this process judges by its own classes.
         if let Some(last) = policy.versions.pop() {
             let own = PolicyVersion::new(&policy, last.number, last.since);
             policy.versions.push(own);

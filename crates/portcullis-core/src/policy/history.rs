@@ -148,21 +148,23 @@ impl PolicyVersion {
 
 /// The first of these versions for which something ended while the version was in force, at `now`
 /// or before.
-fn first_ended(
-    versions: &[PolicyVersion],
+fn first_ended<'v>(
+    versions: impl Iterator<Item = &'v PolicyVersion> + Clone,
     ends: impl Fn(&PolicyVersion) -> Timestamp,
     now: Timestamp,
 ) -> Option<EndedByPolicy> {
-    versions.iter().enumerate().find_map(|(place, version)| {
-        let at = ends(version);
-        let next = versions.get(place + 1);
-        let in_force = next.is_none_or(|next| at < next.since);
-        (in_force && at <= now).then_some(EndedByPolicy {
-            version: version.number,
-            at,
-            at_activation: at == version.since,
+    let nexts = versions.clone().skip(1).map(|next| Some(next.since));
+    versions
+        .zip(nexts.chain([None]))
+        .find_map(|(version, next)| {
+            let at = ends(version);
+            let in_force = next.is_none_or(|next| at < next);
+            (in_force && at <= now).then_some(EndedByPolicy {
+                version: version.number,
+                at,
+                at_activation: at == version.since,
+            })
         })
-    })
 }
 
 impl Policy {
@@ -173,7 +175,19 @@ impl Policy {
 
     /// The version that has ended a session, if one has.
     pub(crate) fn has_ended(&self, session: &Judged, now: Timestamp) -> Option<EndedByPolicy> {
-        first_ended(&self.versions, |version| version.ends(session), now)
+        first_ended(self.history(), |version| version.ends(session), now)
+    }
+
+    /// All versions, and the one that follows.
+    fn history(&self) -> impl Iterator<Item = &PolicyVersion> + Clone {
+        self.versions.iter().chain(&self.next_version)
+    }
+
+    /// Whether another version has followed by itself, so that the limits of this policy no longer
+    /// hold.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let next = self.next_version.as_ref();
+        next.is_some_and(|next| next.since <= now)
     }
 
     /// The version that has ended the privileges of a session of this class, whose last privileged
@@ -188,7 +202,7 @@ impl Policy {
             let idle = version.thresholds(class).privileged_idle;
             privileged_at.after(idle).max(version.since)
         };
-        first_ended(&self.versions, ends, now)
+        first_ended(self.history(), ends, now)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_core::{
-    Class, ClassCode, Timestamp,
+    Class, ClassCode, Policy, Timestamp,
     policy::PolicyVersion,
     store::{RegisteredClass, StoredPolicy},
 };
@@ -190,6 +190,7 @@ fn tighten(
     let (classes, ms) = ([RegisteredClass::from(&ADMIN)], Duration::from_millis);
     let limits = Tightening {
         idle: Some(ms(idle)),
+        privileged_idle: Some(ms(idle)),
         ..Tightening::default()
     };
     let overlay = Some(Overlay::new(limits, ms(lasts), at(since)).unwrap());
@@ -252,6 +253,31 @@ fn a_policy_is_resolved_with_its_tightening_until_that_ends() {
     };
     assert_eq!(idle(1000), (60, 60));
     assert_eq!(idle(101_000), (1200, 300));
+}
+
+/// A request, a task or a walk that began while the tightening held judges as one that begins later.
+#[test]
+fn a_policy_that_was_resolved_before_the_end_of_a_tightening_ends_nothing_by_it_afterwards() {
+    let tightened = tighten(None, (&document("20m"), 60_000, 100_000), 1, 1000);
+    let (declared, bounds) = (Declared::new(&[ADMIN]), PolicyBounds::new());
+    let of = |now| {
+        let policy = tightened.resolve(Some("production"), &declared, &bounds, at(now));
+        policy.unwrap()
+    };
+    let (before, after) = (of(1000), of(101_000));
+    for privileged_at in [1000, 40_999, 41_000, 60_000, 100_999] {
+        let lost = |policy: &Policy, now| {
+            let ended = policy.has_ended_privileges(ClassCode::NONE, at(privileged_at), at(now));
+            ended.map(|ended| ended.at)
+        };
+        for now in [100_999, 101_000, 150_000, 161_000, 900_000, 2_000_000] {
+            assert_eq!(
+                lost(&before, now),
+                lost(&after, now),
+                "{privileged_at} {now}"
+            );
+        }
+    }
 }
 
 proptest! {

@@ -130,6 +130,7 @@ impl Next {
 fn of_versions(versions: &Versions, now: Timestamp) -> Policy {
     Policy {
         versions: versions.history(now),
+        next_version: versions.next(now),
         ..Policy::default()
     }
 }

@@ -49,7 +49,7 @@ pub(crate) enum Progress {
     Done(Timestamp),
     /// Another process settles them.
     Elsewhere,
-    /// A later version is active, or this one is too young.
+    /// A later version is active, or this one is too young, or its tightening has ended.
     NotNow,
 }
 
@@ -89,6 +89,10 @@ impl<'c> Settler<'c> {
         let again = self.again && now < version.since.after(self.policy.longest());
         let mut done = 0;
         loop {
+            // The end of a tightening is settled by another call, under the limits from then on.
+            if self.policy.is_over(self.context.now()) {
+                return Ok(Progress::NotNow);
+            }
             let settle = SettlePolicy::new(version.number, self.worker, done);
             let settle = settle.again_after(again.then_some(AGAIN_AFTER));
             match self.context.store().settle_policy(settle).await? {
@@ -141,13 +145,14 @@ impl<'c> Settler<'c> {
         let written = match status.end_by_policy(listed.key, self.context.now()) {
             Some(end) => end_one(self.context, end).await,
             None => match status.shortened(&listed.stored.timing) {
-                Some(idle) => {
+                // A tightening that ended during the walk shortens no session any more.
+                Some(idle) if !self.policy.is_over(self.context.now()) => {
                     let meta = status.meta();
                     let touch = Touch::new(&listed.key, &meta, Activity::Passive);
                     let touch = touch.idle_timeout(Some(idle));
                     self.context.store().touch(touch).await.map(|_| true)
                 }
-                None => Ok(false),
+                _ => Ok(false),
             },
         };
         match written {

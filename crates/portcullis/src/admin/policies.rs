@@ -233,8 +233,8 @@ impl Policies {
 
     /// Counts how many live sessions a change would end now. It changes nothing.
     ///
-    /// It reads every session of the realm, at a pace that takes at most a fifth of the time of a
-    /// Redis server. A million sessions take about 20 seconds.
+    /// It reads every session of the realm, at a pace that takes about a fifth of the time of a
+    /// Redis server.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use portcullis::{
     audit::{Actor, EventKind, LogQuery},
     session::{EndReason, Selection},
 };
-use portcullis_tests::{ADMIN, Backend, Gate, World, hours, minutes, on_every_store};
+use portcullis_tests::{ADMIN, Backend, Gate, Moment, Op, World, hours, minutes, on_every_store};
 
 on_every_store![
     a_selection_ends_the_sessions_that_meet_every_condition_and_no_other,
@@ -17,6 +17,7 @@ on_every_store![
     all_elevations_end_and_the_sessions_stay,
     a_request_in_progress_does_not_bring_a_dropped_elevation_back,
     a_user_may_be_elevated_again_after_all_elevations_ended,
+    a_session_that_expires_before_its_elevation_is_dropped_is_reported,
 ];
 
 fn with_admins(layer: SessionLayer) -> SessionLayer {
@@ -158,4 +159,20 @@ async fn a_user_may_be_elevated_again_after_all_elevations_ended<B: Backend>() {
     world.layer.sessions().drop_all_elevations().await.unwrap();
     client.elevate().await;
     client.post("/transfer").await.is(200);
+}
+
+async fn a_session_that_expires_before_its_elevation_is_dropped_is_reported<B: Backend>() {
+    let world = World::<B>::start().await;
+    let client = world.signed_in("alice").await;
+    client.elevate().await;
+    world.forget();
+    let load = world.store.hold(Op::Load, Moment::Before);
+    let sessions = world.layer.sessions();
+    let dropping = tokio::spawn(async move { sessions.drop_all_elevations().await });
+    load.reached().await;
+    world.advance(minutes(31));
+    load.open();
+    assert_eq!(dropping.await.unwrap().unwrap().selected, 0);
+    let expired = EventKind::Ended(EndReason::IdleTimeout);
+    assert!(world.audit.take_kinds().contains(&expired));
 }

@@ -240,7 +240,7 @@ impl Sessions {
         let (mut selected, mut pace) = (Selected::default(), Pace::new());
         for bucket in Bucket::all() {
             let mut walk = BucketWalk::new(bucket);
-            while let Some(page) = walk.next(context.store(), &policy, &mut pace).await? {
+            while let Some(page) = walk.next(context, &policy, &mut pace).await? {
                 selected.unreadable += page.unreadable;
                 selected.sessions += page.sessions.len() as u64;
                 let meant = page.sessions.into_iter();
@@ -299,7 +299,7 @@ impl Sessions {
     ) -> Result<bool, StoreError> {
         let mut key = visited.listed.key;
         for _ in 0..ATTEMPTS {
-            let stored = match context.store().load(&key).await? {
+            let stored = match context.load(&key).await? {
                 Loaded::Live(stored) => stored,
                 Loaded::Ended {
                     successor: Some(successor),

@@ -487,15 +487,11 @@ impl Sessions {
 
     /// Reads an entry from the whole record, if the list has only a part of it.
     async fn entry_at(&self, key: &SessionIdHash) -> Result<Option<SessionEntry>, StoreError> {
-        Ok(match self.shared.store().load(key).await? {
+        Ok(match self.shared.load(key).await? {
             Loaded::Live(stored) => {
                 let now = self.shared.now();
                 let policy = self.shared.policy.get_or_default(now);
                 SessionEntry::read(&stored, &policy, now)
-            }
-            Loaded::Expired(expired) => {
-                self.shared.emit_expired(expired);
-                None
             }
             _ => None,
         })

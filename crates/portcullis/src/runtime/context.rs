@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_core::{
     CorrelationKey, Event, Note, Realm, SessionIdHash, Timestamp,
-    store::{ClockBounds, Expired, Observation, Store, StoreError},
+    store::{ClockBounds, Expired, Loaded, Observation, Store, StoreError},
 };
 
 use crate::runtime::{
@@ -92,6 +92,15 @@ impl Context {
                 );
             }
         }
+    }
+
+    /// Loads a session. If this is the call that finds its expiry, the event is emitted.
+    pub(crate) async fn load(&self, key: &SessionIdHash) -> Result<Loaded, StoreError> {
+        let loaded = self.store.load(key).await?;
+        if let Loaded::Expired(expired) = &loaded {
+            self.emit_expired(expired.clone());
+        }
+        Ok(loaded)
     }
 
     /// Writes what an operator did to no single session to the store's log, and emits its event.

@@ -122,9 +122,8 @@ impl<'c> Settler<'c> {
     }
 
     async fn bucket(&self, bucket: Bucket, pace: &mut Pace) -> Result<(), StoreError> {
-        let store = self.context.store();
         let mut walk = BucketWalk::new(bucket);
-        while let Some(page) = walk.next(store, self.policy, pace).await? {
+        while let Some(page) = walk.next(self.context, self.policy, pace).await? {
             let visits = page
                 .sessions
                 .into_iter()

@@ -9,7 +9,7 @@ use portcullis_core::{
 };
 use tokio::time::{self, Instant};
 
-use crate::runtime::{dyn_store::DynStore, task::has_timers};
+use crate::runtime::{context::Context, task::has_timers};
 
 /// How many sessions are read at a time. Redis takes less than a millisecond for them.
 const PAGE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99);
@@ -90,30 +90,28 @@ impl BucketWalk {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot answer. The page may be asked for again.
+    /// [`StoreError`] when the store cannot answer.
     pub(crate) async fn next(
         &mut self,
-        store: &dyn DynStore,
+        context: &Context,
         policy: &Arc<Policy>,
         pace: &mut Pace,
     ) -> Result<Option<Page>, StoreError> {
         let Some(page) = self.next else {
             return Ok(None);
         };
-        let found = store.sessions_in(page).await?;
+        let found = context.store().sessions_in(page).await?;
         pace.add(Pace::READ * u32::try_from(found.sessions.len()).unwrap_or(u32::MAX));
         let mut sessions = Vec::with_capacity(found.sessions.len());
         let mut unreadable = 0;
         for listed in found.sessions {
-            if !self.seen.contains(&listed.key) {
-                match visit(store, &listed, policy).await? {
+            if self.seen.insert(listed.key) {
+                match visit(context, &listed, policy).await? {
                     Some(status) => sessions.push(Visited { listed, status }),
                     None => unreadable += 1,
                 }
             }
         }
-        let keys = sessions.iter().map(|visited| visited.listed.key);
-        self.seen.extend(keys);
         self.next = found.next;
         pace.keep().await;
         Ok(Some(Page {
@@ -125,7 +123,7 @@ impl BucketWalk {
 
 /// What a session permits. `None` if it cannot be read.
 async fn visit(
-    store: &dyn DynStore,
+    context: &Context,
     listed: &Listed,
     policy: &Arc<Policy>,
 ) -> Result<Option<SessionStatus>, StoreError> {
@@ -134,7 +132,7 @@ async fn visit(
         Err(Unusable::Damaged) if listed.may_be_cut() => {}
         Err(_) => return Ok(None),
     }
-    Ok(match store.load(&listed.key).await? {
+    Ok(match context.load(&listed.key).await? {
         Loaded::Live(stored) => SessionStatus::read(&stored, policy).ok(),
         _ => None,
     })

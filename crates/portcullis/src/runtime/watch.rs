@@ -113,7 +113,7 @@ const MAX_SUCCESSORS: usize = 64;
 async fn load(context: &Context, key: &mut SessionIdHash) -> Result<Found, StoreError> {
     let policy = &context.policy.get_or_default(context.now());
     for _ in 0..MAX_SUCCESSORS {
-        return Ok(match context.store().load(key).await? {
+        return Ok(match context.load(key).await? {
             Loaded::Live(stored) => match SessionStatus::read(&stored, policy) {
                 Ok(status) if status.ended_by_policy(context.now()).is_some() => {
                     Found::Ended(Some(EndReason::PolicyTightened))
@@ -130,14 +130,10 @@ async fn load(context: &Context, key: &mut SessionIdHash) -> Result<Found, Store
                 continue;
             }
             Loaded::Ended { reason, .. } => Found::Ended(Some(reason)),
-            Loaded::Expired(expired) => {
-                let what = expired.what;
-                context.emit_expired(expired);
-                Found::Ended(match what {
-                    Expiry::Session(reason) => Some(reason),
-                    Expiry::Elevation => None,
-                })
-            }
+            Loaded::Expired(expired) => Found::Ended(match expired.what {
+                Expiry::Session(reason) => Some(reason),
+                Expiry::Elevation => None,
+            }),
             Loaded::Absent | Loaded::Damaged => Found::Ended(None),
         });
     }

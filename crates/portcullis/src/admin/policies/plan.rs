@@ -89,7 +89,7 @@ impl Count {
         pace: &mut Pace,
     ) -> Result<(), StoreError> {
         let mut walk = BucketWalk::new(bucket);
-        while let Some(page) = walk.next(context.store(), &candidate.policy, pace).await? {
+        while let Some(page) = walk.next(context, &candidate.policy, pace).await? {
             self.plan.unreadable += page.unreadable;
             for visited in &page.sessions {
                 self.add(visited, candidate);

@@ -229,7 +229,7 @@ impl State {
         key: &SessionIdHash,
         why: &OnceLock<EndReason>,
     ) -> Result<Loaded, StoreError> {
-        let loaded = self.shared().store().load(key).await?;
+        let loaded = self.shared().load(key).await?;
         match &loaded {
             Loaded::Ended { reason, .. } => {
                 let _ = why.set(*reason);
@@ -238,7 +238,6 @@ impl State {
                 if let Expiry::Session(reason) = expired.what {
                     let _ = why.set(reason);
                 }
-                self.shared().emit_expired(expired.clone());
             }
             _ => {}
         }

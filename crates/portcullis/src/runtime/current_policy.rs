@@ -12,14 +12,14 @@ pub(crate) struct CurrentPolicy(RwLock<Option<Activated>>);
 #[derive(Debug, Clone)]
 pub(crate) struct Activated {
     pub(crate) policy: Arc<Policy>,
-    /// The policy from a moment on, at which a tightening for a time ends.
-    pub(crate) later: Option<(Timestamp, Arc<Policy>)>,
+    /// The policy once this one [is over](Policy::is_over), at the end of a tightening for a time.
+    pub(crate) later: Option<Arc<Policy>>,
 }
 
 impl Activated {
     fn at(&self, now: Timestamp) -> &Arc<Policy> {
         match &self.later {
-            Some((from, later)) if *from <= now => later,
+            Some(later) if self.policy.is_over(now) => later,
             _ => &self.policy,
         }
     }

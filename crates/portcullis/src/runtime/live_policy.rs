@@ -11,7 +11,7 @@ use std::{
 };
 
 use portcullis_core::{
-    Class, Environment, Policy, RandomSource, SystemRandom, Timestamp, millis,
+    Class, Environment, Policy, RandomSource, SystemRandom, millis,
     store::{FoundPolicy, Hint, OnLimit, PolicyReport, StoreError, StoredPolicy},
 };
 use portcullis_policy::{Declared, PolicyBounds, Versions};
@@ -148,15 +148,14 @@ impl LivePolicy {
             Ok((mut policy, mut later)) => {
                 if let Some(registrar) = registrar {
                     // Revocations are remembered for as long as a session of any of them.
-                    let later = later.as_mut().map(|(_, later)| later);
-                    for policy in std::iter::once(&mut policy).chain(later) {
+                    for policy in std::iter::once(&mut policy).chain(&mut later) {
                         policy.longest_before = registrar.longest();
                         registrar.lengthen(policy.longest()).await?;
                     }
                 }
                 let activated = Activated {
                     policy: Arc::new(policy),
-                    later: later.map(|(from, later)| (from, Arc::new(later))),
+                    later: later.map(Arc::new),
                 };
                 match self.context.policy.advance(activated) {
                     true => String::new(),
@@ -193,10 +192,7 @@ impl LivePolicy {
     }
 
     /// The policy now, and what it becomes by itself.
-    fn resolve(
-        &self,
-        stored: &StoredPolicy,
-    ) -> Result<(Policy, Option<(Timestamp, Policy)>), String> {
+    fn resolve(&self, stored: &StoredPolicy) -> Result<(Policy, Option<Policy>), String> {
         let versions = Versions::read(stored).map_err(|error| error.to_string())?;
         let environment = self.names.environment.as_ref().map(Environment::as_str);
         let (declared, bounds) = (self.names.declared(), &self.names.bounds);
@@ -205,10 +201,9 @@ impl LivePolicy {
             resolved.map_err(|error| error.to_string())
         };
         // The clock of the store that activated it may be ahead of what is known of it.
-        let now = self.context.now().max(stored.since);
-        let until = versions.overlay(now).map(|overlay| overlay.until);
-        let later = until.map(|until| Ok::<_, String>((until, at(until)?)));
-        Ok((at(now)?, later.transpose()?))
+        let policy = at(self.context.now().max(stored.since))?;
+        let next = policy.next_version.as_ref().map(|next| next.since);
+        Ok((policy, next.map(at).transpose()?))
     }
 
     /// The problem of a version that this process does not use, because it knows a later one. Empty

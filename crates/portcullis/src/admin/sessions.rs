@@ -118,18 +118,6 @@ impl Sessions {
         }
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
-    pub(super) fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
-    pub(super) fn client(&self) -> Option<&Client> {
-        self.client.as_ref()
-    }
-
     /// The user's own sessions, from the user's own request.
     pub(crate) fn of_client(state: &State) -> Self {
         Self {
@@ -562,13 +550,14 @@ impl Sessions {
             user,
             which,
             reason,
-            note: Note::new(
-                EventKind::Ended(reason),
-                self.actor.clone(),
-                self.client.clone(),
-            ),
+            note: self.note(EventKind::Ended(reason)),
             longest: self.shared.longest(),
         }
+    }
+
+    /// A note of what this operator or client did.
+    pub(super) fn note(&self, kind: EventKind) -> Note {
+        Note::new(kind, self.actor.clone(), self.client.clone())
     }
 }
 

@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream};
 use portcullis_core::{
     BUCKETS, Bucket, Policy, Timestamp,
-    store::{Activity, SettlePolicy, Settling, StoreError, StoreErrorKind, Touch},
+    store::{Activity, SettlePolicy, Settling, StoreError, Touch},
 };
 use tokio::{runtime::Handle as Runtime, sync::oneshot, time};
 
@@ -22,7 +21,7 @@ use crate::runtime::{
     jitter::jitter,
     live_policy::{FRESH_FOR, process_name},
     task::{Alive, has_timers},
-    walk::{BucketWalk, Pace, Visited},
+    walk::{BucketWalk, Pace, Visited, change_each, unless_newer},
 };
 
 /// How long after its activation a version is settled. By then every process judges by it, so none
@@ -38,9 +37,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// How many buckets are settled before the store is told.
 const BUCKETS_A_STEP: u16 = 8;
-
-/// How many sessions are ended at the same time.
-const AT_ONCE: usize = 16;
 
 /// How far the settling of a version is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,16 +120,8 @@ impl<'c> Settler<'c> {
     async fn bucket(&self, bucket: Bucket, pace: &mut Pace) -> Result<(), StoreError> {
         let mut walk = BucketWalk::new(bucket);
         while let Some(page) = walk.next(self.context, self.policy, pace).await? {
-            let visits = page
-                .sessions
-                .into_iter()
-                .map(|visited| self.settle(visited));
-            let mut settled = stream::iter(visits).buffer_unordered(AT_ONCE);
-            while let Some(written) = settled.next().await {
-                if written? {
-                    pace.add(Pace::WRITE);
-                }
-            }
+            let sessions = page.sessions.into_iter();
+            change_each(sessions, pace, |visited| self.settle(visited)).await?;
         }
         Ok(())
     }
@@ -141,7 +129,7 @@ impl<'c> Settler<'c> {
     /// Ends a session or shortens its idle timeout, if the policy says so. Returns whether it did.
     async fn settle(&self, visited: Visited) -> Result<bool, StoreError> {
         let Visited { listed, status } = visited;
-        let written = match status.end_by_policy(listed.key, self.context.now()) {
+        unless_newer(match status.end_by_policy(listed.key, self.context.now()) {
             Some(end) => end_one(self.context, end).await,
             None => match status.shortened(&listed.stored.timing) {
                 // A tightening that ended during the walk shortens no session any more.
@@ -153,12 +141,7 @@ impl<'c> Settler<'c> {
                 }
                 _ => Ok(false),
             },
-        };
-        match written {
-            // A session of a newer version is left to it.
-            Err(error) if error.kind() == StoreErrorKind::NewerFormat => Ok(false),
-            written => written,
-        }
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Reads all live sessions of a realm, at a pace that leaves the store free for requests.
 
-use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use portcullis_core::{
     Bucket, Policy, SessionIdHash,
-    store::{BucketPage, Listed, Loaded, StoreError},
+    store::{BucketPage, Listed, Loaded, StoreError, StoreErrorKind},
     unit_of_work::{SessionStatus, Unusable},
 };
 use tokio::time::{self, Instant};
@@ -34,8 +35,8 @@ impl Pace {
     const SHARE: u32 = 5;
 
     /// What the store needs to read a session of a list, and to end or to write one.
-    pub(crate) const READ: Duration = Duration::from_micros(4);
-    pub(crate) const WRITE: Duration = Duration::from_micros(30);
+    const READ: Duration = Duration::from_micros(4);
+    const WRITE: Duration = Duration::from_micros(30);
 
     /// Shorter pauses are saved up: a timer is no more exact.
     const SHORTEST: Duration = Duration::from_millis(5);
@@ -49,7 +50,7 @@ impl Pace {
     }
 
     /// Notes work of the store.
-    pub(crate) fn add(&mut self, work: Duration) {
+    fn add(&mut self, work: Duration) {
         self.due += work * Self::SHARE;
     }
 
@@ -118,6 +119,41 @@ impl BucketWalk {
             sessions,
             unreadable,
         }))
+    }
+}
+
+/// How many sessions of a page are changed at the same time.
+const AT_ONCE: usize = 16;
+
+/// Changes these sessions, each by `change`, which tells whether it did. Returns how many it did.
+///
+/// # Errors
+///
+/// That of the first change that failed. Others may have been carried out.
+pub(crate) async fn change_each<F>(
+    sessions: impl Iterator<Item = Visited>,
+    pace: &mut Pace,
+    change: impl Fn(Visited) -> F,
+) -> Result<u64, StoreError>
+where
+    F: Future<Output = Result<bool, StoreError>>,
+{
+    let mut changes = stream::iter(sessions.map(change)).buffer_unordered(AT_ONCE);
+    let mut changed = 0;
+    while let Some(has_changed) = changes.next().await {
+        if has_changed? {
+            changed += 1;
+            pace.add(Pace::WRITE);
+        }
+    }
+    Ok(changed)
+}
+
+/// The result of a change, where a session of a newer version is left to it.
+pub(crate) fn unless_newer(changed: Result<bool, StoreError>) -> Result<bool, StoreError> {
+    match changed {
+        Err(error) if error.kind() == StoreErrorKind::NewerFormat => Ok(false),
+        changed => changed,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use portcullis_core::{
     EndReason,
-    store::{Ended, StoreErrorKind, Termination},
+    store::{Ended, Termination},
 };
 
 use super::refusing;
 use crate::{
     reject::error::SessionError,
     request::state::State,
+    runtime::ending::end_surely,
     writing::working_copy::{CommitFailure, CookieAction},
 };
 
@@ -42,16 +43,9 @@ pub(super) async fn end_all(
     })
 }
 
-/// Ends a session. If the store's answer was lost, it is asked once more.
+/// Ends a session of the request.
 async fn end(state: &State, ending: Termination) -> Result<Ended, SessionError> {
-    let store = state.shared().store();
-    let (ended, asked_twice) = match store.end(&ending).await {
-        // The session may have ended all the same. Without a second call, its event could be lost.
-        Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-            (store.end(&ending).await?, true)
-        }
-        ended => (ended?, false),
-    };
+    let (ended, asked_twice) = end_surely(state.shared().store(), &ending).await?;
     let Termination {
         key,
         meta,

@@ -18,7 +18,7 @@ use portcullis::{
     session::SessionHandle,
     settings::{Environment, Realm},
 };
-use portcullis_core::policy::{InvalidLength, parse_length};
+use portcullis_core::policy::parse_length;
 
 use crate::{
     commands,
@@ -316,7 +316,7 @@ pub(crate) struct IncidentEnd {
     #[arg(long, value_name = "NAME")]
     pub(crate) class: Option<String>,
     /// Only sessions whose user signed in longer ago than this, such as 12h.
-    #[arg(long, value_name = "AGE", value_parser = age)]
+    #[arg(long, value_name = "AGE", value_parser = parse_length)]
     pub(crate) older_than: Option<Duration>,
     /// Only sessions that seem to be used on another device.
     #[arg(long)]
@@ -332,10 +332,6 @@ impl IncidentEnd {
     pub(crate) fn has_no_condition(&self) -> bool {
         self.class.is_none() && self.older_than.is_none() && !self.flagged
     }
-}
-
-fn age(text: &str) -> Result<Duration, InvalidLength> {
-    parse_length(text)
 }
 
 #[derive(Args)]
@@ -539,19 +535,19 @@ pub(crate) struct PolicyApply {
 #[derive(Args)]
 pub(crate) struct PolicyTighten {
     /// No idle timeout is longer than this, such as 5m.
-    #[arg(long, value_name = "LENGTH", value_parser = age)]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub(crate) idle: Option<Duration>,
     /// No absolute timeout is longer than this.
-    #[arg(long, value_name = "LENGTH", value_parser = age)]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub(crate) absolute: Option<Duration>,
     /// No privileged idle timeout is longer than this.
-    #[arg(long, value_name = "LENGTH", value_parser = age)]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub(crate) privileged_idle: Option<Duration>,
     /// No new elevation is longer than this.
-    #[arg(long, value_name = "LENGTH", value_parser = age)]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub(crate) elevation: Option<Duration>,
     /// For how long: 1m to 30d.
-    #[arg(long = "for", value_name = "LENGTH", value_parser = age, required_unless_present = "cancel")]
+    #[arg(long = "for", value_name = "LENGTH", value_parser = parse_length, required_unless_present = "cancel")]
     pub(crate) lasts: Option<Duration>,
     /// End the tightening now. The document alone holds again.
     #[arg(long, conflicts_with_all = ["idle", "absolute", "privileged_idle", "elevation", "lasts"])]

@@ -1,6 +1,6 @@
 //! Changes of many sessions at once, for incidents.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use portcullis::{
     session::{Selected, Selection},
@@ -13,7 +13,7 @@ use crate::{
     args::{Connection, Incident, IncidentEnd, IncidentOptions, OutputOptions},
     context::Context,
     exit::{Code, Failure, Outcome},
-    screen::{print_message, print_result},
+    screen::{is_agreed, print_message, print_result},
     text::count,
 };
 
@@ -195,15 +195,4 @@ fn its(selected: u64) -> &'static str {
 
 fn number(sessions: u64) -> String {
     count(usize::try_from(sessions).unwrap_or(usize::MAX), "session")
-}
-
-fn is_agreed(question: &str) -> Result<bool, Failure> {
-    let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "{question} [y/N] ");
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| Failure::Usage(format!("the answer cannot be read: {error}")))?;
-    Ok(super::revoke::is_yes(&answer))
 }

@@ -1,6 +1,6 @@
 //! Ending sessions.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use portcullis::{
     UserId,
@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     exit::{Code, Failure, Outcome, chain},
     json::User,
-    screen::{print_message, print_result},
+    screen::{self, print_message, print_result},
     text,
 };
 
@@ -187,14 +187,7 @@ async fn is_agreed(
     }
     let is_for_all = contexts.iter().any(Context::is_one_of_all);
     let question = question(target, place, &counts, is_for_all);
-    let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "{question} [y/N] ");
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| Failure::Usage(format!("the answer cannot be read: {error}")))?;
-    Ok(is_yes(&answer))
+    screen::is_agreed(&question)
 }
 
 /// The number of sessions or users to end in a realm.
@@ -291,10 +284,6 @@ fn place(url: &str, prefix: &str) -> String {
     format!("{prefix} on {host}")
 }
 
-pub(super) fn is_yes(answer: &str) -> bool {
-    ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
-}
-
 /// The failure of a change that may have been carried out.
 pub(super) fn unknown_outcome(error: StoreError) -> Failure {
     match Failure::from(error) {
@@ -313,14 +302,23 @@ fn summary(target: Target<'_>, report: &RevocationReport) -> String {
     );
     // There may be millions of sessions of all users.
     if target.user().is_some() {
-        for handle in &report.ended {
-            summary.push_str(&format!("  {handle}\n"));
-        }
+        summary.push_str(&indented(&report.ended));
     }
-    if let Some(ReplicaAcks { asked, confirmed }) = report.copies {
-        summary.push_str(&format!("confirmed by {confirmed} of {asked} replicas\n"));
-    }
-    summary
+    summary + &confirmations(report.copies)
+}
+
+/// A line for each of these sessions.
+pub(super) fn indented(handles: &[SessionHandle]) -> String {
+    let lines = handles.iter().map(|handle| format!("  {handle}\n"));
+    lines.collect()
+}
+
+/// A line on how many replicas have confirmed it, if they were asked.
+pub(super) fn confirmations(copies: Option<ReplicaAcks>) -> String {
+    let line = |ReplicaAcks { asked, confirmed }| {
+        format!("confirmed by {confirmed} of {asked} replicas\n")
+    };
+    copies.map(line).unwrap_or_default()
 }
 
 fn outcome(context: &Context, report: &RevocationReport, target: Target<'_>) -> Outcome {
@@ -346,20 +344,6 @@ fn outcome(context: &Context, report: &RevocationReport, target: Target<'_>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_yes_is_yes() {
-        for (answer, is) in [
-            ("y\n", true),
-            ("YES\r\n", true),
-            ("", false),
-            ("\n", false),
-            ("n\n", false),
-            ("yeah\n", false),
-        ] {
-            assert_eq!(is_yes(answer), is, "{answer:?}");
-        }
-    }
 
     #[test]
     fn the_place_is_named_without_the_password() {

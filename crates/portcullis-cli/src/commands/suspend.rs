@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     in_each_realm,
-    revoke::{Replicas, unknown_outcome},
+    revoke::{Replicas, confirmations, indented, unknown_outcome},
 };
 use crate::{
     args::{Connection, OutputOptions, Resume, Suspend, Suspended},
@@ -165,15 +165,7 @@ fn summary(user: &str, report: &SuspensionReport) -> String {
         true => format!("{user} was suspended before, and stays so; ended {ended}\n"),
     };
     summary.push_str(&indented(&report.ended));
-    if let Some(ReplicaAcks { asked, confirmed }) = report.copies {
-        summary.push_str(&format!("confirmed by {confirmed} of {asked} replicas\n"));
-    }
-    summary
-}
-
-fn indented(handles: &[SessionHandle]) -> String {
-    let lines = handles.iter().map(|handle| format!("  {handle}\n"));
-    lines.collect()
+    summary + &confirmations(report.copies)
 }
 
 /// Lets a suspended user sign in again.

@@ -43,7 +43,9 @@ pub(super) fn check(output: OutputOptions, check: &PolicyCheck) -> Result<Outcom
 
 fn report(checked: &Result<Accepted, Vec<Problem>>) -> Report<'_> {
     match checked {
-        Ok(Accepted { document, resolved }) => Report {
+        Ok(Accepted {
+            document, resolved, ..
+        }) => Report {
             accepted: true,
             policy: Some(&resolved.digest),
             profile: Some(resolved.profile.name()),
@@ -65,7 +67,9 @@ fn report(checked: &Result<Accepted, Vec<Problem>>) -> Report<'_> {
 }
 
 fn accepted_text(accepted: &Accepted, pen: Pen) -> String {
-    let Accepted { document, resolved } = accepted;
+    let Accepted {
+        document, resolved, ..
+    } = accepted;
     let mut text = String::new();
     for warning in &resolved.warnings {
         let sign = pen.write(Ink::Warning, "! warning");

@@ -39,7 +39,9 @@ pub(super) fn export(output: OutputOptions, export: &PolicyExport) -> Result<Out
 }
 
 fn text(accepted: &Accepted, pen: Pen) -> String {
-    let Accepted { document, resolved } = accepted;
+    let Accepted {
+        document, resolved, ..
+    } = accepted;
     let mut table = Table::new([
         "ENVIRONMENT",
         "CLASS",

@@ -13,7 +13,7 @@ use portcullis_core::policy::length_text;
 use portcullis_policy::{Document, PolicyBounds, Resolved};
 use serde::Serialize;
 
-use super::{diff, name, plan, read_accepted, text_of};
+use super::{Accepted, diff, plan, read_accepted};
 use crate::{
     args::{OutputOptions, PolicyApply, PolicyDrift, PolicyRollBack},
     context::Context,
@@ -71,12 +71,9 @@ pub(super) async fn apply(
     output: OutputOptions,
     apply: &PolicyApply,
 ) -> Result<Outcome, Failure> {
-    if read_accepted(&apply.file)?.is_none() {
+    let Some(Accepted { text, .. }) = read_accepted(&apply.file)? else {
         return Ok(Outcome::Broken);
-    }
-    let unreadable =
-        |error| Failure::Usage(format!("{} cannot be read: {error}", name(&apply.file)));
-    let text = text_of(&apply.file).map_err(unreadable)?;
+    };
     let (expected, reason) = (apply.note.expect.0, apply.note.activation.reason.as_deref());
     let (policies, by) = (policies(context), apply.note.activation.by()?);
     let change = PolicyChange::document(&text, expected, &by).reason(reason);

@@ -71,6 +71,7 @@ pub(crate) async fn policy(
 
 /// A document that is accepted.
 struct Accepted {
+    text: String,
     document: Document,
     resolved: Resolved,
 }
@@ -82,7 +83,11 @@ fn read(file: &Path) -> Result<Result<Accepted, Vec<Problem>>, Failure> {
     let parsed = Document::parse(&text).map_err(InvalidDocument::into_problems);
     Ok(parsed.and_then(|document| {
         let resolved = document.resolve_all(&PolicyBounds::new())?;
-        Ok(Accepted { document, resolved })
+        Ok(Accepted {
+            text,
+            document,
+            resolved,
+        })
     }))
 }
 

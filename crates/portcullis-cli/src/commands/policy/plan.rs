@@ -1,11 +1,11 @@
 //! How many sessions a document would end, and how many it has ended.
 
 use portcullis::policy::{
-    ActivatedPolicy, Policies, PolicyChange, PolicyError, PolicyPlan, PolicyReceipt,
+    ActivatedPolicy, PlanSample, Policies, PolicyChange, PolicyError, PolicyPlan, PolicyReceipt,
 };
 use serde::Serialize;
 
-use super::{live, name, read_accepted, text_of};
+use super::{Accepted, live, read_accepted};
 use crate::{
     args::{OutputOptions, PolicyPlan as Arguments},
     context::Context,
@@ -65,41 +65,42 @@ pub(super) async fn plan(
     output: OutputOptions,
     plan: &Arguments,
 ) -> Result<Outcome, Failure> {
-    if read_accepted(&plan.file)?.is_none() {
+    let Some(Accepted { text, .. }) = read_accepted(&plan.file)? else {
         return Ok(Outcome::Broken);
-    }
-    let unreadable =
-        |error| Failure::Usage(format!("{} cannot be read: {error}", name(&plan.file)));
-    let text = text_of(&plan.file).map_err(unreadable)?;
+    };
     let policies = live::policies(context);
     let active = policies.versions().await?;
     let active = active.and_then(|versions| Some(versions.active()?.number));
     let change = PolicyChange::document(&text, active, "plan");
     if let Some(least) = plan.sample {
-        return match policies.plan_sample(&change, least).await {
-            Ok(sample) => {
-                let (at_least, at_most) = sample.interval;
-                print_result(&if output.json {
-                    context.document(&SampleJson {
-                        counted: sample.counted,
-                        would_end: sample.ends,
-                        at_least,
-                        at_most,
-                    })?
-                } else {
-                    format!(
-                        "about {} would end now: {at_least} to {at_most} with 95 % confidence, \
-                         from a sample of {}\n",
-                        sessions(sample.ends),
-                        sessions(sample.counted)
-                    )
-                })?;
-                Ok(Outcome::Done)
-            }
-            Err(error) => Err(error.into()),
-        };
+        let sample = policies.plan_sample(&change, least).await?;
+        return print_sample(context, output, &sample);
     }
     print_plan(context, output, &policies.plan(&change).await?)
+}
+
+fn print_sample(
+    context: &Context,
+    output: OutputOptions,
+    sample: &PlanSample,
+) -> Result<Outcome, Failure> {
+    let (at_least, at_most) = sample.interval;
+    print_result(&if output.json {
+        context.document(&SampleJson {
+            counted: sample.counted,
+            would_end: sample.ends,
+            at_least,
+            at_most,
+        })?
+    } else {
+        format!(
+            "about {} would end now: {at_least} to {at_most} with 95 % confidence, from a sample of \
+             {}\n",
+            sessions(sample.ends),
+            sessions(sample.counted)
+        )
+    })?;
+    Ok(Outcome::Done)
 }
 
 pub(super) fn print_plan(
@@ -188,7 +189,7 @@ struct Applied {
     ended_otherwise: Option<u64>,
 }
 
-/// Prints what an activation has done. Unless told not to, it waits until the sessions have ended.
+/// Prints what an activation has done. If it `waits`, it prints how many sessions have ended too.
 pub(super) async fn print_activated(
     context: &Context,
     output: OutputOptions,

@@ -55,17 +55,22 @@ impl Prefix {
 
     /// The key of the active policy of the realm: `pc:{policies}:p:id`.
     pub(crate) fn policy(&self) -> String {
-        format!("{}:{{policies}}:p:{}", self.store, self.realm)
+        self.of_policy('p')
     }
 
     /// The key of the reports of processes on the policy of the realm.
     pub(crate) fn policy_reports(&self) -> String {
-        format!("{}:{{policies}}:a:{}", self.store, self.realm)
+        self.of_policy('a')
     }
 
     /// The key of how far the settling of the policy of the realm is.
     pub(crate) fn policy_settling(&self) -> String {
-        format!("{}:{{policies}}:s:{}", self.store, self.realm)
+        self.of_policy('s')
+    }
+
+    /// Keys about the policy of the realm. All of them are in one slot.
+    fn of_policy(&self, kind: char) -> String {
+        format!("{}:{{policies}}:{kind}:{}", self.store, self.realm)
     }
 
     /// The key of how many sessions of a bucket each version of the policy has ended.

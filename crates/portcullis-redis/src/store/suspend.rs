@@ -15,6 +15,7 @@ use super::{
     context::{Context, late},
     realms::longest_registered,
     revoke::Running,
+    users,
 };
 use crate::{
     driver::{Answer, Command, Fetched, Reply, wrong_reply},
@@ -124,12 +125,8 @@ pub(super) async fn after(
     let mut suspensions = Vec::new();
     for buckets in buckets.chunks(LISTS) {
         for users in listed(context, buckets).await? {
-            let is_next = |user: &UserId| {
-                let is_after =
-                    |after: &UserId| Bucket::of(user) != Bucket::of(after) || user > after;
-                after.is_none_or(is_after)
-            };
-            let users: Vec<_> = users.into_iter().filter(is_next).collect();
+            let users = users.into_iter().filter(|user| users::is_on(user, after));
+            let users: Vec<_> = users.collect();
             suspensions.extend(of_listed(context, &users).await?);
         }
         if suspensions.len() >= most.get() {

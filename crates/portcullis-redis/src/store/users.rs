@@ -40,12 +40,7 @@ pub(super) async fn users_after(
             List::new(*bucket, live)
         });
         for found in read(context, lists.collect()).await? {
-            let is_next = |user: &UserId| {
-                let is_after =
-                    |after: &UserId| Bucket::of(user) != Bucket::of(after) || user > after;
-                after.is_none_or(is_after)
-            };
-            users.extend(found.into_iter().filter(is_next));
+            users.extend(found.into_iter().filter(|user| is_on(user, after)));
         }
         if users.len() >= most.get() {
             break;
@@ -53,6 +48,11 @@ pub(super) async fn users_after(
     }
     users.truncate(most.get());
     Ok(users)
+}
+
+/// Whether a user of the bucket of `after`, or of a later one, comes after this user.
+pub(super) fn is_on(user: &UserId, after: Option<&UserId>) -> bool {
+    after.is_none_or(|after| Bucket::of(user) != Bucket::of(after) || user > after)
 }
 
 /// Reads these lists to their ends, a page of each in one round trip. Returns the users of each.

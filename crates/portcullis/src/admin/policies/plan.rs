@@ -6,10 +6,10 @@ use portcullis_core::{
     BUCKETS, Bucket, ClassCode, Policy, Timestamp,
     store::{RegisteredClass, StoreError},
 };
+use rand::seq::SliceRandom;
 
 use crate::runtime::{
     context::Context,
-    jitter::jitter,
     walk::{BucketWalk, Pace, Visited},
 };
 
@@ -163,7 +163,9 @@ pub(super) async fn sample(
 ) -> Result<PlanSample, StoreError> {
     let mut pace = Pace::new();
     let (mut counted, mut ends) = (0, Vec::new());
-    for bucket in shuffled() {
+    let mut buckets: Vec<_> = Bucket::all().collect();
+    buckets.shuffle(&mut rand::rng());
+    for bucket in buckets {
         let mut count = Count::default();
         count
             .bucket(bucket, (context, candidate), &mut pace)
@@ -177,16 +179,6 @@ pub(super) async fn sample(
         }
     }
     Ok(estimate(counted, &ends))
-}
-
-/// All buckets in a random order.
-fn shuffled() -> Vec<Bucket> {
-    let mut buckets: Vec<_> = Bucket::all().collect();
-    for place in (1..buckets.len()).rev() {
-        let drawn = jitter() * (place + 1) as f64;
-        buckets.swap(place, (drawn as usize).min(place));
-    }
-    buckets
 }
 
 /// The estimate from the number of sessions that would end in each counted bucket.

@@ -1,66 +1,31 @@
 //! A policy for a hundred thousand sessions.
 
-use std::sync::Arc;
-
 use futures_util::{StreamExt, stream};
 use portcullis::{
+    SessionLayer,
     audit::{EventKind, LogQuery},
     policy::{EndsAtMost, PolicyChange},
     session::EndReason,
+    testing::TestSession,
 };
-use portcullis_core::{
-    SystemRandom, VisitorLimits,
-    store::{Activity, Create, Created, Store},
-    unit_of_work::{SessionSettings, Step, UnitOfWork},
-};
-use portcullis_redis::RedisStore;
-use portcullis_tests::{Backend, Redis, World, minutes};
+use portcullis_tests::{Redis, World, minutes};
 
 const IDLE: usize = 20_000;
 const ACTIVE: usize = 80_000;
 
 /// Signs in users without a server in between.
-async fn sign_in_many(store: &RedisStore, name: &str, count: usize) {
-    let settings = SessionSettings {
-        policy: Arc::default(),
-        payload_limit: 4096,
-        visitors: VisitorLimits::default(),
-    };
-    let sign_in = |number| {
-        let (settings, store) = (settings.clone(), store.clone());
-        async move {
-            let now = store.now();
-            let mut unit = UnitOfWork::without_session(settings, None);
-            let user = format!("{name}-{number}");
-            unit.authenticate(user.into(), now).unwrap();
-            let plan = unit.plan(Activity::Active, now, &mut SystemRandom).unwrap();
-            let Step::Create {
-                id,
-                write,
-                limits,
-                others,
-            } = plan.step
-            else {
-                panic!("{:?}", plan.step)
-            };
-            let key = id.key();
-            let created = store
-                .create(Create::new(&key, &write, limits, &others))
-                .await;
-            assert!(matches!(created, Ok(Created::Done(..))), "{created:?}");
-        }
-    };
+async fn sign_in_many(layer: &SessionLayer, name: &str, count: usize) {
+    let sign_in = |number| TestSession::of(format!("{name}-{number}")).cookie(layer);
     let sign_ins = stream::iter((0..count).map(sign_in));
-    sign_ins.buffer_unordered(64).collect::<()>().await;
+    sign_ins.buffer_unordered(64).count().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p21_plan_receipt_and_audit_agree_on_a_hundred_thousand_sessions() {
     let world = World::<Redis>::start().await;
-    let store = world.backend.store();
-    sign_in_many(&store, "idle", IDLE).await;
+    sign_in_many(&world.layer, "idle", IDLE).await;
     world.advance(minutes(20));
-    sign_in_many(&store, "active", ACTIVE).await;
+    sign_in_many(&world.layer, "active", ACTIVE).await;
     let policies = world.layer.policies();
     let change = PolicyChange::document("schema = 1\n[limits]\nidle = '10m'", None, "ada");
     let plan = policies.plan(&change).await.unwrap();

@@ -40,8 +40,22 @@ fn document(idle: &str) -> String {
 
 /// Activates a document, as the version with this number.
 fn activate(before: Option<&Versions>, text: &str, number: u64, since: u64) -> Versions {
+    activate_with(before, (text, None), number, since)
+}
+
+/// The same with an overlay.
+fn activate_with(
+    before: Option<&Versions>,
+    (text, overlay): (&str, Option<Overlay>),
+    number: u64,
+    since: u64,
+) -> Versions {
     let classes = [RegisteredClass::from(&ADMIN)];
-    let content = Versions::content_with(before, next(text, &classes), at(since)).unwrap();
+    let next = NextVersion {
+        overlay,
+        ..next(text, &classes)
+    };
+    let content = Versions::content_with(before, next, at(since)).unwrap();
     Versions::read(&StoredPolicy {
         number,
         since: at(since),
@@ -180,31 +194,21 @@ fn p17_what_is_damaged_or_of_a_later_version_is_not_read() {
     }
 }
 
-/// Activates a document with an overlay of this idle timeout, in seconds.
+/// Activates a document with an overlay of this idle timeout, for this long. Both in milliseconds.
 fn tighten(
     before: Option<&Versions>,
     (text, idle, lasts): (&str, u64, u64),
     number: u64,
     since: u64,
 ) -> Versions {
-    let (classes, ms) = ([RegisteredClass::from(&ADMIN)], Duration::from_millis);
+    let ms = Duration::from_millis;
     let limits = Tightening {
         idle: Some(ms(idle)),
         privileged_idle: Some(ms(idle)),
         ..Tightening::default()
     };
-    let overlay = Some(Overlay::new(limits, ms(lasts), at(since)).unwrap());
-    let next = NextVersion {
-        overlay,
-        ..next(text, &classes)
-    };
-    let content = Versions::content_with(before, next, at(since)).unwrap();
-    Versions::read(&StoredPolicy {
-        number,
-        since: at(since),
-        content: Bytes::from(content),
-    })
-    .unwrap()
+    let overlay = Overlay::new(limits, ms(lasts), at(since)).unwrap();
+    activate_with(before, (text, Some(overlay)), number, since)
 }
 
 #[test]

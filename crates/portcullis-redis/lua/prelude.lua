@@ -447,7 +447,8 @@ end
 -- they were suspended. It has no TTL:
 --   1  since (11 hex)  code  length (8 hex)  note  why
 --
--- Returns it, nil if there is none, or false if a later version wrote it.
+-- The function returns the suspension. If there is none, it returns nil. If a later version wrote it,
+-- it returns false.
 local function suspension(key)
   local found = redis.call('GETRANGE', key, 0, -1)
   if found == '' then

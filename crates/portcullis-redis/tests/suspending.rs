@@ -86,7 +86,7 @@ async fn users_are_suspended_and_resumed_while_redis_is_out_of_memory() {
     );
 }
 
-/// A session that both lists have lost is found by nobody, until it is used.
+/// Nobody finds a session that both lists have lost, until it is used.
 #[tokio::test]
 async fn a_session_that_the_lists_have_lost_ends_when_it_is_next_touched() {
     let (server, store) = server_and_store().await;

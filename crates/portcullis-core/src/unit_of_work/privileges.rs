@@ -7,9 +7,9 @@ use crate::{
     unit_of_work::Unusable,
 };
 
-/// What to write so that a stored session has no elevation and no approval any more. `None` if it
-/// has none. Its identifier stays, because no response can bring another: it loses rights, and
-/// gains none. `note` names who takes them away.
+/// The write that takes all elevations and approvals from a stored session. `None` if it has none.
+/// The session keeps its identifier, because no response can bring another. `note` names who takes
+/// them away.
 ///
 /// # Errors
 ///
